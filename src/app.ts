@@ -1,0 +1,159 @@
+/** The wiring, all of it: config in, a running server out; stopped in reverse order. */
+import packageJson from "../package.json" with { type: "json" };
+import type { Config } from "./config.ts";
+import type { Clock } from "./core/clock.ts";
+import { DEFAULT_TYPE, TYPE_DEFAULTS } from "./core/lifecycle.ts";
+import { createEngine, type Engine } from "./engine/engine.ts";
+import { createSimulate } from "./handlers/simulate.ts";
+import { createHttp } from "./http/http.ts";
+import type { Log } from "./lib/log.ts";
+import { createProcessor, type Processor } from "./processor/processor.ts";
+import { openQueue } from "./queue/open.ts";
+import { openStore } from "./store/open.ts";
+
+export const VERSION = packageJson.version;
+
+export interface App {
+  readonly engine: Engine;
+  readonly processor: Processor | null;
+  /** Opens the doors; throws where it cannot listen. */
+  start(): Promise<{ readonly url: string }>;
+  /**
+   * Lets running work finish within the grace, gives the rest back, answers what was asked and closes; safe twice. Resolves
+   * with how many handlers did not end.
+   */
+  stop(): Promise<number>;
+}
+
+/** What the outside world brings; tests bring their own. */
+export type Effects = {
+  readonly clock: Clock;
+  /** Draws from [0, 1). */
+  readonly random: () => number;
+  /** A short text that never comes twice. */
+  readonly nonce: () => string;
+  /** Names this process in leases and history. */
+  readonly worker: string;
+  readonly log: Log;
+};
+
+/** Requests that are still under way after everything else has ended get this long. */
+const ANSWER_WITHIN_MS = 2_000;
+/** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
+const SLOWEST_POLL_MS = 1_000;
+
+export function createApp(config: Config, effects: Effects): App {
+  const { clock, log, random, nonce } = effects;
+  const store = openStore({ clock, epoch: nonce() });
+  const queue = openQueue(store);
+
+  const engine = createEngine({
+    store,
+    queue,
+    clock,
+    log,
+    random,
+    nonce,
+    types: new Map([
+      [DEFAULT_TYPE, { ...TYPE_DEFAULTS, delayMs: config.dispatchIntervalMs, maxAttempts: 1 }],
+    ]),
+    pollMs: config.dispatchIntervalMs || SLOWEST_POLL_MS,
+    leaseMs: config.leaseMs,
+    retentions: [
+      { statuses: ["done"], keepMs: config.retentionDoneMs },
+      { statuses: ["failed", "cancelled"], keepMs: config.retentionFailedMs },
+    ],
+  });
+
+  const simulate = createSimulate({
+    minMs: config.simulateMinMs,
+    maxMs: config.simulateMaxMs,
+    failureRate: config.simulateFailureRate,
+    clock,
+    random,
+  });
+
+  const processor =
+    config.role === "api"
+      ? null
+      : createProcessor({
+          source: engine,
+          handlers: new Map([[DEFAULT_TYPE, simulate]]),
+          worker: effects.worker,
+          concurrency: config.workerConcurrency,
+          leaseMs: config.leaseMs,
+          clock,
+          log,
+        });
+
+  let draining = false;
+  const http = createHttp({
+    engine,
+    hostname: config.httpHost,
+    port: config.httpPort,
+    allowedHosts: config.allowedHosts,
+    version: VERSION,
+    clock,
+    log,
+    notReadyBecause,
+    requestId: createRequestIds(nonce()),
+  });
+
+  async function notReadyBecause(): Promise<string | null> {
+    if (draining) return "The server is shutting down";
+    return store.now().then(
+      () => null,
+      () => "The store does not answer",
+    );
+  }
+
+  async function start(): Promise<{ readonly url: string }> {
+    await engine.start();
+    const { hostname, port } = http.start();
+    processor?.start();
+    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    log.info("listening", { url, version: VERSION, store: config.storeUrl, role: config.role });
+    if (!isLoopback(config.httpHost)) {
+      log.warn("open_to_the_network", {
+        host: config.httpHost,
+        message:
+          "Anybody who reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 keeps it here",
+      });
+    }
+    return { url };
+  }
+
+  let stopping: Promise<number> | null = null;
+
+  async function shutDown(): Promise<number> {
+    draining = true;
+    http.drain();
+    log.info("stopping", { running: processor?.running ?? 0, grace_ms: config.shutdownGraceMs });
+    const left = (await processor?.stop(config.shutdownGraceMs)) ?? 0;
+    await http.stop(ANSWER_WITHIN_MS);
+    await engine.close();
+    await queue.close();
+    await store.close();
+    log.info("stopped", { handlers_left: left });
+    return left;
+  }
+
+  return {
+    engine,
+    processor,
+    start,
+    stop: () => {
+      stopping ??= shutDown();
+      return stopping;
+    },
+  };
+}
+
+/** Cheap and in order, told apart between processes by the prefix. */
+function createRequestIds(prefix: string): () => string {
+  let count = 0;
+  return () => `${prefix}-${(++count).toString(36)}`;
+}
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host.startsWith("127.");

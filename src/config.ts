@@ -1,0 +1,237 @@
+/** The only reader of the environment: every setting, its default and its meaning in one table. */
+
+import { parseDurationMs } from "./core/duration.ts";
+import { TaskError } from "./core/error.ts";
+import { type Level, LOG_LEVELS } from "./lib/log.ts";
+
+/** A setting's text becomes a value, or null when it is none. */
+type Parse<T> = (text: string) => T | null;
+
+type Setting<T> = {
+  readonly name: string;
+  readonly flag: string;
+  readonly fallback: string;
+  readonly about: string;
+  readonly expected: string;
+  readonly parse: Parse<T>;
+};
+
+const oneOf =
+  <T extends string>(...words: readonly T[]): Parse<T> =>
+  (text) =>
+    words.find((word) => word === text.toLowerCase()) ?? null;
+
+const integer =
+  (least: number, most: number): Parse<number> =>
+  (text) =>
+    /^\d{1,9}$/.test(text) && Number(text) >= least && Number(text) <= most ? Number(text) : null;
+
+const duration =
+  (leastMs: number): Parse<number> =>
+  (text) => {
+    const ms = parseDurationMs(text);
+    return ms === null || ms < leastMs ? null : ms;
+  };
+
+const share: Parse<number> = (text) => (/^(0(\.\d+)?|1(\.0+)?)$/.test(text) ? Number(text) : null);
+
+const logLevel: Parse<Level> = (text) =>
+  oneOf(...LOG_LEVELS)(text.toLowerCase() === "warning" ? "warn" : text);
+
+const hostNames: Parse<readonly string[]> = (text) =>
+  text
+    .split(",")
+    .map((name) => name.trim().toLowerCase())
+    .filter((name) => name !== "");
+
+const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
+
+const SETTINGS = {
+  httpHost: {
+    name: "HTTP_HOST",
+    flag: "host",
+    fallback: "0.0.0.0",
+    about: "the address it listens on",
+    expected: "an address or a host name",
+    parse: (text: string) => (/^[^\s/]+$/.test(text) ? text : null),
+  },
+  httpPort: {
+    name: "HTTP_PORT",
+    flag: "port",
+    fallback: "8080",
+    about: "the port it listens on; 0 takes a free one",
+    expected: "a port from 0 to 65535",
+    parse: integer(0, 65_535),
+  },
+  appMode: {
+    name: "APP_MODE",
+    flag: "mode",
+    fallback: "release",
+    about: "release, debug (pretty log lines on a terminal) or test",
+    expected: "release, debug or test",
+    parse: oneOf("release", "debug", "test"),
+  },
+  logLevel: {
+    name: "LOG_LEVEL",
+    flag: "log-level",
+    fallback: "info",
+    about: "debug, info, warn (or warning) or error; one JSON line an event",
+    expected: "debug, info, warn, warning or error",
+    parse: logLevel,
+  },
+  allowedHosts: {
+    name: "ALLOWED_HOSTS",
+    flag: "allowed-hosts",
+    fallback: "",
+    about:
+      "names, parted by commas, beside localhost, IP addresses and HTTP_HOST under which browsers may reach it",
+    expected: "host names parted by commas",
+    parse: hostNames,
+  },
+  storeUrl: {
+    name: "STORE_URL",
+    flag: "store",
+    fallback: "memory:",
+    about: "where tasks live; memory: is this process, and they end with it",
+    expected: "memory:, the one store of this version",
+    parse: oneOf("memory:"),
+  },
+  queueUrl: {
+    name: "QUEUE_URL",
+    flag: "queue",
+    fallback: "",
+    about: "who carries the wake-ups; empty is the store itself",
+    expected: "to be empty: this version knows no broker",
+    parse: oneOf(""),
+  },
+  role: {
+    name: "ROLE",
+    flag: "role",
+    fallback: "all",
+    about: "all, or api (tasks are taken in but not worked on)",
+    expected: "all or api (worker needs a store that processes share)",
+    parse: oneOf("all", "api"),
+  },
+  workerConcurrency: {
+    name: "WORKER_CONCURRENCY",
+    flag: "concurrency",
+    fallback: "10",
+    about: "how many tasks are worked on at once",
+    expected: "a whole number from 1 to 1000000",
+    parse: integer(1, 1_000_000),
+  },
+  dispatchIntervalMs: {
+    name: "DISPATCH_INTERVAL",
+    flag: "dispatch-interval",
+    fallback: "1s",
+    about:
+      "how often the dispatcher looks; a simulated task waits this long before it is due; 0s: nothing waits",
+    expected: DURATION,
+    parse: duration(0),
+  },
+  leaseMs: {
+    name: "LEASE",
+    flag: "lease",
+    fallback: "30s",
+    about: "how long a claimed task stays its worker's without a heartbeat",
+    expected: `${DURATION}, at least 1s`,
+    parse: duration(1_000),
+  },
+  simulateMinMs: {
+    name: "SIMULATE_MIN",
+    flag: "simulate-min",
+    fallback: "3m",
+    about: "the shortest time that simulated work takes",
+    expected: DURATION,
+    parse: duration(0),
+  },
+  simulateMaxMs: {
+    name: "SIMULATE_MAX",
+    flag: "simulate-max",
+    fallback: "5m",
+    about: "the longest time that simulated work takes",
+    expected: DURATION,
+    parse: duration(0),
+  },
+  simulateFailureRate: {
+    name: "SIMULATE_FAILURE_RATE",
+    flag: "failure-rate",
+    fallback: "0.2",
+    about: "the share of simulated tasks that fail",
+    expected: "a share from 0 to 1, such as 0.2",
+    parse: share,
+  },
+  shutdownGraceMs: {
+    name: "SHUTDOWN_GRACE",
+    flag: "shutdown-grace",
+    fallback: "25s",
+    about: "how long SIGTERM lets running work finish",
+    expected: DURATION,
+    parse: duration(0),
+  },
+  retentionDoneMs: {
+    name: "RETENTION_DONE",
+    flag: "retention-done",
+    fallback: "168h",
+    about: "when tasks that are done are deleted; 0s keeps them for ever",
+    expected: DURATION,
+    parse: duration(0),
+  },
+  retentionFailedMs: {
+    name: "RETENTION_FAILED",
+    flag: "retention-failed",
+    fallback: "720h",
+    about: "when failed and cancelled tasks are deleted; 0s keeps them for ever",
+    expected: DURATION,
+    parse: duration(0),
+  },
+} satisfies Record<string, Setting<unknown>>;
+
+type Settings = typeof SETTINGS;
+export type Config = { readonly [K in keyof Settings]: NonNullable<ReturnType<Settings[K]["parse"]>> };
+
+/** What `--help` and `.env.example` are made of. */
+export const settings: readonly Omit<Setting<unknown>, "parse">[] = Object.values(SETTINGS);
+
+type Texts = Readonly<Record<string, string | undefined>>;
+
+/**
+ * Reads all settings: a flag wins over the environment, that over the `.env` file; an empty text is the default.
+ * Throws a TaskError whose message names the setting, what was expected and what came.
+ * @param sources.flags by flag name, without the dashes
+ */
+export function readConfig(sources: {
+  readonly flags?: Texts;
+  readonly env?: Texts;
+  readonly file?: Texts;
+}): Config {
+  const read = ([key, setting]: [string, Setting<unknown>]): [string, unknown] => {
+    const text =
+      sources.flags?.[setting.flag] ||
+      sources.env?.[setting.name] ||
+      sources.file?.[setting.name] ||
+      setting.fallback;
+    const value = setting.parse(text.trim());
+    if (value === null) throw refusal(setting.name, setting.expected, text);
+    return [key, value];
+  };
+  // The keys and their values' types are those of SETTINGS, whose entries were just mapped one to one.
+  const config = Object.fromEntries(Object.entries(SETTINGS).map(read)) as Config;
+  if (config.simulateMinMs > config.simulateMaxMs) {
+    throw new TaskError("invalid", "SIMULATE_MIN must not be longer than SIMULATE_MAX");
+  }
+  return config;
+}
+
+const refusal = (name: string, expected: string, came: string): TaskError =>
+  new TaskError("invalid", `${name}: expected ${expected}, got ${JSON.stringify(came)}`);
+
+/** The text of `.env.example`; a test keeps the file equal to it. */
+export function envExample(): string {
+  const [host, port, mode, level, ...others] = settings.map(({ name, fallback, about }) => ({
+    line: `${name}=${fallback}`,
+    about: `# ${about}`,
+  }));
+  const seed = [host, port, mode, level].map((setting) => setting?.line);
+  return `${[...seed, ...others.flatMap(({ line, about }) => ["", about, line])].join("\n")}\n`;
+}

@@ -1,0 +1,11 @@
+/**
+ * The only door to time. app.ts opens the real one, tests hold the hands themselves.
+ * - `now`: wall time, epoch milliseconds; may jump.
+ * - `monotonic`: milliseconds since some start; never goes back.
+ * - `after`: calls `run` once, no sooner than `delayMs` from now; the answer cancels it.
+ */
+export interface Clock {
+  now(): number;
+  monotonic(): number;
+  after(delayMs: number, run: () => void): () => void;
+}

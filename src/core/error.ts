@@ -1,0 +1,34 @@
+/** Why a request was refused, as a word that never changes its meaning. Clients branch on it, people read `message`. */
+export type ErrorCode =
+  | "invalid" // a value breaks a rule; `fields` says which
+  | "not_found" // no task has this id
+  | "wrong_status" // the task's status does not allow this step
+  | "key_taken" // another live task holds the same `key`
+  | "lease_lost" // the worker no longer holds the task
+  | "idempotency_mismatch" // the idempotency key was used with another body
+  | "overloaded" // too many calls wait; try again
+  | "store_unavailable" // the store did not answer; the write may or may not have happened
+  | "store_rejected"; // the store proved that it wrote nothing
+
+/** One field that is at fault: a JSON Pointer into the request, and what was expected there. */
+export type FieldFault = { readonly pointer: string; readonly detail: string };
+
+/**
+ * An expected refusal. It is thrown by the pure rules, the engine and the stores, and turned into an answer in one
+ * place (http/errors). Anything else that is thrown is a defect.
+ */
+export class TaskError extends Error {
+  override readonly name = "TaskError";
+  readonly code: ErrorCode;
+  readonly fields: readonly FieldFault[];
+
+  constructor(code: ErrorCode, message: string, fields: readonly FieldFault[] = []) {
+    super(message);
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** Narrows an unknown throw to a refusal with this code. */
+export const isTaskError = (error: unknown, code?: ErrorCode): error is TaskError =>
+  error instanceof TaskError && (code === undefined || error.code === code);

@@ -1,0 +1,391 @@
+/**
+ * The rules of a task's life, all of them and all pure: each turns a task into the next one or refuses with a
+ * TaskError. A step that has nothing to change gives back the very task it was given. Stores write what comes out
+ * by compare-and-set on `version` (and on the lease's `until`, which moves without a version).
+ */
+import { TaskError } from "./error.ts";
+import { FAILURES, type Failure, type Outcome } from "./outcome.ts";
+import { decideRetry } from "./retry.ts";
+import {
+  type Attempt,
+  type AttemptOutcome,
+  type Backoff,
+  type Draft,
+  type EndedStatus,
+  type EndedTask,
+  isEnded,
+  isLive,
+  isRunning,
+  type JsonText,
+  LIMITS,
+  type PendingTask,
+  type Progress,
+  type RunningTask,
+  type Task,
+} from "./task.ts";
+
+/** How long a handler may go on after a cancel request before its lease is revoked. */
+export const CANCEL_GRACE_MS = 30_000;
+
+/** What a type does with the fields that a client left open. */
+export type TypeDefaults = {
+  readonly delayMs: number;
+  readonly timeoutMs: number | null;
+  readonly maxAttempts: number;
+  readonly backoff: Backoff;
+};
+
+export const DEFAULT_TYPE = "simulate";
+
+export const TYPE_DEFAULTS: TypeDefaults = {
+  delayMs: 0,
+  timeoutMs: null,
+  maxAttempts: 3,
+  backoff: { baseMs: 1_000, maxMs: 3_600_000 },
+};
+
+/** A task as a client asks for it: the name, and whatever else it wants to say. */
+export type TaskSpec = {
+  readonly name: string;
+  readonly description?: string;
+  readonly type?: string;
+  readonly payload?: JsonText | null;
+  readonly priority?: number;
+  readonly tags?: readonly string[];
+  readonly key?: string | null;
+  /** When it is due; without it `delayMs` from now. */
+  readonly runAt?: number;
+  readonly delayMs?: number;
+  readonly timeoutMs?: number | null;
+  readonly maxAttempts?: number;
+  readonly backoff?: Backoff;
+};
+
+const NO_TAGS: readonly string[] = [];
+const NO_ATTEMPTS: readonly Attempt[] = [];
+
+/** A new task, pending, without an id. */
+export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Draft {
+  return {
+    version: 1,
+    name: spec.name,
+    description: spec.description ?? "",
+    type: spec.type ?? DEFAULT_TYPE,
+    payload: spec.payload ?? null,
+    priority: spec.priority ?? 0,
+    tags: spec.tags ?? NO_TAGS,
+    key: spec.key ?? null,
+    runAt: spec.runAt ?? now + (spec.delayMs ?? defaults.delayMs),
+    timeoutMs: spec.timeoutMs === undefined ? defaults.timeoutMs : spec.timeoutMs,
+    maxAttempts: spec.maxAttempts ?? defaults.maxAttempts,
+    backoff: spec.backoff ?? defaults.backoff,
+    createdAt: now,
+    updatedAt: now,
+    claims: 0,
+    token: null,
+    attempt: 0,
+    failures: 0,
+    losses: 0,
+    workedMs: 0,
+    attempts: NO_ATTEMPTS,
+    startedAt: null,
+    progress: null,
+    result: null,
+    error: null,
+    status: "pending",
+    lease: null,
+    finishedAt: null,
+  };
+}
+
+/** Whether a claim may take the task: pending and due. The type is the asker's affair. */
+export const isClaimable = (task: Task, now: number): task is PendingTask =>
+  task.status === "pending" && task.runAt <= now;
+
+/** The fencing token of the task's next claim. It compares as unequal to every token before it. */
+export const nextToken = (claims: number, nonce: string): string => `${claims + 1}.${nonce}`;
+
+/** Gives a due task to a worker. */
+export function claim(
+  task: Task,
+  by: { readonly worker: string; readonly leaseMs: number; readonly nonce: string },
+  now: number,
+): RunningTask {
+  if (!isClaimable(task, now)) {
+    throw new TaskError("wrong_status", `Task ${task.id} is ${task.status} and cannot be claimed now`);
+  }
+  return {
+    ...task,
+    status: "running",
+    version: task.version + 1,
+    claims: task.claims + 1,
+    token: nextToken(task.claims, by.nonce),
+    lease: { worker: by.worker, until: now + by.leaseMs, leaseMs: by.leaseMs, revokeAt: null },
+    attempt: task.attempt + 1,
+    startedAt: now,
+    progress: null,
+    updatedAt: now,
+  };
+}
+
+const leaseLost = (task: Task): TaskError =>
+  new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
+
+const holdsLease = (task: Task, token: string, now: number): task is RunningTask =>
+  isRunning(task) && task.token === token && task.lease.until > now;
+
+/** A heartbeat: renews the lease and may bring progress. Strictly raises `until`, leaves `version` alone. */
+export function extend(
+  task: Task,
+  beat: { readonly token: string; readonly progress: Progress | null },
+  now: number,
+): RunningTask {
+  if (!holdsLease(task, beat.token, now)) throw leaseLost(task);
+  const until = Math.max(task.lease.until + 1, now + task.lease.leaseMs);
+  return { ...task, lease: { ...task.lease, until }, progress: beat.progress ?? task.progress };
+}
+
+/** Whether the worker should be told to stop. */
+export const isCancelRequested = (task: Task): boolean => task.lease !== null && task.lease.revokeAt !== null;
+
+/**
+ * Ends an attempt with what its worker says of it. The same outcome said again with the same token changes nothing
+ * and is no error: the first answer may have been lost on the way. Anything else without the lease is `lease_lost`.
+ * @param random drawn from [0, 1), for the jitter of a retry
+ */
+export function settle(
+  task: Task,
+  said: { readonly token: string; readonly outcome: Outcome },
+  now: number,
+  random: number,
+): Task {
+  if (!holdsLease(task, said.token, now)) {
+    if (isRepeat(task, said.token, said.outcome)) return task;
+    throw leaseLost(task);
+  }
+  const { outcome } = said;
+  switch (outcome.kind) {
+    case "done":
+      return settleDone(task, outcome.result, now);
+    case "failed":
+      return settleFailed(task, outcome, now, random);
+    case "released":
+      if (isCancelRequested(task)) return end(task, "cancelled", { outcome: "cancelled", error: null }, now);
+      return giveBack(task, outcome.delayMs, now);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const ATTEMPT_OUTCOMES: Record<Outcome["kind"], readonly AttemptOutcome[]> = {
+  done: ["done", "failed"], // failed: the result was too large
+  failed: ["failed", "cancelled"],
+  released: ["released", "cancelled"],
+};
+
+function isRepeat(task: Task, token: string, outcome: Outcome): boolean {
+  const latest = task.attempts.at(-1);
+  if (task.token !== token || isRunning(task) || latest === undefined) return false;
+  return ATTEMPT_OUTCOMES[outcome.kind].includes(latest.outcome);
+}
+
+function settleDone(task: RunningTask, result: JsonText | null, now: number): EndedTask {
+  if (result !== null && resultBytes(result) > LIMITS.resultBytes) {
+    const error = {
+      code: FAILURES.resultTooLarge,
+      message: `The result has ${resultBytes(result)} bytes; at most ${LIMITS.resultBytes} are kept`,
+    };
+    return end(task, "failed", { outcome: "failed", error }, now);
+  }
+  const progress = task.progress === null ? null : { ...task.progress, percent: 100 };
+  return { ...end(task, "done", { outcome: "done", error: null }, now), result, progress, error: null };
+}
+
+/** Bytes of UTF-8, counted without encoding when the length alone already decides. */
+function resultBytes(result: JsonText): number {
+  if (result.length * 3 <= LIMITS.resultBytes) return result.length;
+  let bytes = 0;
+  for (let i = 0; i < result.length; i++) {
+    const unit = result.charCodeAt(i);
+    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : unit >= 0xd800 && unit < 0xe000 ? 2 : 3;
+  }
+  return bytes;
+}
+
+function settleFailed(
+  task: RunningTask,
+  outcome: Extract<Outcome, { kind: "failed" }>,
+  now: number,
+  random: number,
+): Task {
+  const { error } = outcome;
+  if (isCancelRequested(task)) return end(task, "cancelled", { outcome: "cancelled", error }, now);
+  const failures = task.failures + 1;
+  const decision = decideRetry({
+    failures,
+    maxAttempts: task.maxAttempts,
+    retryable: outcome.retryable,
+    retryAfterMs: outcome.retryAfterMs,
+    backoff: task.backoff,
+    random,
+  });
+  const ended = decision.retry
+    ? wait(task, { outcome: "failed", error }, now, now + decision.delayMs)
+    : end(task, "failed", { outcome: "failed", error }, now);
+  return { ...ended, failures };
+}
+
+/** A release burns nothing: its start is not counted. */
+const giveBack = (task: RunningTask, delayMs: number, now: number): PendingTask => ({
+  ...wait(task, { outcome: "released", error: null }, now, now + delayMs),
+  attempt: task.attempt - 1,
+});
+
+/**
+ * What time does to a running task: a lease that ran out is a loss (the third fails the task), a cancel request
+ * whose grace is over ends it whatever its worker does. Gives the same task back while neither is due. Nobody knows
+ * what a lost worker did after its lease, so no work is counted past it.
+ */
+export function expire(task: Task, now: number): Task {
+  if (!isRunning(task) || expiresAt(task) > now) return task;
+  const workedUntil = Math.min(now, task.lease.until);
+  if (isCancelRequested(task))
+    return end(task, "cancelled", { outcome: "cancelled", error: null, workedUntil }, now);
+  const losses = task.losses + 1;
+  const error: Failure = { code: FAILURES.workerLost, message: lossMessage(task.lease.worker, losses) };
+  const close: Closing = { outcome: "lost", error, workedUntil };
+  const next = losses >= LIMITS.lostLeases ? end(task, "failed", close, now) : wait(task, close, now, now);
+  return { ...next, losses };
+}
+
+const lossMessage = (worker: string, losses: number): string =>
+  `Worker ${worker} was not heard of until its lease ran out (loss ${losses} of ${LIMITS.lostLeases})`;
+
+/** When `expire` will next have something to do; stores look for running tasks by it. */
+export const expiresAt = (task: RunningTask): number =>
+  task.lease.revokeAt === null ? task.lease.until : Math.min(task.lease.until, task.lease.revokeAt);
+
+/** How an attempt closes; its work counts up to `workedUntil`, which is now unless said. */
+type Closing = {
+  readonly outcome: AttemptOutcome;
+  readonly error: Failure | null;
+  readonly workedUntil?: number;
+};
+
+/** Ends an attempt and with it the task. */
+const end = (task: RunningTask, status: EndedStatus, closing: Closing, now: number): EndedTask => ({
+  ...task,
+  ...closeAttempt(task, closing, now),
+  status,
+  lease: null,
+  finishedAt: now,
+});
+
+/** Ends an attempt; the task waits for the next until `runAt`. */
+const wait = (task: RunningTask, closing: Closing, now: number, runAt: number): PendingTask => ({
+  ...task,
+  ...closeAttempt(task, closing, now),
+  status: "pending",
+  lease: null,
+  finishedAt: null,
+  runAt,
+});
+
+function closeAttempt(task: RunningTask, { outcome, error, workedUntil }: Closing, now: number) {
+  const finishedAt = workedUntil ?? now;
+  const attempt: Attempt = {
+    attempt: task.attempt,
+    worker: task.lease.worker,
+    startedAt: task.startedAt,
+    finishedAt,
+    outcome,
+    error,
+  };
+  return {
+    version: task.version + 1,
+    updatedAt: now,
+    workedMs: task.workedMs + Math.max(0, finishedAt - task.startedAt),
+    attempts: [...task.attempts, attempt].slice(-LIMITS.attemptsKept),
+    error: error ?? task.error,
+  };
+}
+
+/**
+ * Cancels: a pending task at once; a running one is asked to stop and has CANCEL_GRACE_MS for it. Asking again
+ * changes nothing.
+ */
+export function cancel(task: Task, now: number): Task {
+  switch (task.status) {
+    case "pending":
+      return {
+        ...task,
+        status: "cancelled",
+        version: task.version + 1,
+        finishedAt: now,
+        updatedAt: now,
+      };
+    case "running":
+      if (isCancelRequested(task)) return task;
+      return {
+        ...task,
+        lease: { ...task.lease, revokeAt: now + CANCEL_GRACE_MS },
+        version: task.version + 1,
+        updatedAt: now,
+      };
+    default:
+      throw new TaskError("wrong_status", `Task ${task.id} is already ${task.status}`);
+  }
+}
+
+/** Makes an ended task pending again, with its attempts counted anew and its history kept. */
+export function retry(task: Task, now: number): PendingTask {
+  if (!isEnded(task)) {
+    throw new TaskError(
+      "wrong_status",
+      `Task ${task.id} is ${task.status}; only an ended task can be retried`,
+    );
+  }
+  return {
+    ...task,
+    status: "pending",
+    version: task.version + 1,
+    runAt: now,
+    attempt: 0,
+    failures: 0,
+    losses: 0,
+    progress: null,
+    result: null,
+    error: null,
+    finishedAt: null,
+    updatedAt: now,
+  };
+}
+
+/** What an edit may change. The first three at any time, the others only while the task is pending. */
+export type TaskPatch = {
+  readonly name?: string;
+  readonly description?: string;
+  readonly tags?: readonly string[];
+  readonly payload?: JsonText | null;
+  readonly priority?: number;
+  readonly runAt?: number;
+  readonly timeoutMs?: number | null;
+  readonly maxAttempts?: number;
+};
+
+const EDITABLE_ANY_TIME: ReadonlySet<string> = new Set(["name", "description", "tags"]);
+
+/** Changes what the patch names. */
+export function edit(task: Task, patch: TaskPatch, now: number): Task {
+  const fixed = Object.keys(patch).filter((field) => !EDITABLE_ANY_TIME.has(field));
+  if (task.status !== "pending" && fixed.length > 0) {
+    throw new TaskError(
+      "wrong_status",
+      `Task ${task.id} is ${task.status}; ${fixed.join(", ")} can be changed only while it is pending`,
+    );
+  }
+  return { ...task, ...patch, version: task.version + 1, updatedAt: now };
+}
+
+/** Whether the step moves a task into the live ones, where its `key` must be free. */
+export const entersLife = (from: Task, to: Task): boolean => !isLive(from) && isLive(to);

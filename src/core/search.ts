@@ -1,0 +1,67 @@
+import type { Task } from "./task.ts";
+
+/** A search as a person types it: words that must all be contained, and `payload.a.b:text` for one field. */
+export type Search = {
+  readonly words: readonly string[];
+  readonly fields: readonly { readonly path: readonly string[]; readonly text: string }[];
+};
+
+/** How much of a task's text is searched. */
+const SEARCHED_LENGTH = 4_096;
+
+/**
+ * Makes two texts equal when they differ only in case or in the way their letters are composed. Upper before lower
+ * case folds "ß" with "SS"; the final sigma is the one letter that lower case writes in two ways.
+ */
+export function fold(text: string): string {
+  return text.normalize("NFKC").toUpperCase().toLowerCase().replaceAll("ς", "σ");
+}
+
+/** The folded text that words are looked up in: name, description and the strings of the payload. */
+export function searchText(task: Pick<Task, "name" | "description" | "payload">): string {
+  const parts = [task.name, task.description];
+  if (task.payload !== null) collectStrings(JSON.parse(task.payload), parts);
+  return fold(parts.join("\n").slice(0, SEARCHED_LENGTH).toWellFormed());
+}
+
+function collectStrings(value: unknown, into: string[]): void {
+  if (typeof value === "string") into.push(value);
+  else if (typeof value === "object" && value !== null) {
+    for (const member of Object.values(value)) collectStrings(member, into);
+  }
+}
+
+const FIELD = /^payload\.([^:]+):(.+)$/su;
+
+/** Reads a query: parted at white space; `payload.user.name:ann` asks one field, anything else is a word. */
+export function parseSearch(query: string): Search {
+  const words: string[] = [];
+  const fields: { path: string[]; text: string }[] = [];
+  for (const term of query.split(/\s+/u).filter((term) => term !== "")) {
+    const [, path, text] = FIELD.exec(term) ?? [];
+    if (path !== undefined && text !== undefined) fields.push({ path: path.split("."), text: fold(text) });
+    else words.push(fold(term));
+  }
+  return { words, fields };
+}
+
+/** Whether every word is contained in the task's text and every field's text in that field. */
+export function matchesSearch(task: Pick<Task, "name" | "description" | "payload">, search: Search): boolean {
+  if (search.words.length > 0) {
+    const text = searchText(task);
+    if (!search.words.every((word) => text.includes(word))) return false;
+  }
+  if (search.fields.length === 0) return true;
+  const payload: unknown = task.payload === null ? null : JSON.parse(task.payload);
+  return search.fields.every(({ path, text }) => fieldText(payload, path)?.includes(text) ?? false);
+}
+
+function fieldText(payload: unknown, path: readonly string[]): string | null {
+  let value = payload;
+  for (const step of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return null;
+    value = (value as Record<string, unknown>)[step]; // its own member, just asked
+  }
+  if (typeof value === "string") return fold(value);
+  return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+}

@@ -1,0 +1,199 @@
+import type { Failure } from "./outcome.ts";
+
+/** A positive integer from 1, given by the store and never used twice in its life. */
+export type TaskId = number;
+
+/** A JSON value as text: kept as it came, so that key order and NULs survive every store. */
+export type JsonText = string;
+
+export const STATUSES = ["pending", "running", "done", "failed", "cancelled"] as const;
+export type Status = (typeof STATUSES)[number];
+
+export const ENDED_STATUSES = ["done", "failed", "cancelled"] as const;
+export type EndedStatus = (typeof ENDED_STATUSES)[number];
+
+/** The rules about sizes, in one place: every door (HTTP, brokers, SDK) reads them here. */
+export const LIMITS = {
+  nameCodePoints: 255,
+  descriptionCodePoints: 10_000,
+  typeLength: 64,
+  tags: 20,
+  tagCodePoints: 64,
+  keyCodePoints: 255,
+  priority: 1_000,
+  batch: 1_000,
+  attemptsKept: 20,
+  logLinesKept: 1_000,
+  resultBytes: 1_048_576,
+  lostLeases: 3,
+  messageLength: 10_000,
+} as const;
+
+/** The longest id a JSON number carries exactly. */
+export const MAX_TASK_ID: TaskId = Number.MAX_SAFE_INTEGER;
+
+/** How long a retry waits: full jitter over min(maxMs, baseMs · 2ⁿ). */
+export type Backoff = { readonly baseMs: number; readonly maxMs: number };
+
+export type Progress = { readonly percent: number; readonly message: string };
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type LogLine = {
+  readonly n: number;
+  readonly at: number;
+  readonly level: LogLevel;
+  readonly message: string;
+};
+
+/** A worker's hold on a task. `revokeAt` is set by a cancel request: after it the lease ends whatever beats say. */
+export type Lease = {
+  readonly worker: string;
+  readonly until: number;
+  readonly leaseMs: number;
+  readonly revokeAt: number | null;
+};
+
+export type AttemptOutcome = "done" | "failed" | "released" | "lost" | "cancelled";
+
+/** One ended attempt, as history shows it. */
+export type Attempt = {
+  readonly attempt: number;
+  readonly worker: string;
+  readonly startedAt: number;
+  readonly finishedAt: number;
+  readonly outcome: AttemptOutcome;
+  readonly error: Failure | null;
+};
+
+/**
+ * What every task has, whatever its status. Times are epoch milliseconds. Each variant below has exactly the same
+ * keys: one hidden class for a million of them.
+ */
+type TaskFields = {
+  readonly id: TaskId;
+  /** Rises by one with each change except a renewed lease, progress and log lines. */
+  readonly version: number;
+  readonly name: string;
+  readonly description: string;
+  readonly type: string;
+  readonly payload: JsonText | null;
+  readonly priority: number;
+  readonly tags: readonly string[];
+  /** Unique among live tasks. */
+  readonly key: string | null;
+  readonly runAt: number;
+  /** The limit of one attempt. */
+  readonly timeoutMs: number | null;
+  readonly maxAttempts: number;
+  readonly backoff: Backoff;
+  readonly createdAt: number;
+  readonly updatedAt: number;
+  /** Claims ever made; only rises. The rising half of the fencing token. */
+  readonly claims: number;
+  /** Of the latest claim; it stays until the next one, so that a repeated settle gets its first answer. */
+  readonly token: string | null;
+  /** The number of the current or latest start; a release gives it back, a retry by hand starts anew. */
+  readonly attempt: number;
+  readonly failures: number;
+  /** Leases that ran out; counted apart from failures. */
+  readonly losses: number;
+  /** Time spent in attempts that have ended. */
+  readonly workedMs: number;
+  readonly attempts: readonly Attempt[];
+  /** Start of the current or latest attempt. */
+  readonly startedAt: number | null;
+  readonly progress: Progress | null;
+  readonly result: JsonText | null;
+  /** Why the latest failed attempt failed. */
+  readonly error: Failure | null;
+};
+
+export type PendingTask = TaskFields & {
+  readonly status: "pending";
+  readonly lease: null;
+  readonly finishedAt: null;
+};
+
+export type RunningTask = TaskFields & {
+  readonly status: "running";
+  readonly lease: Lease;
+  readonly token: string;
+  readonly startedAt: number;
+  readonly finishedAt: null;
+};
+
+export type EndedTask = TaskFields & {
+  readonly status: EndedStatus;
+  readonly lease: null;
+  readonly finishedAt: number;
+};
+
+export type Task = PendingTask | RunningTask | EndedTask;
+
+/** A task before its store has given it an id. */
+export type Draft = Omit<PendingTask, "id">;
+
+export const isRunning = (task: Task): task is RunningTask => task.status === "running";
+export const isEnded = (task: Task): task is EndedTask => task.finishedAt !== null;
+/** A live task still has work before it. */
+export const isLive = (task: Task): task is PendingTask | RunningTask => task.finishedAt === null;
+
+/** Whether a worker that asks for `pattern` (a type, or a prefix ending in `*`) takes tasks of `type`. */
+export const takesType = (pattern: string, type: string): boolean =>
+  pattern.endsWith("*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
+
+/**
+ * The order in which due tasks of one set of types are claimed: priority first, then due time, then age.
+ * Negative when `a` goes first.
+ */
+export function claimOrder(a: Task, b: Task): number {
+  return b.priority - a.priority || a.runAt - b.runAt || a.id - b.id;
+}
+
+/** Time spent working over all attempts, in milliseconds; grows while running, but not past a lease that ran out. */
+export function durationMs(task: Task, now: number): number {
+  if (!isRunning(task)) return task.workedMs;
+  return task.workedMs + Math.max(0, Math.min(now, task.lease.until) - task.startedAt);
+}
+
+/** Why a text cannot be stored by every store, or null: PostgreSQL knows neither NUL nor a lone surrogate. */
+export function textFault(text: string): string | null {
+  if (text.includes("\0")) return "must not contain the character NUL";
+  if (!text.isWellFormed()) return "must not contain a lone surrogate";
+  return null;
+}
+
+/** The nearest text that every store can keep, for what workers say: never a reason to lose an outcome. */
+export const storableText = (text: string, maxLength: number): string =>
+  text.slice(0, maxLength).toWellFormed().replaceAll("\0", "\uFFFD");
+
+/** Code points, without building an array of them. */
+export function codePoints(text: string): number {
+  let count = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0xd800 && unit < 0xdc00) i++;
+    count++;
+  }
+  return count;
+}
+
+/** The rule for a name, after the white space around it is cut off. */
+export function nameFault(name: string): string | null {
+  if (name === "") return "must not be empty";
+  if (name.length > LIMITS.nameCodePoints && codePoints(name) > LIMITS.nameCodePoints) {
+    return `must be at most ${LIMITS.nameCodePoints} characters long, is ${codePoints(name)}`;
+  }
+  return textFault(name);
+}
+
+/** The rule for a description. */
+export function descriptionFault(description: string): string | null {
+  if (
+    description.length > LIMITS.descriptionCodePoints &&
+    codePoints(description) > LIMITS.descriptionCodePoints
+  ) {
+    return `must be at most ${LIMITS.descriptionCodePoints} characters long, is ${codePoints(description)}`;
+  }
+  return textFault(description);
+}

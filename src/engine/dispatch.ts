@@ -1,0 +1,167 @@
+/**
+ * The dispatcher: all who wait for work in this process wait here, and one claim serves them all. A thousand waiting
+ * workers are one query. It asks the store when somebody comes, when a bell rings and at least every `pollMs`; while
+ * nobody waits it does nothing and listens to nothing.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { RunningTask } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { Bell, TaskQueue } from "../queue/queue.ts";
+import type { Ask } from "../store/store.ts";
+
+export type Claimed = {
+  readonly tasks: readonly RunningTask[];
+  /** Monotonic time before the leases began. */
+  readonly leasedAt: number;
+};
+
+export interface Dispatch {
+  /** Resolves with tasks as soon as there are some, with none when the signal aborts or the dispatcher closes. */
+  claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  close(): void;
+}
+
+export type DispatchSetup = {
+  readonly claim: (asks: readonly Ask[]) => Promise<readonly (readonly RunningTask[])[]>;
+  /** Takes back what was claimed for somebody who has gone meanwhile. */
+  readonly giveBack: (tasks: readonly RunningTask[]) => void;
+  readonly queue: Pick<TaskQueue, "hear">;
+  readonly pollMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+type Waiter = { readonly ask: Ask; readonly answer: (claimed: Claimed) => void; gone: boolean };
+
+/** What one call of the store may claim for all. */
+const CLAIM_AT_MOST = 1_000;
+
+export function createDispatch(setup: DispatchSetup): Dispatch {
+  const { clock, log } = setup;
+  const waiters = new Set<Waiter>();
+  let serving = false;
+  let closed = false;
+  let woken = false;
+  let rouse = (): void => undefined;
+  let hearing: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
+  const bells: Bell[] = []; // heard, to be acknowledged after the next claim
+
+  function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
+    return new Promise((resolve) => {
+      const leave = (): void => waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
+      const waiter: Waiter = {
+        ask,
+        gone: false,
+        answer: (claimed) => {
+          waiter.gone = true;
+          waiters.delete(waiter);
+          signal.removeEventListener("abort", leave);
+          resolve(claimed);
+        },
+      };
+      if (signal.aborted || closed) return leave();
+      signal.addEventListener("abort", leave);
+      waiters.add(waiter);
+      wake();
+      if (!serving) void serve();
+    });
+  }
+
+  async function serve(): Promise<void> {
+    serving = true;
+    while (waiters.size > 0) {
+      woken = false;
+      hear(); // before the claim, so that no bell falls between the two
+      const answered = bells.splice(0);
+      const filled = await round();
+      for (const bell of answered) bell.ack().catch(logFailure("ack_failed"));
+      if (waiters.size > 0 && !filled && !woken) await sleep();
+    }
+    hush();
+    serving = false;
+  }
+
+  /** One claim for all who wait; true when somebody got something. */
+  async function round(): Promise<boolean> {
+    const asked = [...waiters];
+    const leasedAt = clock.monotonic();
+    try {
+      const answers = await setup.claim(limitAsks(asked));
+      for (const [at, waiter] of asked.entries()) deliver(waiter, answers[at] ?? [], leasedAt);
+      return answers.some((tasks) => tasks.length > 0);
+    } catch (error) {
+      logFailure("claim_failed")(error);
+      woken = false; // a store that is away is asked again at the next poll
+      return false;
+    }
+  }
+
+  function deliver(waiter: Waiter, tasks: readonly RunningTask[], leasedAt: number): void {
+    if (tasks.length === 0) return;
+    if (waiter.gone) setup.giveBack(tasks);
+    else waiter.answer({ tasks, leasedAt });
+  }
+
+  /** Until somebody comes, a bell rings, or the poll is due. */
+  const sleep = (): Promise<void> =>
+    new Promise((resolve) => {
+      const cancelTimer = clock.after(setup.pollMs, resolve);
+      rouse = () => {
+        cancelTimer();
+        resolve();
+      };
+    });
+
+  function wake(): void {
+    woken = true;
+    rouse();
+  }
+
+  /** Listens for the types that are waited for. One bell ends a hearing, and so does a wish for other types. */
+  function hear(): void {
+    const types = [...new Set([...waiters].flatMap((waiter) => waiter.ask.types))].sort();
+    if (hearing?.types.join() === types.join()) return;
+    hush();
+    const abort = new AbortController();
+    const current = { types, abort };
+    hearing = current;
+    const ended = (): void => {
+      if (hearing === current) hearing = null;
+    };
+    setup.queue
+      .hear(types, abort.signal)
+      .finally(ended)
+      .then((bell) => {
+        if (bell === null) return;
+        bells.push(bell);
+        wake();
+      })
+      .catch(logFailure("hear_failed"));
+  }
+
+  function hush(): void {
+    hearing?.abort.abort();
+    hearing = null;
+  }
+
+  const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
+
+  return {
+    claim,
+    close: () => {
+      closed = true;
+      for (const waiter of [...waiters]) waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
+      wake();
+    },
+  };
+}
+
+/** Keeps one claim within bounds; who is left out is served by the next. */
+function limitAsks(waiters: readonly Waiter[]): Ask[] {
+  let left = CLAIM_AT_MOST;
+  return waiters.map(({ ask }) => {
+    const max = Math.min(ask.max, left);
+    left -= max;
+    return { ...ask, max };
+  });
+}

@@ -1,0 +1,303 @@
+/**
+ * What may happen to tasks: every verb is a pure rule of core/lifecycle, written by compare-and-set. Calls share their
+ * writes (batch.ts); workers' beats and settles have lanes of their own and never wait behind creates.
+ */
+import type { Clock } from "../core/clock.ts";
+import { isTaskError, TaskError } from "../core/error.ts";
+import {
+  cancel,
+  create,
+  DEFAULT_TYPE,
+  edit,
+  isClaimable,
+  retry,
+  settle,
+  type TaskPatch,
+  type TaskSpec,
+  TYPE_DEFAULTS,
+  type TypeDefaults,
+} from "../core/lifecycle.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { RunningTask, Task, TaskId } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { createLoop } from "../lib/loop.ts";
+import type { TaskQueue } from "../queue/queue.ts";
+import type {
+  Ask,
+  Beat,
+  BeatAnswer,
+  Idempotency,
+  InsertAnswer,
+  Inserted,
+  Step,
+  TaskFilter,
+  TaskPage,
+  TaskQuery,
+  TaskStore,
+} from "../store/store.ts";
+import { type BatchSetup, createBatch, type Join } from "./batch.ts";
+import { type Claimed, createDispatch } from "./dispatch.ts";
+import { createRevocations, type Hint } from "./revocations.ts";
+import { createStoreClock } from "./store-clock.ts";
+import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
+
+export interface Engine {
+  // ---- for producers; each rejects with TaskError
+
+  /** Creates tasks, all or none. With an idempotency key the same call gets its first answer again. */
+  create(specs: readonly TaskSpec[], idempotency?: IdempotencyKey): Promise<Creation>;
+  get(id: TaskId): Promise<Task>;
+  list(query: TaskQuery): Promise<TaskPage>;
+  count(filter: TaskFilter): Promise<number>;
+  edit(id: TaskId, patch: TaskPatch): Promise<Task>;
+  /** Ends a pending task, asks a running one to stop. */
+  cancel(id: TaskId): Promise<Task>;
+  /** Makes an ended task pending again. */
+  retry(id: TaskId): Promise<Task>;
+  /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
+  remove(id: TaskId): Promise<void>;
+
+  // ---- for workers
+
+  claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
+  settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
+  onRevoked(listener: (hint: Hint) => void): () => void;
+
+  // ---- for the house
+
+  /** The time that tasks go by, epoch milliseconds. */
+  now(): number;
+  /** One sweep now. */
+  sweep(): Promise<Swept>;
+  /** Learns the store's time and begins to sweep. */
+  start(): Promise<void>;
+  /** Ends all waiting claims and the sweep; safe twice. */
+  close(): Promise<void>;
+}
+
+export type IdempotencyKey = Omit<Idempotency, "until">;
+export type Creation = { readonly tasks: readonly Inserted[]; readonly repeated: boolean };
+
+export type EngineSetup = {
+  readonly store: TaskStore;
+  readonly queue: TaskQueue;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Draws from [0, 1). */
+  readonly random: () => number;
+  /** A short text that never comes twice; makes tokens unguessable. */
+  readonly nonce: () => string;
+  /** Defaults of the types that have their own. */
+  readonly types: ReadonlyMap<string, TypeDefaults>;
+  readonly pollMs: number;
+  readonly leaseMs: number;
+  readonly retentions: readonly Retention[];
+};
+
+type Creating = { readonly specs: readonly TaskSpec[]; readonly idempotency: IdempotencyKey | null };
+
+const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
+const SWEEP_EVERY_MS = 1_000;
+const SWEEP_JITTER = 0.2;
+/** A step is lost only to another one that was written, so even a crowd gets through; this many losses mean a defect. */
+const STEPS_AT_MOST = 1_000;
+
+export function createEngine(setup: EngineSetup): Engine {
+  const { store, queue, clock, log } = setup;
+  const time = createStoreClock(store, clock);
+  const revocations = createRevocations({ store, clock, log });
+
+  // ---- lanes of group commit
+
+  const lane = <Call, Answer>(
+    batch: Pick<BatchSetup<Call, Answer>, "send" | "keyOf" | "sizeOf">,
+  ): Join<Call, Answer> => createBatch({ ...batch, provesRollback, overloaded });
+
+  const reads = lane<TaskId, Task | null>({ send: (ids) => store.get(ids) });
+  const inserts = lane({ send: insertAll, sizeOf: creatingBytes });
+  const removals = lane<TaskId, boolean>({
+    send: (ids) => store.remove(ids.map((id) => ({ id }))),
+    keyOf: (id) => id,
+  });
+  const edits = lane({ send: replaceAll, keyOf: stepId });
+  const settles = lane({ send: replaceAll, keyOf: stepId });
+  const beats = lane<Beat, BeatAnswer>({
+    send: (calls) => store.extend(calls, time.now()),
+    keyOf: (beat) => beat.id,
+  });
+
+  async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
+    const now = time.now();
+    const requests = calls.map(({ specs, idempotency }) => ({
+      drafts: specs.map((spec) => create(spec, defaultsOf(spec), now)),
+      idempotency: idempotency === null ? null : { ...idempotency, until: now + IDEMPOTENCY_KEPT_MS },
+    }));
+    const answers = await store.insert(requests, now);
+    ring(
+      requests.flatMap(({ drafts }) => drafts.filter((draft) => draft.runAt <= now).map(({ type }) => type)),
+    );
+    return answers;
+  }
+
+  async function replaceAll(steps: readonly Step[]) {
+    const answers = await store.replace(steps);
+    ring(steps.filter(({ to }) => isClaimable(to, to.updatedAt)).map(({ to }) => to.type));
+    return answers;
+  }
+
+  const defaultsOf = (spec: TaskSpec): TypeDefaults =>
+    setup.types.get(spec.type ?? DEFAULT_TYPE) ?? TYPE_DEFAULTS;
+
+  function ring(types: readonly string[]): void {
+    if (types.length === 0) return;
+    queue
+      .ring([...new Set(types)])
+      .catch((error: unknown) => log.warn("ring_failed", { error: errorText(error) }));
+  }
+
+  // ---- verbs
+
+  async function createTasks(specs: readonly TaskSpec[], idempotency?: IdempotencyKey): Promise<Creation> {
+    const answer = await inserts({ specs, idempotency: idempotency ?? null });
+    if (answer.kind === "mismatch") {
+      throw new TaskError(
+        "idempotency_mismatch",
+        "This idempotency key was already used with another request",
+      );
+    }
+    return { tasks: answer.tasks, repeated: answer.kind === "repeated" };
+  }
+
+  async function get(id: TaskId): Promise<Task> {
+    const task = await reads(id);
+    if (task === null) throw notFound();
+    return task;
+  }
+
+  /** Reads, applies the rule, writes if nobody was faster, else begins again. */
+  async function transition(
+    id: TaskId,
+    rule: (task: Task, now: number) => Task,
+    write: Join<Step, Awaited<ReturnType<TaskStore["replace"]>>[number]> = edits,
+  ): Promise<Task> {
+    for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
+      const from = await get(id);
+      const to = rule(from, time.now());
+      if (to === from) return from;
+      const answer = await write({ from, to });
+      if (answer === "ok") return to;
+      if (answer === "key_taken") {
+        throw new TaskError("key_taken", `Another live task holds the key ${JSON.stringify(to.key)}`);
+      }
+    }
+    throw new Error(`task ${id} changed ${STEPS_AT_MOST} times under one step`);
+  }
+
+  async function remove(id: TaskId): Promise<void> {
+    if (!(await removals(id))) throw notFound();
+  }
+
+  async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
+    const random = setup.random();
+    try {
+      await transition(id, (task, now) => settle(task, { token, outcome }, now, random), settles);
+    } catch (error) {
+      if (isTaskError(error, "not_found")) throw new TaskError("lease_lost", `Task ${id} has been deleted`);
+      throw error;
+    }
+  }
+
+  // ---- claims
+
+  const dispatch = createDispatch({
+    claim: (asks) => store.claim(asks, { now: time.now(), nonce: setup.nonce() }),
+    giveBack: (tasks) => void Promise.all(tasks.map(giveBack)),
+    queue,
+    pollMs: setup.pollMs,
+    clock,
+    log,
+  });
+
+  /** The asker has gone; a failure here costs the task no more than its lease. */
+  const giveBack = (task: RunningTask): Promise<void> =>
+    settleTask(task.id, task.token, { kind: "released", delayMs: 0 }).catch((error: unknown) =>
+      log.warn("give_back_failed", { task_id: task.id, error: errorText(error) }),
+    );
+
+  // ---- sweeping
+
+  const sweepAt = createSweep({
+    list: (query) => store.list(query),
+    transition: (id, rule) => transition(id, rule, settles),
+    remove: (refs) => store.remove(refs),
+    retentions: setup.retentions,
+    log,
+  });
+
+  // Workers whose beats could not get through deserve the time to come back before their leases are judged.
+  let judgeFrom = clock.monotonic() + setup.leaseMs / 2;
+
+  async function sweep(): Promise<Swept> {
+    await time.sync();
+    return sweepAt(time.now(), clock.monotonic() >= judgeFrom);
+  }
+
+  const sweeping = createLoop({
+    clock,
+    round: async () => {
+      const { expired, removed } = await sweep();
+      const more = expired >= SWEEP_AT_MOST || removed >= SWEEP_AT_MOST;
+      return more ? 0 : SWEEP_EVERY_MS * (1 - SWEEP_JITTER + 2 * SWEEP_JITTER * setup.random());
+    },
+    onError: (error) => {
+      log.warn("sweep_failed", { error: errorText(error) });
+      judgeFrom = clock.monotonic() + setup.leaseMs / 2;
+      return SWEEP_EVERY_MS;
+    },
+  });
+
+  return {
+    create: createTasks,
+    get,
+    list: (query) => store.list(query),
+    count: (filter) => store.count(filter),
+    edit: (id, patch) => transition(id, (task, now) => edit(task, patch, now)),
+    cancel: (id) => transition(id, cancel),
+    retry: (id) => transition(id, retry),
+    remove,
+    claim: (ask, signal) => dispatch.claim(ask, signal),
+    extend: (calls) => Promise.all(calls.map(beats)),
+    settle: settleTask,
+    onRevoked: (listener) => revocations.listen(listener),
+    now: () => time.now(),
+    sweep,
+    start: async () => {
+      await time.sync();
+      sweeping.start();
+    },
+    close: async () => {
+      dispatch.close();
+      revocations.close();
+      await sweeping.stop();
+    },
+  };
+}
+
+const notFound = (): TaskError => new TaskError("not_found", "Task not found");
+
+const overloaded = (): TaskError =>
+  new TaskError("overloaded", "Too many requests are waiting for the store");
+
+const provesRollback = (error: unknown): boolean => isTaskError(error, "store_rejected");
+
+const stepId = (step: Step): TaskId => step.from.id;
+
+/** About what the texts of a create occupy; the rest of a task is small beside them. */
+function creatingBytes({ specs }: Creating): number {
+  let bytes = 0;
+  for (const spec of specs) {
+    bytes += 200 + spec.name.length + (spec.description?.length ?? 0) + (spec.payload?.length ?? 0);
+  }
+  return bytes;
+}

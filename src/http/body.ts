@@ -1,0 +1,110 @@
+import { refuse } from "./errors.ts";
+import type { RequestHeaders } from "./guard.ts";
+
+export const BODY_BYTES = 1_048_576;
+export const JSON_DEPTH = 64;
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** The request's body as a JSON value, read within limits. Throws a refusal; nothing about the value is known yet. */
+export async function readJson(request: Request, headers: RequestHeaders): Promise<unknown> {
+  checkMediaType(headers);
+  return parseJson(decode(await readBytes(request, headers)));
+}
+
+const JSON_TYPES: ReadonlySet<string> = new Set(["application/json", "application/merge-patch+json"]);
+
+/** What `curl -d` and a bare `fetch` send. A page of another origin can send these too, but not without a mark. */
+const BARE_TYPES: ReadonlySet<string> = new Set(["", "text/plain", "application/x-www-form-urlencoded"]);
+
+function checkMediaType(headers: RequestHeaders): void {
+  if ((headers["content-encoding"] ?? "identity") !== "identity") {
+    throw refuse("unsupported_media_type", "The body must not be compressed");
+  }
+  const contentType = headers["content-type"] ?? "";
+  if (contentType === "application/json") return;
+  const [type = "", ...parameters] = contentType
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  const isBare =
+    headers.origin === undefined && headers["sec-fetch-site"] === undefined && BARE_TYPES.has(type);
+  if (!JSON_TYPES.has(type) && !isBare) {
+    throw refuse(
+      "unsupported_media_type",
+      `The body must be application/json, not ${JSON.stringify(contentType)}`,
+    );
+  }
+  const charset = parameters.find((parameter) => parameter.startsWith("charset="));
+  if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
+    throw refuse("unsupported_media_type", "JSON must be UTF-8");
+  }
+}
+
+/** Refused before it is read where its length is announced, as soon as it grows too long where not. */
+async function readBytes(request: Request, headers: RequestHeaders): Promise<Uint8Array> {
+  const announced = headers["content-length"];
+  if (announced !== undefined) {
+    if (Number(announced) > BODY_BYTES) throw tooLarge();
+    return request.bytes();
+  }
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of request.body ?? []) {
+    length += chunk.length;
+    if (length > BODY_BYTES) throw tooLarge();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+const tooLarge = () =>
+  refuse("body_too_large", `The body must be at most ${BODY_BYTES} bytes long`, {
+    headers: { connection: "close" },
+  });
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw refuse("malformed_body", "The body is not valid UTF-8");
+  }
+}
+
+function parseJson(text: string): unknown {
+  if (text.length === 0) throw refuse("malformed_body", "The request has no body; expected a JSON object");
+  if (isTooDeep(text)) throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw refuse(
+      "malformed_body",
+      `The body is not valid JSON: ${error instanceof Error ? error.message : "syntax"}`,
+    );
+  }
+}
+
+/** Counted before it is parsed, so that nobody can exhaust the parser's stack. */
+function isTooDeep(text: string): boolean {
+  if (text.length <= JSON_DEPTH) return false;
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (inString) {
+      if (unit === BACKSLASH) i++;
+      else if (unit === QUOTE) inString = false;
+    } else if (unit === QUOTE) inString = true;
+    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
+      if (++depth > JSON_DEPTH) return true;
+    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--;
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;

@@ -1,0 +1,224 @@
+import nodeHttp from "node:http";
+import type { Clock } from "../core/clock.ts";
+import type { Engine } from "../engine/engine.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
+import { createGuard, type RequestHeaders } from "./guard.ts";
+import { createHealthRoutes } from "./health.ts";
+import { createOpenApi } from "./openapi.ts";
+import { type Call, METHODS, type Method, type Route, type Routes } from "./route.ts";
+import { createTaskRoutes } from "./tasks.ts";
+
+export interface HttpServer {
+  /** Listens; throws where that cannot be. Returns where. */
+  start(): { readonly hostname: string; readonly port: number };
+  /** From now on each answer closes its connection, so that clients go elsewhere; requests are still served. */
+  drain(): void;
+  /** Listens no more and waits up to `withinMs` for the requests under way. */
+  stop(withinMs: number): Promise<void>;
+}
+
+export type HttpSetup = {
+  readonly engine: Engine;
+  readonly hostname: string;
+  readonly port: number;
+  readonly allowedHosts: readonly string[];
+  readonly version: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly notReadyBecause: () => Promise<string | null>;
+  /** Makes the id of a request that brings none. */
+  readonly requestId: () => string;
+};
+
+/** Everything that can be asked. */
+function routeTable(setup: HttpSetup): Routes {
+  const tasks = createTaskRoutes(setup);
+  const health = createHealthRoutes(setup.notReadyBecause);
+  const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
+  const routes: Routes = {
+    "/api/task": { GET: tasks.list, POST: tasks.create },
+    "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
+    "/livez": { GET: health.livez },
+    "/readyz": { GET: health.readyz },
+    "/openapi.json": { GET: openapi },
+  };
+  return routes;
+}
+
+/** Larger than ours, so that it is we who refuse, with words. */
+const RUNTIME_HEADER_BYTES = 64 * 1_024;
+const RUNTIME_BODY_BYTES = Number.MAX_SAFE_INTEGER;
+/** A keep-alive connection may rest this long; Bun's own ten seconds cut off clients between two requests. */
+const IDLE_S = 120;
+
+const COMMON_HEADERS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "cross-origin-resource-policy": "same-origin",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+const REQUEST_ID = /^[\w.:-]{1,64}$/;
+
+export function createHttp(setup: HttpSetup): HttpServer {
+  const { log } = setup;
+  const routes = routeTable(setup);
+  const guard = createGuard({ httpHost: setup.hostname, allowedHosts: setup.allowedHosts });
+  let common: Readonly<Record<string, string>> = COMMON_HEADERS;
+  let server: Bun.Server<undefined> | null = null;
+
+  /** Every request passes here: guard, route, and whatever it throws becomes an answer. */
+  function answer(run: Route["run"], request: Request, params: Call["params"]): Response | Promise<Response> {
+    const headers: RequestHeaders = request.headers.toJSON();
+    const brought = headers["x-request-id"];
+    const requestId = brought !== undefined && REQUEST_ID.test(brought) ? brought : setup.requestId();
+    const call: Call = {
+      request,
+      headers,
+      params,
+      requestId,
+      reply: (status, body, more) =>
+        new Response(body, { status, headers: { ...common, "x-request-id": requestId, ...more } }),
+    };
+    try {
+      guard(request, headers);
+      const response = run(call);
+      if (!(response instanceof Promise)) return logged(response, call);
+      return response.catch((error: unknown) => refused(error, call)).then((late) => logged(late, call));
+    } catch (error) {
+      return logged(refused(error, call), call);
+    }
+  }
+
+  function refused(error: unknown, { request, requestId }: Call): Response {
+    const problem = problemOf(error) ?? defect(error, request, requestId);
+    return problemResponse(problem, requestId, common);
+  }
+
+  function defect(error: unknown, { method, url }: Request, requestId: string): Problem {
+    log.error("request_failed", { request_id: requestId, method, url, error: errorText(error) });
+    return {
+      code: "internal",
+      message: "The server could not answer; its log says why under this request id",
+    };
+  }
+
+  function logged(response: Response, { request, requestId }: Call): Response {
+    if (log.isDebug) {
+      const { pathname } = new URL(request.url);
+      log.debug("request", {
+        request_id: requestId,
+        method: request.method,
+        path: pathname,
+        status: response.status,
+      });
+    }
+    return response;
+  }
+
+  // ---- the runtime's route table: each path with and without a slash at its end
+
+  type BunHandler = (request: Bun.BunRequest) => Response | Promise<Response>;
+
+  function bunRoutes(): Record<string, Record<string, BunHandler>> {
+    const table: Record<string, Record<string, BunHandler>> = {};
+    for (const [path, methods] of Object.entries(routes)) {
+      table[path] = table[`${path}/`] = bunMethods(methods);
+    }
+    return table;
+  }
+
+  function bunMethods(methods: Partial<Record<Method, Route>>): Record<string, BunHandler> {
+    const handlers: Record<string, BunHandler> = {};
+    for (const method of METHODS) {
+      const route = methods[method];
+      if (route !== undefined) handlers[method] = (request) => answer(route.run, request, request.params);
+    }
+    const { GET } = methods;
+    if (GET !== undefined) {
+      handlers.HEAD = async (request) => headOf(await answer(GET.run, request, request.params));
+    }
+    handlers.OPTIONS = (request) =>
+      answer(({ reply }) => reply(204, null, { allow: allowed(methods) }), request, request.params);
+    return handlers;
+  }
+
+  /** What the table does not take: a path that is not there, or a method that it does not have. */
+  function fallback(request: Request): Response | Promise<Response> {
+    const { pathname } = new URL(request.url);
+    const refuseIt = (): never => {
+      throw noRoute(pathname, request.method);
+    };
+    return answer(refuseIt, request, {});
+  }
+
+  function noRoute(pathname: string, method: string) {
+    const known = Object.entries(routes).find(([path]) => pathPattern(path).test(pathname));
+    if (known === undefined) return refuse("unknown_route", `There is nothing at ${pathname}`);
+    const allow = allowed(known[1]);
+    return refuse("method_not_allowed", `${pathname} takes ${allow}, not ${method}`, { headers: { allow } });
+  }
+
+  return {
+    start: () => {
+      // Bun reads it here for its own server too; Node's types know it as a constant.
+      (nodeHttp as { maxHeaderSize: number }).maxHeaderSize = RUNTIME_HEADER_BYTES;
+      server = Bun.serve({
+        hostname: setup.hostname,
+        port: setup.port,
+        idleTimeout: IDLE_S,
+        maxRequestBodySize: RUNTIME_BODY_BYTES,
+        development: false,
+        routes: bunRoutes(),
+        fetch: fallback,
+        error: (error) => {
+          log.error("request_failed", { error: errorText(error) });
+          return problemResponse({ code: "internal", message: "The server could not answer" }, "", common);
+        },
+      });
+      return { hostname: server.hostname ?? setup.hostname, port: server.port ?? setup.port };
+    },
+    drain: () => {
+      common = { ...COMMON_HEADERS, connection: "close" };
+    },
+    stop: async (withinMs) => {
+      if (server === null) return;
+      const stopping = server;
+      server = null;
+      const cancelTimer = setup.clock.after(withinMs, () => void stopping.stop(true));
+      await stopping.stop();
+      cancelTimer();
+    },
+  };
+}
+
+function createOpenApiRoute(document: () => unknown): Route {
+  let text: string | null = null;
+  return {
+    id: "openapi",
+    summary: "This document",
+    answers: { 200: { description: "OpenAPI 3.1" } },
+    problems: [],
+    run: ({ reply }) => {
+      text ??= JSON.stringify(document());
+      return reply(200, text, { "content-type": "application/json" });
+    },
+  };
+}
+
+/** A HEAD is the GET without its body; a list that would be streamed is let go. */
+function headOf(response: Response): Response {
+  void response.body?.cancel();
+  return new Response(null, { status: response.status, headers: response.headers });
+}
+
+const allowed = (methods: Partial<Record<Method, Route>>): string =>
+  [
+    ...METHODS.filter((method) => methods[method] !== undefined),
+    ...(methods.GET ? ["HEAD"] : []),
+    "OPTIONS",
+  ].join(", ");
+
+const pathPattern = (path: string): RegExp => new RegExp(`^${path.replace(/:\w+/g, "[^/]+")}/?$`);

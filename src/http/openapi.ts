@@ -1,0 +1,141 @@
+import { z } from "zod";
+import { PROBLEM_STATUS, type ProblemCode } from "./errors.ts";
+import { type Answer, METHODS, type Method, type Route, type Routes } from "./route.ts";
+
+const ProblemAnswer = z
+  .object({
+    error: z.string(),
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.enum(Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]), // never empty
+    request_id: z.string(),
+    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+  })
+  .meta({ description: "RFC 9457, and `error`: the message alone" });
+
+/** What any request may be answered with, whatever its route. */
+const ALWAYS: readonly ProblemCode[] = [
+  "invalid",
+  "bad_host",
+  "forbidden_host",
+  "uri_too_long",
+  "headers_too_large",
+  "internal",
+  "overloaded",
+  "store_unavailable",
+];
+
+/** Every method with its own status; a path may also be asked with a method it does not have. */
+const EVERY_PATH: readonly ProblemCode[] = ["method_not_allowed"];
+
+type Json = Record<string, unknown>;
+
+/** The OpenAPI 3.1 document of the route table. */
+export function createOpenApi(routes: Routes, version: string): Json {
+  return {
+    openapi: "3.1.0",
+    info: {
+      title: "TaskTrack",
+      version,
+      description: "Submit work that takes minutes, get an id at once, ask later how it went.",
+      license: { name: "MIT", identifier: "MIT" },
+    },
+    servers: [{ url: "/" }],
+    paths: Object.fromEntries(
+      Object.entries(routes).map(([path, methods]) => [openPath(path), pathItem(path, methods)]),
+    ),
+    components: { schemas: { Problem: jsonSchema(ProblemAnswer, "output") } },
+  };
+}
+
+/** `:id` as OpenAPI writes it. */
+const openPath = (path: string): string => path.replace(/:(\w+)/g, "{$1}");
+
+function pathItem(path: string, methods: Partial<Record<Method, Route>>): Json {
+  const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+  }));
+  const operations = METHODS.flatMap((method) => {
+    const route = methods[method];
+    return route === undefined ? [] : [[method.toLowerCase(), operation(method, route)] as const];
+  });
+  return { ...(parameters.length > 0 ? { parameters } : {}), ...Object.fromEntries(operations) };
+}
+
+function operation(method: Method, route: Route): Json {
+  const refusals = [
+    ...ALWAYS,
+    ...EVERY_PATH,
+    ...route.problems,
+    ...(method === "GET" ? [] : ["forbidden_origin" as const]),
+  ];
+  return {
+    operationId: route.id,
+    summary: route.summary,
+    ...(route.query === undefined ? {} : { parameters: queryParameters(route.query) }),
+    ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+    responses: {
+      ...Object.fromEntries(
+        Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
+      ),
+      ...problemResponses(refusals),
+    },
+  };
+}
+
+function queryParameters(query: z.ZodObject): Json[] {
+  return Object.entries(query.shape).map(([name, schema]) => {
+    const { type, items, prefixItems, ...rest } = jsonSchema(schema as z.ZodType, "input"); // a shape holds schemas
+    const single = Array.isArray(prefixItems) ? prefixItems[0] : undefined;
+    return { name, in: "query", required: false, explode: true, schema: single ?? { type, items, ...rest } };
+  });
+}
+
+const requestBody = (body: z.ZodType): Json => ({
+  required: true,
+  content: { "application/json": { schema: jsonSchema(body, "input") } },
+});
+
+const response = ({ description, schema, headers }: Answer): Json => ({
+  description,
+  headers: headerObjects({
+    "X-Request-Id": "The id under which the server's log speaks of this request",
+    ...headers,
+  }),
+  ...(schema === undefined
+    ? {}
+    : { content: { "application/json": { schema: jsonSchema(schema, "output") } } }),
+});
+
+const headerObjects = (headers: Readonly<Record<string, string>>): Json =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: "string" } }]),
+  );
+
+/** One entry a status, naming its codes. */
+function problemResponses(codes: readonly ProblemCode[]): Json {
+  const byStatus = Map.groupBy(new Set(codes), (code) => PROBLEM_STATUS[code]);
+  return Object.fromEntries(
+    [...byStatus].map(([status, ofStatus]) => [
+      status,
+      {
+        description: `code: ${ofStatus.join(", ")}`,
+        content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+      },
+    ]),
+  );
+}
+
+function jsonSchema(schema: z.ZodType, io: "input" | "output"): Json {
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+    io,
+    target: "draft-2020-12",
+    unrepresentable: "any",
+  });
+  return rest;
+}

@@ -1,0 +1,41 @@
+import type { z } from "zod";
+import type { ProblemCode } from "./errors.ts";
+import type { RequestHeaders } from "./guard.ts";
+
+export const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;
+export type Method = (typeof METHODS)[number];
+
+/** One verb on one path: what it does, and all that the OpenAPI document says of it. */
+export type Route = {
+  readonly id: string;
+  readonly summary: string;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  readonly answers: Readonly<Record<number, Answer>>;
+  /** Beside what every route may refuse. */
+  readonly problems: readonly ProblemCode[];
+  readonly run: (call: Call) => Response | Promise<Response>;
+};
+
+/** What a route answers with when it does not refuse. */
+export type Answer = {
+  readonly description: string;
+  readonly schema?: z.ZodType;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
+/** A request that has passed the guard. */
+export type Call = {
+  readonly request: Request;
+  readonly headers: RequestHeaders;
+  readonly params: Readonly<Record<string, string>>;
+  readonly requestId: string;
+  /** Answers with these headers beside those that every answer bears. */
+  readonly reply: (
+    status: number,
+    body: BodyInit | null,
+    headers?: Readonly<Record<string, string>>,
+  ) => Response;
+};
+
+export type Routes = Readonly<Record<string, Partial<Record<Method, Route>>>>;

@@ -1,0 +1,195 @@
+/** The five verbs. */
+import { z } from "zod";
+import type { Clock } from "../core/clock.ts";
+import type { Task } from "../core/task.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Log } from "../lib/log.ts";
+import type { Cursor, TaskPage } from "../store/store.ts";
+import { readJson } from "./body.ts";
+import type { Call, Route } from "./route.ts";
+import {
+  CreateBody,
+  CreatedAnswer,
+  formatCursor,
+  ListQuery,
+  PatchBody,
+  parseId,
+  presentCreated,
+  presentSummary,
+  presentTask,
+  presentUpdated,
+  SummaryAnswer,
+  TaskAnswer,
+  UpdatedAnswer,
+  validate,
+} from "./wire.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+/** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
+const STREAM_PAGE = 1_000;
+/** How long one call may look for matching tasks before it answers with a short page. */
+const SEARCH_MS = 200;
+
+export type TasksSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
+
+export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
+  const create: Route = {
+    id: "createTask",
+    summary: "Submit a task",
+    body: CreateBody,
+    answers: {
+      201: {
+        description: "The task is pending; a worker will take it",
+        schema: CreatedAnswer,
+        headers: { Location: "The path of the task" },
+      },
+    },
+    problems: ["malformed_body", "body_too_large", "unsupported_media_type"],
+    run: async ({ request, headers, requestId, reply }) => {
+      const body = validate(CreateBody, await readJson(request, headers));
+      const { tasks } = await engine.create([body]);
+      const id = tasks[0]?.id ?? 0; // one for each spec
+      if (log.isDebug) log.debug("task_created", { request_id: requestId, task_id: id });
+      return reply(201, presentCreated(id), { ...JSON_TYPE, location: `/api/task/${id}` });
+    },
+  };
+
+  const get: Route = {
+    id: "getTask",
+    summary: "Ask for one task",
+    answers: { 200: { description: "The task", schema: TaskAnswer } },
+    problems: ["not_found"],
+    run: async ({ params, reply }) => {
+      const task = await engine.get(parseId(params.id ?? ""));
+      return reply(200, presentTask(task, engine.now()), JSON_TYPE);
+    },
+  };
+
+  const edit: Route = {
+    id: "editTask",
+    summary: "Change a task's name or description, in any status",
+    body: PatchBody,
+    answers: { 200: { description: "Changed", schema: UpdatedAnswer } },
+    problems: ["not_found", "malformed_body", "body_too_large", "unsupported_media_type"],
+    run: async ({ request, headers, params, reply }) => {
+      const id = parseId(params.id ?? "");
+      await engine.edit(id, validate(PatchBody, await readJson(request, headers)));
+      return reply(200, presentUpdated(id), JSON_TYPE);
+    },
+  };
+
+  const remove: Route = {
+    id: "deleteTask",
+    summary: "Delete a task; running work is aborted and its result goes nowhere",
+    answers: { 204: { description: "Deleted" } },
+    problems: ["not_found"],
+    run: async ({ params, requestId, reply }) => {
+      const id = parseId(params.id ?? "");
+      await engine.remove(id);
+      if (log.isDebug) log.debug("task_deleted", { request_id: requestId, task_id: id });
+      return reply(204, null);
+    },
+  };
+
+  const list: Route = {
+    id: "listTasks",
+    summary: "List tasks by id; whole without `limit`, streamed and no snapshot",
+    query: ListQuery,
+    answers: {
+      200: {
+        description: "Tasks, id ascending; whole ones with `view=full`",
+        schema: z.array(z.union([SummaryAnswer, TaskAnswer])),
+        headers: { Link: 'With `limit`, while there may be more: the next page, `rel="next"`' },
+      },
+    },
+    problems: [],
+    run: async (call) => {
+      const query = validate(ListQuery, queryOf(call.request));
+      return query.limit === undefined ? wholeList(call, query) : page(call, query, query.limit);
+    },
+  };
+
+  // ---- lists
+
+  const pageAfter = (query: ListQuery, after: Cursor | null, limit: number): Promise<TaskPage> =>
+    engine.list({
+      filter: query.status === undefined ? {} : { statuses: query.status },
+      sort: "id",
+      after,
+      limit,
+    });
+
+  const presenter = (query: ListQuery) => {
+    if (query.view !== "full") return presentSummary;
+    return (task: Task) => presentTask(task, engine.now());
+  };
+
+  async function page({ request, reply }: Call, query: ListQuery, limit: number): Promise<Response> {
+    const startedAt = clock.monotonic();
+    const tasks: Task[] = [];
+    let after = query.cursor ?? null;
+    do {
+      const found: TaskPage = await pageAfter(query, after, limit - tasks.length);
+      tasks.push(...found.tasks);
+      after = found.next;
+    } while (after !== null && tasks.length < limit && clock.monotonic() - startedAt < SEARCH_MS);
+    const link = after === null ? {} : { link: `<${nextPath(request, after)}>; rel="next"` };
+    return reply(200, `[${tasks.map(presenter(query)).join()}]`, { ...JSON_TYPE, ...link });
+  }
+
+  /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
+  async function wholeList({ reply }: Call, query: ListQuery): Promise<Response> {
+    const present = presenter(query);
+    const first = await pageAfter(query, query.cursor ?? null, STREAM_PAGE);
+    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`, JSON_TYPE);
+    return reply(
+      200,
+      streamPages(first, (after) => pageAfter(query, after, STREAM_PAGE), present),
+      JSON_TYPE,
+    );
+  }
+
+  return { create, get, edit, remove, list };
+}
+
+/** A store that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
+function streamPages(
+  first: TaskPage,
+  next: (after: Cursor) => Promise<TaskPage>,
+  present: (task: Task) => string,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let page: TaskPage | null = first;
+  let separator = "[";
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        if (page === null) return controller.close();
+        const { tasks, next: after } = page;
+        page = after === null ? null : await otherRequestsFirst().then(() => next(after));
+        const body = tasks.length === 0 ? "" : separator + tasks.map(present).join();
+        if (tasks.length > 0) separator = ",";
+        const end = page === null ? (separator === "[" ? "[]" : "]") : "";
+        controller.enqueue(encoder.encode(body + end));
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+function queryOf(request: Request): Record<string, string[]> {
+  const { searchParams } = new URL(request.url);
+  const query: Record<string, string[]> = Object.create(null);
+  for (const name of new Set(searchParams.keys())) query[name] = searchParams.getAll(name);
+  return query;
+}
+
+/** The same list after the cursor, as a path, for no server knows all its names. */
+function nextPath(request: Request, after: Cursor): string {
+  const url = new URL(request.url);
+  url.searchParams.set("cursor", formatCursor(after));
+  return url.pathname + url.search;
+}

@@ -1,0 +1,234 @@
+/** The JSON that goes over the wire, both ways: what is taken in is parsed once, here; what goes out is made here. */
+import { z } from "zod";
+import { formatDurationMs } from "../core/duration.ts";
+import { type FieldFault, TaskError } from "../core/error.ts";
+import { isCancelRequested } from "../core/lifecycle.ts";
+import {
+  type Attempt,
+  descriptionFault,
+  durationMs,
+  LIMITS,
+  MAX_TASK_ID,
+  nameFault,
+  STATUSES,
+  type Task,
+  type TaskId,
+} from "../core/task.ts";
+import type { Cursor } from "../store/store.ts";
+
+// ---- what comes in
+
+/** Text that a rule of core accepts; `tidy` is applied first. */
+const text = (rule: (value: string) => string | null, tidy: (value: string) => string = (value) => value) =>
+  z.string().transform((value, context) => {
+    const tidied = tidy(value);
+    const fault = rule(tidied);
+    if (fault !== null) context.addIssue({ code: "custom", message: fault });
+    return tidied;
+  });
+
+const name = text(nameFault, (value) => value.trim()).meta({
+  description: "White space around it is cut off; counted in code points",
+  minLength: 1,
+  maxLength: LIMITS.nameCodePoints,
+  examples: ["someName"],
+});
+
+const description = text(descriptionFault).meta({
+  description: "Counted in code points",
+  maxLength: LIMITS.descriptionCodePoints,
+  examples: ["some description"],
+});
+
+export const CreateBody = z.strictObject({
+  name,
+  description: description.nullish().transform((value) => value ?? ""),
+});
+
+export const PatchBody = z
+  .strictObject({
+    name: name.exactOptional(),
+    description: description
+      .nullable()
+      .transform((value) => value ?? "")
+      .exactOptional(),
+  })
+  .refine((patch) => Object.keys(patch).length > 0, "must name at least one field: name, description")
+  .meta({ minProperties: 1 });
+
+const whole = (least: number, most: number) =>
+  z
+    .string()
+    .regex(/^[1-9]\d{0,15}$/, `must be a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`);
+
+/** Query parameters come as lists of texts; all but `status` may be given once. */
+const once = <T extends z.ZodType>(schema: T) =>
+  z.tuple([schema], "must be given once").transform(([value]) => value as z.output<T>);
+
+export const ListQuery = z.strictObject({
+  limit: once(whole(1, 1_000)).optional(),
+  cursor: once(z.string().transform(parseCursor)).optional(),
+  status: z.array(z.enum(STATUSES)).optional(),
+  view: once(z.literal("full")).optional(),
+});
+export type ListQuery = z.output<typeof ListQuery>;
+
+/** Checks a value against a schema; throws `invalid` with every fault and where it is. */
+export function validate<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const faults = result.error.issues.flatMap(faultsOf);
+  throw new TaskError(
+    "invalid",
+    faults.map(({ pointer, detail }) => `${pointer || "body"} ${detail}`).join("; "),
+    faults,
+  );
+}
+
+function faultsOf(issue: z.core.$ZodIssue): FieldFault[] {
+  const pointer = issue.path
+    .map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`)
+    .join("");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => ({
+      pointer: `${pointer}/${printable(key)}`,
+      detail: "is unknown or not yours to set",
+    }));
+  }
+  return [
+    { pointer, detail: issue.code === "invalid_type" ? `must be ${article(issue.expected)}` : issue.message },
+  ];
+}
+
+/** A client's key, as far as it can be shown. */
+const printable = (key: string): string =>
+  key.slice(0, LIMITS.keyCodePoints).toWellFormed().replaceAll("~", "~0").replaceAll("/", "~1");
+
+const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
+
+const ID = /^[1-9]\d{0,15}$/;
+
+/** The id in a path; throws `invalid` for anything but a positive integer that JSON carries exactly. */
+export function parseId(text: string): TaskId {
+  const id = ID.test(text) ? Number(text) : Number.NaN;
+  if (id <= MAX_TASK_ID) return id;
+  const detail = `must be a whole number from 1 to ${MAX_TASK_ID}`;
+  throw new TaskError("invalid", `A task id ${detail}`, [{ pointer: "/id", detail }]);
+}
+
+/** Opaque to clients, so that later orders can carry more. */
+export const formatCursor = ({ id }: Cursor): string => Buffer.from(`id:${id}`).toString("base64url");
+
+function parseCursor(cursor: string, context: z.core.$RefinementCtx): Cursor {
+  const [, id = ""] = /^id:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString("latin1")) ?? [];
+  if (id === "")
+    context.addIssue({ code: "custom", message: "must be a cursor from a Link header of this list" });
+  return { id: Number(id), finishedAt: null };
+}
+
+// ---- what goes out
+
+const id = z
+  .int()
+  .min(1)
+  .max(MAX_TASK_ID)
+  .meta({ examples: [1] });
+const status = z.enum(STATUSES);
+const time = z.iso.datetime().meta({ description: "RFC 3339, UTC", examples: ["2026-01-31T12:00:00.000Z"] });
+const duration = z.string().meta({ description: "A Go duration", examples: ["4m2.348s", "0s"] });
+const failure = z.object({ code: z.string(), message: z.string() });
+
+export const SummaryAnswer = z.object({ id, name: z.string(), description: z.string(), status });
+
+export const TaskAnswer = z.object({
+  id,
+  name: z.string(),
+  description: z.string(),
+  status,
+  created_at: time,
+  duration: duration.meta({ description: "Time spent working, over all attempts; grows while running" }),
+  type: z.string(),
+  payload: z.unknown(),
+  priority: z.int(),
+  tags: z.array(z.string()),
+  key: z.string().nullable(),
+  run_at: time,
+  timeout: duration.nullable(),
+  attempt: z.int().min(0),
+  max_attempts: z.int().min(1),
+  progress: z.object({ percent: z.number().min(0).max(100), message: z.string() }).nullable(),
+  result: z.unknown(),
+  error: failure.nullable(),
+  attempts: z
+    .array(
+      z.object({
+        attempt: z.int().min(1),
+        worker: z.string(),
+        started_at: time,
+        finished_at: time,
+        outcome: z.enum(["done", "failed", "released", "lost", "cancelled"]),
+        error: failure.nullable(),
+      }),
+    )
+    .max(LIMITS.attemptsKept),
+  cancel_requested: z.boolean(),
+  started_at: time.nullable(),
+  finished_at: time.nullable(),
+  updated_at: time,
+  version: z.int().min(1),
+});
+
+export const CreatedAnswer = z.object({ message: z.literal("Task created successfully"), task_id: id });
+export const UpdatedAnswer = z.object({ message: z.literal("Task updated successfully"), task_id: id });
+
+export const presentCreated = (id: TaskId): string =>
+  `{"message":"Task created successfully","task_id":${id}}`;
+export const presentUpdated = (id: TaskId): string =>
+  `{"message":"Task updated successfully","task_id":${id}}`;
+
+export const presentSummary = (task: Task): string =>
+  `{"id":${task.id},"name":${quote(task.name)},"description":${quote(task.description)},"status":"${task.status}"}`;
+
+/**
+ * The whole task. Written by hand: payload and result are JSON already and go out as they came in, and this is the
+ * hottest path of all.
+ */
+export function presentTask(task: Task, now: number): string {
+  const ended = task.finishedAt;
+  return (
+    `{"id":${task.id},"name":${quote(task.name)},"description":${quote(task.description)},"status":"${task.status}",` +
+    `"created_at":${timestamp(task.createdAt)},"duration":"${formatDurationMs(durationMs(task, now))}",` +
+    `"type":${quote(task.type)},"payload":${task.payload},"priority":${task.priority},` +
+    `"tags":${task.tags.length === 0 ? "[]" : quote(task.tags)},"key":${task.key === null ? null : quote(task.key)},` +
+    `"run_at":${timestamp(task.runAt)},` +
+    `"timeout":${task.timeoutMs === null ? null : `"${formatDurationMs(task.timeoutMs)}"`},` +
+    `"attempt":${task.attempt},"max_attempts":${task.maxAttempts},` +
+    `"progress":${task.progress === null ? null : quote(task.progress)},"result":${task.result},` +
+    `"error":${task.error === null ? null : quote(task.error)},` +
+    `"attempts":[${task.attempts.length === 0 ? "" : task.attempts.map(presentAttempt).join()}],` +
+    `"cancel_requested":${isCancelRequested(task)},` +
+    `"started_at":${task.startedAt === null ? null : timestamp(task.startedAt)},` +
+    `"finished_at":${ended === null ? null : timestamp(ended)},` +
+    `"updated_at":${timestamp(task.updatedAt)},"version":${task.version}}`
+  );
+}
+
+const presentAttempt = (attempt: Attempt): string =>
+  `{"attempt":${attempt.attempt},"worker":${quote(attempt.worker)},"started_at":${timestamp(attempt.startedAt)},` +
+  `"finished_at":${timestamp(attempt.finishedAt)},"outcome":"${attempt.outcome}","error":${quote(attempt.error)}}`;
+
+const quote = (value: unknown): string => JSON.stringify(value);
+
+let latestMs = Number.NaN;
+let latestText = "";
+
+/** Most tasks bear the same time two or three times, and neighbours do: the latest text is kept. */
+function timestamp(ms: number): string {
+  if (ms !== latestMs) {
+    latestText = `"${new Date(ms).toISOString()}"`;
+    latestMs = ms;
+  }
+  return latestText;
+}

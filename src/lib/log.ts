@@ -1,0 +1,55 @@
+/** One JSON line an event: machines read it, and so can a person at night. */
+export type Log = {
+  debug(event: string, fields?: LogFields): void;
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+  /** Whether debug lines are written, for callers that would have to work for one. */
+  readonly isDebug: boolean;
+};
+
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type Level = (typeof LOG_LEVELS)[number];
+
+/** @param pretty for a terminal: time, level and words instead of JSON */
+export function createLog(setup: {
+  readonly level: Level;
+  readonly pretty: boolean;
+  readonly now: () => number;
+  readonly write: (line: string) => void;
+}): Log {
+  const threshold = LOG_LEVELS.indexOf(setup.level);
+  const format = setup.pretty ? prettyLine : jsonLine;
+
+  const at = (level: Level) => {
+    if (LOG_LEVELS.indexOf(level) < threshold) return () => undefined;
+    return (event: string, fields: LogFields = {}) => setup.write(format(setup.now(), level, event, fields));
+  };
+
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    isDebug: threshold === 0,
+  };
+}
+
+const jsonLine = (now: number, level: Level, event: string, fields: LogFields): string =>
+  `${JSON.stringify({ time: new Date(now).toISOString(), level, event, ...fields })}\n`;
+
+const COLOURS: Record<Level, number> = { debug: 90, info: 36, warn: 33, error: 31 };
+
+function prettyLine(now: number, level: Level, event: string, fields: LogFields): string {
+  const time = new Date(now).toISOString().slice(11, 23);
+  const words = Object.entries(fields)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => ` ${name}=${typeof value === "string" ? JSON.stringify(value) : value}`);
+  return `${time} \u001b[${COLOURS[level]}m${level.padEnd(5)}\u001b[0m ${event}${words.join("")}\n`;
+}
+
+/** What an error says of itself, for a log field. */
+export const errorText = (error: unknown): string =>
+  error instanceof Error ? (error.stack ?? error.message) : String(error);

@@ -1,0 +1,45 @@
+import type { Clock } from "../core/clock.ts";
+
+/** A round that is run again and again until stopped, one at a time. */
+export interface Loop {
+  start(): void;
+  /** Waits for the round under way; safe twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs `round` now and then again after the delay that it returns. A round that throws is reported and tried again
+ * after `onError`'s delay: no loop of a server dies of one bad minute.
+ */
+export function createLoop(setup: {
+  readonly clock: Clock;
+  readonly round: () => Promise<number>;
+  /** Reports the error and says how long to wait, in milliseconds. */
+  readonly onError: (error: unknown) => number;
+}): Loop {
+  let state: "new" | "running" | "stopped" = "new";
+  let current: Promise<void> = Promise.resolve();
+  let cancelTimer = (): void => undefined;
+
+  async function turn(): Promise<void> {
+    const delayMs = await setup.round().catch(setup.onError);
+    if (state === "running") cancelTimer = setup.clock.after(delayMs, begin);
+  }
+
+  const begin = (): void => {
+    current = turn();
+  };
+
+  return {
+    start: () => {
+      if (state !== "new") return;
+      state = "running";
+      begin();
+    },
+    stop: () => {
+      state = "stopped";
+      cancelTimer();
+      return current;
+    },
+  };
+}

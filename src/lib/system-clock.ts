@@ -1,0 +1,21 @@
+import type { Clock } from "../core/clock.ts";
+
+/** A timer set for more than 24.8 days fires at once, so nobody sleeps longer than this in one go. */
+const LONGEST_SLEEP_MS = 30_000;
+
+/** The clock of this machine. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  after: (delayMs, run) => {
+    const dueAt = performance.now() + delayMs;
+    let timer: Timer;
+    const sleep = (): void => {
+      const leftMs = dueAt - performance.now();
+      if (leftMs > LONGEST_SLEEP_MS) timer = setTimeout(sleep, LONGEST_SLEEP_MS);
+      else timer = setTimeout(run, Math.max(0, leftMs));
+    };
+    sleep();
+    return () => clearTimeout(timer);
+  },
+};

@@ -1,0 +1,65 @@
+import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
+import { LIMITS, type RunningTask, storableText } from "../core/task.ts";
+import { type Handler, type HandlerContext, type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+
+/** Why a run was told to stop; it is the reason of the handler's abort signal. */
+export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
+
+/**
+ * Runs a handler once, to its very end, and says how that went; never rejects. A run that was told to stop and then
+ * failed did so because it was told to: only the reason counts. One that returned a result all the same is done.
+ * Null when there is nobody left to tell.
+ */
+export async function execute(
+  handler: Handler,
+  task: RunningTask,
+  context: HandlerContext,
+): Promise<Outcome | null> {
+  const ended = await attempt(handler, task, context);
+  if (!context.signal.aborted || ended.kind === "done") return ended;
+  return stoppedOutcome(context.signal.reason as StopReason, task); // only the processor aborts
+}
+
+async function attempt(handler: Handler, task: RunningTask, context: HandlerContext): Promise<Outcome> {
+  try {
+    const value = await handler(handlerTask(task), context);
+    if (isVerdict(value)) return outcomeOf(value);
+    return { kind: "done", result: value === undefined ? null : (JSON.stringify(value) ?? null) };
+  } catch (thrown) {
+    return isVerdict(thrown) ? outcomeOf(thrown) : failed(failureOf(thrown));
+  }
+}
+
+function stoppedOutcome(reason: StopReason, task: RunningTask): Outcome | null {
+  switch (reason) {
+    case "lost":
+      return null;
+    case "timeout":
+      return failed({
+        code: FAILURES.timeout,
+        message: `The attempt took longer than its ${task.timeoutMs} ms`,
+      });
+    case "cancelled":
+    case "shutdown":
+      return { kind: "released", delayMs: 0 };
+    default:
+      return reason satisfies never;
+  }
+}
+
+const failed = (error: Failure): Outcome => ({ kind: "failed", error, retryable: true, retryAfterMs: null });
+
+const failureOf = (thrown: unknown): Failure => ({
+  code: FAILURES.handlerError,
+  message: storableText(thrown instanceof Error ? thrown.message : String(thrown), LIMITS.messageLength),
+});
+
+const handlerTask = (task: RunningTask): HandlerTask => ({
+  id: task.id,
+  name: task.name,
+  description: task.description,
+  type: task.type,
+  tags: task.tags,
+  attempt: task.attempt,
+  payload: task.payload === null ? null : JSON.parse(task.payload),
+});

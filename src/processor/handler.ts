@@ -1,0 +1,60 @@
+import { FAILURES, type Outcome } from "../core/outcome.ts";
+import type { LogLevel, RunningTask } from "../core/task.ts";
+
+/** What a handler sees of its task. */
+export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
+  /** The client's JSON, parsed; null without one. */
+  readonly payload: unknown;
+};
+
+export type HandlerContext = {
+  /**
+   * Aborts when the work should stop: cancelled, timed out, lease lost, server shutting down. A handler that goes on is
+   * not interrupted; it keeps its slot until it ends.
+   */
+  readonly signal: AbortSignal;
+  /** Shows how far the work is, from 0 to 100, with a few words. */
+  progress(percent: number, message?: string): void;
+  /** Adds a line to the task's log. */
+  log(message: string, level?: LogLevel): void;
+};
+
+/**
+ * Does the work of one type. What it returns is the task's result (JSON), unless it is one of the verdicts below; a
+ * throw is a failure that is retried while attempts are left.
+ * @example
+ * const resize: Handler = async (task, context) => {
+ *   context.progress(50, "half way");
+ *   if (!isImage(task.payload)) return fail("not an image", { retryable: false });
+ *   return { width: 640 };
+ * };
+ */
+export type Handler = (task: HandlerTask, context: HandlerContext) => Promise<unknown>;
+
+const VERDICT = Symbol("verdict");
+
+/** A handler's word on how its attempt ended, where it is not simply a result. */
+export type Verdict = { readonly [VERDICT]: Outcome };
+
+export const isVerdict = (value: unknown): value is Verdict =>
+  typeof value === "object" && value !== null && VERDICT in value;
+
+export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
+
+/**
+ * Fails the attempt: return it, or throw it.
+ * @param message what went wrong, for a person
+ * @param how.code a short stable word for programs; "handler_error" unless given
+ * @param how.retryable false ends the task at once; true unless given
+ */
+export const fail = (
+  message: string,
+  how: { readonly code?: string; readonly retryable?: boolean } = {},
+): Verdict => ({
+  [VERDICT]: {
+    kind: "failed",
+    error: { code: how.code ?? FAILURES.handlerError, message },
+    retryable: how.retryable ?? true,
+    retryAfterMs: null,
+  },
+});

@@ -1,0 +1,285 @@
+/**
+ * The worker pool: claims as many tasks as it has free slots, runs each to its end, keeps their leases alive and says
+ * how they went. It knows its source only by the TaskSource port. A slot and a lease end only when the handler has
+ * ended: nothing is given away that may still be running.
+ */
+import type { Clock } from "../core/clock.ts";
+import { isTaskError } from "../core/error.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { LIMITS, type Progress, type RunningTask, storableText, type TaskId } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { execute, type StopReason } from "./execute.ts";
+import type { Handler, HandlerContext } from "./handler.ts";
+import type { SourceBeat, TaskSource } from "./source.ts";
+
+export interface Processor {
+  start(): void;
+  /**
+   * Claims no more, lets running work finish for `graceMs`, then aborts what is left and gives it back. Resolves when all
+   * slots are empty, or, at the latest KILL_AFTER_MS after the abort, with the number of handlers that did not end: their
+   * leases stay, so that nobody runs those tasks before this process is gone.
+   */
+  stop(graceMs: number): Promise<number>;
+  /** Tasks being worked on. */
+  readonly running: number;
+}
+
+export type ProcessorSetup = {
+  readonly source: TaskSource;
+  readonly handlers: ReadonlyMap<string, Handler>;
+  /** The name that leases and history show. */
+  readonly worker: string;
+  readonly concurrency: number;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** How long an aborted handler may take to end. */
+export const KILL_AFTER_MS = 3_000;
+
+const CLAIM_AT_MOST = 1_000;
+const BEATS_AT_MOST = 1_000;
+const RETRY_AFTER_MS = 1_000;
+/** Progress reaches the store at most this often; a beat is due anyway every third of a lease. */
+const PROGRESS_EVERY_MS = 1_000;
+
+/** One task in its slot. Times are monotonic. */
+type Run = {
+  readonly task: RunningTask;
+  readonly abort: AbortController;
+  beatDueAt: number;
+  beatenAt: number;
+  leaseEndsAt: number;
+  progress: Progress | null;
+  log: SourceBeat["log"][number][];
+  ended: Promise<void>;
+};
+
+export function createProcessor(setup: ProcessorSetup): Processor {
+  const { source, clock, log, leaseMs } = setup;
+  const runs = new Map<TaskId, Run>();
+  const claiming = new AbortController();
+  const beatEveryMs = leaseMs / 3;
+  const giveUpMs = leaseMs / 6;
+  const tickMs = Math.min(250, leaseMs / 12);
+  let claims: Promise<void> = Promise.resolve();
+  let beating = false;
+  let slotFreed = (): void => undefined;
+  let unlisten = (): void => undefined;
+
+  // ---- claiming
+
+  async function drink(): Promise<void> {
+    while (!claiming.signal.aborted) {
+      const free = setup.concurrency - runs.size;
+      if (free > 0) await fill(Math.min(free, CLAIM_AT_MOST));
+      else await new Promise<void>((resolve) => (slotFreed = resolve));
+    }
+  }
+
+  async function fill(max: number): Promise<void> {
+    const types = [...setup.handlers.keys()];
+    try {
+      const { tasks, leasedAt } = await source.claim(
+        { worker: setup.worker, types, max, leaseMs },
+        claiming.signal,
+      );
+      for (const task of tasks) begin(task, leasedAt);
+    } catch (error) {
+      log.warn("claim_failed", { error: errorText(error) });
+      await pause(RETRY_AFTER_MS);
+    }
+  }
+
+  // ---- one run
+
+  function begin(task: RunningTask, leasedAt: number): void {
+    const run: Run = {
+      task,
+      abort: new AbortController(),
+      beatDueAt: leasedAt + beatEveryMs,
+      beatenAt: leasedAt,
+      leaseEndsAt: leasedAt + leaseMs,
+      progress: null,
+      log: [],
+      ended: Promise.resolve(),
+    };
+    runs.set(task.id, run);
+    run.ended = live(run);
+    keepBeating();
+  }
+
+  async function live(run: Run): Promise<void> {
+    const { task } = run;
+    log.debug("task_started", { task_id: task.id, type: task.type, attempt: task.attempt });
+    const untime =
+      task.timeoutMs === null ? null : clock.after(task.timeoutMs, () => stopRun(run, "timeout"));
+    const handler = setup.handlers.get(task.type) ?? noHandler;
+    const outcome = await execute(handler, task, contextOf(run));
+    untime?.();
+    if (outcome !== null) await tell(run, outcome);
+    runs.delete(task.id);
+    slotFreed();
+  }
+
+  const contextOf = (run: Run): HandlerContext => ({
+    signal: run.abort.signal,
+    progress: (percent, message = "") => {
+      run.progress = { percent: clampPercent(percent), message: storableText(message, LIMITS.messageLength) };
+      beatSoon(run);
+    },
+    log: (message, level = "info") => {
+      run.log.push({ level, message: storableText(message, LIMITS.messageLength) });
+      if (run.log.length > LIMITS.logLinesKept) run.log.shift();
+      beatSoon(run);
+    },
+  });
+
+  const beatSoon = (run: Run): void => {
+    run.beatDueAt = Math.min(run.beatDueAt, run.beatenAt + PROGRESS_EVERY_MS);
+  };
+
+  function stopRun(run: Run, reason: StopReason): void {
+    if (run.abort.signal.aborted) return;
+    log.debug("task_stopping", { task_id: run.task.id, reason });
+    run.abort.abort(reason);
+  }
+
+  /** Says how it went, again and again while the source is away, for as long as the lease can still be held. */
+  async function tell(run: Run, outcome: Outcome): Promise<void> {
+    const { task } = run;
+    if (run.progress !== null || run.log.length > 0) await beat([run]);
+    while (!isLost(run)) {
+      try {
+        await source.settle(task.id, task.token, outcome);
+        logOutcome(task, outcome);
+        return;
+      } catch (error) {
+        if (isTaskError(error, "lease_lost")) break;
+        log.warn("settle_failed", { task_id: task.id, error: errorText(error) });
+        await pause(RETRY_AFTER_MS);
+      }
+    }
+    log.warn("outcome_dropped", { task_id: task.id, outcome: outcome.kind, reason: "lease_lost" });
+  }
+
+  function logOutcome(task: RunningTask, outcome: Outcome): void {
+    const fields = { task_id: task.id, type: task.type, attempt: task.attempt };
+    if (outcome.kind === "failed") log.info("task_failed", { ...fields, code: outcome.error.code });
+    else log.debug(`task_${outcome.kind}`, fields);
+  }
+
+  const isLost = (run: Run): boolean => run.abort.signal.reason === "lost";
+
+  // ---- heartbeats
+
+  /** Ticks only while something runs. */
+  function keepBeating(): void {
+    if (beating) return;
+    beating = true;
+    clock.after(tickMs, async () => {
+      await beatDue();
+      beating = false;
+      if (runs.size > 0) keepBeating();
+    });
+  }
+
+  async function beatDue(): Promise<void> {
+    const now = clock.monotonic();
+    const due = [...runs.values()].filter((run) => run.beatDueAt <= now);
+    for (let at = 0; at < due.length; at += BEATS_AT_MOST) {
+      await beat(due.slice(at, at + BEATS_AT_MOST));
+      await pause(0); // a hundred thousand beats do not hold the event loop
+    }
+  }
+
+  async function beat(due: readonly Run[]): Promise<void> {
+    const sentAt = clock.monotonic();
+    const beats = due.map((run) => takeBeat(run, sentAt));
+    try {
+      const answers = await source.extend(beats);
+      for (const [at, run] of due.entries()) answered(run, answers[at], sentAt);
+    } catch (error) {
+      log.warn("heartbeat_failed", { leases: beats.length, error: errorText(error) });
+      for (const [at, run] of due.entries()) unanswered(run, beats[at]);
+    }
+  }
+
+  function takeBeat(run: Run, sentAt: number): SourceBeat {
+    const taken = { id: run.task.id, token: run.task.token, progress: run.progress, log: run.log };
+    run.progress = null;
+    run.log = [];
+    run.beatenAt = sentAt;
+    run.beatDueAt = sentAt + beatEveryMs;
+    return taken;
+  }
+
+  function answered(run: Run, answer: "ok" | "cancel" | "lost" | undefined, sentAt: number): void {
+    if (answer === "lost") stopRun(run, "lost");
+    else run.leaseEndsAt = sentAt + leaseMs;
+    if (answer === "cancel") stopRun(run, "cancelled");
+  }
+
+  /** What the lost beat carried goes with the next one, unless newer progress has come. */
+  function unanswered(run: Run, lost: SourceBeat | undefined): void {
+    run.progress ??= lost?.progress ?? null;
+    run.log = [...(lost?.log ?? []), ...run.log].slice(-LIMITS.logLinesKept);
+    const now = clock.monotonic();
+    run.beatDueAt = now + RETRY_AFTER_MS;
+    if (now >= run.leaseEndsAt - giveUpMs) stopRun(run, "lost");
+  }
+
+  function onHint({ id, version }: { readonly id: TaskId; readonly version: number | null }): void {
+    const run = runs.get(id);
+    if (run === undefined || run.abort.signal.aborted) return;
+    if (version === null || version > run.task.version) void beat([run]);
+  }
+
+  // ---- life
+
+  function start(): void {
+    unlisten = source.onRevoked(onHint);
+    claims = drink();
+  }
+
+  async function stop(graceMs: number): Promise<number> {
+    claiming.abort();
+    slotFreed();
+    await claims;
+    await within(graceMs);
+    for (const run of runs.values()) stopRun(run, "shutdown");
+    await within(KILL_AFTER_MS);
+    unlisten();
+    return runs.size;
+  }
+
+  /** Until all slots are empty, but no longer than this. */
+  async function within(ms: number): Promise<void> {
+    if (runs.size === 0 || ms <= 0) return;
+    const emptied = Promise.all([...runs.values()].map((run) => run.ended));
+    await new Promise<void>((resolve) => {
+      const cancelTimer = clock.after(ms, resolve);
+      void emptied.then(() => {
+        cancelTimer();
+        resolve();
+      });
+    });
+  }
+
+  const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
+
+  return {
+    start,
+    stop,
+    get running() {
+      return runs.size;
+    },
+  };
+}
+
+const clampPercent = (percent: number): number =>
+  Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
+
+const noHandler: Handler = (task) =>
+  Promise.reject(new Error(`This worker has no handler for "${task.type}"`));

@@ -1,0 +1,26 @@
+/**
+ * The port of the doorbell. A bell says "there may be work of these types", nothing more: it may be lost, doubled,
+ * late or out of order and only latency changes, because the store is the truth and whoever waits also polls it.
+ */
+export interface TaskQueue {
+  /**
+   * Tells processes that tasks of these types have become due. Never needed for correctness: a failure is logged by
+   * the caller and the next poll finds the work.
+   */
+  ring(types: readonly string[]): Promise<void>;
+
+  /**
+   * Waits for the next bell of one of these types (exact, or a prefix ending in `*`). Bells that came before the call
+   * may be reported or not; none that comes after it is missed while the connection stands. Resolves to null, and holds
+   * no bell, as soon as `signal` aborts or the queue closes: who has no free slot listens to nothing.
+   */
+  hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null>;
+
+  /** Ends every `hear`; safe twice. */
+  close(): Promise<void>;
+}
+
+/** Heard; acknowledged right after the store was asked, never after the work. */
+export interface Bell {
+  ack(): Promise<void>;
+}

@@ -1,0 +1,416 @@
+/**
+ * Tasks in the memory of this process. It is the default, the reference that explains what the port means, and the
+ * oracle that the other stores are compared with: everything happens between two turns of the event loop, so every
+ * method is atomic by nature.
+ */
+import type { Clock } from "../core/clock.ts";
+import { isTaskError } from "../core/error.ts";
+import {
+  claim as claimed,
+  entersLife,
+  expiresAt,
+  extend as extended,
+  isCancelRequested,
+  isClaimable,
+} from "../core/lifecycle.ts";
+import { matchesSearch } from "../core/search.ts";
+import {
+  claimOrder,
+  type Draft,
+  ENDED_STATUSES,
+  type EndedStatus,
+  type EndedTask,
+  isEnded,
+  isLive,
+  isRunning,
+  LIMITS,
+  type LogLine,
+  type PendingTask,
+  type RunningTask,
+  type Task,
+  type TaskId,
+  takesType,
+} from "../core/task.ts";
+import { createPages } from "../lib/pages.ts";
+import { createSorted, type Sorted } from "../lib/sorted.ts";
+import { createChangeLog } from "./memory-changes.ts";
+import {
+  type Ask,
+  type Beat,
+  type BeatAnswer,
+  type ChangeKind,
+  type ClaimTerms,
+  type Cursor,
+  type InsertAnswer,
+  type Inserted,
+  type InsertRequest,
+  type NewLogLine,
+  PROGRESS_CHANGE_EVERY_MS,
+  type ReplaceAnswer,
+  type Step,
+  type TaskFilter,
+  type TaskPage,
+  type TaskQuery,
+  type TaskRef,
+  type TaskStore,
+} from "./store.ts";
+
+/** Rows looked at in one call of `list`: some milliseconds, whatever the filter. A search folds text in each. */
+const SCANNED_ROWS = 5_000;
+const SEARCHED_ROWS = 1_000;
+
+/** Pending tasks of one type and priority, in the order in which they are claimed. */
+type Lane = Sorted<PendingTask>;
+
+type Remembered = {
+  readonly fingerprint: string;
+  readonly until: number;
+  readonly tasks: readonly Inserted[];
+};
+
+export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch: string }): TaskStore {
+  let lastId = 0;
+  const rows = createPages<Task>();
+  const lanes = new Map<string, Map<number, Lane>>(); // type → priority → lane
+  const running = new Map<TaskId, RunningTask>();
+  const ended: Record<EndedStatus, Sorted<EndedTask>> = {
+    done: createSorted(byFinish),
+    failed: createSorted(byFinish),
+    cancelled: createSorted(byFinish),
+  };
+  const liveKeys = new Map<string, TaskId>();
+  const logs = new Map<TaskId, LogLine[]>();
+  const progressLoggedAt = new Map<TaskId, number>();
+  const remembered = new Map<string, Remembered>(); // idempotency; oldest first
+  const changeLog = createChangeLog(setup.epoch);
+  const rings = new Set<(due: readonly string[]) => void>();
+
+  // ---- one task moves from one state to the next, and every index with it
+
+  function place(from: Task | null, to: Task): void {
+    if (from !== null) unindex(from);
+    rows.set(to.id, to);
+    index(to);
+  }
+
+  function index(task: Task): void {
+    if (isEnded(task)) ended[task.status].add(task);
+    else if (isRunning(task)) running.set(task.id, task);
+    else laneFor(task).add(task);
+    if (task.key !== null && isLive(task)) liveKeys.set(task.key, task.id);
+  }
+
+  function unindex(task: Task): void {
+    if (isEnded(task)) ended[task.status].remove(task);
+    else if (isRunning(task)) leaveRunning(task);
+    else leaveLane(task);
+    if (task.key !== null && isLive(task)) liveKeys.delete(task.key);
+  }
+
+  function laneFor(task: PendingTask): Lane {
+    const ofType = lanes.get(task.type) ?? new Map<number, Lane>();
+    lanes.set(task.type, ofType);
+    const lane = ofType.get(task.priority) ?? createSorted<PendingTask>(claimOrder);
+    ofType.set(task.priority, lane);
+    return lane;
+  }
+
+  function leaveLane(task: PendingTask): void {
+    const lane = laneFor(task);
+    lane.remove(task);
+    if (lane.size > 0) return;
+    const ofType = lanes.get(task.type);
+    ofType?.delete(task.priority);
+    if (ofType?.size === 0) lanes.delete(task.type);
+  }
+
+  function leaveRunning(task: RunningTask): void {
+    running.delete(task.id);
+    progressLoggedAt.delete(task.id);
+  }
+
+  // ---- telling of it
+
+  function tell(changed: readonly Task[], kind: ChangeKind): void {
+    if (changed.length === 0) return;
+    for (const task of changed) changeLog.append(task, kind);
+    if (rings.size === 0) return;
+    const due = dueTypes(changed);
+    for (const ring of rings) ring(due);
+  }
+
+  // ---- the port
+
+  function insert(requests: readonly InsertRequest[], now: number): InsertAnswer[] {
+    forget(now);
+    const created: Task[] = [];
+    const answers = requests.map((request) => insertOne(request, created));
+    tell(created, "created");
+    return answers;
+  }
+
+  function insertOne({ drafts, idempotency }: InsertRequest, created: Task[]): InsertAnswer {
+    const rememberedAs = idempotency === null ? null : JSON.stringify([idempotency.scope, idempotency.key]);
+    const earlier = rememberedAs === null ? undefined : remembered.get(rememberedAs);
+    if (earlier !== undefined && idempotency !== null) {
+      const same = earlier.fingerprint === idempotency.fingerprint;
+      return same ? { kind: "repeated", tasks: earlier.tasks } : { kind: "mismatch" };
+    }
+    const tasks = drafts.map((draft) => insertDraft(draft, created));
+    if (rememberedAs !== null && idempotency !== null)
+      remembered.set(rememberedAs, { ...idempotency, tasks });
+    return { kind: "created", tasks };
+  }
+
+  function insertDraft(draft: Draft, created: Task[]): Inserted {
+    const holder = draft.key === null ? undefined : liveKeys.get(draft.key);
+    if (holder !== undefined) return { id: holder, existing: true };
+    const task: PendingTask = { id: ++lastId, ...draft };
+    place(null, task);
+    created.push(task);
+    return { id: task.id, existing: false };
+  }
+
+  /** All are kept equally long, so the oldest go first. */
+  function forget(now: number): void {
+    for (const [name, { until }] of remembered) {
+      if (until > now) return;
+      remembered.delete(name);
+    }
+  }
+
+  function claim(asks: readonly Ask[], { now, nonce }: ClaimTerms): RunningTask[][] {
+    const given: RunningTask[] = [];
+    const answers = asks.map((ask) => {
+      const due = dueLanes(ask.types, now);
+      const tasks: RunningTask[] = [];
+      for (let lane = due.first(); lane !== undefined && tasks.length < ask.max; lane = due.first()) {
+        due.remove(lane);
+        tasks.push(claimHead(lane, ask, now, nonce));
+        if (isDue(lane, now)) due.add(lane);
+      }
+      given.push(...tasks);
+      return tasks;
+    });
+    tell(given, "changed");
+    return answers;
+  }
+
+  /** The lanes of these types whose head is due, the one with the best head first. */
+  function dueLanes(types: readonly string[], now: number): Sorted<Lane> {
+    const due = createSorted<Lane>((a, b) => claimOrder(headOf(a), headOf(b)));
+    for (const [type, ofType] of lanes) {
+      if (!types.some((pattern) => takesType(pattern, type))) continue;
+      for (const lane of ofType.values()) if (isDue(lane, now)) due.add(lane);
+    }
+    return due;
+  }
+
+  function claimHead(lane: Lane, ask: Ask, now: number, nonce: string): RunningTask {
+    const head = headOf(lane);
+    const task = claimed(head, { worker: ask.worker, leaseMs: ask.leaseMs, nonce }, now);
+    place(head, task);
+    return task;
+  }
+
+  function extend(beats: readonly Beat[], now: number): BeatAnswer[] {
+    const progressed: Task[] = [];
+    const answers = beats.map((beat) => extendOne(beat, now, progressed));
+    tell(progressed, "progress");
+    return answers;
+  }
+
+  function extendOne(beat: Beat, now: number, progressed: Task[]): BeatAnswer {
+    const from = running.get(beat.id);
+    const to = from === undefined ? null : tryExtend(from, beat, now);
+    if (to === null) return "lost";
+    rows.set(to.id, to);
+    running.set(to.id, to);
+    appendLog(to.id, beat.log, now);
+    if (beat.progress !== null && isProgressChangeDue(to.id, now)) progressed.push(to);
+    return isCancelRequested(to) ? "cancel" : "ok";
+  }
+
+  function isProgressChangeDue(id: TaskId, now: number): boolean {
+    if (now - (progressLoggedAt.get(id) ?? Number.NEGATIVE_INFINITY) < PROGRESS_CHANGE_EVERY_MS) return false;
+    progressLoggedAt.set(id, now);
+    return true;
+  }
+
+  function appendLog(id: TaskId, lines: readonly NewLogLine[], at: number): void {
+    if (lines.length === 0) return;
+    const kept = logs.get(id) ?? [];
+    let n = kept.at(-1)?.n ?? 0;
+    const grown = [...kept, ...lines.map((line) => ({ n: ++n, at, ...line }))];
+    logs.set(id, grown.slice(-LIMITS.logLinesKept));
+  }
+
+  function replace(steps: readonly Step[]): ReplaceAnswer[] {
+    const changed: Task[] = [];
+    const answers = steps.map((step) => replaceOne(step, changed));
+    tell(changed, "changed");
+    return answers;
+  }
+
+  function replaceOne({ from, to }: Step, changed: Task[]): ReplaceAnswer {
+    const stored = rows.get(from.id);
+    if (stored === undefined || stored.version !== from.version) return "stale";
+    if (stored.lease?.until !== from.lease?.until) return "stale";
+    if (entersLife(from, to) && to.key !== null && liveKeys.has(to.key)) return "key_taken";
+    place(stored, to);
+    changed.push(to);
+    return "ok";
+  }
+
+  function remove(refs: readonly TaskRef[]): boolean[] {
+    const removed: Task[] = [];
+    const answers = refs.map(({ id, version }) => {
+      const task = rows.get(id);
+      if (task === undefined || (version !== undefined && version !== task.version)) return false;
+      unindex(task);
+      rows.delete(id);
+      logs.delete(id);
+      removed.push(task);
+      return true;
+    });
+    tell(removed, "deleted");
+    return answers;
+  }
+
+  // ---- reading
+
+  function list({ filter, sort, after, limit }: TaskQuery): TaskPage {
+    const budget = filter.search === undefined ? SCANNED_ROWS : SEARCHED_ROWS;
+    const tasks: Task[] = [];
+    let seen = 0;
+    let last: Task | null = null;
+    for (const task of walk(filter, sort, after)) {
+      if (tasks.length === limit || seen === budget)
+        return { tasks, next: last === null ? after : cursorOf(last) };
+      seen++;
+      last = task;
+      if (takes(filter, task)) tasks.push(task);
+    }
+    return { tasks, next: null };
+  }
+
+  /** All tasks that the filter may take, in order, from after the cursor. */
+  function walk(filter: TaskFilter, sort: Sort, after: Cursor | null): Iterable<Task> {
+    if (filter.expiredAt !== undefined) return expired(filter.expiredAt, after);
+    if (sort === "id") return rows.after(after?.id ?? null);
+    if (sort === "-id") return rows.before(after?.id ?? null);
+    return walkEnded(filter, sort, after);
+  }
+
+  function expired(at: number, after: Cursor | null): Task[] {
+    const found = [...running.values()].filter((task) => expiresAt(task) <= at && task.id > (after?.id ?? 0));
+    return found.sort((a, b) => a.id - b.id);
+  }
+
+  function* walkEnded(filter: TaskFilter, sort: Sort, after: Cursor | null): Generator<Task> {
+    const forward = sort === "finished_at";
+    const statuses = ENDED_STATUSES.filter((status) => filter.statuses?.includes(status) ?? true);
+    const probe = after === null ? null : probeAt(after);
+    const sources = statuses.map((status) =>
+      forward ? ended[status].from(probe) : ended[status].backFrom(probe),
+    );
+    for (const task of merge(sources, forward ? byFinish : (a, b) => byFinish(b, a))) {
+      if (forward && filter.finishedBefore !== undefined && task.finishedAt >= filter.finishedBefore) return;
+      if (after === null || task.id !== after.id) yield task;
+    }
+  }
+
+  async function count(filter: TaskFilter): Promise<number> {
+    let total = 0;
+    let after: Cursor | null = null;
+    do {
+      const page: TaskPage = list({ filter, sort: "id", after, limit: SCANNED_ROWS });
+      total += page.tasks.length;
+      after = page.next;
+      if (after !== null) await breathe();
+    } while (after !== null);
+    return total;
+  }
+
+  const breathe = (): Promise<void> => new Promise((resolve) => setup.clock.after(0, resolve));
+
+  return {
+    insert: async (requests, now) => insert(requests, now),
+    get: async (ids) => ids.map((id) => rows.get(id) ?? null),
+    list: async (query) => list(query),
+    count,
+    claim: async (asks, terms) => claim(asks, terms),
+    extend: async (beats, now) => extend(beats, now),
+    replace: async (steps) => replace(steps),
+    remove: async (refs) => remove(refs),
+    readLog: async (id, after) => (logs.get(id) ?? []).filter((line) => line.n > after),
+    changes: async (after, limit) => changeLog.after(after, limit),
+    watch: (ring) => {
+      rings.add(ring);
+      return () => rings.delete(ring);
+    },
+    now: async () => setup.clock.now(),
+    close: async () => rings.clear(),
+  };
+}
+
+type Sort = TaskQuery["sort"];
+
+const byFinish = (a: EndedTask, b: EndedTask): number => a.finishedAt - b.finishedAt || a.id - b.id;
+
+/** A lane that is looked at is never empty. */
+const headOf = (lane: Lane): PendingTask => lane.first() as PendingTask;
+
+function isDue(lane: Lane, now: number): boolean {
+  const head = lane.first();
+  return head !== undefined && isClaimable(head, now);
+}
+
+/** The types of the tasks that have just become ready for a claim. */
+function dueTypes(changed: readonly Task[]): readonly string[] {
+  const types = new Set<string>();
+  for (const task of changed) if (isClaimable(task, task.updatedAt)) types.add(task.type);
+  return [...types];
+}
+
+function tryExtend(task: RunningTask, beat: Beat, now: number): RunningTask | null {
+  try {
+    return extended(task, beat, now);
+  } catch (error) {
+    if (isTaskError(error, "lease_lost")) return null;
+    throw error;
+  }
+}
+
+const cursorOf = (task: Task): Cursor => ({ id: task.id, finishedAt: task.finishedAt });
+
+/** Stands in the order of ends where the cursor stands; only these two fields are compared. */
+const probeAt = (cursor: Cursor): EndedTask =>
+  ({ id: cursor.id, finishedAt: cursor.finishedAt ?? 0 }) as EndedTask;
+
+function takes(filter: TaskFilter, task: Task): boolean {
+  const { statuses, types, tags, search, finishedBefore } = filter;
+  if (statuses !== undefined && !statuses.includes(task.status)) return false;
+  if (types !== undefined && !types.some((pattern) => takesType(pattern, task.type))) return false;
+  if (tags !== undefined && !tags.every((tag) => task.tags.includes(tag))) return false;
+  if (finishedBefore !== undefined && !(task.finishedAt !== null && task.finishedAt < finishedBefore))
+    return false;
+  return search === undefined || matchesSearch(task, search);
+}
+
+/** Merges ordered sources into one order. */
+function* merge<T>(sources: readonly Generator<T>[], compare: (a: T, b: T) => number): Generator<T> {
+  const heads: { value: T; rest: Generator<T> }[] = [];
+  const advance = (rest: Generator<T>): void => {
+    const next = rest.next();
+    if (!next.done) heads.push({ value: next.value, rest });
+  };
+  for (const source of sources) advance(source);
+  while (heads.length > 0) {
+    heads.sort((a, b) => compare(a.value, b.value));
+    const [head] = heads.splice(0, 1);
+    if (head === undefined) return;
+    yield head.value;
+    advance(head.rest);
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * The port behind which tasks live. A store knows no rule of a task's life: it hands out ids, finds tasks, and
+ * replaces version n by version n + 1 if nobody was faster. Only `claim` and `extend` also do in one round trip
+ * what `core/lifecycle` says; the exam (store.suite.ts) holds them against it.
+ *
+ * Every method is atomic in itself unless its words say otherwise, and durable (as far as the store is) before it
+ * answers. Each change of a task but a bare renewal is in the change log in the same commit. A store that cannot
+ * answer rejects with `store_unavailable` (the write may have happened) or, when it has proof that nothing was
+ * written, with `store_rejected`.
+ */
+
+import type { Search } from "../core/search.ts";
+import type { Draft, LogLevel, LogLine, Progress, RunningTask, Status, Task, TaskId } from "../core/task.ts";
+
+export interface TaskStore {
+  /**
+   * Creates tasks. Each request is whole or not at all, and all requests of a call commit together. Ids are given
+   * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.
+   * - A draft whose `key` a live task holds (of an earlier request in the call, too) stands for that task:
+   *   `existing: true`. Two drafts of one request never bear the same key; the caller has seen to it.
+   * - With `idempotency`: where (scope, key) is known and not past its `until`, nothing is created; the answer is
+   *   the first one's ids when the fingerprint agrees, else `mismatch`.
+   */
+  insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]>;
+
+  /** The tasks of these ids in this order, null where there is none. */
+  get(ids: readonly TaskId[]): Promise<(Task | null)[]>;
+
+  /**
+   * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. Work is bounded: a page may
+   * be short or empty while `next` is not null. Pages are no snapshot, but walking `next` until it is null shows every
+   * task that lives and matches throughout exactly once.
+   */
+  list(query: TaskQuery): Promise<TaskPage>;
+
+  /** How many tasks the filter takes. Not atomic: counted in pieces. */
+  count(filter: TaskFilter): Promise<number>;
+
+  /**
+   * Claims due tasks, as `lifecycle.claim` does, for many askers at once: in order of arrival each gets the best
+   * (`claimOrder`) of what its types name and earlier ones left, up to its `max`. Its cost depends on what is given
+   * out and on the number of lanes, not on the backlog. Two claims never get the same version of a task.
+   */
+  claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]>;
+
+  /**
+   * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines. A beat
+   * that finds its lease gone is answered `lost` and changes nothing; the others are not affected by it.
+   */
+  extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
+
+  /**
+   * Writes steps, each on its own: `ok` only if the stored task still has `from.version` and, where it runs, the
+   * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
+   * task holds its key. A call bears at most one step a task.
+   */
+  replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
+
+  /** Deletes tasks with their logs; false where there is none, or none of that version. */
+  remove(refs: readonly TaskRef[]): Promise<boolean[]>;
+
+  /** The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. `[]` without a task. */
+  readLog(id: TaskId, after: number): Promise<LogLine[]>;
+
+  /**
+   * The change log after a position, in order of commit: no reader ever misses a change that commits behind what it
+   * has read. `null` asks for the present end. `gone` when the position is of another epoch or older than what is kept;
+   * the reader starts anew from the position that comes with it.
+   */
+  changes(after: Position | null, limit: number): Promise<ChangePage>;
+
+  /**
+   * Calls `ring` soon after each commit (once for many is fine; a lost ring is allowed: whoever must not miss a change
+   * also polls). `due` names the types of which tasks have become pending in it, so that who waits for work need not
+   * ask after every commit; null when the store cannot tell.
+   */
+  watch(ring: (due: readonly string[] | null) => void): () => void;
+
+  /** The store's clock, epoch milliseconds: the one that all processes on it go by. */
+  now(): Promise<number>;
+
+  /** Lets go of everything. What is under way may fail; safe twice. */
+  close(): Promise<void>;
+}
+
+export type Idempotency = {
+  readonly scope: string;
+  readonly key: string;
+  /** Of the request's body: the same key with another one is refused. */
+  readonly fingerprint: string;
+  readonly until: number;
+};
+
+export type InsertRequest = { readonly drafts: readonly Draft[]; readonly idempotency: Idempotency | null };
+export type Inserted = { readonly id: TaskId; readonly existing: boolean };
+export type InsertAnswer =
+  | { readonly kind: "created" | "repeated"; readonly tasks: readonly Inserted[] }
+  | { readonly kind: "mismatch" };
+
+/** All that is given must hold; a list holds when one of its members does (`tags`: when all do). */
+export type TaskFilter = {
+  readonly statuses?: readonly Status[];
+  /** Exact types, or prefixes ending in `*`. */
+  readonly types?: readonly string[];
+  readonly tags?: readonly string[];
+  readonly search?: Search;
+  /** Ended before this time. */
+  readonly finishedBefore?: number;
+  /** Running, with a lease or a cancel's grace (`lifecycle.expiresAt`) that is over at this time. */
+  readonly expiredAt?: number;
+};
+
+/** By id, or (ended tasks alone) by the time of their end; `-` from the newest. */
+export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
+
+/** Where a page ended. */
+export type Cursor = { readonly id: TaskId; readonly finishedAt: number | null };
+
+export type TaskQuery = {
+  readonly filter: TaskFilter;
+  readonly sort: Sort;
+  readonly after: Cursor | null;
+  readonly limit: number;
+};
+export type TaskPage = { readonly tasks: readonly Task[]; readonly next: Cursor | null };
+
+export type Ask = {
+  readonly worker: string;
+  /** Exact types, or prefixes ending in `*`. */
+  readonly types: readonly string[];
+  readonly max: number;
+  readonly leaseMs: number;
+};
+export type ClaimTerms = { readonly now: number; readonly nonce: string };
+
+export type NewLogLine = { readonly level: LogLevel; readonly message: string };
+export type Beat = {
+  readonly id: TaskId;
+  readonly token: string;
+  readonly progress: Progress | null;
+  readonly log: readonly NewLogLine[];
+};
+export type BeatAnswer = "ok" | "cancel" | "lost";
+
+/** From the task as it was read to the task that a rule made of it. */
+export type Step = { readonly from: Task; readonly to: Task };
+export type ReplaceAnswer = "ok" | "stale" | "key_taken";
+
+/** A task, or just this version of it. */
+export type TaskRef = { readonly id: TaskId; readonly version?: number };
+
+/** Says what happened to a task, not what it is now: for that the reader asks the store. */
+export type Change = {
+  readonly rev: number;
+  readonly id: TaskId;
+  readonly version: number;
+  readonly status: Status;
+  readonly kind: ChangeKind;
+};
+/** `progress` comes at most once a second a task. */
+export type ChangeKind = "created" | "changed" | "progress" | "deleted";
+/** A place in the change log. Another epoch means another life of the store. */
+export type Position = { readonly epoch: string; readonly rev: number };
+export type ChangePage =
+  | { readonly kind: "changes"; readonly changes: readonly Change[]; readonly position: Position }
+  | { readonly kind: "gone"; readonly position: Position };
+
+export const PROGRESS_CHANGE_EVERY_MS = 1_000;

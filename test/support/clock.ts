@@ -1,0 +1,45 @@
+import type { Clock } from "../../src/core/clock.ts";
+
+/** A clock whose hands the test moves; timers fire in order while it does. */
+export interface ManualClock extends Clock {
+  /** Moves time on, fires what falls due in order, and lets everything that follows from it happen. */
+  advance(ms: number): Promise<void>;
+}
+
+export function createManualClock(startAt = Date.UTC(2026, 0, 1)): ManualClock {
+  let elapsed = 0;
+  let sequence = 0;
+  const timers = new Map<number, { dueAt: number; run: () => void }>();
+
+  const nextDue = (until: number): [number, { dueAt: number; run: () => void }] | undefined =>
+    [...timers]
+      .filter(([, timer]) => timer.dueAt <= until)
+      .sort(([a, x], [b, y]) => x.dueAt - y.dueAt || a - b)[0];
+
+  async function advance(ms: number): Promise<void> {
+    const until = elapsed + ms;
+    await settled();
+    for (let next = nextDue(until); next !== undefined; next = nextDue(until)) {
+      const [id, timer] = next;
+      timers.delete(id);
+      elapsed = Math.max(elapsed, timer.dueAt);
+      timer.run();
+      await settled();
+    }
+    elapsed = until;
+  }
+
+  return {
+    now: () => startAt + elapsed,
+    monotonic: () => elapsed,
+    after: (delayMs, run) => {
+      const id = sequence++;
+      timers.set(id, { dueAt: elapsed + Math.max(0, delayMs), run });
+      return () => timers.delete(id);
+    },
+    advance,
+  };
+}
+
+/** Lets all promises that can go on go on: one turn of the event loop comes after every microtask. */
+export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
