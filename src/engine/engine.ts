@@ -41,6 +41,8 @@ import { createRevocations, type Hint } from "./revocations.ts";
 import { createStoreClock } from "./store-clock.ts";
 import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
 
+export type { Cursor, TaskPage } from "../store/store.ts";
+
 export interface Engine {
   // ---- for producers; each rejects with TaskError
 
@@ -244,7 +246,7 @@ export function createEngine(setup: EngineSetup): Engine {
   }
 
   const sweeping = createLoop({
-    clock,
+    after: clock.after,
     round: async () => {
       const { expired, removed } = await sweep();
       const more = expired >= SWEEP_AT_MOST || removed >= SWEEP_AT_MOST;

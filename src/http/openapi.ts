@@ -88,18 +88,22 @@ function operation(method: Method, route: Route): Json {
   };
 }
 
-function queryParameters(query: z.ZodObject): Json[] {
-  return Object.entries(query.shape).map(([name, schema]) => {
-    const { type, items, prefixItems, ...rest } = jsonSchema(schema as z.ZodType, "input"); // a shape holds schemas
-    const single = Array.isArray(prefixItems) ? prefixItems[0] : undefined;
-    return { name, in: "query", required: false, explode: true, schema: single ?? { type, items, ...rest } };
-  });
-}
+const queryParameters = (query: z.ZodObject): Json[] =>
+  Object.entries(query.shape).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: false,
+    explode: true,
+    schema: jsonSchema(schema as z.ZodType, "input"), // a shape holds schemas
+  }));
 
-const requestBody = (body: z.ZodType): Json => ({
-  required: true,
-  content: { "application/json": { schema: jsonSchema(body, "input") } },
-});
+function requestBody(body: z.ZodType): Json {
+  const schema = jsonSchema(body, "input");
+  return {
+    required: true,
+    content: { "application/json": { schema }, "application/merge-patch+json": { schema } },
+  };
+}
 
 const response = ({ description, schema, headers }: Answer): Json => ({
   description,

@@ -2,9 +2,8 @@
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Task } from "../core/task.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Cursor, Engine, TaskPage } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
-import type { Cursor, TaskPage } from "../store/store.ts";
 import { readJson } from "./body.ts";
 import type { Call, Route } from "./route.ts";
 import {
@@ -18,6 +17,7 @@ import {
   presentSummary,
   presentTask,
   presentUpdated,
+  queryOf,
   SummaryAnswer,
   TaskAnswer,
   UpdatedAnswer,
@@ -105,7 +105,7 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
     },
     problems: [],
     run: async (call) => {
-      const query = validate(ListQuery, queryOf(call.request));
+      const query = validate(ListQuery, queryOf(call.request, ["status"]));
       return query.limit === undefined ? wholeList(call, query) : page(call, query, query.limit);
     },
   };
@@ -179,13 +179,6 @@ function streamPages(
 }
 
 const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-function queryOf(request: Request): Record<string, string[]> {
-  const { searchParams } = new URL(request.url);
-  const query: Record<string, string[]> = Object.create(null);
-  for (const name of new Set(searchParams.keys())) query[name] = searchParams.getAll(name);
-  return query;
-}
 
 /** The same list after the cursor, as a path, for no server knows all its names. */
 function nextPath(request: Request, after: Cursor): string {

@@ -11,10 +11,11 @@ import {
   MAX_TASK_ID,
   nameFault,
   STATUSES,
+  storableText,
   type Task,
   type TaskId,
 } from "../core/task.ts";
-import type { Cursor } from "../store/store.ts";
+import type { Cursor } from "../engine/engine.ts";
 
 // ---- what comes in
 
@@ -58,22 +59,33 @@ export const PatchBody = z
 
 const whole = (least: number, most: number) =>
   z
-    .string()
+    .string("must be given once")
     .regex(/^[1-9]\d{0,15}$/, `must be a whole number from ${least} to ${most}`)
     .transform(Number)
-    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`);
-
-/** Query parameters come as lists of texts; all but `status` may be given once. */
-const once = <T extends z.ZodType>(schema: T) =>
-  z.tuple([schema], "must be given once").transform(([value]) => value as z.output<T>);
+    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
+    .meta({ type: "integer", minimum: least, maximum: most });
 
 export const ListQuery = z.strictObject({
-  limit: once(whole(1, 1_000)).optional(),
-  cursor: once(z.string().transform(parseCursor)).optional(),
+  limit: whole(1, 1_000).optional(),
+  cursor: z.string("must be given once").transform(parseCursor).optional(),
   status: z.array(z.enum(STATUSES)).optional(),
-  view: once(z.literal("full")).optional(),
+  view: z.literal("full").optional(),
 });
 export type ListQuery = z.output<typeof ListQuery>;
+
+/**
+ * The query of a URL as an object: a parameter that may be repeated is a list, one that may not but is stays a list too, and
+ * is refused by its schema.
+ */
+export function queryOf(request: Request, repeatable: readonly string[]): Record<string, string | string[]> {
+  const { searchParams } = new URL(request.url);
+  const query: Record<string, string | string[]> = Object.create(null);
+  for (const name of new Set(searchParams.keys())) {
+    const values = searchParams.getAll(name);
+    query[name] = values.length === 1 && !repeatable.includes(name) ? String(values[0]) : values;
+  }
+  return query;
+}
 
 /** Checks a value against a schema; throws `invalid` with every fault and where it is. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
@@ -88,23 +100,31 @@ export function validate<S extends z.ZodType>(schema: S, value: unknown): z.outp
 }
 
 function faultsOf(issue: z.core.$ZodIssue): FieldFault[] {
-  const pointer = issue.path
-    .map((step) => `/${String(step).replaceAll("~", "~0").replaceAll("/", "~1")}`)
-    .join("");
-  if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((key) => ({
-      pointer: `${pointer}/${printable(key)}`,
-      detail: "is unknown or not yours to set",
-    }));
+  const pointer = issue.path.map((step) => `/${escapePointer(String(step))}`).join("");
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return issue.keys.map((key) => ({
+        pointer: `${pointer}/${printable(key)}`,
+        detail: "is unknown or not yours to set",
+      }));
+    case "invalid_type":
+      return [
+        { pointer, detail: isOurs(issue.message) ? issue.message : `must be ${article(issue.expected)}` },
+      ];
+    case "invalid_value":
+      return [{ pointer, detail: `must be one of ${issue.values.map(String).join(", ")}` }];
+    default:
+      return [{ pointer, detail: issue.message }];
   }
-  return [
-    { pointer, detail: issue.code === "invalid_type" ? `must be ${article(issue.expected)}` : issue.message },
-  ];
 }
 
+/** Zod's own words begin so. */
+const isOurs = (message: string): boolean => !message.startsWith("Invalid input");
+
+const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
+
 /** A client's key, as far as it can be shown. */
-const printable = (key: string): string =>
-  key.slice(0, LIMITS.keyCodePoints).toWellFormed().replaceAll("~", "~0").replaceAll("/", "~1");
+const printable = (key: string): string => escapePointer(storableText(key, LIMITS.keyCodePoints));
 
 const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
 

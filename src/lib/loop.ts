@@ -1,5 +1,3 @@
-import type { Clock } from "../core/clock.ts";
-
 /** A round that is run again and again until stopped, one at a time. */
 export interface Loop {
   start(): void;
@@ -12,7 +10,8 @@ export interface Loop {
  * after `onError`'s delay: no loop of a server dies of one bad minute.
  */
 export function createLoop(setup: {
-  readonly clock: Clock;
+  /** Calls back after so many milliseconds; what it returns cancels that. */
+  readonly after: (delayMs: number, run: () => void) => () => void;
   readonly round: () => Promise<number>;
   /** Reports the error and says how long to wait, in milliseconds. */
   readonly onError: (error: unknown) => number;
@@ -23,7 +22,7 @@ export function createLoop(setup: {
 
   async function turn(): Promise<void> {
     const delayMs = await setup.round().catch(setup.onError);
-    if (state === "running") cancelTimer = setup.clock.after(delayMs, begin);
+    if (state === "running") cancelTimer = setup.after(delayMs, begin);
   }
 
   const begin = (): void => {

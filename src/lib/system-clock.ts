@@ -1,13 +1,11 @@
-import type { Clock } from "../core/clock.ts";
-
 /** A timer set for more than 24.8 days fires at once, so nobody sleeps longer than this in one go. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /** The clock of this machine. */
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  monotonic: () => performance.now(),
-  after: (delayMs, run) => {
+export const systemClock = {
+  now: (): number => Date.now(),
+  monotonic: (): number => performance.now(),
+  after: (delayMs: number, run: () => void): (() => void) => {
     const dueAt = performance.now() + delayMs;
     let timer: Timer;
     const sleep = (): void => {

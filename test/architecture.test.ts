@@ -1,0 +1,105 @@
+import { describe, expect, test } from "bun:test";
+import { dirname, join, relative } from "node:path";
+import { Glob } from "bun";
+
+/**
+ * The rules of the house: which folder may import which. A file's name in the list means that file alone; `type` means
+ * that only its types may be used.
+ */
+const MAY_IMPORT: Record<string, readonly string[]> = {
+  core: ["core"],
+  lib: ["lib"],
+  store: ["store", "core", "lib"],
+  queue: ["queue", "core", "lib", "type store/store.ts"],
+  engine: ["engine", "core", "lib", "type store/store.ts", "type queue/queue.ts"],
+  processor: ["processor", "core", "lib"],
+  handlers: ["handlers", "core", "lib", "processor/handler.ts"],
+  http: ["http", "core", "lib", "type engine/engine.ts"],
+  cli: ["cli", "core", "lib", "app.ts", "config.ts"],
+  "config.ts": ["core", "lib"],
+  "main.ts": ["cli"],
+  "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "config.ts"],
+};
+
+/** What comes from outside the project, and who may use it. */
+const MAY_USE: Record<string, readonly string[]> = {
+  zod: ["http"],
+  "node:http": ["http"],
+  "node:net": ["http"],
+  "node:fs/promises": ["cli"],
+  "node:os": ["cli"],
+  "node:util": ["cli"],
+};
+
+/** Effects come in through app.ts: who else reads the clock, draws at random or asks the environment is found here. */
+const EFFECTS =
+  /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
+const EFFECTS_ALLOWED = ["lib/system-clock.ts", "cli/serve.ts"];
+
+const SOURCE = join(import.meta.dir, "../src");
+const files = [...new Glob("**/*.ts").scanSync(SOURCE)]
+  .filter((file) => !/\.(test|suite)\.ts$|\/suite\//.test(file))
+  .sort();
+
+type Import = { readonly target: string; readonly isType: boolean };
+
+const IMPORT = /^(?:import|export)\s+(type\s+)?(?:[^;"']*?\bfrom\s+)?["']([^"']+)["']/gms;
+
+function importsOf(text: string): Import[] {
+  return [...text.matchAll(IMPORT)].map(([, type, target]) => ({
+    target: target ?? "",
+    isType: type !== undefined,
+  }));
+}
+
+/** The first folder below src, or the file itself where it lies in src. */
+const partOf = (file: string): string => file.split("/")[0] ?? file;
+
+function faultOf(file: string, { target, isType }: Import): string | null {
+  const part = partOf(file);
+  if (!target.startsWith(".")) {
+    return MAY_USE[target]?.includes(part) ? null : `${file} uses ${target}`;
+  }
+  const path = relative(SOURCE, join(SOURCE, dirname(file), target));
+  if (path === "../package.json") return part === "app.ts" ? null : `${file} reads ${path}`;
+  const allowed = MAY_IMPORT[part] ?? [];
+  const names = [path, partOf(path), ...(isType ? [`type ${path}`] : [])];
+  return names.some((name) => allowed.includes(name))
+    ? null
+    : `${file} imports ${isType ? "type " : ""}${path}`;
+}
+
+const textOf = (file: string): Promise<string> => Bun.file(join(SOURCE, file)).text();
+
+describe("the house", () => {
+  test("every part of the source has its rule", () => {
+    expect([...new Set(files.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([]);
+  });
+
+  test("no file imports what its part may not", async () => {
+    const faults = await Promise.all(
+      files.map(async (file) => importsOf(await textOf(file)).map((found) => faultOf(file, found))),
+    );
+    expect(faults.flat().filter((fault) => fault !== null)).toEqual([]);
+  });
+
+  test("the rules see what is against them", () => {
+    const against =
+      'import { createMemoryStore } from "../store/memory.ts";\nimport type { Ask } from "../store/store.ts";';
+    expect(importsOf(against).map((found) => faultOf("http/tasks.ts", found))).toEqual([
+      "http/tasks.ts imports store/memory.ts",
+      "http/tasks.ts imports type store/store.ts",
+    ]);
+    expect(faultOf("core/task.ts", { target: "node:fs", isType: false })).toBe("core/task.ts uses node:fs");
+  });
+
+  test("time, chance and environment enter at the door", async () => {
+    const reading = await Promise.all(
+      files.map(async (file) => (EFFECTS.test(code(await textOf(file))) ? file : null)),
+    );
+    expect(reading.filter((file) => file !== null)).toEqual([...EFFECTS_ALLOWED].sort());
+  });
+});
+
+/** Without comments and strings of documentation. */
+const code = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
