@@ -53,12 +53,26 @@ function sumParts(text: string, start: number): bigint | null {
   return total;
 }
 
-/** What lies below a nanosecond is cut off, as Go does. */
+/** A fraction is kept as far as an int64 holds its digits and multiplied as a float64, because Go does it so. */
 function partNs(whole: string, fraction: string, unit: string): bigint | null {
   const unitNs = UNITS_NS.get(unit);
   if (unitNs === undefined || (whole === "" && fraction === "")) return null;
   const wholeNs = BigInt(whole || "0") * unitNs;
-  return fraction === "" ? wholeNs : wholeNs + (BigInt(fraction) * unitNs) / 10n ** BigInt(fraction.length);
+  const { digits, scale } = leadingFraction(fraction);
+  return wholeNs + BigInt(Math.trunc(Number(digits) * (Number(unitNs) / scale)));
+}
+
+function leadingFraction(fraction: string): { readonly digits: bigint; readonly scale: number } {
+  let digits = 0n;
+  let scale = 1;
+  for (const digit of fraction) {
+    if (digits > MAX_NS / 10n) break;
+    const next = digits * 10n + BigInt(digit);
+    if (next > MAX_NS + 1n) break;
+    digits = next;
+    scale *= 10;
+  }
+  return { digits, scale };
 }
 
 /**

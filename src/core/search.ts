@@ -10,11 +10,13 @@ export type Search = {
 const SEARCHED_LENGTH = 4_096;
 
 /**
- * Makes two texts equal when they differ only in case or in the way their letters are composed. Upper before lower
- * case folds "ß" with "SS"; the final sigma is the one letter that lower case writes in two ways.
+ * Makes two texts equal when they differ only in case or in the way their letters are composed. Lower, upper and lower case
+ * again folds "ẞ", "ß" and "SS"; upper case takes some Greek letters apart, so they are composed at the end; the final sigma
+ * is the one letter that lower case writes in two ways.
  */
 export function fold(text: string): string {
-  return text.normalize("NFKC").toUpperCase().toLowerCase().replaceAll("ς", "σ");
+  const cased = text.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase();
+  return cased.normalize("NFKC").replaceAll("ς", "σ");
 }
 
 /** The folded text that words are looked up in: name, description and the strings of the payload. */
@@ -60,6 +62,7 @@ function fieldText(payload: unknown, path: readonly string[]): string | null {
   let value = payload;
   for (const step of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return null;
+    if (Array.isArray(value) && !/^\d+$/.test(step)) return null; // an array's own "length" is no member of the JSON
     value = (value as Record<string, unknown>)[step]; // its own member, just asked
   }
   if (typeof value === "string") return fold(value);

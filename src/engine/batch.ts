@@ -71,8 +71,8 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
   /** The oldest calls that fit together; a second call with the same key stays in the room, in order. */
   function takeBatch(): Entries {
     const count = countFitting();
-    const [batch, held] = partByKey(waiting.slice(0, count));
-    waiting = [...held, ...waiting.slice(count)];
+    const [batch, held] = partByKey(count === waiting.length ? waiting : waiting.slice(0, count));
+    waiting = held.concat(waiting.slice(count));
     for (const { bytes } of batch) waitingBytes -= bytes;
     return batch;
   }
@@ -86,7 +86,7 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     return waiting.length;
   }
 
-  function partByKey(entries: Entries): [Entries, Entries] {
+  function partByKey(entries: Entries): [Entries, Waiting<Call, Answer>[]] {
     const { keyOf } = setup;
     if (keyOf === undefined || entries.length === 1) return [entries, []];
     const keys = new Set<unknown>();

@@ -9,7 +9,9 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 /** The request's body as a JSON value, read within limits. Throws a refusal; nothing about the value is known yet. */
 export async function readJson(request: Request, headers: RequestHeaders): Promise<unknown> {
   checkMediaType(headers);
-  return parseJson(decode(await readBytes(request, headers)));
+  const bytes = await readBytes(request, headers["content-length"]);
+  if (bytes.length > BODY_BYTES) throw tooLarge();
+  return parseJson(decode(bytes));
 }
 
 const JSON_TYPES: ReadonlySet<string> = new Set(["application/json", "application/merge-patch+json"]);
@@ -42,18 +44,23 @@ function checkMediaType(headers: RequestHeaders): void {
 }
 
 /** Refused before it is read where its length is announced, as soon as it grows too long where not. */
-async function readBytes(request: Request, headers: RequestHeaders): Promise<Uint8Array> {
-  const announced = headers["content-length"];
-  if (announced !== undefined) {
-    if (Number(announced) > BODY_BYTES) throw tooLarge();
-    return request.bytes();
+async function readBytes(request: Request, announced: string | undefined): Promise<Uint8Array> {
+  if (announced !== undefined && Number(announced) > BODY_BYTES) throw tooLarge();
+  try {
+    return announced === undefined ? await readChunks(request) : await request.bytes();
+  } catch {
+    throw refuse("malformed_body", "The body ended before it was complete");
   }
+}
+
+/** Stops at the first chunk that goes over the limit. */
+async function readChunks(request: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
-    length += chunk.length;
-    if (length > BODY_BYTES) throw tooLarge();
     chunks.push(chunk);
+    length += chunk.length;
+    if (length > BODY_BYTES) break;
   }
   return Buffer.concat(chunks);
 }

@@ -6,6 +6,7 @@ import type { Cursor, Engine, TaskPage } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
 import { readJson } from "./body.ts";
 import type { Call, Route } from "./route.ts";
+import { targetOf } from "./target.ts";
 import {
   CreateBody,
   CreatedAnswer,
@@ -182,7 +183,8 @@ const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImme
 
 /** The same list after the cursor, as a path, for no server knows all its names. */
 function nextPath(request: Request, after: Cursor): string {
-  const url = new URL(request.url);
-  url.searchParams.set("cursor", formatCursor(after));
-  return url.pathname + url.search;
+  const { path, query } = targetOf(request.url);
+  const parameters = new URLSearchParams(query);
+  parameters.set("cursor", formatCursor(after));
+  return `${path}?${parameters}`;
 }

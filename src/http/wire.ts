@@ -16,6 +16,7 @@ import {
   type TaskId,
 } from "../core/task.ts";
 import type { Cursor } from "../engine/engine.ts";
+import { targetOf } from "./target.ts";
 
 // ---- what comes in
 
@@ -54,7 +55,10 @@ export const PatchBody = z
       .transform((value) => value ?? "")
       .exactOptional(),
   })
-  .refine((patch) => Object.keys(patch).length > 0, "must name at least one field: name, description")
+  .refine((patch) => Object.keys(patch).length > 0, {
+    error: "must name at least one field: name, description",
+    when: ({ issues }) => issues.length === 0,
+  })
   .meta({ minProperties: 1 });
 
 const whole = (least: number, most: number) =>
@@ -78,7 +82,7 @@ export type ListQuery = z.output<typeof ListQuery>;
  * is refused by its schema.
  */
 export function queryOf(request: Request, repeatable: readonly string[]): Record<string, string | string[]> {
-  const { searchParams } = new URL(request.url);
+  const searchParams = new URLSearchParams(targetOf(request.url).query);
   const query: Record<string, string | string[]> = Object.create(null);
   for (const name of new Set(searchParams.keys())) {
     const values = searchParams.getAll(name);

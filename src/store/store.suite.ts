@@ -1,0 +1,61 @@
+/**
+ * The exam of the TaskStore port: whatever a later store is made of, it passes this. Nothing here knows an adapter;
+ * time is handed in as the port says, and ids, versions and positions are held only to what the port promises. A case
+ * gets an empty store of its own.
+ */
+import { describe, test } from "bun:test";
+import { examineChanges } from "./suite/changes.ts";
+import { examineClaim } from "./suite/claim.ts";
+import { createExaminee, type Exam, type Opened } from "./suite/examinee.ts";
+import { examineExtend } from "./suite/extend.ts";
+import { examineFidelity } from "./suite/fidelity.ts";
+import { examineHouse } from "./suite/house.ts";
+import { examineIdempotency } from "./suite/idempotency.ts";
+import { examineInsert } from "./suite/insert.ts";
+import { examineList } from "./suite/list.ts";
+import { examineLog } from "./suite/log.ts";
+import { examineRaces } from "./suite/races.ts";
+import { examineRemove } from "./suite/remove.ts";
+import { examineReplace } from "./suite/replace.ts";
+import { examineSearch } from "./suite/search.ts";
+import { examineWatch } from "./suite/watch.ts";
+
+const TOPICS: Record<string, (exam: Exam) => void> = {
+  insert: examineInsert,
+  idempotency: examineIdempotency,
+  fidelity: examineFidelity,
+  list: examineList,
+  search: examineSearch,
+  claim: examineClaim,
+  extend: examineExtend,
+  log: examineLog,
+  replace: examineReplace,
+  remove: examineRemove,
+  changes: examineChanges,
+  watch: examineWatch,
+  house: examineHouse,
+  races: examineRaces,
+};
+
+/** Far above what the slowest case takes on a server that is far away; a store that hangs is found all the same. */
+const TIMEOUT_MS = 30_000;
+
+/** Examines one store; `open` gives an empty one each time. */
+export function examineStore(name: string, open: () => Promise<Opened>): void {
+  const exam: Exam = (claim, body) =>
+    test(
+      claim,
+      async () => {
+        const opened = await open();
+        try {
+          await body(createExaminee(opened));
+        } finally {
+          await opened.close();
+        }
+      },
+      TIMEOUT_MS,
+    );
+  describe(`${name} store`, () => {
+    for (const [topic, examine] of Object.entries(TOPICS)) describe(topic, () => examine(exam));
+  });
+}

@@ -1,0 +1,307 @@
+import { expect } from "bun:test";
+import { cancel, expiresAt, settle } from "../../core/lifecycle.ts";
+import { matchesSearch, parseSearch } from "../../core/search.ts";
+import { isEnded, isRunning, STATUSES, type Task, takesType } from "../../core/task.ts";
+import type { Cursor, Sort, TaskFilter } from "../store.ts";
+import {
+  ascending,
+  DONE,
+  type Exam,
+  type Examinee,
+  FAILED,
+  HOUR_MS,
+  idsOf,
+  nth,
+  RELEASED,
+} from "./examinee.ts";
+
+const SORTS: readonly Sort[] = ["id", "-id", "finished_at", "-finished_at"];
+const TYPES = ["simulate", "video.encode", "video.thumb", "videos", "mail_x.send", "mailbx.send"];
+const SIZE = 42;
+
+/** Forty-two tasks in all statuses, with different types, tags and leases; several end in the same millisecond. */
+async function populate(x: Examinee): Promise<Task[]> {
+  const pending = await x.addAll(
+    Array.from({ length: SIZE }, (_, n) => ({
+      name: n % 4 === 0 ? `Рыба ${n}` : `task ${n}`,
+      type: nth(TYPES, n % TYPES.length),
+      tags: ["even", "third", "fifth 🌍"].filter((_, at) => n % (at === 2 ? 5 : at + 2) === 0),
+      payload: n % 3 === 0 ? `{"user":{"name":"Ann ${n}"}}` : null,
+      ...(n % 7 === 0 ? { runAt: x.t + HOUR_MS } : {}),
+    })),
+  );
+  const asks = [10_000, 20_000, 60_000].map((leaseMs, n) => ({
+    worker: `w${n}`,
+    types: ["*"],
+    max: 14,
+    leaseMs,
+  }));
+  const running = (await x.store.claim(asks, { now: x.t, nonce: "n1" })).flat();
+  const steps = running.flatMap((from) => {
+    const to = afterlife(from, x.t);
+    return to === from ? [] : [{ from, to }];
+  });
+  expect(await x.store.replace(steps)).toEqual(steps.map(() => "ok"));
+  return Promise.all(pending.map(({ id }) => x.see(id)));
+}
+
+/** Where the population's task with this id stands in the end. */
+function afterlife(task: Task, t: number): Task {
+  const at = t + 1_000 * (task.id % 4);
+  const said = { token: task.token ?? "" };
+  switch (task.id % 7) {
+    case 2:
+      return settle(task, { ...said, outcome: DONE }, at, 0);
+    case 3:
+      return settle(task, { ...said, outcome: FAILED }, at, 0);
+    case 4:
+      return settle(cancelled(task, t), { ...said, outcome: RELEASED }, at, 0);
+    case 5:
+      return settle(task, { ...said, outcome: RELEASED }, at, 0);
+    case 6:
+      return cancel(task, t - 15_000);
+    default:
+      return task;
+  }
+}
+
+/** Cancelled before anybody looked: the request and its end are one step to the store. */
+const cancelled = (task: Task, t: number): Task => ({ ...cancel(task, t), version: task.version });
+
+/** What the filter means, said once more and plainly. */
+function takes(filter: TaskFilter, task: Task): boolean {
+  const { statuses, types, tags, search, finishedBefore, expiredAt } = filter;
+  return (
+    (statuses === undefined || statuses.includes(task.status)) &&
+    (types === undefined || types.some((pattern) => takesType(pattern, task.type))) &&
+    (tags === undefined || tags.every((tag) => task.tags.includes(tag))) &&
+    (search === undefined || matchesSearch(task, search)) &&
+    (finishedBefore === undefined || (task.finishedAt !== null && task.finishedAt < finishedBefore)) &&
+    (expiredAt === undefined || (isRunning(task) && expiresAt(task) <= expiredAt))
+  );
+}
+
+function sorted(tasks: readonly Task[], sort: Sort): Task[] {
+  if (sort === "id") return tasks.toSorted((a, b) => a.id - b.id);
+  if (sort === "-id") return tasks.toSorted((a, b) => b.id - a.id);
+  const ended = tasks.filter(isEnded).toSorted((a, b) => a.finishedAt - b.finishedAt || a.id - b.id);
+  return sort === "finished_at" ? ended : ended.toReversed();
+}
+
+type Walk = { readonly filter: TaskFilter; readonly sort: Sort; readonly limit: number };
+
+/** All pages from the first to the last; `between` may change the world after each. */
+async function walk(
+  { store }: Examinee,
+  { filter, sort, limit }: Walk,
+  between: (seen: readonly Task[]) => Promise<unknown> = async () => undefined,
+): Promise<Task[]> {
+  const tasks: Task[] = [];
+  let after: Cursor | null = null;
+  do {
+    const page = await store.list({ filter, sort, after, limit });
+    expect(page.tasks.length).toBeLessThanOrEqual(limit);
+    expect(page.next).not.toEqual(after ?? "the first page has no cursor");
+    tasks.push(...page.tasks);
+    after = page.next;
+    await between(tasks);
+  } while (after !== null);
+  return tasks;
+}
+
+const FILTERS: Record<string, (t: number) => TaskFilter> = {
+  everything: () => ({}),
+  "pending tasks": () => ({ statuses: ["pending"] }),
+  "running tasks": () => ({ statuses: ["running"] }),
+  "done tasks": () => ({ statuses: ["done"] }),
+  "failed tasks": () => ({ statuses: ["failed"] }),
+  "cancelled tasks": () => ({ statuses: ["cancelled"] }),
+  "tasks of any of several statuses": () => ({ statuses: ["pending", "failed", "done"] }),
+  "tasks of all statuses": () => ({ statuses: STATUSES }),
+  "tasks of a type": () => ({ types: ["video.encode"] }),
+  "tasks of a prefix, but not of its bare beginning": () => ({ types: ["video.*"] }),
+  "tasks of a prefix with a wildcard of SQL in it": () => ({ types: ["mail_x.*"] }),
+  "tasks of every type by a bare star": () => ({ types: ["*"] }),
+  "tasks of any of several types and prefixes, each once": () => ({
+    types: ["videos", "video.*", "vid*", "none"],
+  }),
+  "tasks with a tag": () => ({ tags: ["even"] }),
+  "tasks that have all of several tags": () => ({ tags: ["even", "fifth 🌍"] }),
+  "tasks that have no tag in particular": () => ({ tags: [] }),
+  "tasks that a word finds": () => ({ search: parseSearch("рыба") }),
+  "tasks that a field of the payload finds": () => ({ search: parseSearch("payload.user.name:ann") }),
+  "tasks that a search without words finds": () => ({ search: parseSearch("") }),
+  "tasks that ended before a time, not at it": (t) => ({ finishedBefore: t + 2_000 }),
+  "failed tasks that ended before a time": (t) => ({ statuses: ["failed"], finishedBefore: t + 3_000 }),
+  "leases that are over at a time, also just at it": (t) => ({ expiredAt: t + 20_000 }),
+  "leases of a type that are over": (t) => ({
+    expiredAt: t + 20_000,
+    types: ["video.*"],
+    statuses: ["running"],
+  }),
+  "a cancel's grace that is over, though the lease is not": (t) => ({ expiredAt: t + 15_000 }),
+  "tasks for which all filters hold at once": (t) => ({
+    statuses: ["done", "failed"],
+    types: ["*"],
+    tags: ["even"],
+    search: parseSearch("task"),
+    finishedBefore: t + 3_001,
+  }),
+};
+
+const NOTHING: Record<string, (t: number) => TaskFilter> = {
+  "a list of no statuses": () => ({ statuses: [] }),
+  "a list of no types": () => ({ types: [] }),
+  "a type in other case": () => ({ types: ["Video.Encode"] }),
+  "a type that only begins like it": () => ({ types: ["video"] }),
+  "a tag in other case": () => ({ tags: ["EVEN"] }),
+  "a part of a tag": () => ({ tags: ["eve"] }),
+  "pending tasks that ended": (t) => ({ statuses: ["pending"], finishedBefore: t + HOUR_MS }),
+  "ended tasks with a lease": (t) => ({ statuses: ["done"], expiredAt: t + HOUR_MS }),
+  "a time before any lease is over": (t) => ({ expiredAt: t + 9_999 }),
+  "a time before any end": (t) => ({ finishedBefore: t }),
+};
+
+export function examineList(exam: Exam): void {
+  for (const [what, filterAt] of Object.entries(FILTERS)) {
+    exam(`every order and page size lists ${what}`, async (x) => {
+      const population = await populate(x);
+      const filter = filterAt(x.t);
+      const expected = population.filter((task) => takes(filter, task));
+      expect(expected.length).toBeGreaterThan(0);
+      for (const sort of SORTS) {
+        for (const limit of [1, 5, 100]) {
+          const found = await walk(x, { filter, sort, limit });
+          expect({ sort, limit, tasks: found }).toEqual({ sort, limit, tasks: sorted(expected, sort) });
+        }
+      }
+      expect(await x.store.count(filter)).toBe(expected.length);
+    });
+  }
+
+  for (const [what, filterAt] of Object.entries(NOTHING)) {
+    exam(`nothing is found by ${what}`, async (x) => {
+      await populate(x);
+      const filter = filterAt(x.t);
+      for (const sort of SORTS) expect(await walk(x, { filter, sort, limit: 10 })).toEqual([]);
+      expect(await x.store.count(filter)).toBe(0);
+    });
+  }
+
+  exam("an empty store has one empty page in every order", async ({ store }) => {
+    for (const sort of SORTS) {
+      expect(await store.list({ filter: {}, sort, after: null, limit: 10 })).toEqual({
+        tasks: [],
+        next: null,
+      });
+    }
+    expect(await store.count({})).toBe(0);
+  });
+
+  exam("a page goes on behind its cursor, whatever was asked before", async (x) => {
+    await x.addAll(Array.from({ length: 10 }, () => ({})));
+    const page = await x.store.list({ filter: {}, sort: "id", after: { id: 4, finishedAt: null }, limit: 3 });
+    expect(idsOf(page.tasks)).toEqual([5, 6, 7]);
+    const back = await x.store.list({
+      filter: {},
+      sort: "-id",
+      after: { id: 4, finishedAt: null },
+      limit: 10,
+    });
+    expect(idsOf(back.tasks)).toEqual([3, 2, 1]);
+  });
+
+  exam("a cursor stands where its task was, though it has been deleted", async (x) => {
+    const population = await populate(x);
+    for (const sort of SORTS) {
+      const order = sorted(population, sort);
+      const at = nth(order, 3);
+      const gone = await x.removed(at.id);
+      const after = { id: at.id, finishedAt: at.finishedAt };
+      const { tasks } = await x.store.list({ filter: {}, sort, after, limit: 2 });
+      expect({ sort, gone, ids: idsOf(tasks) }).toEqual({ sort, gone: true, ids: idsOf(order.slice(4, 6)) });
+      population.splice(population.indexOf(at), 1);
+    }
+  });
+
+  exam("a cursor beyond the last task ends the walk", async (x) => {
+    const [, last] = await x.addAll([{}, {}]);
+    const after = { id: (last?.id ?? 0) + 1_000, finishedAt: null };
+    expect(await x.store.list({ filter: {}, sort: "id", after, limit: 10 })).toEqual({
+      tasks: [],
+      next: null,
+    });
+    const first = { id: 1, finishedAt: null };
+    expect((await x.store.list({ filter: {}, sort: "-id", after: first, limit: 10 })).tasks).toEqual([]);
+  });
+
+  for (const sort of SORTS) {
+    exam(`a walk by ${sort} shows what stays exactly once while others come and go`, async (x) => {
+      const population = await populate(x);
+      const ended = population.filter(isEnded);
+      const leaving = ascending(idsOf(ended.filter((_, n) => n % 3 === 0)));
+      const gone = new Set(leaving);
+      const found = await walk(x, { filter: {}, sort, limit: 2 }, async () => {
+        const [first, last] = [leaving.shift(), leaving.pop()];
+        await x.store.remove([first, last].flatMap((id) => (id === undefined ? [] : [{ id }])));
+        if (leaving.length > 0) await x.ended("cancelled", { type: "newcomer" }, x.t + 1_000);
+      });
+      const staying = found.filter((task) => task.type !== "newcomer" && !gone.has(task.id));
+      const expected = sorted(population, sort).filter((task) => !gone.has(task.id));
+      expect(idsOf(staying)).toEqual(idsOf(expected));
+      expect(new Set(idsOf(found)).size).toBe(found.length);
+    });
+  }
+
+  exam("a walk shows once what changes under it but matches throughout", async (x) => {
+    await x.addAll(Array.from({ length: 30 }, () => ({})));
+    const found = await walk(x, { filter: { statuses: ["pending", "running"] }, sort: "id", limit: 4 }, () =>
+      x.take(["simulate"], { max: 3 }),
+    );
+    expect(idsOf(found)).toEqual(Array.from({ length: 30 }, (_, n) => n + 1));
+  });
+
+  exam("a rare match is found behind thousands of others", async (x) => {
+    const others = Array.from({ length: 1_000 }, () => x.draft({ name: "common" }));
+    const rare = x.draft({ name: "needle", type: "rare", tags: ["rare"] });
+    for (let n = 0; n < 6; n++) await x.store.insert([{ drafts: others, idempotency: null }], x.t);
+    await x.store.insert([{ drafts: [rare], idempotency: null }], x.t);
+    await x.store.insert([{ drafts: others, idempotency: null }], x.t);
+    const filters: TaskFilter[] = [
+      { types: ["rare"] },
+      { tags: ["rare"] },
+      { search: parseSearch("needle") },
+    ];
+    for (const filter of filters) {
+      for (const sort of ["id", "-id"] as const) {
+        expect(idsOf(await walk(x, { filter, sort, limit: 10 }))).toEqual([6_001]);
+      }
+      expect(await x.store.count(filter)).toBe(1);
+    }
+    expect(await x.store.count({})).toBe(7_001);
+  });
+
+  exam("a count follows what is created, changed and deleted", async (x) => {
+    await x.addAll([{}, {}, {}]);
+    await x.take(["*"], { max: 1 });
+    const counts = () =>
+      Promise.all([
+        x.store.count({}),
+        x.store.count({ statuses: ["pending"] }),
+        x.store.count({ statuses: ["running"] }),
+      ]);
+    expect(await counts()).toEqual([3, 2, 1]);
+    await x.removed(1);
+    await x.removed(2);
+    expect(await counts()).toEqual([1, 1, 0]);
+  });
+
+  exam("an extended lease is over later", async (x) => {
+    const task = await x.run();
+    await x.beat(task, x.t + 10_000);
+    const overAt = (expiredAt: number) => x.store.count({ expiredAt });
+    expect(await overAt(task.lease.until)).toBe(0);
+    expect(await overAt(task.lease.until + 9_999)).toBe(0);
+    expect(await overAt(task.lease.until + 10_000)).toBe(1);
+  });
+}
