@@ -196,7 +196,7 @@ export const settings: readonly Omit<Setting<unknown>, "parse">[] = Object.value
 type Texts = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads all settings: a flag wins over the environment, that over the `.env` file; an empty text is the default.
+ * Reads all settings: a flag wins over the environment, that over the `.env` file; what is empty there is the default.
  * Throws a TaskError whose message names the setting, what was expected and what came.
  * @param sources.flags by flag name, without the dashes
  */
@@ -206,12 +206,10 @@ export function readConfig(sources: {
   readonly file?: Texts;
 }): Config {
   const read = ([key, setting]: [string, Setting<unknown>]): [string, unknown] => {
-    const text =
-      sources.flags?.[setting.flag] ||
-      sources.env?.[setting.name] ||
-      sources.file?.[setting.name] ||
-      setting.fallback;
-    const value = setting.parse(text.trim());
+    const given =
+      sources.flags?.[setting.flag] ?? sources.env?.[setting.name] ?? sources.file?.[setting.name];
+    const text = given?.trim() || setting.fallback;
+    const value = setting.parse(text);
     if (value === null) throw refusal(setting.name, setting.expected, text);
     return [key, value];
   };

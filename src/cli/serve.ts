@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { parseArgs, parseEnv } from "node:util";
 import { type App, createApp } from "../app.ts";
 import { type Config, readConfig, settings } from "../config.ts";
-import { isTaskError } from "../core/error.ts";
+import { isTaskError, TaskError } from "../core/error.ts";
 import { createLog, errorText, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 
@@ -27,14 +27,14 @@ export async function serve(argv: readonly string[]): Promise<number> {
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
   const app = createApp(config, { clock: systemClock, random: Math.random, nonce, worker, log });
+  const stopped = stopOnSignal(app, log);
   try {
-    const stopped = stopOnSignal(app, log);
     await app.start();
-    return await stopped;
   } catch (error) {
     complain(startFailure(error, config));
-    return FAILED;
+    process.exit(FAILED); // what has begun already would keep the process alive
   }
+  return stopped;
 }
 
 /** The configuration, or the exit code of a start that must not be. */
@@ -59,17 +59,27 @@ async function readEnvFile(): Promise<Record<string, string | undefined>> {
   try {
     return parseEnv(await readFile(".env", "utf8"));
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return {};
-    throw error;
+    if (codeOf(error) === "ENOENT") return {};
+    throw new TaskError("invalid", `.env cannot be read: ${codeOf(error)}`);
   }
 }
 
 function startFailure(error: unknown, { httpHost, httpPort }: Config): string {
-  if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
-    return `port ${httpPort} on ${httpHost} is taken; HTTP_PORT or --port names another`;
+  switch (codeOf(error)) {
+    case "EADDRINUSE":
+      return `port ${httpPort} on ${httpHost} is taken; HTTP_PORT or --port names another`;
+    case "EACCES":
+      return `port ${httpPort} needs a privilege that this user does not have; HTTP_PORT or --port names another`;
+    default:
+      return `cannot listen on ${httpHost}:${httpPort} (${codeOf(error)}); HTTP_HOST or --host names another address`;
   }
-  return errorText(error);
 }
+
+/** The system's word for an error, or the error's own. */
+const codeOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  return "code" in error ? String(error.code) : error.message;
+};
 
 const complain = (message: string): void => void process.stderr.write(`tasktrack: ${message}\n`);
 

@@ -177,25 +177,32 @@ export function settle(
   }
 }
 
-const ATTEMPT_OUTCOMES: Record<Outcome["kind"], readonly AttemptOutcome[]> = {
-  done: ["done", "failed"], // failed: the result was too large
-  failed: ["failed", "cancelled"],
-  released: ["released", "cancelled"],
-};
-
+/** Whether this is what the token's holder has already said, and was written down. */
 function isRepeat(task: Task, token: string, outcome: Outcome): boolean {
   const latest = task.attempts.at(-1);
   if (task.token !== token || isRunning(task) || latest === undefined) return false;
-  return ATTEMPT_OUTCOMES[outcome.kind].includes(latest.outcome);
+  switch (outcome.kind) {
+    case "done":
+      return latest.outcome === "done" || latest.error?.code === FAILURES.resultTooLarge;
+    case "failed":
+      return ["failed", "cancelled"].includes(latest.outcome) && isSameFailure(latest.error, outcome.error);
+    case "released":
+      return latest.outcome === "released" || (latest.outcome === "cancelled" && latest.error === null);
+    default:
+      return outcome satisfies never;
+  }
 }
 
-function settleDone(task: RunningTask, result: JsonText | null, now: number): EndedTask {
+const isSameFailure = (a: Failure | null, b: Failure): boolean =>
+  a?.code === b.code && a.message === b.message;
+
+function settleDone(task: RunningTask, result: JsonText | null, now: number): Task {
   if (result !== null && resultBytes(result) > LIMITS.resultBytes) {
     const error = {
       code: FAILURES.resultTooLarge,
       message: `The result has ${resultBytes(result)} bytes; at most ${LIMITS.resultBytes} are kept`,
     };
-    return end(task, "failed", { outcome: "failed", error }, now);
+    return settleFailed(task, { kind: "failed", error, retryable: false, retryAfterMs: null }, now, 0);
   }
   const progress = task.progress === null ? null : { ...task.progress, percent: 100 };
   return { ...end(task, "done", { outcome: "done", error: null }, now), result, progress, error: null };

@@ -18,13 +18,14 @@ export type Claimed = {
 export interface Dispatch {
   /** Resolves with tasks as soon as there are some, with none when the signal aborts or the dispatcher closes. */
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
-  close(): void;
+  /** Answers all who wait with nothing, and waits until what was just being claimed has been given back. */
+  close(): Promise<void>;
 }
 
 export type DispatchSetup = {
   readonly claim: (asks: readonly Ask[]) => Promise<readonly (readonly RunningTask[])[]>;
   /** Takes back what was claimed for somebody who has gone meanwhile. */
-  readonly giveBack: (tasks: readonly RunningTask[]) => void;
+  readonly giveBack: (tasks: readonly RunningTask[]) => Promise<unknown>;
   readonly queue: Pick<TaskQueue, "hear">;
   readonly pollMs: number;
   readonly clock: Clock;
@@ -33,13 +34,13 @@ export type DispatchSetup = {
 
 type Waiter = { readonly ask: Ask; readonly answer: (claimed: Claimed) => void; gone: boolean };
 
-/** What one call of the store may claim for all. */
+/** What one call of the store may claim for all; who asks for more is asked for that much. */
 const CLAIM_AT_MOST = 1_000;
 
 export function createDispatch(setup: DispatchSetup): Dispatch {
   const { clock, log } = setup;
   const waiters = new Set<Waiter>();
-  let serving = false;
+  let serving: Promise<void> | null = null;
   let closed = false;
   let woken = false;
   let rouse = (): void => undefined;
@@ -50,7 +51,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     return new Promise((resolve) => {
       const leave = (): void => waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
       const waiter: Waiter = {
-        ask,
+        ask: { ...ask, max: Math.min(ask.max, CLAIM_AT_MOST) },
         gone: false,
         answer: (claimed) => {
           waiter.gone = true;
@@ -63,12 +64,12 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       signal.addEventListener("abort", leave);
       waiters.add(waiter);
       wake();
-      if (!serving) void serve();
+      if (serving !== null) return;
+      serving = Promise.resolve().then(serve); // all who come in this turn are asked for together
     });
   }
 
   async function serve(): Promise<void> {
-    serving = true;
     while (waiters.size > 0) {
       woken = false;
       hear(); // before the claim, so that no bell falls between the two
@@ -78,16 +79,23 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       if (waiters.size > 0 && !filled && !woken) await sleep();
     }
     hush();
-    serving = false;
+    serving = null;
   }
 
-  /** One claim for all who wait; true when somebody got something. */
+  /** Asks the store for all who wait, in order of arrival; true as soon as somebody got something. */
   async function round(): Promise<boolean> {
-    const asked = [...waiters];
+    for (const asked of inClaims([...waiters])) {
+      if (await claimFor(asked)) return true;
+    }
+    return false;
+  }
+
+  async function claimFor(asked: readonly Waiter[]): Promise<boolean> {
     const leasedAt = clock.monotonic();
     try {
-      const answers = await setup.claim(limitAsks(asked));
-      for (const [at, waiter] of asked.entries()) deliver(waiter, answers[at] ?? [], leasedAt);
+      const answers = await setup.claim(asked.map(({ ask }) => ask));
+      const given = asked.map((waiter, at) => deliver(waiter, answers[at] ?? [], leasedAt));
+      await Promise.all(given);
       return answers.some((tasks) => tasks.length > 0);
     } catch (error) {
       logFailure("claim_failed")(error);
@@ -96,9 +104,10 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     }
   }
 
-  function deliver(waiter: Waiter, tasks: readonly RunningTask[], leasedAt: number): void {
+  /** Who has gone meanwhile gets nothing: the tasks go back before anything else is claimed. */
+  async function deliver(waiter: Waiter, tasks: readonly RunningTask[], leasedAt: number): Promise<void> {
     if (tasks.length === 0) return;
-    if (waiter.gone) setup.giveBack(tasks);
+    if (waiter.gone) await setup.giveBack(tasks);
     else waiter.answer({ tasks, leasedAt });
   }
 
@@ -148,20 +157,26 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
 
   return {
     claim,
-    close: () => {
+    close: async () => {
       closed = true;
       for (const waiter of [...waiters]) waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
       wake();
+      await serving;
     },
   };
 }
 
-/** Keeps one claim within bounds; who is left out is served by the next. */
-function limitAsks(waiters: readonly Waiter[]): Ask[] {
-  let left = CLAIM_AT_MOST;
-  return waiters.map(({ ask }) => {
-    const max = Math.min(ask.max, left);
-    left -= max;
-    return { ...ask, max };
-  });
+/** Parts those who wait so that none of the claims asks for too much. */
+function inClaims(waiters: readonly Waiter[]): Waiter[][] {
+  const claims: Waiter[][] = [];
+  let left = 0;
+  for (const waiter of waiters) {
+    if (waiter.ask.max > left) {
+      claims.push([]);
+      left = CLAIM_AT_MOST;
+    }
+    claims.at(-1)?.push(waiter);
+    left -= waiter.ask.max;
+  }
+  return claims;
 }

@@ -214,7 +214,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const dispatch = createDispatch({
     claim: (asks) => store.claim(asks, { now: time.now(), nonce: setup.nonce() }),
-    giveBack: (tasks) => void Promise.all(tasks.map(giveBack)),
+    giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
     queue,
     pollMs: setup.pollMs,
     clock,
@@ -279,7 +279,7 @@ export function createEngine(setup: EngineSetup): Engine {
       sweeping.start();
     },
     close: async () => {
-      dispatch.close();
+      await dispatch.close();
       revocations.close();
       await sweeping.stop();
     },

@@ -27,6 +27,7 @@ export function createRevocations(setup: {
   let cancelTimer = (): void => undefined;
   let scheduledFor = Number.POSITIVE_INFINITY;
   let reading = false;
+  let rungMeanwhile = false;
 
   function listen(listener: (hint: Hint) => void): () => void {
     listeners.add(listener);
@@ -37,7 +38,10 @@ export function createRevocations(setup: {
   }
 
   function begin(): void {
-    unwatch = store.watch(() => readIn(GATHER_MS));
+    unwatch = store.watch(() => {
+      rungMeanwhile = true;
+      readIn(GATHER_MS);
+    });
     readIn(0);
   }
 
@@ -59,12 +63,13 @@ export function createRevocations(setup: {
   async function read(): Promise<void> {
     scheduledFor = Number.POSITIVE_INFINITY;
     reading = true;
+    rungMeanwhile = false;
     const again = await readSome().catch((error: unknown) => {
       log.warn("changes_failed", { error: errorText(error) });
       return false;
     });
     reading = false;
-    if (listeners.size > 0) readIn(again ? GATHER_MS : POLL_MS);
+    if (listeners.size > 0) readIn(again || rungMeanwhile ? GATHER_MS : POLL_MS);
   }
 
   /** True when there was something to read, so that there may soon be more. */

@@ -111,13 +111,9 @@ export function createHttp(setup: HttpSetup): HttpServer {
 
   function logged(response: Response, { request, requestId }: Call): Response {
     if (log.isDebug) {
-      const { pathname } = new URL(request.url);
-      log.debug("request", {
-        request_id: requestId,
-        method: request.method,
-        path: pathname,
-        status: response.status,
-      });
+      const { path } = targetOf(request.url);
+      const { method } = request;
+      log.debug("request", { request_id: requestId, method, path, status: response.status });
     }
     return response;
   }
@@ -156,8 +152,11 @@ export function createHttp(setup: HttpSetup): HttpServer {
 
   function noRoute(path: string, method: string) {
     const known = Object.entries(routes).find(([pattern]) => pathPattern(pattern).test(path));
-    if (known === undefined) return refuse("unknown_route", `There is nothing at ${path}`);
-    const allow = allowed(known[1]);
+    const allow = known === undefined ? "" : allowed(known[1]);
+    // The runtime routes by the path as it was sent but shows it tidied: what has its method and is here was `/api/../x`.
+    if (allow === "" || allow.split(", ").includes(method)) {
+      return refuse("unknown_route", `There is nothing at ${path}`);
+    }
     return refuse("method_not_allowed", `${path} takes ${allow}, not ${method}`, { headers: { allow } });
   }
 
@@ -171,6 +170,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
         idleTimeout: IDLE_S,
         maxRequestBodySize: RUNTIME_BODY_BYTES,
         development: false,
+        reusePort: false, // or `development: false` turns it on, and a second server would share the port unseen
         routes: bunRoutes(),
         fetch: fallback,
         error: (error) => {

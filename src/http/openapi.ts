@@ -140,6 +140,9 @@ function jsonSchema(schema: z.ZodType, io: "input" | "output"): Json {
     io,
     target: "draft-2020-12",
     unrepresentable: "any",
+    override: ({ jsonSchema: made }) => {
+      if (made.type === "integer") delete made.pattern; // of the text it was parsed from
+    },
   });
   return rest;
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Task } from "../core/task.ts";
 import type { Cursor, Engine, TaskPage } from "../engine/engine.ts";
-import type { Log } from "../lib/log.ts";
+import { errorText, type Log } from "../lib/log.ts";
 import { readJson } from "./body.ts";
 import type { Call, Route } from "./route.ts";
 import { targetOf } from "./target.ts";
@@ -140,15 +140,16 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
   }
 
   /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
-  async function wholeList({ reply }: Call, query: ListQuery): Promise<Response> {
+  async function wholeList({ requestId, reply }: Call, query: ListQuery): Promise<Response> {
     const present = presenter(query);
     const first = await pageAfter(query, query.cursor ?? null, STREAM_PAGE);
     if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`, JSON_TYPE);
-    return reply(
-      200,
-      streamPages(first, (after) => pageAfter(query, after, STREAM_PAGE), present),
-      JSON_TYPE,
-    );
+    const next = (after: Cursor): Promise<TaskPage> =>
+      pageAfter(query, after, STREAM_PAGE).catch((error: unknown) => {
+        log.error("list_cut", { request_id: requestId, error: errorText(error) });
+        throw error;
+      });
+    return reply(200, streamPages(first, next, present), JSON_TYPE);
   }
 
   return { create, get, edit, remove, list };

@@ -21,7 +21,7 @@ export function createLoop(setup: {
   let cancelTimer = (): void => undefined;
 
   async function turn(): Promise<void> {
-    const delayMs = await setup.round().catch(setup.onError);
+    const delayMs = await Promise.try(setup.round).catch(setup.onError);
     if (state === "running") cancelTimer = setup.after(delayMs, begin);
   }
 

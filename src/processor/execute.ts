@@ -51,8 +51,17 @@ const failed = (error: Failure): Outcome => ({ kind: "failed", error, retryable:
 
 const failureOf = (thrown: unknown): Failure => ({
   code: FAILURES.handlerError,
-  message: storableText(thrown instanceof Error ? thrown.message : String(thrown), LIMITS.messageLength),
+  message: storableText(textOf(thrown), LIMITS.messageLength),
 });
+
+/** Even what cannot be turned into text can be thrown. */
+function textOf(thrown: unknown): string {
+  try {
+    return String(thrown instanceof Error ? thrown.message : thrown);
+  } catch {
+    return "The handler threw something that cannot be shown";
+  }
+}
 
 const handlerTask = (task: RunningTask): HandlerTask => ({
   id: task.id,

@@ -1,5 +1,5 @@
 import { FAILURES, type Outcome } from "../core/outcome.ts";
-import type { LogLevel, RunningTask } from "../core/task.ts";
+import { LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 
 /** What a handler sees of its task. */
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
@@ -53,7 +53,10 @@ export const fail = (
 ): Verdict => ({
   [VERDICT]: {
     kind: "failed",
-    error: { code: how.code ?? FAILURES.handlerError, message },
+    error: {
+      code: storableText(how.code ?? FAILURES.handlerError, LIMITS.typeLength),
+      message: storableText(message, LIMITS.messageLength),
+    },
     retryable: how.retryable ?? true,
     retryAfterMs: null,
   },

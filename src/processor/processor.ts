@@ -48,6 +48,10 @@ const PROGRESS_EVERY_MS = 1_000;
 type Run = {
   readonly task: RunningTask;
   readonly abort: AbortController;
+  /** Nobody is left to tell how it goes. */
+  lost: boolean;
+  /** A beat is under way. */
+  beating: boolean;
   beatDueAt: number;
   beatenAt: number;
   leaseEndsAt: number;
@@ -58,13 +62,14 @@ type Run = {
 
 export function createProcessor(setup: ProcessorSetup): Processor {
   const { source, clock, log, leaseMs } = setup;
-  const runs = new Map<TaskId, Run>();
+  const runs = new Set<Run>(); // one a slot
+  const latest = new Map<TaskId, Run>(); // a task that was lost may come back while its old run still ends
   const claiming = new AbortController();
   const beatEveryMs = leaseMs / 3;
   const giveUpMs = leaseMs / 6;
   const tickMs = Math.min(250, leaseMs / 12);
   let claims: Promise<void> = Promise.resolve();
-  let beating = false;
+  let ticking = false;
   let slotFreed = (): void => undefined;
   let unlisten = (): void => undefined;
 
@@ -86,6 +91,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
         claiming.signal,
       );
       for (const task of tasks) begin(task, leasedAt);
+      if (tasks.length === 0 && !claiming.signal.aborted) await pause(RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
       log.warn("claim_failed", { error: errorText(error) });
       await pause(RETRY_AFTER_MS);
@@ -98,6 +104,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const run: Run = {
       task,
       abort: new AbortController(),
+      lost: false,
+      beating: false,
       beatDueAt: leasedAt + beatEveryMs,
       beatenAt: leasedAt,
       leaseEndsAt: leasedAt + leaseMs,
@@ -105,9 +113,10 @@ export function createProcessor(setup: ProcessorSetup): Processor {
       log: [],
       ended: Promise.resolve(),
     };
-    runs.set(task.id, run);
+    runs.add(run);
+    latest.set(task.id, run);
     run.ended = live(run);
-    keepBeating();
+    keepTicking();
   }
 
   async function live(run: Run): Promise<void> {
@@ -119,7 +128,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const outcome = await execute(handler, task, contextOf(run));
     untime?.();
     if (outcome !== null) await tell(run, outcome);
-    runs.delete(task.id);
+    runs.delete(run);
+    if (latest.get(task.id) === run) latest.delete(task.id);
     slotFreed();
   }
 
@@ -141,6 +151,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   };
 
   function stopRun(run: Run, reason: StopReason): void {
+    if (reason === "lost") run.lost = true;
     if (run.abort.signal.aborted) return;
     log.debug("task_stopping", { task_id: run.task.id, reason });
     run.abort.abort(reason);
@@ -148,20 +159,26 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   /** Says how it went, again and again while the source is away, for as long as the lease can still be held. */
   async function tell(run: Run, outcome: Outcome): Promise<void> {
-    const { task } = run;
-    if (run.progress !== null || run.log.length > 0) await beat([run]);
-    while (!isLost(run)) {
-      try {
-        await source.settle(task.id, task.token, outcome);
-        logOutcome(task, outcome);
-        return;
-      } catch (error) {
-        if (isTaskError(error, "lease_lost")) break;
-        log.warn("settle_failed", { task_id: task.id, error: errorText(error) });
-        await pause(RETRY_AFTER_MS);
-      }
+    while (!run.lost) {
+      if (await told(run, outcome)) return;
+      if (!run.lost) await pause(RETRY_AFTER_MS);
     }
-    log.warn("outcome_dropped", { task_id: task.id, outcome: outcome.kind, reason: "lease_lost" });
+    log.warn("outcome_dropped", { task_id: run.task.id, outcome: outcome.kind, reason: "lease_lost" });
+  }
+
+  /** One try: the last progress and log lines first. */
+  async function told(run: Run, outcome: Outcome): Promise<boolean> {
+    const { task } = run;
+    if ((run.progress !== null || run.log.length > 0) && !(await beat([run]))) return false;
+    try {
+      await source.settle(task.id, task.token, outcome);
+      logOutcome(task, outcome);
+      return true;
+    } catch (error) {
+      if (isTaskError(error, "lease_lost")) run.lost = true;
+      else log.warn("settle_failed", { task_id: task.id, error: errorText(error) });
+      return false;
+    }
   }
 
   function logOutcome(task: RunningTask, outcome: Outcome): void {
@@ -170,39 +187,51 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     else log.debug(`task_${outcome.kind}`, fields);
   }
 
-  const isLost = (run: Run): boolean => run.abort.signal.reason === "lost";
-
   // ---- heartbeats
 
   /** Ticks only while something runs. */
-  function keepBeating(): void {
-    if (beating) return;
-    beating = true;
-    clock.after(tickMs, async () => {
-      await beatDue();
-      beating = false;
-      if (runs.size > 0) keepBeating();
+  function keepTicking(): void {
+    if (ticking) return;
+    ticking = true;
+    clock.after(tickMs, () => {
+      ticking = false;
+      tick(clock.monotonic());
+      if (runs.size > 0) keepTicking();
     });
   }
 
-  async function beatDue(): Promise<void> {
-    const now = clock.monotonic();
-    const due = [...runs.values()].filter((run) => run.beatDueAt <= now);
+  /** Gives up what can no longer be held, whatever the source does, and sends what is due without waiting for it. */
+  function tick(now: number): void {
+    const due: Run[] = [];
+    for (const run of runs) {
+      if (now >= run.leaseEndsAt - giveUpMs) stopRun(run, "lost");
+      else if (run.beatDueAt <= now && !run.beating) due.push(run);
+    }
+    for (const run of due) run.beating = true;
+    void beatAll(due);
+  }
+
+  async function beatAll(due: readonly Run[]): Promise<void> {
     for (let at = 0; at < due.length; at += BEATS_AT_MOST) {
       await beat(due.slice(at, at + BEATS_AT_MOST));
       await pause(0); // a hundred thousand beats do not hold the event loop
     }
   }
 
-  async function beat(due: readonly Run[]): Promise<void> {
+  /** True when the source has answered. */
+  async function beat(due: readonly Run[]): Promise<boolean> {
     const sentAt = clock.monotonic();
     const beats = due.map((run) => takeBeat(run, sentAt));
     try {
       const answers = await source.extend(beats);
       for (const [at, run] of due.entries()) answered(run, answers[at], sentAt);
+      return true;
     } catch (error) {
       log.warn("heartbeat_failed", { leases: beats.length, error: errorText(error) });
       for (const [at, run] of due.entries()) unanswered(run, beats[at]);
+      return false;
+    } finally {
+      for (const run of due) run.beating = false;
     }
   }
 
@@ -225,13 +254,11 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   function unanswered(run: Run, lost: SourceBeat | undefined): void {
     run.progress ??= lost?.progress ?? null;
     run.log = [...(lost?.log ?? []), ...run.log].slice(-LIMITS.logLinesKept);
-    const now = clock.monotonic();
-    run.beatDueAt = now + RETRY_AFTER_MS;
-    if (now >= run.leaseEndsAt - giveUpMs) stopRun(run, "lost");
+    run.beatDueAt = clock.monotonic() + Math.min(RETRY_AFTER_MS, beatEveryMs);
   }
 
   function onHint({ id, version }: { readonly id: TaskId; readonly version: number | null }): void {
-    const run = runs.get(id);
+    const run = latest.get(id);
     if (run === undefined || run.abort.signal.aborted) return;
     if (version === null || version > run.task.version) void beat([run]);
   }
@@ -248,7 +275,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     slotFreed();
     await claims;
     await within(graceMs);
-    for (const run of runs.values()) stopRun(run, "shutdown");
+    for (const run of runs) stopRun(run, "shutdown");
     await within(KILL_AFTER_MS);
     unlisten();
     return runs.size;
@@ -257,7 +284,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   /** Until all slots are empty, but no longer than this. */
   async function within(ms: number): Promise<void> {
     if (runs.size === 0 || ms <= 0) return;
-    const emptied = Promise.all([...runs.values()].map((run) => run.ended));
+    const emptied = Promise.all([...runs].map((run) => run.ended));
     await new Promise<void>((resolve) => {
       const cancelTimer = clock.after(ms, resolve);
       void emptied.then(() => {

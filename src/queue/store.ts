@@ -4,6 +4,7 @@ import type { Bell, TaskQueue } from "./queue.ts";
 
 /** The store as its own doorbell: each commit rings already, so ringing is nothing and hearing is watching. */
 export function createStoreQueue(store: Pick<TaskStore, "watch">): TaskQueue {
+  let closed = false;
   const hearing = new Set<() => void>();
 
   function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
@@ -21,7 +22,7 @@ export function createStoreQueue(store: Pick<TaskStore, "watch">): TaskQueue {
       });
       hearing.add(hush);
       signal.addEventListener("abort", hush);
-      if (signal.aborted) hush();
+      if (signal.aborted || closed) hush();
     });
   }
 
@@ -29,6 +30,7 @@ export function createStoreQueue(store: Pick<TaskStore, "watch">): TaskQueue {
     ring: async () => undefined,
     hear,
     close: async () => {
+      closed = true;
       for (const hush of [...hearing]) hush();
     },
   };

@@ -94,7 +94,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   }
 
   function index(task: Task): void {
-    if (isEnded(task)) ended[task.status].add(task);
+    if (isEnded(task)) enterEnded(task);
     else if (isRunning(task)) running.set(task.id, task);
     else laneFor(task).add(task);
     if (task.key !== null && isLive(task)) liveKeys.set(task.key, task.id);
@@ -102,9 +102,14 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   function unindex(task: Task): void {
     if (isEnded(task)) ended[task.status].remove(task);
-    else if (isRunning(task)) leaveRunning(task);
+    else if (isRunning(task)) running.delete(task.id);
     else leaveLane(task);
     if (task.key !== null && isLive(task)) liveKeys.delete(task.key);
+  }
+
+  function enterEnded(task: EndedTask): void {
+    ended[task.status].add(task);
+    progressLoggedAt.delete(task.id);
   }
 
   function laneFor(task: PendingTask): Lane {
@@ -124,18 +129,13 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     if (ofType?.size === 0) lanes.delete(task.type);
   }
 
-  function leaveRunning(task: RunningTask): void {
-    running.delete(task.id);
-    progressLoggedAt.delete(task.id);
-  }
-
   // ---- telling of it
 
   function tell(changed: readonly Task[], kind: ChangeKind): void {
     if (changed.length === 0) return;
     for (const task of changed) changeLog.append(task, kind);
     if (rings.size === 0) return;
-    const due = dueTypes(changed);
+    const due = kind === "deleted" ? [] : dueTypes(changed);
     for (const ring of rings) ring(due);
   }
 
@@ -144,21 +144,20 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   function insert(requests: readonly InsertRequest[], now: number): InsertAnswer[] {
     forget(now);
     const created: Task[] = [];
-    const answers = requests.map((request) => insertOne(request, created));
+    const answers = requests.map((request) => insertOne(request, created, now));
     tell(created, "created");
     return answers;
   }
 
-  function insertOne({ drafts, idempotency }: InsertRequest, created: Task[]): InsertAnswer {
+  function insertOne({ drafts, idempotency }: InsertRequest, created: Task[], now: number): InsertAnswer {
     const rememberedAs = idempotency === null ? null : JSON.stringify([idempotency.scope, idempotency.key]);
     const earlier = rememberedAs === null ? undefined : remembered.get(rememberedAs);
-    if (earlier !== undefined && idempotency !== null) {
+    if (earlier !== undefined && earlier.until > now && idempotency !== null) {
       const same = earlier.fingerprint === idempotency.fingerprint;
       return same ? { kind: "repeated", tasks: earlier.tasks } : { kind: "mismatch" };
     }
     const tasks = drafts.map((draft) => insertDraft(draft, created));
-    if (rememberedAs !== null && idempotency !== null)
-      remembered.set(rememberedAs, { ...idempotency, tasks });
+    if (rememberedAs !== null && idempotency !== null) remember(rememberedAs, { ...idempotency, tasks });
     return { kind: "created", tasks };
   }
 
@@ -171,7 +170,12 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return { id: task.id, existing: false };
   }
 
-  /** All are kept equally long, so the oldest go first. */
+  function remember(name: string, request: Remembered): void {
+    remembered.delete(name); // to the end, where the newest are
+    remembered.set(name, request);
+  }
+
+  /** All are kept about equally long, so the oldest go first. */
   function forget(now: number): void {
     for (const [name, { until }] of remembered) {
       if (until > now) return;
@@ -270,6 +274,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
       unindex(task);
       rows.delete(id);
       logs.delete(id);
+      progressLoggedAt.delete(id);
       removed.push(task);
       return true;
     });
@@ -296,15 +301,17 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   /** All tasks that the filter may take, in order, from after the cursor. */
   function walk(filter: TaskFilter, sort: Sort, after: Cursor | null): Iterable<Task> {
-    if (filter.expiredAt !== undefined) return expired(filter.expiredAt, after);
-    if (sort === "id") return rows.after(after?.id ?? null);
-    if (sort === "-id") return rows.before(after?.id ?? null);
-    return walkEnded(filter, sort, after);
+    if (sort === "finished_at" || sort === "-finished_at") return walkEnded(filter, sort, after);
+    if (filter.expiredAt !== undefined) return walkExpired(filter.expiredAt, sort, after);
+    return sort === "id" ? rows.after(after?.id ?? null) : rows.before(after?.id ?? null);
   }
 
-  function expired(at: number, after: Cursor | null): Task[] {
-    const found = [...running.values()].filter((task) => expiresAt(task) <= at && task.id > (after?.id ?? 0));
-    return found.sort((a, b) => a.id - b.id);
+  function walkExpired(at: number, sort: "id" | "-id", after: Cursor | null): Task[] {
+    const forward = sort === "id";
+    return [...running.values()]
+      .filter((task) => expiresAt(task) <= at)
+      .filter(({ id }) => after === null || (forward ? id > after.id : id < after.id))
+      .sort((a, b) => (forward ? a.id - b.id : b.id - a.id));
   }
 
   function* walkEnded(filter: TaskFilter, sort: Sort, after: Cursor | null): Generator<Task> {
@@ -389,12 +396,13 @@ const probeAt = (cursor: Cursor): EndedTask =>
   ({ id: cursor.id, finishedAt: cursor.finishedAt ?? 0 }) as EndedTask;
 
 function takes(filter: TaskFilter, task: Task): boolean {
-  const { statuses, types, tags, search, finishedBefore } = filter;
+  const { statuses, types, tags, search, finishedBefore, expiredAt } = filter;
   if (statuses !== undefined && !statuses.includes(task.status)) return false;
   if (types !== undefined && !types.some((pattern) => takesType(pattern, task.type))) return false;
   if (tags !== undefined && !tags.every((tag) => task.tags.includes(tag))) return false;
   if (finishedBefore !== undefined && !(task.finishedAt !== null && task.finishedAt < finishedBefore))
     return false;
+  if (expiredAt !== undefined && !(isRunning(task) && expiresAt(task) <= expiredAt)) return false;
   return search === undefined || matchesSearch(task, search);
 }
 

@@ -3,7 +3,17 @@ import { expect } from "bun:test";
 import { cancel, claim, create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { Draft, EndedStatus, PendingTask, RunningTask, Task, TaskId } from "../../core/task.ts";
-import type { Beat, Change, Position, ReplaceAnswer, TaskStore } from "../store.ts";
+import type {
+  Beat,
+  Change,
+  Cursor,
+  Position,
+  ReplaceAnswer,
+  Sort,
+  TaskFilter,
+  TaskPage,
+  TaskStore,
+} from "../store.ts";
 
 /** A store without a task, as an adapter's test opens it for each case. */
 export type Opened = {
@@ -12,8 +22,8 @@ export type Opened = {
   readonly peer: TaskStore;
   /** The store's time, epoch milliseconds. */
   now(): number;
-  /** Makes every change so far older than what is kept; null where a test cannot bring that about. */
-  readonly forgetChanges: (() => Promise<void>) | null;
+  /** Makes every change so far older than what the change log keeps. */
+  forgetChanges(): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -27,14 +37,14 @@ type Names = { readonly worker: string; readonly nonce: string };
 export const LEASE_MS = 30_000;
 export const HOUR_MS = 3_600_000;
 
-export const DONE: Outcome = { kind: "done", result: null };
-export const RELEASED: Outcome = { kind: "released", delayMs: 0 };
-export const FAILED: Outcome = {
+export const DONE = { kind: "done", result: null } as const satisfies Outcome;
+export const RELEASED = { kind: "released", delayMs: 0 } as const satisfies Outcome;
+export const FAILED = {
   kind: "failed",
   error: { code: "handler_error", message: "it broke" },
   retryable: false,
   retryAfterMs: null,
-};
+} as const satisfies Outcome;
 
 export type Examinee = ReturnType<typeof createExaminee>;
 
@@ -97,7 +107,7 @@ export function createExaminee(opened: Opened) {
   }
 
   /** Writes a step that nobody contests. */
-  async function step<T extends Task>(from: Task, to: T): Promise<T> {
+  async function step(from: Task, to: Task): Promise<Task> {
     expect(await write(from, to)).toBe("ok");
     return to;
   }
@@ -170,6 +180,32 @@ export async function readChanges(
   return changes;
 }
 
+export type Walk = {
+  readonly sort: Sort;
+  readonly limit: number;
+  readonly filter?: TaskFilter;
+  readonly after?: Cursor;
+};
+
+/** All pages from the first to the last; `between` may change the world after each. */
+export async function walk(
+  store: Pick<TaskStore, "list">,
+  { sort, limit, filter = {}, after: start }: Walk,
+  between: () => Promise<unknown> = async () => undefined,
+): Promise<Task[]> {
+  const tasks: Task[] = [];
+  let after: Cursor | null = start ?? null;
+  do {
+    const page: TaskPage = await store.list({ filter, sort, after, limit });
+    expect(page.tasks.length).toBeLessThanOrEqual(limit);
+    expect(page.next).not.toEqual(after ?? "a walk that stands still");
+    tasks.push(...page.tasks);
+    after = page.next;
+    await between();
+  } while (after !== null);
+  return tasks;
+}
+
 /** Asks again each turn of the event loop until it is so. */
 export async function soon(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAt = performance.now() + SOON_MS;
@@ -191,6 +227,11 @@ export function nth<T>(items: readonly T[], index: number): T {
   const item = items[index];
   if (item === undefined) throw new Error(`expected an item at ${index} of ${items.length}`);
   return item;
+}
+
+export function asRunning(task: Task): RunningTask {
+  if (task.status !== "running") throw new Error(`expected task ${task.id} to run, it is ${task.status}`);
+  return task;
 }
 
 export const idsOf = (tasks: readonly { readonly id: TaskId }[]): TaskId[] => tasks.map(({ id }) => id);

@@ -190,13 +190,13 @@ export function examineFidelity(exam: Exam): void {
       await begin();
       await end(outcome);
     }
-    expect(task.status).toBe("failed");
+    expect(task).toMatchObject({ status: "failed" });
     await live(retry);
     for (let losses = 0; losses < LIMITS.lostLeases; losses++) {
       await begin();
       await lose();
     }
-    expect(task.status).toBe("failed");
+    expect(task).toMatchObject({ status: "failed" });
     await live(retry);
     await live(cancel);
     await live(retry);

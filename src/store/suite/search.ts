@@ -1,7 +1,7 @@
 import { expect } from "bun:test";
 import { edit } from "../../core/lifecycle.ts";
 import { matchesSearch, parseSearch } from "../../core/search.ts";
-import { type Exam, type Examinee, idsOf, type Spec } from "./examinee.ts";
+import { type Exam, type Examinee, idsOf, type Spec, walk } from "./examinee.ts";
 
 /** What is searched; a query names by index here whom it must find. */
 const DOCUMENTS: readonly Spec[] = [
@@ -19,7 +19,7 @@ const DOCUMENTS: readonly Spec[] = [
   { name: "user", payload: '{"user":{"name":"Bob","age":7,"vip":false,"a.b":"dot"}}' },
   { name: "a text alone", payload: '"solitary"' },
   { name: "null", payload: "null" },
-  { name: "deep", description: "x".repeat(5_000) + "bottom" },
+  { name: "deep", description: `${"x".repeat(5_000)}bottom` },
   { name: "fullwidth ＡＢＣ and ﬁ" },
 ];
 
@@ -76,12 +76,8 @@ const QUERIES: readonly (readonly [query: string, found: readonly number[]])[] =
   ["absent", []],
 ];
 
-async function find({ store }: Examinee, query: string): Promise<number[]> {
-  const filter = { search: parseSearch(query) };
-  const { tasks, next } = await store.list({ filter, sort: "id", after: null, limit: 100 });
-  expect(next).toBeNull();
-  return idsOf(tasks);
-}
+const find = async ({ store }: Examinee, query: string): Promise<number[]> =>
+  idsOf(await walk(store, { filter: { search: parseSearch(query) }, sort: "id", limit: 100 }));
 
 export function examineSearch(exam: Exam): void {
   exam("each query finds whom core/search finds, and nobody else", async (x) => {

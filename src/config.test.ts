@@ -1,0 +1,187 @@
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
+import { type Config, envExample, readConfig, settings } from "./config.ts";
+import { isTaskError } from "./core/error.ts";
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** The sentence with which a configuration is refused. */
+function refusalOf(sources: Parameters<typeof readConfig>[0]): string {
+  try {
+    readConfig(sources);
+  } catch (error) {
+    if (isTaskError(error, "invalid")) return error.message;
+    throw error;
+  }
+  throw new Error("it was accepted");
+}
+
+const DEFAULTS: Config = {
+  httpHost: "0.0.0.0",
+  httpPort: 8_080,
+  appMode: "release",
+  logLevel: "info",
+  allowedHosts: [],
+  storeUrl: "memory:",
+  queueUrl: "",
+  role: "all",
+  workerConcurrency: 10,
+  dispatchIntervalMs: SECOND,
+  leaseMs: 30 * SECOND,
+  simulateMinMs: 3 * MINUTE,
+  simulateMaxMs: 5 * MINUTE,
+  simulateFailureRate: 0.2,
+  shutdownGraceMs: 25 * SECOND,
+  retentionDoneMs: 168 * HOUR,
+  retentionFailedMs: 720 * HOUR,
+};
+
+describe("without any settings the configuration is the default:", () => {
+  const empties = Object.fromEntries(settings.map(({ name }) => [name, ""]));
+  const emptyFlags = Object.fromEntries(settings.map(({ flag }) => [flag, ""]));
+  test.each([
+    ["nothing is given", {}],
+    ["all that is given is empty", { flags: emptyFlags, env: empties, file: empties }],
+    ["names that are not ours are given", { env: { PORT: "1", HOST: "x", TASKTRACK_PORT: "2" } }],
+  ])("%s", (_, sources) => {
+    expect(readConfig(sources)).toEqual(DEFAULTS);
+  });
+});
+
+describe("a good value is taken:", () => {
+  const rows: readonly (readonly [string, string, Partial<Config>])[] = [
+    ["HTTP_HOST", "::1", { httpHost: "::1" }],
+    ["HTTP_PORT", "0", { httpPort: 0 }],
+    ["HTTP_PORT", "65535", { httpPort: 65_535 }],
+    ["HTTP_PORT", " 80 ", { httpPort: 80 }],
+    ["APP_MODE", "debug", { appMode: "debug" }],
+    ["APP_MODE", "TEST", { appMode: "test" }],
+    ["APP_MODE", "Release", { appMode: "release" }],
+    ["LOG_LEVEL", "warning", { logLevel: "warn" }],
+    ["LOG_LEVEL", "WARNING", { logLevel: "warn" }],
+    ["LOG_LEVEL", "warn", { logLevel: "warn" }],
+    ["LOG_LEVEL", "Debug", { logLevel: "debug" }],
+    ["LOG_LEVEL", "ERROR", { logLevel: "error" }],
+    ["ALLOWED_HOSTS", "a.example", { allowedHosts: ["a.example"] }],
+    ["ALLOWED_HOSTS", " A.example ,, b.Example,", { allowedHosts: ["a.example", "b.example"] }],
+    ["STORE_URL", "memory:", { storeUrl: "memory:" }],
+    ["ROLE", "api", { role: "api" }],
+    ["WORKER_CONCURRENCY", "1", { workerConcurrency: 1 }],
+    ["WORKER_CONCURRENCY", "1000000", { workerConcurrency: 1_000_000 }],
+    ["DISPATCH_INTERVAL", "0s", { dispatchIntervalMs: 0 }],
+    ["DISPATCH_INTERVAL", "0", { dispatchIntervalMs: 0 }],
+    ["DISPATCH_INTERVAL", "1m30.5s", { dispatchIntervalMs: 90_500 }],
+    ["LEASE", "1s", { leaseMs: SECOND }],
+    ["SIMULATE_MIN", "250ms", { simulateMinMs: 250 }],
+    ["SIMULATE_MAX", "1h30m", { simulateMaxMs: 90 * MINUTE }],
+    ["SIMULATE_FAILURE_RATE", "0", { simulateFailureRate: 0 }],
+    ["SIMULATE_FAILURE_RATE", "1.0", { simulateFailureRate: 1 }],
+    ["SIMULATE_FAILURE_RATE", "0.75", { simulateFailureRate: 0.75 }],
+    ["SHUTDOWN_GRACE", "0s", { shutdownGraceMs: 0 }],
+    ["RETENTION_DONE", "0s", { retentionDoneMs: 0 }],
+    ["RETENTION_FAILED", "1h", { retentionFailedMs: HOUR }],
+  ];
+  test.each(rows)("%s=%s", (name, value, expected) => {
+    expect(readConfig({ env: { [name]: value } })).toEqual({ ...DEFAULTS, ...expected });
+  });
+});
+
+describe("a bad value names itself, what was expected and what came:", () => {
+  const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
+  const rows: readonly (readonly [string, readonly string[], string])[] = [
+    ["HTTP_HOST", ["a b", "http://x", "x/"], "an address or a host name"],
+    ["HTTP_PORT", ["x", "-1", "65536", "80.5", "1e3", "0x50", "8080/tcp"], "a port from 0 to 65535"],
+    ["APP_MODE", ["production", "released"], "release, debug or test"],
+    ["LOG_LEVEL", ["loud", "warnings", "info,debug"], "debug, info, warn, warning or error"],
+    ["STORE_URL", ["memory", "sqlite:tasks.db", "postgres://h/d"], "memory:, the one store of this version"],
+    ["QUEUE_URL", ["amqp://h", "store"], "to be empty: this version knows no broker"],
+    ["ROLE", ["worker", "both"], "all or api (worker needs a store that processes share)"],
+    ["WORKER_CONCURRENCY", ["0", "-1", "1000001", "many", "1.5"], "a whole number from 1 to 1000000"],
+    ["DISPATCH_INTERVAL", ["-1s", "1", "1 s", "soon", "1d"], DURATION],
+    ["LEASE", ["999ms", "0s", "-30s", "30"], `${DURATION}, at least 1s`],
+    ["SIMULATE_MIN", ["-1s", "3"], DURATION],
+    ["SIMULATE_MAX", ["5 minutes"], DURATION],
+    [
+      "SIMULATE_FAILURE_RATE",
+      ["1.1", "-0.1", "20%", ".5", "1e-1", "NaN"],
+      "a share from 0 to 1, such as 0.2",
+    ],
+    ["SHUTDOWN_GRACE", ["forever"], DURATION],
+    ["RETENTION_DONE", ["7d", "-1h"], DURATION],
+    ["RETENTION_FAILED", ["x"], DURATION],
+  ];
+  const cases = rows.flatMap(([name, values, expected]) =>
+    values.map((value) => [name, value, expected] as const),
+  );
+  test.each(cases)("%s=%s", (name, value, expected) => {
+    const sentence = `${name}: expected ${expected}, got ${JSON.stringify(value)}`;
+    const flag = settings.find((setting) => setting.name === name)?.flag ?? "";
+    expect(refusalOf({ env: { [name]: value } })).toBe(sentence);
+    expect(refusalOf({ file: { [name]: value } })).toBe(sentence);
+    expect(refusalOf({ flags: { [flag]: value } })).toBe(sentence);
+  });
+
+  test("every setting that can be wrong is in the table above", () => {
+    const any = ["ALLOWED_HOSTS"];
+    expect([...rows.map(([name]) => name), ...any].sort()).toEqual(settings.map(({ name }) => name).sort());
+  });
+
+  test("the shortest simulation is no longer than the longest, by default too", () => {
+    expect(refusalOf({ env: { SIMULATE_MIN: "6m" } })).toInclude("SIMULATE_MIN");
+    expect(refusalOf({ env: { SIMULATE_MAX: "1s" } })).toInclude("SIMULATE_MAX");
+    expect(readConfig({ env: { SIMULATE_MIN: "1s", SIMULATE_MAX: "1s" } })).toMatchObject({
+      simulateMinMs: SECOND,
+      simulateMaxMs: SECOND,
+    });
+  });
+
+  test("a refusal is one line, whatever came", () => {
+    expect(refusalOf({ env: { ROLE: "a\nb" } })).not.toInclude("\n");
+  });
+});
+
+describe("a value comes from", () => {
+  const port = (value: string) => ({ HTTP_PORT: value });
+  test.each([
+    ["the flag first", { flags: { port: "1" }, env: port("2"), file: port("3") }, 1],
+    ["the environment next", { env: port("2"), file: port("3") }, 2],
+    [".env last", { file: port("3") }, 3],
+    ["the environment where the flag is not given", { flags: { port: undefined }, env: port("2") }, 2],
+  ])("%s", (_, sources, httpPort) => {
+    expect(readConfig(sources)).toEqual({ ...DEFAULTS, httpPort });
+  });
+
+  test("the winner alone: what it hides may be bad", () => {
+    expect(readConfig({ env: port("2"), file: port("bad") }).httpPort).toBe(2);
+  });
+});
+
+describe(".env.example", () => {
+  const text = readFileSync(new URL("../.env.example", import.meta.url), "utf8");
+
+  test("is what the settings make of it", () => {
+    expect(text).toBe(envExample());
+  });
+
+  test("begins with the four lines of the first version", () => {
+    expect(text).toStartWith("HTTP_HOST=0.0.0.0\nHTTP_PORT=8080\nAPP_MODE=release\nLOG_LEVEL=info\n");
+  });
+
+  test("holds every setting once, each later one after a line of meaning", () => {
+    const lines = text.split("\n");
+    for (const { name, fallback, about } of settings) {
+      const places = lines.flatMap((line, at) => (line.startsWith(`${name}=`) ? [at] : []));
+      expect([name, places.length]).toEqual([name, 1]);
+      const at = places[0] ?? 0;
+      expect(lines[at]).toBe(`${name}=${fallback}`);
+      if (at > 3) expect(lines[at - 1]).toBe(`# ${about}`);
+    }
+  });
+
+  test("is itself a configuration, the default one", () => {
+    expect(readConfig({ file: parseEnv(text) })).toEqual(DEFAULTS);
+  });
+});

@@ -1,0 +1,441 @@
+import { describe, expect, test } from "bun:test";
+import { settled } from "../../test/support/clock.ts";
+import { LEASE_MS, openEngine, POLL_MS } from "../../test/support/engine.ts";
+import {
+  ask,
+  claim,
+  counting,
+  create,
+  createMany,
+  FAILED,
+  HOUR_MS,
+  ids,
+  NEVER,
+  RELEASED,
+} from "../../test/support/verbs.ts";
+import { TaskError } from "../core/error.ts";
+import type { TaskId } from "../core/task.ts";
+import type { TaskQueue } from "../queue/queue.ts";
+import type { Claimed } from "./dispatch.ts";
+import type { Engine } from "./engine.ts";
+
+/** A queue whose bells are never heard. */
+const DEAF: TaskQueue = {
+  ring: async () => undefined,
+  hear: (_types, signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(null))),
+  close: async () => undefined,
+};
+
+describe("a claim", () => {
+  test("gets what is due, the best first, of its types, up to its max", async () => {
+    const { engine } = openEngine();
+    for (const [type, priority] of [
+      ["a", 0],
+      ["a", 5],
+      ["b", 9],
+      ["a.x", 7],
+      ["a", 5],
+    ] as const) {
+      await create(engine, { type, priority });
+    }
+    expect(ids(await engine.claim(ask({ types: ["a"], max: 2 }), NEVER))).toEqual([2, 5]);
+    expect(ids(await engine.claim(ask({ types: ["a*"], max: 9 }), NEVER))).toEqual([4, 1]);
+    expect(ids(await engine.claim(ask({ types: ["c", "b"], max: 9 }), NEVER))).toEqual([3]);
+  });
+
+  test("brings leases that began no sooner than it says", async () => {
+    const { engine, clock } = openEngine({ pollMs: 700 });
+    const claimed = engine.claim(ask(), NEVER);
+    await clock.advance(1_500);
+    await create(engine);
+    const { tasks, leasedAt } = await claimed;
+    expect(tasks[0]?.startedAt).toBe(engine.now());
+    expect(leasedAt).toBe(clock.monotonic());
+  });
+
+  test("wakes at once when a bell rings", async () => {
+    const { engine } = openEngine();
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    const id = await create(engine);
+    expect(ids(await claimed)).toEqual([id]);
+  });
+
+  test.each([
+    ["a release", (engine: Engine, id: TaskId, token: string) => engine.settle(id, token, RELEASED)],
+    [
+      "a retry by hand",
+      (engine: Engine, id: TaskId, token: string) =>
+        engine.settle(id, token, { ...FAILED, retryable: false }).then(() => engine.retry(id)),
+    ],
+  ])("wakes at once after %s", async (_what, free) => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    await free(engine, id, token);
+    expect(ids(await claimed)).toEqual([id]);
+  });
+
+  test("wakes at once after an edit has made a task due", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine, { delayMs: HOUR_MS });
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    await engine.edit(id, { runAt: engine.now() });
+    expect(ids(await claimed)).toEqual([id]);
+  });
+
+  test("does not ask the store for a bell of types that nobody waits for", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const claimed = engine.claim(ask({ types: ["a.*"] }), NEVER);
+    await settled();
+    calls.take("claim");
+    await create(engine, { type: "b" });
+    await settled();
+    expect(calls.take("claim")).toBe(0);
+    await create(engine, { type: "a.b" });
+    expect(ids(await claimed)).toEqual([2]);
+  });
+
+  test("finds by its poll what no bell told of", async () => {
+    const { engine, clock } = openEngine({ queue: DEAF });
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    const id = await create(engine);
+    let found: TaskId[] = [];
+    void claimed.then((got) => (found = ids(got)));
+    await clock.advance(POLL_MS - 1);
+    expect(found).toEqual([]);
+    await clock.advance(1);
+    expect(found).toEqual([id]);
+  });
+
+  test("finds by its poll what has become due meanwhile", async () => {
+    const { engine, clock } = openEngine();
+    const id = await create(engine, { delayMs: 2_500 });
+    let found: TaskId[] = [];
+    void engine.claim(ask(), NEVER).then((got) => (found = ids(got)));
+    await clock.advance(2_499);
+    expect(found).toEqual([]);
+    await clock.advance(POLL_MS);
+    expect(found).toEqual([id]);
+  });
+
+  test("goes on by its poll when the queue cannot be heard", async () => {
+    const { engine, clock, log } = openEngine({
+      queue: { ...DEAF, hear: () => Promise.reject(new Error("no broker")) },
+    });
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    const id = await create(engine);
+    await clock.advance(POLL_MS);
+    expect(ids(await claimed)).toEqual([id]);
+    expect(log.events).toContain("hear_failed");
+  });
+
+  test("a ring that fails is logged, and the task is created all the same", async () => {
+    const { engine, log } = openEngine({
+      queue: { ...DEAF, ring: () => Promise.reject(new Error("no broker")) },
+    });
+    expect(await create(engine)).toBe(1);
+    await settled();
+    expect(log.events).toEqual(["ring_failed"]);
+  });
+
+  test("rings once for a batch, for the types that are due", async () => {
+    const rung: string[][] = [];
+    const { engine } = openEngine({ queue: { ...DEAF, ring: async (types) => void rung.push([...types]) } });
+    await Promise.all([
+      engine.create([
+        { name: "n", type: "a" },
+        { name: "n", type: "b" },
+      ]),
+      engine.create([
+        { name: "n", type: "a" },
+        { name: "n", type: "later", delayMs: 1 },
+      ]),
+    ]);
+    expect(rung).toEqual([["a", "b"]]);
+  });
+
+  test("acknowledges a bell right after the store was asked, and before any work is done", async () => {
+    const order: string[] = [];
+    const bell = Promise.withResolvers<{ ack(): Promise<void> }>();
+    const { engine } = openEngine({
+      queue: { ...DEAF, hear: () => bell.promise },
+      around: (store) => ({
+        ...store,
+        claim: async (asks, terms) => {
+          const answers = await store.claim(asks, terms);
+          order.push(`claimed ${answers.flat().length}`);
+          return answers;
+        },
+      }),
+    });
+    const claimed = engine.claim(ask(), NEVER);
+    await settled();
+    await create(engine);
+    bell.resolve({ ack: async () => void order.push("acknowledged") });
+    await claimed;
+    await settled();
+    expect(order).toEqual(["claimed 0", "claimed 1", "acknowledged"]);
+  });
+
+  test("asks again at the next poll, no sooner, when the store refuses", async () => {
+    let away = true;
+    let asked = 0;
+    const { engine, clock, log } = openEngine({
+      around: (store) => ({
+        ...store,
+        claim: async (...args) => {
+          asked++;
+          if (away) throw new TaskError("store_unavailable", "The store did not answer");
+          return store.claim(...args);
+        },
+      }),
+    });
+    const id = await create(engine);
+    const claimed = engine.claim(ask(), NEVER);
+    await clock.advance(POLL_MS - 1);
+    expect(asked).toBe(1);
+    await clock.advance(1);
+    expect(asked).toBe(2);
+    away = false;
+    await clock.advance(POLL_MS);
+    expect(ids(await claimed)).toEqual([id]);
+    expect(log.events).toEqual(["claim_failed", "claim_failed"]);
+  });
+
+  test("neither asks nor listens when nobody waits any more", async () => {
+    const calls = counting();
+    let listening = 0;
+    const { engine, clock } = openEngine({
+      ...calls,
+      queue: {
+        ...DEAF,
+        hear: async (types, signal) => {
+          listening++;
+          const bell = await DEAF.hear(types, signal);
+          listening--;
+          return bell;
+        },
+      },
+    });
+    const leaving = new AbortController();
+    const claimed = engine.claim(ask(), leaving.signal);
+    await settled();
+    expect(listening).toBe(1);
+    leaving.abort();
+    await claimed;
+    await clock.advance(POLL_MS);
+    calls.take("claim");
+    await clock.advance(10 * POLL_MS);
+    expect(calls.take("claim")).toBe(0);
+    expect(listening).toBe(0);
+  });
+
+  describe("of a thousand at once", () => {
+    const crowd = (engine: Engine, signal: AbortSignal = NEVER): Promise<Claimed>[] =>
+      Array.from({ length: 1_000 }, (_, at) => engine.claim(ask({ worker: `worker-${at}` }), signal));
+
+    test("is one call of the store for all who come in one turn", async () => {
+      const calls = counting();
+      const { engine } = openEngine(calls);
+      await createMany(engine, 1_000);
+      await Promise.all(crowd(engine));
+      expect(calls.take("claim")).toBe(1);
+    });
+
+    test("is one call of the store for all who wait, at each poll", async () => {
+      const calls = counting();
+      const { engine, clock } = openEngine(calls);
+      void crowd(engine);
+      await settled();
+      calls.take("claim");
+      await clock.advance(3 * POLL_MS);
+      expect(calls.take("claim")).toBe(3);
+    });
+
+    test("serves them in the order in which they came", async () => {
+      const { engine } = openEngine();
+      const claims = crowd(engine);
+      await settled();
+      await createMany(engine, 1_000);
+      const served = await Promise.all(claims);
+      expect(served.flatMap(ids)).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 1));
+    });
+
+    test("gives fewer tasks than waiters to those who came first, and the next to the next", async () => {
+      const { engine } = openEngine();
+      const served: number[] = [];
+      for (const [at, claimed] of crowd(engine).entries()) void claimed.then(() => served.push(at));
+      await settled();
+      await createMany(engine, 3);
+      await settled();
+      expect(served).toEqual([0, 1, 2]);
+      await createMany(engine, 1);
+      await settled();
+      expect(served).toEqual([0, 1, 2, 3]);
+    });
+
+    test("ends for all of them as they abort", async () => {
+      const { engine } = openEngine();
+      const leaving = new AbortController();
+      const claims = crowd(engine, leaving.signal);
+      await settled();
+      leaving.abort();
+      expect((await Promise.all(claims)).flatMap(ids)).toEqual([]);
+    });
+  });
+
+  test("for much that there is not leaves room for one who came later", async () => {
+    const { engine, clock } = openEngine();
+    void engine.claim(ask({ types: ["absent"], max: 1_000 }), NEVER);
+    let found: TaskId[] = [];
+    void engine.claim(ask({ types: ["present"] }), NEVER).then((got) => (found = ids(got)));
+    await settled();
+    const id = await create(engine, { type: "present" });
+    await clock.advance(3 * POLL_MS);
+    expect(found).toEqual([id]);
+  });
+
+  test("for more than a thousand gets a thousand, and the next one gets the rest", async () => {
+    const { engine } = openEngine();
+    await createMany(engine, 1_500);
+    const claims = [ask({ max: 1_200 }), ask({ max: 400 })].map((wish) => engine.claim(wish, NEVER));
+    expect((await Promise.all(claims)).map(({ tasks }) => tasks.length)).toEqual([1_000, 400]);
+  });
+
+  describe("whose asker leaves", () => {
+    test("ends empty, at once", async () => {
+      const { engine } = openEngine();
+      const leaving = new AbortController();
+      const claimed = engine.claim(ask(), leaving.signal);
+      await settled();
+      leaving.abort();
+      expect((await claimed).tasks).toEqual([]);
+    });
+
+    test("takes nothing later", async () => {
+      const { engine, clock } = openEngine();
+      const leaving = new AbortController();
+      const claimed = engine.claim(ask(), leaving.signal);
+      await settled();
+      leaving.abort();
+      await claimed;
+      const id = await create(engine);
+      await clock.advance(10 * POLL_MS);
+      expect(await engine.get(id)).toMatchObject({ status: "pending", claims: 0 });
+    });
+
+    test("before it came does not even ask", async () => {
+      const calls = counting();
+      const { engine } = openEngine(calls);
+      await create(engine);
+      expect((await engine.claim(ask(), AbortSignal.abort())).tasks).toEqual([]);
+      expect(calls.take("claim")).toBe(0);
+    });
+
+    test("while the store is asked gives its tasks back at once, and burns nothing", async () => {
+      const gate = Promise.withResolvers<void>();
+      const { engine } = openEngine({
+        around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),
+      });
+      const id = await create(engine, { maxAttempts: 1 });
+      const leaving = new AbortController();
+      const claimed = engine.claim(ask(), leaving.signal);
+      await settled();
+      leaving.abort();
+      expect((await claimed).tasks).toEqual([]);
+      gate.resolve();
+      await settled();
+      const task = await engine.get(id);
+      expect(task).toMatchObject({
+        status: "pending",
+        attempt: 0,
+        failures: 0,
+        losses: 0,
+        runAt: engine.now(),
+      });
+      expect(task.attempts.map(({ outcome }) => outcome)).toEqual(["released"]);
+    });
+
+    test("while the store is asked leaves the task to who still waits", async () => {
+      const gate = Promise.withResolvers<void>();
+      let gated = true;
+      const { engine } = openEngine({
+        around: (store) => ({
+          ...store,
+          claim: (...args) => (gated ? gate.promise : Promise.resolve()).then(() => store.claim(...args)),
+        }),
+      });
+      const leaving = new AbortController();
+      const left = engine.claim(ask({ worker: "gone" }), leaving.signal);
+      const stayed = engine.claim(ask({ worker: "stays" }), NEVER);
+      await settled();
+      const id = await create(engine);
+      leaving.abort();
+      gated = false;
+      gate.resolve();
+      expect(ids(await stayed)).toEqual([id]);
+      expect((await left).tasks).toEqual([]);
+    });
+
+    test("and whose tasks cannot be given back costs them no more than their lease", async () => {
+      const gate = Promise.withResolvers<void>();
+      const { engine, clock, log } = openEngine({
+        around: (store) => ({
+          ...store,
+          claim: (...args) => gate.promise.then(() => store.claim(...args)),
+          replace: async (steps) => {
+            if (steps.some(({ to }) => to.attempt === 0)) throw new TaskError("store_unavailable", "Away");
+            return store.replace(steps);
+          },
+        }),
+      });
+      const id = await create(engine);
+      const leaving = new AbortController();
+      const claimed = engine.claim(ask(), leaving.signal);
+      await settled();
+      leaving.abort();
+      gate.resolve();
+      await claimed;
+      await settled();
+      expect(log.events).toEqual(["give_back_failed"]);
+      await clock.advance(LEASE_MS);
+      await engine.sweep();
+      expect(await engine.get(id)).toMatchObject({ status: "pending", losses: 1 });
+    });
+  });
+
+  describe("at the engine's close", () => {
+    test("ends empty, and so does every later one", async () => {
+      const { engine } = openEngine();
+      const claimed = engine.claim(ask(), NEVER);
+      await settled();
+      await engine.close();
+      expect((await claimed).tasks).toEqual([]);
+      await create(engine);
+      expect((await engine.claim(ask(), NEVER)).tasks).toEqual([]);
+      await engine.close();
+    });
+
+    test("gives back what the store was just handing out, before the close is over", async () => {
+      const gate = Promise.withResolvers<void>();
+      const { engine, store } = openEngine({
+        around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),
+      });
+      const id = await create(engine);
+      const claimed = engine.claim(ask(), NEVER);
+      await settled();
+      const closed = engine.close();
+      gate.resolve();
+      await closed;
+      expect((await claimed).tasks).toEqual([]);
+      expect(await store.get([id])).toMatchObject([{ status: "pending", attempt: 0 }]);
+    });
+  });
+});

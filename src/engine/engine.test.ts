@@ -1,0 +1,397 @@
+import { describe, expect, test } from "bun:test";
+import { settled } from "../../test/support/clock.ts";
+import { openEngine } from "../../test/support/engine.ts";
+import {
+  claim,
+  codeOf,
+  counting,
+  create,
+  DONE,
+  FAILED,
+  HOUR_MS,
+  RELEASED,
+} from "../../test/support/verbs.ts";
+import { type ErrorCode, TaskError } from "../core/error.ts";
+import type { Outcome } from "../core/outcome.ts";
+
+describe("creating", () => {
+  test("gives ids from 1 in the order of the specs", async () => {
+    const { engine } = openEngine();
+    const first = await engine.create([{ name: "a" }, { name: "b" }]);
+    const second = await engine.create([{ name: "c" }]);
+    expect([...first.tasks, ...second.tasks].map(({ id }) => id)).toEqual([1, 2, 3]);
+    expect(first.repeated).toBe(false);
+    expect((await engine.get(3)).name).toBe("c");
+  });
+
+  test("shares one write with all that is created in the same turn", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const made = await Promise.all(Array.from({ length: 500 }, () => create(engine)));
+    expect(new Set(made).size).toBe(500);
+    expect(calls.take("insert")).toBe(1);
+  });
+
+  test("shares the next write with all that comes while one is under way", async () => {
+    const gate = Promise.withResolvers<void>();
+    const calls = counting();
+    const { engine } = openEngine({
+      around: (store) => {
+        const counted = calls.around(store);
+        return { ...counted, insert: (...args) => gate.promise.then(() => counted.insert(...args)) };
+      },
+    });
+    const first = create(engine);
+    await settled();
+    const others = Array.from({ length: 100 }, () => create(engine));
+    gate.resolve();
+    await Promise.all([first, ...others]);
+    expect(calls.take("insert")).toBe(2);
+  });
+
+  test("a task whose key is live stands for that task", async () => {
+    const { engine } = openEngine();
+    await engine.create([{ name: "a", key: "k" }]);
+    expect((await engine.create([{ name: "b", key: "k" }])).tasks).toEqual([{ id: 1, existing: true }]);
+    expect(await engine.count({})).toBe(1);
+  });
+
+  test("takes what a type has as its defaults", async () => {
+    const defaults = { delayMs: 700, timeoutMs: 5, maxAttempts: 9, backoff: { baseMs: 1, maxMs: 2 } };
+    const { engine } = openEngine({ types: new Map([["slow", defaults]]) });
+    const { delayMs, ...shown } = defaults;
+    expect(await engine.get(await create(engine, { type: "slow" }))).toMatchObject({
+      ...shown,
+      runAt: engine.now() + delayMs,
+    });
+    expect(await engine.get(await create(engine))).toMatchObject({ maxAttempts: 3, runAt: engine.now() });
+  });
+
+  test("all or none: one task that the store refuses leaves none of its own call, and all of its neighbours'", async () => {
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        insert: async (requests, now) => {
+          const poisoned = requests.some(({ drafts }) => drafts.some(({ name }) => name === "poison"));
+          if (poisoned) throw new TaskError("store_rejected", "The store wrote nothing");
+          return store.insert(requests, now);
+        },
+      }),
+    });
+    const calls = Array.from({ length: 50 }, (_, at) =>
+      engine.create([{ name: "good" }, { name: at === 17 ? "poison" : "good" }, { name: "good" }]),
+    );
+    const codes = await Promise.all(calls.map(codeOf));
+    expect(codes.filter((code) => code === "store_rejected")).toHaveLength(1);
+    expect(codes[17]).toBe("store_rejected");
+    expect(await engine.count({})).toBe(49 * 3);
+  });
+
+  test("what may have been written is answered to all and never tried again", async () => {
+    let inserts = 0;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        insert: async () => {
+          inserts++;
+          throw new TaskError("store_unavailable", "The store did not answer");
+        },
+      }),
+    });
+    const codes = await Promise.all(Array.from({ length: 20 }, () => codeOf(create(engine))));
+    expect(new Set(codes)).toEqual(new Set<ErrorCode>(["store_unavailable"]));
+    expect(inserts).toBe(1);
+  });
+
+  test("is refused when ten thousand wait already, and goes on when they have been written", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { engine } = openEngine({
+      around: (store) => ({ ...store, insert: (...args) => gate.promise.then(() => store.insert(...args)) }),
+    });
+    const first = codeOf(create(engine));
+    await settled();
+    const waiting = Array.from({ length: 10_003 }, () => codeOf(create(engine)));
+    gate.resolve();
+    const codes = await Promise.all([first, ...waiting]);
+    expect(codes.filter((code) => code === "overloaded")).toHaveLength(3);
+    expect(await codeOf(engine.get(10_001))).toBe("ok");
+    expect(await codeOf(engine.get(10_002))).toBe("not_found");
+    expect(await codeOf(create(engine))).toBe("ok");
+  });
+});
+
+describe("an idempotency key", () => {
+  const key = { scope: "", key: "k", fingerprint: "f" };
+
+  test("gets the first answer again, and nothing is created", async () => {
+    const { engine } = openEngine();
+    const first = await engine.create([{ name: "a" }, { name: "b" }], key);
+    const again = await engine.create([{ name: "a" }, { name: "b" }], key);
+    expect(first).toEqual({ tasks: [1, 2].map((id) => ({ id, existing: false })), repeated: false });
+    expect(again).toEqual({ ...first, repeated: true });
+    expect(await engine.count({})).toBe(2);
+  });
+
+  test("used twice in one turn creates once", async () => {
+    const { engine } = openEngine();
+    const both = await Promise.all([
+      engine.create([{ name: "a" }], key),
+      engine.create([{ name: "a" }], key),
+    ]);
+    expect(both.map(({ repeated }) => repeated)).toEqual([false, true]);
+    expect(both.map(({ tasks }) => tasks[0]?.id)).toEqual([1, 1]);
+  });
+
+  test("with another body is refused, and nothing is created", async () => {
+    const { engine } = openEngine();
+    await engine.create([{ name: "a" }], key);
+    expect(await codeOf(engine.create([{ name: "b" }], { ...key, fingerprint: "g" }))).toBe(
+      "idempotency_mismatch",
+    );
+    expect(await engine.count({})).toBe(1);
+  });
+
+  test("is another one in another scope", async () => {
+    const { engine } = openEngine();
+    await engine.create([{ name: "a" }], key);
+    expect((await engine.create([{ name: "b" }], { ...key, scope: "other" })).repeated).toBe(false);
+  });
+
+  test("still gets its answer when the task has been deleted", async () => {
+    const { engine } = openEngine();
+    await engine.create([{ name: "a" }], key);
+    await engine.remove(1);
+    expect(await engine.create([{ name: "a" }], key)).toEqual({
+      tasks: [{ id: 1, existing: false }],
+      repeated: true,
+    });
+  });
+
+  test("is kept for a day", async () => {
+    const { engine, clock } = openEngine();
+    await engine.create([{ name: "a" }], key);
+    await clock.advance(24 * HOUR_MS - 1);
+    expect((await engine.create([{ name: "a" }], key)).repeated).toBe(true);
+    await clock.advance(1);
+    expect((await engine.create([{ name: "a" }], key)).repeated).toBe(false);
+  });
+});
+
+describe("steps", () => {
+  test("on a task that is not there are refused, and a worker's are lost", async () => {
+    const { engine } = openEngine();
+    expect(await codeOf(engine.get(9))).toBe("not_found");
+    expect(await codeOf(engine.edit(9, { name: "n" }))).toBe("not_found");
+    expect(await codeOf(engine.cancel(9))).toBe("not_found");
+    expect(await codeOf(engine.retry(9))).toBe("not_found");
+    expect(await codeOf(engine.remove(9))).toBe("not_found");
+    expect(await codeOf(engine.settle(9, "1.n", DONE))).toBe("lease_lost");
+    expect(await engine.extend([{ id: 9, token: "1.n", progress: null, log: [] }])).toEqual(["lost"]);
+  });
+
+  test("two edits at once both land", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    const [one, two] = await Promise.all([
+      engine.edit(id, { name: "new" }),
+      engine.edit(id, { description: "new, too" }),
+    ]);
+    expect([one.version, two.version].sort()).toEqual([2, 3]);
+    expect(await engine.get(id)).toMatchObject({ name: "new", description: "new, too", version: 3 });
+  });
+
+  test("a hundred edits at once all land", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    await Promise.all(Array.from({ length: 100 }, (_, at) => engine.edit(id, { name: `${at}` })));
+    expect((await engine.get(id)).version).toBe(101);
+  });
+
+  test("a step that lost its race is taken anew from what is stored now", async () => {
+    let meddle = true;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        replace: async (steps) => {
+          const from = steps[0]?.from;
+          if (meddle && from !== undefined) {
+            meddle = false;
+            await store.replace([
+              { from, to: { ...from, description: "meddled", version: from.version + 1 } },
+            ]);
+          }
+          return store.replace(steps);
+        },
+      }),
+    });
+    const id = await create(engine);
+    expect(await engine.edit(id, { name: "new" })).toMatchObject({
+      name: "new",
+      description: "meddled",
+      version: 3,
+    });
+  });
+
+  test("one that a beat overtook is taken anew, though a beat has no version", async () => {
+    const overtaken = Promise.withResolvers<void>();
+    let first = true;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        replace: async (steps) => {
+          if (first) await overtaken.promise;
+          first = false;
+          return store.replace(steps);
+        },
+      }),
+    });
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    const edit = engine.edit(id, { name: "new" });
+    await settled();
+    const progress = { percent: 50, message: "half" };
+    expect(await engine.extend([{ id, token, progress, log: [] }])).toEqual(["ok"]);
+    overtaken.resolve();
+    expect(await edit).toMatchObject({ name: "new", progress, version: 3 });
+  });
+
+  test("one that never gets through is a defect, not an endless loop", async () => {
+    const calls = counting();
+    const { engine } = openEngine({
+      around: (store) =>
+        calls.around({ ...store, replace: async (steps) => steps.map(() => "stale" as const) }),
+    });
+    const id = await create(engine);
+    await expect(engine.edit(id, { name: "new" })).rejects.toThrow(
+      "task 1 changed 1000 times under one step",
+    );
+    expect(calls.take("replace")).toBe(1_000);
+  });
+
+  test("one that changes nothing writes nothing", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const id = await create(engine);
+    await claim(engine);
+    await engine.cancel(id);
+    calls.take("replace");
+    expect((await engine.cancel(id)).version).toBe(3);
+    expect(calls.take("replace")).toBe(0);
+  });
+
+  test("a retry is refused while another live task holds the key", async () => {
+    const { engine } = openEngine();
+    await create(engine, { key: "k" });
+    await engine.cancel(1);
+    await create(engine, { key: "k" });
+    expect(await codeOf(engine.retry(1))).toBe("key_taken");
+    await engine.remove(2);
+    expect(await codeOf(engine.retry(1))).toBe("ok");
+  });
+
+  test("two retries at once of tasks with one key: one gets it", async () => {
+    const { engine } = openEngine();
+    await create(engine, { key: "k" });
+    await engine.cancel(1);
+    await create(engine, { key: "k" });
+    await engine.cancel(2);
+    expect(await Promise.all([codeOf(engine.retry(1)), codeOf(engine.retry(2))])).toEqual([
+      "ok",
+      "key_taken",
+    ]);
+  });
+
+  test("two removals at once: one finds it", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    const codes = await Promise.all([codeOf(engine.remove(id)), codeOf(engine.remove(id))]);
+    expect(codes.sort()).toEqual(["not_found", "ok"]);
+  });
+
+  test("are refused in the words of the rule", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    await expect(engine.retry(id)).rejects.toThrow("Task 1 is pending; only an ended task can be retried");
+    expect(await codeOf(engine.retry(id))).toBe("wrong_status");
+  });
+});
+
+describe("a settle in a race", () => {
+  const RACES: readonly [Outcome["kind"], Outcome][] = [
+    ["done", DONE],
+    ["failed", FAILED],
+    ["released", RELEASED],
+  ];
+
+  test.each(RACES)(
+    "with a cancel: %s and cancel both have their say, in either order",
+    async (_kind, outcome) => {
+      for (const settleFirst of [true, false]) {
+        const { engine } = openEngine();
+        const id = await create(engine);
+        const { token } = await claim(engine);
+        const settle = () => codeOf(engine.settle(id, token, outcome));
+        const cancel = () => codeOf(engine.cancel(id));
+        const codes = await Promise.all(settleFirst ? [settle(), cancel()] : [cancel(), settle()]);
+        const { status, version } = await engine.get(id);
+        expect(codes).not.toContain("lease_lost");
+        expect(status).toBe(outcome.kind === "done" ? "done" : "cancelled");
+        expect(version).toBe(2 + codes.filter((code) => code === "ok").length);
+      }
+    },
+  );
+
+  test("with another settle: one counts, the other has lost the lease", async () => {
+    for (const [one, two] of [
+      [DONE, FAILED],
+      [FAILED, DONE],
+      [RELEASED, DONE],
+    ] as const) {
+      const { engine } = openEngine();
+      const id = await create(engine);
+      const { token } = await claim(engine);
+      const codes = await Promise.all([
+        codeOf(engine.settle(id, token, one)),
+        codeOf(engine.settle(id, token, two)),
+      ]);
+      expect(codes.sort()).toEqual(["lease_lost", "ok"]);
+      expect((await engine.get(id)).version).toBe(3);
+    }
+  });
+
+  test("with itself: both are answered, and it counts once", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    await Promise.all([engine.settle(id, token, DONE), engine.settle(id, token, DONE)]);
+    expect(await engine.get(id)).toMatchObject({ status: "done", version: 3 });
+  });
+
+  test("with the task's removal goes nowhere", async () => {
+    const { engine } = openEngine();
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    await engine.remove(id);
+    expect(await codeOf(engine.settle(id, token, DONE))).toBe("lease_lost");
+    expect(await engine.count({})).toBe(0);
+  });
+
+  test("does not wait behind creates", async () => {
+    const gate = Promise.withResolvers<void>();
+    let gated = false;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        insert: (...args) => (gated ? gate.promise : Promise.resolve()).then(() => store.insert(...args)),
+      }),
+    });
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    gated = true;
+    const stuck = create(engine);
+    await engine.settle(id, token, DONE);
+    expect((await engine.get(id)).status).toBe("done");
+    gate.resolve();
+    await stuck;
+  });
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "bun:test";
+import { openEngine } from "../../test/support/engine.ts";
+import { claim, counting, create } from "../../test/support/verbs.ts";
+
+describe("who listens for revocations", () => {
+  test("hears what happens to tasks, and of their end that they are gone", async () => {
+    const { engine, clock } = openEngine();
+    const heard: unknown[] = [];
+    const unlisten = engine.onRevoked((hint) => heard.push(hint));
+    await clock.advance(1);
+    const id = await create(engine);
+    const { token } = await claim(engine);
+    await engine.extend([{ id, token, progress: { percent: 1, message: "" }, log: [] }]);
+    await engine.cancel(id);
+    await engine.remove(id);
+    await clock.advance(100);
+    expect(heard).toEqual([
+      { id, version: 2 },
+      { id, version: 3 },
+      { id, version: null },
+    ]);
+    unlisten();
+    await engine.cancel(await create(engine));
+    await clock.advance(5_000);
+    expect(heard).toHaveLength(3);
+  });
+
+  test("hears within a second where the store does not ring", async () => {
+    const { engine, clock } = openEngine({ around: (store) => ({ ...store, watch: () => () => undefined }) });
+    const heard: unknown[] = [];
+    engine.onRevoked((hint) => heard.push(hint));
+    await clock.advance(1);
+    const id = await create(engine);
+    await engine.remove(id);
+    await clock.advance(1_000);
+    expect(heard).toEqual([{ id, version: null }]);
+    await engine.close();
+  });
+
+  test("hears on after the change log could not be read", async () => {
+    let away = false;
+    const { engine, clock, log } = openEngine({
+      around: (store) => ({
+        ...store,
+        changes: (...args) => (away ? Promise.reject(new Error("away")) : store.changes(...args)),
+      }),
+    });
+    const heard: unknown[] = [];
+    engine.onRevoked((hint) => heard.push(hint));
+    await clock.advance(1);
+    away = true;
+    const id = await create(engine);
+    await engine.remove(id);
+    await clock.advance(1_500);
+    away = false;
+    await clock.advance(1_000);
+    expect(heard).toEqual([{ id, version: null }]);
+    expect(log.events).toContain("changes_failed");
+    await engine.close();
+  });
+
+  test("is all that makes the change log be read", async () => {
+    const calls = counting();
+    const { engine, clock } = openEngine(calls);
+    const changing = async (): Promise<number> => {
+      await engine.cancel(await create(engine));
+      await clock.advance(5_000);
+      return calls.take("changes");
+    };
+    expect(await changing()).toBe(0);
+    const unlisten = engine.onRevoked(() => undefined);
+    expect(await changing()).toBeGreaterThan(0);
+    unlisten();
+    expect(await changing()).toBe(0);
+    engine.onRevoked(() => undefined);
+    await engine.close();
+    expect(await changing()).toBe(0);
+  });
+});

@@ -1,0 +1,79 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock } from "../../test/support/clock.ts";
+import { createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
+import { claim, create, HOUR_MS } from "../../test/support/verbs.ts";
+
+describe("the time that tasks go by", () => {
+  /** An engine whose process is an hour behind its store. */
+  function openBehind() {
+    const clock = createManualClock();
+    const store = createTestStore({ ...clock, now: () => clock.now() + HOUR_MS });
+    return openEngine({ clock, store });
+  }
+
+  test("is the store's, once it has been asked", async () => {
+    const { engine, clock, store } = openBehind();
+    await engine.start();
+    expect(engine.now()).toBe(clock.now() + HOUR_MS);
+    const id = await create(engine, { delayMs: 5_000 });
+    expect(await engine.get(id)).toMatchObject({
+      createdAt: await store.now(),
+      runAt: (await store.now()) + 5_000,
+    });
+    await engine.close();
+  });
+
+  test("judges leases as the store does", async () => {
+    const { engine, clock, store } = openBehind();
+    await engine.start();
+    const id = await create(engine);
+    expect((await claim(engine)).lease.until).toBe((await store.now()) + LEASE_MS);
+    await clock.advance(LEASE_MS - 1_000);
+    expect((await engine.get(id)).status).toBe("running");
+    await clock.advance(2_500);
+    expect(await engine.get(id)).toMatchObject({ status: "pending", losses: 1 });
+    await engine.close();
+  });
+
+  test("does not jump with the process's clock", async () => {
+    const steady = createManualClock();
+    let jump = 0;
+    const { engine } = openEngine({
+      clock: { ...steady, now: () => steady.now() + jump },
+      store: createTestStore(steady),
+    });
+    await engine.start();
+    jump = -5 * HOUR_MS;
+    await steady.advance(500);
+    expect(engine.now()).toBe(steady.now());
+    await engine.close();
+  });
+
+  test("is measured anew at every sweep, from the middle of the round trip", async () => {
+    const clock = createManualClock();
+    let ahead = 0;
+    const { engine } = openEngine({
+      clock,
+      around: (store) => ({
+        ...store,
+        now: async () => {
+          await clock.advance(100);
+          const now = clock.now() + ahead;
+          await clock.advance(100);
+          return now;
+        },
+      }),
+    });
+    ahead = 7_000;
+    await engine.sweep();
+    expect(engine.now()).toBe(clock.now() + 7_000);
+    ahead = -7_000;
+    await engine.sweep();
+    expect(engine.now()).toBe(clock.now() - 7_000);
+  });
+
+  test("until the store was asked is the process's own", () => {
+    const { engine, clock } = openBehind();
+    expect(engine.now()).toBe(clock.now());
+  });
+});

@@ -1,0 +1,322 @@
+import { describe, expect, test } from "bun:test";
+import { settled } from "../../test/support/clock.ts";
+import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
+import {
+  ask,
+  claim,
+  codeOf,
+  counting,
+  create,
+  createMany,
+  DONE,
+  FAILED,
+  HOUR_MS,
+  ids,
+  NEVER,
+  RELEASED,
+} from "../../test/support/verbs.ts";
+import { TaskError } from "../core/error.ts";
+import { CANCEL_GRACE_MS } from "../core/lifecycle.ts";
+import type { RunningTask } from "../core/task.ts";
+import type { Engine } from "./engine.ts";
+
+describe("a sweep", () => {
+  const beat = (task: RunningTask) => ({ id: task.id, token: task.token, progress: null, log: [] });
+
+  test("finds a lease that ran out and says whose it was", async () => {
+    const { engine, clock, log } = openEngine();
+    const id = await create(engine);
+    await claim(engine);
+    await clock.advance(LEASE_MS - 1);
+    expect(await engine.sweep()).toEqual({ expired: 0, removed: 0 });
+    await clock.advance(1);
+    expect(await engine.sweep()).toEqual({ expired: 1, removed: 0 });
+    expect(await engine.get(id)).toMatchObject({ status: "pending", losses: 1, runAt: engine.now() });
+    expect(log.logged).toContainEqual({
+      level: "warn",
+      event: "worker_lost",
+      fields: { task_id: id, worker: "worker-1", losses: 1 },
+    });
+  });
+
+  test("leaves a lease alone that is renewed", async () => {
+    const { engine, clock } = openEngine();
+    await create(engine);
+    const task = await claim(engine);
+    for (let i = 0; i < 10; i++) {
+      await clock.advance(LEASE_MS / 2);
+      expect(await engine.extend([beat(task)])).toEqual(["ok"]);
+      expect((await engine.sweep()).expired).toBe(0);
+    }
+  });
+
+  test("fails a task at its third loss, and the lost worker's word counts no more", async () => {
+    const { engine, clock } = openEngine();
+    const id = await create(engine, { maxAttempts: 1 });
+    let token = "";
+    for (let loss = 1; loss <= 3; loss++) {
+      ({ token } = await claim(engine));
+      await clock.advance(LEASE_MS);
+      await engine.sweep();
+      expect(await engine.get(id)).toMatchObject({ losses: loss, status: loss < 3 ? "pending" : "failed" });
+    }
+    expect(await engine.get(id)).toMatchObject({ error: { code: "worker_lost" }, failures: 0 });
+    expect(await codeOf(engine.settle(id, token, DONE))).toBe("lease_lost");
+  });
+
+  test("wakes who waits for the task that it frees", async () => {
+    const { engine, clock } = openEngine({ pollMs: HOUR_MS });
+    const id = await create(engine);
+    await claim(engine);
+    await clock.advance(LEASE_MS);
+    const claimed = engine.claim(ask({ worker: "worker-2" }), NEVER);
+    await settled();
+    await engine.sweep();
+    expect(ids(await claimed)).toEqual([id]);
+  });
+
+  test("judges no lease for half a lease after its engine's start", async () => {
+    const { engine: before, clock, store } = openEngine();
+    const id = await create(before);
+    const task = await claim(before);
+    await clock.advance(2 * LEASE_MS);
+
+    const { engine } = openEngine({ store, clock });
+    expect((await engine.sweep()).expired).toBe(0);
+    await clock.advance(LEASE_MS / 2 - 1);
+    expect((await engine.sweep()).expired).toBe(0);
+    expect(await engine.extend([beat(task)])).toEqual(["lost"]);
+    expect((await engine.get(id)).status).toBe("running");
+    await clock.advance(1);
+    expect((await engine.sweep()).expired).toBe(1);
+  });
+
+  test("judges no lease for half a lease after the store was away", async () => {
+    let away = false;
+    const { engine, clock } = openEngine({
+      around: (store) => ({
+        ...store,
+        now: () => (away ? Promise.reject(new TaskError("store_unavailable", "Away")) : store.now()),
+      }),
+    });
+    await engine.start();
+    const id = await create(engine);
+    await claim(engine);
+    away = true;
+    await clock.advance(LEASE_MS + 5_000);
+    away = false;
+    await clock.advance(LEASE_MS / 2 - 2_000);
+    expect((await engine.get(id)).status).toBe("running");
+    await clock.advance(4_000);
+    expect(await engine.get(id)).toMatchObject({ status: "pending", losses: 1 });
+    await engine.close();
+  });
+
+  test("revokes a lease whose cancel was ignored for the grace, whatever the worker's beats say", async () => {
+    const { engine, clock } = openEngine();
+    const id = await create(engine);
+    const task = await claim(engine);
+    await engine.cancel(id);
+    await clock.advance(CANCEL_GRACE_MS / 2);
+    expect(await engine.extend([beat(task)])).toEqual(["cancel"]);
+    await clock.advance(CANCEL_GRACE_MS / 2 - 1);
+    expect(await engine.extend([beat(task)])).toEqual(["cancel"]);
+    expect((await engine.sweep()).expired).toBe(0);
+    await clock.advance(1);
+    expect((await engine.sweep()).expired).toBe(1);
+    expect(await engine.get(id)).toMatchObject({ status: "cancelled", losses: 0, finishedAt: engine.now() });
+    expect(await engine.extend([beat(task)])).toEqual(["lost"]);
+    expect(await codeOf(engine.settle(id, task.token, DONE))).toBe("lease_lost");
+  });
+
+  test("counts a loss once, however many sweep at once", async () => {
+    const { engine, clock, store } = openEngine();
+    const others = Array.from({ length: 4 }, () => openEngine({ store, clock }).engine);
+    const id = await create(engine);
+    await claim(engine);
+    await clock.advance(LEASE_MS);
+    await Promise.all([engine, ...others].map((each) => each.sweep()));
+    expect(await engine.get(id)).toMatchObject({ losses: 1, version: 3 });
+  });
+
+  test("passes over a task that is deleted or renewed while it looks", async () => {
+    let meanwhile = async (): Promise<unknown> => undefined;
+    const { engine, clock, store } = openEngine({
+      around: (store) => ({
+        ...store,
+        list: async (query) => {
+          const page = await store.list(query);
+          await meanwhile();
+          return page;
+        },
+      }),
+    });
+    await createMany(engine, 2);
+    const { tasks } = await engine.claim(ask({ max: 2 }), NEVER);
+    await clock.advance(LEASE_MS);
+    const now = engine.now();
+    const [first, second] = tasks as [RunningTask, RunningTask];
+    meanwhile = () => Promise.all([store.remove([first]), store.extend([beat(second)], now - 1)]);
+    await engine.sweep();
+    meanwhile = async () => undefined;
+    expect(await codeOf(engine.get(first.id))).toBe("not_found");
+    expect(await engine.get(second.id)).toMatchObject({ status: "running", losses: 0 });
+  });
+
+  test("takes a thousand lost leases at a time, and begins again at once while there are more", async () => {
+    const { engine, clock } = openEngine();
+    await createMany(engine, 2_500);
+    for (const max of [1_000, 1_000, 500]) await engine.claim(ask({ max }), NEVER);
+    await clock.advance(LEASE_MS);
+    expect((await engine.sweep()).expired).toBe(1_000);
+    await engine.start();
+    await clock.advance(0);
+    expect(await engine.count({ statuses: ["running"] })).toBe(0);
+    await engine.close();
+  });
+
+  describe("retires", () => {
+    const retentions = [
+      { statuses: ["done"], keepMs: 60_000 },
+      { statuses: ["failed", "cancelled"], keepMs: 120_000 },
+    ] as const;
+
+    /** One task for each status, with the status for its name. */
+    async function fillWithEvery(engine: Engine): Promise<void> {
+      const end: Record<string, (task: RunningTask) => Promise<unknown>> = {
+        done: ({ id, token }) => engine.settle(id, token, DONE),
+        failed: ({ id, token }) => engine.settle(id, token, { ...FAILED, retryable: false }),
+        cancelled: ({ id, token }) => engine.cancel(id).then(() => engine.settle(id, token, RELEASED)),
+        running: async () => undefined,
+      };
+      for (const [name, run] of Object.entries(end)) {
+        await create(engine, { name });
+        await run(await claim(engine));
+      }
+      await create(engine, { name: "pending" });
+    }
+
+    const names = async (engine: Engine): Promise<string[]> => {
+      const page = await engine.list({ filter: {}, sort: "id", after: null, limit: 100 });
+      return page.tasks.map(({ name }) => name);
+    };
+
+    test("done tasks and the other ended ones each after their own time", async () => {
+      const { engine, clock } = openEngine({ retentions });
+      await fillWithEvery(engine);
+      await engine.remove(4); // the running one would be lost
+      await clock.advance(60_000);
+      await engine.sweep();
+      expect(await names(engine)).toEqual(["done", "failed", "cancelled", "pending"]);
+      await clock.advance(1);
+      expect((await engine.sweep()).removed).toBe(1);
+      expect(await names(engine)).toEqual(["failed", "cancelled", "pending"]);
+      await clock.advance(59_999);
+      await engine.sweep();
+      expect(await names(engine)).toEqual(["failed", "cancelled", "pending"]);
+      await clock.advance(1);
+      expect((await engine.sweep()).removed).toBe(2);
+      expect(await names(engine)).toEqual(["pending"]);
+    });
+
+    test("nothing that 0 keeps for ever", async () => {
+      const { engine, clock } = openEngine({
+        retentions: [
+          { statuses: ["done"], keepMs: 0 },
+          { statuses: ["failed", "cancelled"], keepMs: 1 },
+        ],
+      });
+      await fillWithEvery(engine);
+      await engine.remove(4);
+      await clock.advance(365 * 24 * HOUR_MS);
+      await engine.sweep();
+      expect(await names(engine)).toEqual(["done", "pending"]);
+    });
+
+    test("nothing that came back to life while it looked", async () => {
+      let meanwhile = async (): Promise<unknown> => undefined;
+      const { engine, clock } = openEngine({
+        retentions,
+        around: (store) => ({
+          ...store,
+          remove: async (refs) => {
+            await meanwhile();
+            return store.remove(refs);
+          },
+        }),
+      });
+      const id = await create(engine);
+      await engine.cancel(id);
+      await clock.advance(HOUR_MS);
+      meanwhile = () => engine.retry(id);
+      await engine.sweep();
+      expect((await engine.get(id)).status).toBe("pending");
+    });
+
+    test("a thousand at a time, the oldest first, and begins again at once while there are more", async () => {
+      const { engine, clock } = openEngine({ retentions });
+      await createMany(engine, 2_500);
+      await Promise.all(Array.from({ length: 2_500 }, (_, at) => engine.cancel(at + 1)));
+      await clock.advance(HOUR_MS);
+      expect(await engine.sweep()).toEqual({ expired: 0, removed: 1_000 });
+      expect(await codeOf(engine.get(1_000))).toBe("not_found");
+      expect(await codeOf(engine.get(1_001))).toBe("ok");
+      await engine.start();
+      await clock.advance(0);
+      expect(await engine.count({})).toBe(0);
+      await engine.close();
+    });
+  });
+
+  describe("by itself", () => {
+    test.each([
+      [0, 800],
+      [0.5, 1_000],
+      [0.999, 1_199.6],
+    ])("with a draw of %d comes again after %d ms", async (random, afterMs) => {
+      const calls = counting();
+      const { engine, clock } = openEngine({ ...calls, random: () => random });
+      await engine.start();
+      await settled();
+      calls.take("now");
+      await clock.advance(afterMs - 1);
+      expect(calls.take("now")).toBe(0);
+      await clock.advance(1);
+      expect(calls.take("now")).toBe(1);
+      await engine.close();
+    });
+
+    test("comes again after a failure", async () => {
+      let away = false;
+      const calls = counting();
+      const { engine, clock, log } = openEngine({
+        around: (store) =>
+          calls.around({
+            ...store,
+            list: (query) => (away ? Promise.reject(new Error("away")) : store.list(query)),
+          }),
+      });
+      await engine.start();
+      await clock.advance(LEASE_MS);
+      away = true;
+      await clock.advance(2_000);
+      away = false;
+      calls.take("now");
+      await clock.advance(2_000);
+      expect(calls.take("now")).toBe(2);
+      expect(log.events).toContain("sweep_failed");
+      await engine.close();
+    });
+
+    test("comes no more after the close, which is safe twice", async () => {
+      const calls = counting();
+      const { engine, clock } = openEngine(calls);
+      await engine.start();
+      await engine.close();
+      await engine.close();
+      calls.take("now");
+      await clock.advance(HOUR_MS);
+      expect(calls.take("now")).toBe(0);
+    });
+  });
+});

@@ -1,0 +1,241 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock, settled } from "../../test/support/clock.ts";
+import { createRandom } from "../../test/support/random.ts";
+import type { Clock } from "../core/clock.ts";
+import { parseDurationMs } from "../core/duration.ts";
+import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
+import { createSimulate, type Simulation } from "./simulate.ts";
+
+const MINUTE_MS = 60_000;
+const RUNS = 10_000;
+const MOST = 1 - 2 ** -53;
+
+const TASK: HandlerTask = {
+  id: 1,
+  name: "n",
+  description: "",
+  type: "simulate",
+  tags: [],
+  attempt: 1,
+  payload: null,
+};
+
+/** Time that passes in no time; it counts how much of it did. */
+function createHurriedClock(): Clock {
+  let elapsed = 0;
+  return {
+    now: () => elapsed,
+    monotonic: () => elapsed,
+    after: (delayMs, run) => {
+      elapsed += delayMs;
+      queueMicrotask(run);
+      return () => undefined;
+    },
+  };
+}
+
+type Ended = { readonly durationMs: number; readonly failed: boolean };
+
+/** What many runs of one simulation come to. */
+async function simulate(runs: number, setup: Partial<Simulation>): Promise<Ended[]> {
+  const clock = createHurriedClock();
+  const handler = createSimulate({
+    minMs: 3 * MINUTE_MS,
+    maxMs: 5 * MINUTE_MS,
+    failureRate: 0,
+    random: createRandom(1),
+    ...setup,
+    clock,
+  });
+  const { signal } = new AbortController();
+  const ended: Ended[] = [];
+  for (let run = 0; run < runs; run++) {
+    const from = clock.monotonic();
+    const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
+    ended.push({ durationMs: clock.monotonic() - from, failed: isVerdict(value) });
+  }
+  return ended;
+}
+
+/** How far counts are from even: Pearson's sum over all buckets. */
+function chiSquare(counts: readonly number[]): number {
+  const even = counts.reduce((sum, count) => sum + count, 0) / counts.length;
+  return counts.reduce((sum, count) => sum + (count - even) ** 2 / even, 0);
+}
+
+describe("simulated work takes a time", () => {
+  test("that is drawn evenly between the bounds", async () => {
+    const counts = new Array<number>(20).fill(0);
+    for (const { durationMs } of await simulate(RUNS, {})) {
+      const share = (durationMs - 3 * MINUTE_MS) / (2 * MINUTE_MS);
+      const bucket = Math.min(19, Math.floor(share * 20));
+      counts[bucket] = (counts[bucket] ?? 0) + 1;
+    }
+    expect(counts.reduce((sum, count) => sum + count, 0)).toBe(RUNS);
+    // With 19 degrees of freedom even draws exceed 43.8 once in a thousand seeds, and this seed is fixed.
+    expect(chiSquare(counts)).toBeLessThan(43.8);
+  });
+
+  test.each([
+    ["the shortest", 0, 3 * MINUTE_MS],
+    ["the middle", 0.5, 4 * MINUTE_MS],
+    ["the longest", MOST, 5 * MINUTE_MS],
+  ])("%s for a draw of %d", async (_which, draw, durationMs) => {
+    const [ended] = await simulate(1, { random: () => draw });
+    expect(ended?.durationMs).toBeCloseTo(durationMs, 3);
+  });
+
+  test.each([0, 1, 249, 250, 251, 5_000, 5_001])("of exactly %d ms where both bounds are", async (ms) => {
+    const [ended] = await simulate(1, { minMs: ms, maxMs: ms });
+    expect(ended?.durationMs).toBeCloseTo(ms, 6);
+  });
+
+  test("that its result names", async () => {
+    const clock = createHurriedClock();
+    const handler = createSimulate({
+      minMs: 500,
+      maxMs: 90_000,
+      failureRate: 0,
+      random: createRandom(7),
+      clock,
+    });
+    const { signal } = new AbortController();
+    const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
+    const { simulated } = value as { simulated: string }; // no verdict: it never fails
+    expect(parseDurationMs(simulated)).toBeCloseTo(clock.monotonic(), 6);
+  });
+});
+
+describe("simulated work fails", () => {
+  test.each([
+    [0, 0, 0],
+    [0.2, 0.188, 0.212], // three standard deviations of ten thousand draws
+    [0.5, 0.485, 0.515],
+    [1, 1, 1],
+  ])("at a rate of %d in a share from %d to %d of its runs", async (failureRate, least, most) => {
+    const ended = await simulate(RUNS, { failureRate, minMs: 1, maxMs: 2, random: createRandom(3) });
+    const share = ended.filter(({ failed }) => failed).length / RUNS;
+    expect(share).toBeGreaterThanOrEqual(least);
+    expect(share).toBeLessThanOrEqual(most);
+  });
+
+  test("whether it takes long or not", async () => {
+    const ended = await simulate(RUNS, { failureRate: 0.5, random: createRandom(5) });
+    const mean = (runs: readonly Ended[]) =>
+      runs.reduce((sum, { durationMs }) => sum + durationMs, 0) / runs.length;
+    const failed = mean(ended.filter((run) => run.failed));
+    const done = mean(ended.filter((run) => !run.failed));
+    expect(Math.abs(failed - done)).toBeLessThan(0.02 * (2 * MINUTE_MS));
+  });
+
+  test("with a code and a sentence that name the simulation", async () => {
+    const handler = createSimulate({
+      minMs: 0,
+      maxMs: 0,
+      failureRate: 1,
+      random: () => 0,
+      clock: createHurriedClock(),
+    });
+    const { signal } = new AbortController();
+    const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
+    if (!isVerdict(value)) throw new Error("expected a verdict");
+    expect(outcomeOf(value)).toEqual({
+      kind: "failed",
+      error: {
+        code: "simulated_failure",
+        message: "Simulated failure: 1 of all simulated tasks fail (SIMULATE_FAILURE_RATE)",
+      },
+      retryable: true,
+      retryAfterMs: null,
+    });
+  });
+});
+
+/** A run under a clock whose hands the test moves. */
+function begin(durationMs: number, abort = new AbortController()) {
+  const clock = createManualClock();
+  const shown: { readonly at: number; readonly percent: number }[] = [];
+  let state: "running" | "ended" | "aborted" = "running";
+  const handler = createSimulate({
+    minMs: durationMs,
+    maxMs: durationMs,
+    failureRate: 0,
+    random: () => 0.5,
+    clock,
+  });
+  const context = {
+    signal: abort.signal,
+    progress: (percent: number) => void shown.push({ at: clock.monotonic(), percent }),
+    log: () => undefined,
+  };
+  handler(TASK, context).then(
+    () => {
+      state = "ended";
+    },
+    () => {
+      state = "aborted";
+    },
+  );
+  return { clock, shown, abort, state: () => state };
+}
+
+describe("simulated work shows its progress", () => {
+  test.each([
+    [0, []],
+    [250, []],
+    [500, [50]],
+    [1_000, [25, 50, 75]],
+    [1_250, [20, 40, 60, 80]],
+  ])("over %d ms as %j percent", async (durationMs, percents) => {
+    const { clock, shown, state } = begin(durationMs);
+    await clock.advance(durationMs);
+    expect(shown.map(({ percent }) => percent)).toEqual(percents);
+    expect(state()).toBe("ended");
+  });
+
+  test("in twenty even steps when it takes long", async () => {
+    const { clock, shown } = begin(4 * MINUTE_MS);
+    await clock.advance(4 * MINUTE_MS);
+    expect(shown).toEqual(
+      Array.from({ length: 19 }, (_, at) => ({ at: (at + 1) * 12_000, percent: (at + 1) * 5 })),
+    );
+  });
+
+  test("and ends no sooner than its time", async () => {
+    const { clock, state } = begin(4 * MINUTE_MS);
+    await clock.advance(4 * MINUTE_MS - 1);
+    expect(state()).toBe("running");
+    await clock.advance(1);
+    expect(state()).toBe("ended");
+  });
+});
+
+describe("an abort ends simulated work", () => {
+  test("at once, in the middle of a step, and nothing goes on after it", async () => {
+    const { clock, shown, abort, state } = begin(4 * MINUTE_MS);
+    await clock.advance(30_000);
+    abort.abort("cancelled");
+    await settled();
+    expect(state()).toBe("aborted");
+    const before = shown.length;
+    await clock.advance(10 * MINUTE_MS);
+    expect(shown).toHaveLength(before);
+  });
+
+  test("before its first step when it came before", async () => {
+    const abort = new AbortController();
+    abort.abort("shutdown");
+    const { shown, state } = begin(4 * MINUTE_MS, abort);
+    await settled();
+    expect(state()).toBe("aborted");
+    expect(shown).toEqual([]);
+  });
+
+  test("that has ended already, without effect", async () => {
+    const { clock, abort, state } = begin(1_000);
+    await clock.advance(1_000);
+    abort.abort("cancelled");
+    await settled();
+    expect(state()).toBe("ended");
+  });
+});

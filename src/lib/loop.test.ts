@@ -1,0 +1,175 @@
+import { expect, test } from "bun:test";
+import { createManualClock, settled } from "../../test/support/clock.ts";
+import { createLoop } from "./loop.ts";
+
+const EVERY_MS = 100;
+const AFTER_ERROR_MS = 1_000;
+
+/** A loop by a clock in hand that keeps a diary of its rounds, in milliseconds since its start. */
+function createRounds(round: (nth: number) => Promise<number> = async () => EVERY_MS) {
+  const clock = createManualClock();
+  const begun: number[] = [];
+  const errors: unknown[] = [];
+  const loop = createLoop({
+    after: clock.after,
+    round: () => {
+      begun.push(clock.monotonic());
+      return round(begun.length);
+    },
+    onError: (error) => {
+      errors.push(error);
+      return AFTER_ERROR_MS;
+    },
+  });
+  return { clock, loop, begun, errors };
+}
+
+test("a loop does nothing before it is started", async () => {
+  const { clock, begun } = createRounds();
+  await clock.advance(10 * EVERY_MS);
+  expect(begun).toEqual([]);
+});
+
+test("the first round begins at once, the next after the delay that it returned", async () => {
+  const { clock, loop, begun } = createRounds();
+  loop.start();
+  expect(begun).toEqual([0]);
+  await clock.advance(EVERY_MS - 1);
+  expect(begun).toEqual([0]);
+  await clock.advance(1);
+  expect(begun).toEqual([0, 100]);
+});
+
+test("each round says anew when the next one is", async () => {
+  const { clock, loop, begun } = createRounds(async (nth) => nth * 10);
+  loop.start();
+  await clock.advance(100);
+  expect(begun).toEqual([0, 10, 30, 60, 100]);
+});
+
+test("a round without delay lets others go on before the next", async () => {
+  const { clock, loop, begun } = createRounds(async (nth) => (nth < 3 ? 0 : EVERY_MS));
+  loop.start();
+  await settled();
+  expect(begun).toEqual([0]);
+  await clock.advance(0);
+  expect(begun).toEqual([0, 0, 0]);
+});
+
+test("a round begins only when the one before has ended, and the delay counts from there", async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const { clock, loop, begun } = createRounds((nth) => (nth === 1 ? promise : Promise.resolve(EVERY_MS)));
+  loop.start();
+  await clock.advance(5 * EVERY_MS);
+  expect(begun).toEqual([0]);
+  resolve(EVERY_MS);
+  await clock.advance(EVERY_MS - 1);
+  expect(begun).toEqual([0]);
+  await clock.advance(1);
+  expect(begun).toEqual([0, 600]);
+});
+
+test("a round that fails is reported and tried again after the delay that the report returns", async () => {
+  const fault = new Error("a bad minute");
+  const { clock, loop, begun, errors } = createRounds(async (nth) => {
+    if (nth === 1) throw fault;
+    return EVERY_MS;
+  });
+  loop.start();
+  await clock.advance(AFTER_ERROR_MS - 1);
+  expect(begun).toEqual([0]);
+  expect(errors).toEqual([fault]);
+  await clock.advance(1 + EVERY_MS);
+  expect(begun).toEqual([0, 1_000, 1_100]);
+  expect(errors).toEqual([fault]);
+});
+
+test("a loop outlives any number of failures", async () => {
+  const { clock, loop, begun, errors } = createRounds(() => Promise.reject(new Error("always")));
+  loop.start();
+  await clock.advance(5 * AFTER_ERROR_MS);
+  expect([begun.length, errors.length]).toEqual([6, 6]);
+});
+
+test("a round that throws before it gives a promise is a failure like any other", async () => {
+  const fault = new Error("at once");
+  const { clock, loop, begun, errors } = createRounds((nth) => {
+    if (nth === 1) throw fault;
+    return Promise.resolve(EVERY_MS);
+  });
+  loop.start();
+  await clock.advance(AFTER_ERROR_MS);
+  expect(errors).toEqual([fault]);
+  expect(begun).toEqual([0, 1_000]);
+  await loop.stop();
+});
+
+test("a stopped loop begins no round more", async () => {
+  const { clock, loop, begun } = createRounds();
+  loop.start();
+  await clock.advance(EVERY_MS);
+  await loop.stop();
+  await clock.advance(10 * EVERY_MS);
+  expect(begun).toEqual([0, 100]);
+});
+
+test("stop waits for the round under way, and no other follows", async () => {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const { clock, loop, begun } = createRounds(() => promise);
+  loop.start();
+  let stopped = false;
+  const stopping = loop.stop().then(() => {
+    stopped = true;
+  });
+  await clock.advance(EVERY_MS);
+  expect(stopped).toBe(false);
+  resolve(EVERY_MS);
+  await stopping;
+  await clock.advance(10 * EVERY_MS);
+  expect(begun).toEqual([0]);
+});
+
+test("stop is answered also when the round under way fails", async () => {
+  const { promise, reject } = Promise.withResolvers<number>();
+  const { clock, loop, begun, errors } = createRounds(() => promise);
+  loop.start();
+  const stopping = loop.stop();
+  reject(new Error("late"));
+  expect(await stopping).toBeUndefined();
+  await clock.advance(2 * AFTER_ERROR_MS);
+  expect(begun).toEqual([0]);
+  expect(errors.length).toBe(1);
+});
+
+test("a round may stop its own loop", async () => {
+  const { clock, loop, begun } = createRounds(async (nth) => {
+    if (nth === 2) void loop.stop();
+    return EVERY_MS;
+  });
+  loop.start();
+  await clock.advance(10 * EVERY_MS);
+  expect(begun).toEqual([0, 100]);
+});
+
+test("to stop twice is to stop once", async () => {
+  const { loop } = createRounds();
+  loop.start();
+  expect(await Promise.all([loop.stop(), loop.stop()])).toEqual([undefined, undefined]);
+  expect(await loop.stop()).toBeUndefined();
+});
+
+test("to start twice is to start once", async () => {
+  const { clock, loop, begun } = createRounds();
+  loop.start();
+  loop.start();
+  await clock.advance(EVERY_MS);
+  expect(begun).toEqual([0, 100]);
+});
+
+test("a loop that was stopped does not start", async () => {
+  const { clock, loop, begun } = createRounds();
+  await loop.stop();
+  loop.start();
+  await clock.advance(10 * EVERY_MS);
+  expect(begun).toEqual([]);
+});

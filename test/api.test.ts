@@ -1,0 +1,676 @@
+/** The five verbs as clients see them: exact bytes, whole lives of tasks, and lists that are long or fail. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Engine } from "../src/engine/engine.ts";
+import { createHttp } from "../src/http/http.ts";
+import { createLog } from "../src/lib/log.ts";
+import { systemClock } from "../src/lib/system-clock.ts";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { createManualClock, type ManualClock } from "./support/clock.ts";
+import { eventually } from "./support/eventually.ts";
+import { expectProblem } from "./support/problem.ts";
+import { ConnectionCut, encode, exchange, openConnection } from "./support/raw.ts";
+
+type Summary = {
+  readonly id: number;
+  readonly name: string;
+  readonly description: string;
+  readonly status: string;
+};
+type Whole = Summary & {
+  readonly created_at: string;
+  readonly duration: string;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly updated_at: string;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly version: number;
+};
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+
+const post = (url: string, body: unknown): Promise<Response> =>
+  fetch(`${url}/api/task`, { method: "POST", body: JSON.stringify(body) });
+const patch = (url: string, id: number, body: unknown): Promise<Response> =>
+  fetch(`${url}/api/task/${id}`, {
+    method: "PATCH",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+const remove = (url: string, id: number): Promise<Response> =>
+  fetch(`${url}/api/task/${id}`, { method: "DELETE" });
+/** The body as this test knows the server to answer it. */
+const json = async <T>(response: Response | Promise<Response>): Promise<T> =>
+  (await (await response).json()) as T;
+const getTask = (url: string, id: number): Promise<Whole> => json<Whole>(fetch(`${url}/api/task/${id}`));
+const getList = (url: string, query = ""): Promise<Summary[]> =>
+  json<Summary[]>(fetch(`${url}/api/task${query}`));
+const idsOf = (tasks: readonly Summary[]): number[] => tasks.map(({ id }) => id);
+
+/** Logged lines as objects. */
+const events = (app: RunningApp): Record<string, unknown>[] =>
+  app.lines.map((line) => JSON.parse(line) as Record<string, unknown>); // each line is an object
+
+// ---- bytes
+
+type Scenario = {
+  readonly it: string;
+  readonly call: readonly [method: string, path: string, body?: string, type?: string];
+  readonly status: number;
+  /** The whole body; or how it begins. */
+  readonly body?: string;
+  readonly begins?: string;
+  /** Exact, beside those that every answer bears. */
+  readonly headers?: Readonly<Record<string, string | null>>;
+};
+
+const JSON_HEADERS = { "content-type": "application/json" };
+const NO_CONTENT = { "content-type": null };
+const NOT_FOUND =
+  '{"error":"Task not found","type":"about:blank","title":"Not Found","status":404,"detail":"Task not found",' +
+  '"code":"not_found","request_id":"';
+
+const scenarios: readonly Scenario[] = [
+  {
+    it: "a store without tasks lists as an empty array",
+    call: ["GET", "/api/task"],
+    status: 200,
+    body: "[]",
+    headers: JSON_HEADERS,
+  },
+  {
+    it: "a created task is answered with its id and where it is",
+    call: ["POST", "/api/task", '{"name":"someName","description":"some description"}'],
+    status: 201,
+    body: '{"message":"Task created successfully","task_id":1}',
+    headers: { ...JSON_HEADERS, location: "/api/task/1" },
+  },
+  {
+    it: "a refused create takes no id",
+    call: ["POST", "/api/task", '{"name":""}'],
+    status: 400,
+    headers: { "content-type": "application/problem+json", location: null },
+  },
+  {
+    it: "the path may end in a slash, and the location does not",
+    call: ["POST", "/api/task/", '{"name":"  two  "}'],
+    status: 201,
+    body: '{"message":"Task created successfully","task_id":2}',
+    headers: { location: "/api/task/2" },
+  },
+  {
+    it: "curl's form type is taken as JSON",
+    call: ["POST", "/api/task", '{"name":"three","description":null}', "application/x-www-form-urlencoded"],
+    status: 201,
+    body: '{"message":"Task created successfully","task_id":3}',
+  },
+  {
+    it: "the list has four fields a task, ids ascending",
+    call: ["GET", "/api/task"],
+    status: 200,
+    body:
+      '[{"id":1,"name":"someName","description":"some description","status":"pending"},' +
+      '{"id":2,"name":"two","description":"","status":"pending"},' +
+      '{"id":3,"name":"three","description":"","status":"pending"}]',
+    headers: { ...JSON_HEADERS, link: null },
+  },
+  {
+    it: "the list's path may end in a slash",
+    call: ["GET", "/api/task/?limit=1"],
+    status: 200,
+    body: '[{"id":1,"name":"someName","description":"some description","status":"pending"}]',
+  },
+  {
+    it: "a task begins with its six fields",
+    call: ["GET", "/api/task/1"],
+    status: 200,
+    begins:
+      '{"id":1,"name":"someName","description":"some description","status":"pending",' +
+      '"created_at":"2026-01-01T00:00:00.000Z","duration":"0s"',
+    headers: JSON_HEADERS,
+  },
+  {
+    it: "the task's path may end in a slash",
+    call: ["GET", "/api/task/2/"],
+    status: 200,
+    begins: '{"id":2,"name":"two","description":"","status":"pending",',
+  },
+  {
+    it: "a patch answers with the id",
+    call: ["PATCH", "/api/task/1", '{"name":" newName "}'],
+    status: 200,
+    body: '{"message":"Task updated successfully","task_id":1}',
+    headers: JSON_HEADERS,
+  },
+  {
+    it: "a patch of the name leaves the description",
+    call: ["GET", "/api/task/1"],
+    status: 200,
+    begins: '{"id":1,"name":"newName","description":"some description","status":"pending",',
+  },
+  {
+    it: "a patch's path may end in a slash",
+    call: ["PATCH", "/api/task/1/", '{"description":"other"}', "application/merge-patch+json"],
+    status: 200,
+    body: '{"message":"Task updated successfully","task_id":1}',
+  },
+  {
+    it: "a patch of the description to null empties it",
+    call: ["PATCH", "/api/task/2", '{"description":null}'],
+    status: 200,
+  },
+  {
+    it: "patches show in the list",
+    call: ["GET", "/api/task?limit=2"],
+    status: 200,
+    body:
+      '[{"id":1,"name":"newName","description":"other","status":"pending"},' +
+      '{"id":2,"name":"two","description":"","status":"pending"}]',
+  },
+  {
+    it: "a delete answers with nothing",
+    call: ["DELETE", "/api/task/2"],
+    status: 204,
+    body: "",
+    headers: NO_CONTENT,
+  },
+  {
+    it: "a deleted task is not found",
+    call: ["GET", "/api/task/2"],
+    status: 404,
+    begins: NOT_FOUND,
+    headers: { "content-type": "application/problem+json" },
+  },
+  {
+    it: "a deleted task cannot be patched",
+    call: ["PATCH", "/api/task/2", '{"name":"x"}'],
+    status: 404,
+    begins: NOT_FOUND,
+  },
+  {
+    it: "a deleted task cannot be deleted again",
+    call: ["DELETE", "/api/task/2"],
+    status: 404,
+    begins: NOT_FOUND,
+  },
+  { it: "a delete's path may end in a slash", call: ["DELETE", "/api/task/3/"], status: 204, body: "" },
+  {
+    it: "an id is never used twice",
+    call: ["POST", "/api/task", '{"name":"four"}', "text/plain;charset=UTF-8"],
+    status: 201,
+    body: '{"message":"Task created successfully","task_id":4}',
+    headers: { location: "/api/task/4" },
+  },
+  {
+    it: "the deleted are gone from the list",
+    call: ["GET", "/api/task"],
+    status: 200,
+    body:
+      '[{"id":1,"name":"newName","description":"other","status":"pending"},' +
+      '{"id":4,"name":"four","description":"","status":"pending"}]',
+  },
+  {
+    it: "HEAD of the list is its GET without the body",
+    call: ["HEAD", "/api/task"],
+    status: 200,
+    body: "",
+    headers: { ...JSON_HEADERS, "content-length": "127" },
+  },
+  {
+    it: "HEAD of a task is its GET without the body",
+    call: ["HEAD", "/api/task/1/"],
+    status: 200,
+    body: "",
+    headers: JSON_HEADERS,
+  },
+  {
+    it: "HEAD of what is missing says so without a body",
+    call: ["HEAD", "/api/task/2"],
+    status: 404,
+    body: "",
+    headers: { "content-type": "application/problem+json" },
+  },
+  {
+    it: "OPTIONS names the list's methods",
+    call: ["OPTIONS", "/api/task"],
+    status: 204,
+    body: "",
+    headers: { allow: "GET, POST, HEAD, OPTIONS" },
+  },
+  {
+    it: "OPTIONS names a task's methods, whether it is there or not",
+    call: ["OPTIONS", "/api/task/2/"],
+    status: 204,
+    body: "",
+    headers: { allow: "GET, PATCH, DELETE, HEAD, OPTIONS" },
+  },
+  {
+    it: "the server is alive",
+    call: ["GET", "/livez"],
+    status: 200,
+    body: '{"status":"alive"}',
+    headers: JSON_HEADERS,
+  },
+  {
+    it: "the server is ready",
+    call: ["GET", "/readyz"],
+    status: 200,
+    body: '{"status":"ready"}',
+    headers: JSON_HEADERS,
+  },
+];
+
+const ALWAYS = {
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+};
+
+describe("byte for byte:", () => {
+  let server: RunningApp;
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" }, { clock: createManualClock() });
+  });
+  afterAll(() => server.stop());
+
+  test.each(scenarios.map((scenario) => [scenario.it, scenario] as const))("%s", async (_, scenario) => {
+    const [method, path, body, type = "application/json"] = scenario.call;
+    const response = await fetch(`${server.url}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body, headers: { "content-type": type } }),
+    });
+    const text = await response.text();
+    expect(`${response.status} ${text}`).toStartWith(String(scenario.status));
+    if (scenario.body !== undefined) expect(text).toBe(scenario.body);
+    if (scenario.begins !== undefined) expect(text).toStartWith(scenario.begins);
+    for (const [name, value] of Object.entries({ ...ALWAYS, ...scenario.headers })) {
+      expect(`${name}: ${response.headers.get(name)}`).toBe(`${name}: ${value}`);
+    }
+    expect(response.headers.get("x-request-id")).toMatch(/^[\w.:-]{1,64}$/);
+  });
+
+  test.each(["/api/task", "/api/task/1", "/api/task?limit=1", "/openapi.json", "/nope"])(
+    "HEAD %s bears the headers of the GET",
+    async (path) => {
+      const headersOf = async (method: string): Promise<Record<string, string>> => {
+        const { headers } = await exchange(server.url, { method, target: path });
+        for (const name of ["date", "x-request-id"]) headers.delete(name);
+        return headers.toJSON();
+      };
+      const ofGet = await headersOf("GET");
+      expect(ofGet["content-length"]).toMatch(/^[1-9]/);
+      const ofHead = await headersOf("HEAD");
+      if (path !== "/nope") return expect(ofHead).toEqual(ofGet);
+      const { "content-length": _, ...others } = ofGet; // its length is that of the request id too
+      expect(ofHead).toMatchObject(others);
+    },
+  );
+});
+
+// ---- the life of a task
+
+describe("with the default settings,", () => {
+  let clock: ManualClock;
+  const start = (random: () => number): Promise<RunningApp> => {
+    clock = createManualClock();
+    const defaults = { DISPATCH_INTERVAL: "", SIMULATE_MIN: "", SIMULATE_MAX: "", SIMULATE_FAILURE_RATE: "" };
+    return startApp(defaults, { clock, random });
+  };
+
+  test("a task is pending for a second, runs with a growing duration, and is done with a fixed one", async () => {
+    const server = await start(() => 0.5);
+    await post(server.url, { name: "x" });
+    await clock.advance(SECOND - 1);
+    expect(await getTask(server.url, 1)).toMatchObject({
+      status: "pending",
+      duration: "0s",
+      started_at: null,
+    });
+    await clock.advance(1);
+    expect(await getTask(server.url, 1)).toMatchObject({ status: "running", duration: "0s" });
+    await clock.advance(2_348);
+    expect(await getTask(server.url, 1)).toMatchObject({ status: "running", duration: "2.348s" });
+    await clock.advance(3 * MINUTE);
+    expect(await getTask(server.url, 1)).toMatchObject({ status: "running", duration: "3m2.348s" });
+    await clock.advance(MINUTE);
+    const done = await getTask(server.url, 1);
+    expect(done).toMatchObject({ status: "done", duration: "4m0s", error: null });
+    await clock.advance(60 * MINUTE);
+    expect(await getTask(server.url, 1)).toEqual(done);
+    await server.stop();
+  });
+
+  test.each([
+    { draw: 0.2, status: "done", duration: "3m24s" },
+    { draw: 0.999999, status: "done", duration: "5m0s" },
+    { draw: 0.1999, status: "failed", duration: "3m23.988s" },
+    { draw: 0, status: "failed", duration: "3m0s" },
+  ])("work that draws $draw ends $status after $duration", async ({ draw, status, duration }) => {
+    const server = await start(() => draw);
+    await post(server.url, { name: "x" });
+    await clock.advance(SECOND + 3 * MINUTE - 1);
+    expect((await getTask(server.url, 1)).status).toBe("running");
+    await clock.advance(2 * MINUTE + 1);
+    const ended = await getTask(server.url, 1);
+    expect(ended).toMatchObject({ status, duration });
+    expect(ended.error?.code ?? null).toBe(status === "failed" ? "simulated_failure" : null);
+    await server.stop();
+  });
+
+  test("of 25 tasks ten run, and each further start follows an end at once", async () => {
+    const server = await start(Math.random);
+    await server.app.engine.create(Array.from({ length: 25 }, (_, at) => ({ name: `task ${at + 1}` })));
+    await clock.advance(SECOND);
+    const statuses = async (): Promise<string[]> => (await getList(server.url)).map(({ status }) => status);
+    expect(await statuses()).toEqual([...Array(10).fill("running"), ...Array(15).fill("pending")]);
+
+    for (let seconds = 0; seconds < 15 * 60; seconds += 10) {
+      await clock.advance(10 * SECOND);
+      const now = await statuses();
+      const running = now.filter((status) => status === "running").length;
+      expect(running).toBe(
+        Math.min(10, now.filter((status) => status !== "done" && status !== "failed").length),
+      );
+    }
+    const tasks = await json<Whole[]>(fetch(`${server.url}/api/task?view=full`));
+    const starts = tasks.map(({ started_at }) => started_at ?? "never");
+    const ends = tasks.map(({ finished_at }) => finished_at ?? "never").sort();
+    expect(starts).toEqual(starts.toSorted());
+    expect(starts.slice(10)).toEqual(ends.slice(0, 15));
+    await server.stop();
+  });
+});
+
+describe("a patch changes a task that is", () => {
+  const EVERY = ["pending", "running", "done", "failed", "cancelled"] as const;
+  test.each(EVERY)("%s", async (status) => {
+    const clock = createManualClock();
+    const draw = status === "failed" ? 0 : 0.5;
+    const server = await startApp(
+      { DISPATCH_INTERVAL: "1s", SIMULATE_MIN: "10s", SIMULATE_MAX: "10s", SIMULATE_FAILURE_RATE: "0.2" },
+      { clock, random: () => draw },
+    );
+    await post(server.url, { name: "before", description: "as it was" });
+    if (status === "cancelled") await server.app.engine.cancel(1);
+    else if (status !== "pending") await clock.advance(status === "running" ? 2 * SECOND : MINUTE);
+    const before = await getTask(server.url, 1);
+    expect(before.status).toBe(status);
+
+    expect((await patch(server.url, 1, { name: "after" })).status).toBe(200);
+    const after = await getTask(server.url, 1);
+    expect(after).toEqual({
+      ...before,
+      name: "after",
+      version: before.version + 1,
+      updated_at: after.updated_at,
+    });
+    await clock.advance(MINUTE);
+    expect(await getTask(server.url, 1)).toMatchObject({ name: "after", description: "as it was" });
+    await server.stop();
+  });
+});
+
+// ---- delete of what runs
+
+describe("a delete of a running task", () => {
+  test("aborts its work within 50 ms, frees its slot for the next, and nothing comes back", async () => {
+    const clock = createManualClock();
+    const server = await startApp(
+      { WORKER_CONCURRENCY: "1", SIMULATE_MIN: "1m", SIMULATE_MAX: "1m" },
+      { clock, logLevel: "debug" },
+    );
+    await post(server.url, { name: "first" });
+    await post(server.url, { name: "second" });
+    await clock.advance(30 * SECOND);
+    expect((await getList(server.url)).map(({ status }) => status)).toEqual(["running", "pending"]);
+
+    expect((await remove(server.url, 1)).status).toBe(204);
+    await clock.advance(50);
+    expect(events(server)).toContainEqual(
+      expect.objectContaining({ event: "task_stopping", task_id: 1, reason: "lost" }),
+    );
+    expect(server.app.processor?.running).toBe(1);
+    const second = await getTask(server.url, 2);
+    expect(second.status).toBe("running");
+    expect(Date.parse(second.started_at ?? "") - clock.now()).toBeGreaterThanOrEqual(-50);
+
+    await clock.advance(10 * MINUTE);
+    await expectProblem(await fetch(`${server.url}/api/task/1`), { status: 404, code: "not_found" });
+    expect(await getList(server.url)).toEqual([{ id: 2, name: "second", description: "", status: "done" }]);
+    await server.stop();
+  });
+
+  test("aborts it within 50 ms by the wall clock too, many at once", async () => {
+    const server = await startApp(
+      { WORKER_CONCURRENCY: "50", SIMULATE_MIN: "1h", SIMULATE_MAX: "1h" },
+      { logLevel: "debug" },
+    );
+    const ids = Array.from({ length: 50 }, (_, at) => at + 1);
+    await Promise.all(ids.map((id) => post(server.url, { name: `task ${id}` })));
+    await eventually(
+      () => getList(server.url, "?status=running"),
+      (tasks) => tasks.length === ids.length,
+    );
+    for (const id of ids) expect((await remove(server.url, id)).status).toBe(204);
+    await eventually(
+      () => server.app.processor?.running,
+      (running) => running === 0,
+    );
+    const at = (event: string): Map<unknown, number> =>
+      new Map(
+        events(server)
+          .filter((line) => line.event === event)
+          .map((line) => [line.task_id, Date.parse(String(line.time))]),
+      );
+    const [deleted, stopped] = [at("task_deleted"), at("task_stopping")];
+    const latencies = ids.map((id) => (stopped.get(id) ?? Number.NaN) - (deleted.get(id) ?? Number.NaN));
+    expect(latencies.sort((a, b) => a - b)[ids.length / 2]).toBeLessThan(50); // the median: the machine may be busy
+    expect(await getList(server.url)).toEqual([]);
+    await server.stop();
+  });
+});
+
+// ---- lists
+
+describe("a list", () => {
+  let server: RunningApp;
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" });
+    await server.app.engine.create(Array.from({ length: 25 }, (_, at) => ({ name: `task ${at + 1}` })));
+    for (const id of [3, 4, 5]) await server.app.engine.cancel(id);
+    await server.app.engine.remove(7);
+  });
+  afterAll(() => server.stop());
+
+  const NEXT = /^<([^>]+)>; rel="next"$/;
+
+  /** All pages, by their Link headers. */
+  async function walk(path: string): Promise<Summary[][]> {
+    const pages: Summary[][] = [];
+    for (let next: string | undefined = path; next !== undefined; ) {
+      const response: Response = await fetch(`${server.url}${next}`);
+      expect(response.status).toBe(200);
+      pages.push(await json<Summary[]>(response));
+      const link = response.headers.get("link");
+      if (link !== null) expect(link).toMatch(NEXT);
+      next = NEXT.exec(link ?? "")?.[1];
+    }
+    return pages;
+  }
+
+  test("is the same in pages as it is whole", async () => {
+    const whole = await getList(server.url);
+    expect(whole).toHaveLength(24);
+    for (const limit of [1, 5, 7, 23, 24, 25, 1_000]) {
+      const pages = await walk(`/api/task?limit=${limit}`);
+      expect(pages.flat()).toEqual(whole);
+      expect(pages.every((page) => page.length <= limit)).toBe(true);
+    }
+  });
+
+  test("names the next page as a path that keeps the filters", async () => {
+    const response = await fetch(`${server.url}/api/task/?status=pending&limit=2&view=full`);
+    const next = NEXT.exec(response.headers.get("link") ?? "")?.[1] ?? "";
+    expect(next).toMatch(/^\/api\/task\/\?status=pending&limit=2&view=full&cursor=[\w-]+$/);
+    expect(idsOf(await getList(server.url, next.slice("/api/task/".length)))).toEqual([6, 8]);
+  });
+
+  test.each([
+    ["?status=cancelled", [3, 4, 5]],
+    ["?status=cancelled&limit=2", [3, 4]],
+    ["?status=done", []],
+    ["?status=running&status=done&status=failed", []],
+    ["?status=cancelled&status=cancelled", [3, 4, 5]],
+  ])("filters by status: %s", async (query, ids) => {
+    expect(idsOf(await getList(server.url, query))).toEqual(ids);
+  });
+
+  test("takes several statuses and pages through them", async () => {
+    const pages = await walk("/api/task?status=cancelled&status=pending&limit=6");
+    expect(pages.flat()).toEqual(await getList(server.url));
+  });
+
+  test("goes on after a task that is deleted between two pages", async () => {
+    const first = await fetch(`${server.url}/api/task?limit=10`);
+    const next = NEXT.exec(first.headers.get("link") ?? "")?.[1] ?? "";
+    expect(idsOf(await json<Summary[]>(first)).at(-1)).toBe(11);
+    await remove(server.url, 11);
+    await remove(server.url, 12);
+    expect(idsOf(await json<Summary[]>(fetch(`${server.url}${next}`))).slice(0, 2)).toEqual([13, 14]);
+  });
+
+  test("gives whole objects with view=full, the same as one by one", async () => {
+    const [, second] = await json<Whole[]>(fetch(`${server.url}/api/task?view=full&limit=2`));
+    expect(second).toEqual(await getTask(server.url, 2));
+    const all = await json<Whole[]>(fetch(`${server.url}/api/task?view=full`));
+    expect(all[2]).toEqual(await getTask(server.url, 3));
+  });
+});
+
+/** A second front door before the same engine, whose lists come by way of the test. */
+function openDoor(engine: Engine, list: Engine["list"]) {
+  const lines: string[] = [];
+  const http = createHttp({
+    engine: { ...engine, list },
+    hostname: "127.0.0.1",
+    port: 0,
+    allowedHosts: [],
+    version: "0.0.0",
+    clock: systemClock,
+    log: createLog({ level: "debug", pretty: false, now: Date.now, write: (line) => lines.push(line) }),
+    notReadyBecause: async () => null,
+    requestId: () => "1",
+  });
+  const { hostname, port } = http.start();
+  return { url: `http://${hostname}:${port}`, lines, close: () => http.stop(0) };
+}
+
+describe("a whole list that is streamed", () => {
+  const PAGE = 1_000;
+  const PAGES = 20;
+  const COUNT = PAGE * PAGES;
+  /** So long that no buffer on the way holds the whole list; the store keeps it once. */
+  const DESCRIPTION = "x".repeat(5_000);
+  let server: RunningApp;
+
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" });
+    for (let page = 0; page < PAGES; page++) {
+      await server.app.engine.create(Array(PAGE).fill({ name: "one of many", description: DESCRIPTION }));
+    }
+  });
+  afterAll(() => server.stop());
+
+  test("reads no further ahead than its reader, holds nobody up, and ends when its reader leaves", async () => {
+    let pagesRead = 0;
+    const door = openDoor(server.app.engine, (query) => {
+      pagesRead++;
+      return server.app.engine.list(query);
+    });
+    const reader = openConnection(door.url);
+    reader.pause();
+    reader.write(encode({ target: "/api/task" }));
+    await eventually(
+      () => pagesRead,
+      (pages) => pages > 0,
+    );
+    for (let n = 0; n < 200; n++) expect((await getTask(door.url, 1)).id).toBe(1);
+    expect(pagesRead).toBeLessThan(PAGES);
+    reader.close();
+    expect(await getList(door.url, "?limit=1000")).toHaveLength(PAGE);
+    await door.close();
+  });
+
+  test("is not read at all for HEAD", async () => {
+    const response = await exchange(server.url, { method: "HEAD", target: "/api/task" });
+    expect(response.status).toBe(200);
+    expect(await response.text()).toBe("");
+  });
+
+  test("is one array that has each surviving task once, while others come and go", async () => {
+    const response = await fetch(`${server.url}/api/task`);
+    const decoder = new TextDecoder();
+    let text = "";
+    let doomed = COUNT;
+    let created = 0;
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true }); // a fetched body's chunks are bytes
+      for (let n = 0; n < 3 && doomed > 0; n++, doomed -= 3) {
+        expect((await remove(server.url, doomed)).status).toBe(204);
+      }
+      if (created++ < 10) expect((await post(server.url, { name: "late" })).status).toBe(201);
+    }
+    const ids = idsOf(JSON.parse(text) as Summary[]); // the shape is shown by the scenarios above
+    expect(ids.every((id, at) => at === 0 || id > (ids[at - 1] ?? 0))).toBe(true);
+    const listed = new Set(ids);
+    const isSurvivor = (id: number): boolean => id % 3 !== COUNT % 3;
+    const everyId = Array.from({ length: COUNT }, (_, at) => at + 1);
+    expect(everyId.filter((id) => isSurvivor(id) && !listed.has(id))).toEqual([]);
+    // The list did overlap with what happened to it: some of the deleted are not in it, some of the new ones are.
+    expect(everyId.every((id) => listed.has(id))).toBe(false);
+    expect(ids.some((id) => id > COUNT)).toBe(true);
+  });
+});
+
+describe("a whole list whose store fails midway", () => {
+  let server: RunningApp;
+  let door: ReturnType<typeof openDoor>;
+
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" });
+    const { engine } = server.app;
+    for (let page = 0; page < 2; page++) await engine.create(Array(1_000).fill({ name: "one of many" }));
+    door = openDoor(engine, (query) =>
+      query.after === null ? engine.list(query) : Promise.reject(new Error("the disk is gone")),
+    );
+  });
+  afterAll(async () => {
+    await door.close();
+    await server.stop();
+  });
+
+  test("is cut, and never closed as if it were whole", async () => {
+    const thrown = await exchange(door.url, { target: "/api/task" }).catch((error: unknown) => error);
+    expect(thrown).toBeInstanceOf(ConnectionCut);
+    const { received } = thrown as ConnectionCut; // just shown
+    expect(received).toStartWith("HTTP/1.1 200 ");
+    expect(received).not.toEndWith("0\r\n\r\n");
+  });
+
+  test("is an error to a client that reads it", async () => {
+    const readAll = async (): Promise<string> => (await fetch(`${door.url}/api/task`)).text();
+    expect(await readAll().catch(() => "cut")).toBe("cut");
+  });
+
+  test("is an error in the log", () => {
+    const isError = (line: string): boolean =>
+      line.includes('"level":"error"') && line.includes("the disk is gone");
+    expect(door.lines.filter(isError)).not.toEqual([]);
+  });
+
+  test("is a 500 without details where it fails before the first byte", async () => {
+    const response = await fetch(`${door.url}/api/task?cursor=aWQ6MQ`);
+    const problem = await expectProblem(response, { status: 500, code: "internal" });
+    expect(problem.error).not.toInclude("disk");
+  });
+});

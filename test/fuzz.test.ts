@@ -1,0 +1,257 @@
+/**
+ * Ten thousand requests, from the plausible to the absurd: none is a fault of the server, and every answer is one that
+ * the OpenAPI document knows. `FUZZ_SEED=…` repeats a run.
+ */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import fc from "fast-check";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { createOpenApiChecker, fetchOpenApi, type OpenApiChecker } from "./support/openapi.ts";
+import { createRawClient, type RawClient, type RawRequest } from "./support/raw.ts";
+
+const RUNS = 200;
+const STEPS = 50;
+const SEED = Number(process.env.FUZZ_SEED ?? Date.now() % 2 ** 31);
+
+/** A request; `@n` in its target stands for the id of the n-th task of this run, alive or not. */
+type Step = {
+  readonly request: RawRequest;
+  /** What a live task is answered with; null where anything documented will do. */
+  readonly expects: 200 | 201 | 204 | null;
+};
+type Header = readonly [string, string];
+
+// ---- the plausible
+
+const JSON_TYPE: Header = ["Content-Type", "application/json"];
+
+const name = fc
+  .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
+  .filter((text) => text.trim() !== "");
+const description = fc.option(fc.string({ unit: "grapheme", maxLength: 80 }));
+const createBody = fc.record({ name, description }, { requiredKeys: ["name"] });
+const patchBody = fc.oneof(fc.record({ name }), fc.record({ description }), fc.record({ name, description }));
+const slash = fc.constantFrom("", "/");
+const someTask = fc.tuple(fc.nat(20), slash).map(([at, end]) => `/api/task/@${at}${end}`);
+
+const create = fc.tuple(createBody, slash, fc.boolean()).map(
+  ([body, end, chunked]): Step => ({
+    request: {
+      method: "POST",
+      target: `/api/task${end}`,
+      headers: [JSON_TYPE],
+      body: JSON.stringify(body),
+      chunked,
+    },
+    expects: 201,
+  }),
+);
+const read = fc
+  .tuple(fc.constantFrom("GET", "HEAD"), someTask)
+  .map(([method, target]): Step => ({ request: { method, target }, expects: 200 }));
+const edit = fc.tuple(someTask, patchBody).map(
+  ([target, body]): Step => ({
+    request: { method: "PATCH", target, headers: [JSON_TYPE], body: JSON.stringify(body) },
+    expects: 200,
+  }),
+);
+const remove = someTask.map((target): Step => ({ request: { method: "DELETE", target }, expects: 204 }));
+const list = fc
+  .record(
+    {
+      limit: fc.integer({ min: 1, max: 1_000 }),
+      status: fc.constantFrom("pending", "running", "done", "failed", "cancelled"),
+      view: fc.constant("full"),
+    },
+    { requiredKeys: [] },
+  )
+  .map((query): Step => {
+    const text = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)]));
+    return { request: { target: `/api/task?${text}` }, expects: 200 };
+  });
+
+// ---- the absurd
+
+const targetText = fc.stringMatching(/^[!-~\u00a1-\u00ff]{0,30}$/); // what may stand in a request line
+const path = fc.oneof(
+  { weight: 4, arbitrary: someTask },
+  { weight: 2, arbitrary: fc.constantFrom("/api/task", "/api/task/", "/livez", "/readyz/", "/openapi.json") },
+  { weight: 2, arbitrary: targetText.map((text) => `/api/task/${text}`) },
+  { weight: 1, arbitrary: fc.oneof(fc.integer(), fc.double(), fc.bigInt()).map((id) => `/api/task/${id}`) },
+  { weight: 1, arbitrary: targetText.map((text) => `/${text}`) },
+);
+const parameter = fc.tuple(
+  fc.oneof(fc.constantFrom("limit", "cursor", "status", "view", "__proto__", "sort"), targetText),
+  fc.oneof(fc.constantFrom("1", "0", "full", "done", "aWQ6MQ", "%ff", "%00", "9".repeat(20)), targetText),
+);
+const query = fc
+  .array(parameter, { maxLength: 3 })
+  .map((parameters) =>
+    parameters.length === 0 ? "" : `?${parameters.map((pair) => pair.join("=")).join("&")}`,
+  );
+const target = fc.oneof(
+  { weight: 60, arbitrary: fc.tuple(path, query).map((parts) => parts.join("")) },
+  { weight: 1, arbitrary: fc.constant(`/api/task?q=${"a".repeat(9_000)}`) },
+);
+
+const METHODS = [
+  "GET",
+  "POST",
+  "PATCH",
+  "DELETE",
+  "HEAD",
+  "OPTIONS",
+  "PUT",
+  "TRACE",
+  "PROPFIND",
+  "QUERY",
+] as const;
+const method = fc.oneof(
+  { weight: 4, arbitrary: fc.constantFrom("GET", "POST", "PATCH", "DELETE") },
+  { weight: 1, arbitrary: fc.constantFrom(...METHODS) },
+);
+
+const headerText = fc.stringMatching(/^[!-~\u00a1-\u00ff]([ -~\u00a1-\u00ff]{0,40}[!-~\u00a1-\u00ff])?$/);
+const oneHeader = (key: string, ...values: readonly string[]): fc.Arbitrary<Header> =>
+  fc
+    .oneof({ weight: 3, arbitrary: fc.constantFrom(...values) }, headerText)
+    .map((value) => [key, value] as const);
+const header: fc.Arbitrary<Header> = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(JSON_TYPE) },
+  oneHeader(
+    "Content-Type",
+    "text/plain",
+    "text/html",
+    "application/json; charset=latin1",
+    "multipart/form-data",
+  ),
+  oneHeader("Content-Encoding", "identity", "gzip"),
+  oneHeader("Origin", "null", "http://localhost", "http://evil.example"),
+  oneHeader("Sec-Fetch-Site", "same-origin", "none", "cross-site"),
+  oneHeader("User-Agent", "curl/8", "Mozilla/5.0"),
+  oneHeader("Host", "localhost", "127.0.0.1:8080", "evil.example", "a,b", "[::1]"),
+  oneHeader("X-Request-Id", "mine", "x".repeat(100)),
+  oneHeader("Accept", "*/*", "text/html"),
+  oneHeader("If-Match", '"v1"', "*"),
+  oneHeader("Range", "bytes=0-1"),
+  oneHeader("Prefer", "wait=30"),
+  oneHeader("Idempotency-Key", "k"),
+  oneHeader("X-HTTP-Method-Override", "DELETE"),
+  fc.tuple(fc.stringMatching(/^X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}$/), headerText),
+);
+const headers = fc.oneof(
+  { weight: 60, arbitrary: fc.uniqueArray(header, { maxLength: 4, selector: ([key]) => key.toLowerCase() }) },
+  { weight: 1, arbitrary: fc.constant<Header[]>([["X-Long", "a".repeat(17_000)]]) },
+);
+
+const wildFields = fc.dictionary(
+  fc.oneof(fc.constantFrom("name", "description", "id", "status", "__proto__", "constructor"), fc.string()),
+  fc.oneof(fc.string({ unit: "binary" }), fc.jsonValue()),
+);
+const wildText = fc.oneof(
+  wildFields.map((fields) => JSON.stringify(fields)),
+  fc.json(),
+  createBody.map((body) => JSON.stringify(body)),
+  patchBody.map((body) => JSON.stringify(body)),
+  fc.tuple(createBody, fc.nat(60)).map(([body, end]) => JSON.stringify(body).slice(0, end)),
+  fc.constantFrom('{"name":"\\ud800"}', '{"name":"\\u0000"}', '{"name":1e999}', "[".repeat(5_000), ""),
+);
+const body = fc.oneof(
+  { weight: 20, arbitrary: wildText },
+  { weight: 3, arbitrary: fc.uint8Array({ maxLength: 60 }) },
+  { weight: 6, arbitrary: fc.constant(undefined) },
+);
+const wild = fc
+  .record({ method, target, headers, body, chunked: fc.boolean() })
+  .map(({ body: sent, ...request }): Step => {
+    return { request: sent === undefined ? request : { ...request, body: sent }, expects: null };
+  });
+const TOO_LARGE = '{"name":"x"}'.padEnd(1_048_577, " ");
+const huge = fc.boolean().map(
+  (chunked): Step => ({
+    request: { method: "POST", target: "/api/task", headers: [JSON_TYPE], body: TOO_LARGE, chunked },
+    expects: null,
+  }),
+);
+
+const steps = fc.array(
+  fc.oneof(
+    { weight: 80, arbitrary: create },
+    { weight: 40, arbitrary: read },
+    { weight: 40, arbitrary: edit },
+    { weight: 40, arbitrary: remove },
+    { weight: 20, arbitrary: list },
+    { weight: 280, arbitrary: wild },
+    { weight: 1, arbitrary: huge },
+  ),
+  { minLength: STEPS, maxLength: STEPS },
+);
+
+// ---- one run
+
+let server: RunningApp;
+let client: RawClient;
+let checker: OpenApiChecker;
+const seen = new Map<number, number>(); // status → how often
+
+beforeAll(async () => {
+  const env = { SIMULATE_MIN: "0s", SIMULATE_MAX: "10ms", SIMULATE_FAILURE_RATE: "0.3" };
+  server = await startApp(env, { logLevel: "debug" }); // its lines are written about requests, and may fail too
+  client = createRawClient(server.url);
+  checker = createOpenApiChecker(await fetchOpenApi(server.url));
+});
+afterAll(async () => {
+  client.close();
+  await server.stop();
+});
+
+/** The tasks of one run, in order of creation. */
+type Known = { readonly id: number; alive: boolean }[];
+
+async function take(step: Step, known: Known): Promise<void> {
+  const at = /@(\d+)/.exec(step.request.target)?.[1];
+  const task = at === undefined || known.length === 0 ? undefined : known[Number(at) % known.length];
+  const request = {
+    ...step.request,
+    target: step.request.target.replace(/@\d+/, String(task?.id ?? 999_999_999)),
+  };
+  const response = await client.send(request);
+  seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
+
+  const faults = await checker.faults({ method: "GET", ...request }, response.clone());
+  expect({ request, status: response.status, faults }).toEqual({
+    request,
+    status: expect.any(Number),
+    faults: [],
+  });
+  expect({ request, isFault: response.status >= 500 }).toEqual({ request, isFault: false });
+  const isMissed = at !== undefined && !task?.alive;
+  if (step.expects !== null) expect(response.status).toBe(isMissed ? 404 : step.expects);
+  if (response.status === 201) known.push({ id: await createdId(response), alive: true });
+  if (response.status === 204 && request.method === "DELETE" && task !== undefined) task.alive = false;
+}
+
+/** The path that a 201 names. */
+async function createdId(response: Response): Promise<number> {
+  const { task_id } = (await response.json()) as { task_id: number }; // the checker has seen it
+  expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
+  return task_id;
+}
+
+test(
+  "no request is a fault of the server, and the OpenAPI document knows every answer",
+  async () => {
+    console.log(`fuzz: FUZZ_SEED=${SEED}`);
+    await fc.assert(
+      fc.asyncProperty(steps, async (run) => {
+        const known: Known = [];
+        for (const step of run) await take(step, known);
+        for (const { id, alive } of known) if (alive) await server.app.engine.remove(id);
+      }),
+      { seed: SEED, numRuns: RUNS },
+    );
+    expect([...seen.values()].reduce((sum, count) => sum + count, 0)).toBe(RUNS * STEPS);
+    expect([...seen.keys()].sort()).toEqual([200, 201, 204, 400, 403, 404, 405, 413, 414, 415, 431]);
+    expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
+  },
+  { timeout: 60_000 },
+);

@@ -1,0 +1,450 @@
+/**
+ * What tasks do, said a second time: in one place, with plain mutable objects and no line shared with the code under
+ * test. It knows one thing at a time happening, no stores, no batches and no races; that is why it is short enough
+ * to be believed. Expected refusals are answered by their code.
+ */
+export type Said =
+  | { readonly kind: "done"; readonly result: string | null }
+  | {
+      readonly kind: "failed";
+      readonly error: { readonly code: string; readonly message: string };
+      readonly retryable: boolean;
+      readonly retryAfterMs: number | null;
+    }
+  | { readonly kind: "released"; readonly delayMs: number };
+
+type Failure = { code: string; message: string };
+type Status = "pending" | "running" | "done" | "failed" | "cancelled";
+
+/** The fields that anybody can see, under the names by which they are seen. */
+export type ModelTask = {
+  id: number;
+  version: number;
+  name: string;
+  description: string;
+  type: string;
+  payload: string | null;
+  priority: number;
+  tags: readonly string[];
+  key: string | null;
+  runAt: number;
+  timeoutMs: number | null;
+  maxAttempts: number;
+  backoff: { baseMs: number; maxMs: number };
+  createdAt: number;
+  updatedAt: number;
+  claims: number;
+  token: string | null;
+  attempt: number;
+  failures: number;
+  losses: number;
+  workedMs: number;
+  attempts: {
+    attempt: number;
+    worker: string;
+    startedAt: number;
+    finishedAt: number;
+    outcome: "done" | "failed" | "released" | "lost" | "cancelled";
+    error: Failure | null;
+  }[];
+  startedAt: number | null;
+  progress: { percent: number; message: string } | null;
+  result: string | null;
+  error: Failure | null;
+  status: Status;
+  lease: { worker: string; until: number; leaseMs: number; revokeAt: number | null } | null;
+  finishedAt: number | null;
+};
+
+export type LogLine = { n: number; at: number; level: string; message: string };
+export type ModelChange = {
+  id: number;
+  version: number;
+  status: Status;
+  kind: "created" | "changed" | "deleted";
+};
+
+export type Spec = {
+  name: string;
+  description: string;
+  type: string;
+  payload: string | null;
+  priority: number;
+  tags: string[];
+  key: string | null;
+  delayMs: number;
+  timeoutMs: number | null;
+  maxAttempts: number;
+  backoff: { baseMs: number; maxMs: number };
+};
+export type Patch = Partial<
+  Pick<
+    ModelTask,
+    "name" | "description" | "tags" | "payload" | "priority" | "runAt" | "timeoutMs" | "maxAttempts"
+  >
+>;
+export type Wish = { worker: string; types: string[]; max: number; leaseMs: number };
+export type ModelBeat = {
+  id: number;
+  token: string;
+  progress: { percent: number; message: string } | null;
+  log: { level: "info" | "warn"; message: string }[];
+};
+export type Filter = {
+  statuses?: Status[];
+  types?: string[];
+  tags?: string[];
+  finishedBefore?: number;
+  expiredAt?: number;
+  word?: string;
+};
+export type Order = "id" | "-id" | "finished_at" | "-finished_at";
+
+/** The texts that a search finds in the payloads which the commands use. */
+export const PAYLOADS = new Map<string | null, string>([
+  [null, ""],
+  ['{"at":"zeta"}', "zeta"],
+  ["[1,null]", ""],
+]);
+
+const DAY_MS = 86_400_000;
+const CANCEL_GRACE_MS = 30_000;
+const MIB = 1_048_576;
+
+export type Model = ReturnType<typeof createModel>;
+
+export function createModel(rules: {
+  readonly startAt: number;
+  readonly leaseMs: number;
+  readonly random: number;
+  readonly keepDoneMs: number;
+  readonly keepOthersMs: number;
+}) {
+  const tasks = new Map<number, ModelTask>();
+  const logs = new Map<number, LogLine[]>();
+  const lastSaid = new Map<number, Said | "revoked" | "lost">();
+  const remembered = new Map<
+    string,
+    { body: string; until: number; ids: { id: number; existing: boolean }[] }
+  >();
+  const changes: ModelChange[] = [];
+  let lastId = 0;
+  let now = rules.startAt;
+
+  const all = (): ModelTask[] => [...tasks.values()];
+  const isLive = (task: ModelTask): boolean => task.status === "pending" || task.status === "running";
+  const holderOf = (key: string | null): ModelTask | undefined =>
+    key === null ? undefined : all().find((task) => task.key === key && isLive(task));
+
+  function changed(task: ModelTask, kind: ModelChange["kind"] = "changed"): void {
+    if (kind === "changed") {
+      task.version += 1;
+      task.updatedAt = now;
+    }
+    changes.push({ id: task.id, version: task.version, status: task.status, kind });
+  }
+
+  // ---- producers
+
+  function create(specs: readonly Spec[], idempotency: { key: string; body: string } | null) {
+    if (idempotency !== null) {
+      const known = remembered.get(idempotency.key);
+      if (known !== undefined && known.until > now) {
+        return known.body === idempotency.body
+          ? { tasks: known.ids, repeated: true }
+          : "idempotency_mismatch";
+      }
+    }
+    const ids = specs.map((spec) => {
+      const holder = holderOf(spec.key);
+      return holder === undefined ? { id: add(spec), existing: false } : { id: holder.id, existing: true };
+    });
+    if (idempotency !== null) {
+      remembered.set(idempotency.key, { body: idempotency.body, until: now + DAY_MS, ids });
+    }
+    return { tasks: ids, repeated: false };
+  }
+
+  function add({ delayMs, ...spec }: Spec): number {
+    const task: ModelTask = {
+      ...spec,
+      id: ++lastId,
+      version: 1,
+      runAt: now + delayMs,
+      createdAt: now,
+      updatedAt: now,
+      claims: 0,
+      token: null,
+      attempt: 0,
+      failures: 0,
+      losses: 0,
+      workedMs: 0,
+      attempts: [],
+      startedAt: null,
+      progress: null,
+      result: null,
+      error: null,
+      status: "pending",
+      lease: null,
+      finishedAt: null,
+    };
+    tasks.set(task.id, task);
+    changed(task, "created");
+    return task.id;
+  }
+
+  function edit(id: number, patch: Patch): ModelTask | string {
+    const task = tasks.get(id);
+    if (task === undefined) return "not_found";
+    const always = ["name", "description", "tags"];
+    if (task.status !== "pending" && Object.keys(patch).some((field) => !always.includes(field))) {
+      return "wrong_status";
+    }
+    Object.assign(task, patch);
+    changed(task);
+    return task;
+  }
+
+  function cancel(id: number): ModelTask | string {
+    const task = tasks.get(id);
+    if (task === undefined) return "not_found";
+    if (!isLive(task)) return "wrong_status";
+    if (task.lease === null) {
+      task.status = "cancelled";
+      task.finishedAt = now;
+      changed(task);
+    } else if (task.lease.revokeAt === null) {
+      task.lease = { ...task.lease, revokeAt: now + CANCEL_GRACE_MS };
+      changed(task);
+    }
+    return task;
+  }
+
+  function retry(id: number): ModelTask | string {
+    const task = tasks.get(id);
+    if (task === undefined) return "not_found";
+    if (isLive(task)) return "wrong_status";
+    if (holderOf(task.key) !== undefined) return "key_taken";
+    Object.assign(task, { status: "pending", runAt: now, finishedAt: null });
+    Object.assign(task, { attempt: 0, failures: 0, losses: 0, progress: null, result: null, error: null });
+    changed(task);
+    return task;
+  }
+
+  function remove(id: number): "ok" | "not_found" {
+    const task = tasks.get(id);
+    if (task === undefined) return "not_found";
+    tasks.delete(id);
+    logs.delete(id);
+    changed(task, "deleted");
+    return "ok";
+  }
+
+  // ---- workers
+
+  const takes = (pattern: string, type: string): boolean =>
+    pattern.at(-1) === "*" ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+
+  function claim({ worker, types, max, leaseMs }: Wish): ModelTask[] {
+    return all()
+      .filter((task) => task.status === "pending" && task.runAt <= now)
+      .filter((task) => types.some((pattern) => takes(pattern, task.type)))
+      .sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.id - b.id)
+      .slice(0, max)
+      .map((task) => {
+        task.status = "running";
+        task.claims += 1;
+        task.token = `${task.claims}.n`;
+        task.attempt += 1;
+        task.startedAt = now;
+        task.progress = null;
+        task.lease = { worker, until: now + leaseMs, leaseMs, revokeAt: null };
+        lastSaid.delete(task.id);
+        changed(task);
+        return task;
+      });
+  }
+
+  const holds = (task: ModelTask | undefined, token: string): task is ModelTask =>
+    task !== undefined && task.lease !== null && task.token === token && task.lease.until > now;
+
+  function extend({ id, token, progress, log }: ModelBeat): "ok" | "cancel" | "lost" {
+    const task = tasks.get(id);
+    if (!holds(task, token) || task.lease === null) return "lost";
+    task.lease = { ...task.lease, until: Math.max(task.lease.until + 1, now + task.lease.leaseMs) };
+    task.progress = progress ?? task.progress;
+    const lines = logs.get(id) ?? [];
+    for (const line of log) lines.push({ ...line, n: (lines.at(-1)?.n ?? 0) + 1, at: now });
+    logs.set(id, lines.slice(-1_000));
+    return task.lease.revokeAt === null ? "ok" : "cancel";
+  }
+
+  /** "either": a release after the house's own revocation cannot be told from one that was said before. */
+  function settle(id: number, token: string, said: Said): "ok" | "lease_lost" | "either" {
+    const task = tasks.get(id);
+    if (!holds(task, token)) return wasSaid(task, token, said);
+    lastSaid.set(id, said);
+    if (said.kind === "done" && Buffer.byteLength(said.result ?? "") <= MIB) finish(task, said.result);
+    else if (said.kind === "done") fail(task, tooLarge(said.result ?? ""), null);
+    else if (said.kind === "failed") fail(task, said.error, said.retryable ? said : null);
+    else release(task, said.delayMs);
+    changed(task);
+    return "ok";
+  }
+
+  function wasSaid(task: ModelTask | undefined, token: string, said: Said): "ok" | "lease_lost" | "either" {
+    if (task === undefined || task.lease !== null || task.token !== token) return "lease_lost";
+    const before = lastSaid.get(task.id);
+    if (before === "revoked") return said.kind === "released" ? "either" : "lease_lost";
+    if (before === undefined || before === "lost" || before.kind !== said.kind) return "lease_lost";
+    if (before.kind !== "failed" || said.kind !== "failed") return "ok";
+    const same = before.error.code === said.error.code && before.error.message === said.error.message;
+    return same ? "ok" : "lease_lost";
+  }
+
+  const tooLarge = (result: string): Failure => ({
+    code: "result_too_large",
+    message: `The result has ${Buffer.byteLength(result)} bytes; at most ${MIB} are kept`,
+  });
+
+  function finish(task: ModelTask, result: string | null): void {
+    endAttempt(task, "done", null);
+    Object.assign(task, { status: "done", finishedAt: now, result, error: null });
+    if (task.progress !== null) task.progress = { ...task.progress, percent: 100 };
+  }
+
+  function fail(task: ModelTask, error: Failure, again: { retryAfterMs: number | null } | null): void {
+    if (task.lease?.revokeAt != null) {
+      endAttempt(task, "cancelled", error);
+      Object.assign(task, { status: "cancelled", finishedAt: now });
+      return;
+    }
+    endAttempt(task, "failed", error);
+    task.failures += 1;
+    if (again === null || task.failures >= task.maxAttempts) {
+      Object.assign(task, { status: "failed", finishedAt: now });
+      return;
+    }
+    let ceiling = task.backoff.baseMs;
+    for (let failure = 1; failure < task.failures; failure++) ceiling *= 2;
+    ceiling = Math.min(ceiling, task.backoff.maxMs);
+    task.status = "pending";
+    task.runAt = now + (again.retryAfterMs ?? Math.floor(rules.random * ceiling));
+  }
+
+  function release(task: ModelTask, delayMs: number): void {
+    if (task.lease?.revokeAt != null) {
+      endAttempt(task, "cancelled", null);
+      Object.assign(task, { status: "cancelled", finishedAt: now });
+      return;
+    }
+    endAttempt(task, "released", null);
+    Object.assign(task, { status: "pending", runAt: now + delayMs, attempt: task.attempt - 1 });
+  }
+
+  function endAttempt(
+    task: ModelTask,
+    outcome: ModelTask["attempts"][number]["outcome"],
+    error: Failure | null,
+    finishedAt = now,
+  ): void {
+    const startedAt = task.startedAt ?? Number.NaN;
+    const worker = task.lease?.worker ?? "";
+    task.attempts = [
+      ...task.attempts,
+      { attempt: task.attempt, worker, startedAt, finishedAt, outcome, error },
+    ];
+    if (task.attempts.length > 20) task.attempts.shift();
+    task.workedMs += finishedAt - startedAt;
+    task.error = error ?? task.error;
+    task.lease = null;
+  }
+
+  // ---- the house
+
+  function sweep(): { expired: number; removed: number } {
+    const judged = now >= rules.startAt + rules.leaseMs / 2;
+    const late = judged ? all().filter((task) => endsAt(task) <= now) : [];
+    for (const task of late) expire(task);
+    const old = all().filter((task) => {
+      const keepMs = task.status === "done" ? rules.keepDoneMs : rules.keepOthersMs;
+      return task.finishedAt !== null && keepMs > 0 && task.finishedAt < now - keepMs;
+    });
+    for (const task of old) remove(task.id);
+    return { expired: late.length, removed: old.length };
+  }
+
+  const endsAt = ({ lease }: ModelTask): number =>
+    lease === null ? Number.POSITIVE_INFINITY : Math.min(lease.until, lease.revokeAt ?? lease.until);
+
+  function expire(task: ModelTask): void {
+    if (task.lease === null) return;
+    const { until, revokeAt, worker } = task.lease;
+    const workedUntil = Math.min(now, until);
+    if (revokeAt !== null) {
+      endAttempt(task, "cancelled", null, workedUntil);
+      Object.assign(task, { status: "cancelled", finishedAt: now });
+      lastSaid.set(task.id, "revoked");
+    } else {
+      task.losses += 1;
+      const message = `Worker ${worker} was not heard of until its lease ran out (loss ${task.losses} of 3)`;
+      endAttempt(task, "lost", { code: "worker_lost", message }, workedUntil);
+      if (task.losses < 3) Object.assign(task, { status: "pending", runAt: now });
+      else Object.assign(task, { status: "failed", finishedAt: now });
+      lastSaid.set(task.id, "lost");
+    }
+    changed(task);
+  }
+
+  // ---- readers
+
+  function find(filter: Filter, order: Order): ModelTask[] {
+    const byFinish = order.endsWith("finished_at");
+    const found = all().filter(
+      (task) =>
+        (!byFinish || task.finishedAt !== null) &&
+        (filter.statuses?.includes(task.status) ?? true) &&
+        (filter.types?.some((pattern) => takes(pattern, task.type)) ?? true) &&
+        (filter.tags?.every((tag) => task.tags.includes(tag)) ?? true) &&
+        (filter.finishedBefore === undefined || (task.finishedAt ?? Infinity) < filter.finishedBefore) &&
+        (filter.expiredAt === undefined || endsAt(task) <= filter.expiredAt) &&
+        (filter.word === undefined || textOf(task).includes(filter.word)),
+    );
+    const finish = (task: ModelTask): number => (byFinish ? (task.finishedAt ?? 0) : 0);
+    found.sort((a, b) => finish(a) - finish(b) || a.id - b.id);
+    return order.startsWith("-") ? found.reverse() : found;
+  }
+
+  const textOf = ({ name, description, payload }: ModelTask): string =>
+    [name, description, PAYLOADS.get(payload)].join("\n").toLowerCase();
+
+  return {
+    create,
+    edit,
+    cancel,
+    retry,
+    remove,
+    claim,
+    extend,
+    settle,
+    sweep,
+    find,
+    get: (id: number): ModelTask | undefined => tasks.get(id),
+    logOf: (id: number): LogLine[] => logs.get(id) ?? [],
+    /** What was last said of the task's latest attempt, if its worker said anything. */
+    saidOf: (id: number): Said | null => {
+      const said = lastSaid.get(id);
+      return said === undefined || said === "revoked" || said === "lost" ? null : said;
+    },
+    advance: (ms: number): void => {
+      now += ms;
+    },
+    changes,
+    get now() {
+      return now;
+    },
+    get lastId() {
+      return lastId;
+    },
+  };
+}

@@ -1,0 +1,366 @@
+/** Starts and ends of the real process: signals, exit codes, settings, and what clients see meanwhile. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setImmediate as otherTurn } from "node:timers/promises";
+import packageJson from "../package.json" with { type: "json" };
+import { settings } from "../src/config.ts";
+import { startApp } from "./support/app.ts";
+import { eventually } from "./support/eventually.ts";
+import { expectProblem } from "./support/problem.ts";
+import { ConnectionCut, encode, exchange, openConnection } from "./support/raw.ts";
+import { killLeftovers, npmStart, type ServerProcess, tasktrack } from "./support/server-process.ts";
+
+const HERE = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0" };
+const FOR_EVER = { SIMULATE_MIN: "1h", SIMULATE_MAX: "1h", SHUTDOWN_GRACE: "1h", DISPATCH_INTERVAL: "0s" };
+
+afterAll(killLeftovers);
+
+const createTask = async (url: string): Promise<number> => {
+  const response = await fetch(`${url}/api/task`, { method: "POST", body: '{"name":"x"}' });
+  return ((await response.json()) as { task_id: number }).task_id; // api.test.ts shows it
+};
+
+type Seen = { readonly status: string; readonly created_at: string };
+const getTask = async (url: string, id: number): Promise<Seen> =>
+  (await (await fetch(`${url}/api/task/${id}`)).json()) as Seen; // api.test.ts shows it
+const becomes = (url: string, id: number, status: string): Promise<Seen> =>
+  eventually(
+    () => getTask(url, id),
+    (task) => task.status === status,
+  );
+const isDraining = (url: string): Promise<Response> =>
+  eventually(
+    () => fetch(`${url}/readyz`),
+    (response) => response.status === 503,
+  );
+const passes = (ms: number): Promise<number> => {
+  const from = performance.now();
+  return eventually(
+    () => performance.now() - from,
+    (passed) => passed > ms,
+  );
+};
+
+// ---- connections while the server goes
+
+type Outcome = "answered" | "caught by the close" | "refused" | string;
+
+/** Asks on a fresh connection, again and again, until nobody listens any more. */
+async function knockUntilClosed(url: string): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  for (;;) {
+    const outcome = await knock(url);
+    outcomes.push(outcome);
+    if (outcome === "refused") return outcomes;
+    await otherTurn();
+  }
+}
+
+async function knock(url: string): Promise<Outcome> {
+  try {
+    const response = await exchange(url, { target: "/api/task/1" });
+    return response.status === 200 || response.status === 404 ? "answered" : `status ${response.status}`;
+  } catch (error) {
+    if (error instanceof ConnectionCut) return error.received === "" ? "caught by the close" : String(error);
+    const code = error instanceof Error && "code" in error ? error.code : null;
+    return code === "ECONNREFUSED"
+      ? "refused"
+      : code === "ECONNRESET"
+        ? "caught by the close"
+        : String(error);
+  }
+}
+
+/**
+ * Answered to the last, then refused. Between the two the kernel itself may reset one connection: one that it has opened
+ * and whose request has not yet come when the listener closes, which no program ever saw.
+ */
+function expectAnsweredToTheLast(outcomes: readonly Outcome[]): void {
+  const caught = outcomes.indexOf("caught by the close");
+  const answered = outcomes.slice(0, caught === -1 ? -1 : caught);
+  expect(answered.length).toBeGreaterThan(10);
+  expect(answered.filter((outcome) => outcome !== "answered")).toEqual([]);
+  expect(outcomes.slice(answered.length)).toEqual(
+    caught === -1 ? ["refused"] : ["caught by the close", "refused"],
+  );
+}
+
+// ---- one signal
+
+type Ending = {
+  readonly to: string;
+  readonly signal: NodeJS.Signals;
+  readonly start: (env: Record<string, string>) => ServerProcess;
+  readonly send: (server: ServerProcess, signal: NodeJS.Signals) => void;
+};
+const toOne: Ending["send"] = (server, signal) => server.kill(signal);
+const toAll: Ending["send"] = (server, signal) => server.killGroup(signal);
+
+const endings: readonly Ending[] = [
+  { to: "the server", signal: "SIGTERM", start: (env) => tasktrack(["serve"], { env }), send: toOne },
+  { to: "npm start alone", signal: "SIGTERM", start: npmStart, send: toOne },
+  { to: "npm start and its whole group", signal: "SIGTERM", start: npmStart, send: toAll },
+  { to: "npm start and its whole group", signal: "SIGINT", start: npmStart, send: toAll },
+];
+
+describe("work that can end in the grace ends, the rest is given back, and everybody is answered:", () => {
+  const WORK_MS = 4_000;
+  /** When the signal comes, the first task has this much behind it: it ends within the grace, the second does not. */
+  const HEAD_START_MS = 2_500;
+  const GRACE_MS = 2_750;
+  const env = {
+    ...HERE,
+    LOG_LEVEL: "debug",
+    WORKER_CONCURRENCY: "2",
+    DISPATCH_INTERVAL: "0s",
+    SIMULATE_MIN: `${WORK_MS}ms`,
+    SIMULATE_MAX: `${WORK_MS}ms`,
+    SIMULATE_FAILURE_RATE: "0",
+    SHUTDOWN_GRACE: `${GRACE_MS}ms`,
+  };
+
+  test.concurrent.each(endings.map((ending) => [ending.signal, ending.to, ending] as const))(
+    "%s to %s",
+    async (_signal, _to, { signal, start, send }) => {
+      const server = start(env);
+      const url = await server.url();
+      const ends = await createTask(url);
+      await becomes(url, ends, "running");
+      await passes(HEAD_START_MS);
+      const stays = await createTask(url);
+      await becomes(url, stays, "running");
+      const waits = await createTask(url);
+      const half = openConnection(url);
+      const request = encode({ method: "POST", target: "/api/task", body: '{"name":"half"}' });
+      half.write(request.subarray(0, -5));
+      const knocking = knockUntilClosed(url);
+
+      send(server, signal);
+
+      const unready = await isDraining(url);
+      expect(unready.headers.get("connection")).toBe("close");
+      expect(unready.headers.get("retry-after")).toMatch(/^\d+$/);
+      await expectProblem(unready, { status: 503, code: "not_ready" });
+      half.write(request.subarray(-5));
+      const finished = await half.read();
+      expect([finished.status, finished.headers.get("connection")]).toEqual([201, "close"]);
+      await becomes(url, ends, "done");
+      expect((await getTask(url, stays)).status).toBe("running");
+      expect((await getTask(url, waits)).status).toBe("pending");
+
+      const { code } = await server.ended;
+      expect(code).toBe(0);
+      const of = (id: number): string[] =>
+        server
+          .events()
+          .filter((event) => event.task_id === id)
+          .map(({ event, reason }) => (reason === undefined ? event : `${event}: ${reason}`));
+      expect(of(ends)).toEqual(["task_created", "task_started", "task_done"]);
+      expect(of(stays)).toEqual(["task_created", "task_started", "task_stopping: shutdown", "task_released"]);
+      expect(of(waits)).toEqual(["task_created"]);
+      expectAnsweredToTheLast(await knocking);
+    },
+    30_000,
+  );
+});
+
+test("a server without running work ends at once, whatever the grace", async () => {
+  const server = tasktrack(["serve"], { env: { ...HERE, ...FOR_EVER } });
+  await server.url();
+  server.kill("SIGINT");
+  expect(await server.ended).toMatchObject({ code: 0, stderr: "" });
+});
+
+test("a list that is on its way is finished before the server closes", async () => {
+  const COUNT = 10_000;
+  const server = await startApp({ ROLE: "api" });
+  for (let at = 0; at < COUNT; at += 1_000) {
+    await server.app.engine.create(Array(1_000).fill({ name: "x", description: "x".repeat(2_000) }));
+  }
+  const response = await fetch(`${server.url}/api/task`);
+  const stopped = server.stop();
+  expect(await response.json()).toHaveLength(COUNT);
+  expect(await stopped).toBe(0);
+  expect(await knock(server.url)).toBe("refused");
+});
+
+// ---- two signals
+
+describe("a second signal", () => {
+  test("within a second is the first one's echo", async () => {
+    const env = { ...HERE, ...FOR_EVER, SIMULATE_MIN: "1s", SIMULATE_MAX: "1s", SIMULATE_FAILURE_RATE: "0" };
+    const server = tasktrack(["serve"], { env: { ...env, LOG_LEVEL: "debug" } });
+    const url = await server.url();
+    await becomes(url, await createTask(url), "running");
+    server.kill("SIGTERM");
+    await isDraining(url);
+    server.kill("SIGTERM");
+    server.kill("SIGINT");
+    expect((await server.ended).code).toBe(0);
+    expect(server.events().map(({ event }) => event)).toContain("task_done");
+  });
+
+  test.each(["SIGTERM", "SIGINT"] as const)("later than that ends the server at once: %s", async (signal) => {
+    const server = tasktrack(["serve"], { env: { ...HERE, ...FOR_EVER } });
+    const url = await server.url();
+    await becomes(url, await createTask(url), "running");
+    server.kill("SIGTERM");
+    await isDraining(url);
+    await passes(1_100);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
+    server.kill(signal);
+    expect((await server.ended).code).toBe(1);
+  });
+});
+
+// ---- starts that must not be
+
+/** Ended, with one line said and nothing logged. */
+async function expectRefusal(server: ServerProcess, code: number): Promise<string> {
+  const ended = await server.ended;
+  expect(ended).toMatchObject({ code, stdout: "" });
+  expect(ended.stderr).toMatch(/^tasktrack: [^\n]+\n$/);
+  return ended.stderr.trim();
+}
+
+describe("a start is refused with one line:", () => {
+  test("the port is taken", async () => {
+    const holder = await startApp();
+    const { port } = new URL(holder.url);
+    const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, HTTP_PORT: port } }), 1);
+    expect(line).toBe(`tasktrack: port ${port} on 127.0.0.1 is taken; HTTP_PORT or --port names another`);
+    await holder.stop();
+  });
+
+  test("the host is not of this machine", async () => {
+    const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, HTTP_HOST: "192.0.2.1" } }), 1);
+    expect(line).toInclude("192.0.2.1");
+  });
+
+  const bad: readonly (readonly [string, string, string])[] = [
+    ["HTTP_PORT", "eighty", "a port from 0 to 65535"],
+    ["HTTP_PORT", "65536", "a port from 0 to 65535"],
+    ["LOG_LEVEL", "loud", "debug, info, warn, warning or error"],
+    ["WORKER_CONCURRENCY", "0", "a whole number from 1 to 1000000"],
+    ["LEASE", "10ms", 'a duration such as "250ms", "30s" or "1h30m", at least 1s'],
+    ["STORE_URL", "postgres://localhost/tasks", "memory:, the one store of this version"],
+    ["QUEUE_URL", "amqp://localhost", "to be empty: this version knows no broker"],
+    ["ROLE", "worker", "all or api (worker needs a store that processes share)"],
+  ];
+  test.each(bad)("%s=%s", async (name, value, expected) => {
+    const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, [name]: value } }), 2);
+    expect(line).toBe(`tasktrack: ${name}: expected ${expected}, got ${JSON.stringify(value)}`);
+  });
+
+  test("the simulation would have to be longer than its longest", async () => {
+    const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, SIMULATE_MIN: "6m" } }), 2);
+    expect(line).toInclude("SIMULATE_MIN");
+    expect(line).toInclude("SIMULATE_MAX");
+  });
+
+  test.each([
+    [["serve", "--port", "70000"], "HTTP_PORT: expected a port from 0 to 65535"],
+    [["serve", "--nope"], "--nope"],
+    [["serve", "--port"], "--port"],
+    [["serve", "now"], "now"],
+    [["server"], 'there is no command "server"'],
+  ])("tasktrack %p", async (args, says) => {
+    expect(await expectRefusal(tasktrack(args, { env: HERE }), 2)).toInclude(says);
+  });
+});
+
+// ---- where settings come from
+
+describe("settings", () => {
+  let folder: string;
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "tasktrack-"));
+  });
+  afterAll(() => rm(folder, { recursive: true }));
+
+  type Source = { readonly file?: string; readonly env?: Record<string, string>; readonly flags?: string[] };
+  const rows: readonly (readonly [string, Source, string])[] = [
+    ["come from .env in the working directory", { file: "ROLE=api" }, "api"],
+    ["in .env may be quoted and remarked upon", { file: '# a remark\nROLE="api" # another\n' }, "api"],
+    ["come from the environment before .env", { file: "ROLE=api", env: { ROLE: "all" } }, "all"],
+    ["come from flags before the environment", { env: { ROLE: "all" }, flags: ["--role", "api"] }, "api"],
+    ["may be written in any case", { env: { ROLE: "API" } }, "api"],
+    ["that are empty are the default", { file: "ROLE=", env: { ROLE: "" } }, "all"],
+  ];
+  test.each(rows)("%s", async (_, { file = "", env = {}, flags = [] }, role) => {
+    await writeFile(join(folder, ".env"), file);
+    const server = tasktrack(["serve", ...flags], { cwd: folder, env: { ...HERE, ...env } });
+    await server.url();
+    expect(server.events()[0]).toMatchObject({ event: "listening", role });
+    server.kill("SIGTERM");
+    expect((await server.ended).code).toBe(0);
+  });
+
+  test("come from no other file, whatever NODE_ENV says", async () => {
+    const cwd = join(folder, "others");
+    await mkdir(cwd);
+    for (const name of [".env.local", ".env.production", ".env.development", ".env.test", ".env.example"]) {
+      await writeFile(join(cwd, name), "ROLE=api\nHTTP_PORT=nonsense\n");
+    }
+    const server = tasktrack(["serve"], { cwd, env: { ...HERE, NODE_ENV: "production" } });
+    await server.url();
+    expect(server.events()[0]).toMatchObject({ event: "listening", role: "all" });
+    server.kill("SIGTERM");
+    await server.ended;
+  });
+
+  test("that are bad in .env stop the start", async () => {
+    await writeFile(join(folder, ".env"), "WORKER_CONCURRENCY=many");
+    const line = await expectRefusal(tasktrack(["serve"], { cwd: folder, env: HERE }), 2);
+    expect(line).toInclude("WORKER_CONCURRENCY");
+  });
+
+  test("from a .env that cannot be read stop the start", async () => {
+    const cwd = join(folder, "unreadable");
+    await mkdir(join(cwd, ".env"), { recursive: true });
+    expect(await expectRefusal(tasktrack(["serve"], { cwd, env: HERE }), 2)).toInclude(".env");
+  });
+});
+
+describe("a start beyond loopback", () => {
+  test.each([
+    ["127.0.0.1", []],
+    ["localhost", []],
+    ["0.0.0.0", ["open_to_the_network"]],
+  ])("says so loudly in one line: %s", async (host, warnings) => {
+    const server = tasktrack(["serve"], { env: { HTTP_HOST: host, HTTP_PORT: "0" } });
+    await server.url();
+    server.kill("SIGTERM");
+    await server.ended;
+    const warned = server.events().filter(({ level }) => level === "warn");
+    expect(warned.map(({ event }) => event)).toEqual(warnings);
+  });
+});
+
+// ---- words
+
+describe("the command line", () => {
+  const said = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await tasktrack(args).ended;
+    expect([code, stderr]).toEqual([0, ""]);
+    return stdout;
+  };
+
+  test.each(["--version", "-v"])("says its version: %s", async (flag) => {
+    expect(await said(flag)).toBe(`${packageJson.version}\n`);
+  });
+
+  test.each([[["--help"]], [["-h"]], [["help"]], [[]]])("says what it can do: tasktrack %p", async (args) => {
+    expect(await said(...args)).toInclude("tasktrack <command>");
+  });
+
+  test("says every setting with its flag and its default", async () => {
+    const help = await said("serve", "--help");
+    for (const { name, flag, fallback } of settings) {
+      expect(help).toInclude(`--${flag} VALUE`);
+      expect(help).toInclude(`${name}, default ${fallback === "" ? "(none)" : fallback}`);
+    }
+  });
+});

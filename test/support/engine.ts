@@ -1,0 +1,76 @@
+import type { Clock } from "../../src/core/clock.ts";
+import { createEngine, type Engine, type EngineSetup } from "../../src/engine/engine.ts";
+import type { Level, Log, LogFields } from "../../src/lib/log.ts";
+import { createStoreQueue } from "../../src/queue/store.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import type { TaskStore } from "../../src/store/store.ts";
+import { createManualClock, type ManualClock } from "./clock.ts";
+
+export const LEASE_MS = 30_000;
+export const POLL_MS = 1_000;
+
+export interface OpenEngine {
+  readonly engine: Engine;
+  readonly store: TaskStore;
+  readonly clock: ManualClock;
+  readonly log: TestLog;
+}
+
+/**
+ * A real engine on a real memory store, with the hands of its clock held by the test. It has not begun to sweep by
+ * itself. `around` puts something between engine and store: a counter, a gate, a fault.
+ */
+export function openEngine(
+  setup: Partial<EngineSetup> & {
+    readonly clock?: ManualClock;
+    readonly around?: (store: TaskStore) => TaskStore;
+  } = {},
+): OpenEngine {
+  const { around = (store) => store, clock = createManualClock(), ...rest } = setup;
+  const store = around(rest.store ?? createTestStore(clock));
+  const log = createTestLog();
+  const engine = createEngine({
+    queue: createStoreQueue(store),
+    clock,
+    log,
+    random: () => 0.5,
+    nonce: () => "n",
+    types: new Map(),
+    pollMs: POLL_MS,
+    leaseMs: LEASE_MS,
+    retentions: [],
+    ...rest,
+    store,
+  });
+  return { engine, store, clock, log };
+}
+
+export const createTestStore = (clock: Clock): TaskStore => createMemoryStore({ clock, epoch: "test" });
+
+export type Logged = { readonly level: Level; readonly event: string; readonly fields: LogFields };
+
+/** Keeps what was logged. */
+export interface TestLog extends Log {
+  readonly logged: readonly Logged[];
+  readonly events: readonly string[];
+}
+
+export function createTestLog(): TestLog {
+  const logged: Logged[] = [];
+  const at =
+    (level: Level) =>
+    (event: string, fields: LogFields = {}) => {
+      logged.push({ level, event, fields });
+    };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    isDebug: true,
+    logged,
+    get events() {
+      return logged.filter(({ level }) => level !== "debug").map(({ event }) => event);
+    },
+  };
+}

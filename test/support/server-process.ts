@@ -1,0 +1,99 @@
+/** The server as its users run it: a process, spoken to over HTTP and by signals. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { join } from "node:path";
+import { eventually } from "./eventually.ts";
+
+const ROOT = join(import.meta.dir, "../..");
+const START_WITHIN_MS = 20_000;
+
+export type Ended = {
+  readonly code: number | null;
+  readonly signal: string | null;
+  readonly stdout: string;
+  readonly stderr: string;
+};
+export type LogEvent = Readonly<Record<string, unknown>> & { readonly event: string };
+
+export interface ServerProcess {
+  /** Where it listens, once it has said so; throws when it ends before. */
+  url(): Promise<string>;
+  /** What it has logged so far. */
+  events(): readonly LogEvent[];
+  /** To the process that was started, and to it alone. */
+  kill(signal: NodeJS.Signals): void;
+  /** To it and all that it has started. */
+  killGroup(signal: NodeJS.Signals): void;
+  readonly ended: Promise<Ended>;
+}
+
+type Options = {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+};
+
+/** `tasktrack …` */
+export const tasktrack = (args: readonly string[], options: Options = {}): ServerProcess =>
+  start(process.execPath, ["--no-env-file", join(ROOT, "src/main.ts"), ...args], options);
+
+/** `npm start` */
+export const npmStart = (env: Readonly<Record<string, string>>): ServerProcess =>
+  start("npm", ["start"], { env, cwd: ROOT });
+
+const started = new Set<ChildProcess>();
+
+/** Ends what a test has left running. */
+export function killLeftovers(): void {
+  for (const child of started) killGroupOf(child, "SIGKILL");
+}
+
+function start(command: string, args: readonly string[], { env = {}, cwd = ROOT }: Options): ServerProcess {
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+    detached: true, // a group of its own
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  started.add(child);
+  let stdout = "";
+  let stderr = "";
+  let over = false;
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<Ended>((resolve, reject) => {
+    child.on("error", reject);
+    child.on("close", (code, signal) => {
+      over = true;
+      started.delete(child);
+      resolve({ code, signal, stdout, stderr });
+    });
+  });
+
+  const events = (): LogEvent[] =>
+    stdout
+      .split("\n")
+      .slice(0, -1)
+      .filter((line) => line.startsWith("{"))
+      .map((line) => JSON.parse(line) as LogEvent); // the log's own lines
+
+  return {
+    events,
+    ended,
+    url: async () => {
+      const listening = () => events().find(({ event }) => event === "listening");
+      await eventually(listening, (event) => over || event !== undefined, START_WITHIN_MS);
+      const event = listening();
+      if (event === undefined) throw new Error(`the server did not start: ${stderr}`);
+      return String(event.url);
+    },
+    kill: (signal) => void child.kill(signal),
+    killGroup: (signal) => killGroupOf(child, signal),
+  };
+}
+
+function killGroupOf(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid !== undefined) process.kill(-child.pid, signal);
+}
