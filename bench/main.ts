@@ -1,0 +1,63 @@
+/** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and says which targets are met. */
+import { availableParallelism } from "node:os";
+import { churn } from "./churn.ts";
+import { http } from "./http.ts";
+import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
+import { million } from "./million.ts";
+import { pickup } from "./pickup.ts";
+import { type Verdict, verdictLine } from "./report.ts";
+import { running } from "./running.ts";
+import { stopAll } from "./servers.ts";
+import { start } from "./start.ts";
+
+const BENCHMARKS = new Map(Object.entries({ start, http, pickup, million, running, churn }));
+
+type Benchmark = { readonly name: string; readonly run: (quick: boolean) => Promise<Verdict[]> };
+
+const named = (name: string): Benchmark => {
+  const run = BENCHMARKS.get(name);
+  if (run === undefined) {
+    throw new Error(`no benchmark is called ${name}; there are: ${[...BENCHMARKS.keys()].join(", ")}`);
+  }
+  return { name, run };
+};
+
+const runAll = async (benchmarks: readonly Benchmark[], quick: boolean): Promise<Verdict[]> => {
+  const verdicts: Verdict[] = [];
+  for (const { name, run } of benchmarks) {
+    const startedAt = performance.now();
+    console.log(`\n${name}`);
+    verdicts.push(...(await run(quick)));
+    console.log(`  (${Math.round((performance.now() - startedAt) / 1000)} s)`);
+  }
+  return verdicts;
+};
+
+const main = async (args: readonly string[]): Promise<void> => {
+  const reason = refusal();
+  if (reason !== null) {
+    throw new Error(reason);
+  }
+  const quick = args.includes("--quick");
+  const names = args.filter((arg) => arg !== "--quick");
+  const benchmarks = (names.length > 0 ? names : [...BENCHMARKS.keys()]).map(named);
+  console.log(
+    `Bun ${Bun.version}, ${availableParallelism()} cores${quick ? ", quick: a smoke test, no measurement" : ""}`,
+  );
+  pinSelf(LOAD_CORE);
+  const verdicts = await runAll(benchmarks, quick);
+  console.log(`\ntargets\n${verdicts.map((verdict) => `  ${verdictLine(verdict)}`).join("\n")}`);
+};
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void stopAll().then(() => process.exit(130)));
+}
+
+try {
+  await main(Bun.argv.slice(2));
+} catch (error) {
+  console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
+} finally {
+  await stopAll();
+}

@@ -1,0 +1,158 @@
+/** Starting and stopping what is measured. Every server listens on 127.0.0.1 alone and ends with the bench. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import type { LoadPlan, LoadResult } from "./load.ts";
+import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE } from "./machine.ts";
+
+export type Server = { readonly name: string; readonly port: number; readonly pid: number };
+
+type Start = {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+/** A load and how busy each side's core was meanwhile. */
+export type Loaded = LoadResult & { readonly serverBusy: number; readonly loadBusy: number };
+
+const READY_WITHIN_MS = 30_000;
+const STOPPED_WITHIN_MS = 3_000;
+const LOAD_WITHIN_MS = 15 * 60_000;
+
+const root = join(import.meta.dir, "..");
+const ginBinary = join(import.meta.dir, ".cache", "gin");
+const bun = [process.execPath, "--no-env-file"];
+const running = new Map<number, Subprocess>();
+
+export const freePort = (): number => {
+  const taken = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } });
+  const { port } = taken;
+  taken.stop(true);
+  return port;
+};
+
+/** Only PATH, HOME and what is given: the settings of the shell that runs the bench must not change it. */
+export const spawn = (command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess => {
+  const child = Bun.spawn([...command], {
+    cwd: root,
+    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    stdin: "ignore",
+    stdout: "ignore",
+    stderr: "inherit",
+  });
+  running.set(child.pid, child);
+  return child;
+};
+
+export const answers = async (port: number, path: string): Promise<boolean> => {
+  try {
+    const answer = await fetch(`http://127.0.0.1:${port}${path}`);
+    await answer.arrayBuffer();
+    return answer.status === 200;
+  } catch {
+    return false; // not listening yet; the caller gives up after its time
+  }
+};
+
+export const untilReady = async (child: Subprocess, port: number, path: string): Promise<void> => {
+  const giveUpAt = performance.now() + READY_WITHIN_MS;
+  while (!(await answers(port, path))) {
+    if (child.exitCode !== null || performance.now() > giveUpAt) {
+      throw new Error(`a server of the bench did not get ready (exit code ${child.exitCode})`);
+    }
+    await Bun.sleep(1);
+  }
+};
+
+const startServer = async ({ name, command, env }: Start): Promise<Server> => {
+  const port = freePort();
+  const child = spawn(pinned(SERVER_CORE, command), { HTTP_PORT: String(port), ...env });
+  await untilReady(child, port, "/readyz");
+  return { name, port, pid: child.pid };
+};
+
+export const tasktrackCommand = (flags: readonly string[] = []) => [...bun, ...flags, "src/main.ts", "serve"];
+
+export const tasktrackEnv = (settings: Readonly<Record<string, string>>) => ({
+  HTTP_HOST: "127.0.0.1",
+  LOG_LEVEL: "warn",
+  SHUTDOWN_GRACE: "0s",
+  ...settings,
+});
+
+export const startTasktrack = (
+  settings: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = [],
+): Promise<Server> =>
+  startServer({ name: "TaskTrack", command: tasktrackCommand(flags), env: tasktrackEnv(settings) });
+
+export const startBare = (): Promise<Server> =>
+  startServer({ name: "bare Bun.serve", command: [...bun, join(import.meta.dir, "bare.ts")] });
+
+export const startGin = (): Promise<Server> =>
+  startServer({ name: "Gin", command: [ginBinary], env: { GOMAXPROCS: "1" } });
+
+/** Builds the Gin server; null when it is there, else why it is left out. */
+export const buildGin = (): string | null => {
+  if (Bun.which("go") === null) {
+    return "go is not on the PATH";
+  }
+  const build = Bun.spawnSync(["go", "build", "-o", ginBinary, "."], {
+    cwd: join(import.meta.dir, "gin"),
+    stderr: "pipe",
+  });
+  return build.exitCode === 0 && existsSync(ginBinary) ? null : `go build failed: ${build.stderr.toString()}`;
+};
+
+export const stop = async ({ pid }: Pick<Server, "pid">): Promise<void> => {
+  const child = running.get(pid);
+  if (child === undefined) {
+    return;
+  }
+  running.delete(pid);
+  child.kill("SIGTERM");
+  const late = setTimeout(() => child.kill("SIGKILL"), STOPPED_WITHIN_MS);
+  await child.exited;
+  clearTimeout(late);
+};
+
+export const stopAll = async (): Promise<void> => {
+  await Promise.all([...running.keys()].map((pid) => stop({ pid })));
+};
+
+/** Runs the load generator on its own core against the server. Throws on any answer with another status. */
+export const load = async (
+  server: Server,
+  plan: Pick<LoadPlan, "kind" | "requests"> & Partial<LoadPlan>,
+): Promise<Loaded> => {
+  const whole: LoadPlan = {
+    connections: 64,
+    ids: 1,
+    firstId: 1,
+    perSecond: null,
+    ...plan,
+    port: server.port,
+  };
+  const command = [...bun, join(import.meta.dir, "load.ts"), JSON.stringify(whole)];
+  const before = cpuSeconds(server.pid);
+  const child = Bun.spawn(pinned(LOAD_CORE, command), {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+    timeout: LOAD_WITHIN_MS,
+  });
+  running.set(child.pid, child);
+  const printed = await new Response(child.stdout).text();
+  const exitCode = await child.exited;
+  running.delete(child.pid);
+  if (exitCode !== 0) {
+    throw new Error(`the load (${plan.kind}) against ${server.name} failed with exit code ${exitCode}`);
+  }
+  const result = JSON.parse(printed) as LoadResult;
+  return {
+    ...result,
+    serverBusy: (cpuSeconds(server.pid) - before) / result.seconds,
+    loadBusy: result.cpuSeconds / result.seconds,
+  };
+};
