@@ -18,6 +18,7 @@ import {
   isRunning,
   type JsonText,
   LIMITS,
+  NO_ID,
   type PendingTask,
   type Progress,
   type RunningTask,
@@ -67,6 +68,7 @@ const NO_ATTEMPTS: readonly Attempt[] = [];
 /** A new task, pending, without an id. */
 export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Draft {
   return {
+    id: NO_ID,
     version: 1,
     name: spec.name,
     description: spec.description ?? "",

@@ -130,8 +130,9 @@ export type EndedTask = TaskFields & {
 
 export type Task = PendingTask | RunningTask | EndedTask;
 
-/** A task before its store has given it an id. */
-export type Draft = Omit<PendingTask, "id">;
+/** A task before its store has given it an id; until then it is NO_ID. */
+export type Draft = PendingTask;
+export const NO_ID: TaskId = 0;
 
 export const isRunning = (task: Task): task is RunningTask => task.status === "running";
 export const isEnded = (task: Task): task is EndedTask => task.finishedAt !== null;

@@ -24,7 +24,7 @@ type BatchLimits = {
   readonly waitingBytes: number;
 };
 
-const LIMITS: BatchLimits = {
+export const BATCH_LIMITS: BatchLimits = {
   calls: 1_000,
   bytes: 4 * 1_048_576,
   waitingCalls: 10_000,
@@ -43,7 +43,7 @@ type Waiting<Call, Answer> = {
 
 export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join<Call, Answer> {
   type Entries = readonly Waiting<Call, Answer>[];
-  const limits = setup.limits ?? LIMITS;
+  const limits = setup.limits ?? BATCH_LIMITS;
   let waiting: Waiting<Call, Answer>[] = [];
   let waitingBytes = 0;
   let busy = false;
@@ -58,14 +58,15 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
       waitingBytes += bytes;
       if (!busy) {
         busy = true;
-        queueMicrotask(drain);
+        queueMicrotask(flush);
       }
     });
   }
 
-  async function drain(): Promise<void> {
-    while (waiting.length > 0) await write(takeBatch());
-    busy = false;
+  /** Without async functions: every request passes here, and each of them would cost it a promise more. */
+  function flush(): void {
+    if (waiting.length === 0) busy = false;
+    else write(takeBatch()).then(flush);
   }
 
   /** The oldest calls that fit together; a second call with the same key stays in the room, in order. */
@@ -100,21 +101,25 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     return [first, again];
   }
 
-  async function write(batch: Entries): Promise<void> {
-    try {
-      const answers = await setup.send(batch.map((entry) => entry.call));
-      for (const [at, entry] of batch.entries()) entry.resolve(answers[at] as Answer); // one each, by contract
-    } catch (error) {
-      if (batch.length === 1 || !setup.provesRollback(error)) return fail(batch, error);
-      const half = batch.length >> 1;
-      await write(batch.slice(0, half));
-      await write(batch.slice(half));
+  /** Writes and answers; never rejects. */
+  function write(batch: Entries): Promise<void> {
+    const calls = batch.map((entry) => entry.call);
+    return Promise.try(setup.send, calls).then(
+      (answers) => {
+        for (let at = 0; at < batch.length; at++) batch[at]?.resolve(answers[at] as Answer); // one each, by contract
+      },
+      (error: unknown) => refused(batch, error),
+    );
+  }
+
+  function refused(batch: Entries, error: unknown): Promise<void> | undefined {
+    if (batch.length === 1 || !setup.provesRollback(error)) {
+      for (const entry of batch) entry.reject(error);
+      return undefined;
     }
+    const half = batch.length >> 1;
+    return write(batch.slice(0, half)).then(() => write(batch.slice(half)));
   }
 
   return join;
-}
-
-function fail<Call, Answer>(batch: readonly Waiting<Call, Answer>[], error: unknown): void {
-  for (const entry of batch) entry.reject(error);
 }

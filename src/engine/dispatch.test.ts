@@ -209,6 +209,61 @@ describe("a claim", () => {
     expect(log.events).toEqual(["claim_failed", "claim_failed"]);
   });
 
+  describe("while the store is being asked", () => {
+    /** The first claim waits for the gate, and then fails if it should. */
+    function openGated(fails = false) {
+      const gate = Promise.withResolvers<void>();
+      let asked = 0;
+      const { engine, clock } = openEngine({
+        around: (store) => ({
+          ...store,
+          claim: async (...args) => {
+            asked++;
+            if (asked > 1) return store.claim(...args);
+            const answers = await store.claim(...args);
+            await gate.promise;
+            if (fails) throw new TaskError("store_unavailable", "The store did not answer");
+            return answers;
+          },
+        }),
+      });
+      return { engine, clock, open: () => gate.resolve(), asked: () => asked };
+    }
+
+    test("a task that comes too late for the answer is found right after it", async () => {
+      const { engine, open, clock } = openGated();
+      const claimed = engine.claim(ask(), NEVER);
+      await settled();
+      const id = await create(engine);
+      open();
+      expect(ids(await claimed)).toEqual([id]);
+      expect(clock.monotonic()).toBe(0);
+    });
+
+    test("who comes is asked for right after it", async () => {
+      const { engine, open, clock } = openGated();
+      await create(engine, { type: "b" });
+      void engine.claim(ask({ types: ["a"] }), NEVER);
+      await settled();
+      const claimed = engine.claim(ask({ types: ["b"] }), NEVER);
+      open();
+      expect(ids(await claimed)).toEqual([1]);
+      expect(clock.monotonic()).toBe(0);
+    });
+
+    test("what comes does not make a store that refuses be asked again before the next poll", async () => {
+      const { engine, open, clock, asked } = openGated(true);
+      const claimed = engine.claim(ask(), NEVER);
+      await settled();
+      const id = await create(engine);
+      open();
+      await clock.advance(POLL_MS - 1);
+      expect(asked()).toBe(1);
+      await clock.advance(1);
+      expect(ids(await claimed)).toEqual([id]);
+    });
+  });
+
   test("neither asks nor listens when nobody waits any more", async () => {
     const calls = counting();
     let listening = 0;

@@ -18,7 +18,7 @@ import {
   type TypeDefaults,
 } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { RunningTask, Task, TaskId } from "../core/task.ts";
+import type { Draft, RunningTask, Task, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { TaskQueue } from "../queue/queue.ts";
@@ -35,7 +35,7 @@ import type {
   TaskQuery,
   TaskStore,
 } from "../store/store.ts";
-import { type BatchSetup, createBatch, type Join } from "./batch.ts";
+import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "./batch.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
 import { createRevocations, type Hint } from "./revocations.ts";
 import { createStoreClock } from "./store-clock.ts";
@@ -47,7 +47,7 @@ export interface Engine {
   // ---- for producers; each rejects with TaskError
 
   /** Creates tasks, all or none. With an idempotency key the same call gets its first answer again. */
-  create(specs: readonly TaskSpec[], idempotency?: IdempotencyKey): Promise<Creation>;
+  create(specs: readonly TaskSpec[], idempotency?: IdempotencyKey | null): Promise<Creation>;
   get(id: TaskId): Promise<Task>;
   list(query: TaskQuery): Promise<TaskPage>;
   count(filter: TaskFilter): Promise<number>;
@@ -99,6 +99,9 @@ export type EngineSetup = {
 
 type Creating = { readonly specs: readonly TaskSpec[]; readonly idempotency: IdempotencyKey | null };
 
+/** A worker's word is never refused for want of room: as many may wait as there can be workers' slots. */
+const WORKERS_LIMITS = { ...BATCH_LIMITS, waitingCalls: 1_000_000 };
+
 const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
@@ -113,69 +116,62 @@ export function createEngine(setup: EngineSetup): Engine {
   // ---- lanes of group commit
 
   const lane = <Call, Answer>(
-    batch: Pick<BatchSetup<Call, Answer>, "send" | "keyOf" | "sizeOf">,
+    batch: Pick<BatchSetup<Call, Answer>, "send" | "keyOf" | "sizeOf" | "limits">,
   ): Join<Call, Answer> => createBatch({ ...batch, provesRollback, overloaded });
 
-  const reads = lane<TaskId, Task | null>({ send: (ids) => store.get(ids) });
   const inserts = lane({ send: insertAll, sizeOf: creatingBytes });
   const removals = lane<TaskId, boolean>({
     send: (ids) => store.remove(ids.map((id) => ({ id }))),
     keyOf: (id) => id,
   });
   const edits = lane({ send: replaceAll, keyOf: stepId });
-  const settles = lane({ send: replaceAll, keyOf: stepId });
+  const settles = lane({ send: replaceAll, keyOf: stepId, limits: WORKERS_LIMITS });
   const beats = lane<Beat, BeatAnswer>({
     send: (calls) => store.extend(calls, time.now()),
     keyOf: (beat) => beat.id,
+    limits: WORKERS_LIMITS,
   });
 
   async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
     const now = time.now();
+    const due = new Set<string>();
     const requests = calls.map(({ specs, idempotency }) => ({
-      drafts: specs.map((spec) => create(spec, defaultsOf(spec), now)),
+      drafts: specs.map((spec) => draft(spec, now, due)),
       idempotency: idempotency === null ? null : { ...idempotency, until: now + IDEMPOTENCY_KEPT_MS },
     }));
     const answers = await store.insert(requests, now);
-    ring(
-      requests.flatMap(({ drafts }) => drafts.filter((draft) => draft.runAt <= now).map(({ type }) => type)),
-    );
+    ring(due);
     return answers;
+  }
+
+  function draft(spec: TaskSpec, now: number, due: Set<string>): Draft {
+    const defaults = setup.types.get(spec.type ?? DEFAULT_TYPE) ?? TYPE_DEFAULTS;
+    const made = create(spec, defaults, now);
+    if (made.runAt <= now) due.add(made.type);
+    return made;
   }
 
   async function replaceAll(steps: readonly Step[]) {
     const answers = await store.replace(steps);
-    ring(steps.filter(({ to }) => isClaimable(to, to.updatedAt)).map(({ to }) => to.type));
+    const due = new Set<string>();
+    for (const { to } of steps) if (isClaimable(to, to.updatedAt)) due.add(to.type);
+    ring(due);
     return answers;
   }
 
-  const defaultsOf = (spec: TaskSpec): TypeDefaults =>
-    setup.types.get(spec.type ?? DEFAULT_TYPE) ?? TYPE_DEFAULTS;
-
-  function ring(types: readonly string[]): void {
-    if (types.length === 0) return;
-    queue
-      .ring([...new Set(types)])
-      .catch((error: unknown) => log.warn("ring_failed", { error: errorText(error) }));
+  function ring(due: ReadonlySet<string>): void {
+    if (due.size === 0) return;
+    queue.ring([...due]).catch((error: unknown) => log.warn("ring_failed", { error: errorText(error) }));
   }
 
   // ---- verbs
 
-  async function createTasks(specs: readonly TaskSpec[], idempotency?: IdempotencyKey): Promise<Creation> {
-    const answer = await inserts({ specs, idempotency: idempotency ?? null });
-    if (answer.kind === "mismatch") {
-      throw new TaskError(
-        "idempotency_mismatch",
-        "This idempotency key was already used with another request",
-      );
-    }
-    return { tasks: answer.tasks, repeated: answer.kind === "repeated" };
-  }
+  const createTasks = (
+    specs: readonly TaskSpec[],
+    idempotency: IdempotencyKey | null = null,
+  ): Promise<Creation> => inserts({ specs, idempotency }).then(creation);
 
-  async function get(id: TaskId): Promise<Task> {
-    const task = await reads(id);
-    if (task === null) throw notFound();
-    return task;
-  }
+  const get = (id: TaskId): Promise<Task> => store.get([id]).then(found);
 
   /** Reads, applies the rule, writes if nobody was faster, else begins again. */
   async function transition(
@@ -284,6 +280,18 @@ export function createEngine(setup: EngineSetup): Engine {
       await sweeping.stop();
     },
   };
+}
+
+function creation(answer: InsertAnswer): Creation {
+  if (answer.kind === "mismatch") {
+    throw new TaskError("idempotency_mismatch", "This idempotency key was already used with another request");
+  }
+  return { tasks: answer.tasks, repeated: answer.kind === "repeated" };
+}
+
+function found([task]: readonly (Task | null)[]): Task {
+  if (task === undefined || task === null) throw notFound();
+  return task;
 }
 
 const notFound = (): TaskError => new TaskError("not_found", "Task not found");

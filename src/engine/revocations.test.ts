@@ -76,4 +76,25 @@ describe("who listens for revocations", () => {
     await engine.close();
     expect(await changing()).toBe(0);
   });
+
+  test("lets the change log rest after the close, though it was just being read", async () => {
+    const gate = Promise.withResolvers<void>();
+    let read = 0;
+    const { engine, clock } = openEngine({
+      around: (store) => ({
+        ...store,
+        changes: async (...args) => {
+          read++;
+          await gate.promise;
+          return store.changes(...args);
+        },
+      }),
+    });
+    engine.onRevoked(() => undefined);
+    await clock.advance(1);
+    await engine.close();
+    gate.resolve();
+    await clock.advance(10_000);
+    expect(read).toBe(1);
+  });
 });

@@ -87,5 +87,11 @@ export function createRevocations(setup: {
     for (const listener of listeners) listener(hint);
   }
 
-  return { listen, close: end };
+  return {
+    listen,
+    close: () => {
+      listeners.clear();
+      end();
+    },
+  };
 }

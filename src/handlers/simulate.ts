@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { formatDurationMs } from "../core/duration.ts";
-import { fail, type Handler } from "../processor/handler.ts";
+import { fail, type Handler, type HandlerContext } from "../processor/handler.ts";
 
 export type Simulation = {
   readonly minMs: number;
@@ -26,29 +26,41 @@ export const createSimulate =
     const { minMs, maxMs, failureRate, random } = simulation;
     const durationMs = Math.round(minMs + random() * (maxMs - minMs));
     const fails = random() < failureRate;
-    const steps = Math.min(STEPS_AT_MOST, Math.ceil(durationMs / STEP_MS));
-    for (let step = 1; step <= steps; step++) {
-      await sleep(durationMs / steps, signal, simulation.clock);
-      if (step < steps) progress(Math.round((100 * step) / steps), "simulating");
-    }
+    await simulateWork(durationMs, { signal, progress }, simulation.clock);
     if (!fails) return { simulated: formatDurationMs(durationMs) };
     return fail(`Simulated failure: ${failureRate} of all simulated tasks fail (SIMULATE_FAILURE_RATE)`, {
       code: "simulated_failure",
     });
   };
 
-/** Rejects as soon as the signal aborts. */
-function sleep(ms: number, signal: AbortSignal, clock: Clock): Promise<void> {
+/** Takes its time and shows how far it is; rejects as soon as the signal aborts. One timer and one listener for all steps. */
+function simulateWork(
+  durationMs: number,
+  { signal, progress }: Pick<HandlerContext, "signal" | "progress">,
+  clock: Clock,
+): Promise<void> {
+  const steps = Math.min(STEPS_AT_MOST, Math.ceil(durationMs / STEP_MS));
+  const startedAt = clock.monotonic();
   return new Promise((resolve, reject) => {
-    const cancelTimer = clock.after(ms, () => {
-      signal.removeEventListener("abort", onAbort);
-      resolve();
-    });
+    let step = 0;
+    let cancelTimer = (): void => undefined;
     const onAbort = (): void => {
       cancelTimer();
       reject(new Error("aborted"));
     };
+    const next = (): void => {
+      if (step > 0 && step < steps) progress(Math.round((100 * step) / steps), "simulating");
+      if (step >= steps) {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+        return;
+      }
+      step++;
+      const dueAt = startedAt + (durationMs * step) / steps; // counted from the start, so that no step adds its lateness
+      cancelTimer = clock.after(dueAt - clock.monotonic(), next);
+    };
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
+    else next();
   });
 }

@@ -11,7 +11,7 @@ export function createHealthRoutes(notReadyBecause: () => Promise<string | null>
     summary: "Whether the process answers at all",
     answers: { 200: { description: "It does", schema: HealthAnswer } },
     problems: [],
-    run: ({ reply }) => reply(200, '{"status":"alive"}', { "content-type": "application/json" }),
+    run: ({ reply }) => reply(200, '{"status":"alive"}'),
   };
 
   const readyz: Route = {
@@ -22,7 +22,7 @@ export function createHealthRoutes(notReadyBecause: () => Promise<string | null>
     run: async ({ reply }) => {
       const reason = await notReadyBecause();
       if (reason !== null) throw refuse("not_ready", reason);
-      return reply(200, '{"status":"ready"}', { "content-type": "application/json" });
+      return reply(200, '{"status":"ready"}');
     },
   };
 

@@ -30,12 +30,14 @@ export type Call = {
   readonly headers: RequestHeaders;
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
-  /** Answers with these headers beside those that every answer bears. */
-  readonly reply: (
-    status: number,
-    body: BodyInit | null,
-    headers?: Readonly<Record<string, string>>,
-  ) => Response;
+  readonly reply: Reply;
 };
+
+/** Answers with JSON, or with no body, and with these headers beside those that every answer bears. */
+export type Reply = (
+  status: number,
+  json: string | ReadableStream<Uint8Array> | null,
+  headers?: Readonly<Record<string, string>>,
+) => Response;
 
 export type Routes = Readonly<Record<string, Partial<Record<Method, Route>>>>;

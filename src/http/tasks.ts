@@ -25,8 +25,6 @@ import {
   validate,
 } from "./wire.ts";
 
-const JSON_TYPE = { "content-type": "application/json" };
-
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;
 /** How long one call may look for matching tasks before it answers with a short page. */
@@ -52,7 +50,7 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
       const { tasks } = await engine.create([body]);
       const id = tasks[0]?.id ?? 0; // one for each spec
       if (log.isDebug) log.debug("task_created", { request_id: requestId, task_id: id });
-      return reply(201, presentCreated(id), { ...JSON_TYPE, location: `/api/task/${id}` });
+      return reply(201, presentCreated(id), { location: `/api/task/${id}` });
     },
   };
 
@@ -61,10 +59,8 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
     summary: "Ask for one task",
     answers: { 200: { description: "The task", schema: TaskAnswer } },
     problems: ["not_found"],
-    run: async ({ params, reply }) => {
-      const task = await engine.get(parseId(params.id ?? ""));
-      return reply(200, presentTask(task, engine.now()), JSON_TYPE);
-    },
+    run: ({ params, reply }) =>
+      engine.get(parseId(params.id ?? "")).then((task) => reply(200, presentTask(task, engine.now()))),
   };
 
   const edit: Route = {
@@ -76,7 +72,7 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
       await engine.edit(id, validate(PatchBody, await readJson(request, headers)));
-      return reply(200, presentUpdated(id), JSON_TYPE);
+      return reply(200, presentUpdated(id));
     },
   };
 
@@ -135,21 +131,21 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
       tasks.push(...found.tasks);
       after = found.next;
     } while (after !== null && tasks.length < limit && clock.monotonic() - startedAt < SEARCH_MS);
-    const link = after === null ? {} : { link: `<${nextPath(request, after)}>; rel="next"` };
-    return reply(200, `[${tasks.map(presenter(query)).join()}]`, { ...JSON_TYPE, ...link });
+    const link = after === null ? undefined : { link: `<${nextPath(request, after)}>; rel="next"` };
+    return reply(200, `[${tasks.map(presenter(query)).join()}]`, link);
   }
 
   /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
   async function wholeList({ requestId, reply }: Call, query: ListQuery): Promise<Response> {
     const present = presenter(query);
     const first = await pageAfter(query, query.cursor ?? null, STREAM_PAGE);
-    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`, JSON_TYPE);
+    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`);
     const next = (after: Cursor): Promise<TaskPage> =>
       pageAfter(query, after, STREAM_PAGE).catch((error: unknown) => {
         log.error("list_cut", { request_id: requestId, error: errorText(error) });
         throw error;
       });
-    return reply(200, streamPages(first, next, present), JSON_TYPE);
+    return reply(200, streamPages(first, next, present));
   }
 
   return { create, get, edit, remove, list };

@@ -63,13 +63,16 @@ type Run = {
 export function createProcessor(setup: ProcessorSetup): Processor {
   const { source, clock, log, leaseMs } = setup;
   const runs = new Set<Run>(); // one a slot
+  const talking = new Set<Run>(); // those of them that have progress or log lines to bring
   const latest = new Map<TaskId, Run>(); // a task that was lost may come back while its old run still ends
   const claiming = new AbortController();
   const beatEveryMs = leaseMs / 3;
   const giveUpMs = leaseMs / 6;
   const tickMs = Math.min(250, leaseMs / 12);
   let claims: Promise<void> = Promise.resolve();
+  const lookEveryMs = leaseMs / 30;
   let ticking = false;
+  let lookDueAt = 0;
   let slotFreed = (): void => undefined;
   let unlisten = (): void => undefined;
 
@@ -115,6 +118,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     };
     runs.add(run);
     latest.set(task.id, run);
+    lookDueAt = Math.min(lookDueAt, run.beatDueAt);
     run.ended = live(run);
     keepTicking();
   }
@@ -129,6 +133,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     untime?.();
     if (outcome !== null) await tell(run, outcome);
     runs.delete(run);
+    talking.delete(run);
     if (latest.get(task.id) === run) latest.delete(task.id);
     slotFreed();
   }
@@ -148,6 +153,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   const beatSoon = (run: Run): void => {
     run.beatDueAt = Math.min(run.beatDueAt, run.beatenAt + PROGRESS_EVERY_MS);
+    talking.add(run);
   };
 
   function stopRun(run: Run, reason: StopReason): void {
@@ -200,15 +206,23 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     });
   }
 
-  /** Gives up what can no longer be held, whatever the source does, and sends what is due without waiting for it. */
+  /**
+   * Gives up what can no longer be held, whatever the source does, and sends what is due without waiting for it. All runs
+   * are looked at when one of them may be due, but not at every tick: a hundred thousand take milliseconds.
+   */
   function tick(now: number): void {
     const due: Run[] = [];
-    for (const run of runs) {
-      if (now >= run.leaseEndsAt - giveUpMs) stopRun(run, "lost");
+    const all = now >= lookDueAt;
+    let nextDueAt = Number.POSITIVE_INFINITY;
+    for (const run of all ? runs : talking) {
+      const giveUpAt = run.leaseEndsAt - giveUpMs;
+      if (now >= giveUpAt) stopRun(run, "lost");
       else if (run.beatDueAt <= now && !run.beating) due.push(run);
+      else nextDueAt = Math.min(nextDueAt, giveUpAt, run.beatDueAt);
     }
+    if (all) lookDueAt = Math.max(now + lookEveryMs, Math.min(nextDueAt, now + beatEveryMs));
     for (const run of due) run.beating = true;
-    void beatAll(due);
+    if (due.length > 0) void beatAll(due);
   }
 
   async function beatAll(due: readonly Run[]): Promise<void> {
@@ -239,6 +253,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const taken = { id: run.task.id, token: run.task.token, progress: run.progress, log: run.log };
     run.progress = null;
     run.log = [];
+    talking.delete(run);
     run.beatenAt = sentAt;
     run.beatDueAt = sentAt + beatEveryMs;
     return taken;
@@ -255,6 +270,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     run.progress ??= lost?.progress ?? null;
     run.log = [...(lost?.log ?? []), ...run.log].slice(-LIMITS.logLinesKept);
     run.beatDueAt = clock.monotonic() + Math.min(RETRY_AFTER_MS, beatEveryMs);
+    talking.add(run);
   }
 
   function onHint({ id, version }: { readonly id: TaskId; readonly version: number | null }): void {

@@ -14,7 +14,7 @@ import type { Draft, LogLevel, LogLine, Progress, RunningTask, Status, Task, Tas
 
 export interface TaskStore {
   /**
-   * Creates tasks. Each request is whole or not at all, and all requests of a call commit together. Ids are given
+   * Creates tasks; the drafts are the store's from now on. Each request is whole or not at all, and all requests of a call commit together. Ids are given
    * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.
    * - A draft whose `key` a live task holds (of an earlier request in the call, too) stands for that task:
    *   `existing: true`. Two drafts of one request never bear the same key; the caller has seen to it.

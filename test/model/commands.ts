@@ -2,41 +2,62 @@
 import fc from "fast-check";
 import { type Filter, type Order, PAYLOADS, type Patch, type Said, type Spec, type Wish } from "./model.ts";
 
-/** Whom a command is about: the nth of a group at that moment, or of all ids ever given (and one more) if it is empty. */
+/** Whom a command is about: the nth of a group at that moment; of all tasks when there is none in it; else anybody. */
 export type Whom = { readonly group: "running" | "pending" | "ended" | "any"; readonly nth: number };
 export type TokenKind = "right" | "stale" | "nonsense";
 
+/** What happens to one task in one go. */
+export type Step =
+  | {
+      readonly do: "extend";
+      readonly whom: Whom;
+      readonly token: TokenKind;
+      readonly progress: { percent: number; message: string } | null;
+      readonly lines: ("info" | "warn")[];
+    }
+  | { readonly do: "settle"; readonly whom: Whom; readonly token: TokenKind; readonly said: Said }
+  | { readonly do: "settle again"; readonly whom: Whom }
+  | { readonly do: "edit"; readonly whom: Whom; readonly patch: Patch; readonly dueInMs: number | null }
+  | { readonly do: "cancel" | "retry" | "remove" | "get"; readonly whom: Whom };
+
 export type Command =
+  | Step
+  /** All in one turn, and all about the first one's task. */
+  | { readonly do: "at once"; readonly steps: Step[] }
   | {
       readonly do: "create";
       readonly specs: Spec[];
       readonly idempotency: { key: string; body: string } | null;
     }
   | { readonly do: "claim"; readonly wishes: Wish[] }
-  | {
-      readonly do: "extend";
-      readonly beats: {
-        readonly whom: Whom;
-        readonly token: TokenKind;
-        readonly progress: { percent: number; message: string } | null;
-        readonly lines: ("info" | "warn")[];
-      }[];
-    }
-  | { readonly do: "settle"; readonly whom: Whom; readonly token: TokenKind; readonly said: Said }
-  | { readonly do: "settle again"; readonly whom: Whom }
-  | { readonly do: "edit"; readonly whom: Whom; readonly patch: Patch; readonly dueInMs: number | null }
-  | { readonly do: "cancel" | "retry" | "remove" | "get"; readonly whom: Whom }
   | { readonly do: "sweep" }
   | { readonly do: "advance"; readonly ms: number }
-  | { readonly do: "list"; readonly filter: Filter; readonly order: Order; readonly limit: number };
+  | {
+      readonly do: "list";
+      readonly filter: Filter;
+      /** Times in the filter, from now. */
+      readonly endedBeforeMs: number | null;
+      readonly expiredAtMs: number | null;
+      readonly order: Order;
+      readonly limit: number;
+    };
+
+/** Names for results that nobody wants to see printed: the longest that is kept, and one that is not. */
+export const LONG_RESULTS = new Map([
+  ["1 MiB", `"${"a".repeat(1_048_574)}"`],
+  ["1 MiB and a byte", `"${"a".repeat(1_048_575)}"`],
+]);
 
 const one = <const T>(...values: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...values);
 
 const whom = (...groups: readonly Whom["group"][]): fc.Arbitrary<Whom> =>
   fc.record({ group: one(...groups), nth: fc.nat(30) });
 
-const ALMOST_A_RESULT = "a".repeat(1_048_574);
 const PATTERNS = ["a", "b", "a.b", "a*", "a.*", "*", "c"] as const;
+
+const SHORT = one(1, 500, 1_000, 1_000, 3_000);
+const LONG = one(5_000, 15_000, 29_999, 30_000, 60_000, 120_000);
+const DAY = fc.constant(86_400_000);
 
 const name = one("alpha", "beta", "Alpha Gamma");
 const description = one("", "delta", "epsilon zeta");
@@ -65,24 +86,27 @@ const withoutTwins = (specs: Spec[]): Spec[] =>
     specs.findIndex(({ key }) => key === each.key) < at ? { ...each, key: null } : each,
   );
 
-const idempotency = fc.option(fc.record({ key: one("i", "j"), body: one("f", "g") }), { freq: 5, nil: null });
+const idempotency = fc.oneof(
+  { weight: 4, arbitrary: fc.constant(null) },
+  { weight: 1, arbitrary: fc.record({ key: one("i", "j"), body: one("f", "g") }) },
+);
 
-const create: fc.Arbitrary<Command> = fc.record({
-  do: fc.constant("create"),
-  specs: fc
-    .oneof(
-      { weight: 3, arbitrary: fc.tuple(spec) },
-      { weight: 1, arbitrary: fc.array(spec, { minLength: 2, maxLength: 6 }) },
-    )
-    .map(withoutTwins),
-  idempotency,
-});
+const createSome = (least: number, most: number): fc.Arbitrary<Command> =>
+  fc.record({
+    do: fc.constant("create"),
+    specs: fc.array(spec, { minLength: least, maxLength: most }).map(withoutTwins),
+    idempotency,
+  });
+const create = fc.oneof(
+  { weight: 3, arbitrary: createSome(1, 1) },
+  { weight: 1, arbitrary: createSome(2, 6) },
+);
 
 const wish: fc.Arbitrary<Wish> = fc.record({
   worker: one("w1", "w2"),
   types: fc.uniqueArray(one(...PATTERNS), { minLength: 1, maxLength: 3 }),
   max: one(1, 1, 2, 5, 1_000),
-  leaseMs: one(1_000, 5_000, 30_000),
+  leaseMs: one(1_000, 5_000, 30_000, 30_000, 120_000, 120_000),
 });
 
 const token = fc.oneof(
@@ -99,7 +123,7 @@ const said: fc.Arbitrary<Said> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant("done"),
-      result: one(`"${ALMOST_A_RESULT}"`, `"${ALMOST_A_RESULT}a"`),
+      result: one(...LONG_RESULTS.keys()),
     }),
   },
   {
@@ -136,31 +160,15 @@ const filter: fc.Arbitrary<Filter> = fc.record(
   { requiredKeys: [] },
 );
 
-export const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 5, arbitrary: create },
-  {
-    weight: 7,
-    arbitrary: fc.record({
-      do: fc.constant("claim"),
-      wishes: fc.oneof(
-        { weight: 4, arbitrary: fc.tuple(wish) },
-        { weight: 1, arbitrary: fc.array(wish, { minLength: 2, maxLength: 3 }) },
-      ),
-    }),
-  },
+const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.record({
       do: fc.constant("extend"),
-      beats: fc.array(
-        fc.record({
-          whom: whom("running", "running", "running", "any"),
-          token,
-          progress: one(null, { percent: 10, message: "ten" }, { percent: 60, message: "" }),
-          lines: fc.array(one("info", "warn"), { maxLength: 3 }),
-        }),
-        { minLength: 1, maxLength: 3 },
-      ),
+      whom: whom("running", "running", "running", "any"),
+      token,
+      progress: one(null, { percent: 10, message: "ten" }, { percent: 60, message: "" }),
+      lines: fc.array(one("info", "warn"), { maxLength: 3 }),
     }),
   },
   {
@@ -189,12 +197,38 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ do: fc.constant("retry"), whom: whom("ended", "ended", "any") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("remove"), whom: whom("running", "any") }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("get"), whom: whom("any") }) },
+);
+
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 20, arbitrary: step },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant("at once"),
+      steps: fc.array(step, { minLength: 2, maxLength: 3 }),
+    }),
+  },
+  { weight: 7, arbitrary: create },
+  {
+    weight: 14,
+    arbitrary: fc.record({
+      do: fc.constant("claim"),
+      wishes: fc.oneof(
+        { weight: 4, arbitrary: fc.tuple(wish) },
+        { weight: 1, arbitrary: fc.array(wish, { minLength: 2, maxLength: 3 }) },
+      ),
+    }),
+  },
   { weight: 4, arbitrary: fc.constant<Command>({ do: "sweep" }) },
   {
     weight: 5,
     arbitrary: fc.record({
       do: fc.constant("advance"),
-      ms: one(1, 500, 1_000, 1_000, 5_000, 5_000, 15_000, 29_999, 30_000, 61_000, 121_000, 86_400_000),
+      ms: fc.oneof(
+        { weight: 20, arbitrary: SHORT },
+        { weight: 9, arbitrary: LONG },
+        { weight: 1, arbitrary: DAY },
+      ),
     }),
   },
   {
@@ -202,8 +236,15 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("list"),
       filter,
+      endedBeforeMs: one(null, null, null, 0, -1_000, -5_000),
+      expiredAtMs: one(null, null, null, 0, 5_000),
       order: one("id", "-id", "finished_at", "-finished_at"),
       limit: one(1, 3, 100),
     }),
   },
 );
+
+/** There is something to work on from the start. */
+export const commands: fc.Arbitrary<Command[]> = fc
+  .tuple(createSome(1, 6), fc.array(command, { minLength: 1, maxLength: 60, size: "max" }))
+  .map(([first, rest]) => [first, ...rest]);

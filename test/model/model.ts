@@ -1,7 +1,7 @@
 /**
  * What tasks do, said a second time: in one place, with plain mutable objects and no line shared with the code under
- * test. It knows one thing at a time happening, no stores, no batches and no races; that is why it is short enough
- * to be believed. Expected refusals are answered by their code.
+ * test. It knows one thing at a time happening, no stores, no batches and no races, so it is short enough to be
+ * believed. Expected refusals are answered by their code.
  */
 export type Said =
   | { readonly kind: "done"; readonly result: string | null }
@@ -111,25 +111,31 @@ const DAY_MS = 86_400_000;
 const CANCEL_GRACE_MS = 30_000;
 const MIB = 1_048_576;
 
-export type Model = ReturnType<typeof createModel>;
-
-export function createModel(rules: {
+type Rules = {
   readonly startAt: number;
   readonly leaseMs: number;
   readonly random: number;
   readonly keepDoneMs: number;
   readonly keepOthersMs: number;
-}) {
-  const tasks = new Map<number, ModelTask>();
-  const logs = new Map<number, LogLine[]>();
-  const lastSaid = new Map<number, Said | "revoked" | "lost">();
-  const remembered = new Map<
-    string,
-    { body: string; until: number; ids: { id: number; existing: boolean }[] }
-  >();
-  const changes: ModelChange[] = [];
-  let lastId = 0;
-  let now = rules.startAt;
+};
+
+type Answered = { body: string; until: number; ids: { id: number; existing: boolean }[] };
+
+const emptyState = (now: number) => ({
+  now,
+  lastId: 0,
+  tasks: new Map<number, ModelTask>(),
+  logs: new Map<number, LogLine[]>(),
+  /** How the latest attempt ended: in its worker's words, or by the house. */
+  lastSaid: new Map<number, Said | "revoked" | "lost">(),
+  remembered: new Map<string, Answered>(),
+  changes: [] as ModelChange[],
+});
+
+export type Model = ReturnType<typeof createModel>;
+
+export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
+  const { tasks, logs, lastSaid, remembered, changes } = state;
 
   const all = (): ModelTask[] => [...tasks.values()];
   const isLive = (task: ModelTask): boolean => task.status === "pending" || task.status === "running";
@@ -139,7 +145,7 @@ export function createModel(rules: {
   function changed(task: ModelTask, kind: ModelChange["kind"] = "changed"): void {
     if (kind === "changed") {
       task.version += 1;
-      task.updatedAt = now;
+      task.updatedAt = state.now;
     }
     changes.push({ id: task.id, version: task.version, status: task.status, kind });
   }
@@ -149,7 +155,7 @@ export function createModel(rules: {
   function create(specs: readonly Spec[], idempotency: { key: string; body: string } | null) {
     if (idempotency !== null) {
       const known = remembered.get(idempotency.key);
-      if (known !== undefined && known.until > now) {
+      if (known !== undefined && known.until > state.now) {
         return known.body === idempotency.body
           ? { tasks: known.ids, repeated: true }
           : "idempotency_mismatch";
@@ -160,7 +166,7 @@ export function createModel(rules: {
       return holder === undefined ? { id: add(spec), existing: false } : { id: holder.id, existing: true };
     });
     if (idempotency !== null) {
-      remembered.set(idempotency.key, { body: idempotency.body, until: now + DAY_MS, ids });
+      remembered.set(idempotency.key, { body: idempotency.body, until: state.now + DAY_MS, ids });
     }
     return { tasks: ids, repeated: false };
   }
@@ -168,11 +174,11 @@ export function createModel(rules: {
   function add({ delayMs, ...spec }: Spec): number {
     const task: ModelTask = {
       ...spec,
-      id: ++lastId,
+      id: ++state.lastId,
       version: 1,
-      runAt: now + delayMs,
-      createdAt: now,
-      updatedAt: now,
+      runAt: state.now + delayMs,
+      createdAt: state.now,
+      updatedAt: state.now,
       claims: 0,
       token: null,
       attempt: 0,
@@ -211,10 +217,10 @@ export function createModel(rules: {
     if (!isLive(task)) return "wrong_status";
     if (task.lease === null) {
       task.status = "cancelled";
-      task.finishedAt = now;
+      task.finishedAt = state.now;
       changed(task);
     } else if (task.lease.revokeAt === null) {
-      task.lease = { ...task.lease, revokeAt: now + CANCEL_GRACE_MS };
+      task.lease = { ...task.lease, revokeAt: state.now + CANCEL_GRACE_MS };
       changed(task);
     }
     return task;
@@ -225,7 +231,7 @@ export function createModel(rules: {
     if (task === undefined) return "not_found";
     if (isLive(task)) return "wrong_status";
     if (holderOf(task.key) !== undefined) return "key_taken";
-    Object.assign(task, { status: "pending", runAt: now, finishedAt: null });
+    Object.assign(task, { status: "pending", runAt: state.now, finishedAt: null });
     Object.assign(task, { attempt: 0, failures: 0, losses: 0, progress: null, result: null, error: null });
     changed(task);
     return task;
@@ -247,7 +253,7 @@ export function createModel(rules: {
 
   function claim({ worker, types, max, leaseMs }: Wish): ModelTask[] {
     return all()
-      .filter((task) => task.status === "pending" && task.runAt <= now)
+      .filter((task) => task.status === "pending" && task.runAt <= state.now)
       .filter((task) => types.some((pattern) => takes(pattern, task.type)))
       .sort((a, b) => b.priority - a.priority || a.runAt - b.runAt || a.id - b.id)
       .slice(0, max)
@@ -256,9 +262,9 @@ export function createModel(rules: {
         task.claims += 1;
         task.token = `${task.claims}.n`;
         task.attempt += 1;
-        task.startedAt = now;
+        task.startedAt = state.now;
         task.progress = null;
-        task.lease = { worker, until: now + leaseMs, leaseMs, revokeAt: null };
+        task.lease = { worker, until: state.now + leaseMs, leaseMs, revokeAt: null };
         lastSaid.delete(task.id);
         changed(task);
         return task;
@@ -266,15 +272,15 @@ export function createModel(rules: {
   }
 
   const holds = (task: ModelTask | undefined, token: string): task is ModelTask =>
-    task !== undefined && task.lease !== null && task.token === token && task.lease.until > now;
+    task !== undefined && task.lease !== null && task.token === token && task.lease.until > state.now;
 
   function extend({ id, token, progress, log }: ModelBeat): "ok" | "cancel" | "lost" {
     const task = tasks.get(id);
     if (!holds(task, token) || task.lease === null) return "lost";
-    task.lease = { ...task.lease, until: Math.max(task.lease.until + 1, now + task.lease.leaseMs) };
+    task.lease = { ...task.lease, until: Math.max(task.lease.until + 1, state.now + task.lease.leaseMs) };
     task.progress = progress ?? task.progress;
     const lines = logs.get(id) ?? [];
-    for (const line of log) lines.push({ ...line, n: (lines.at(-1)?.n ?? 0) + 1, at: now });
+    for (const line of log) lines.push({ ...line, n: (lines.at(-1)?.n ?? 0) + 1, at: state.now });
     logs.set(id, lines.slice(-1_000));
     return task.lease.revokeAt === null ? "ok" : "cancel";
   }
@@ -309,44 +315,44 @@ export function createModel(rules: {
 
   function finish(task: ModelTask, result: string | null): void {
     endAttempt(task, "done", null);
-    Object.assign(task, { status: "done", finishedAt: now, result, error: null });
+    Object.assign(task, { status: "done", finishedAt: state.now, result, error: null });
     if (task.progress !== null) task.progress = { ...task.progress, percent: 100 };
   }
 
   function fail(task: ModelTask, error: Failure, again: { retryAfterMs: number | null } | null): void {
     if (task.lease?.revokeAt != null) {
       endAttempt(task, "cancelled", error);
-      Object.assign(task, { status: "cancelled", finishedAt: now });
+      Object.assign(task, { status: "cancelled", finishedAt: state.now });
       return;
     }
     endAttempt(task, "failed", error);
     task.failures += 1;
     if (again === null || task.failures >= task.maxAttempts) {
-      Object.assign(task, { status: "failed", finishedAt: now });
+      Object.assign(task, { status: "failed", finishedAt: state.now });
       return;
     }
     let ceiling = task.backoff.baseMs;
     for (let failure = 1; failure < task.failures; failure++) ceiling *= 2;
     ceiling = Math.min(ceiling, task.backoff.maxMs);
     task.status = "pending";
-    task.runAt = now + (again.retryAfterMs ?? Math.floor(rules.random * ceiling));
+    task.runAt = state.now + (again.retryAfterMs ?? Math.floor(rules.random * ceiling));
   }
 
   function release(task: ModelTask, delayMs: number): void {
     if (task.lease?.revokeAt != null) {
       endAttempt(task, "cancelled", null);
-      Object.assign(task, { status: "cancelled", finishedAt: now });
+      Object.assign(task, { status: "cancelled", finishedAt: state.now });
       return;
     }
     endAttempt(task, "released", null);
-    Object.assign(task, { status: "pending", runAt: now + delayMs, attempt: task.attempt - 1 });
+    Object.assign(task, { status: "pending", runAt: state.now + delayMs, attempt: task.attempt - 1 });
   }
 
   function endAttempt(
     task: ModelTask,
     outcome: ModelTask["attempts"][number]["outcome"],
     error: Failure | null,
-    finishedAt = now,
+    finishedAt = state.now,
   ): void {
     const startedAt = task.startedAt ?? Number.NaN;
     const worker = task.lease?.worker ?? "";
@@ -363,12 +369,12 @@ export function createModel(rules: {
   // ---- the house
 
   function sweep(): { expired: number; removed: number } {
-    const judged = now >= rules.startAt + rules.leaseMs / 2;
-    const late = judged ? all().filter((task) => endsAt(task) <= now) : [];
+    const judged = state.now >= rules.startAt + rules.leaseMs / 2;
+    const late = judged ? all().filter((task) => endsAt(task) <= state.now) : [];
     for (const task of late) expire(task);
     const old = all().filter((task) => {
       const keepMs = task.status === "done" ? rules.keepDoneMs : rules.keepOthersMs;
-      return task.finishedAt !== null && keepMs > 0 && task.finishedAt < now - keepMs;
+      return task.finishedAt !== null && keepMs > 0 && task.finishedAt < state.now - keepMs;
     });
     for (const task of old) remove(task.id);
     return { expired: late.length, removed: old.length };
@@ -380,17 +386,17 @@ export function createModel(rules: {
   function expire(task: ModelTask): void {
     if (task.lease === null) return;
     const { until, revokeAt, worker } = task.lease;
-    const workedUntil = Math.min(now, until);
+    const workedUntil = Math.min(state.now, until);
     if (revokeAt !== null) {
       endAttempt(task, "cancelled", null, workedUntil);
-      Object.assign(task, { status: "cancelled", finishedAt: now });
+      Object.assign(task, { status: "cancelled", finishedAt: state.now });
       lastSaid.set(task.id, "revoked");
     } else {
       task.losses += 1;
       const message = `Worker ${worker} was not heard of until its lease ran out (loss ${task.losses} of 3)`;
       endAttempt(task, "lost", { code: "worker_lost", message }, workedUntil);
-      if (task.losses < 3) Object.assign(task, { status: "pending", runAt: now });
-      else Object.assign(task, { status: "failed", finishedAt: now });
+      if (task.losses < 3) Object.assign(task, { status: "pending", runAt: state.now });
+      else Object.assign(task, { status: "failed", finishedAt: state.now });
       lastSaid.set(task.id, "lost");
     }
     changed(task);
@@ -437,14 +443,19 @@ export function createModel(rules: {
       return said === undefined || said === "revoked" || said === "lost" ? null : said;
     },
     advance: (ms: number): void => {
-      now += ms;
+      state.now += ms;
     },
     changes,
+    rules,
+    state,
     get now() {
-      return now;
+      return state.now;
     },
     get lastId() {
-      return lastId;
+      return state.lastId;
     },
   };
 }
+
+/** The same world once more, to try what comes of something. */
+export const fork = ({ rules, state }: Model): Model => createModel(rules, structuredClone(state));

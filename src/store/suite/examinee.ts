@@ -61,7 +61,7 @@ export function createExaminee(opened: Opened) {
     const answers = await store.insert(requests, at);
     return answers.map((answer, index) => {
       if (answer.kind !== "created") throw new Error(`expected the task to be created, got ${answer.kind}`);
-      return { id: only(answer.tasks).id, ...draft(specs[index], at) };
+      return { ...draft(specs[index], at), id: only(answer.tasks).id };
     });
   }
 
