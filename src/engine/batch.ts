@@ -73,15 +73,15 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
   function takeBatch(): Entries {
     const count = countFitting();
     const [batch, held] = partByKey(count === waiting.length ? waiting : waiting.slice(0, count));
-    waiting = held.concat(waiting.slice(count));
+    waiting = count === waiting.length ? held : held.concat(waiting.slice(count));
     for (const { bytes } of batch) waitingBytes -= bytes;
     return batch;
   }
 
   function countFitting(): number {
     let bytes = 0;
-    for (const [count, entry] of waiting.entries()) {
-      bytes += entry.bytes;
+    for (let count = 0; count < waiting.length; count++) {
+      bytes += waiting[count]?.bytes ?? 0;
       if (count === limits.calls || (count > 0 && bytes > limits.bytes)) return count;
     }
     return waiting.length;

@@ -119,6 +119,12 @@ describe("simulated work fails", () => {
     expect(share).toBeLessThanOrEqual(most);
   });
 
+  test("never at a rate of 0 and always at a rate of 1, at the very ends of the draw", async () => {
+    const [lowest] = await simulate(1, { failureRate: 0, random: () => 0 });
+    const [highest] = await simulate(1, { failureRate: 1, random: () => MOST });
+    expect([lowest?.failed, highest?.failed]).toEqual([false, true]);
+  });
+
   test("whether it takes long or not", async () => {
     const ended = await simulate(RUNS, { failureRate: 0.5, random: createRandom(5) });
     const mean = (runs: readonly Ended[]) =>

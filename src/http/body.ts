@@ -6,10 +6,20 @@ export const JSON_DEPTH = 64;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** The request's body as a JSON value, read within limits. Throws a refusal; nothing about the value is known yet. */
-export async function readJson(request: Request, headers: RequestHeaders): Promise<unknown> {
+/**
+ * The request's body as a JSON value, read within limits: refused before it is read where its length is announced, as soon as
+ * it grows too long where not. Throws or rejects with a refusal; nothing about the value is known yet.
+ */
+export function readJson(request: Request, headers: RequestHeaders): Promise<unknown> {
   checkMediaType(headers);
-  const bytes = await readBytes(request, headers["content-length"]);
+  const announced = headers["content-length"];
+  if (Number(announced) > BODY_BYTES) throw tooLarge();
+  return (announced === undefined ? readChunks(request) : request.bytes()).then(parseBytes, () => {
+    throw refuse("malformed_body", "The body ended before it was complete");
+  });
+}
+
+function parseBytes(bytes: Uint8Array): unknown {
   if (bytes.length > BODY_BYTES) throw tooLarge();
   return parseJson(decode(bytes));
 }
@@ -40,16 +50,6 @@ function checkMediaType(headers: RequestHeaders): void {
   const charset = parameters.find((parameter) => parameter.startsWith("charset="));
   if (charset !== undefined && !/^charset="?utf-?8"?$/.test(charset)) {
     throw refuse("unsupported_media_type", "JSON must be UTF-8");
-  }
-}
-
-/** Refused before it is read where its length is announced, as soon as it grows too long where not. */
-async function readBytes(request: Request, announced: string | undefined): Promise<Uint8Array> {
-  if (announced !== undefined && Number(announced) > BODY_BYTES) throw tooLarge();
-  try {
-    return announced === undefined ? await readChunks(request) : await request.bytes();
-  } catch {
-    throw refuse("malformed_body", "The body ended before it was complete");
   }
 }
 

@@ -45,13 +45,15 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
       },
     },
     problems: ["malformed_body", "body_too_large", "unsupported_media_type"],
-    run: async ({ request, headers, requestId, reply }) => {
-      const body = validate(CreateBody, await readJson(request, headers));
-      const { tasks } = await engine.create([body]);
-      const id = tasks[0]?.id ?? 0; // one for each spec
-      if (log.isDebug) log.debug("task_created", { request_id: requestId, task_id: id });
-      return reply(201, presentCreated(id), { location: `/api/task/${id}` });
-    },
+    // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
+    run: ({ request, headers, requestId, reply }) =>
+      readJson(request, headers)
+        .then((value) => engine.create([validate(CreateBody, value)]))
+        .then(({ tasks }) => {
+          const id = tasks[0]?.id ?? 0; // one for each spec
+          if (log.isDebug) log.debug("task_created", { request_id: requestId, task_id: id });
+          return reply(201, presentCreated(id), { location: `/api/task/${id}` });
+        }),
   };
 
   const get: Route = {

@@ -227,6 +227,9 @@ describe("slots", () => {
     await clock.advance(LEASE_MS);
     const renewed = source.beatsOf(1).filter(({ beat }) => beat.token === "2.t");
     expect(renewed.length).toBeGreaterThanOrEqual(3);
+    source.hint(1, null);
+    await settled();
+    expect(source.beats.at(-1)).toMatchObject({ at: clock.monotonic(), beat: { token: "2.t" } });
 
     work.run(1).finish("second");
     await settled();
@@ -482,7 +485,7 @@ describe("heartbeats", () => {
     expect(source.beats).toEqual([]);
   });
 
-  test("count the lease from before the claim was asked for", async () => {
+  test("count the lease from before the claim was asked for, its thirds and its end", async () => {
     const work = createWork();
     const clock = createManualClock();
     const inner = createSource(clock);
@@ -492,11 +495,40 @@ describe("heartbeats", () => {
         const claimed = await inner.claim(wish, signal);
         return { ...claimed, leasedAt: clock.monotonic() - 9_000 };
       },
+      extend: (beats) => inner.extend(beats).then(away),
     };
     open(work.handler, { clock, source });
     inner.offer(task(1));
     await clock.advance(1_000 + TICK_MS);
     expect(inner.beatsOf(1)).toHaveLength(1);
+    await clock.advance(25_000 - 9_000 - 1 - clock.monotonic());
+    expect(work.run(0).context.signal.aborted).toBe(false);
+    await clock.advance(1 + TICK_MS);
+    expect(work.abortReasonOf(0)).toBe("lost");
+  });
+
+  test("count a renewal from when they were sent, not from when they were answered", async () => {
+    const work = createWork();
+    const { source, clock } = open(work.handler);
+    const answered = Promise.withResolvers<Answer>();
+    source.onExtend = () => answered.promise;
+    source.offer(task(1));
+    await clock.advance(14_000);
+    const sentAt = source.beatsOf(1)[0]?.at ?? Number.NaN;
+    source.onExtend = away;
+    answered.resolve("ok");
+    await clock.advance(sentAt + 25_000 - 1 - clock.monotonic());
+    expect(work.run(0).context.signal.aborted).toBe(false);
+    await clock.advance(1 + TICK_MS);
+    expect(work.abortReasonOf(0)).toBe("lost");
+  });
+
+  test("wait for the answer to the one before", async () => {
+    const { source, clock } = open(createWork().handler);
+    source.onExtend = silent;
+    source.offer(task(1));
+    await clock.advance(24_000);
+    expect(source.beatsOf(1)).toHaveLength(1);
   });
 
   test("carry progress and log lines, soon but at most once a second", async () => {
@@ -520,6 +552,20 @@ describe("heartbeats", () => {
         message: `line ${at + 1}`,
       })),
     );
+  });
+
+  test("carry nothing twice", async () => {
+    const work = createWork();
+    const { source, clock } = open(work.handler);
+    source.offer(task(1));
+    await settled();
+    work.run(0).context.progress(50);
+    work.run(0).context.log("half way");
+    await clock.advance(LEASE_MS);
+    const news = source.beatsOf(1).map(({ beat }) => [beat.progress?.percent ?? null, beat.log.length]);
+    expect(news.length).toBeGreaterThanOrEqual(3);
+    expect(news[0]).toEqual([50, 1]);
+    for (const later of news.slice(1)) expect(later).toEqual([null, 0]);
   });
 
   test("carry the last words before the end is told", async () => {
@@ -570,6 +616,25 @@ describe("heartbeats", () => {
         ],
       },
     ]);
+  });
+
+  test("bring again no more than a thousand lines, the newest", async () => {
+    const work = createWork();
+    const { source, clock } = open(work.handler);
+    const answered = Promise.withResolvers<Answer>();
+    source.offer(task(1));
+    source.onExtend = () => answered.promise;
+    await settled();
+    for (let line = 1; line <= 600; line++) work.run(0).context.log(`${line}`);
+    await clock.advance(1_000 + TICK_MS);
+    for (let line = 601; line <= 1_200; line++) work.run(0).context.log(`${line}`);
+    answered.reject(new TaskError("store_unavailable", "The source is away"));
+    await settled();
+    source.onExtend = async () => "ok";
+    source.beats.length = 0;
+    await clock.advance(2_000);
+    const lines = source.beats[0]?.beat.log.map(({ message }) => Number(message)) ?? [];
+    expect(lines).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 201));
   });
 
   test("bring the last words again when the source was away at the end", async () => {

@@ -386,9 +386,11 @@ function isDue(lane: Lane, now: number): boolean {
 
 /** The types of the tasks that have just become ready for a claim. */
 function dueTypes(changed: readonly Task[]): readonly string[] {
-  const types = new Set<string>();
-  for (const task of changed) if (isClaimable(task, task.updatedAt)) types.add(task.type);
-  return [...types];
+  const types: string[] = [];
+  for (const task of changed) {
+    if (isClaimable(task, task.updatedAt) && !types.includes(task.type)) types.push(task.type);
+  }
+  return types;
 }
 
 function tryExtend(task: RunningTask, beat: Beat, now: number): RunningTask | null {
