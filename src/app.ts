@@ -152,7 +152,7 @@ export function createApp(config: Config, effects: Effects): App {
 /** Cheap and in order, told apart between processes by the prefix. */
 function createRequestIds(prefix: string): () => string {
   let count = 0;
-  return () => `${prefix}-${(++count).toString(36)}`;
+  return () => `${prefix}-${++count}`;
 }
 
 const isLoopback = (host: string): boolean =>

@@ -231,7 +231,7 @@ export function presentTask(task: Task, now: number): string {
     priority: task.priority,
     tags: task.tags,
     key: task.key,
-    run_at: timestamp(task.runAt),
+    run_at: task.runAt === task.createdAt ? createdAt : timestamp(task.runAt),
     timeout: task.timeoutMs === null ? null : formatDurationMs(task.timeoutMs),
     attempt: task.attempt,
     max_attempts: task.maxAttempts,
