@@ -252,7 +252,7 @@ const sendDue = (run: Run, startedAt: number, perSecond: number): void => {
   const due = Math.min(run.plan.requests, Math.floor(elapsedSeconds * perSecond));
   for (let planned = run.issued + run.overdue.length; planned < due; planned += 1) {
     const at = startedAt + ((planned + 1) / perSecond) * 1000;
-    const connection = run.idle.pop();
+    const connection = run.idle.shift(); // the longest idle: the runtime closes one that never sends within ten seconds
     if (connection === undefined) {
       run.overdue.push(at);
     } else {
