@@ -45,7 +45,7 @@ export type LogLine = {
   readonly message: string;
 };
 
-/** A worker's hold on a task. `revokeAt` is set by a cancel request: after it the lease ends whatever beats say. */
+/** A worker's hold on a task. A cancel request sets `revokeAt`: after it the sweep ends the lease, whatever beats say. */
 export type Lease = {
   readonly worker: string;
   readonly until: number;

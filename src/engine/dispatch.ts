@@ -137,8 +137,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     const ended = (): void => {
       if (hearing === current) hearing = null;
     };
-    setup.queue
-      .hear(types, abort.signal)
+    Promise.try(() => setup.queue.hear(types, abort.signal))
       .finally(ended)
       .then((bell) => {
         if (bell === null) return;

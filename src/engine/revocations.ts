@@ -27,7 +27,7 @@ export function createRevocations(setup: {
   let cancelTimer = (): void => undefined;
   let scheduledFor = Number.POSITIVE_INFINITY;
   let reading = false;
-  let rungMeanwhile = false;
+  let rung = false; // since the latest read began
 
   function listen(listener: (hint: Hint) => void): () => void {
     listeners.add(listener);
@@ -39,7 +39,8 @@ export function createRevocations(setup: {
 
   function begin(): void {
     unwatch = store.watch(() => {
-      rungMeanwhile = true;
+      if (rung) return; // a read is coming, and a busy store rings thousands of times before it
+      rung = true;
       readIn(GATHER_MS);
     });
     readIn(0);
@@ -49,6 +50,7 @@ export function createRevocations(setup: {
     unwatch();
     cancelTimer();
     position = null;
+    rung = false;
     scheduledFor = Number.POSITIVE_INFINITY;
   }
 
@@ -63,13 +65,13 @@ export function createRevocations(setup: {
   async function read(): Promise<void> {
     scheduledFor = Number.POSITIVE_INFINITY;
     reading = true;
-    rungMeanwhile = false;
+    rung = false;
     const again = await readSome().catch((error: unknown) => {
       log.warn("changes_failed", { error: errorText(error) });
       return false;
     });
     reading = false;
-    if (listeners.size > 0) readIn(again || rungMeanwhile ? GATHER_MS : POLL_MS);
+    if (listeners.size > 0) readIn(again || rung ? GATHER_MS : POLL_MS);
   }
 
   /** True when there was something to read, so that there may soon be more. */

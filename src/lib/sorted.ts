@@ -30,16 +30,16 @@ export function createSorted<T>(compare: (a: T, b: T) => number): Sorted<T> {
   const indexIn = (block: T[], probe: T): number =>
     search(block.length, (at) => compare(memberOf(block, at), probe) < 0);
 
+  /** Most members come in order, so the end is tried before the search. */
   function add(member: T): void {
     size++;
-    const at = blockOf(member);
-    if (at < blocks.length) insertInto(at, member);
-    else append(member);
+    const tail = blocks.at(-1);
+    if (tail === undefined || compare(memberOf(tail, tail.length - 1), member) < 0) append(tail, member);
+    else insertInto(blockOf(member), member);
   }
 
   /** Growing at the end leaves full blocks behind. */
-  function append(member: T): void {
-    const tail = blocks.at(-1);
+  function append(tail: T[] | undefined, member: T): void {
     if (tail !== undefined && tail.length < BLOCK) tail.push(member);
     else blocks.push([member]);
   }

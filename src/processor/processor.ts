@@ -69,8 +69,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const beatEveryMs = leaseMs / 3;
   const giveUpMs = leaseMs / 6;
   const tickMs = Math.min(250, leaseMs / 12);
-  let claims: Promise<void> = Promise.resolve();
   const lookEveryMs = leaseMs / 30;
+  let claims: Promise<void> = Promise.resolve();
   let ticking = false;
   let lookDueAt = 0;
   let slotFreed = (): void => undefined;

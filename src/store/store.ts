@@ -18,7 +18,7 @@ export interface TaskStore {
    * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.
    * - A draft whose `key` a live task holds (of an earlier request in the call, too) stands for that task:
    *   `existing: true`. Two drafts of one request never bear the same key; the caller has seen to it.
-   * - With `idempotency`: where (scope, key) is known and not past its `until`, nothing is created; the answer is
+   * - With `idempotency`: where (scope, key) is known and `until` is later than now, nothing is created; the answer is
    *   the first one's ids when the fingerprint agrees, else `mismatch`.
    */
   insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]>;
@@ -44,8 +44,9 @@ export interface TaskStore {
   claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]>;
 
   /**
-   * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines. A beat
-   * that finds its lease gone is answered `lost` and changes nothing; the others are not affected by it.
+   * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines
+   * (progress is a change, log lines alone are not). A beat that finds its lease gone is answered `lost` and changes
+   * nothing; the others are not affected by it.
    */
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
@@ -59,20 +60,24 @@ export interface TaskStore {
   /** Deletes tasks with their logs; false where there is none, or none of that version. */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
-  /** The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. `[]` without a task. */
+  /**
+   * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1
+   * through the task's whole life. `[]` without a task.
+   */
   readLog(id: TaskId, after: number): Promise<LogLine[]>;
 
   /**
    * The change log after a position, in order of commit: no reader ever misses a change that commits behind what it
-   * has read. `null` asks for the present end. `gone` when the position is of another epoch or older than what is kept;
-   * the reader starts anew from the position that comes with it.
+   * has read. `null` asks for the present end. `gone` when the position is of another epoch, older than what is kept
+   * or ahead of the log; the reader starts anew from the position that comes with it.
    */
   changes(after: Position | null, limit: number): Promise<ChangePage>;
 
   /**
    * Calls `ring` soon after each commit (once for many is fine; a lost ring is allowed: whoever must not miss a change
    * also polls). `due` names the types of which tasks have become pending in it, so that who waits for work need not
-   * ask after every commit; null when the store cannot tell.
+   * ask after every commit; null when the store cannot tell, as after it was away. What was deleted makes
+   * nothing due.
    */
   watch(ring: (due: readonly string[] | null) => void): () => void;
 
