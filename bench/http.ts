@@ -21,7 +21,7 @@ type Size = {
   readonly gets: number;
 };
 
-const FULL: Size = { rounds: 6, warmUp: 20_000, creates: 200_000, gets: 300_000 };
+const FULL: Size = { rounds: 6, warmUp: 60_000, creates: 200_000, gets: 300_000 };
 const QUICK: Size = { rounds: 3, warmUp: 10_000, creates: 40_000, gets: 40_000 };
 
 const TASKTRACK = "TaskTrack";
