@@ -674,3 +674,58 @@ describe("a whole list whose store fails midway", () => {
     expect(problem.error).not.toInclude("disk");
   });
 });
+
+describe("a list of few among many", () => {
+  const MANY = 12_000; // more than one look of the store
+  let server: RunningApp;
+
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" });
+    const { engine } = server.app;
+    for (let made = 0; made < MANY; made += 1_000)
+      await engine.create(Array(1_000).fill({ name: "one of many" }));
+    await engine.cancel(7);
+    await engine.cancel(MANY);
+  });
+  afterAll(() => server.stop());
+
+  test.each(["?status=cancelled", "?status=cancelled&limit=10"])("is complete: %s", async (query) => {
+    const response = await fetch(`${server.url}/api/task${query}`);
+    const found = (await response.json()) as Summary[];
+    expect(found.map(({ id }) => id)).toEqual([7, MANY]);
+    expect(response.headers.get("link")).toBeNull();
+  });
+
+  test("is [] where there are none at all", async () => {
+    const response = await fetch(`${server.url}/api/task?status=failed`);
+    expect(await response.text()).toBe("[]");
+  });
+
+  test.each(["?status=failed", "?status=failed&limit=10"])(
+    "lets others go first between two looks: %s",
+    async (query) => {
+      let looks = 0;
+      let turns = 0;
+      const door = openDoor(server.app.engine, async () => {
+        if (looks++ === 0) setImmediate(() => turns++);
+        return { tasks: [], next: looks < 5 ? { id: looks, finishedAt: null } : null };
+      });
+      const response = await fetch(`${door.url}/api/task${query}`);
+      expect(await response.text()).toBe("[]");
+      expect([looks, turns]).toEqual([5, 1]);
+      await door.close();
+    },
+  );
+
+  test("was looked for with a turn of the event loop after each look", async () => {
+    const order: string[] = [];
+    const door = openDoor(server.app.engine, async () => {
+      order.push("look");
+      setImmediate(() => order.push("turn"));
+      return { tasks: [], next: order.length < 6 ? { id: 1, finishedAt: null } : null };
+    });
+    await fetch(`${door.url}/api/task?limit=10`);
+    expect(order.slice(0, 5)).toEqual(["look", "turn", "look", "turn", "look"]);
+    await door.close();
+  });
+});

@@ -128,11 +128,13 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
     const startedAt = clock.monotonic();
     const tasks: Task[] = [];
     let after = query.cursor ?? null;
-    do {
+    for (;;) {
       const found: TaskPage = await pageAfter(query, after, limit - tasks.length);
       tasks.push(...found.tasks);
       after = found.next;
-    } while (after !== null && tasks.length < limit && clock.monotonic() - startedAt < SEARCH_MS);
+      if (after === null || tasks.length === limit || clock.monotonic() - startedAt > SEARCH_MS) break;
+      await otherRequestsFirst();
+    }
     const link = after === null ? undefined : { link: `<${nextPath(request, after)}>; rel="next"` };
     return reply(200, `[${tasks.map(presenter(query)).join()}]`, link);
   }
@@ -165,13 +167,16 @@ function streamPages(
   return new ReadableStream(
     {
       pull: async (controller) => {
-        if (page === null) return controller.close();
-        const { tasks, next: after } = page;
-        page = after === null ? null : await otherRequestsFirst().then(() => next(after));
-        const body = tasks.length === 0 ? "" : separator + tasks.map(present).join();
-        if (tasks.length > 0) separator = ",";
-        const end = page === null ? (separator === "[" ? "[]" : "]") : "";
-        controller.enqueue(encoder.encode(body + end));
+        let body = "";
+        while (page !== null && body === "") {
+          const { tasks, next: after }: TaskPage = page;
+          if (tasks.length > 0) body = separator + tasks.map(present).join();
+          page = after === null ? null : await otherRequestsFirst().then(() => next(after));
+        }
+        if (body !== "") separator = ",";
+        if (page !== null) return controller.enqueue(encoder.encode(body));
+        controller.enqueue(encoder.encode(separator === "[" ? "[]" : `${body}]`));
+        controller.close();
       },
     },
     { highWaterMark: 0 },
