@@ -1,6 +1,6 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import packageJson from "../package.json" with { type: "json" };
-import type { Config } from "./config.ts";
+import { type Config, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
@@ -42,9 +42,11 @@ const ANSWER_WITHIN_MS = 2_000;
 /** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
 const SLOWEST_POLL_MS = 1_000;
 
-export function createApp(config: Config, effects: Effects): App {
-  const { clock, log, random, nonce } = effects;
-  const store = openStore({ clock, epoch: nonce() });
+/** Opens the store and wires everything to it; nothing has begun yet. Rejects as `openStore` does. */
+export async function createApp(config: Config, effects: Effects): Promise<App> {
+  const { clock, log, random, nonce, worker } = effects;
+  const { storeUrl: url, allowVolatileRedis } = config;
+  const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = openQueue(store);
 
   const engine = createEngine({
@@ -79,7 +81,7 @@ export function createApp(config: Config, effects: Effects): App {
       : createProcessor({
           source: engine,
           handlers: new Map([[DEFAULT_TYPE, simulate]]),
-          worker: effects.worker,
+          worker,
           concurrency: config.workerConcurrency,
           leaseMs: config.leaseMs,
           clock,
@@ -111,8 +113,8 @@ export function createApp(config: Config, effects: Effects): App {
     await engine.start();
     const { hostname, port } = http.start();
     processor?.start();
-    const url = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    log.info("listening", { url, version: VERSION, store: config.storeUrl, role: config.role });
+    const address = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+    log.info("listening", { url: address, version: VERSION, store: withoutPassword(url), role: config.role });
     if (!isLoopback(config.httpHost)) {
       log.warn("open_to_the_network", {
         host: config.httpHost,
@@ -120,7 +122,7 @@ export function createApp(config: Config, effects: Effects): App {
           "Anybody who reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 keeps it here",
       });
     }
-    return { url };
+    return { url: address };
   }
 
   let stopping: Promise<number> | null = null;

@@ -37,6 +37,7 @@ const DEFAULTS: Config = {
   shutdownGraceMs: 25 * SECOND,
   retentionDoneMs: 168 * HOUR,
   retentionFailedMs: 720 * HOUR,
+  allowVolatileRedis: false,
 };
 
 describe("without any settings the configuration is the default:", () => {
@@ -68,7 +69,17 @@ describe("a good value is taken:", () => {
     ["ALLOWED_HOSTS", "a.example", { allowedHosts: ["a.example"] }],
     ["ALLOWED_HOSTS", " A.example ,, b.Example,", { allowedHosts: ["a.example", "b.example"] }],
     ["STORE_URL", "memory:", { storeUrl: "memory:" }],
+    ...[
+      "sqlite:tasks.db",
+      "sqlite:/var/lib/a b/tasks.db",
+      "postgres://u:p@h:5433/d?schema=s",
+      "postgresql://h/d",
+      "redis://h",
+      "rediss://:p@h:6380/2",
+      "valkey://h",
+    ].map((url) => ["STORE_URL", url, { storeUrl: url }] as const),
     ["ROLE", "api", { role: "api" }],
+    ["ALLOW_VOLATILE_REDIS", "1", { allowVolatileRedis: true }],
     ["WORKER_CONCURRENCY", "1", { workerConcurrency: 1 }],
     ["WORKER_CONCURRENCY", "1000000", { workerConcurrency: 1_000_000 }],
     ["DISPATCH_INTERVAL", "0s", { dispatchIntervalMs: 0 }],
@@ -91,14 +102,15 @@ describe("a good value is taken:", () => {
 
 describe("a bad value names itself, what was expected and what came:", () => {
   const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
+  const STORES = "memory:, sqlite:PATH, postgres://… or redis://…";
   const rows: readonly (readonly [string, readonly string[], string])[] = [
     ["HTTP_HOST", ["a b", "http://x", "x/"], "an address or a host name"],
     ["HTTP_PORT", ["x", "-1", "65536", "80.5", "1e3", "0x50", "8080/tcp"], "a port from 0 to 65535"],
     ["APP_MODE", ["production", "released"], "release, debug or test"],
     ["LOG_LEVEL", ["loud", "warnings", "info,debug"], "debug, info, warn, warning or error"],
-    ["STORE_URL", ["memory", "sqlite:tasks.db", "postgres://h/d"], "memory:, the one store of this version"],
+    ["STORE_URL", ["memory", "sqlite:", "postgres:h/d", "mysql://h/d", "redis://"], STORES],
     ["QUEUE_URL", ["amqp://h", "store"], "to be empty: this version knows no broker"],
-    ["ROLE", ["worker", "both"], "all or api (worker needs a store that processes share)"],
+    ["ROLE", ["workers", "both"], "all, api or worker"],
     ["WORKER_CONCURRENCY", ["0", "-1", "1000001", "many", "1.5"], "a whole number from 1 to 1000000"],
     ["DISPATCH_INTERVAL", ["-1s", "1", "1 s", "soon", "1d"], DURATION],
     ["LEASE", ["999ms", "0s", "-30s", "30"], `${DURATION}, at least 1s`],
@@ -112,6 +124,7 @@ describe("a bad value names itself, what was expected and what came:", () => {
     ["SHUTDOWN_GRACE", ["forever"], DURATION],
     ["RETENTION_DONE", ["7d", "-1h"], DURATION],
     ["RETENTION_FAILED", ["x"], DURATION],
+    ["ALLOW_VOLATILE_REDIS", ["yes", "2", "true"], "0 or 1"],
   ];
   const cases = rows.flatMap(([name, values, expected]) =>
     values.map((value) => [name, value, expected] as const),
@@ -136,6 +149,17 @@ describe("a bad value names itself, what was expected and what came:", () => {
       simulateMinMs: SECOND,
       simulateMaxMs: SECOND,
     });
+  });
+
+  test.each(["memory:", "sqlite:tasks.db"])("a worker needs a store that processes share, not %s", (url) => {
+    expect(refusalOf({ env: { ROLE: "worker", STORE_URL: url } })).toInclude("ROLE: worker needs a store");
+    expect(readConfig({ env: { ROLE: "worker", STORE_URL: "redis://h" } }).role).toBe("worker");
+  });
+
+  test("a refusal does not tell a password", () => {
+    const said = refusalOf({ env: { STORE_URL: "mysql://user:secret@h/d" } });
+    expect(said).not.toInclude("secret");
+    expect(said).toInclude("mysql://user:***@h/d");
   });
 
   test("a refusal is one line, whatever came", () => {

@@ -33,6 +33,8 @@ const duration =
     return ms === null || ms < leastMs ? null : ms;
   };
 
+const onOff: Parse<boolean> = (text) => (/^[01]$/.test(text) ? text === "1" : null);
+
 const share: Parse<number> = (text) => (/^(0(\.\d+)?|1(\.0+)?)$/.test(text) ? Number(text) : null);
 
 const logLevel: Parse<Level> = (text) =>
@@ -43,6 +45,13 @@ const hostNames: Parse<readonly string[]> = (text) =>
     .split(",")
     .map((name) => name.trim().toLowerCase())
     .filter((name) => name !== "");
+
+const STORE_URL = /^(memory:|sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
+
+const storeUrl: Parse<string> = (text) => (STORE_URL.test(text) && !text.includes("\0") ? text : null);
+
+/** Whether several processes can work on the store: a server keeps it, not one of them. */
+export const isSharedStore = (url: string): boolean => !/^(memory|sqlite):/.test(url);
 
 const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
 
@@ -92,9 +101,10 @@ const SETTINGS = {
     name: "STORE_URL",
     flag: "store",
     fallback: "memory:",
-    about: "where tasks live; memory: is this process, and they end with it",
-    expected: "memory:, the one store of this version",
-    parse: oneOf("memory:"),
+    about:
+      "where tasks live: memory: (this process; they end with it), sqlite:PATH, postgres://… or redis://…",
+    expected: "memory:, sqlite:PATH, postgres://… or redis://…",
+    parse: storeUrl,
   },
   queueUrl: {
     name: "QUEUE_URL",
@@ -108,9 +118,10 @@ const SETTINGS = {
     name: "ROLE",
     flag: "role",
     fallback: "all",
-    about: "all, or api (tasks are taken in but not worked on)",
-    expected: "all or api (worker needs a store that processes share)",
-    parse: oneOf("all", "api"),
+    about:
+      "all, api (tasks are taken in but not worked on) or worker (the reverse; health alone is served), which needs a shared store",
+    expected: "all, api or worker",
+    parse: oneOf("all", "api", "worker"),
   },
   workerConcurrency: {
     name: "WORKER_CONCURRENCY",
@@ -185,6 +196,14 @@ const SETTINGS = {
     expected: DURATION,
     parse: duration(0),
   },
+  allowVolatileRedis: {
+    name: "ALLOW_VOLATILE_REDIS",
+    flag: "allow-volatile-redis",
+    fallback: "0",
+    about: "1 starts on a Redis that may evict or does not persist; without it that is refused",
+    expected: "0 or 1",
+    parse: onOff,
+  },
 } satisfies Record<string, Setting<unknown>>;
 
 type Settings = typeof SETTINGS;
@@ -210,7 +229,7 @@ export function readConfig(sources: {
       sources.flags?.[setting.flag] ?? sources.env?.[setting.name] ?? sources.file?.[setting.name];
     const text = given?.trim() || setting.fallback;
     const value = setting.parse(text);
-    if (value === null) throw refusal(setting.name, setting.expected, text);
+    if (value === null) throw refusal(setting.name, setting.expected, withoutPassword(text));
     return [key, value];
   };
   // The keys and their values' types are those of SETTINGS, whose entries were just mapped one to one.
@@ -218,11 +237,20 @@ export function readConfig(sources: {
   if (config.simulateMinMs > config.simulateMaxMs) {
     throw new TaskError("invalid", "SIMULATE_MIN must not be longer than SIMULATE_MAX");
   }
+  if (config.role === "worker" && !isSharedStore(config.storeUrl)) {
+    throw new TaskError(
+      "invalid",
+      "ROLE: worker needs a store that processes share; STORE_URL must be postgres://… or redis://…",
+    );
+  }
   return config;
 }
 
 const refusal = (name: string, expected: string, came: string): TaskError =>
   new TaskError("invalid", `${name}: expected ${expected}, got ${JSON.stringify(came)}`);
+
+/** A URL as it may be shown. */
+export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^:/@\s]*):[^@/\s]*@/, "$1:***@");
 
 /** The text of `.env.example`; a test keeps the file equal to it. */
 export function envExample(): string {

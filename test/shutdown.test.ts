@@ -246,9 +246,9 @@ describe("a start is refused with one line:", () => {
     ["LOG_LEVEL", "loud", "debug, info, warn, warning or error"],
     ["WORKER_CONCURRENCY", "0", "a whole number from 1 to 1000000"],
     ["LEASE", "10ms", 'a duration such as "250ms", "30s" or "1h30m", at least 1s'],
-    ["STORE_URL", "postgres://localhost/tasks", "memory:, the one store of this version"],
+    ["STORE_URL", "mysql://localhost/tasks", "memory:, sqlite:PATH, postgres://… or redis://…"],
     ["QUEUE_URL", "amqp://localhost", "to be empty: this version knows no broker"],
-    ["ROLE", "worker", "all or api (worker needs a store that processes share)"],
+    ["ROLE", "workers", "all, api or worker"],
   ];
   test.each(bad)("%s=%s", async (name, value, expected) => {
     const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, [name]: value } }), 2);

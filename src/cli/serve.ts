@@ -26,9 +26,10 @@ export async function serve(argv: readonly string[]): Promise<number> {
   });
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
-  const app = createApp(config, { clock: systemClock, random: Math.random, nonce, worker, log });
-  const stopped = stopOnSignal(app, log);
+  let stopped: Promise<number>;
   try {
+    const app = await createApp(config, { clock: systemClock, random: Math.random, nonce, worker, log });
+    stopped = stopOnSignal(app, log);
     await app.start();
   } catch (error) {
     complain(startFailure(error, config));
@@ -65,6 +66,7 @@ async function readEnvFile(): Promise<Record<string, string | undefined>> {
 }
 
 function startFailure(error: unknown, { httpHost, httpPort }: Config): string {
+  if (isTaskError(error)) return error.message;
   switch (codeOf(error)) {
     case "EADDRINUSE":
       return `port ${httpPort} on ${httpHost} is taken; HTTP_PORT or --port names another`;

@@ -1,6 +1,6 @@
 /**
  * What may happen to tasks: every verb is a pure rule of core/lifecycle, written by compare-and-set. Calls share their
- * writes (batch.ts); workers' beats and settles have lanes of their own and never wait behind creates.
+ * writes (lib/batch.ts); workers' beats and settles have lanes of their own and never wait behind creates.
  */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
@@ -19,6 +19,7 @@ import {
 } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Draft, RunningTask, Task, TaskId } from "../core/task.ts";
+import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { TaskQueue } from "../queue/queue.ts";
@@ -35,7 +36,6 @@ import type {
   TaskQuery,
   TaskStore,
 } from "../store/store.ts";
-import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "./batch.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
 import { createRevocations, type Hint } from "./revocations.ts";
 import { createStoreClock } from "./store-clock.ts";

@@ -343,6 +343,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   const breathe = (): Promise<void> => new Promise((resolve) => setup.clock.after(0, resolve));
 
   return {
+    durability: "Memory of this process: tasks end with it",
     insert: async (requests, now) => insert(requests, now),
     get: async (ids) => ids.map((id) => rows.get(id) ?? null),
     list: async (query) => list(query),

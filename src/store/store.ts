@@ -13,6 +13,9 @@ import type { Search } from "../core/search.ts";
 import type { Draft, LogLevel, LogLine, Progress, RunningTask, Status, Task, TaskId } from "../core/task.ts";
 
 export interface TaskStore {
+  /** What keeps the tasks, and what of an answered write a crash may lose: one sentence for /readyz and the log. */
+  readonly durability: string;
+
   /**
    * Creates tasks; the drafts are the store's from now on. Each request is whole or not at all, and all requests of a call commit together. Ids are given
    * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.

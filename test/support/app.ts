@@ -40,7 +40,7 @@ export async function startApp(
     now: () => clock.now(),
     write: (line) => lines.push(line),
   });
-  const app = createApp(config, {
+  const app = await createApp(config, {
     clock,
     random: effects.random ?? Math.random,
     nonce: () => crypto.randomUUID().slice(0, 8),

@@ -1,0 +1,100 @@
+import { appendFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { SQL } from "bun";
+import { createServerOf, findBinary, postgresFolders, type TestServer } from "./runner.ts";
+
+export interface PostgresServer extends TestServer {
+  readonly url: string;
+}
+
+const USER = "tasktrack";
+
+/**
+ * A PostgreSQL of its own.
+ * @param settings lines of postgresql.conf, by name; without `fsync: off` every commit is on the disk
+ */
+export async function createPostgres(
+  settings: Readonly<Record<string, string>> = {},
+): Promise<PostgresServer> {
+  const all: Record<string, string> = { max_connections: "200", log_min_messages: "fatal", ...settings };
+  const server = await createServerOf({
+    name: "postgres",
+    debianPackage: "postgresql",
+    find: () => findBinary("postgres", postgresFolders()),
+    account: "postgres",
+    stopSignal: "SIGINT", // fast: the sessions are cut, the data is whole
+    prepare: async ({ directory, binary, port, run }) => {
+      const data = join(directory, "data");
+      const initdb = join(binary, "../initdb");
+      run(initdb, ["-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+      const lines = Object.entries({
+        port: String(port),
+        listen_addresses: "127.0.0.1",
+        unix_socket_directories: "",
+        ...all,
+      }).map(([name, value]) => `${name} = '${value}'\n`);
+      await appendFile(join(data, "postgresql.conf"), lines.join(""));
+    },
+    args: ({ directory }) => ["-D", join(directory, "data")],
+    composeEnv: () => ({
+      POSTGRES_ARGS: Object.entries(all)
+        .map(([name, value]) => `-c ${name}=${value}`)
+        .join(" "),
+    }),
+  });
+  const url = `postgres://${USER}@127.0.0.1:${server.port}/postgres`;
+  return { ...server, url, start: () => server.start().then(() => takesQueries(url)) };
+}
+
+/** The port is open while the server still recovers. */
+async function takesQueries(url: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const sql = new SQL(url, { max: 1 });
+    try {
+      await sql.unsafe("SELECT 1");
+      return;
+    } catch (error) {
+      if (tries === 1_000) throw error;
+      await Bun.sleep(20);
+    } finally {
+      await sql.close();
+    }
+  }
+}
+
+export interface BouncerServer extends TestServer {
+  readonly url: string;
+}
+
+/** A PgBouncer in transaction mode before a PostgreSQL. */
+export async function createPgbouncer(postgres: PostgresServer): Promise<BouncerServer> {
+  const server = await createServerOf({
+    name: "pgbouncer",
+    debianPackage: "pgbouncer",
+    find: () => findBinary("pgbouncer"),
+    account: "postgres",
+    stopSignal: "SIGTERM",
+    prepare: async ({ directory, port }) => {
+      await writeFile(join(directory, "users.txt"), `"${USER}" ""\n`);
+      await writeFile(
+        join(directory, "pgbouncer.ini"),
+        `[databases]
+* = host=127.0.0.1 port=${postgres.port}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = trust
+auth_file = ${join(directory, "users.txt")}
+pool_mode = transaction
+max_client_conn = 500
+default_pool_size = 20
+`,
+      );
+    },
+    args: ({ directory }) => ["-q", join(directory, "pgbouncer.ini")],
+    composeEnv: () => ({ POSTGRES_PORT: String(postgres.port) }),
+  });
+  const url = `postgres://${USER}@127.0.0.1:${server.port}/postgres`;
+  return { ...server, url, start: () => server.start().then(() => takesQueries(url)) };
+}

@@ -1,0 +1,34 @@
+import { createServerOf, findBinary, type TestServer } from "./runner.ts";
+
+export interface RedisServer extends TestServer {
+  readonly url: string;
+}
+
+/**
+ * A Redis of its own that appends every write to its log on the disk and evicts nothing.
+ * @param settings options of redis.conf, by name
+ */
+export async function createRedis(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
+  const all: Record<string, string> = {
+    appendonly: "yes",
+    appendfsync: "everysec",
+    "maxmemory-policy": "noeviction",
+    save: "",
+    ...settings,
+  };
+  const options = Object.entries(all).flatMap(([name, value]) => [`--${name}`, value]);
+  const server = await createServerOf({
+    name: "redis",
+    debianPackage: "redis-server",
+    find: () => findBinary("redis-server") ?? findBinary("valkey-server"),
+    account: null,
+    stopSignal: "SIGTERM",
+    prepare: async () => undefined,
+    args: ({ directory, port }) => [
+      ...["--port", String(port), "--bind", "127.0.0.1", "--dir", directory, "--daemonize", "no"],
+      ...options,
+    ],
+    composeEnv: () => ({ REDIS_ARGS: options.join(" ") }),
+  });
+  return { ...server, url: `redis://127.0.0.1:${server.port}` };
+}

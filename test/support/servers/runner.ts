@@ -1,0 +1,229 @@
+/**
+ * Real servers for tests and benchmarks, each private: its own data directory, its own port on 127.0.0.1, gone at the end.
+ * A server's program is on the machine, or comes from Debian's packages (as root), or runs by compose where Docker does;
+ * with none of these the start is refused, and says so.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { chown, mkdtemp, rm } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+
+/** A server that can be stopped, killed and started again on its data. */
+export interface TestServer {
+  readonly port: number;
+  /** Starts it and waits until it answers. */
+  start(): Promise<void>;
+  /** Sends a signal; after one that ends it, waits for that. */
+  signal(name: NodeJS.Signals): Promise<void>;
+  /** Ends it and removes its data; safe twice. */
+  remove(): Promise<void>;
+}
+
+export type Program = {
+  /** The word in messages, and the name of the compose service. */
+  readonly name: string;
+  /** Where Debian puts the binary, or its name on the PATH. */
+  readonly find: () => string | null;
+  readonly debianPackage: string;
+  /** The account to run under when the tests run as root; the server refuses root itself. */
+  readonly account: string | null;
+  /** Prepares a fresh data directory. */
+  readonly prepare: (place: Place) => Promise<void>;
+  readonly args: (place: Place) => readonly string[];
+  /** Ends it cleanly. */
+  readonly stopSignal: NodeJS.Signals;
+  /** What compose sets for the service beside PORT. */
+  readonly composeEnv: (place: Omit<Place, "run" | "binary">) => Readonly<Record<string, string>>;
+};
+
+export type Place = {
+  readonly directory: string;
+  readonly port: number;
+  readonly binary: string;
+  /** Runs a helper program under the server's account; throws with its output when it fails. */
+  readonly run: (command: string, args: readonly string[]) => void;
+};
+
+const READY_WITHIN_MS = 60_000;
+const COMPOSE_FILE = join(import.meta.dir, "compose.yaml");
+
+const isRoot = process.getuid?.() === 0;
+
+/** Makes a server of this program ready to start. */
+export async function createServerOf(program: Program): Promise<TestServer> {
+  const binary = program.find() ?? install(program);
+  if (binary === null) return createComposed(program);
+  const directory = await mkdtemp(join(tmpdir(), `tasktrack-${program.name}-`));
+  const account = isRoot ? accountOf(program.account) : null;
+  if (account !== null) await chown(directory, account.uid, account.gid);
+  const port = await freePort();
+  const place: Place = { directory, port, binary, run: (command, args) => run(command, args, account) };
+  await program.prepare(place);
+  return createLocal(program, place, account);
+}
+
+type Account = { readonly uid: number; readonly gid: number };
+
+function createLocal(program: Program, place: Place, account: Account | null): TestServer {
+  let child: ChildProcess | null = null;
+  let output = "";
+
+  async function start(): Promise<void> {
+    const started = spawn(place.binary, [...program.args(place)], {
+      cwd: place.directory,
+      stdio: ["ignore", "pipe", "pipe"],
+      ...(account ?? {}),
+    });
+    child = started;
+    output = "";
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        output = (output + text).slice(-4_000);
+      });
+    }
+    leftovers.add(started);
+    started.once("exit", () => leftovers.delete(started));
+    await answers(place.port, () => {
+      if (started.exitCode !== null || started.signalCode !== null) {
+        throw new Error(`${program.name} ended at its start:\n${output}`);
+      }
+    });
+  }
+
+  async function signal(name: NodeJS.Signals): Promise<void> {
+    const running = child;
+    if (running === null || running.exitCode !== null || running.signalCode !== null) return;
+    const ended = new Promise((resolve) => running.once("exit", resolve));
+    running.kill(name);
+    if (name === "SIGSTOP" || name === "SIGCONT" || name === "SIGHUP") return;
+    await ended;
+  }
+
+  return {
+    port: place.port,
+    start,
+    signal,
+    remove: async () => {
+      await signal("SIGCONT");
+      await signal(program.stopSignal);
+      await rm(place.directory, { recursive: true, force: true });
+    },
+  };
+}
+
+async function createComposed(program: Program): Promise<TestServer> {
+  if (spawnSync("docker", ["compose", "ps"], { stdio: "ignore" }).error !== undefined || !dockerRuns()) {
+    throw new Error(
+      `the tests need ${program.name}: install Debian's ${program.debianPackage}, or run them as root (they install it), or start Docker`,
+    );
+  }
+  const port = await freePort();
+  const project = `tasktrack-${program.name}-${port}`;
+  const env = {
+    ...process.env,
+    PORT: String(port),
+    ...program.composeEnv({ directory: "/data", port }),
+  };
+  const compose = (...args: string[]): void => {
+    const done = spawnSync("docker", ["compose", "-f", COMPOSE_FILE, "-p", project, ...args], { env });
+    if (done.status !== 0) throw new Error(`docker compose ${args.join(" ")}: ${done.stderr}`);
+  };
+  return {
+    port,
+    start: async () => {
+      compose("up", "--detach", "--no-recreate", program.name);
+      compose("start", program.name);
+      await answers(port, () => undefined);
+    },
+    signal: async (name) => {
+      if (name === "SIGSTOP") compose("pause", program.name);
+      else if (name === "SIGCONT") compose("unpause", program.name);
+      else compose("kill", "--signal", name, program.name);
+    },
+    remove: async () => compose("down", "--volumes"),
+  };
+}
+
+const dockerRuns = (): boolean => spawnSync("docker", ["info"], { stdio: "ignore" }).status === 0;
+
+/** Ends what a test run that was cut short would leave behind. */
+const leftovers = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of leftovers) child.kill("SIGKILL");
+});
+
+function install({ name, debianPackage, find }: Program): string | null {
+  if (!isRoot || !existsSync("/usr/bin/apt-get")) return null;
+  console.error(`installing Debian's ${debianPackage} for ${name}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
+  for (const args of [
+    ["update", "-q"],
+    ["install", "-qy", "--no-install-recommends", debianPackage],
+  ]) {
+    const done = spawnSync("apt-get", args, { env, encoding: "utf8" });
+    if (done.status !== 0) throw new Error(`apt-get ${args.join(" ")} failed:\n${done.stderr}`);
+  }
+  return find();
+}
+
+/** The ids of an account, or of nobody where it is not there. */
+function accountOf(name: string | null): Account | null {
+  if (name === null) return null;
+  const id = (option: string): number =>
+    Number(spawnSync("id", [option, name], { encoding: "utf8" }).stdout.trim());
+  return { uid: id("-u"), gid: id("-g") };
+}
+
+function run(command: string, args: readonly string[], account: Account | null): void {
+  const done = spawnSync(command, [...args], { encoding: "utf8", ...(account ?? {}) });
+  if (done.status !== 0)
+    throw new Error(`${command} ${args.join(" ")} failed:\n${done.stdout}${done.stderr}`);
+}
+
+/** A port that nobody listens on at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
+    });
+  });
+}
+
+async function answers(port: number, check: () => void): Promise<void> {
+  const giveUpAt = performance.now() + READY_WITHIN_MS;
+  while (!(await accepts(port))) {
+    check();
+    if (performance.now() > giveUpAt) throw new Error(`nothing listens on port ${port}`);
+    await wait(10);
+  }
+}
+
+const accepts = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+
+/** A binary on the PATH or in one of these folders. */
+export const findBinary = (name: string, folders: readonly string[] = []): string | null =>
+  [...folders, ...(process.env.PATH ?? "").split(":"), "/usr/sbin"]
+    .map((folder) => join(folder, name))
+    .find((path) => existsSync(path)) ?? null;
+
+/** The versions of Debian's PostgreSQL, the newest first. */
+export const postgresFolders = (): string[] =>
+  existsSync("/usr/lib/postgresql")
+    ? readdirSync("/usr/lib/postgresql")
+        .sort((a, b) => Number(b) - Number(a))
+        .map((version) => `/usr/lib/postgresql/${version}/bin`)
+    : [];
