@@ -31,7 +31,7 @@ export function createWaits(setup: {
     const finish = (): void => over(waiter);
     const cancelTimer = setup.clock.after(withinMs, finish);
     signal.addEventListener("abort", finish);
-    if (signal.aborted || isReleased) finish();
+    if (withinMs === 0 || signal.aborted || isReleased) finish();
     try {
       return await lookUntilEnded(id, waiter);
     } finally {
