@@ -24,10 +24,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What comes from outside the project, and who may use it. */
 const MAY_USE: Record<string, readonly string[]> = {
   zod: ["http"],
+  "bun:sqlite": ["store"],
   "node:http": ["http"],
   "node:net": ["http"],
+  "node:fs": ["store"],
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
+  "node:path": ["store"],
   "node:util": ["cli"],
 };
 

@@ -41,6 +41,10 @@ async function adapterOf(url: string): Promise<Adapter> {
   switch (scheme) {
     case "memory":
       return memory;
+    case "sqlite": {
+      const { openSqliteStore, migrateSqlite } = await import("./sqlite/store.ts");
+      return { open: openSqliteStore, migrate: migrateSqlite };
+    }
     default:
       throw new Error(`there is no store for ${scheme}:`); // config knows the schemes
   }
