@@ -25,10 +25,13 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 const MAY_USE: Record<string, readonly string[]> = {
   bun: ["store"],
   zod: ["http"],
+  "bun:sqlite": ["store"],
   "node:http": ["http"],
   "node:net": ["http"],
+  "node:fs": ["store"],
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
+  "node:path": ["store"],
   "node:util": ["cli"],
 };
 
