@@ -35,12 +35,22 @@ const memory: Adapter = {
   migrate: async () => ({ current: 0, pending: [] }),
 };
 
+async function redis(): Promise<Adapter> {
+  const { openRedisStore, migrateRedis } = await import("./redis/store.ts");
+  return { open: openRedisStore, migrate: migrateRedis };
+}
+
 /** Each adapter is loaded only where it is used. */
 async function adapterOf(url: string): Promise<Adapter> {
   const [scheme] = url.split(":", 1);
   switch (scheme) {
     case "memory":
       return memory;
+    case "redis":
+    case "rediss":
+    case "valkey":
+    case "valkeys":
+      return redis();
     default:
       throw new Error(`there is no store for ${scheme}:`); // config knows the schemes
   }
