@@ -54,7 +54,7 @@ export interface TaskStore {
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
   /**
-   * Writes steps, each on its own: `ok` only if the stored task still has `from.version` and, where it runs, the
+   * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, where it runs, the
    * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
    * task holds its key. A call bears at most one step a task.
    */
