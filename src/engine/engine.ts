@@ -39,6 +39,7 @@ import type {
 } from "../store/store.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
+import { createHeld } from "./held.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
 import { createSharedReads, type Look } from "./shared-reads.ts";
 import { createStoreClock } from "./store-clock.ts";
@@ -130,6 +131,7 @@ const STEPS_AT_MOST = 1_000;
 export function createEngine(setup: EngineSetup): Engine {
   const { store, queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
+  const held = createHeld();
   const tail = createTail({ store, clock, log });
   const look = createSharedReads(store);
   const waits = createWaits({
@@ -152,7 +154,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const edits = lane({ send: replaceAll, keyOf: stepId });
   const settles = lane({ send: replaceAll, keyOf: stepId, limits: WORKERS_LIMITS });
   const beats = lane<Beat, BeatAnswer>({
-    send: (calls) => store.extend(calls, time.now()),
+    send: extendAll,
     keyOf: (beat) => beat.id,
     limits: WORKERS_LIMITS,
   });
@@ -182,6 +184,19 @@ export function createEngine(setup: EngineSetup): Engine {
     for (const { to } of steps) if (isClaimable(to, to.updatedAt)) due.add(to.type);
     ring(due);
     return answers;
+  }
+
+  async function extendAll(calls: readonly Beat[]): Promise<BeatAnswer[]> {
+    const now = time.now();
+    const answers = await store.extend(calls, now);
+    held.beaten(calls, answers, now);
+    return answers;
+  }
+
+  async function claimAll(asks: readonly Ask[]): Promise<RunningTask[][]> {
+    const claimed = await store.claim(asks, { now: time.now(), nonce: setup.nonce() });
+    for (const tasks of claimed) held.add(tasks);
+    return claimed;
   }
 
   function ring(due: ReadonlySet<string>): void {
@@ -223,6 +238,8 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
     const random = setup.random();
+    const step = held.settle(id, { token, outcome }, time.now(), random);
+    if (step !== null && (await settles(step)) === "ok") return;
     try {
       await transition(id, (task, now) => settle(task, { token, outcome }, now, random), settles);
     } catch (error) {
@@ -234,7 +251,7 @@ export function createEngine(setup: EngineSetup): Engine {
   // ---- claims
 
   const dispatch = createDispatch({
-    claim: (asks) => store.claim(asks, { now: time.now(), nonce: setup.nonce() }),
+    claim: claimAll,
     giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
     queue,
     pollMs: setup.pollMs,
@@ -263,6 +280,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function sweep(): Promise<Swept> {
     await time.sync();
+    held.forgetExpired(time.now());
     return sweepAt(time.now(), clock.monotonic() >= judgeFrom);
   }
 
