@@ -312,10 +312,12 @@ describe("a SQLite file", () => {
 
   test("a claim of large tasks is short, and the next one goes on", async () => {
     const store = await open();
-    await fill(store, 60, { payload: JSON.stringify("x".repeat(200_000)) });
-    const given = [await take(store, "w"), await take(store, "w"), await take(store, "w")];
-    expect(nth(given, 0).length).toBeLessThan(60);
-    expect(idsOf(given.flat())).toEqual(Array.from({ length: 60 }, (_, n) => n + 1));
+    await fill(store, 30, { payload: JSON.stringify("x".repeat(200_000)) });
+    const given: RunningTask[][] = [];
+    do given.push(await take(store, "w"));
+    while (nth(given, given.length - 1).length > 0);
+    expect(nth(given, 0).length).toBeLessThan(15);
+    expect(idsOf(given.flat())).toEqual(Array.from({ length: 30 }, (_, n) => n + 1));
     await store.close();
   });
 
