@@ -20,6 +20,8 @@ import { createWrites } from "./writes.ts";
 /** Keys need no making; the number keeps an older program away from what a newer one has written. */
 const MIGRATIONS: readonly Migration[] = [{ number: 1, name: "tasks, lanes, log lines, changes", text: "" }];
 const SCHEMA = MIGRATIONS.length;
+/** What is under way when the store is closed gets this long. */
+const CLOSE_WITHIN_MS = 1_000;
 
 /** Connects, checks that the server is fit and that the schema is known; rejects with one line for the operator. */
 export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
@@ -38,12 +40,21 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     channel: `${address.prefix}rings`,
     ...{ sender, clock, random, log },
   });
+  let failure = "";
   const link = createLink({
     ...{ url: address.url, clock, random },
     greet: (client) => begin(client, address, { epoch: nonce(), skip: idsToSkip(profile) }),
-    onUp: () => bell.ring(null), // others may have written meanwhile
+    onUp: () => {
+      if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
+      failure = "";
+      bell.ring(null); // others may have written meanwhile
+    },
     onDown: () => log.warn("store_lost", { message: `The connection to Redis at ${address.host} was lost` }),
-    onFailure: (error) => log.warn("store_away", { error: refusalOf(error).message }),
+    onFailure: (error) => {
+      const { message } = refusalOf(error);
+      if (message !== failure) log.warn("store_away", { error: message }); // the same again and again is one line
+      failure = message;
+    },
   });
   await link.open().catch((error: unknown) => {
     throw openingError(error, address);
@@ -53,6 +64,20 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
   const { get, list, count, readLog } = createReads(connection);
 
+  let closing: Promise<void> | null = null;
+
+  async function close(): Promise<void> {
+    await bell.close();
+    await new Promise<void>((resolve) => {
+      const cancelTimer = clock.after(CLOSE_WITHIN_MS, resolve);
+      void connection.idle().then(() => {
+        cancelTimer();
+        resolve();
+      });
+    });
+    link.close();
+  }
+
   return {
     durability: durabilityOf(profile),
     ...{ insert, get, list, count, claim, extend, replace, remove, readLog },
@@ -61,9 +86,9 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     }),
     watch: bell.watch,
     now: async () => timeOf(await connection.send("TIME", [])),
-    close: async () => {
-      link.close();
-      await bell.close();
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }

@@ -27,7 +27,7 @@ import { bodyOf, headOf, laneOf, lanePrefixOf, type Row, taskOf } from "./row.ts
 import { SCRIPTS } from "./scripts.ts";
 
 /** A script of 500 steps takes the server 3 to 6 ms, one of 1,000 creates 8; none may take 20. */
-const PIECE = { count: 500, bytes: 1_048_576 };
+const PIECE = { count: 250, bytes: 1_048_576 };
 const CREATED_AT_ONCE = 1_000;
 
 export type WritesSetup = {
