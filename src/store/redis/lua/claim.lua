@@ -2,8 +2,8 @@
 -- Gives due tasks to workers, as lifecycle.claim does.
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 asks; then each ask: worker
 --   as JSON, leaseMs, max, number of lane prefixes, lane prefixes
--- Returns: 1 where it stopped at its own bounds (else 0), the tasks given to each ask as text parted by blanks, then of each
---   task, ask by ask: id, head, body, payload, result
+-- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, then of each
+--   task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met, and the caller goes on.
 -- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
 local now, nonce, sender = ARGV[1], ARGV[2], ARGV[3]
 local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -13,7 +13,7 @@ local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumbe
 local asked, wanted = {}, 0
 local cursor = 7
 for n = 1, asks do
-  local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0 }
+  local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0, n = n }
   local types = tonumber(ARGV[cursor + 3])
   ask.lanes = {}
   for at = 1, types do ask.lanes[at] = ARGV[cursor + 3 + at] end
@@ -101,7 +101,9 @@ local function namesOf(laneprefixes)
   return names
 end
 
-local heaps = {}
+-- Lanes that are looked at before the script lets others go first; an ask that has begun is finished.
+local LOOKS = 3000
+local heaps, looks = {}, 0
 
 local function heapFor(laneprefixes)
   local called = table.concat(laneprefixes, "\n")
@@ -114,13 +116,16 @@ local function heapFor(laneprefixes)
   end
   for at = math.floor(#heap / 2), 1, -1 do sink(heap, at) end
   heaps[called] = heap
+  looks = looks + #names
   return heap
 end
 
 -- ---- the choice
 
-local ids, texts, askOf, laneOfPick, isBounded = {}, {}, {}, {}, false -- of each pick, in order
+local ids, texts, askOf, laneOfPick = {}, {}, {}, {} -- of each pick, in order
+local finished = 0
 
+-- False where it met the bound.
 local function choose(ask)
   local heap = heapFor(ask.lanes)
   local got = 0
@@ -130,8 +135,7 @@ local function choose(ask)
     if top.taken ~= lane.taken then
       renewTop(heap)
     elseif #ids == mostTasks then
-      isBounded = true
-      return
+      return false
     else
       local count = #ids + 1
       texts[count], ids[count], askOf[count], laneOfPick[count] = top.text, idOf(top.text), ask, lane
@@ -140,11 +144,12 @@ local function choose(ask)
       renewTop(heap)
     end
   end
+  return true
 end
 
-for _, ask in ipairs(asked) do
-  if ask.max > 0 then choose(ask) end
-  if isBounded then break end
+for n, ask in ipairs(asked) do
+  if looks > LOOKS or (ask.max > 0 and not choose(ask)) then break end
+  finished = n
 end
 
 -- ---- the claims
@@ -159,11 +164,11 @@ local left = {} -- lane → how many leave it
 for at, id in ipairs(ids) do
   local size, version, claims, attempt, rest = match(found[at], HEAD)
   bytes = bytes + size
+  local ask, lane = askOf[at], laneOfPick[at]
   if at > 1 and bytes > mostBytes then
-    isBounded = true
+    finished = math.min(finished, ask.n - 1)
     break
   end
-  local ask, lane = askOf[at], laneOfPick[at]
   local count, ends, nextVersion = int(claims + 1), int(now + ask.leaseMs), int(version + 1)
   local head = size .. ',\n"running",\n' .. nextVersion .. ",\n" .. count .. ",\n" .. int(attempt + 1) .. ",\n" .. now .. ",\n"
     .. now .. ',\n"' .. count .. "." .. nonce .. '",\n' .. ends .. ",\n" .. ask.leaseMs .. ",\nnull,\n" .. ask.worker .. ",\n" .. rest
@@ -189,7 +194,7 @@ tell(changes, sender, {})
 
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end
-local answer = { isBounded and 1 or 0, table.concat(counts, " ") }
+local answer = { finished, table.concat(counts, " ") }
 local bodies, payloads, results = lookUp("bodies", given), lookUp("payloads", given), lookUp("results", given)
 for at, id in ipairs(given) do
   local to = 5 * at - 2
