@@ -107,6 +107,20 @@ describe("a server that", () => {
     });
   });
 
+  test("says nothing of itself is taken with a warning", async () => {
+    await client.send("ACL", ["SETUSER", "silent", "on", ">secret", "~*", "&*", "+@all", "-config", "-info"]);
+    const { durability, events } = await opening(server.url.replace("://", "://silent:secret@"));
+    expect(events).toEqual(["unknown_redis"]);
+    expect(durability).toContain("does not say");
+  });
+
+  test("forbids what a store does is refused", async () => {
+    await client.send("ACL", ["SETUSER", "reader", "on", ">secret", "~*", "&*", "+@read", "+info"]);
+    const { code, message } = await refusal(server.url.replace("://", "://reader:secret@"));
+    expect(code).toBe("invalid");
+    expect(message).toContain("NOPERM");
+  });
+
   test("does not take the password is refused", async () => {
     await configure({});
     const { code, message } = await refusal(server.url.replace("://", "://nobody:wrong@"));

@@ -3,7 +3,7 @@
  * one at a time, and none holds it longer than 20 ms. lua/prelude.lua says which keys there are.
  */
 import type { RedisClient } from "bun";
-import type { TaskError } from "../../core/error.ts";
+import { TaskError } from "../../core/error.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { TaskStore } from "../store.ts";
@@ -138,12 +138,19 @@ async function begin(client: RedisClient, { prefix }: Address, beginning: Beginn
   planMigrations(schema, MIGRATIONS);
 }
 
+/** What passes by itself; any other refusal is for the operator to cure. */
+const PASSES = /^Redis refuses: (LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
+
 /** The client does not say why it could not connect. */
 function openingError(error: unknown, { host }: Address): TaskError {
   const refusal = refusalOf(error);
-  if (refusal.code !== "store_unavailable") return refusal;
+  const { code, message } = refusal;
+  if (code === "store_rejected" && !PASSES.test(message)) {
+    return new TaskError("invalid", `STORE_URL: the server at ${host} will not do. ${message}`);
+  }
+  if (code === "invalid") return refusal;
   return unavailable(
-    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${refusal.message})`,
+    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${message})`,
   );
 }
 
