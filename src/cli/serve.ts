@@ -1,18 +1,13 @@
-import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { parseArgs, parseEnv } from "node:util";
 import { createApp } from "../app.ts";
-import { type Config, readConfig, settings } from "../config.ts";
-import { isTaskError, TaskError } from "../core/error.ts";
+import type { Config } from "../config.ts";
+import { isTaskError } from "../core/error.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { freePort, sayListening, spawnServer } from "./processes.ts";
+import { codeOf, complain, configure, FAILED, OK } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
 import { createSupervisor } from "./supervisor.ts";
-
-const OK = 0;
-const FAILED = 1;
-const USAGE = 2;
 
 /** `tasktrack serve`: runs until it is told to stop; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
@@ -69,33 +64,6 @@ const logOf = ({ logLevel, appMode, processes }: Config): Log =>
     write: (line) => void process.stdout.write(line),
   });
 
-/** The configuration, or the exit code of a start that must not be. */
-async function configure(argv: readonly string[]): Promise<Config | number> {
-  try {
-    return readConfig({ flags: readFlags(argv), env: process.env, file: await readEnvFile() });
-  } catch (error) {
-    if (!isTaskError(error) && !(error instanceof TypeError)) throw error;
-    complain(error.message);
-    return USAGE;
-  }
-}
-
-/** Throws a TypeError for what is no flag. */
-function readFlags(argv: readonly string[]): Record<string, string | undefined> {
-  const options = Object.fromEntries(settings.map(({ flag }) => [flag, { type: "string" as const }]));
-  return parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
-}
-
-/** `.env` in the working directory, that file alone. */
-async function readEnvFile(): Promise<Record<string, string | undefined>> {
-  try {
-    return parseEnv(await readFile(".env", "utf8"));
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return {};
-    throw new TaskError("invalid", `.env cannot be read: ${codeOf(error)}`);
-  }
-}
-
 function startFailure(error: unknown, { httpHost, httpPort }: Config): string {
   if (isTaskError(error)) return error.message;
   switch (codeOf(error)) {
@@ -107,11 +75,3 @@ function startFailure(error: unknown, { httpHost, httpPort }: Config): string {
       return `cannot listen on ${httpHost}:${httpPort} (${codeOf(error)}); HTTP_HOST or --host names another address`;
   }
 }
-
-/** The system's word for an error, or the error's own. */
-const codeOf = (error: unknown): string => {
-  if (!(error instanceof Error)) return String(error);
-  return "code" in error ? String(error.code) : error.message;
-};
-
-const complain = (message: string): void => void process.stderr.write(`tasktrack: ${message}\n`);
