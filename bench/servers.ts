@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import type { LoadPlan, LoadResult } from "./load.ts";
+import { CREATE_TASK, type LoadPlan, type LoadResult } from "./load.ts";
 import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE } from "./machine.ts";
 
 export type Server = { readonly name: string; readonly port: number; readonly pid: number };
@@ -11,6 +11,8 @@ type Start = {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Answers 200 once the server takes requests. */
+  readonly ready?: string;
 };
 
 /** A load and how busy each side's core was meanwhile. */
@@ -22,7 +24,7 @@ const LOAD_WITHIN_MS = 15 * 60_000;
 
 const root = join(import.meta.dir, "..");
 const ginBinary = join(import.meta.dir, ".cache", "gin");
-const bun = [process.execPath, "--no-env-file"];
+export const bun = [process.execPath, "--no-env-file"];
 const running = new Map<number, Subprocess>();
 
 export const freePort = (): number => {
@@ -65,10 +67,10 @@ export const untilReady = async (child: Subprocess, port: number, path: string):
   }
 };
 
-const startServer = async ({ name, command, env }: Start): Promise<Server> => {
+export const startServer = async ({ name, command, env, ready = "/readyz" }: Start): Promise<Server> => {
   const port = freePort();
   const child = spawn(pinned(SERVER_CORE, command), { HTTP_PORT: String(port), ...env });
-  await untilReady(child, port, "/readyz");
+  await untilReady(child, port, ready);
   return { name, port, pid: child.pid };
 };
 
@@ -131,6 +133,8 @@ export const load = async (
     ids: 1,
     firstId: 1,
     perSecond: null,
+    post: CREATE_TASK,
+    forMs: null,
     ...plan,
     port: server.port,
   };
