@@ -23,6 +23,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 
 /** What comes from outside the project, and who may use it. */
 const MAY_USE: Record<string, readonly string[]> = {
+  bun: ["store"],
   zod: ["http"],
   "node:http": ["http"],
   "node:net": ["http"],

@@ -104,6 +104,15 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
 export const isClaimable = (task: Task, now: number): task is PendingTask =>
   task.status === "pending" && task.runAt <= now;
 
+/** The types of which a change has made tasks due: what those who wait for work want to hear of it. */
+export function dueTypes(changed: readonly Task[]): readonly string[] {
+  const types: string[] = [];
+  for (const task of changed) {
+    if (isClaimable(task, task.updatedAt) && !types.includes(task.type)) types.push(task.type);
+  }
+  return types;
+}
+
 /** The fencing token of the task's next claim. It compares as unequal to every token before it. */
 export const nextToken = (claims: number, nonce: string): string => `${claims + 1}.${nonce}`;
 

@@ -12,12 +12,23 @@ const SEARCHED_LENGTH = 4_096;
 /**
  * Makes two texts equal when they differ only in case or in the way their letters are composed. Lower, upper and lower case
  * again folds "ẞ", "ß" and "SS"; upper case takes some Greek letters apart, so they are composed at the end; the final sigma
- * is the one letter that lower case writes in two ways.
+ * is the one letter that lower case writes in two ways. What no store can keep becomes the sign for that, here as in what is
+ * looked for. ASCII alone, as most text is, needs none of this.
  */
 export function fold(text: string): string {
-  const cased = text.normalize("NFKC").toLowerCase().toUpperCase().toLowerCase();
+  if (ASCII.test(text)) return text.toLowerCase();
+  const cased = text
+    .toWellFormed()
+    .replaceAll("\0", "\uFFFD")
+    .normalize("NFKC")
+    .toLowerCase()
+    .toUpperCase()
+    .toLowerCase();
   return cased.normalize("NFKC").replaceAll("ς", "σ");
 }
+
+/** Without control characters: NUL is nothing that every store can keep. */
+const ASCII = /^[\t\n\r -~]*$/;
 
 /** The folded text that words are looked up in: name, description and the strings of the payload. */
 export function searchText(task: Pick<Task, "name" | "description" | "payload">): string {

@@ -7,6 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import {
   claim as claimed,
+  dueTypes,
   entersLife,
   expiresAt,
   extend as extended,
@@ -383,15 +384,6 @@ const headOf = (lane: Lane): PendingTask => lane.first() as PendingTask;
 function isDue(lane: Lane, now: number): boolean {
   const head = lane.first();
   return head !== undefined && isClaimable(head, now);
-}
-
-/** The types of the tasks that have just become ready for a claim. */
-function dueTypes(changed: readonly Task[]): readonly string[] {
-  const types: string[] = [];
-  for (const task of changed) {
-    if (isClaimable(task, task.updatedAt) && !types.includes(task.type)) types.push(task.type);
-  }
-  return types;
 }
 
 function tryExtend(task: RunningTask, beat: Beat, now: number): RunningTask | null {

@@ -41,6 +41,12 @@ async function adapterOf(url: string): Promise<Adapter> {
   switch (scheme) {
     case "memory":
       return memory;
+    case "postgres":
+    case "postgresql":
+      return import("./postgres/store.ts").then(({ openPostgresStore, migratePostgres }) => ({
+        open: openPostgresStore,
+        migrate: migratePostgres,
+      }));
     default:
       throw new Error(`there is no store for ${scheme}:`); // config knows the schemes
   }

@@ -1,0 +1,15 @@
+/** Texts, numbers and nulls as the text of a PostgreSQL array: one parameter, however many rows. */
+export function pgArray(members: readonly (string | number | boolean | null)[]): string {
+  let text = "{";
+  for (let at = 0; at < members.length; at++) {
+    const member = members[at];
+    if (at > 0) text += ",";
+    text += typeof member === "string" ? quoted(member) : member === null ? "NULL" : member;
+  }
+  return `${text}}`;
+}
+
+const quoted = (text: string): string =>
+  NEEDS_ESCAPE.test(text) ? `"${text.replace(/["\\]/g, "\\$&")}"` : `"${text}"`;
+
+const NEEDS_ESCAPE = /["\\]/;

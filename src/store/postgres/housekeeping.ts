@@ -1,0 +1,62 @@
+/** What the store forgets by itself, in small pieces: old changes and remembered requests whose time is over. */
+import type { Clock } from "../../core/clock.ts";
+import { errorText, type Log } from "../../lib/log.ts";
+import { createLoop } from "../../lib/loop.ts";
+import type { Session } from "./pool.ts";
+
+const KEPT_CHANGES = 100_000;
+const PIECE = 10_000;
+const EVERY_MS = 30_000;
+const NEXT_PIECE_MS = 100;
+
+/**
+ * The oldest changes, where they are an hour old and not among the last hundred thousand. One process at a time; the others
+ * have nothing to do meanwhile. Returns how many went.
+ */
+const PRUNE = `WITH mine AS MATERIALIZED (
+    SELECT pg_try_advisory_xact_lock('tasktrack.meta'::regclass::oid::integer, 0) AS is_mine
+  ),
+  oldest AS (
+    SELECT c.rev, c.at FROM tasktrack.changes c
+    WHERE c.rev <= (SELECT max(rev) FROM tasktrack.changes) - ${KEPT_CHANGES} ORDER BY c.rev LIMIT ${PIECE}
+  ),
+  pruned AS (
+    DELETE FROM tasktrack.changes c USING oldest, mine
+    WHERE is_mine AND c.rev = oldest.rev AND oldest.at < now() - interval '1 hour' RETURNING c.rev
+  ),
+  noted AS (
+    UPDATE tasktrack.meta SET pruned = greatest(pruned, (SELECT max(rev) FROM pruned))
+    WHERE EXISTS (SELECT FROM pruned)
+  )
+  SELECT count(*)::integer FROM pruned`;
+
+const FORGET = `DELETE FROM tasktrack.idempotency WHERE (scope, key) IN (
+    SELECT scope, key FROM tasktrack.idempotency
+    WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
+
+export function createHousekeeping(setup: {
+  readonly session: Session;
+  readonly sql: (text: string) => string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+}) {
+  const { session, clock, log, random } = setup;
+  const [prune, forget] = [setup.sql(PRUNE), setup.sql(FORGET)];
+
+  /** One piece of each; says when the next is due. */
+  async function round(): Promise<number> {
+    const [row] = await session.rows(prune);
+    await session.rows(forget);
+    return Number(row?.[0]) === PIECE ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random());
+  }
+
+  return createLoop({
+    after: clock.after,
+    round,
+    onError: (error) => {
+      log.debug("housekeeping_failed", { error: errorText(error) });
+      return EVERY_MS;
+    },
+  });
+}

@@ -1,0 +1,189 @@
+/** Pages of tasks in bounded pieces: a statement looks at a bounded number of rows, whatever the filter. */
+import { matchesSearch } from "../../core/search.ts";
+import { ENDED_STATUSES, STATUSES, type Status, type Task } from "../../core/task.ts";
+import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
+import { pgArray } from "./array.ts";
+import type { Parameter, Row, Session } from "./pool.ts";
+import { readTask, selectList } from "./rows.ts";
+
+/** Rows that a page looks at where its filter may leave out most of them: some milliseconds of the server. */
+const SIFTED_ROWS = 5_000;
+const COUNTED_ROWS = 50_000;
+/** Payloads and results of one page; the first task comes whatever its size. */
+const PAGE_BYTES = 8 * 1_048_576;
+
+export function createLists(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
+  const { session, sql } = setup;
+
+  async function list(query: TaskQuery): Promise<TaskPage> {
+    const walk = walkOf(query.filter, query.sort);
+    if (walk === null) return NOTHING;
+    const looksAt = walk.isSifted ? Math.max(SIFTED_ROWS, query.limit + 1) : query.limit + 1;
+    const bind = createBinder();
+    const statement = pageStatement(walk, query, looksAt, bind.next);
+    return readPage(await session.rows(sql(statement), bind.values), query, looksAt);
+  }
+
+  async function count(filter: TaskFilter): Promise<number> {
+    const walk = walkOf(filter, "id");
+    if (walk === null) return 0;
+    if (filter.search?.fields.length) return countByReading(filter);
+    let total = 0;
+    for (const status of walk.statuses ?? [null]) total += await countOne(status, filter);
+    return total;
+  }
+
+  /** Of one status, or of all at once. */
+  async function countOne(status: Status | null, filter: TaskFilter): Promise<number> {
+    let total = 0;
+    for (let after: number | null = 0; after !== null; ) {
+      const bind = createBinder();
+      const [row] = await session.rows(sql(countStatement(status, filter, after, bind.next)), bind.values);
+      total += Number(row?.[0]);
+      after = row?.[1] == null ? null : Number(row[1]);
+    }
+    return total;
+  }
+
+  async function countByReading(filter: TaskFilter): Promise<number> {
+    let total = 0;
+    let after: Cursor | null = null;
+    do {
+      const page: TaskPage = await list({ filter, sort: "id", after, limit: 1_000 });
+      total += page.tasks.length;
+      after = page.next;
+    } while (after !== null);
+    return total;
+  }
+
+  return { list, count };
+}
+
+const NOTHING: TaskPage = { tasks: [], next: null };
+
+/** Gathers parameters while a statement is written. */
+function createBinder() {
+  const values: Parameter[] = [];
+  return { values, next: (value: Parameter): string => `$${values.push(value)}` };
+}
+type Bind = (value: Parameter) => string;
+
+type Walk = {
+  readonly byEnd: boolean;
+  readonly forward: boolean;
+  /** Each along its own index; null: all tasks along their ids. */
+  readonly statuses: readonly Status[] | null;
+  /** Whether the filter may leave out rows of the walk. */
+  readonly isSifted: boolean;
+};
+
+/** The way to walk; null where there is nothing to find. */
+function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Walk | null {
+  const byEnd = sort === "finished_at" || sort === "-finished_at";
+  const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
+  if (statuses.length === 0 || filter.types?.length === 0) return null;
+  const { types, tags, search, expiredAt, finishedBefore } = filter;
+  const sifting = [types, tags, search, expiredAt, sort === "finished_at" ? undefined : finishedBefore];
+  return {
+    byEnd,
+    forward: !sort.startsWith("-"),
+    statuses: statuses.length === STATUSES.length ? null : statuses,
+    isSifted: sifting.some((part) => part !== undefined),
+  };
+}
+
+/** What the other parts of a filter leave of the statuses. */
+function isPossible(status: Status, filter: TaskFilter, byEnd: boolean): boolean {
+  const mustHaveEnded = byEnd || filter.finishedBefore !== undefined;
+  if (mustHaveEnded && !ENDED_STATUSES.some((ended) => ended === status)) return false;
+  if (filter.expiredAt !== undefined && status !== "running") return false;
+  return filter.statuses?.includes(status) ?? true;
+}
+
+/**
+ * `piece` walks the indexes; `looked` says how far it came, so that a page without a match still tells where to go on;
+ * `found` are the matches, up to the limit and to the bytes that a page may hold.
+ */
+function pageStatement(walk: Walk, { filter, after, limit }: TaskQuery, looksAt: number, bind: Bind): string {
+  const direction = walk.forward ? "ASC" : "DESC";
+  const order = walk.byEnd ? `t.finished_at ${direction}, t.id ${direction}` : `t.id ${direction}`;
+  const back = walk.byEnd ? order.replaceAll(direction, walk.forward ? "DESC" : "ASC") : "";
+  const lastOf = walk.byEnd
+    ? `(SELECT t.id FROM piece t ORDER BY ${back} LIMIT 1) AS id, ${walk.forward ? "max" : "min"}(t.finished_at) AS finished_at`
+    : `${walk.forward ? "max" : "min"}(t.id) AS id, NULL::bigint AS finished_at`;
+  const tests = [...siftings(filter, bind), "true"].join(" AND ");
+  return `WITH piece AS MATERIALIZED (${pieceOf(walk, { filter, after }, { order, looksAt }, bind)}),
+    looked AS (SELECT count(*) AS n, ${lastOf} FROM piece t),
+    matching AS (SELECT t.* FROM piece t WHERE ${tests} ORDER BY ${order} LIMIT ${bind(limit + 1)}),
+    found AS (SELECT t.*, sum(coalesce(octet_length(t.payload), 0) + coalesce(octet_length(t.result), 0))
+      OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
+    SELECT looked.n::integer, looked.id::float8, looked.finished_at::float8,
+      (SELECT count(*) FROM matching)::integer, ${selectList("t")}
+    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${PAGE_BYTES}
+    ORDER BY ${order}`;
+}
+
+function pieceOf(
+  walk: Walk,
+  { filter, after }: Pick<TaskQuery, "filter" | "after">,
+  { order, looksAt }: { readonly order: string; readonly looksAt: number },
+  bind: Bind,
+): string {
+  const tests = [...behind(walk, after, bind)];
+  if (walk.byEnd) tests.push("t.finished_at IS NOT NULL");
+  if (walk.byEnd && walk.forward && filter.finishedBefore !== undefined) {
+    tests.push(`t.finished_at < ${bind(filter.finishedBefore)}`);
+  }
+  const where = (more: readonly string[]): string => [...tests, ...more, "true"].join(" AND ");
+  const limited = `ORDER BY ${order} LIMIT ${bind(looksAt)}`;
+  if (walk.statuses === null) return `SELECT t.* FROM tasktrack.tasks t WHERE ${where([])} ${limited}`;
+  return `SELECT t.* FROM unnest(${bind(pgArray(walk.statuses))}::text[]) AS wanted(status) CROSS JOIN LATERAL (
+      SELECT t.* FROM tasktrack.tasks t WHERE ${where(["t.status = wanted.status"])} ${limited}) t ${limited}`;
+}
+
+/** After the cursor, in the walk's order. */
+function behind(walk: Walk, after: Cursor | null, bind: Bind): string[] {
+  if (after === null) return [];
+  const sign = walk.forward ? ">" : "<";
+  if (!walk.byEnd) return [`t.id ${sign} ${bind(after.id)}`];
+  return [`(t.finished_at, t.id) ${sign} (${bind(after.finishedAt ?? 0)}, ${bind(after.id)})`];
+}
+
+/** The parts of a filter that no index answers. A field of the payload is left to core, which knows the rule. */
+function siftings(filter: TaskFilter, bind: Bind): string[] {
+  const { types, tags, search, finishedBefore, expiredAt } = filter;
+  return [
+    ...(types === undefined ? [] : [`tasktrack.takes_type(${bind(pgArray(types))}, t.type)`]),
+    ...(tags === undefined ? [] : [`t.tags::jsonb @> ${bind(JSON.stringify(tags))}::text::jsonb`]),
+    ...(finishedBefore === undefined ? [] : [`t.finished_at < ${bind(finishedBefore)}`]),
+    ...(expiredAt === undefined ? [] : [`least(t.lease_until, t.revoke_at) <= ${bind(expiredAt)}`]),
+    ...(search?.words ?? []).map((word) => `strpos(t.search_text, ${bind(word)}) > 0`),
+  ];
+}
+
+function countStatement(status: Status | null, filter: TaskFilter, after: number, bind: Bind): string {
+  const tests = [...siftings(filter, bind), "true"].join(" AND ");
+  const ofStatus = status === null ? "true" : `t.status = ${bind(status)}`;
+  return `SELECT count(*) FILTER (WHERE matches)::integer,
+      CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END::float8
+    FROM (SELECT t.id, (${tests}) AS matches FROM tasktrack.tasks t
+      WHERE ${ofStatus} AND t.id > ${bind(after)} ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
+}
+
+function readPage(rows: readonly Row[], { filter, limit, sort }: TaskQuery, looksAt: number): TaskPage {
+  const [looked, lastId, lastFinishedAt, matching] = (rows[0] ?? []).map(Number);
+  const found = rows.flatMap(([, , , , ...row]) => (row[0] === null ? [] : [readTask(row)]));
+  const page = found.slice(0, limit);
+  const { search } = filter;
+  const tasks = search?.fields.length ? page.filter((task) => matchesSearch(task, search)) : page;
+  const last = page.at(-1);
+  const isCut = last !== undefined && page.length < (matching ?? 0); // by the limit, or by the bytes
+  if (isCut) return { tasks, next: cursorOf(last) };
+  if ((looked ?? 0) < looksAt) return { tasks, next: null };
+  return {
+    tasks,
+    next: { id: lastId ?? 0, finishedAt: sort.endsWith("finished_at") ? (lastFinishedAt ?? 0) : null },
+  };
+}
+
+const cursorOf = ({ id, finishedAt }: Task): Cursor => ({ id, finishedAt });

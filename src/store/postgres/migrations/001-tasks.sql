@@ -1,0 +1,239 @@
+-- Tasks, their log lines, the change log, remembered requests. Times are epoch milliseconds: what the program computes with.
+
+CREATE TABLE tasktrack.meta (
+  one    boolean PRIMARY KEY DEFAULT true CHECK (one),
+  epoch  text    NOT NULL DEFAULT gen_random_uuid()::text,
+  pruned bigint  NOT NULL DEFAULT 0 -- changes up to this rev are no longer kept
+);
+INSERT INTO tasktrack.meta DEFAULT VALUES;
+
+CREATE SEQUENCE tasktrack.task_id;
+
+CREATE TABLE tasktrack.tasks (
+  id                 bigint  PRIMARY KEY,
+  version            integer NOT NULL DEFAULT 1,
+  status             text    NOT NULL DEFAULT 'pending' COLLATE "C",
+  name               text    NOT NULL,
+  description        text    NOT NULL,
+  type               text    NOT NULL COLLATE "C", -- byte order, so that a prefix is a range
+  payload            text, -- JSON to the letter: jsonb would lose key order and the escape of NUL
+  priority           integer NOT NULL,
+  tags               text    NOT NULL, -- a JSON array
+  key                text COLLATE "C",
+  run_at             bigint  NOT NULL,
+  timeout_ms         bigint,
+  max_attempts       integer NOT NULL,
+  backoff_base_ms    bigint  NOT NULL,
+  backoff_max_ms     bigint  NOT NULL,
+  created_at         bigint  NOT NULL,
+  updated_at         bigint  NOT NULL,
+  claims             integer NOT NULL DEFAULT 0,
+  token              text COLLATE "C",
+  attempt            integer NOT NULL DEFAULT 0,
+  failures           integer NOT NULL DEFAULT 0,
+  losses             integer NOT NULL DEFAULT 0,
+  worked_ms          bigint  NOT NULL DEFAULT 0,
+  attempts           text    NOT NULL DEFAULT '[]', -- a JSON array
+  started_at         bigint,
+  finished_at        bigint,
+  progress_percent   double precision,
+  progress_message   text,
+  result             text, -- JSON to the letter
+  error_code         text,
+  error_message      text,
+  lease_worker       text,
+  lease_until        bigint,
+  lease_ms           bigint,
+  revoke_at          bigint,
+  -- what is no part of a task but kept beside it
+  progress_logged_at bigint,            -- when its progress was last a change
+  lines              integer NOT NULL DEFAULT 0, -- log lines ever written
+  search_text        text    NOT NULL   -- folded by core, the first 4 KiB
+) WITH (
+  -- Heartbeats write no indexed column: with room on the page they stay HOT and touch no index.
+  fillfactor = 70,
+  -- A queue's table dies from its head: dead rows must go while they are few.
+  autovacuum_vacuum_scale_factor = 0.01,
+  autovacuum_vacuum_threshold = 1000,
+  autovacuum_vacuum_insert_scale_factor = 0.1,
+  autovacuum_vacuum_cost_delay = 0,
+  autovacuum_analyze_scale_factor = 0.05
+);
+
+-- The lanes: pending tasks of one type and priority in the order in which they are claimed.
+CREATE INDEX tasks_lane ON tasktrack.tasks (type, priority, run_at, id) WHERE status = 'pending';
+CREATE INDEX tasks_status ON tasktrack.tasks (status, id);
+CREATE INDEX tasks_ended ON tasktrack.tasks (status, finished_at, id) WHERE finished_at IS NOT NULL;
+CREATE UNIQUE INDEX tasks_live_key ON tasktrack.tasks (key) WHERE key IS NOT NULL AND finished_at IS NULL;
+
+CREATE TABLE tasktrack.log_lines (
+  task_id bigint  NOT NULL,
+  n       integer NOT NULL,
+  at      bigint  NOT NULL,
+  level   text    NOT NULL,
+  message text    NOT NULL,
+  PRIMARY KEY (task_id, n)
+);
+
+-- The change log. A rev is drawn under the shared lock of `gate`, so that a reader who sees a gap can wait for just those
+-- who may still fill it; see changes.ts.
+CREATE SEQUENCE tasktrack.rev;
+CREATE TABLE tasktrack.changes (
+  rev     bigint   PRIMARY KEY DEFAULT nextval('tasktrack.rev'),
+  task_id bigint   NOT NULL,
+  version integer  NOT NULL,
+  status  text     NOT NULL,
+  kind    text     NOT NULL,
+  at      timestamptz NOT NULL DEFAULT now()
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+CREATE TABLE tasktrack.idempotency (
+  scope       text   NOT NULL,
+  key         text   NOT NULL,
+  fingerprint text   NOT NULL,
+  until       bigint NOT NULL,
+  tasks       text   NOT NULL, -- the first answer, JSON
+  PRIMARY KEY (scope, key)
+);
+CREATE INDEX idempotency_until ON tasktrack.idempotency (until);
+
+-- Taken shared by every transaction that writes changes, before it draws a rev, until its commit.
+CREATE FUNCTION tasktrack.gate() RETURNS void LANGUAGE sql AS
+$$ SELECT pg_advisory_xact_lock_shared('tasktrack.changes'::regclass::oid::integer, 0) $$;
+
+-- Whether one of the patterns (a type, or a prefix ending in *) takes the type.
+CREATE FUNCTION tasktrack.takes_type(patterns text[], type text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT EXISTS (
+     SELECT FROM unnest(patterns) AS p
+     WHERE CASE WHEN right(p, 1) = '*' THEN starts_with(type, left(p, -1)) ELSE type = p END) $$;
+
+-- The lanes whose type one of the patterns takes. Each is one step through the index, however long it is.
+CREATE FUNCTION tasktrack.lanes(patterns text[]) RETURNS TABLE (lane_type text, lane_priority integer)
+LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  pattern text;
+  prefix text;
+BEGIN
+  FOREACH pattern IN ARRAY patterns LOOP
+    IF right(pattern, 1) = '*' THEN
+      prefix := left(pattern, -1);
+      SELECT t.type, t.priority INTO lane_type, lane_priority FROM tasktrack.tasks t
+      WHERE t.status = 'pending' AND t.type >= prefix ORDER BY t.type, t.priority LIMIT 1;
+      WHILE FOUND AND starts_with(lane_type, prefix) LOOP
+        RETURN NEXT;
+        SELECT t.type, t.priority INTO lane_type, lane_priority FROM tasktrack.tasks t
+        WHERE t.status = 'pending' AND (t.type, t.priority) > (lane_type, lane_priority)
+        ORDER BY t.type, t.priority LIMIT 1;
+      END LOOP;
+    ELSE
+      SELECT t.type, t.priority INTO lane_type, lane_priority FROM tasktrack.tasks t
+      WHERE t.status = 'pending' AND t.type = pattern ORDER BY t.priority LIMIT 1;
+      WHILE FOUND LOOP
+        RETURN NEXT;
+        SELECT t.type, t.priority INTO lane_type, lane_priority FROM tasktrack.tasks t
+        WHERE t.status = 'pending' AND t.type = pattern AND t.priority > lane_priority ORDER BY t.priority LIMIT 1;
+      END LOOP;
+    END IF;
+  END LOOP;
+END $$;
+
+-- Gives these tasks to a worker, as lifecycle.claim does; those that another transaction holds, or that are no longer due,
+-- are left out.
+CREATE FUNCTION tasktrack.take(ids bigint[], worker text, lease bigint, now_ms bigint, nonce text)
+RETURNS SETOF tasktrack.tasks LANGUAGE sql AS $$
+  WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
+  free AS MATERIALIZED (
+    SELECT t.id FROM tasktrack.tasks t
+    WHERE t.id = ANY (ids) AND t.status = 'pending' AND t.run_at <= now_ms
+    FOR NO KEY UPDATE SKIP LOCKED
+  ),
+  taken AS (
+    UPDATE tasktrack.tasks t SET
+      status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
+      lease_worker = worker, lease_until = now_ms + lease, lease_ms = lease, revoke_at = NULL,
+      attempt = t.attempt + 1, started_at = now_ms, updated_at = now_ms,
+      progress_percent = NULL, progress_message = NULL
+    FROM free WHERE t.id = free.id
+    RETURNING t.*
+  ),
+  logged AS (
+    INSERT INTO tasktrack.changes (task_id, version, status, kind)
+    SELECT id, version, status, 'changed' FROM taken CROSS JOIN gate
+  )
+  SELECT * FROM taken
+$$;
+
+-- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left. A
+-- lane of its own priority is locked head by head; several types of one priority are merged first, and only the best of
+-- them are taken.
+-- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time and the nonce.
+-- Returns: the tasks as they are now, each with the number of its ask.
+CREATE FUNCTION tasktrack.claim(
+  workers text[], patterns text[], wanted integer[], leases bigint[], now_ms bigint, nonce text)
+RETURNS TABLE (ask integer, task tasktrack.tasks)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  dry text[] := '{}'; -- patterns for which nothing is left
+  lane record;
+  seen bigint[];
+  ids bigint[];
+  wish integer;
+  got integer;
+BEGIN
+  FOR a IN 1 .. cardinality(wanted) LOOP
+    wish := wanted[a];
+    CONTINUE WHEN wish <= 0 OR patterns[a] = ANY (dry);
+    FOR lane IN
+      SELECT l.lane_priority AS priority, array_agg(DISTINCT l.lane_type) AS types
+      FROM tasktrack.lanes(string_to_array(patterns[a], ' ')) l GROUP BY l.lane_priority ORDER BY l.lane_priority DESC
+    LOOP
+      seen := '{}';
+      LOOP
+        IF cardinality(lane.types) = 1 THEN
+          ids := ARRAY(
+            SELECT t.id FROM tasktrack.tasks t
+            WHERE t.status = 'pending' AND t.type = lane.types[1] AND t.priority = lane.priority AND t.run_at <= now_ms
+            ORDER BY t.run_at, t.id LIMIT wish
+            FOR NO KEY UPDATE SKIP LOCKED);
+        ELSE
+          ids := ARRAY(
+            SELECT head.id FROM unnest(lane.types) AS type_of CROSS JOIN LATERAL (
+              SELECT t.id, t.run_at FROM tasktrack.tasks t
+              WHERE t.status = 'pending' AND t.type = type_of AND t.priority = lane.priority AND t.run_at <= now_ms
+                AND NOT t.id = ANY (seen)
+              ORDER BY t.run_at, t.id LIMIT wish) head
+            ORDER BY head.run_at, head.id LIMIT wish);
+        END IF;
+        EXIT WHEN cardinality(ids) = 0;
+        RETURN QUERY SELECT a, t FROM tasktrack.take(ids, workers[a], leases[a], now_ms, nonce) t;
+        GET DIAGNOSTICS got = ROW_COUNT;
+        wish := wish - got;
+        -- What was seen and not got is in other hands: look behind it.
+        EXIT WHEN wish = 0 OR got = cardinality(ids);
+        seen := seen || ids;
+      END LOOP;
+      EXIT WHEN wish = 0;
+    END LOOP;
+    IF wish > 0 THEN dry := dry || patterns[a]; END IF;
+  END LOOP;
+END $$;
+
+-- Deletes tasks with their logs; a version that is not asked for is null. Locks first, in the order of the ids, and deletes
+-- with a later look: the lines that a beat wrote while the lock was waited for must go, too.
+CREATE FUNCTION tasktrack.remove(ids bigint[], versions integer[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
+DECLARE
+  held bigint[];
+BEGIN
+  held := ARRAY(
+    SELECT t.id FROM tasktrack.tasks t JOIN unnest(ids, versions) AS ref(id, version) ON t.id = ref.id
+    WHERE ref.version IS NULL OR t.version = ref.version ORDER BY t.id FOR UPDATE OF t);
+  DELETE FROM tasktrack.log_lines WHERE task_id = ANY (held);
+  RETURN QUERY
+    WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
+    removed AS (DELETE FROM tasktrack.tasks WHERE id = ANY (held) RETURNING id, version, status),
+    logged AS (
+      INSERT INTO tasktrack.changes (task_id, version, status, kind)
+      SELECT id, version, status, 'deleted' FROM removed CROSS JOIN gate
+    )
+    SELECT id FROM removed;
+END $$;

@@ -1,0 +1,95 @@
+/**
+ * Rings after commits. What this process commits rings here at once; others are told by a NOTIFY, which is sent after the
+ * commit and on its own: inside the transaction it would queue all commits of the database behind one lock. Many commits
+ * share one. Where no notification can come through (a bouncer), the end of the change log is looked at once a second.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { errorText, type Log } from "../../lib/log.ts";
+import { createLoop } from "../../lib/loop.ts";
+import type { Pool } from "./pool.ts";
+
+type Ring = (due: readonly string[] | null) => void;
+
+const POLL_MS = 1_000;
+/** PostgreSQL takes payloads of up to 8,000 bytes; types are short, and null says "any". */
+const PAYLOAD_BYTES = 7_000;
+
+const NOTIFY = "SELECT pg_notify($1, $2)";
+
+export function createWatch(setup: {
+  readonly pool: Pool;
+  readonly channel: string;
+  /** Tells this process's own notifications from others'. */
+  readonly name: string;
+  readonly lastRev: () => Promise<number>;
+  readonly clock: Clock;
+  readonly log: Log;
+}) {
+  const { pool, channel, name, clock, log } = setup;
+  const rings = new Set<Ring>();
+  let unsent: Set<string> | null = null; // null: nothing to tell
+  let sending = false;
+  let listening = false;
+  let seen: number | null = null;
+
+  function watch(ring: Ring): () => void {
+    const own: Ring = (due) => ring(due); // the same function may watch twice
+    rings.add(own);
+    return () => void rings.delete(own);
+  }
+
+  /** After a commit of this process. */
+  function committed(due: readonly string[]): void {
+    ringAll(due);
+    unsent ??= new Set();
+    for (const type of due) unsent.add(type);
+    if (!sending) void send();
+  }
+
+  function ringAll(due: readonly string[] | null): void {
+    for (const ring of [...rings]) if (rings.has(ring)) ring(due);
+  }
+
+  async function send(): Promise<void> {
+    sending = true;
+    while (unsent !== null && !pool.isBounced) {
+      const payload = `${name} ${[...unsent].join(" ")}`;
+      unsent = null;
+      await pool
+        .rows(NOTIFY, [channel, payload.length > PAYLOAD_BYTES ? `${name} *` : payload])
+        .catch((error: unknown) => log.debug("notify_failed", { error: errorText(error) }));
+    }
+    sending = false;
+  }
+
+  function heard(payload: string): void {
+    const [sender, ...due] = payload.split(" ").filter((word) => word !== "");
+    if (sender !== name) ringAll(due[0] === "*" ? null : due);
+  }
+
+  const polling = createLoop({
+    after: clock.after,
+    round: async () => {
+      const last = await setup.lastRev();
+      if (seen !== null && last !== seen) ringAll(null);
+      seen = last;
+      return POLL_MS;
+    },
+    onError: () => POLL_MS,
+  });
+
+  return {
+    watch,
+    committed,
+    start: async () => {
+      if (pool.isBounced) return polling.start();
+      listening = true;
+      // What came while nobody listened is not known: whoever waits asks.
+      await pool.listen(channel, heard, () => ringAll(null));
+    },
+    close: async () => {
+      rings.clear();
+      if (!listening) await polling.stop();
+    },
+  };
+}
