@@ -2,7 +2,7 @@
  * Creates over HTTP, each in the store before its answer: TaskTrack beside what its store's users use today, both on the
  * same store.
  */
-import { type Post, CREATE_TASK } from "./load.ts";
+import { CREATE_TASK, type Post } from "./load.ts";
 import { installPeers, startBunqueue, startPeer } from "./peers.ts";
 import { figure, median, printTable, spread, type Verdict } from "./report.ts";
 import { type Loaded, load, type Server, startTasktrack, stop } from "./servers.ts";
@@ -130,7 +130,16 @@ const pick = (results: Results, side: Side, at: number): Measured[] =>
   (results.get(side) ?? []).flatMap((round) => round[at] ?? []);
 
 const print = (store: Store, results: Results): void => {
-  const head = ["creates/s", "lowest to highest", "TaskTrack / it", "p50 ms", "p99 ms", "server", "load", "store"];
+  const head = [
+    "creates/s",
+    "lowest to highest",
+    "TaskTrack / it",
+    "p50 ms",
+    "p99 ms",
+    "server",
+    "load",
+    "store",
+  ];
   const rows = CONNECTIONS.flatMap((connections, at) =>
     [...results.keys()].map((side) => {
       const loads = pick(results, side, at);

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { churn } from "./churn.ts";
 import { creates } from "./creates.ts";
+import { drain } from "./drain.ts";
 import { http } from "./http.ts";
 import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
 import { million } from "./million.ts";
@@ -12,7 +13,7 @@ import { stopAll } from "./servers.ts";
 import { start } from "./start.ts";
 import { removeStores } from "./stores.ts";
 
-const BENCHMARKS = new Map(Object.entries({ start, http, pickup, million, running, churn, creates }));
+const BENCHMARKS = new Map(Object.entries({ start, http, pickup, million, running, churn, creates, drain }));
 
 type Benchmark = { readonly name: string; readonly run: (quick: boolean) => Promise<Verdict[]> };
 

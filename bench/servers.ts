@@ -20,7 +20,7 @@ export type Loaded = LoadResult & { readonly serverBusy: number; readonly loadBu
 
 const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 3_000;
-const LOAD_WITHIN_MS = 15 * 60_000;
+const RUN_WITHIN_MS = 15 * 60_000;
 
 const root = join(import.meta.dir, "..");
 const ginBinary = join(import.meta.dir, ".cache", "gin");
@@ -35,16 +35,46 @@ export const freePort = (): number => {
 };
 
 /** Only PATH, HOME and what is given: the settings of the shell that runs the bench must not change it. */
+const environment = (env: Readonly<Record<string, string>>) => ({
+  PATH: process.env.PATH ?? "",
+  HOME: process.env.HOME ?? "",
+  ...env,
+});
+
 export const spawn = (command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess => {
   const child = Bun.spawn([...command], {
     cwd: root,
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    env: environment(env),
     stdin: "ignore",
     stdout: "ignore",
     stderr: "inherit",
   });
   running.set(child.pid, child);
   return child;
+};
+
+/** Runs a program to its end and answers with what it printed; throws when it fails. */
+export const run = async (
+  name: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> => {
+  const child = Bun.spawn([...command], {
+    cwd: root,
+    env: environment(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+    timeout: RUN_WITHIN_MS,
+  });
+  running.set(child.pid, child);
+  const printed = await new Response(child.stdout).text();
+  const exitCode = await child.exited;
+  running.delete(child.pid);
+  if (exitCode !== 0) {
+    throw new Error(`${name} failed with exit code ${exitCode}`);
+  }
+  return printed;
 };
 
 export const answers = async (port: number, path: string): Promise<boolean> => {
@@ -140,19 +170,7 @@ export const load = async (
   };
   const command = [...bun, join(import.meta.dir, "load.ts"), JSON.stringify(whole)];
   const before = cpuSeconds(server.pid);
-  const child = Bun.spawn(pinned(LOAD_CORE, command), {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-    timeout: LOAD_WITHIN_MS,
-  });
-  running.set(child.pid, child);
-  const printed = await new Response(child.stdout).text();
-  const exitCode = await child.exited;
-  running.delete(child.pid);
-  if (exitCode !== 0) {
-    throw new Error(`the load (${plan.kind}) against ${server.name} failed with exit code ${exitCode}`);
-  }
+  const printed = await run(`the load (${plan.kind}) against ${server.name}`, pinned(LOAD_CORE, command));
   const result = JSON.parse(printed) as LoadResult;
   return {
     ...result,

@@ -3,7 +3,7 @@
  * start to when the store has the end of the last job, not merely to the return of the last handler. Runs on Bun and on
  * Node.
  */
-export type Drained = { readonly seconds: number };
+export type Drained = { readonly seconds: number; readonly cpuSeconds: number };
 
 /** The last batch of ends is written within milliseconds of the last handler. */
 const POLL_MS = 5;
@@ -23,13 +23,15 @@ export const drain = async (side: {
     count += 1;
     if (count === side.jobs) all.resolve();
   };
+  const cpuBefore = process.cpuUsage();
   const startedAt = performance.now();
   await side.start(handled);
   await all.promise;
   while (!(await side.isEmpty())) await pause();
   const seconds = (performance.now() - startedAt) / 1000;
+  const cpu = process.cpuUsage(cpuBefore);
   if (count !== side.jobs) throw new Error(`${side.jobs} jobs were handled ${count} times`);
-  const drained: Drained = { seconds };
+  const drained: Drained = { seconds, cpuSeconds: (cpu.user + cpu.system) / 1e6 };
   console.log(JSON.stringify(drained));
   process.exit(0);
 };
