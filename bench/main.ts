@@ -1,6 +1,10 @@
 /** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and says which targets are met. */
 import { availableParallelism } from "node:os";
+import { across } from "./across.ts";
+import { beats } from "./beats.ts";
+import { changelog } from "./changelog.ts";
 import { churn } from "./churn.ts";
+import { claims } from "./claims.ts";
 import { creates } from "./creates.ts";
 import { drain } from "./drain.ts";
 import { http } from "./http.ts";
@@ -13,7 +17,22 @@ import { stopAll } from "./servers.ts";
 import { start } from "./start.ts";
 import { removeStores } from "./stores.ts";
 
-const BENCHMARKS = new Map(Object.entries({ start, http, pickup, million, running, churn, creates, drain }));
+const BENCHMARKS = new Map(
+  Object.entries({
+    start,
+    http,
+    pickup,
+    million,
+    running,
+    churn,
+    creates,
+    drain,
+    across,
+    claims,
+    beats,
+    changelog,
+  }),
+);
 
 type Benchmark = { readonly name: string; readonly run: (quick: boolean) => Promise<Verdict[]> };
 

@@ -35,6 +35,12 @@ export const freePort = (): number => {
 };
 
 /** Only PATH, HOME and what is given: the settings of the shell that runs the bench must not change it. */
+/** Ends with the bench, whatever happens. */
+export const track = (child: Subprocess): void => {
+  running.set(child.pid, child);
+  void child.exited.then(() => running.delete(child.pid));
+};
+
 const environment = (env: Readonly<Record<string, string>>) => ({
   PATH: process.env.PATH ?? "",
   HOME: process.env.HOME ?? "",
