@@ -37,6 +37,7 @@ import type {
   TaskStore,
 } from "../store/store.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
+import { createHeld } from "./held.ts";
 import { createRevocations, type Hint } from "./revocations.ts";
 import { createStoreClock } from "./store-clock.ts";
 import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
@@ -112,6 +113,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const { store, queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
   const revocations = createRevocations({ store, clock, log });
+  const held = createHeld();
 
   // ---- lanes of group commit
 
@@ -127,7 +129,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const edits = lane({ send: replaceAll, keyOf: stepId });
   const settles = lane({ send: replaceAll, keyOf: stepId, limits: WORKERS_LIMITS });
   const beats = lane<Beat, BeatAnswer>({
-    send: (calls) => store.extend(calls, time.now()),
+    send: extendAll,
     keyOf: (beat) => beat.id,
     limits: WORKERS_LIMITS,
   });
@@ -157,6 +159,19 @@ export function createEngine(setup: EngineSetup): Engine {
     for (const { to } of steps) if (isClaimable(to, to.updatedAt)) due.add(to.type);
     ring(due);
     return answers;
+  }
+
+  async function extendAll(calls: readonly Beat[]): Promise<BeatAnswer[]> {
+    const now = time.now();
+    const answers = await store.extend(calls, now);
+    held.beaten(calls, answers, now);
+    return answers;
+  }
+
+  async function claimAll(asks: readonly Ask[]): Promise<RunningTask[][]> {
+    const claimed = await store.claim(asks, { now: time.now(), nonce: setup.nonce() });
+    for (const tasks of claimed) held.add(tasks);
+    return claimed;
   }
 
   function ring(due: ReadonlySet<string>): void {
@@ -198,6 +213,8 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
     const random = setup.random();
+    const step = held.settle(id, { token, outcome }, time.now(), random);
+    if (step !== null && (await settles(step)) === "ok") return;
     try {
       await transition(id, (task, now) => settle(task, { token, outcome }, now, random), settles);
     } catch (error) {
@@ -209,7 +226,7 @@ export function createEngine(setup: EngineSetup): Engine {
   // ---- claims
 
   const dispatch = createDispatch({
-    claim: (asks) => store.claim(asks, { now: time.now(), nonce: setup.nonce() }),
+    claim: claimAll,
     giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
     queue,
     pollMs: setup.pollMs,
@@ -238,6 +255,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function sweep(): Promise<Swept> {
     await time.sync();
+    held.forgetExpired(time.now());
     return sweepAt(time.now(), clock.monotonic() >= judgeFrom);
   }
 

@@ -39,6 +39,27 @@ describe("a sweep", () => {
     });
   });
 
+  test("looks behind short and empty pages", async () => {
+    const { engine, clock } = openEngine({
+      around: (store) => ({
+        ...store,
+        // As a store whose pages look at one task each.
+        list: async (query) => {
+          const page = await store.list({ filter: {}, sort: query.sort, after: query.after, limit: 1 });
+          const found = await store.list(query);
+          const ids = new Set(found.tasks.map(({ id }) => id));
+          return { tasks: page.tasks.filter(({ id }) => ids.has(id)), next: page.next };
+        },
+      }),
+    });
+    await createMany(engine, 5);
+    for (const leaseMs of [LEASE_MS, 10, LEASE_MS, LEASE_MS, 10]) {
+      await engine.claim(ask({ leaseMs }), NEVER);
+    }
+    await clock.advance(LEASE_MS / 2);
+    expect((await engine.sweep()).expired).toBe(2);
+  });
+
   test("leaves a lease alone that is renewed", async () => {
     const { engine, clock } = openEngine();
     await create(engine);

@@ -6,7 +6,7 @@ import { isTaskError } from "../core/error.ts";
 import { expire } from "../core/lifecycle.ts";
 import type { EndedStatus, Task, TaskId } from "../core/task.ts";
 import type { Log } from "../lib/log.ts";
-import type { TaskFilter, TaskPage, TaskQuery, TaskRef } from "../store/store.ts";
+import type { Cursor, TaskFilter, TaskPage, TaskQuery, TaskRef } from "../store/store.ts";
 
 export type Retention = { readonly statuses: readonly EndedStatus[]; readonly keepMs: number };
 
@@ -32,7 +32,7 @@ export function createSweep(setup: SweepSetup) {
   }
 
   async function expireLeases(now: number): Promise<number> {
-    const { tasks } = await find({ expiredAt: now }, "id");
+    const tasks = await find({ expiredAt: now }, "id");
     await Promise.all(tasks.map(expireOne));
     return tasks.length;
   }
@@ -50,13 +50,22 @@ export function createSweep(setup: SweepSetup) {
 
   async function retire({ statuses, keepMs }: Retention, now: number): Promise<number> {
     if (keepMs === 0) return 0; // kept for ever
-    const { tasks } = await find({ statuses, finishedBefore: now - keepMs }, "finished_at");
+    const tasks = await find({ statuses, finishedBefore: now - keepMs }, "finished_at");
     if (tasks.length > 0) await setup.remove(tasks.map(({ id, version }) => ({ id, version })));
     return tasks.length;
   }
 
-  const find = (filter: TaskFilter, sort: TaskQuery["sort"]): Promise<TaskPage> =>
-    setup.list({ filter, sort, after: null, limit: SWEEP_AT_MOST });
+  /** A page may be short while there is more behind it, so pages are read until there is enough to do. */
+  async function find(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Task[]> {
+    const tasks: Task[] = [];
+    let after: Cursor | null = null;
+    do {
+      const page: TaskPage = await setup.list({ filter, sort, after, limit: SWEEP_AT_MOST - tasks.length });
+      tasks.push(...page.tasks);
+      after = page.next;
+    } while (after !== null && tasks.length < SWEEP_AT_MOST);
+    return tasks;
+  }
 
   return sweep;
 }

@@ -60,12 +60,12 @@ export const codeOf = (call: Promise<unknown>): Promise<ErrorCode | "ok"> =>
     },
   );
 
-const COUNTED = ["insert", "claim", "replace", "changes", "now"] as const;
+const COUNTED = ["insert", "get", "claim", "replace", "changes", "now"] as const;
 type Counted = (typeof COUNTED)[number];
 
 /** Counts how often a store is asked; `take` gives the count since it was last taken. */
 export function counting() {
-  const calls: Record<Counted, number> = { insert: 0, claim: 0, replace: 0, changes: 0, now: 0 };
+  const calls: Record<Counted, number> = { insert: 0, get: 0, claim: 0, replace: 0, changes: 0, now: 0 };
   const count = (name: Counted): void => {
     calls[name]++;
   };
@@ -74,6 +74,10 @@ export function counting() {
     insert: (...args) => {
       count("insert");
       return store.insert(...args);
+    },
+    get: (...args) => {
+      count("get");
+      return store.get(...args);
     },
     claim: (...args) => {
       count("claim");

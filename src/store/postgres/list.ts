@@ -82,8 +82,8 @@ function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Walk | null {
   const byEnd = sort === "finished_at" || sort === "-finished_at";
   const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
   if (statuses.length === 0 || filter.types?.length === 0) return null;
-  const { types, tags, search, expiredAt, finishedBefore } = filter;
-  const sifting = [types, tags, search, expiredAt, sort === "finished_at" ? undefined : finishedBefore];
+  const { types, tags, search, finishedBefore } = filter;
+  const sifting = [types, tags, search, sort === "finished_at" ? undefined : finishedBefore];
   return {
     byEnd,
     forward: !sort.startsWith("-"),
@@ -134,6 +134,8 @@ function pieceOf(
   if (walk.byEnd && walk.forward && filter.finishedBefore !== undefined) {
     tests.push(`t.finished_at < ${bind(filter.finishedBefore)}`);
   }
+  // Every sweep asks this, and finds next to nothing among all that run.
+  if (filter.expiredAt !== undefined) tests.push(expiredBy(filter.expiredAt, bind));
   const where = (more: readonly string[]): string => [...tests, ...more, "true"].join(" AND ");
   const limited = `ORDER BY ${order} LIMIT ${bind(looksAt)}`;
   if (walk.statuses === null) return `SELECT t.* FROM tasktrack.tasks t WHERE ${where([])} ${limited}`;
@@ -156,10 +158,13 @@ function siftings(filter: TaskFilter, bind: Bind): string[] {
     ...(types === undefined ? [] : [`tasktrack.takes_type(${bind(pgArray(types))}, t.type)`]),
     ...(tags === undefined ? [] : [`t.tags::jsonb @> ${bind(JSON.stringify(tags))}::text::jsonb`]),
     ...(finishedBefore === undefined ? [] : [`t.finished_at < ${bind(finishedBefore)}`]),
-    ...(expiredAt === undefined ? [] : [`least(t.lease_until, t.revoke_at) <= ${bind(expiredAt)}`]),
+    ...(expiredAt === undefined ? [] : [expiredBy(expiredAt, bind)]),
     ...(search?.words ?? []).map((word) => `strpos(t.search_text, ${bind(word)}) > 0`),
   ];
 }
+
+/** lifecycle.expiresAt, in SQL. */
+const expiredBy = (at: number, bind: Bind): string => `least(t.lease_until, t.revoke_at) <= ${bind(at)}`;
 
 function countStatement(status: Status | null, filter: TaskFilter, after: number, bind: Bind): string {
   const tests = [...siftings(filter, bind), "true"].join(" AND ");

@@ -28,7 +28,7 @@ import { createWatch } from "./watch.ts";
 
 const GET = `SELECT ${selectList("t")} FROM tasktrack.tasks t WHERE t.id = ANY ($1::bigint[])`;
 
-const CLAIM = `SELECT c.ask, ${selectList("(c.task)")}
+const CLAIM = `SELECT c.ask, ${selectList("c")}
   FROM tasktrack.claim($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6) c`;
 
 const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";

@@ -137,80 +137,86 @@ BEGIN
   END LOOP;
 END $$;
 
--- Gives these tasks to a worker, as lifecycle.claim does; those that another transaction holds, or that are no longer due,
--- are left out.
-CREATE FUNCTION tasktrack.take(ids bigint[], worker text, lease bigint, now_ms bigint, nonce text)
-RETURNS SETOF tasktrack.tasks LANGUAGE sql AS $$
-  WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
-  free AS MATERIALIZED (
-    SELECT t.id FROM tasktrack.tasks t
-    WHERE t.id = ANY (ids) AND t.status = 'pending' AND t.run_at <= now_ms
-    FOR NO KEY UPDATE SKIP LOCKED
-  ),
-  taken AS (
-    UPDATE tasktrack.tasks t SET
-      status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
-      lease_worker = worker, lease_until = now_ms + lease, lease_ms = lease, revoke_at = NULL,
-      attempt = t.attempt + 1, started_at = now_ms, updated_at = now_ms,
-      progress_percent = NULL, progress_message = NULL
-    FROM free WHERE t.id = free.id
-    RETURNING t.*
-  ),
-  logged AS (
-    INSERT INTO tasktrack.changes (task_id, version, status, kind)
-    SELECT id, version, status, 'changed' FROM taken CROSS JOIN gate
-  )
-  SELECT * FROM taken
-$$;
-
--- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left. A
--- lane of its own priority is locked head by head; several types of one priority are merged first, and only the best of
--- them are taken.
+-- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left, as
+-- lifecycle.claim makes them. A lane that is alone in its priority is locked head by head; several types of one priority are
+-- merged first, and only the best of them are locked. What another transaction holds is passed over.
 -- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time and the nonce.
--- Returns: the tasks as they are now, each with the number of its ask.
+-- Returns: the tasks as they are now, each behind the number of its ask.
 CREATE FUNCTION tasktrack.claim(
   workers text[], patterns text[], wanted integer[], leases bigint[], now_ms bigint, nonce text)
-RETURNS TABLE (ask integer, task tasktrack.tasks)
+RETURNS TABLE (ask integer,
+  id bigint, version integer, status text, name text, description text, type text, payload text, priority
+  integer, tags text, key text, run_at bigint, timeout_ms bigint, max_attempts integer, backoff_base_ms
+  bigint, backoff_max_ms bigint, created_at bigint, updated_at bigint, claims integer, token text, attempt
+  integer, failures integer, losses integer, worked_ms bigint, attempts text, started_at bigint, finished_at
+  bigint, progress_percent double precision, progress_message text, result text, error_code text,
+  error_message text, lease_worker text, lease_until bigint, lease_ms bigint, revoke_at bigint)
 LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
 DECLARE
   dry text[] := '{}'; -- patterns for which nothing is left
   lane record;
   seen bigint[];
-  ids bigint[];
+  best bigint[];
+  held bigint[];
   wish integer;
-  got integer;
 BEGIN
   FOR a IN 1 .. cardinality(wanted) LOOP
     wish := wanted[a];
     CONTINUE WHEN wish <= 0 OR patterns[a] = ANY (dry);
     FOR lane IN
-      SELECT l.lane_priority AS priority, array_agg(DISTINCT l.lane_type) AS types
+      SELECT l.lane_priority, array_agg(DISTINCT l.lane_type) AS types
       FROM tasktrack.lanes(string_to_array(patterns[a], ' ')) l GROUP BY l.lane_priority ORDER BY l.lane_priority DESC
     LOOP
       seen := '{}';
       LOOP
         IF cardinality(lane.types) = 1 THEN
-          ids := ARRAY(
+          held := ARRAY(
             SELECT t.id FROM tasktrack.tasks t
-            WHERE t.status = 'pending' AND t.type = lane.types[1] AND t.priority = lane.priority AND t.run_at <= now_ms
+            WHERE t.status = 'pending' AND t.type = lane.types[1] AND t.priority = lane.lane_priority
+              AND t.run_at <= now_ms
             ORDER BY t.run_at, t.id LIMIT wish
             FOR NO KEY UPDATE SKIP LOCKED);
+          best := held;
         ELSE
-          ids := ARRAY(
-            SELECT head.id FROM unnest(lane.types) AS type_of CROSS JOIN LATERAL (
+          best := ARRAY(
+            SELECT head.id FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
               SELECT t.id, t.run_at FROM tasktrack.tasks t
-              WHERE t.status = 'pending' AND t.type = type_of AND t.priority = lane.priority AND t.run_at <= now_ms
-                AND NOT t.id = ANY (seen)
+              WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane.lane_priority
+                AND t.run_at <= now_ms AND NOT t.id = ANY (seen)
               ORDER BY t.run_at, t.id LIMIT wish) head
             ORDER BY head.run_at, head.id LIMIT wish);
+          held := ARRAY(
+            SELECT t.id FROM tasktrack.tasks t
+            WHERE t.id = ANY (best) AND t.status = 'pending' AND t.run_at <= now_ms
+            FOR NO KEY UPDATE SKIP LOCKED);
         END IF;
-        EXIT WHEN cardinality(ids) = 0;
-        RETURN QUERY SELECT a, t FROM tasktrack.take(ids, workers[a], leases[a], now_ms, nonce) t;
-        GET DIAGNOSTICS got = ROW_COUNT;
-        wish := wish - got;
+        RETURN QUERY
+          WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
+          taken AS (
+            UPDATE tasktrack.tasks t SET
+              status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
+              lease_worker = workers[a], lease_until = now_ms + leases[a], lease_ms = leases[a], revoke_at = NULL,
+              attempt = t.attempt + 1, started_at = now_ms, updated_at = now_ms,
+              progress_percent = NULL, progress_message = NULL
+            WHERE t.id = ANY (held)
+            RETURNING t.*
+          ),
+          logged AS (
+            INSERT INTO tasktrack.changes (task_id, version, status, kind)
+            SELECT t.id, t.version, t.status, 'changed' FROM taken t CROSS JOIN gate
+          )
+          SELECT a, t.id, t.version, t.status, t.name, t.description, t.type, t.payload, t.priority, t.tags,
+          t.key, t.run_at, t.timeout_ms, t.max_attempts, t.backoff_base_ms, t.backoff_max_ms,
+          t.created_at, t.updated_at, t.claims, t.token, t.attempt, t.failures, t.losses,
+          t.worked_ms, t.attempts, t.started_at, t.finished_at, t.progress_percent,
+          t.progress_message, t.result, t.error_code, t.error_message, t.lease_worker,
+          t.lease_until, t.lease_ms, t.revoke_at
+          FROM taken t;
+        wish := wish - cardinality(held);
         -- What was seen and not got is in other hands: look behind it.
-        EXIT WHEN wish = 0 OR got = cardinality(ids);
-        seen := seen || ids;
+        EXIT WHEN wish = 0 OR cardinality(held) = cardinality(best);
+        seen := seen || best;
       END LOOP;
       EXIT WHEN wish = 0;
     END LOOP;

@@ -1,0 +1,96 @@
+import { describe, expect, test } from "bun:test";
+import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
+import { claim, codeOf, counting, create, DONE, FAILED } from "../../test/support/verbs.ts";
+import type { RunningTask } from "../core/task.ts";
+import { createHeld } from "./held.ts";
+
+const beatOf = (task: RunningTask, percent: number | null = null) => ({
+  id: task.id,
+  token: task.token,
+  progress: percent === null ? null : { percent, message: "" },
+  log: [],
+});
+
+function open() {
+  const { around, take } = counting();
+  return { ...openEngine({ around }), take };
+}
+
+describe("what was claimed here", () => {
+  test("is settled without being read", async () => {
+    const { engine, take } = open();
+    await create(engine);
+    const task = await claim(engine);
+    await engine.settle(task.id, task.token, DONE);
+    expect([take("get"), take("replace")]).toEqual([0, 1]);
+    expect((await engine.get(task.id)).status).toBe("done");
+  });
+
+  test("is settled without being read after beats, with the progress that they brought", async () => {
+    const { engine, clock, take } = open();
+    await create(engine);
+    const task = await claim(engine);
+    for (const percent of [10, null, 60]) {
+      await clock.advance(LEASE_MS / 2);
+      expect(await engine.extend([beatOf(task, percent)])).toEqual(["ok"]);
+    }
+    await engine.settle(task.id, task.token, FAILED);
+    expect([take("get"), take("replace")]).toEqual([0, 1]);
+    expect(await engine.get(task.id)).toMatchObject({ progress: { percent: 60 }, failures: 1 });
+  });
+
+  test("is read again when somebody else has changed it, and nothing of that is lost", async () => {
+    const { engine, take } = open();
+    await create(engine);
+    const task = await claim(engine);
+    await engine.edit(task.id, { name: "renamed" });
+    take("get");
+    await engine.settle(task.id, task.token, DONE);
+    expect(take("get")).toBe(1);
+    expect(await engine.get(task.id)).toMatchObject({ status: "done", name: "renamed" });
+  });
+
+  test("is read again when its lease was renewed elsewhere, though it has run out as it was known here", async () => {
+    const { engine, store, clock } = open();
+    await create(engine);
+    const task = await claim(engine);
+    await store.extend([beatOf(task)], engine.now() + LEASE_MS / 2);
+    await clock.advance(LEASE_MS + 1);
+    await engine.settle(task.id, task.token, DONE);
+    expect((await engine.get(task.id)).status).toBe("done");
+  });
+
+  test("tells a late settle of a lost lease that it is lost", async () => {
+    const { engine, clock } = open();
+    await create(engine);
+    const task = await claim(engine);
+    await clock.advance(LEASE_MS);
+    await engine.sweep();
+    expect(await codeOf(engine.settle(task.id, task.token, DONE))).toBe("lease_lost");
+  });
+
+  test("is settled as cancelled when a beat has said so", async () => {
+    const { engine } = open();
+    await create(engine);
+    const task = await claim(engine);
+    await engine.cancel(task.id);
+    expect(await engine.extend([beatOf(task)])).toEqual(["cancel"]);
+    await engine.settle(task.id, task.token, FAILED);
+    expect((await engine.get(task.id)).status).toBe("cancelled");
+  });
+
+  test("is let go of when its lease has run out", async () => {
+    const { engine, clock } = open();
+    await create(engine);
+    const task = await claim(engine);
+    const held = createHeld();
+    const settle = () => held.settle(task.id, { token: task.token, outcome: DONE }, engine.now(), 0);
+    held.add([task]);
+    held.forgetExpired(task.lease.until - 1);
+    expect(settle()).not.toBeNull();
+    held.add([task]);
+    held.forgetExpired(task.lease.until);
+    await clock.advance(0);
+    expect(settle()).toBeNull();
+  });
+});
