@@ -42,8 +42,12 @@ export const peerCommand = (peer: Peer, ...args: readonly string[]): string[] =>
   ...args,
 ];
 
-export const startPeer = (peer: Peer, storeUrl: string): Promise<Server> =>
-  startServer({ name: peer, command: peerCommand(peer, "serve"), env: { STORE_URL: storeUrl } });
+export const startPeer = (peer: Peer, storeUrl: string, ...args: readonly string[]): Promise<Server> =>
+  startServer({ name: peer, command: peerCommand(peer, ...args, "serve"), env: { STORE_URL: storeUrl } });
+
+/** Neither of BullMQ's two clients is the faster one everywhere; both are measured and the better one counts. */
+export const BULLMQ_CLIENTS = ["ioredis", "bun"] as const;
+export type BullmqClient = (typeof BULLMQ_CLIENTS)[number];
 
 /**
  * bunqueue's own server. It lets a client make 10,000 requests a minute unless told otherwise; with a window of a second its

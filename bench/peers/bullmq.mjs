@@ -1,8 +1,8 @@
 /**
- * BullMQ as a side of the benchmarks: `serve` (HTTP before `add`), `fill N`, `drain N`. STORE_URL names the Redis. Why
- * these settings: bench/README.md.
+ * BullMQ as a side of the benchmarks: `CLIENT serve` (HTTP before `add`), `CLIENT fill N`, `CLIENT drain N`; the client is
+ * `ioredis`, or `bun`, the one that comes with the runtime. STORE_URL names the Redis. Why these settings: bench/README.md.
  */
-import { Queue, Worker } from "bullmq";
+import { createBunRedisClient, Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { drain, jobs } from "./drain.ts";
 import { serveCreates } from "./http.ts";
@@ -11,7 +11,13 @@ const QUEUE = "work";
 const FILL_AT_ONCE = 1_000;
 const CONCURRENCY = 100;
 
-const connect = () => new Redis(process.env.STORE_URL, { maxRetriesPerRequest: null });
+const [client, verb, count] = process.argv.slice(2);
+const url = process.env.STORE_URL;
+
+const connect = () =>
+  client === "bun"
+    ? createBunRedisClient(new Bun.RedisClient(url))
+    : new Redis(url, { maxRetriesPerRequest: null });
 const openQueue = () => new Queue(QUEUE, { connection: connect() });
 
 const fill = async (count) => {
@@ -38,7 +44,6 @@ const work = async (count) => {
   });
 };
 
-const [verb, count] = process.argv.slice(2);
 if (verb === "serve") {
   const queue = openQueue();
   serveCreates(async (body) => (await queue.add(QUEUE, body)).id);
