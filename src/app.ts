@@ -39,6 +39,8 @@ export type Effects = {
 
 /** Requests that are still under way after everything else has ended get this long. */
 const ANSWER_WITHIN_MS = 2_000;
+/** A store that takes longer to say its time gets no traffic. */
+const STORE_ANSWERS_WITHIN_MS = 1_000;
 /** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
 const SLOWEST_POLL_MS = 1_000;
 
@@ -91,22 +93,30 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   let draining = false;
   const http = createHttp({
     engine,
+    hasApi: config.role !== "worker",
     hostname: config.httpHost,
     port: config.httpPort,
+    sharesPort: config.processes > 1,
     allowedHosts: config.allowedHosts,
     version: VERSION,
     clock,
     log,
     notReadyBecause,
+    durability: store.durability,
     requestId: createRequestIds(nonce()),
   });
 
   async function notReadyBecause(): Promise<string | null> {
     if (draining) return "The server is shutting down";
-    return store.now().then(
-      () => null,
-      () => "The store does not answer",
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const cancelTimer = clock.after(STORE_ANSWERS_WITHIN_MS, () => resolve(false));
+    store.now().then(
+      () => resolve(true),
+      () => resolve(false),
     );
+    const answers = await promise;
+    cancelTimer();
+    return answers ? null : "The store does not answer";
   }
 
   async function start(): Promise<{ readonly url: string }> {
@@ -130,6 +140,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   async function shutDown(): Promise<number> {
     draining = true;
     http.drain();
+    engine.releaseWaits();
     log.info("stopping", { running: processor?.running ?? 0, grace_ms: config.shutdownGraceMs });
     const left = (await processor?.stop(config.shutdownGraceMs)) ?? 0;
     await http.stop(ANSWER_WITHIN_MS);

@@ -28,6 +28,7 @@ const DEFAULTS: Config = {
   storeUrl: "memory:",
   queueUrl: "",
   role: "all",
+  processes: 1,
   workerConcurrency: 10,
   dispatchIntervalMs: SECOND,
   leaseMs: 30 * SECOND,
@@ -80,6 +81,7 @@ describe("a good value is taken:", () => {
     ].map((url) => ["STORE_URL", url, { storeUrl: url }] as const),
     ["ROLE", "api", { role: "api" }],
     ["ALLOW_VOLATILE_REDIS", "1", { allowVolatileRedis: true }],
+    ["PROCESSES", "1", { processes: 1 }],
     ["WORKER_CONCURRENCY", "1", { workerConcurrency: 1 }],
     ["WORKER_CONCURRENCY", "1000000", { workerConcurrency: 1_000_000 }],
     ["DISPATCH_INTERVAL", "0s", { dispatchIntervalMs: 0 }],
@@ -111,6 +113,7 @@ describe("a bad value names itself, what was expected and what came:", () => {
     ["STORE_URL", ["memory", "sqlite:", "postgres:h/d", "mysql://h/d", "redis://"], STORES],
     ["QUEUE_URL", ["amqp://h", "store"], "to be empty: this version knows no broker"],
     ["ROLE", ["workers", "both"], "all, api or worker"],
+    ["PROCESSES", ["0", "257", "-1", "all"], "a whole number from 1 to 256"],
     ["WORKER_CONCURRENCY", ["0", "-1", "1000001", "many", "1.5"], "a whole number from 1 to 1000000"],
     ["DISPATCH_INTERVAL", ["-1s", "1", "1 s", "soon", "1d"], DURATION],
     ["LEASE", ["999ms", "0s", "-30s", "30"], `${DURATION}, at least 1s`],
@@ -155,6 +158,16 @@ describe("a bad value names itself, what was expected and what came:", () => {
     expect(refusalOf({ env: { ROLE: "worker", STORE_URL: url } })).toInclude("ROLE: worker needs a store");
     expect(readConfig({ env: { ROLE: "worker", STORE_URL: "redis://h" } }).role).toBe("worker");
   });
+
+  test.each(["memory:", "sqlite:tasks.db"])(
+    "several processes need a store that they share, not %s",
+    (url) => {
+      expect(refusalOf({ env: { PROCESSES: "2", STORE_URL: url } })).toInclude(
+        "PROCESSES: more than one need",
+      );
+      expect(readConfig({ env: { PROCESSES: "2", STORE_URL: "redis://h" } }).processes).toBe(2);
+    },
+  );
 
   test("a refusal does not tell a password", () => {
     const said = refusalOf({ env: { STORE_URL: "mysql://user:secret@h/d" } });

@@ -123,6 +123,15 @@ const SETTINGS = {
     expected: "all, api or worker",
     parse: oneOf("all", "api", "worker"),
   },
+  processes: {
+    name: "PROCESSES",
+    flag: "processes",
+    fallback: "1",
+    about:
+      "how many processes serve the same port, each with a worker pool of its own; more than one need a store that they share",
+    expected: "a whole number from 1 to 256",
+    parse: integer(1, 256),
+  },
   workerConcurrency: {
     name: "WORKER_CONCURRENCY",
     flag: "concurrency",
@@ -241,6 +250,12 @@ export function readConfig(sources: {
     throw new TaskError(
       "invalid",
       "ROLE: worker needs a store that processes share; STORE_URL must be postgres://… or redis://…",
+    );
+  }
+  if (config.processes > 1 && !isSharedStore(config.storeUrl)) {
+    throw new TaskError(
+      "invalid",
+      "PROCESSES: more than one need a store that they share; STORE_URL must be postgres://… or redis://…",
     );
   }
   return config;

@@ -1,11 +1,9 @@
 /** The five verbs as clients see them: exact bytes, whole lives of tasks, and lists that are long or fail. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Engine } from "../src/engine/engine.ts";
-import { createHttp } from "../src/http/http.ts";
-import { createLog } from "../src/lib/log.ts";
-import { systemClock } from "../src/lib/system-clock.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock, type ManualClock } from "./support/clock.ts";
+import { openDoor } from "./support/door.ts";
 import { eventually } from "./support/eventually.ts";
 import { expectProblem } from "./support/problem.ts";
 import { ConnectionCut, encode, exchange, openConnection } from "./support/raw.ts";
@@ -252,10 +250,10 @@ const scenarios: readonly Scenario[] = [
     headers: JSON_HEADERS,
   },
   {
-    it: "the server is ready",
+    it: "the server is ready, and says how well it keeps its tasks",
     call: ["GET", "/readyz"],
     status: 200,
-    body: '{"status":"ready"}',
+    body: '{"status":"ready","store":"Memory of this process: tasks end with it"}',
     headers: JSON_HEADERS,
   },
 ];
@@ -548,22 +546,7 @@ describe("a list", () => {
 });
 
 /** A second front door before the same engine, whose lists come by way of the test. */
-function openDoor(engine: Engine, list: Engine["list"]) {
-  const lines: string[] = [];
-  const http = createHttp({
-    engine: { ...engine, list },
-    hostname: "127.0.0.1",
-    port: 0,
-    allowedHosts: [],
-    version: "0.0.0",
-    clock: systemClock,
-    log: createLog({ level: "debug", pretty: false, now: Date.now, write: (line) => lines.push(line) }),
-    notReadyBecause: async () => null,
-    requestId: () => "1",
-  });
-  const { hostname, port } = http.start();
-  return { url: `http://${hostname}:${port}`, lines, close: () => http.stop(0) };
-}
+const openListDoor = (engine: Engine, list: Engine["list"]) => openDoor({ ...engine, list });
 
 describe("a whole list that is streamed", () => {
   const PAGE = 1_000;
@@ -583,7 +566,7 @@ describe("a whole list that is streamed", () => {
 
   test("reads no further ahead than its reader, holds nobody up, and ends when its reader leaves", async () => {
     let pagesRead = 0;
-    const door = openDoor(server.app.engine, (query) => {
+    const door = openListDoor(server.app.engine, (query) => {
       pagesRead++;
       return server.app.engine.list(query);
     });
@@ -634,13 +617,13 @@ describe("a whole list that is streamed", () => {
 
 describe("a whole list whose store fails midway", () => {
   let server: RunningApp;
-  let door: ReturnType<typeof openDoor>;
+  let door: ReturnType<typeof openListDoor>;
 
   beforeAll(async () => {
     server = await startApp({ ROLE: "api" });
     const { engine } = server.app;
     for (let page = 0; page < 2; page++) await engine.create(Array(1_000).fill({ name: "one of many" }));
-    door = openDoor(engine, (query) =>
+    door = openListDoor(engine, (query) =>
       query.after === null ? engine.list(query) : Promise.reject(new Error("the disk is gone")),
     );
   });
@@ -706,7 +689,7 @@ describe("a list of few among many", () => {
     async (query) => {
       let looks = 0;
       let turns = 0;
-      const door = openDoor(server.app.engine, async () => {
+      const door = openListDoor(server.app.engine, async () => {
         if (looks++ === 0) setImmediate(() => turns++);
         return { tasks: [], next: looks < 5 ? { id: looks, finishedAt: null } : null };
       });
@@ -719,7 +702,7 @@ describe("a list of few among many", () => {
 
   test("was looked for with a turn of the event loop after each look", async () => {
     const order: string[] = [];
-    const door = openDoor(server.app.engine, async () => {
+    const door = openListDoor(server.app.engine, async () => {
       order.push("look");
       setImmediate(() => order.push("turn"));
       return { tasks: [], next: order.length < 6 ? { id: 1, finishedAt: null } : null };

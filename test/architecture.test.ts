@@ -21,14 +21,17 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "config.ts"],
 };
 
-/** What comes from outside the project, and who may use it. */
+/** What comes from outside the project, and which part or folder may use it. */
 const MAY_USE: Record<string, readonly string[]> = {
-  bun: ["store"],
+  bun: ["store/postgres", "store/redis"],
   zod: ["http"],
+  "bun:sqlite": ["store/sqlite"],
   "node:http": ["http"],
   "node:net": ["http"],
+  "node:fs": ["store/sqlite"],
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
+  "node:path": ["store/sqlite"],
   "node:util": ["cli"],
 };
 
@@ -59,7 +62,8 @@ const partOf = (file: string): string => file.split("/")[0] ?? file;
 function faultOf(file: string, { target, isType }: Import): string | null {
   const part = partOf(file);
   if (!target.startsWith(".")) {
-    return MAY_USE[target]?.includes(part) ? null : `${file} uses ${target}`;
+    const isAllowed = MAY_USE[target]?.some((place) => place === part || file.startsWith(`${place}/`));
+    return isAllowed ? null : `${file} uses ${target}`;
   }
   const path = relative(SOURCE, join(SOURCE, dirname(file), target));
   if (path === "../package.json") return part === "app.ts" ? null : `${file} reads ${path}`;

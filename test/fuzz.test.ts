@@ -50,6 +50,13 @@ const create = fc.tuple(createBody, slash, fc.boolean()).map(
 const read = fc
   .tuple(fc.constantFrom("GET", "HEAD"), someTask)
   .map(([method, target]): Step => ({ request: { method, target }, expects: 200 }));
+const wait = fc
+  .tuple(someTask, fc.constantFrom("0s", "1ms", "2.5ms"))
+  .map(([target, time]): Step => ({ request: { target: `${target}?wait=${time}` }, expects: 200 }));
+/** Only asked for and left again: an event stream has no end. */
+const follow = fc
+  .constantFrom("", "?status=done", "?type=a.*&task=1")
+  .map((query): Step => ({ request: { method: "HEAD", target: `/api/events${query}` }, expects: 200 }));
 const edit = fc.tuple(someTask, patchBody).map(
   ([target, body]): Step => ({
     request: { method: "PATCH", target, headers: [JSON_TYPE], body: JSON.stringify(body) },
@@ -82,8 +89,11 @@ const path = fc.oneof(
   { weight: 1, arbitrary: targetText.map((text) => `/${text}`) },
 );
 const parameter = fc.tuple(
-  fc.oneof(fc.constantFrom("limit", "cursor", "status", "view", "__proto__", "sort"), targetText),
-  fc.oneof(fc.constantFrom("1", "0", "full", "done", "aWQ6MQ", "%ff", "%00", "9".repeat(20)), targetText),
+  fc.oneof(fc.constantFrom("limit", "cursor", "status", "view", "wait", "__proto__", "sort"), targetText),
+  fc.oneof(
+    fc.constantFrom("1", "0", "1ms", "61s", "full", "done", "aWQ6MQ", "%ff", "%00", "9".repeat(20)),
+    targetText,
+  ),
 );
 const query = fc
   .array(parameter, { maxLength: 3 })
@@ -179,6 +189,8 @@ const steps = fc.array(
   fc.oneof(
     { weight: 80, arbitrary: create },
     { weight: 40, arbitrary: read },
+    { weight: 10, arbitrary: wait },
+    { weight: 10, arbitrary: follow },
     { weight: 40, arbitrary: edit },
     { weight: 40, arbitrary: remove },
     { weight: 20, arbitrary: list },

@@ -219,6 +219,33 @@ const queries: readonly Refused[] = [
   pointers: [pointer ?? ""],
 }));
 
+const waitsAndEvents: readonly Refused[] = [
+  ["task/1?wait=", "/wait"],
+  ["task/1?wait=30", "/wait"],
+  ["task/1?wait=-1s", "/wait"],
+  ["task/1?wait=60.001s", "/wait"],
+  ["task/1?wait=1h", "/wait"],
+  ["task/1?wait=1s&wait=2s", "/wait"],
+  ["task/999999?wait=61s", "/wait"],
+  ["events?nope=1", "/nope"],
+  ["events?task=", "/task/0"],
+  ["events?task=0", "/task/0"],
+  ["events?task=1&task=x", "/task/1"],
+  ["events?task=1,2", "/task/0"],
+  ["events?task=9007199254740992", "/task/0"],
+  ["events?type=", "/type/0"],
+  ["events?type=a*b", "/type/0"],
+  ["events?type=a%20b", "/type/0"],
+  ["events?type=%00", "/type/0"],
+  [`events?type=${"a".repeat(65)}`, "/type/0"],
+  ["events?status=weird", "/status/0"],
+  ["events?status=done&status=DONE", "/status/1"],
+].map(([target, pointer]) => ({
+  it: `GET /api/${target}`,
+  send: get(`/api/${target}`),
+  pointers: [pointer ?? ""],
+}));
+
 // ---- 400 malformed_body: it is no JSON at all
 
 const malformed: readonly Refused[] = [
@@ -401,6 +428,8 @@ const methods: readonly Refused[] = [
   ["PUT", "/api/task/1", TASK_ALLOWS],
   ["TRACE", "/api/task/1/", TASK_ALLOWS],
   ["LOCK", "/api/task/1", TASK_ALLOWS],
+  ["POST", "/api/events", READ_ALLOWS],
+  ["DELETE", "/api/events/", READ_ALLOWS],
   ["POST", "/livez", READ_ALLOWS],
   ["DELETE", "/readyz", READ_ALLOWS],
   ["PUT", "/openapi.json", READ_ALLOWS],
@@ -511,7 +540,7 @@ const badHosts: readonly Refused[] = [
 // ---- the tables against one server
 
 const TABLES: readonly (readonly [number, ProblemCode, readonly Refused[]])[] = [
-  [400, "invalid", [...fields, ...ids, ...queries]],
+  [400, "invalid", [...fields, ...ids, ...queries, ...waitsAndEvents]],
   [400, "malformed_body", malformed],
   [400, "bad_host", badHosts],
   [403, "forbidden_origin", foreignOrigins],

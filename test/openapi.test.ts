@@ -38,6 +38,7 @@ describe("the OpenAPI document", () => {
         "GET /api/task/{id}",
         "PATCH /api/task/{id}",
         "DELETE /api/task/{id}",
+        "GET /api/events",
         "GET /livez",
         "GET /readyz",
         "GET /openapi.json",
@@ -66,6 +67,7 @@ describe("the OpenAPI document", () => {
         expect(`${operationId} ${status} ${answer.description}`).toMatch(/ [1-5]\d\d \S/);
         const types = Object.keys(answer.content ?? {});
         if (Number(status) >= 400) expect(types).toEqual(["application/problem+json"]);
+        else if (operationId === "watchTasks") expect(types).toEqual(["text/event-stream"]);
         else expect(types).toEqual(status === "204" ? [] : ["application/json"]);
       }
     }
@@ -88,12 +90,27 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("declares the list's parameters with schemas that take what the list takes", () => {
-    const parameters = document.paths["/api/task"]?.get?.parameters ?? [];
+  /** A path's query parameters, and whether one of them takes a value. */
+  const queryOf = (path: string) => {
+    const parameters = document.paths[path]?.get?.parameters ?? [];
     const takes = (name: string, value: unknown): boolean => {
       const schema = parameters.find((parameter) => parameter.name === name)?.schema;
       return schema !== undefined && checker.compile(schema)(value) === true;
     };
+    return { parameters, takes };
+  };
+
+  test("declares the parameters of events and waits with schemas that take what these take", () => {
+    const { parameters, takes } = queryOf("/api/events");
+    expect(parameters.map(({ name }) => name).toSorted()).toEqual(["status", "task", "type"]);
+    expect([takes("task", [1, 2]), takes("task", [0]), takes("task", 1)]).toEqual([true, false, false]);
+    expect([takes("type", ["a.b", "video.*", "*"]), takes("type", ["a b"])]).toEqual([true, false]);
+    expect([takes("status", ["done"]), takes("status", ["weird"])]).toEqual([true, false]);
+    expect(queryOf("/api/task/{id}").takes("wait", "30s")).toBe(true);
+  });
+
+  test("declares the list's parameters with schemas that take what the list takes", () => {
+    const { parameters, takes } = queryOf("/api/task");
     expect(parameters.map(({ name }) => name).toSorted()).toEqual(["cursor", "limit", "status", "view"]);
     expect([takes("limit", 1), takes("limit", 1_000), takes("limit", 0), takes("limit", 1_001)]).toEqual([
       true,

@@ -1,6 +1,7 @@
 import { VERSION } from "../app.ts";
 import { settings } from "../config.ts";
-import { serve } from "./serve.ts";
+import { ONE_OF_SEVERAL } from "./processes.ts";
+import { serve, serveAsOneOfSeveral } from "./serve.ts";
 
 const OK = 0;
 const USAGE = 2;
@@ -13,6 +14,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     return say(help());
   if (command === "serve")
     return rest.includes("--help") || rest.includes("-h") ? say(serveHelp()) : serve(rest);
+  if (command === ONE_OF_SEVERAL) return serveAsOneOfSeveral(rest);
   process.stderr.write(`tasktrack: there is no command "${command}"; see tasktrack --help\n`);
   return USAGE;
 }

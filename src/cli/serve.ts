@@ -1,42 +1,73 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { parseArgs, parseEnv } from "node:util";
-import { type App, createApp } from "../app.ts";
+import { createApp } from "../app.ts";
 import { type Config, readConfig, settings } from "../config.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
-import { createLog, errorText, type Log } from "../lib/log.ts";
+import { createLog, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { freePort, sayListening, spawnServer } from "./processes.ts";
+import { stopOnSignal } from "./signals.ts";
+import { createSupervisor } from "./supervisor.ts";
 
 const OK = 0;
 const FAILED = 1;
 const USAGE = 2;
 
-/** npm and a terminal both deliver a Ctrl-C; what comes this soon after the first is the same wish. */
-const SAME_SIGNAL_MS = 1_000;
-
 /** `tasktrack serve`: runs until it is told to stop; resolves with the exit code. */
 export async function serve(argv: readonly string[]): Promise<number> {
   const config = await configure(argv);
   if (typeof config === "number") return config;
-  const log = createLog({
-    level: config.logLevel,
-    pretty: config.appMode === "debug" && process.stdout.isTTY === true,
-    now: () => systemClock.now(),
-    write: (line) => void process.stdout.write(line),
-  });
+  return config.processes === 1 ? serveAlone(config) : serveAsSeveral(config, argv);
+}
+
+/** One of the processes of `serveAsSeveral`: it listens beside the others, and stops when their parent has gone. */
+export async function serveAsOneOfSeveral(argv: readonly string[]): Promise<number> {
+  const config = await configure(argv);
+  return typeof config === "number" ? config : serveAlone(config);
+}
+
+async function serveAlone(config: Config): Promise<number> {
+  const log = logOf(config);
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
   let stopped: Promise<number>;
   try {
     const app = await createApp(config, { clock: systemClock, random: Math.random, nonce, worker, log });
-    stopped = stopOnSignal(app, log);
+    stopped = stopOnSignal(log, () => app.stop().then(() => OK));
     await app.start();
+    sayListening();
   } catch (error) {
     complain(startFailure(error, config));
     process.exit(FAILED); // what has begun already would keep the process alive
   }
   return stopped;
 }
+
+/** Opens no store and no door itself: it starts the processes that do, and looks after them. */
+async function serveAsSeveral(config: Config, argv: readonly string[]): Promise<number> {
+  const log = logOf(config);
+  let port: number;
+  try {
+    port = freePort(config);
+  } catch (error) {
+    complain(startFailure(error, config));
+    return FAILED;
+  }
+  const spawn = spawnServer([...argv, "--port", String(port)], log);
+  const supervisor = createSupervisor({ count: config.processes, spawn, clock: systemClock, log });
+  const stopped = stopOnSignal(log, supervisor.stop, supervisor.kill);
+  return (await supervisor.start()) ?? stopped;
+}
+
+const logOf = ({ logLevel, appMode, processes }: Config): Log =>
+  createLog({
+    level: logLevel,
+    pretty: appMode === "debug" && process.stdout.isTTY === true,
+    always: processes > 1 ? { pid: process.pid } : {},
+    now: () => systemClock.now(),
+    write: (line) => void process.stdout.write(line),
+  });
 
 /** The configuration, or the exit code of a start that must not be. */
 async function configure(argv: readonly string[]): Promise<Config | number> {
@@ -84,34 +115,3 @@ const codeOf = (error: unknown): string => {
 };
 
 const complain = (message: string): void => void process.stderr.write(`tasktrack: ${message}\n`);
-
-/** The first signal stops gracefully; a later one, no echo of the first, exits at once. */
-function stopOnSignal(app: App, log: Log): Promise<number> {
-  return new Promise((resolve) => {
-    let firstAt: number | null = null;
-    const onSignal = (signal: string): void => {
-      const now = systemClock.monotonic();
-      if (firstAt === null) {
-        firstAt = now;
-        log.info("signal", { signal });
-        app.stop().then(
-          () => exit(OK),
-          (error: unknown) => {
-            log.error("stop_failed", { error: errorText(error) });
-            exit(FAILED);
-          },
-        );
-      } else if (now - firstAt > SAME_SIGNAL_MS) {
-        log.warn("stopped_at_once", { signal });
-        exit(FAILED);
-      }
-    };
-    // A handler that ignored its abort would keep the process alive: it ends here, and its lease with time.
-    const exit = (code: number): void => {
-      resolve(code);
-      process.exit(code);
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
-}

@@ -143,11 +143,13 @@ export const isLive = (task: Task): task is PendingTask | RunningTask => task.fi
 export const takesType = (pattern: string, type: string): boolean =>
   pattern.endsWith("*") ? type.startsWith(pattern.slice(0, -1)) : pattern === type;
 
+type Claimable = Pick<Task, "priority" | "runAt" | "id">;
+
 /**
  * The order in which due tasks of one set of types are claimed: priority first, then due time, then age.
  * Negative when `a` goes first.
  */
-export function claimOrder(a: Task, b: Task): number {
+export function claimOrder(a: Claimable, b: Claimable): number {
   return b.priority - a.priority || a.runAt - b.runAt || a.id - b.id;
 }
 

@@ -30,19 +30,25 @@ import type {
   Idempotency,
   InsertAnswer,
   Inserted,
+  Position,
   Step,
   TaskFilter,
   TaskPage,
   TaskQuery,
   TaskStore,
 } from "../store/store.ts";
+import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";
-import { createRevocations, type Hint } from "./revocations.ts";
+import { type Hint, listenForRevocations } from "./revocations.ts";
+import { createSharedReads, type Look } from "./shared-reads.ts";
 import { createStoreClock } from "./store-clock.ts";
 import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
+import { createTail } from "./tail.ts";
+import { createWaits } from "./waits.ts";
 
-export type { Cursor, TaskPage } from "../store/store.ts";
+export type { Change, Cursor, Position, TaskPage } from "../store/store.ts";
+export type { ChangeReader } from "./change-reader.ts";
 
 export interface Engine {
   // ---- for producers; each rejects with TaskError
@@ -60,6 +66,17 @@ export interface Engine {
   /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
   remove(id: TaskId): Promise<void>;
 
+  // ---- for who watches
+
+  /** The task as soon as it has ended, or as it stands when the time is up or the signal aborts. */
+  wait(id: TaskId, withinMs: number, signal: AbortSignal): Promise<Task>;
+  /** Where the change log ends now. */
+  position(): Promise<Position>;
+  /** Reads the changes after a position, as they come; to be closed. */
+  follow(after: Position): ChangeReader;
+  /** Many tasks, for who has heard that they changed; those who ask in the same turn share the read. */
+  look: Look;
+
   // ---- for workers
 
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
@@ -75,6 +92,8 @@ export interface Engine {
   sweep(): Promise<Swept>;
   /** Learns the store's time and begins to sweep. */
   start(): Promise<void>;
+  /** From now on nobody waits for the end of a task: all are answered at once. */
+  releaseWaits(): void;
   /** Ends all waiting claims and the sweep; safe twice. */
   close(): Promise<void>;
 }
@@ -112,8 +131,14 @@ const STEPS_AT_MOST = 1_000;
 export function createEngine(setup: EngineSetup): Engine {
   const { store, queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
-  const revocations = createRevocations({ store, clock, log });
   const held = createHeld();
+  const tail = createTail({ store, clock, log });
+  const look = createSharedReads(store);
+  const waits = createWaits({
+    tail,
+    clock,
+    get: async (id) => found([(await look([id])).get(id) ?? null]),
+  });
 
   // ---- lanes of group commit
 
@@ -282,19 +307,25 @@ export function createEngine(setup: EngineSetup): Engine {
     cancel: (id) => transition(id, cancel),
     retry: (id) => transition(id, retry),
     remove,
+    wait: waits.wait,
+    position: async () => (await store.changes(null, 1)).position,
+    follow: (after) => createChangeReader({ tail, store }, after),
+    look,
     claim: (ask, signal) => dispatch.claim(ask, signal),
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
-    onRevoked: (listener) => revocations.listen(listener),
+    onRevoked: (listener) => listenForRevocations(tail, listener),
     now: () => time.now(),
     sweep,
     start: async () => {
       await time.sync();
       sweeping.start();
     },
+    releaseWaits: waits.release,
     close: async () => {
+      waits.release();
       await dispatch.close();
-      revocations.close();
+      tail.close();
       await sweeping.stop();
     },
   };

@@ -2,14 +2,25 @@ import { z } from "zod";
 import { refuse } from "./errors.ts";
 import type { Route } from "./route.ts";
 
-const HealthAnswer = z.object({ status: z.enum(["alive", "ready"]) });
+const AliveAnswer = z.object({ status: z.literal("alive") });
+const ReadyAnswer = z.object({
+  status: z.literal("ready"),
+  store: z.string().meta({ description: "What keeps the tasks, and what of them a crash may lose" }),
+});
 
-/** Probes. `notReadyBecause` gives a sentence while the server should get no traffic, else null. */
-export function createHealthRoutes(notReadyBecause: () => Promise<string | null>) {
+export type HealthSetup = {
+  /** A sentence while the server should get no traffic, else null. */
+  readonly notReadyBecause: () => Promise<string | null>;
+  /** What keeps the tasks, in one sentence. */
+  readonly durability: string;
+};
+
+/** Probes. */
+export function createHealthRoutes({ notReadyBecause, durability }: HealthSetup) {
   const livez: Route = {
     id: "livez",
     summary: "Whether the process answers at all",
-    answers: { 200: { description: "It does", schema: HealthAnswer } },
+    answers: { 200: { description: "It does", schema: AliveAnswer } },
     problems: [],
     run: ({ reply }) => reply(200, '{"status":"alive"}'),
   };
@@ -17,12 +28,12 @@ export function createHealthRoutes(notReadyBecause: () => Promise<string | null>
   const readyz: Route = {
     id: "readyz",
     summary: "Whether the process should get traffic",
-    answers: { 200: { description: "It should", schema: HealthAnswer } },
+    answers: { 200: { description: "It should", schema: ReadyAnswer } },
     problems: ["not_ready"],
     run: async ({ reply }) => {
       const reason = await notReadyBecause();
       if (reason !== null) throw refuse("not_ready", reason);
-      return reply(200, '{"status":"ready"}');
+      return reply(200, JSON.stringify({ status: "ready", store: durability }));
     },
   };
 

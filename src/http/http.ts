@@ -4,8 +4,9 @@ import type { Clock } from "../core/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
+import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
-import { createHealthRoutes } from "./health.ts";
+import { createHealthRoutes, type HealthSetup } from "./health.ts";
 import { createOpenApi } from "./openapi.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
@@ -16,43 +17,54 @@ export interface HttpServer {
   start(): { readonly hostname: string; readonly port: number };
   /** From now on each answer closes its connection, so that clients go elsewhere; requests are still served. */
   drain(): void;
-  /** Listens no more and waits up to `withinMs` for the requests under way. */
+  /** Listens no more, ends the event streams and waits up to `withinMs` for the requests under way. */
   stop(withinMs: number): Promise<void>;
 }
 
-export type HttpSetup = {
+export type HttpSetup = HealthSetup & {
   readonly engine: Engine;
+  /** Whether there is more to ask than the probes. */
+  readonly hasApi: boolean;
   readonly hostname: string;
   readonly port: number;
+  /** Whether other processes of the same server listen there too. */
+  readonly sharesPort: boolean;
   readonly allowedHosts: readonly string[];
   readonly version: string;
   readonly clock: Clock;
   readonly log: Log;
-  readonly notReadyBecause: () => Promise<string | null>;
   /** Makes the id of a request that brings none. */
   readonly requestId: () => string;
 };
 
 /** Everything that can be asked. */
-function routeTable(setup: HttpSetup): Routes {
+function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): Routes {
   const tasks = createTaskRoutes(setup);
-  const health = createHealthRoutes(setup.notReadyBecause);
+  const health = createHealthRoutes(setup);
   const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
+  const probes: Routes = {
+    "/livez": { GET: health.livez },
+    "/readyz": { GET: health.readyz },
+  };
   const routes: Routes = {
     "/api/task": { GET: tasks.list, POST: tasks.create },
     "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
-    "/livez": { GET: health.livez },
-    "/readyz": { GET: health.readyz },
+    "/api/events": { GET: events },
+    ...probes,
     "/openapi.json": { GET: openapi },
   };
-  return routes;
+  return setup.hasApi ? routes : probes;
 }
+
+type EventRoutes = ReturnType<typeof createEventRoutes>;
 
 /** Larger than ours, so that it is we who refuse, with words. */
 const RUNTIME_HEADER_BYTES = 64 * 1_024;
 const RUNTIME_BODY_BYTES = Number.MAX_SAFE_INTEGER;
 /** A keep-alive connection may rest this long; Bun's own ten seconds cut off clients between two requests. */
 const IDLE_S = 120;
+/** The runtime's shortest time for a connection to rest: what is left of one that is to be cut. */
+const CUT_AFTER_S = 1;
 
 /** What protects JSON in a browser. */
 const COMMON_HEADERS = {
@@ -72,7 +84,8 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
 export function createHttp(setup: HttpSetup): HttpServer {
   const { log } = setup;
-  const routes = routeTable(setup);
+  const eventRoutes = createEventRoutes(setup);
+  const routes = routeTable(setup, eventRoutes);
   const guard = createGuard({ httpHost: setup.hostname, allowedHosts: setup.allowedHosts });
   let prepared = prepareHeaders(COMMON_HEADERS);
   let server: Bun.Server<undefined> | null = null;
@@ -88,6 +101,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
       params,
       requestId,
       reply: replyAs(requestId),
+      cut: () => server?.timeout(request, CUT_AFTER_S),
     };
     try {
       guard(request, headers);
@@ -185,7 +199,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
         idleTimeout: IDLE_S,
         maxRequestBodySize: RUNTIME_BODY_BYTES,
         development: false,
-        reusePort: false, // or `development: false` turns it on, and a second server would share the port unseen
+        reusePort: setup.sharesPort, // must be said: `development: false` turns it on, and a second server would share the port unseen
         routes: bunRoutes(),
         fetch: fallback,
         error: (error) => {
@@ -206,6 +220,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
       if (server === null) return;
       const stopping = server;
       server = null;
+      eventRoutes.close();
       const cancelTimer = setup.clock.after(withinMs, () => void stopping.stop(true));
       await stopping.stop();
       cancelTimer();

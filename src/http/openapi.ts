@@ -77,6 +77,7 @@ function operation(method: Method, route: Route): Json {
   return {
     operationId: route.id,
     summary: route.summary,
+    ...(route.description === undefined ? {} : { description: route.description }),
     ...(route.query === undefined ? {} : { parameters: queryParameters(route.query) }),
     ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
     responses: {
@@ -105,15 +106,13 @@ function requestBody(body: z.ZodType): Json {
   };
 }
 
-const response = ({ description, schema, headers }: Answer): Json => ({
+const response = ({ description, schema, mediaType = "application/json", headers }: Answer): Json => ({
   description,
   headers: headerObjects({
     "X-Request-Id": "The id under which the server's log speaks of this request",
     ...headers,
   }),
-  ...(schema === undefined
-    ? {}
-    : { content: { "application/json": { schema: jsonSchema(schema, "output") } } }),
+  ...(schema === undefined ? {} : { content: { [mediaType]: { schema: jsonSchema(schema, "output") } } }),
 });
 
 const headerObjects = (headers: Readonly<Record<string, string>>): Json =>

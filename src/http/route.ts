@@ -9,6 +9,8 @@ export type Method = (typeof METHODS)[number];
 export type Route = {
   readonly id: string;
   readonly summary: string;
+  /** What a client must know beside it. */
+  readonly description?: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   readonly answers: Readonly<Record<number, Answer>>;
@@ -21,6 +23,8 @@ export type Route = {
 export type Answer = {
   readonly description: string;
   readonly schema?: z.ZodType;
+  /** Of the body that has a schema; JSON unless it is said. */
+  readonly mediaType?: string;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -31,6 +35,8 @@ export type Call = {
   readonly params: Readonly<Record<string, string>>;
   readonly requestId: string;
   readonly reply: Reply;
+  /** Closes the connection of a client that takes nothing more of its answer. */
+  readonly cut: () => void;
 };
 
 /** Answers with JSON, or with no body, and with these headers beside those that every answer bears. */

@@ -1,7 +1,7 @@
 /** The five verbs. */
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
-import type { Task } from "../core/task.ts";
+import type { Task, TaskId } from "../core/task.ts";
 import type { Cursor, Engine, TaskPage } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { readJson } from "./body.ts";
@@ -21,6 +21,7 @@ import {
   queryOf,
   SummaryAnswer,
   TaskAnswer,
+  TaskQuery,
   UpdatedAnswer,
   validate,
 } from "./wire.ts";
@@ -58,12 +59,22 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
 
   const get: Route = {
     id: "getTask",
-    summary: "Ask for one task",
+    summary: "Ask for one task; with `wait`, for its end",
+    query: TaskQuery,
     answers: { 200: { description: "The task", schema: TaskAnswer } },
     problems: ["not_found"],
-    run: ({ params, reply }) =>
-      engine.get(parseId(params.id ?? "")).then((task) => reply(200, presentTask(task, engine.now()))),
+    run: ({ request, params, reply }) => {
+      const id = parseId(params.id ?? "");
+      return found(request, id).then((task) => reply(200, presentTask(task, engine.now())));
+    },
   };
+
+  /** Most requests have no query, and nothing is parsed for them. */
+  function found(request: Request, id: TaskId): Promise<Task> {
+    if (!request.url.includes("?")) return engine.get(id);
+    const { wait } = validate(TaskQuery, queryOf(request, []));
+    return wait === undefined ? engine.get(id) : engine.wait(id, wait, request.signal);
+  }
 
   const edit: Route = {
     id: "editTask",

@@ -1,6 +1,6 @@
 /** The JSON that goes over the wire, both ways: what is taken in is parsed once, here; what goes out is made here. */
 import { z } from "zod";
-import { formatDurationMs } from "../core/duration.ts";
+import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
 import { type FieldFault, TaskError } from "../core/error.ts";
 import { isCancelRequested } from "../core/lifecycle.ts";
 import {
@@ -16,7 +16,7 @@ import {
   type Task,
   type TaskId,
 } from "../core/task.ts";
-import type { Cursor } from "../engine/engine.ts";
+import type { Cursor, Position } from "../engine/engine.ts";
 import { targetOf } from "./target.ts";
 
 // ---- what comes in
@@ -77,6 +77,38 @@ export const ListQuery = z.strictObject({
   view: z.literal("full").optional(),
 });
 export type ListQuery = z.output<typeof ListQuery>;
+
+const WAIT_MS = 60_000;
+
+/** What else stands in the query of one task is no business of ours; clients of the first version may send anything. */
+export const TaskQuery = z.object({
+  wait: z
+    .string("must be given once")
+    .transform((text, context) => {
+      const ms = parseDurationMs(text);
+      if (ms !== null && ms >= 0 && ms <= WAIT_MS) return ms;
+      context.addIssue({ code: "custom", message: 'must be a duration from "0s" to "60s"' });
+      return z.NEVER;
+    })
+    .optional()
+    .meta({
+      description: "Answer when the task has ended, or after this time as it stands",
+      examples: ["30s"],
+    }),
+});
+
+export const EventsQuery = z.strictObject({
+  task: z.array(whole(1, MAX_TASK_ID)).optional().meta({ description: "Of these tasks alone" }),
+  type: z
+    .array(z.string().regex(/^(?:[\w.-]{1,64}\*?|\*)$/, "must be a type, or a prefix ending in *"))
+    .optional()
+    .meta({ description: "Of these types alone; a prefix may end in `*`", examples: [["video.*"]] }),
+  status: z
+    .array(z.enum(STATUSES))
+    .optional()
+    .meta({ description: "Tasks alone whose present status is one of these" }),
+});
+export type EventsQuery = z.output<typeof EventsQuery>;
 
 /**
  * The query of a URL as an object: a parameter that may be repeated is a list, one that may not but is stays a list too, and
@@ -153,6 +185,17 @@ function parseCursor(cursor: string, context: z.core.$RefinementCtx): Cursor {
   return { id: Number(id), finishedAt: null };
 }
 
+/** The id of an event: where its reader stands in the change log. Opaque to clients. */
+export const formatPosition = ({ epoch, rev }: Position): string =>
+  Buffer.from(`${rev}:${epoch}`).toString("base64url");
+
+/** The position in an event's id. What is none is a place in no log, so that its reader begins anew. */
+export function parsePosition(eventId: string): Position {
+  const text = Buffer.from(eventId, "base64url").toString();
+  const [, rev = "0", epoch = ""] = /^(\d{1,15}):([ -~]*)$/.exec(text) ?? [];
+  return { epoch, rev: Number(rev) };
+}
+
 // ---- what goes out
 
 const id = z
@@ -218,8 +261,17 @@ export const presentSummary = (task: Task): string =>
 
 /** The whole task. Payload and result are JSON already and go out as they came in. */
 export function presentTask(task: Task, now: number): string {
+  const text = JSON.stringify(answerOf(task, now));
+  return withRaw(withRaw(text, "result", task.result), "payload", task.payload);
+}
+
+/** The task without what may be long, payload and result. */
+export const presentEvent = (task: Task, now: number): string =>
+  JSON.stringify({ ...answerOf(task, now), payload: undefined, result: undefined });
+
+function answerOf(task: Task, now: number) {
   const createdAt = timestamp(task.createdAt);
-  const text = JSON.stringify({
+  return {
     id: task.id,
     name: task.name,
     description: task.description,
@@ -244,8 +296,7 @@ export function presentTask(task: Task, now: number): string {
     finished_at: task.finishedAt === null ? null : timestamp(task.finishedAt),
     updated_at: task.updatedAt === task.createdAt ? createdAt : timestamp(task.updatedAt),
     version: task.version,
-  });
-  return withRaw(withRaw(text, "result", task.result), "payload", task.payload);
+  };
 }
 
 /**

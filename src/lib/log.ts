@@ -13,10 +13,14 @@ export type LogFields = Readonly<Record<string, string | number | boolean | null
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type Level = (typeof LOG_LEVELS)[number];
 
-/** @param pretty for a terminal: time, level and words instead of JSON */
+/**
+ * @param setup.pretty for a terminal: time, level and words instead of JSON
+ * @param setup.always fields that each line bears
+ */
 export function createLog(setup: {
   readonly level: Level;
   readonly pretty: boolean;
+  readonly always?: LogFields;
   readonly now: () => number;
   readonly write: (line: string) => void;
 }): Log {
@@ -25,7 +29,8 @@ export function createLog(setup: {
 
   const at = (level: Level) => {
     if (LOG_LEVELS.indexOf(level) < threshold) return () => undefined;
-    return (event: string, fields: LogFields = {}) => setup.write(format(setup.now(), level, event, fields));
+    return (event: string, fields: LogFields = {}) =>
+      setup.write(format(setup.now(), level, event, { ...setup.always, ...fields }));
   };
 
   return {

@@ -14,7 +14,6 @@ import {
   isCancelRequested,
   isClaimable,
 } from "../core/lifecycle.ts";
-import { matchesSearch } from "../core/search.ts";
 import {
   claimOrder,
   type Draft,
@@ -35,6 +34,7 @@ import {
 } from "../core/task.ts";
 import { createPages } from "../lib/pages.ts";
 import { createSorted, type Sorted } from "../lib/sorted.ts";
+import { takes } from "./filter.ts";
 import { createChangeLog } from "./memory-changes.ts";
 import {
   type Ask,
@@ -400,17 +400,6 @@ const cursorOf = (task: Task): Cursor => ({ id: task.id, finishedAt: task.finish
 /** Stands in the order of ends where the cursor stands; only these two fields are compared. */
 const probeAt = (cursor: Cursor): EndedTask =>
   ({ id: cursor.id, finishedAt: cursor.finishedAt ?? 0 }) as EndedTask;
-
-function takes(filter: TaskFilter, task: Task): boolean {
-  const { statuses, types, tags, search, finishedBefore, expiredAt } = filter;
-  if (statuses !== undefined && !statuses.includes(task.status)) return false;
-  if (types !== undefined && !types.some((pattern) => takesType(pattern, task.type))) return false;
-  if (tags !== undefined && !tags.every((tag) => task.tags.includes(tag))) return false;
-  if (finishedBefore !== undefined && !(task.finishedAt !== null && task.finishedAt < finishedBefore))
-    return false;
-  if (expiredAt !== undefined && !(isRunning(task) && expiresAt(task) <= expiredAt)) return false;
-  return search === undefined || matchesSearch(task, search);
-}
 
 /** Merges ordered sources into one order. */
 function* merge<T>(sources: readonly Generator<T>[], compare: (a: T, b: T) => number): Generator<T> {

@@ -35,18 +35,37 @@ const memory: Adapter = {
   migrate: async () => ({ current: 0, pending: [] }),
 };
 
+async function sqlite(): Promise<Adapter> {
+  const { openSqliteStore, migrateSqlite } = await import("./sqlite/store.ts");
+  return { open: openSqliteStore, migrate: migrateSqlite };
+}
+
+async function postgres(): Promise<Adapter> {
+  const { openPostgresStore, migratePostgres } = await import("./postgres/store.ts");
+  return { open: openPostgresStore, migrate: migratePostgres };
+}
+
+async function redis(): Promise<Adapter> {
+  const { openRedisStore, migrateRedis } = await import("./redis/store.ts");
+  return { open: openRedisStore, migrate: migrateRedis };
+}
+
 /** Each adapter is loaded only where it is used. */
 async function adapterOf(url: string): Promise<Adapter> {
   const [scheme] = url.split(":", 1);
   switch (scheme) {
     case "memory":
       return memory;
+    case "sqlite":
+      return sqlite();
     case "postgres":
     case "postgresql":
-      return import("./postgres/store.ts").then(({ openPostgresStore, migratePostgres }) => ({
-        open: openPostgresStore,
-        migrate: migratePostgres,
-      }));
+      return postgres();
+    case "redis":
+    case "rediss":
+    case "valkey":
+    case "valkeys":
+      return redis();
     default:
       throw new Error(`there is no store for ${scheme}:`); // config knows the schemes
   }

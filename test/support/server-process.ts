@@ -35,6 +35,10 @@ type Options = {
 export const tasktrack = (args: readonly string[], options: Options = {}): ServerProcess =>
   start(process.execPath, ["--no-env-file", join(ROOT, "src/main.ts"), ...args], options);
 
+/** The single-file executable at this path. */
+export const executable = (path: string, args: readonly string[], options: Options = {}): ServerProcess =>
+  start(path, args, options);
+
 /** `npm start` */
 export const npmStart = (env: Readonly<Record<string, string>>): ServerProcess =>
   start("npm", ["start"], { env, cwd: ROOT });

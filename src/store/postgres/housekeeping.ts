@@ -1,7 +1,7 @@
 /** What the store forgets by itself, in small pieces: old changes and remembered requests whose time is over. */
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
-import { createLoop } from "../../lib/loop.ts";
+import { createLoop, type Loop } from "../../lib/loop.ts";
 import type { Session } from "./pool.ts";
 
 const KEPT_CHANGES = 100_000;
@@ -34,29 +34,34 @@ const FORGET = `DELETE FROM tasktrack.idempotency WHERE (scope, key) IN (
     SELECT scope, key FROM tasktrack.idempotency
     WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
 
-export function createHousekeeping(setup: {
+/** How long until the next round after one that pruned so much. */
+const pause = (pruned: number, random: number): number =>
+  pruned === PIECE ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
+
+export type HousekeepingSetup = {
   readonly session: Session;
   readonly sql: (text: string) => string;
   readonly clock: Clock;
   readonly log: Log;
   readonly random: () => number;
-}) {
-  const { session, clock, log, random } = setup;
-  const [prune, forget] = [setup.sql(PRUNE), setup.sql(FORGET)];
+};
 
-  /** One piece of each; says when the next is due. */
-  async function round(): Promise<number> {
+/** One piece of each; says how long until the next. */
+export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
+  const [prune, forget] = [sql(PRUNE), sql(FORGET)];
+  return async (): Promise<number> => {
     const [row] = await session.rows(prune);
     await session.rows(forget);
-    return Number(row?.[0]) === PIECE ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random());
-  }
+    return pause(Number(row?.[0]), random());
+  };
+}
 
-  return createLoop({
-    after: clock.after,
-    round,
+export const createHousekeeping = (setup: HousekeepingSetup): Loop =>
+  createLoop({
+    after: setup.clock.after,
+    round: createRound(setup),
     onError: (error) => {
-      log.debug("housekeeping_failed", { error: errorText(error) });
+      setup.log.debug("housekeeping_failed", { error: errorText(error) });
       return EVERY_MS;
     },
   });
-}

@@ -4,7 +4,7 @@
  * with none of these the start is refused, and says so.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -96,10 +96,14 @@ function createLocal(program: Program, place: Place, account: Account | null): T
   async function signal(name: NodeJS.Signals): Promise<void> {
     const running = child;
     if (running === null || running.exitCode !== null || running.signalCode !== null) return;
+    if (name === "SIGSTOP" || name === "SIGCONT") {
+      // A server of many processes freezes with all of them, the first one first, so that it starts no more.
+      for (const pid of [running.pid ?? 0, ...childrenOf(running.pid ?? 0)]) process.kill(pid, name);
+      return;
+    }
     const ended = new Promise((resolve) => running.once("exit", resolve));
     running.kill(name);
-    if (name === "SIGSTOP" || name === "SIGCONT" || name === "SIGHUP") return;
-    await ended;
+    if (name !== "SIGHUP") await ended;
   }
 
   return {
@@ -112,6 +116,21 @@ function createLocal(program: Program, place: Place, account: Account | null): T
       await rm(place.directory, { recursive: true, force: true });
     },
   };
+}
+
+/** By /proc, for a small machine has no `ps`. */
+const childrenOf = (parent: number): number[] =>
+  readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && parentOf(name) === parent)
+    .map(Number);
+
+function parentOf(pid: string): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
+  } catch {
+    return null; // it has ended meanwhile
+  }
 }
 
 async function createComposed(program: Program): Promise<TestServer> {

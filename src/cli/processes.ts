@@ -1,0 +1,53 @@
+/** How one server becomes several processes that share a port. */
+import type { Config } from "../config.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { Spawn } from "./supervisor.ts";
+
+const FAILED = 1;
+
+/** The command under which one of several processes is started by the one that looks after them; not for people. */
+export const ONE_OF_SEVERAL = "serve-one-of-several";
+
+/**
+ * The port that the processes will share, free now. They could share it with another server and nobody would notice; this
+ * look, which shares nothing, does not.
+ */
+export function freePort({ httpHost, httpPort }: Config): number {
+  const probe = Bun.listen({
+    hostname: httpHost,
+    port: httpPort,
+    socket: { data: () => undefined },
+  });
+  const { port } = probe;
+  probe.stop(true);
+  return port;
+}
+
+const LISTENING = "listening";
+
+/** Tells the parent, where there is one. */
+export const sayListening = (): void => void process.send?.(LISTENING);
+
+/** This program again; in a binary of its own there is no script to name. */
+const SELF = Bun.main.startsWith("/$bunfs/")
+  ? [process.execPath]
+  : [process.execPath, "--no-env-file", Bun.main];
+
+export const spawnServer =
+  (argv: readonly string[], log: Log): Spawn =>
+  (on) => {
+    try {
+      const child = Bun.spawn([...SELF, ONE_OF_SEVERAL, ...argv], {
+        stdio: ["ignore", "inherit", "inherit"],
+        ipc: (message) => {
+          if (message === LISTENING) on.listening();
+        },
+        onExit: (_, code, signal) => on.ended({ code, signal: signal === null ? null : String(signal) }),
+      });
+      return { pid: child.pid, kill: (signal) => child.kill(signal) };
+    } catch (error) {
+      log.error("process_not_started", { error: errorText(error) });
+      queueMicrotask(() => on.ended({ code: FAILED, signal: null }));
+      return { pid: 0, kill: () => undefined };
+    }
+  };

@@ -1,0 +1,310 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock } from "../../test/support/clock.ts";
+import { createTestLog, createTestStore } from "../../test/support/engine.ts";
+import { create } from "../core/lifecycle.ts";
+import type { Draft } from "../core/task.ts";
+import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
+import { createChangeReader } from "./change-reader.ts";
+import { createTail, type Heard } from "./tail.ts";
+
+const DEFAULTS = { delayMs: 0, timeoutMs: null, maxAttempts: 1, backoff: { baseMs: 1, maxMs: 1 } };
+const GATHERED_MS = 20;
+const POLL_MS = 1_000;
+
+/** A tail on a real store whose change log the test may take away, and whose reads it counts. */
+function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
+  const clock = createManualClock();
+  const stored = createTestStore(clock);
+  const log = createTestLog();
+  let [reads, watchers, isAway] = [0, 0, false];
+  const store: Pick<TaskStore, "changes" | "watch"> = {
+    changes: (after, limit) => {
+      reads++;
+      return isAway ? Promise.reject(new Error("the store is away")) : stored.changes(after, limit);
+    },
+    watch: (ring) => {
+      watchers++;
+      const unwatch = rings ? stored.watch(ring) : () => undefined;
+      return () => {
+        watchers--;
+        unwatch();
+      };
+    },
+  };
+  const tail = createTail({ store, clock, log });
+  const draft = (): Draft => create({ name: "x" }, DEFAULTS, clock.now());
+  return {
+    ...{ clock, log, tail, stored },
+    /** Makes tasks: that many changes. */
+    add: async (count = 1): Promise<void> => {
+      await stored.insert([{ drafts: Array.from({ length: count }, draft), idempotency: null }], clock.now());
+    },
+    end: async (): Promise<Position> => (await stored.changes(null, 1)).position,
+    follow: (from: Position) => createChangeReader({ tail, store }, from),
+    takeReads: (): number => {
+      const taken = reads;
+      reads = 0;
+      return taken;
+    },
+    watchers: () => watchers,
+    goAway: (away: boolean): void => {
+      isAway = away;
+    },
+  };
+}
+
+const revs = (changes: readonly Change[]): number[] => changes.map(({ rev }) => rev);
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, n) => from + n);
+
+/** What a listener hears, one entry a read that brought something. */
+function listen(x: ReturnType<typeof openTail>) {
+  const heard: Heard[] = [];
+  const unlisten = x.tail.listen((said) => {
+    if (said.missed || said.changes.length > 0) heard.push(said);
+  });
+  return { heard, unlisten, revs: () => revs(heard.flatMap(({ changes }) => changes)) };
+}
+
+/** Asks a reader for its next page and lets time pass until it has one. */
+async function nextOf(x: ReturnType<typeof openTail>, reader: { next(): Promise<ChangePage | null> }) {
+  let page: ChangePage | null | undefined;
+  void reader.next().then((next) => {
+    page = next;
+  });
+  for (let n = 0; n < 10 && page === undefined; n++) await x.clock.advance(POLL_MS);
+  return page;
+}
+
+const pageRevs = (page: ChangePage | null | undefined): number[] | string =>
+  page?.kind === "changes" ? revs(page.changes) : String(page?.kind);
+
+describe("the tail", () => {
+  test("neither reads nor watches while nobody listens", async () => {
+    const x = openTail();
+    await x.add();
+    await x.clock.advance(10_000);
+    expect([x.takeReads(), x.watchers()]).toEqual([0, 0]);
+    const one = listen(x);
+    const other = listen(x);
+    await x.clock.advance(GATHERED_MS);
+    expect([x.takeReads(), x.watchers()]).toEqual([1, 1]);
+    one.unlisten();
+    one.unlisten();
+    expect(x.watchers()).toBe(1);
+    other.unlisten();
+    await x.add();
+    await x.clock.advance(10_000);
+    expect([x.takeReads(), x.watchers()]).toEqual([0, 0]);
+  });
+
+  test("begins at the present end, says that it missed what was before, and then tells each change once", async () => {
+    const x = openTail();
+    await x.add(3);
+    const ear = listen(x);
+    await x.clock.advance(GATHERED_MS);
+    expect(ear.heard).toEqual([{ changes: [], missed: true }]);
+    await x.add(2);
+    await x.clock.advance(GATHERED_MS);
+    await x.add();
+    await x.clock.advance(10_000);
+    expect(ear.revs()).toEqual([4, 5, 6]);
+    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
+  });
+
+  test("is one read for a thousand listeners, and one for a thousand rings", async () => {
+    const x = openTail();
+    const ears = Array.from({ length: 1_000 }, () => listen(x));
+    await x.clock.advance(GATHERED_MS);
+    x.takeReads();
+    for (let n = 0; n < 1_000; n++) await x.add();
+    await x.clock.advance(GATHERED_MS);
+    expect(x.takeReads()).toBeLessThanOrEqual(2);
+    for (const ear of ears) expect(ear.revs()).toHaveLength(1_000);
+  });
+
+  test("looks once a second where the store does not ring, and no oftener", async () => {
+    const x = openTail({ rings: false });
+    const ear = listen(x);
+    await x.clock.advance(1);
+    await x.add();
+    await x.clock.advance(POLL_MS);
+    expect(ear.revs()).toEqual([1]);
+    await x.clock.advance(POLL_MS);
+    x.takeReads();
+    await x.clock.advance(60 * POLL_MS);
+    expect(x.takeReads()).toBe(60);
+  });
+
+  test("goes on from where it was when the store has been away, and says so once", async () => {
+    const x = openTail();
+    const ear = listen(x);
+    await x.add();
+    await x.clock.advance(POLL_MS);
+    x.goAway(true);
+    await x.add(2);
+    await x.clock.advance(60 * POLL_MS);
+    expect(x.log.events).toEqual(["changes_failed"]);
+    x.goAway(false);
+    await x.clock.advance(POLL_MS);
+    expect(x.log.events).toEqual(["changes_failed", "changes_read_again"]);
+    await x.add();
+    await x.clock.advance(GATHERED_MS);
+    expect(ear.revs()).toEqual([2, 3, 4]); // the first one came before the tail began
+    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
+  });
+
+  test("says what it missed when the log went on too far for it", async () => {
+    const x = openTail();
+    const ear = listen(x);
+    await x.clock.advance(GATHERED_MS);
+    x.goAway(true);
+    for (let n = 0; n < 140; n++) await x.add(1_000);
+    x.goAway(false);
+    await x.clock.advance(2 * POLL_MS);
+    await x.add();
+    await x.clock.advance(GATHERED_MS);
+    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(2);
+    expect(ear.revs()).toEqual([140_001]);
+  });
+
+  test("reads nothing more for one that left while it read, and all for one that came then", async () => {
+    const x = openTail();
+    const gone = listen(x);
+    await x.clock.advance(GATHERED_MS);
+    gone.unlisten();
+    const there = listen(x);
+    await x.add();
+    await x.clock.advance(POLL_MS);
+    await x.add();
+    await x.clock.advance(POLL_MS);
+    expect(gone.revs()).toEqual([]);
+    expect(there.revs().at(-1)).toBe(2);
+    expect(x.watchers()).toBe(1);
+  });
+
+  test("is silent after its close, and to who comes later", async () => {
+    const x = openTail();
+    const ear = listen(x);
+    await x.clock.advance(GATHERED_MS);
+    x.tail.close();
+    listen(x);
+    x.takeReads();
+    await x.add();
+    await x.clock.advance(10_000);
+    expect([x.takeReads(), x.watchers(), ear.revs().length]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("a reader of changes", () => {
+  test("catches up from an older position and then follows, without a gap and without a change told twice", async () => {
+    const x = openTail();
+    const from = await x.end();
+    await x.add(2_500);
+    const reader = x.follow(from);
+    const seen: number[] = [];
+    for (const count of [1_000, 1_000, 500]) {
+      const page = await nextOf(x, reader);
+      expect(pageRevs(page)).toHaveLength(count);
+      if (page?.kind === "changes") seen.push(...revs(page.changes));
+    }
+    for (let n = 0; n < 5; n++) {
+      const page = nextOf(x, reader);
+      await x.add(3);
+      const got = await page;
+      if (got?.kind === "changes") seen.push(...revs(got.changes));
+    }
+    while (seen.length < 2_515) seen.push(...(pageRevs(await nextOf(x, reader)) as number[]));
+    expect(seen).toEqual(range(1, 2_515));
+    reader.close();
+  });
+
+  test("that has caught up asks the store for nothing, however many they are", async () => {
+    const x = openTail();
+    const from = await x.end();
+    const readers = Array.from({ length: 100 }, () => x.follow(from));
+    await x.clock.advance(POLL_MS);
+    const pages = readers.map((reader) => reader.next());
+    await x.clock.advance(POLL_MS);
+    x.takeReads();
+    await x.add();
+    await x.clock.advance(GATHERED_MS);
+    for (const page of pages) expect(pageRevs(await page)).toEqual([1]);
+    expect(x.takeReads()).toBeLessThanOrEqual(2);
+    for (const reader of readers) reader.close();
+    expect(x.watchers()).toBe(0);
+  });
+
+  test("that was busy for a moment is told what it missed without the store", async () => {
+    const x = openTail();
+    const reader = x.follow(await x.end());
+    await x.clock.advance(POLL_MS);
+    for (let n = 0; n < 10; n++) {
+      await x.add(100);
+      await x.clock.advance(100);
+    }
+    x.takeReads();
+    expect(pageRevs(await reader.next())).toEqual(range(1, 1_000));
+    expect(x.takeReads()).toBe(0);
+    reader.close();
+  });
+
+  test("that was busy for long reads what nobody remembers from the log", async () => {
+    const x = openTail();
+    const reader = x.follow(await x.end());
+    await x.clock.advance(POLL_MS);
+    for (let n = 0; n < 10; n++) {
+      await x.add(1_000);
+      await x.clock.advance(100);
+    }
+    const seen: number[] = [];
+    while (seen.length < 10_000) seen.push(...(pageRevs(await nextOf(x, reader)) as number[]));
+    expect(seen).toEqual(range(1, 10_000));
+    reader.close();
+  });
+
+  test.each([
+    ["of another store", { epoch: "other", rev: 0 }],
+    ["of no store at all", { epoch: "", rev: 0 }],
+    ["ahead of the log", { epoch: "test", rev: 9 }],
+  ])("at a position %s is told that it is gone, and goes on from the present end", async (_, from) => {
+    const x = openTail();
+    await x.add(2);
+    const reader = x.follow(from);
+    expect(await nextOf(x, reader)).toEqual({ kind: "gone", position: { epoch: "test", rev: 2 } });
+    const page = nextOf(x, reader);
+    await x.add();
+    expect(pageRevs(await page)).toEqual([3]);
+    reader.close();
+  });
+
+  test("waits for a store that is away, and goes on when it is back", async () => {
+    const x = openTail();
+    const from = await x.end();
+    await x.add();
+    x.goAway(true);
+    const reader = x.follow(from);
+    let page: ChangePage | null | undefined;
+    void reader.next().then((next) => {
+      page = next;
+    });
+    await x.clock.advance(30 * POLL_MS);
+    expect(page).toBeUndefined();
+    expect(x.takeReads()).toBeLessThan(40);
+    x.goAway(false);
+    await x.clock.advance(2 * POLL_MS);
+    expect(pageRevs(page)).toEqual([1]);
+    reader.close();
+  });
+
+  test("ends with null at its close, and nobody listens any more", async () => {
+    const x = openTail();
+    const reader = x.follow(await x.end());
+    const page = reader.next();
+    await x.clock.advance(POLL_MS);
+    reader.close();
+    expect(await page).toBeNull();
+    expect(await reader.next()).toBeNull();
+    expect(x.watchers()).toBe(0);
+  });
+});

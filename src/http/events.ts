@@ -1,0 +1,159 @@
+/** What happens to tasks, as server-sent events. */
+import { z } from "zod";
+import type { Clock } from "../core/clock.ts";
+import { isTaskError } from "../core/error.ts";
+import { type Task, type TaskId, takesType } from "../core/task.ts";
+import type { Change, Engine, Position } from "../engine/engine.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { createEventStream, type EventStream } from "./event-stream.ts";
+import type { Call, Route } from "./route.ts";
+import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf, validate } from "./wire.ts";
+
+export type EventsSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
+
+const SSE = "text/event-stream";
+const HEADERS = { "content-type": SSE, "x-accel-buffering": "no" };
+
+/** How soon a client that was cut comes back. */
+const RETRY_MS = 1_000;
+/** How soon a store that did not answer is asked again. */
+const ASK_AGAIN_MS = 1_000;
+/** Tasks that are read and sent in one go: even of the longest, some four megabytes. */
+const PIECE = 100;
+
+const DESCRIPTION = `Server-sent events. \`event: task\` has the task as in GET /api/task/{id}, without payload and
+result; \`event: deleted\` has \`{"id":7}\`; \`event: reset\` has \`{}\`. Each has an opaque \`id\`: a client that comes back
+with it in Last-Event-ID misses no task's latest state and no deletion. An id that is too old (the log of changes goes back
+an hour, or 100,000 changes) or of another store is answered with \`reset\`: read the tasks anew, then go on. Without
+Last-Event-ID the stream begins at the present.
+
+An event tells the state in which the task is when it is sent: of several changes in a row a client may see the last alone.
+With \`status\` a task is told of while its status is one of these; that it has left them is not told, so a client that
+mirrors a filtered list takes all statuses and drops what it does not show. Of a deleted task nothing is known but its id:
+with \`task\` the deletions of these ids are told, with \`type\` or \`status\` alone those of all tasks.
+
+A comment comes every 15 seconds when nothing else does. A client that is 256 KiB behind and takes nothing is cut.`;
+
+export function createEventRoutes({ engine, clock, log }: EventsSetup) {
+  const streams = new Set<EventStream>();
+
+  const events: Route = {
+    id: "watchTasks",
+    summary: "Follow what happens to tasks, as server-sent events",
+    description: DESCRIPTION,
+    query: EventsQuery,
+    answers: {
+      200: { description: "The events, until somebody ends them", schema: z.string(), mediaType: SSE },
+    },
+    problems: [],
+    run: async (call) => {
+      const filter = validate(EventsQuery, queryOf(call.request, ["task", "type", "status"]));
+      if (call.request.method === "HEAD") return call.reply(200, null, HEADERS);
+      const lastEventId = call.headers["last-event-id"] ?? "";
+      const from = lastEventId === "" ? await engine.position() : parsePosition(lastEventId);
+      // Even who sees no event can come back to where it began; who brought an id knows one.
+      const firstLines = `: connected\nretry: ${RETRY_MS}\n${lastEventId === "" ? idLine(from) : ""}\n`;
+      return open(call, { filter, from, firstLines });
+    },
+  };
+
+  type Opening = { readonly filter: EventsQuery; readonly from: Position; readonly firstLines: string };
+
+  function open(call: Call, { filter, from, firstLines }: Opening): Response {
+    const reader = engine.follow(from);
+    let reached = from; // everything up to here is sent
+    const stream = createEventStream({
+      clock,
+      heartbeat: () => `: still here\n${idLine(reached)}\n`,
+      onStuck: call.cut,
+      onOver: () => {
+        reader.close();
+        streams.delete(stream);
+      },
+    });
+    streams.add(stream);
+
+    async function feed(): Promise<void> {
+      let isOpen = await stream.send(firstLines);
+      while (isOpen) {
+        const page = await reader.next();
+        if (page === null) return;
+        if (page.kind === "gone") isOpen = await stream.send(eventText("reset", page.position, "{}"));
+        else isOpen = await sendAll(latestOf(page.changes, filter), page.position.epoch);
+        reached = page.position;
+      }
+    }
+
+    async function sendAll(changes: readonly Change[], epoch: string): Promise<boolean> {
+      for (let at = 0; at < changes.length; at += PIECE) {
+        const piece = changes.slice(at, at + PIECE);
+        const tasks = await look(piece.filter(({ kind }) => kind !== "deleted").map(({ id }) => id));
+        const text = piece.map((change) => textOf(change, tasks, epoch)).join("");
+        if (text !== "" && !(await stream.send(text))) return false;
+      }
+      return !stream.isOver;
+    }
+
+    /** A store that does not answer is asked until it does; the stream stays open meanwhile. */
+    async function look(ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {
+      while (ids.length > 0 && !stream.isOver) {
+        try {
+          return await engine.look(ids);
+        } catch (error) {
+          if (!isTaskError(error)) throw error;
+          await new Promise<void>((resolve) => clock.after(ASK_AGAIN_MS, resolve));
+        }
+      }
+      return NO_TASKS;
+    }
+
+    /** Nothing for what the filter does not take, nor for a task that has gone since: its deletion follows. */
+    function textOf({ kind, id, rev }: Change, tasks: ReadonlyMap<TaskId, Task>, epoch: string): string {
+      if (kind === "deleted") return eventText("deleted", { epoch, rev }, `{"id":${id}}`);
+      const task = tasks.get(id);
+      if (task === undefined || !takes(filter, task)) return "";
+      return eventText("task", { epoch, rev }, presentEvent(task, engine.now()));
+    }
+
+    feed().catch((error: unknown) => {
+      log.error("events_failed", { request_id: call.requestId, error: errorText(error) });
+      stream.close();
+    });
+    return call.reply(200, stream.body, HEADERS);
+  }
+
+  return {
+    events,
+    /** Ends all streams; their clients come back with the id of their last event. */
+    close: () => {
+      for (const stream of [...streams]) stream.close();
+    },
+  };
+}
+
+const NO_TASKS: ReadonlyMap<TaskId, Task> = new Map();
+
+const idLine = (position: Position): string => `id: ${formatPosition(position)}\n`;
+
+/** JSON has no line ends of its own, so one line holds it. */
+const eventText = (event: string, position: Position, json: string): string =>
+  `${idLine(position)}event: ${event}\ndata: ${json}\n\n`;
+
+/**
+ * The last change of each task, in their order in the log. The id of each event may be resumed from: what came before it
+ * in the log has been sent, or is followed by a later change of the same task.
+ */
+function latestOf(changes: readonly Change[], { task: ids }: EventsQuery): Change[] {
+  const wanted = ids === undefined ? null : new Set(ids);
+  const latest = new Map<TaskId, Change>();
+  for (const change of changes) {
+    if (wanted?.has(change.id) === false) continue;
+    latest.delete(change.id);
+    latest.set(change.id, change);
+  }
+  return [...latest.values()];
+}
+
+const takes = ({ type: types, status: statuses }: EventsQuery, task: Task): boolean =>
+  (types === undefined || types.some((pattern) => takesType(pattern, task.type))) &&
+  (statuses === undefined || statuses.includes(task.status));

@@ -1,0 +1,342 @@
+/** What only PostgreSQL can get wrong; what every store promises is examined in ../postgres.test.ts. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { SQL } from "bun";
+import { createPostgres, type PostgresServer } from "../../../test/support/servers/postgres.ts";
+import { sharedPgbouncer, sharedPostgres } from "../../../test/support/servers/shared.ts";
+import { openTestStore, setupOf, uniqueName } from "../../../test/support/stores.ts";
+import { isTaskError } from "../../core/error.ts";
+import { create, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
+import type { RunningTask } from "../../core/task.ts";
+import { migrateStore } from "../open.ts";
+import type { Change, Position, TaskStore } from "../store.ts";
+import { soon } from "../suite/examinee.ts";
+import { createRound } from "./housekeeping.ts";
+import { openPool } from "./pool.ts";
+
+let admin: SQL;
+beforeAll(() => {
+  admin = new SQL(sharedPostgres(), { max: 4, prepare: false });
+});
+afterAll(() => admin.close());
+
+const draft = (now: number, name = "a task") => create({ name }, TYPE_DEFAULTS, now);
+
+async function add(store: TaskStore, name?: string): Promise<void> {
+  const now = await store.now();
+  await store.insert([{ drafts: [draft(now, name)], idempotency: null }], now);
+}
+
+/** The code and words with which a call is refused. */
+async function refusalOf(call: Promise<unknown>): Promise<string> {
+  try {
+    await call;
+  } catch (error) {
+    if (isTaskError(error)) return `${error.code}: ${error.message}`;
+    throw error;
+  }
+  throw new Error("it was not refused");
+}
+
+/** Opens a store in a schema of its own and closes it behind the test. */
+async function withStore(body: (store: TaskStore, schema: string) => Promise<void>): Promise<void> {
+  const schema = uniqueName("own");
+  const store = await openTestStore(`${sharedPostgres()}?schema=${schema}`);
+  try {
+    await body(store, schema);
+  } finally {
+    await store.close();
+    await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
+  }
+}
+
+describe("a store that will not do is refused in one line:", () => {
+  const there = (): URL => new URL(sharedPostgres());
+  const refusals: readonly (readonly [string, () => string, string])[] = [
+    [
+      "nobody listens",
+      () => "postgres://u@127.0.0.1:1/d",
+      "store_unavailable: STORE_URL: PostgreSQL at 127.0.0.1:1/d:",
+    ],
+    [
+      "the database is not there",
+      () => Object.assign(there(), { pathname: "/nowhere" }).href,
+      'database "nowhere" does not exist',
+    ],
+    [
+      "the user is not known",
+      () => Object.assign(there(), { username: "nobody" }).href,
+      'role "nobody" does not exist',
+    ],
+    [
+      "the schema's name would need quotes",
+      () => `${there()}?schema=a"b`,
+      "invalid: STORE_URL: schema must be",
+    ],
+    [
+      "so many connections cannot be",
+      () => `${there()}?connections=0`,
+      "invalid: STORE_URL: connections must be",
+    ],
+  ];
+  test.each(refusals)("%s", async (_, url, says) => {
+    const line = await refusalOf(openTestStore(url()));
+    expect(line).toInclude(says);
+    expect(line).not.toInclude("\n");
+  });
+
+  test("its schema is newer than the program", async () => {
+    await withStore(async (_, schema) => {
+      await admin.unsafe(`INSERT INTO ${schema}.migrations (number, name) VALUES (99, 'of tomorrow')`);
+      const line = await refusalOf(openTestStore(`${sharedPostgres()}?schema=${schema}`));
+      expect(line).toMatch(
+        /^invalid: STORE_URL: the store's schema has number 99, this program knows numbers up to \d+/,
+      );
+    });
+  });
+});
+
+describe("migrations", () => {
+  test("are carried out once when processes start at once on nothing", async () => {
+    const schema = uniqueName("race");
+    const url = `${sharedPostgres()}?schema=${schema}&connections=2`;
+    const stores = await Promise.all(Array.from({ length: 6 }, () => openTestStore(url)));
+    const [row] = await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.migrations`);
+    expect(row.count).toBe(1);
+    for (const store of stores) await add(store);
+    expect(await stores[0]?.count({})).toBe(6);
+    for (const store of stores) await store.close();
+    await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
+  });
+
+  test("are only told of in a dry run", async () => {
+    const schema = uniqueName("dry");
+    const setup = setupOf(`${sharedPostgres()}?schema=${schema}`);
+    const plan = await migrateStore(setup, false);
+    expect(plan.current).toBe(0);
+    expect(plan.pending.map(({ number }) => number)).toEqual([1]);
+    const [row] = await admin.unsafe(`SELECT to_regnamespace('${schema}') IS NULL AS absent`);
+    expect(row.absent).toBe(true);
+    expect((await migrateStore(setup, true)).pending.length).toBe(1);
+    expect(await migrateStore(setup, false)).toEqual({ current: 1, pending: [] });
+    await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
+  });
+});
+
+// ---- the change log
+
+describe("a reader of the change log", () => {
+  const end = async (store: TaskStore): Promise<Position> => (await store.changes(null, 1)).position;
+
+  async function read(store: TaskStore, from: Position): Promise<readonly Change[]> {
+    const page = await store.changes(from, 100);
+    if (page.kind === "gone") throw new Error("expected changes, the position is gone");
+    return page.changes;
+  }
+
+  /** Writes a change as the store does and lets the test say when it commits. */
+  const hold = async (schema: string, taskId: number) => {
+    const session = await admin.reserve();
+    await session.unsafe("BEGIN");
+    await session.unsafe(
+      `WITH gate AS MATERIALIZED (SELECT ${schema}.gate()) INSERT INTO ${schema}.changes (task_id, version, status, kind)
+       SELECT ${taskId}, 1, 'pending', 'created' FROM gate`,
+    );
+    const end = async (word: "COMMIT" | "ROLLBACK"): Promise<void> => {
+      await session.unsafe(word);
+      session.release();
+    };
+    return { commit: () => end("COMMIT"), rollback: () => end("ROLLBACK") };
+  };
+
+  test("waits for a change that was drawn before what it sees", async () => {
+    await withStore(async (store, schema) => {
+      const from = await end(store);
+      const held = await hold(schema, 1_000);
+      await add(store);
+      const reading = read(store, from);
+      await Promise.race([reading, Bun.sleep(50)]); // long enough for a reader that would not wait
+      await held.commit();
+      expect((await reading).map(({ id }) => id)).toEqual([1_000, 1]);
+    });
+  });
+
+  test("goes on when what it waited for was undone", async () => {
+    await withStore(async (store, schema) => {
+      const from = await end(store);
+      const held = await hold(schema, 1_000);
+      await add(store);
+      const reading = read(store, from);
+      await held.rollback();
+      expect((await reading).map(({ id }) => id)).toEqual([1]);
+      await add(store);
+      expect((await read(store, from)).map(({ id }) => id)).toEqual([1, 2]);
+    });
+  });
+
+  test("gives no end that a change could still come before", async () => {
+    await withStore(async (store, schema) => {
+      const held = await hold(schema, 1_000);
+      await add(store);
+      const ending = end(store);
+      await Promise.race([ending, Bun.sleep(50)]);
+      await held.commit();
+      const position = await ending;
+      expect(await read(store, position)).toEqual([]);
+      await add(store);
+      expect((await read(store, position)).map(({ id }) => id)).toEqual([2]);
+    });
+  });
+
+  test("is not kept by a stranger's long transaction", async () => {
+    await withStore(async (store) => {
+      const stranger = await admin.reserve();
+      await stranger.unsafe("BEGIN");
+      await stranger
+        .unsafe("CREATE TEMP TABLE strangers_own (n int) ON COMMIT DROP; SELECT pg_current_xact_id()")
+        .simple();
+      const from = await end(store);
+      await add(store);
+      expect((await read(store, from)).map(({ id }) => id)).toEqual([1]);
+      await stranger.unsafe("ROLLBACK");
+      stranger.release();
+    });
+  });
+
+  test("is told that its position is gone when the data has another life", async () => {
+    await withStore(async (store, schema) => {
+      const from = await end(store);
+      await admin.unsafe(`UPDATE ${schema}.meta SET epoch = 'another'`);
+      expect((await store.changes(from, 10)).kind).toBe("gone");
+    });
+  });
+
+  test("loses what is an hour old, but never the last hundred thousand", async () => {
+    await withStore(async (store, schema) => {
+      const old = `now() - interval '61 minutes'`;
+      await admin.unsafe(`INSERT INTO ${schema}.changes (task_id, version, status, kind, at)
+        SELECT 1, n, 'pending', 'changed', ${old} FROM generate_series(1, 105000) AS n`);
+      const pool = await openPool(setupOf(sharedPostgres()));
+      const sql = (text: string): string => text.replaceAll("tasktrack.", `${schema}.`);
+      const round = createRound({ session: pool, sql, random: () => 0.5 });
+      await round();
+      const kept = async (): Promise<number> =>
+        (await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.changes`))[0].count;
+      expect(await kept()).toBe(100_000);
+      const { epoch } = await end(store);
+      expect((await store.changes({ epoch, rev: 4_999 }, 1)).kind).toBe("gone");
+      expect((await store.changes({ epoch, rev: 5_000 }, 1)).kind).toBe("changes");
+      await admin
+        .unsafe(`UPDATE ${schema}.changes SET at = now();
+        INSERT INTO ${schema}.changes (task_id, version, status, kind) SELECT 1, n, 'pending', 'changed' FROM generate_series(1, 7) AS n`)
+        .simple();
+      await round();
+      expect(await kept()).toBe(100_007);
+      await pool.close();
+    });
+  });
+});
+
+describe("a heartbeat", () => {
+  test("touches no index", async () => {
+    await withStore(async (store, schema) => {
+      const now = await store.now();
+      const drafts = Array.from({ length: 50 }, () => draft(now));
+      await store.insert([{ drafts, idempotency: null }], now);
+      const ask = { worker: "w", types: ["*"], max: 50, leaseMs: 30_000 };
+      const [running = []] = await store.claim([ask], { now, nonce: "n" });
+      const beats = running.map(({ id, token }: RunningTask) => ({ id, token, progress: null, log: [] }));
+      const updates = async () => {
+        const [row] = await admin.unsafe(
+          `SELECT n_tup_upd::int AS all, n_tup_hot_upd::int AS hot FROM pg_stat_user_tables WHERE schemaname = '${schema}' AND relname = 'tasks'`,
+        );
+        return row as { all: number; hot: number };
+      };
+      for (let round = 1; round <= 10; round++) await store.extend(beats, now + round);
+      await store.close(); // a session that ends tells what it did
+      await soon("the statistics", async () => (await updates()).all >= 550);
+      const { all, hot } = await updates();
+      expect(all).toBe(550); // fifty claims, which do touch indexes, and the beats
+      expect(hot).toBeGreaterThan(450);
+    });
+  }, 20_000);
+});
+
+// ---- connections
+
+describe("behind PgBouncer", () => {
+  test("it is noticed that no session lasts", async () => {
+    const pool = await openPool(setupOf(sharedPgbouncer()));
+    expect(pool.isBounced).toBe(true);
+    await pool.close();
+    const direct = await openPool(setupOf(sharedPostgres()));
+    expect(direct.isBounced).toBe(false);
+    await direct.close();
+  });
+});
+
+describe("when the server", () => {
+  let server: PostgresServer;
+  beforeAll(async () => {
+    server = await createPostgres({ fsync: "off" });
+    await server.start();
+  });
+  afterAll(() => server.remove());
+
+  /** Calls until one is answered; every refusal says that the store was away. */
+  async function comesBack(store: TaskStore): Promise<void> {
+    await soon("an answer", async () => {
+      try {
+        await store.now();
+        return true;
+      } catch (error) {
+        expect(isTaskError(error, "store_unavailable")).toBe(true);
+        return false;
+      }
+    });
+  }
+
+  test("cuts all connections, the store comes back and rings again", async () => {
+    const store = await openTestStore(server.url);
+    const peer = await openTestStore(server.url);
+    let rings = 0;
+    store.watch(() => rings++);
+    const killer = new SQL(server.url, { max: 1 });
+    await killer.unsafe(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tasktrack' AND pid <> pg_backend_pid()",
+    );
+    await killer.close();
+    await comesBack(store);
+    await comesBack(peer);
+    const before = rings;
+    await soon("a ring from the other door", async () => {
+      await add(peer).catch(() => undefined); // its connections are found dead one after the other
+      return rings > before;
+    });
+    await store.close();
+    await peer.close();
+  });
+
+  for (const signal of ["SIGINT", "SIGKILL"] as const) {
+    test(`is restarted after ${signal}, the store comes back by itself`, async () => {
+      const store = await openTestStore(server.url);
+      await add(store);
+      const count = await store.count({});
+      await server.signal(signal);
+      expect(await refusalOf(store.now())).toStartWith("store_unavailable");
+      await server.start();
+      await comesBack(store);
+      expect(await store.count({})).toBe(count);
+      await store.close();
+    });
+  }
+
+  test("is frozen, calls end at their deadline, and work again when it thaws", async () => {
+    const store = await openTestStore(server.url);
+    await server.signal("SIGSTOP");
+    const calls = Array.from({ length: 20 }, () => refusalOf(store.now()));
+    expect((await Promise.all(calls)).every((line) => line.startsWith("store_unavailable"))).toBe(true);
+    await server.signal("SIGCONT");
+    await comesBack(store);
+    await store.close();
+  }, 30_000);
+});

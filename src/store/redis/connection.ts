@@ -1,0 +1,78 @@
+/** Commands and scripts to the server: each answered within the deadline, its errors told apart by what they prove. */
+import type { RedisClient } from "bun";
+import type { Clock } from "../../core/clock.ts";
+import { TaskError } from "../../core/error.ts";
+import { inTime, type Link, unavailable } from "./link.ts";
+import type { Script } from "./scripts.ts";
+
+export interface Connection {
+  /** The script's answer; KEYS is the prefix alone. Rejects with `store_unavailable`, `store_rejected` or `overloaded`. */
+  run(script: Script, args: readonly string[]): Promise<unknown>;
+  /** A plain command; rejects likewise. */
+  send(command: string, args: readonly string[]): Promise<unknown>;
+  /** A plain command on the key with this name, which the prefix is put before. */
+  sendTo(command: string, key: string, args?: readonly string[]): Promise<unknown>;
+}
+
+/** Calls that wait for their answers; more are refused, so that a server that hangs does not fill the memory. */
+const UNDER_WAY_AT_MOST = 10_000;
+
+export function createConnection(setup: {
+  readonly link: Pick<Link, "client" | "drop">;
+  readonly clock: Clock;
+  readonly prefix: string;
+}): Connection {
+  const { link, clock, prefix } = setup;
+  let underWay = 0;
+
+  async function call<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
+    const client = link.client();
+    if (client === null) throw unavailable("Redis cannot be reached");
+    if (underWay >= UNDER_WAY_AT_MOST) throw new TaskError("overloaded", "Too many requests wait for Redis");
+    underWay++;
+    try {
+      return await inTime(clock, ask(client), () => link.drop(client));
+    } catch (error) {
+      throw refusalOf(error);
+    } finally {
+      underWay--;
+    }
+  }
+
+  return {
+    run: (script, args) => call((client) => runScript(client, script, [prefix, ...args])),
+    send: (command, args) => call((client) => client.send(command, [...args])),
+    sendTo: (command, key, args = []) => call((client) => client.send(command, [prefix + key, ...args])),
+  };
+}
+
+/** EVALSHA, and the script's text where the server does not know it; a NOSCRIPT proves that nothing was done. */
+export async function runScript(
+  client: RedisClient,
+  script: Script,
+  keyAndArgs: readonly string[],
+): Promise<unknown> {
+  try {
+    return await client.send("EVALSHA", [script.sha, "1", ...keyAndArgs]);
+  } catch (error) {
+    if (!textOf(error).startsWith("NOSCRIPT")) throw error;
+    return client.send("EVAL", [script.text, "1", ...keyAndArgs]);
+  }
+}
+
+/**
+ * What the server says instead of carrying out a command or beginning a script. A script that has begun is never cut off:
+ * these all come before its first write.
+ */
+const REFUSALS =
+  /^(OOM|MISCONF|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MASTERDOWN|NOREPLICAS|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b/;
+
+/** What went wrong, as the port says it: only the server's own refusal proves that nothing was written. */
+export function refusalOf(error: unknown): TaskError {
+  if (error instanceof TaskError) return error;
+  const text = textOf(error);
+  if (REFUSALS.test(text)) return new TaskError("store_rejected", `Redis refuses: ${text}`);
+  return unavailable(`Redis: ${text}`);
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,109 @@
+/** Whether a Redis may be trusted with tasks, and what it says of an answered write. */
+import type { RedisClient } from "bun";
+import { TaskError } from "../../core/error.ts";
+import type { Log } from "../../lib/log.ts";
+
+const OLDEST_VERSION = 7;
+
+/** What the server says of itself; null where it does not tell (managed servers forbid CONFIG). */
+export type Profile = {
+  readonly version: string;
+  readonly isReplica: boolean;
+  readonly eviction: string | null;
+  readonly appends: boolean | null;
+  readonly fsync: string | null;
+  readonly savesSnapshots: boolean | null;
+};
+
+export async function readProfile(client: RedisClient): Promise<Profile> {
+  const info = fieldsOf(await client.send("INFO", []));
+  const config = await readConfig(client);
+  const appends = config.appendonly ?? { 0: "no", 1: "yes" }[info.aof_enabled ?? ""] ?? null;
+  return {
+    version: info.redis_version ?? "unknown",
+    isReplica: info.role === "slave",
+    eviction: config["maxmemory-policy"] ?? info.maxmemory_policy ?? null,
+    appends: appends === null ? null : appends === "yes",
+    fsync: config.appendfsync ?? null,
+    savesSnapshots: config.save === undefined ? null : config.save !== "",
+  };
+}
+
+/** The lines `name:value` of INFO. */
+function fieldsOf(info: unknown): Partial<Record<string, string>> {
+  const lines = String(info).split("\r\n");
+  return Object.fromEntries(lines.map((line) => line.split(":", 2)).filter((parts) => parts.length === 2));
+}
+
+/** Empty where CONFIG is forbidden. */
+async function readConfig(client: RedisClient): Promise<Partial<Record<string, string>>> {
+  try {
+    const names = ["maxmemory-policy", "appendonly", "appendfsync", "save"];
+    return (await client.send("CONFIG", ["GET", ...names])) as Record<string, string>; // a map of texts
+  } catch (error) {
+    if (error instanceof Error && /^(NOPERM|ERR|DENIED)\b/.test(error.message)) return {};
+    throw error;
+  }
+}
+
+/** Refuses a server that would lose tasks; with `allowVolatile` only one that cannot work at all. */
+export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log): void {
+  if (Number.parseInt(profile.version, 10) < OLDEST_VERSION) {
+    throw unfit(`this is Redis ${profile.version}; it takes Redis ${OLDEST_VERSION} or later, or Valkey`);
+  }
+  if (profile.isReplica) throw unfit("this Redis is a replica and takes no writes; name its master");
+  const reason = volatilityOf(profile);
+  if (reason !== null && !allowVolatile) {
+    throw unfit(`${reason}; change that, or start with ALLOW_VOLATILE_REDIS=1 if tasks may be lost`);
+  }
+  if (reason !== null) log.warn("volatile_redis", { message: `Tasks may be lost: ${reason}` });
+  else if (profile.eviction === null || persistenceOf(profile) === null) {
+    log.warn("unknown_redis", {
+      message:
+        "This Redis does not say whether it evicts keys or persists them; without both being right, tasks are lost",
+    });
+  }
+}
+
+/** An evicting policy is unfit whatever the limit is now: one day it is reached, and tasks vanish in silence. */
+function volatilityOf(profile: Profile): string | null {
+  if (profile.eviction !== null && profile.eviction !== "noeviction") {
+    return `this Redis evicts keys when its memory is full (maxmemory-policy ${profile.eviction}, not noeviction)`;
+  }
+  if (persistenceOf(profile) === "none")
+    return "this Redis persists nothing (appendonly no, and no save points)";
+  return null;
+}
+
+type Persistence = "always" | "everysec" | "no" | "snapshots" | "none";
+
+function persistenceOf({ appends, fsync, savesSnapshots }: Profile): Persistence | null {
+  if (appends === true) return fsync === "always" || fsync === "no" ? fsync : "everysec";
+  if (savesSnapshots === true) return "snapshots";
+  return appends === false && savesSnapshots === false ? "none" : null;
+}
+
+const DURABILITIES: Record<Persistence, string> = {
+  always: "every answered write is on the disk (appendfsync always)",
+  everysec: "if its machine crashes, up to two seconds of answered writes may be lost (appendfsync everysec)",
+  no: "if its machine crashes, some tens of seconds of answered writes may be lost (appendfsync no)",
+  snapshots: "a crash loses what was answered since the last snapshot (appendonly no)",
+  none: "a restart loses everything (appendonly no, no snapshots)",
+};
+
+export function durabilityOf(profile: Profile): string {
+  const persistence = persistenceOf(profile);
+  return `Redis ${profile.version}: ${persistence === null ? "it does not say what a crash loses" : DURABILITIES[persistence]}`;
+}
+
+/**
+ * Ids to leave out after the server was away: more than can have been given out in the time whose writes it may have lost.
+ * Without appending to a log that is minutes.
+ */
+export function idsToSkip(profile: Profile): number {
+  const persistence = persistenceOf(profile);
+  if (persistence === "always") return 0;
+  return persistence === "everysec" ? 100_000 : 10_000_000;
+}
+
+const unfit = (message: string): TaskError => new TaskError("invalid", `STORE_URL: ${message}`);

@@ -1,0 +1,123 @@
+/** One connection that is kept up, and how long anybody waits on it. */
+import { RedisClient } from "bun";
+import type { Clock } from "../../core/clock.ts";
+import { TaskError } from "../../core/error.ts";
+
+/** How long any call and any attempt to connect may take. */
+export const DEADLINE_MS = 5_000;
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 2_000;
+
+export interface Link {
+  /** The client to write to; null while there is no connection. */
+  client(): RedisClient | null;
+  /** One attempt; rejects where it fails. */
+  open(): Promise<void>;
+  /** Attempts until one succeeds. */
+  openInTime(): void;
+  /** This client's connection is dead, whatever it says itself: another is opened. */
+  drop(client: RedisClient): void;
+  /** Safe twice. */
+  close(): void;
+}
+
+export type LinkSetup = {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** The first words on each connection; who else wants to write waits for their end. */
+  readonly greet: (client: RedisClient) => Promise<void>;
+  readonly onUp: () => void;
+  readonly onDown: () => void;
+  readonly onFailure: (error: unknown) => void;
+};
+
+/**
+ * A client that neither reconnects nor keeps what it cannot send: its own reconnection would give up after a number of tries,
+ * and would send what waits before this program has looked at the server that it came back to.
+ */
+export const createClient = (url: string): RedisClient =>
+  new RedisClient(url, { autoReconnect: false, enableOfflineQueue: false, connectionTimeout: DEADLINE_MS });
+
+export function createLink(setup: LinkSetup): Link {
+  const { clock } = setup;
+  let current: RedisClient | null = null;
+  let coming: RedisClient | null = null;
+  let cancelTimer = (): void => undefined;
+  let failures = 0;
+  let closed = false;
+
+  async function open(): Promise<void> {
+    const client = createClient(setup.url);
+    coming = client;
+    client.onclose = () => drop(client);
+    try {
+      await inTime(clock, connect(client));
+      if (closed) throw unavailable("The store has been closed");
+      if (coming !== client) throw unavailable("Redis has closed the connection");
+    } catch (error) {
+      coming = null;
+      client.onclose = null;
+      client.close();
+      throw error;
+    }
+    coming = null;
+    failures = 0;
+    current = client;
+    setup.onUp();
+  }
+
+  async function connect(client: RedisClient): Promise<void> {
+    await client.connect();
+    await setup.greet(client);
+  }
+
+  function openInTime(): void {
+    if (closed) return;
+    open().catch((error: unknown) => {
+      if (closed) return;
+      setup.onFailure(error);
+      cancelTimer = clock.after(pauseMs(failures++) * (0.5 + setup.random() / 2), openInTime);
+    });
+  }
+
+  function drop(client: RedisClient): void {
+    if (client === coming) coming = null;
+    if (client !== current) return;
+    current = null;
+    client.close(); // answers all who wait on it
+    if (closed) return;
+    setup.onDown();
+    openInTime();
+  }
+
+  return {
+    client: () => current,
+    open,
+    openInTime,
+    drop,
+    close: () => {
+      closed = true;
+      cancelTimer();
+      const clients = [current, coming];
+      current = null;
+      coming = null;
+      for (const client of clients) client?.close();
+    },
+  };
+}
+
+const pauseMs = (failures: number): number => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
+
+/** The promise's outcome, or `store_unavailable` when that takes too long. */
+export function inTime<T>(clock: Clock, promise: Promise<T>, onLate?: () => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const cancelTimer = clock.after(DEADLINE_MS, () => {
+      reject(unavailable(`Redis did not answer within ${DEADLINE_MS / 1_000} s`));
+      onLate?.();
+    });
+    promise.finally(cancelTimer).then(resolve, reject);
+  });
+}
+
+export const unavailable = (message: string): TaskError => new TaskError("store_unavailable", message);

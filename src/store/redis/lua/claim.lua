@@ -1,0 +1,195 @@
+#!lua flags=allow-oom
+-- Gives due tasks to workers, as lifecycle.claim does.
+-- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 asks; then each ask: worker
+--   as JSON, leaseMs, max, number of lane prefixes, lane prefixes
+-- Returns: 1 where it stopped at its own bounds (else 0), the tasks given to each ask as text parted by blanks, then of each
+--   task, ask by ask: id, head, body, payload, result
+-- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
+local now, nonce, sender = ARGV[1], ARGV[2], ARGV[3]
+local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+
+-- ---- the asks
+
+local asked, wanted = {}, 0
+local cursor = 7
+for n = 1, asks do
+  local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0 }
+  local types = tonumber(ARGV[cursor + 3])
+  ask.lanes = {}
+  for at = 1, types do ask.lanes[at] = ARGV[cursor + 3 + at] end
+  wanted = wanted + ask.max
+  asked[n] = ask
+  cursor = cursor + 4 + types
+end
+wanted = math.min(wanted, mostTasks)
+
+-- ---- lanes: read in pieces from their heads, `at` is the next to be taken
+
+local lanes = {}
+
+local function read(lane)
+  local found = call("ZRANGEBYSCORE", lane.key, "-inf", now, "WITHSCORES", "LIMIT", lane.read, lane.piece)
+  lane.found, lane.at = found, 1
+  lane.read = lane.read + #found / 2
+  if #found < 2 * lane.piece then lane.isWhole = true end
+end
+
+local function headOf(lane)
+  if lane.at > #lane.found and not lane.isWhole then read(lane) end
+  return lane.found[lane.at]
+end
+
+local function laneOf(name, piece)
+  local lane = lanes[name]
+  if lane == nil then
+    lane = { key = prefix .. "lane:" .. name, priority = tonumber(string.match(name, "%-?%d+$")), taken = 0 }
+    lane.name, lane.found, lane.at, lane.read, lane.piece = name, {}, 1, 0, piece
+    lanes[name] = lane
+  end
+  return lane
+end
+
+-- ---- a heap of lanes, the one with the best head on top. Another heap may have taken what an entry stands for; entries
+-- only get worse by that, so it is enough to look again when one comes to the top.
+
+local function isBefore(a, b)
+  if a.priority ~= b.priority then return a.priority > b.priority end
+  if a.score ~= b.score then return a.score < b.score end
+  return a.text < b.text
+end
+
+local function sink(heap, at)
+  local entry, size = heap[at], #heap
+  while true do
+    local child = 2 * at
+    if child > size then break end
+    if child < size and isBefore(heap[child + 1], heap[child]) then child = child + 1 end
+    if not isBefore(heap[child], entry) then break end
+    heap[at] = heap[child]
+    at = child
+  end
+  heap[at] = entry
+end
+
+-- False where the lane has nothing due any more.
+local function look(entry)
+  local lane = entry.lane
+  local text = headOf(lane)
+  if text == nil then return false end
+  entry.text, entry.score, entry.taken = text, tonumber(lane.found[lane.at + 1]), lane.taken
+  return true
+end
+
+local function renewTop(heap)
+  if not look(heap[1]) then
+    heap[1] = heap[#heap]
+    heap[#heap] = nil
+  end
+  if #heap > 1 then sink(heap, 1) end
+end
+
+local function namesOf(laneprefixes)
+  local names, known = {}, {}
+  for _, start in ipairs(laneprefixes) do
+    for _, name in ipairs(call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")) do
+      if not known[name] then
+        known[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  return names
+end
+
+local heaps = {}
+
+local function heapFor(laneprefixes)
+  local called = table.concat(laneprefixes, "\n")
+  if heaps[called] then return heaps[called] end
+  local heap, names = {}, namesOf(laneprefixes)
+  for _, name in ipairs(names) do
+    local lane = laneOf(name, math.max(1, math.ceil(wanted / #names)))
+    local entry = { lane = lane, priority = lane.priority }
+    if look(entry) then heap[#heap + 1] = entry end
+  end
+  for at = math.floor(#heap / 2), 1, -1 do sink(heap, at) end
+  heaps[called] = heap
+  return heap
+end
+
+-- ---- the choice
+
+local chosen, ids, isBounded = {}, {}, false
+
+local function choose(ask)
+  local heap = heapFor(ask.lanes)
+  local got = 0
+  while got < ask.max and #heap > 0 do
+    local top = heap[1]
+    if top.taken ~= top.lane.taken then
+      renewTop(heap)
+    elseif #ids == mostTasks then
+      isBounded = true
+      return
+    else
+      local lane = top.lane
+      ids[#ids + 1] = idOf(top.text)
+      chosen[#ids] = { ask = ask, lane = lane, text = top.text }
+      lane.at, lane.taken = lane.at + 2, lane.taken + 1
+      got = got + 1
+      renewTop(heap)
+    end
+  end
+end
+
+for _, ask in ipairs(asked) do
+  if ask.max > 0 then choose(ask) end
+  if isBounded then break end
+end
+
+-- ---- the claims
+
+local found = lookUp("heads", ids)
+local heads, changes, given, bytes = {}, {}, {}, 0
+local left = {} -- lane → how many leave it
+
+for at, id in ipairs(ids) do
+  local size, _, version, claims, attempt, _, _, _, _, _, _, _, priority, type, key = parseHead(found[at])
+  bytes = bytes + size
+  if at > 1 and bytes > mostBytes then
+    isBounded = true
+    break
+  end
+  local ask, lane = chosen[at].ask, chosen[at].lane
+  local token = int(claims + 1)
+  local ends = int(now + ask.leaseMs)
+  local nextVersion = int(version + 1)
+  local head = table.concat({
+    size, '"running"', nextVersion, token, int(attempt + 1), now, now, '"' .. token .. "." .. nonce .. '"',
+    ends, ask.leaseMs, "null", ask.worker, priority, type, key,
+  }, ",\n")
+  push(heads, id, head)
+  given[at] = id
+  left[lane] = (left[lane] or 0) + 1
+  ask.given = ask.given + 1
+  leave("ids:pending", id)
+  enter("ids:running", id, id)
+  enter("expires", ends, chosen[at].text)
+  changes[at] = change(id, nextVersion, "running", "~")
+end
+
+many("HSET", "heads", heads)
+many("HDEL", "progress", given)
+for lane, count in pairs(left) do
+  call("ZREMRANGEBYRANK", lane.key, 0, count - 1)
+  noteEmptyLane("lane:" .. lane.name)
+end
+carryOut()
+tell(changes, sender, {})
+
+local counts = {}
+for n, ask in ipairs(asked) do counts[n] = ask.given end
+local answer = { isBounded and 1 or 0, table.concat(counts, " ") }
+local bodies, payloads, results = lookUp("bodies", given), lookUp("payloads", given), lookUp("results", given)
+for at, id in ipairs(given) do push(answer, id, heads[2 * at], bodies[at], payloads[at], results[at]) end
+return answer

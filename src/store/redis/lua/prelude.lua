@@ -1,0 +1,139 @@
+-- Stands before every script: the names of keys, numbers as text, moves between sorted sets, the change log and the bell.
+-- KEYS[1] is the prefix of all keys; its hash tag keeps them in one slot. What is named here without it:
+--   house                hash     epoch, run (the server's run id), schema, id and rev (the last ones given out)
+--   heads                hash     id → what scripts read of a task: JSON values, parted by comma and line feed (row.ts)
+--   bodies               hash     id → the rest of it, a JSON array
+--   progress, payloads, results   hashes, id → JSON; only where there is some
+--   ids:STATUS           zset     id, scored by itself
+--   lanes                zset     the lanes that are not empty, all scored 0: "TYPE":PRIORITY
+--   lane:LANE            zset     pending tasks, scored by run_at
+--   expires              zset     running tasks, scored by the time when a sweep has something to do
+--   ended:STATUS         zset     ended tasks, scored by the time of their end
+--   keys                 hash     live key as JSON → id
+--   told                 hash     id → when its progress was last in the change log
+--   lines                hash     id → log lines ever written;  log:ID  list  the latest of them
+--   idem:SCOPE_AND_KEY   string   until, fingerprint and answer of a request, a line each
+--   changes              stream   LAST_REV-0 → at, n, c: the n changes of one script
+-- Refused before its first write or not at all: whatever can fail is read first.
+
+local prefix = KEYS[1]
+local call = redis.call
+
+-- Lua writes a large number as 1e+15.
+local function int(number) return string.format("%.0f", number) end
+
+-- The length before the number: texts of ids then order as the ids do, and equal scores order by id.
+local function member(id) return string.char(96 + #id) .. id end
+local function idOf(text) return string.sub(text, 2) end
+
+-- Lua's stack takes less than 8,000 values; pairs stay together.
+local AT_ONCE = 4000
+
+local function many(command, name, values)
+  for from = 1, #values, AT_ONCE do
+    call(command, prefix .. name, unpack(values, from, math.min(from + AT_ONCE - 1, #values)))
+  end
+end
+
+-- The values of these fields, in their order; false where there is none.
+local function lookUp(name, fields)
+  if #fields <= AT_ONCE then
+    if #fields == 0 then return {} end
+    return call("HMGET", prefix .. name, unpack(fields))
+  end
+  local found = {}
+  for from = 1, #fields, AT_ONCE do
+    local piece = call("HMGET", prefix .. name, unpack(fields, from, math.min(from + AT_ONCE - 1, #fields)))
+    for at = 1, #piece do found[#found + 1] = piece[at] end
+  end
+  return found
+end
+
+local function push(list, ...)
+  local size = #list
+  for at = 1, select("#", ...) do list[size + at] = (select(at, ...)) end
+end
+
+-- bytes, status, version, claims, attempt, updatedAt, startedAt, token, lease end, leaseMs, revokeAt, worker, priority,
+-- type, key; row.ts writes it.
+local HEAD = '^(%d+),\n"(%a+)",\n(%d+),\n(%d+),\n(%d+),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n(.*)$'
+local function parseHead(head) return string.match(head, HEAD) end
+
+-- ---- moves between sorted sets, gathered and then carried out together
+
+local leaving, entering = {}, {}
+
+local function leave(set, text)
+  local list = leaving[set]
+  if list == nil then
+    list = {}
+    leaving[set] = list
+  end
+  list[#list + 1] = text
+end
+
+local function enter(set, score, text)
+  local list = entering[set]
+  if list == nil then
+    list = {}
+    entering[set] = list
+  end
+  local size = #list
+  list[size + 1] = score
+  list[size + 2] = text
+end
+
+-- Where a task stands beside its id set.
+local function standing(status, lane)
+  if status == "pending" then return "lane:" .. lane end
+  if status == "running" then return "expires" end
+  return "ended:" .. status
+end
+
+local function noteEmptyLane(set)
+  if string.sub(set, 1, 5) == "lane:" and call("EXISTS", prefix .. set) == 0 then
+    call("ZREM", prefix .. "lanes", string.sub(set, 6))
+  end
+end
+
+local function carryOut()
+  for set, members in pairs(leaving) do many("ZREM", set, members) end
+  for set, members in pairs(entering) do
+    many("ZADD", set, members)
+    if string.sub(set, 1, 5) == "lane:" then call("ZADD", prefix .. "lanes", 0, string.sub(set, 6)) end
+  end
+  for set in pairs(leaving) do noteEmptyLane(set) end
+end
+
+-- ---- telling of it
+
+local KEPT_MS, KEPT_CHANGES = 3600000, 100000
+
+local function change(id, version, status, kind)
+  return id .. " " .. version .. " " .. string.sub(status, 1, 1) .. kind
+end
+
+-- Takes away at most two entries of the log for each one that it gets: a bounded step that catches up.
+local function trim(last, nowMs)
+  local cut
+  for _, entry in ipairs(call("XRANGE", prefix .. "changes", "-", "+", "COUNT", 2)) do
+    local rev = tonumber(string.match(entry[1], "^%d+"))
+    if rev <= last - KEPT_CHANGES and tonumber(entry[2][2]) < nowMs - KEPT_MS then cut = rev end
+  end
+  if cut ~= nil then call("XTRIM", prefix .. "changes", "MINID", int(cut + 1)) end
+end
+
+-- Scripts are serial, so revs commit in their order and no reader can miss one.
+-- sender: who needs no message, for it rings its own watchers; due: a set of types
+local function tell(changes, sender, due)
+  if #changes == 0 then return end
+  local last = call("HINCRBY", prefix .. "house", "rev", #changes)
+  local time = call("TIME")
+  local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)
+  local text = table.concat(changes, ";")
+  call("XADD", prefix .. "changes", int(last) .. "-0", "at", int(nowMs), "n", #changes, "c", text)
+  trim(last, nowMs)
+  local message = { sender }
+  for type in pairs(due) do message[#message + 1] = type end
+  call("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
+end

@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Deletes tasks with all that belongs to them.
+-- ARGV: 1 sender; then each ref: id, version ("" for any)
+-- Returns: 1 or 0 for each ref
+-- Guards: the task exists, in that version where one is given.
+local ids = {}
+for from = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[from] end
+local found = lookUp("heads", ids)
+local gone, keys, changes, answers, done = {}, {}, {}, {}, {}
+
+local function remove(at, id)
+  if not found[at] or done[id] then return 0 end
+  local _, status, version, _, _, _, _, _, _, _, _, _, priority, type, key = parseHead(found[at])
+  local wanted = ARGV[2 * at + 1]
+  if wanted ~= "" and wanted ~= version then return 0 end
+  done[id] = true
+  push(gone, id)
+  leave("ids:" .. status, id)
+  leave(standing(status, type .. ":" .. priority), member(id))
+  if key ~= "null" and (status == "pending" or status == "running") then push(keys, key) end
+  changes[#changes + 1] = change(id, version, status, "-")
+  return 1
+end
+
+for at, id in ipairs(ids) do answers[at] = remove(at, id) end
+
+local logged = lookUp("lines", gone)
+for at, id in ipairs(gone) do
+  if logged[at] then call("UNLINK", prefix .. "log:" .. id) end
+end
+for _, name in ipairs({ "heads", "bodies", "progress", "payloads", "results", "told", "lines" }) do many("HDEL", name, gone) end
+many("HDEL", "keys", keys)
+carryOut()
+tell(changes, ARGV[1], {})
+return answers

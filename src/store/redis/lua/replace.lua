@@ -1,0 +1,72 @@
+#!lua flags=allow-oom
+-- Writes steps, each on its own.
+-- ARGV: 1 sender; then each step: id, version and lease end that it saw, head, body, progress, payload, result (of these
+--   three: the JSON, "=" to leave it, "-" for none), key as JSON ("" to leave the live keys alone), "enter" or "leave" for
+--   the key, the status and lane (of a pending task) it saw, the new status, lane and score, the new version, the type if
+--   it has become due ("" if not)
+-- Returns: "ok", "stale" or "key_taken" for each step
+-- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free.
+local sender = ARGV[1]
+local STEP = 17
+
+local ids = {}
+for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
+local found = lookUp("heads", ids)
+
+local heads, bodies, changes, due, answers = {}, {}, {}, {}, {}
+local fields = { { "progress", {}, {} }, { "payloads", {}, {} }, { "results", {}, {} } }
+local silent = {} -- those that have ended: their progress is told of anew if they come back
+local done = {}
+
+local function settleKey(id, key, move)
+  if key == "" then return true end
+  if move == "leave" then
+    call("HDEL", prefix .. "keys", key)
+    return true
+  end
+  return call("HSETNX", prefix .. "keys", key, id) == 1
+end
+
+local function noteField(field, id, value)
+  if value == "-" then push(field[3], id) elseif value ~= "=" then push(field[2], id, value) end
+end
+
+local function move(id, from)
+  local was, wasLane, is, lane, score = ARGV[from + 10], ARGV[from + 11], ARGV[from + 12], ARGV[from + 13], ARGV[from + 14]
+  leave(standing(was, wasLane), member(id))
+  enter(standing(is, lane), score, member(id))
+  if was ~= is then
+    leave("ids:" .. was, id)
+    enter("ids:" .. is, id, id)
+  end
+  if is ~= "pending" and is ~= "running" then push(silent, id) end
+end
+
+local function replace(at, id)
+  local from = 2 + (at - 1) * STEP
+  if not found[at] or done[id] then return "stale" end
+  local _, _, version, _, _, _, _, _, ends = parseHead(found[at])
+  if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
+  if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
+  done[id] = true
+  push(heads, id, ARGV[from + 3])
+  push(bodies, id, ARGV[from + 4])
+  for n, field in ipairs(fields) do noteField(field, id, ARGV[from + 4 + n]) end
+  move(id, from)
+  changes[#changes + 1] = change(id, ARGV[from + 15], ARGV[from + 12], "~")
+  if ARGV[from + 16] ~= "" then due[ARGV[from + 16]] = true end
+  return "ok"
+end
+
+for at, id in ipairs(ids) do answers[at] = replace(at, id) end
+
+many("HSET", "heads", heads)
+many("HSET", "bodies", bodies)
+for _, field in ipairs(fields) do
+  many("HSET", field[1], field[2])
+  many("HDEL", field[1], field[3])
+end
+many("HDEL", "told", silent)
+carryOut()
+tell(changes, sender, due)
+return answers

@@ -1,0 +1,43 @@
+/**
+ * The scripts, one a step. They are sent by EVALSHA: a script is named by its content, so two versions of this program
+ * run side by side on one server, where a library of functions would be the newer one's; a server that has forgotten a script
+ * (a restart, SCRIPT FLUSH) says NOSCRIPT before anything is written, and gets its text.
+ */
+import begin from "./lua/begin.lua" with { type: "text" };
+import changes from "./lua/changes.lua" with { type: "text" };
+import claim from "./lua/claim.lua" with { type: "text" };
+import extend from "./lua/extend.lua" with { type: "text" };
+import insert from "./lua/insert.lua" with { type: "text" };
+import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
+import pageById from "./lua/page_by_id.lua" with { type: "text" };
+import prelude from "./lua/prelude.lua" with { type: "text" };
+import readLog from "./lua/read_log.lua" with { type: "text" };
+import remove from "./lua/remove.lua" with { type: "text" };
+import replace from "./lua/replace.lua" with { type: "text" };
+import rows from "./lua/rows.lua" with { type: "text" };
+
+export type Script = { readonly text: string; readonly sha: string };
+
+/**
+ * The first line of a script says what it may do: with it the server refuses a script before it starts (out of memory, a disk
+ * that fails, a replica), never in its middle. Only `insert` is refused for want of memory: what ends work must go on.
+ */
+function scriptOf(source: string): Script {
+  const end = source.indexOf("\n");
+  const text = `${source.slice(0, end)}\n${prelude}${source.slice(end)}`;
+  return { text, sha: new Bun.CryptoHasher("sha1").update(text).digest("hex") };
+}
+
+export const SCRIPTS = {
+  begin: scriptOf(begin),
+  insert: scriptOf(insert),
+  claim: scriptOf(claim),
+  extend: scriptOf(extend),
+  replace: scriptOf(replace),
+  remove: scriptOf(remove),
+  rows: scriptOf(rows),
+  pageById: scriptOf(pageById),
+  pageByEnd: scriptOf(pageByEnd),
+  readLog: scriptOf(readLog),
+  changes: scriptOf(changes),
+} as const satisfies Record<string, Script>;

@@ -1,0 +1,128 @@
+/**
+ * Tasks in Redis 7 or later, or Valkey. Every step is one Lua script (lua/), so it is atomic by nature: the server carries out
+ * one at a time, and none holds it longer than 20 ms. lua/prelude.lua says which keys there are.
+ */
+import type { RedisClient } from "bun";
+import type { TaskError } from "../../core/error.ts";
+import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
+import type { StoreSetup } from "../open.ts";
+import type { TaskStore } from "../store.ts";
+import { type Address, parseAddress } from "./address.ts";
+import { createBell } from "./bell.ts";
+import { createChanges } from "./changes.ts";
+import { createConnection, refusalOf, runScript } from "./connection.ts";
+import { checkFitness, durabilityOf, idsToSkip, readProfile } from "./fitness.ts";
+import { createClient, createLink, inTime, unavailable } from "./link.ts";
+import { createReads } from "./reads.ts";
+import { SCRIPTS } from "./scripts.ts";
+import { createWrites } from "./writes.ts";
+
+/** Keys need no making; the number keeps an older program away from what a newer one has written. */
+const MIGRATIONS: readonly Migration[] = [{ number: 1, name: "tasks, lanes, log lines, changes", text: "" }];
+const SCHEMA = MIGRATIONS.length;
+
+/** Connects, checks that the server is fit and that the schema is known; rejects with one line for the operator. */
+export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
+  const { clock, log, random, nonce } = setup;
+  const address = parseAddress(setup.url);
+  const profile = await visit(setup, address, async (client) => {
+    const found = await readProfile(client);
+    checkFitness(found, setup.allowVolatileRedis, log);
+    planMigrations(await schemaOf(client, address), MIGRATIONS);
+    return found;
+  });
+
+  const sender = nonce();
+  const bell = createBell({
+    url: address.url,
+    channel: `${address.prefix}rings`,
+    ...{ sender, clock, random, log },
+  });
+  const link = createLink({
+    ...{ url: address.url, clock, random },
+    greet: (client) => begin(client, address, { epoch: nonce(), skip: idsToSkip(profile) }),
+    onUp: () => bell.ring(null), // others may have written meanwhile
+    onDown: () => log.warn("store_lost", { message: `The connection to Redis at ${address.host} was lost` }),
+    onFailure: (error) => log.warn("store_away", { error: refusalOf(error).message }),
+  });
+  await link.open().catch((error: unknown) => {
+    throw openingError(error, address);
+  });
+  const connection = createConnection({ link, clock, prefix: address.prefix });
+
+  const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
+  const { get, list, count, readLog } = createReads(connection);
+
+  return {
+    durability: durabilityOf(profile),
+    ...{ insert, get, list, count, claim, extend, replace, remove, readLog },
+    changes: createChanges(connection, async () => {
+      await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
+    }),
+    watch: bell.watch,
+    now: async () => timeOf(await connection.send("TIME", [])),
+    close: async () => {
+      link.close();
+      await bell.close();
+    },
+  };
+}
+
+/** What `open` would do to the schema; with `apply` it is done. */
+export async function migrateRedis(setup: StoreSetup, apply: boolean): Promise<MigrationPlan> {
+  const address = parseAddress(setup.url);
+  return visit(setup, address, async (client) => {
+    const profile = await readProfile(client);
+    const plan = planMigrations(await schemaOf(client, address), MIGRATIONS);
+    if (apply) await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(profile) });
+    return plan;
+  });
+}
+
+/** One visit to the server on a connection of its own. */
+async function visit<T>(
+  { clock }: StoreSetup,
+  address: Address,
+  ask: (client: RedisClient) => Promise<T>,
+): Promise<T> {
+  const client = createClient(address.url);
+  try {
+    return await inTime(
+      clock,
+      client.connect().then(() => ask(client)),
+    );
+  } catch (error) {
+    throw openingError(error, address);
+  } finally {
+    client.close();
+  }
+}
+
+async function schemaOf(client: RedisClient, { prefix }: Address): Promise<number> {
+  return Number((await client.hget(`${prefix}house`, "schema")) ?? 0);
+}
+
+type Beginning = { readonly epoch: string; readonly skip: number };
+
+const beginArgs = ({ epoch, skip }: Beginning): string[] => [epoch, String(skip), String(SCHEMA)];
+
+/** The first words on a connection, see begin.lua. One script, so no lock is needed. */
+async function begin(client: RedisClient, { prefix }: Address, beginning: Beginning): Promise<void> {
+  const answer = await runScript(client, SCRIPTS.begin, [prefix, ...beginArgs(beginning)]);
+  const [schema] = answer as [number, string]; // as begin.lua says
+  planMigrations(schema, MIGRATIONS);
+}
+
+/** The client does not say why it could not connect. */
+function openingError(error: unknown, { host }: Address): TaskError {
+  const refusal = refusalOf(error);
+  if (refusal.code !== "store_unavailable") return refusal;
+  return unavailable(
+    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${refusal.message})`,
+  );
+}
+
+function timeOf(answer: unknown): number {
+  const [seconds, micros] = answer as [string, string]; // as TIME answers
+  return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
+}

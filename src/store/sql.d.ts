@@ -1,5 +1,0 @@
-/** Files of SQL and Lua that are carried inside the program. */
-declare module "*.sql" {
-  const text: string;
-  export default text;
-}

@@ -1,0 +1,234 @@
+/**
+ * Lists and counts in pieces. A page is read from one or more arms (the whole table, or one index a status), which SQLite
+ * merges in order; where a filter may pass over most rows, a first look finds how far the piece may go.
+ */
+import type { Database } from "bun:sqlite";
+import { matchesSearch } from "../../core/search.ts";
+import { ENDED_STATUSES, STATUSES, type Status, type Task, type TaskId } from "../../core/task.ts";
+import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
+import type { Counted } from "./calls.ts";
+import { type Row, sizeOf, taskOf, type Value } from "./rows.ts";
+
+/** Rows looked at in one call: some milliseconds each. A search reads and folds texts; a bare count reads an index. */
+const SCANNED_ROWS = 5_000;
+const SEARCHED_ROWS = 1_000;
+const COUNTED_ROWS = 20_000;
+/** And no more text than this in one page: it becomes tasks in the server's own thread. */
+const PAGE_BYTES = 2 * 1_048_576;
+
+type Values = Record<string, Value>;
+/** A part of the table in the order of the list; the conditions hold in it alone. */
+type Arm = { readonly from: string; readonly where: readonly string[] };
+type Plan = {
+  readonly arms: readonly Arm[];
+  /** What every row must fulfil. */
+  readonly where: readonly string[];
+  readonly order: string;
+  /** Up to the row at `bound`, in this order. */
+  readonly upTo: string;
+  /** Whether a long run of rows may fail the filter, so that a piece needs an end. */
+  readonly isSelective: boolean;
+  readonly values: Values;
+};
+
+export function createLists(db: Database) {
+  const selectTask = db.prepare<Row, [TaskId]>("SELECT * FROM task WHERE id = ?");
+
+  function get(ids: readonly TaskId[]): (Task | null)[] {
+    return ids.map((id) => {
+      const row = selectTask.get(id);
+      return row === null ? null : taskOf(row);
+    });
+  }
+
+  function list({ filter, sort, after, limit }: TaskQuery): TaskPage {
+    const plan = planOf({ filter, sort, after });
+    if (plan.arms.length === 0) return { tasks: [], next: null };
+    const { search } = filter;
+    const bound = plan.isSelective
+      ? boundOf(plan, search === undefined ? SCANNED_ROWS : SEARCHED_ROWS)
+      : null;
+    const tasks: Task[] = [];
+    let last: Row | null = null;
+    let bytes = 0;
+    for (const row of rowsOf(plan, bound, search === undefined ? limit + 1 : null)) {
+      if (tasks.length >= limit || bytes > PAGE_BYTES)
+        return { tasks, next: last === null ? after : cursorOf(last) };
+      last = row;
+      bytes += sizeOf(row);
+      if (search === undefined || matchesSearch(row, search)) tasks.push(taskOf(row));
+    }
+    return { tasks, next: bound };
+  }
+
+  function count(filter: TaskFilter, after: TaskId): Counted {
+    if (filter.search !== undefined) {
+      const page = list({ filter, sort: "id", after: { id: after, finishedAt: null }, limit: SEARCHED_ROWS });
+      return { count: page.tasks.length, next: page.next?.id ?? null };
+    }
+    // The index of the statuses is read faster than the rows themselves.
+    const whole = isPicky(filter) ? "rows" : "statuses";
+    const plan = planOf({ filter, sort: "id", after: { id: after, finishedAt: null } }, whole);
+    if (plan.arms.length === 0) return { count: 0, next: null };
+    const bound = boundOf(plan, plan.isSelective ? SCANNED_ROWS : COUNTED_ROWS);
+    const { sql, values } = bounded(plan, bound, "count(*) AS n");
+    const row = db.query<{ n: number }, [Values]>(`SELECT sum(n) AS n FROM (${sql})`).get(values);
+    return { count: row?.n ?? 0, next: bound?.id ?? null };
+  }
+
+  /** Where the piece ends that this many rows make; null when fewer are left. */
+  function boundOf(plan: Plan, rows: number): Cursor | null {
+    const sql = union(plan, "id, finished_at AS finishedAt", []);
+    return db
+      .query<Cursor, [Values]>(`${sql} ORDER BY ${plan.order} LIMIT 1 OFFSET ${rows - 1}`)
+      .get(plan.values);
+  }
+
+  function rowsOf(plan: Plan, bound: Cursor | null, limit: number | null): IterableIterator<Row> {
+    const { sql, values } = bounded(plan, bound, "*");
+    const most = limit === null ? "" : " LIMIT $limit";
+    return db
+      .query<Row, [Values]>(`${sql} ORDER BY ${plan.order}${most}`)
+      .iterate(limit === null ? values : { ...values, limit });
+  }
+
+  return { get, list, count };
+}
+
+function bounded(plan: Plan, bound: Cursor | null, columns: string): { sql: string; values: Values } {
+  if (bound === null) return { sql: union(plan, columns, plan.where), values: plan.values };
+  return {
+    sql: union(plan, columns, [plan.upTo, ...plan.where]),
+    values: {
+      ...plan.values,
+      boundId: bound.id,
+      ...(plan.upTo.includes("$boundAt") ? { boundAt: bound.finishedAt } : {}),
+    },
+  };
+}
+
+const union = ({ arms }: Plan, columns: string, where: readonly string[]): string =>
+  arms
+    .map((arm) => `SELECT ${columns} FROM ${arm.from} WHERE ${[...arm.where, ...where].join(" AND ")}`)
+    .join(" UNION ALL ");
+
+// ---- what is read, and in what order
+
+function planOf(
+  { filter, sort, after }: Omit<TaskQuery, "limit">,
+  whole: "rows" | "statuses" = "rows",
+): Plan {
+  const values: Values = {};
+  const where = conditionsOf(filter, values);
+  const plan = sort === "id" || sort === "-id" ? planById : planByFinish;
+  return { where, values, ...plan({ filter, sort, after }, values, whole) };
+}
+
+type Ordered = Pick<Plan, "arms" | "order" | "upTo" | "isSelective">;
+
+function planById(
+  { filter, sort, after }: Omit<TaskQuery, "limit">,
+  values: Values,
+  whole: "rows" | "statuses",
+): Ordered {
+  const forward = sort === "id";
+  values.id = after?.id ?? (forward ? 0 : Number.MAX_SAFE_INTEGER);
+  const position = forward ? "id > $id" : "id < $id";
+  return {
+    arms: armsById(filter, whole).map(({ from, where }) => ({ from, where: [...where, position] })),
+    order: forward ? "id" : "id DESC",
+    upTo: forward ? "id <= $boundId" : "id >= $boundId",
+    // Leases that are over are found in their index, however few they are; a sweep reads one page and no more.
+    isSelective: filter.expiredAt === undefined && (isPicky(filter) || filter.finishedBefore !== undefined),
+  };
+}
+
+function armsById(filter: TaskFilter, whole: "rows" | "statuses"): Arm[] {
+  const statuses = statusesOf(filter);
+  if (filter.expiredAt !== undefined) {
+    const arm = { from: "task INDEXED BY task_running", where: ["status = 'running'"] };
+    return statuses.includes("running") ? [arm] : [];
+  }
+  if (statuses.length === STATUSES.length && whole === "rows")
+    return [{ from: "task NOT INDEXED", where: [] }];
+  return statuses.map((status) => ({
+    from: "task INDEXED BY task_by_status",
+    where: [`status = '${status}'`],
+  }));
+}
+
+function planByFinish({ filter, sort, after }: Omit<TaskQuery, "limit">, values: Values): Ordered {
+  const forward = sort === "finished_at";
+  if (after !== null) Object.assign(values, { id: after.id, at: after.finishedAt ?? 0 });
+  const statuses = filter.expiredAt === undefined ? statusesOf(filter).filter(isEndedStatus) : [];
+  return {
+    arms: statuses.flatMap((status) => armsByFinish(status, forward ? ">" : "<", after !== null)),
+    order: forward ? "finished_at, id" : "finished_at DESC, id DESC",
+    upTo: `(finished_at, id) ${forward ? "<=" : ">="} ($boundAt, $boundId)`,
+    isSelective: isPicky(filter),
+  };
+}
+
+/** Who ended in the cursor's very millisecond is an arm of its own: SQLite searches the index by one of the two, not by both. */
+function armsByFinish(status: Status, past: ">" | "<", isAfter: boolean): Arm[] {
+  const from = "task INDEXED BY task_ended";
+  const where = [`status = '${status}'`, "finished_at IS NOT NULL"];
+  if (!isAfter) return [{ from, where }];
+  return [
+    { from, where: [...where, "finished_at = $at", `id ${past} $id`] },
+    { from, where: [...where, `finished_at ${past} $at`] },
+  ];
+}
+
+/** The statuses that the filter can find, each a constant of this program. */
+function statusesOf({ statuses, finishedBefore }: TaskFilter): Status[] {
+  const wanted = STATUSES.filter((status) => statuses?.includes(status) ?? true);
+  return finishedBefore === undefined ? wanted : wanted.filter(isEndedStatus);
+}
+
+const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) => ended === status);
+
+/** Whether a long run of rows may fail the filter. Of the statuses none do: each has an index of its own. */
+const isPicky = ({ types, tags, search }: TaskFilter): boolean =>
+  types !== undefined || tags !== undefined || search !== undefined;
+
+// ---- what a row must fulfil
+
+function conditionsOf({ types, tags, finishedBefore, expiredAt }: TaskFilter, values: Values): string[] {
+  const conditions: string[] = [];
+  if (types !== undefined) conditions.push(typeCondition(types, values));
+  if (tags !== undefined) {
+    values.tags = JSON.stringify(tags);
+    conditions.push(`NOT EXISTS (SELECT 1 FROM json_each($tags) AS wanted
+      WHERE wanted.value NOT IN (SELECT value FROM json_each(task.tags)))`);
+  }
+  if (finishedBefore !== undefined) {
+    values.finishedBefore = finishedBefore;
+    conditions.push("finished_at < $finishedBefore");
+  }
+  if (expiredAt !== undefined) {
+    values.expiredAt = expiredAt;
+    conditions.push("min(lease_until, coalesce(revoke_at, lease_until)) <= $expiredAt"); // lifecycle.expiresAt
+  }
+  return conditions;
+}
+
+/** After every type that begins with the same. */
+const TOP = "\u{10FFFF}";
+
+/** A prefix is a range: there is no sign in it that could mean anything else. */
+function typeCondition(types: readonly string[], values: Values): string {
+  const any = types.map((pattern, index) => {
+    if (!pattern.endsWith("*")) {
+      values[`type${index}`] = pattern;
+      return `type = $type${index}`;
+    }
+    const prefix = pattern.slice(0, -1);
+    values[`type${index}`] = prefix;
+    values[`top${index}`] = prefix + TOP;
+    return `(type >= $type${index} AND type < $top${index})`;
+  });
+  return any.length === 0 ? "FALSE" : `(${any.join(" OR ")})`;
+}
+
+const cursorOf = ({ id, finished_at: finishedAt }: Row): Cursor => ({ id, finishedAt });

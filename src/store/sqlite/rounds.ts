@@ -1,0 +1,103 @@
+/**
+ * Group commit. Calls are carried out in the order in which they came, as many together as wait: one transaction and one
+ * wait for the disk for all of them, and no answer before it. A call that fails does not take its neighbours along: all
+ * is rolled back and each is tried alone.
+ */
+import type { Answer, FileCall, FileVerb, Told } from "./calls.ts";
+import { faultOf } from "./refusals.ts";
+import type { TaskFile } from "./task-file.ts";
+
+/** Rows of one transaction, unless a single call has more: some ten milliseconds. */
+const ROWS_AT_MOST = 5_000;
+
+const READS: ReadonlySet<FileVerb> = new Set(["get", "list", "count", "readLog", "changes"]);
+
+const isRead = ([, verb]: FileCall): boolean => READS.has(verb);
+
+/** About how many rows the call reads or writes. */
+function rowsOf([, verb, args]: FileCall): number {
+  switch (verb) {
+    case "insert":
+      return args[0].reduce((rows, { drafts }) => rows + drafts.length, 0);
+    case "extend":
+      return args[0].reduce((rows, { log }) => rows + 1 + log.length, 0);
+    case "claim":
+      return args[0].reduce((rows, { max }) => rows + max, 0);
+    case "get":
+    case "replace":
+    case "remove":
+      return args[0].length;
+    case "changes":
+      return args[1];
+    case "readLog":
+    case "list":
+    case "count":
+    case "tend":
+      return 1_000;
+    default:
+      return verb satisfies never;
+  }
+}
+
+/** Takes what comes next from the front of the queue: reads that wait for nothing, or a transaction with what is behind it. */
+export function takeRound(waiting: FileCall[]): FileCall[] {
+  const [first] = waiting;
+  if (first === undefined) return [];
+  const readsOnly = isRead(first);
+  let rows = 0;
+  const end = waiting.findIndex((call) => {
+    if (readsOnly && !isRead(call)) return true;
+    const isFull = rows > 0 && rows + rowsOf(call) > ROWS_AT_MOST;
+    rows += rowsOf(call);
+    return isFull;
+  });
+  return waiting.splice(0, end === -1 ? waiting.length : end);
+}
+
+/** Carries out a round. */
+export function runRound(file: TaskFile, calls: readonly FileCall[]): Told {
+  if (calls.every(isRead)) return { answers: calls.map((call) => read(file, call)), due: null };
+  const answers = together(file, calls);
+  if (answers !== null) return { answers, due: file.news() };
+  const told = calls.map((call) => alone(file, call));
+  const news = told.flatMap(({ due }) => due ?? []);
+  const isChanged = told.some(({ due }) => due !== null);
+  return { answers: told.flatMap((each) => each.answers), due: isChanged ? [...new Set(news)] : null };
+}
+
+function read(file: TaskFile, call: FileCall): Answer {
+  try {
+    return { id: call[0], value: run(file, call) };
+  } catch (error) {
+    return { id: call[0], fault: faultOf(error) };
+  }
+}
+
+/** Null when one of them, or the commit, failed and all is as it was. */
+function together(file: TaskFile, calls: readonly FileCall[]): Answer[] | null {
+  try {
+    return commit(file, calls);
+  } catch (error) {
+    file.rollback();
+    if (calls.length > 1) return null;
+    return calls.map(([id]) => ({ id, fault: faultOf(error) }));
+  }
+}
+
+function alone(file: TaskFile, call: FileCall): Told {
+  const answers = together(file, [call]) ?? [];
+  return { answers, due: file.news() };
+}
+
+function commit(file: TaskFile, calls: readonly FileCall[]): Answer[] {
+  file.begin();
+  const answers = calls.map((call) => ({ id: call[0], value: run(file, call) }));
+  file.commit();
+  return answers;
+}
+
+function run(file: TaskFile, [, verb, args]: FileCall): unknown {
+  // The type of a call binds its arguments to its verb, which the compiler does not follow through a union of verbs.
+  const verbOf = file.verbs[verb] as (...args: unknown[]) => unknown;
+  return verbOf(...args);
+}

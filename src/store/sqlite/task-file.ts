@@ -1,0 +1,86 @@
+import type { Database } from "bun:sqlite";
+import type { FileSetup, FileVerb, Verbs } from "./calls.ts";
+import { createChangeTable } from "./changes.ts";
+import { createClaims } from "./claim.ts";
+import { openDatabase } from "./database.ts";
+import { createBeats } from "./extend.ts";
+import { createInserts } from "./insert.ts";
+import { createLists } from "./list.ts";
+import { createSteps } from "./replace.ts";
+
+/** An open file of tasks. Everything here happens at once, in the caller's thread. */
+export interface TaskFile {
+  readonly verbs: Pick<Verbs, FileVerb>;
+  begin(): void;
+  /** What was written since `begin` is on the disk when this returns. */
+  commit(): void;
+  /** Nothing of what was written since `begin` ever was. */
+  rollback(): void;
+  /** The types that the latest commit has made due; null where it changed nothing. */
+  news(): readonly string[] | null;
+  /** Moves what was committed from the log into the file, so that the log begins anew. */
+  checkpoint(): void;
+  close(): void;
+}
+
+/** Opens the file and holds it. Throws in words for the operator. */
+export function openTaskFile(setup: FileSetup): TaskFile {
+  const db = openDatabase(setup.path);
+  adopt(db, setup);
+  const changes = createChangeTable(db);
+  const inserts = createInserts(db, changes);
+  const beats = createBeats(db, changes);
+  const claims = createClaims(db, changes);
+  const steps = createSteps(db, changes, { isHeld: inserts.isHeld, orphanLog: beats.orphan });
+  const lists = createLists(db);
+
+  const begin = db.prepare("BEGIN IMMEDIATE");
+  const commit = db.prepare("COMMIT");
+  const rollback = db.prepare("ROLLBACK");
+  const checkpoint = db.prepare("PRAGMA wal_checkpoint(PASSIVE)");
+
+  function tend(now: number): boolean {
+    const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans()];
+    return more.includes(true);
+  }
+
+  return {
+    verbs: {
+      ...lists,
+      ...steps,
+      insert: inserts.insert,
+      claim: claims.claim,
+      extend: beats.extend,
+      readLog: beats.readLog,
+      changes: changes.after,
+      tend,
+    },
+    begin: () => void begin.run(),
+    commit: () => void commit.run(),
+    rollback: () => {
+      if (db.inTransaction) rollback.run(); // after some errors SQLite has done it already
+      inserts.reload();
+      changes.reload();
+    },
+    news: changes.news,
+    checkpoint: () => void checkpoint.run(),
+    close: () => db.close(true), // finalizes every statement
+  };
+}
+
+/**
+ * Takes the file over from whoever held it last. That process is gone, for its lock was free: what its own workers were
+ * running cannot be running any more, so those leases end now and the next sweep gives the tasks out again. Leases of workers
+ * elsewhere stay as they are; their workers may still be at it.
+ */
+function adopt(db: Database, { epoch, holder, now }: FileSetup): void {
+  db.run("BEGIN IMMEDIATE");
+  db.run("INSERT INTO meta (epoch, last_id) SELECT ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)", [epoch]);
+  db.run(
+    `UPDATE task SET lease_until = min(lease_until, ?)
+     WHERE status = 'running' AND lease_worker = (SELECT holder FROM meta)`,
+    [now],
+  );
+  db.run("UPDATE meta SET holder = ?", [holder]);
+  db.run("COMMIT");
+}

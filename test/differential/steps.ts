@@ -1,0 +1,170 @@
+/** Random steps at the store port, drawn from a seed: plain data, decided by what the oracle holds at that moment. */
+import {
+  cancel,
+  create,
+  edit,
+  expire,
+  retry,
+  settle,
+  type TaskSpec,
+  TYPE_DEFAULTS,
+} from "../../src/core/lifecycle.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
+import { parseSearch } from "../../src/core/search.ts";
+import { isEnded, isRunning, STATUSES, type Task } from "../../src/core/task.ts";
+import type {
+  Ask,
+  Beat,
+  InsertRequest,
+  Sort,
+  Step,
+  TaskFilter,
+  TaskQuery,
+  TaskRef,
+} from "../../src/store/store.ts";
+
+/** One call of the port. Drafts are made anew for each store, which takes them over. */
+export type Call =
+  | { readonly verb: "insert"; readonly requests: () => InsertRequest[]; readonly now: number }
+  | { readonly verb: "get"; readonly ids: number[] }
+  | { readonly verb: "list"; readonly query: Omit<TaskQuery, "after"> }
+  | { readonly verb: "count"; readonly filter: TaskFilter }
+  | { readonly verb: "claim"; readonly asks: Ask[]; readonly now: number; readonly nonce: string }
+  | { readonly verb: "extend"; readonly beats: Beat[]; readonly now: number }
+  | { readonly verb: "replace"; readonly steps: Step[] }
+  | { readonly verb: "remove"; readonly refs: TaskRef[] }
+  | { readonly verb: "readLog"; readonly id: number; readonly after: number }
+  | { readonly verb: "changes" };
+
+const TYPES = ["a", "a.b", "b", "b_c", "simulate"];
+const PATTERNS = ["a", "a*", "a.*", "b", "b_*", "*", "simulate", "none"];
+const NAMES = ["alpha", "Бета", "gamma delta", "ΣΊΣΥΦΟΣ", "100%_x"];
+const WORDS = ["alpha", "бета", "delta", "σίσυφος", "%_", "none", "payload.k:one"];
+const PAYLOADS = [null, '{"k":"One"}', "[1,2]", '"\\u0000"', '{"z":1,"a":2}'];
+const KEYS = [null, null, null, "k", "l"];
+const SORTS: readonly Sort[] = ["id", "-id", "finished_at", "-finished_at"];
+
+const OUTCOMES: readonly Outcome[] = [
+  { kind: "done", result: null },
+  { kind: "done", result: '{"ok":true}' },
+  { kind: "failed", error: { code: "broken", message: "it broke" }, retryable: true, retryAfterMs: null },
+  { kind: "failed", error: { code: "broken", message: "" }, retryable: false, retryAfterMs: null },
+  { kind: "released", delayMs: 0 },
+  { kind: "released", delayMs: 5_000 },
+];
+
+export function createSteps(random: () => number) {
+  const below = (count: number): number => Math.floor(random() * count);
+  const one = <T>(members: readonly T[]): T => members[below(members.length)] as T; // never empty
+  const some = <T>(members: readonly T[], most: number): T[] =>
+    Array.from({ length: 1 + below(most) }, () => one(members));
+  const distinct = <T>(members: readonly T[], most: number): T[] => [...new Set(some(members, most))];
+
+  const spec = (now: number): TaskSpec => ({
+    name: one(NAMES),
+    description: one(["", "text"]),
+    type: one(TYPES),
+    payload: one(PAYLOADS),
+    priority: one([0, 0, 0, 1, -1]),
+    tags: distinct(["x", "y", "z z"], 2),
+    key: one(KEYS),
+    runAt: now + one([0, 0, 0, -1_000, 4_000]),
+    timeoutMs: one([null, 1_000]),
+    maxAttempts: one([1, 2, 3]),
+  });
+
+  function insert(now: number): Call {
+    const planned = some([1, 1, 2, 3], 3).map((size) => {
+      const specs = Array.from({ length: size }, () => spec(now));
+      const keys = new Set<string | null | undefined>();
+      const apart = specs.map((each) => {
+        const isTwin = keys.has(each.key);
+        keys.add(each.key);
+        return isTwin ? { ...each, key: null } : each;
+      });
+      const idempotency =
+        random() < 0.3
+          ? { scope: "", key: one(["i", "j"]), fingerprint: one(["f", "f", "g"]), until: now + 20_000 }
+          : null;
+      return { specs: apart, idempotency };
+    });
+    const requests = (): InsertRequest[] =>
+      planned.map(({ specs, idempotency }) => ({
+        drafts: specs.map((each) => create(each, TYPE_DEFAULTS, now)),
+        idempotency,
+      }));
+    return { verb: "insert", requests, now };
+  }
+
+  const filter = (now: number): TaskFilter => ({
+    ...(random() < 0.4 ? { statuses: distinct(STATUSES, 3) } : {}),
+    ...(random() < 0.3 ? { types: distinct(PATTERNS, 2) } : {}),
+    ...(random() < 0.2 ? { tags: distinct(["x", "y"], 2) } : {}),
+    ...(random() < 0.2 ? { search: parseSearch(some(WORDS, 2).join(" ")) } : {}),
+    ...(random() < 0.15 ? { finishedBefore: now - below(20_000) } : {}),
+    ...(random() < 0.15 ? { expiredAt: now + below(30_000) } : {}),
+  });
+
+  const claim = (now: number): Call => ({
+    verb: "claim",
+    asks: Array.from({ length: 1 + below(3) }, (_, n) => ({
+      worker: `w${n}`,
+      types: distinct(PATTERNS, 3),
+      max: below(4),
+      leaseMs: one([1_000, 10_000, 30_000]),
+    })),
+    now,
+    nonce: `n${below(1_000)}`,
+  });
+
+  const beat = (task: Task): Beat => ({
+    id: task.id,
+    token: random() < 0.85 ? (task.token ?? "0.n") : "9.other",
+    progress: random() < 0.5 ? { percent: below(101), message: one(["", "on it"]) } : null,
+    log: random() < 0.4 ? some([{ level: "info", message: "line" } as const], 3) : [],
+  });
+
+  /** A rule that may be applied to the task, on it as it is or as it was. */
+  function stepOf(task: Task, now: number): Step {
+    const from = random() < 0.1 ? ({ ...task, version: task.version - 1 } as Task) : task; // one version behind
+    if (isEnded(from))
+      return { from, to: random() < 0.6 ? retry(from, now) : edit(from, { name: one(NAMES) }, now) };
+    if (!isRunning(from)) {
+      const patch = one([{ name: "new" }, { priority: 2 }, { runAt: now }, { payload: null }, { tags: [] }]);
+      return { from, to: random() < 0.4 ? cancel(from, now) : edit(from, patch, now) };
+    }
+    const roll = random();
+    if (roll < 0.15) return changed(from, cancel(from, now), now);
+    if (roll < 0.3) return changed(from, expire(from, Math.max(now, from.lease.until)), now);
+    if (from.lease.until <= now) return { from, to: edit(from, { description: "late" }, now) };
+    return { from, to: settle(from, { token: from.token, outcome: one(OUTCOMES) }, now, random()) };
+  }
+
+  /** A rule with nothing to change gives the same task back; a store is never asked to write that. */
+  const changed = (from: Task, to: Task, now: number): Step =>
+    to === from ? { from, to: edit(from, { description: "again" }, now) } : { from, to };
+
+  function draw(tasks: readonly Task[], now: number): Call {
+    const roll = random();
+    if (roll < 0.18 || tasks.length === 0) return insert(now);
+    const chosen = distinct(tasks, 4);
+    if (roll < 0.36) return claim(now);
+    if (roll < 0.48) return { verb: "extend", beats: chosen.map(beat), now };
+    if (roll < 0.7) return { verb: "replace", steps: chosen.map((task) => stepOf(task, now)) };
+    if (roll < 0.75) {
+      const refs = chosen.map(({ id, version }) =>
+        random() < 0.5 ? { id } : { id, version: version - below(2) },
+      );
+      return { verb: "remove", refs };
+    }
+    if (roll < 0.8) return { verb: "get", ids: [...chosen.map(({ id }) => id), 1 + below(2_000)] };
+    if (roll < 0.9) {
+      return { verb: "list", query: { filter: filter(now), sort: one(SORTS), limit: one([1, 3, 100]) } };
+    }
+    if (roll < 0.94) return { verb: "count", filter: filter(now) };
+    if (roll < 0.97) return { verb: "readLog", id: one(chosen).id, after: below(3) };
+    return { verb: "changes" };
+  }
+
+  return { draw, advance: (): number => one([0, 0, 1, 400, 1_100, 6_000]) };
+}

@@ -1,0 +1,33 @@
+import type { Engine } from "../../src/engine/engine.ts";
+import { createHttp, type HttpSetup } from "../../src/http/http.ts";
+import { createLog } from "../../src/lib/log.ts";
+import { systemClock } from "../../src/lib/system-clock.ts";
+
+export interface Door {
+  readonly url: string;
+  /** What was logged, a line each. */
+  readonly lines: readonly string[];
+  close(): Promise<void>;
+}
+
+/** HTTP alone, on a free port of 127.0.0.1, before an engine that the test brings. */
+export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
+  const lines: string[] = [];
+  const http = createHttp({
+    engine,
+    hasApi: true,
+    hostname: "127.0.0.1",
+    port: 0,
+    sharesPort: false,
+    allowedHosts: [],
+    version: "0.0.0",
+    clock: systemClock,
+    log: createLog({ level: "debug", pretty: false, now: Date.now, write: (line) => lines.push(line) }),
+    notReadyBecause: async () => null,
+    durability: "",
+    requestId: () => "1",
+    ...setup,
+  });
+  const { hostname, port } = http.start();
+  return { url: `http://${hostname}:${port}`, lines, close: () => http.stop(0) };
+}

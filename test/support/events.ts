@@ -1,0 +1,94 @@
+/** A client of server-sent events that keeps all it has seen. */
+import { eventually } from "./eventually.ts";
+
+export type SeenEvent = {
+  readonly event: string;
+  readonly id: string;
+  readonly data: Readonly<Record<string, unknown>>;
+};
+
+export interface EventsClient {
+  readonly response: Response;
+  readonly events: readonly SeenEvent[];
+  readonly comments: readonly string[];
+  /** What a client would bring back in Last-Event-ID. */
+  readonly lastEventId: string;
+  /** Whether the server has ended the stream, or cut it. */
+  readonly isOver: boolean;
+  /** As soon as an event like this has come; all that came until then. */
+  until(is: (event: SeenEvent) => boolean): Promise<readonly SeenEvent[]>;
+  close(): void;
+}
+
+/** Resolves when the server has said that the client is connected. */
+export async function openEvents(
+  url: string,
+  { query = "", lastEventId = "" }: { readonly query?: string; readonly lastEventId?: string } = {},
+): Promise<EventsClient> {
+  const abort = new AbortController();
+  const response = await fetch(`${url}/api/events${query}`, {
+    headers: lastEventId === "" ? {} : { "last-event-id": lastEventId },
+    signal: abort.signal,
+  });
+  const events: SeenEvent[] = [];
+  const comments: string[] = [];
+  let lastSeenId = lastEventId;
+  let isOver = false;
+
+  function take(block: string): void {
+    const fields: Record<string, string> = {};
+    for (const line of block.split("\n")) {
+      const colon = line.indexOf(": ");
+      const [name, value] = [line.slice(0, colon), line.slice(colon + 2)];
+      if (name === "") comments.push(value);
+      else fields[name] = value;
+    }
+    lastSeenId = fields.id ?? lastSeenId;
+    if (fields.data === undefined) return;
+    const data = JSON.parse(fields.data) as SeenEvent["data"]; // each test looks at what it expects
+    events.push({ event: fields.event ?? "message", id: lastSeenId, data });
+  }
+
+  async function read(): Promise<void> {
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk as Uint8Array, { stream: true }); // a fetched body's chunks are bytes
+      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+        take(text.slice(0, end));
+        text = text.slice(end + 2);
+      }
+    }
+  }
+  const over = (): void => {
+    isOver = true;
+  };
+  void read().then(over, over);
+
+  const client: EventsClient = {
+    response,
+    events,
+    comments,
+    get lastEventId() {
+      return lastSeenId;
+    },
+    get isOver() {
+      return isOver;
+    },
+    until: async (is) => {
+      await eventually(
+        () => events,
+        (seen) => seen.some(is),
+      );
+      return events;
+    },
+    close: () => abort.abort(),
+  };
+  if (response.ok) {
+    await eventually(
+      () => comments.length,
+      (count) => count > 0 || isOver,
+    );
+  }
+  return client;
+}

@@ -1,0 +1,53 @@
+import { TaskError } from "../../src/core/error.ts";
+import { createEngine } from "../../src/engine/engine.ts";
+import { systemClock } from "../../src/lib/system-clock.ts";
+import { createStoreQueue } from "../../src/queue/store.ts";
+import { createMemoryStore } from "../../src/store/memory.ts";
+import type { TaskStore } from "../../src/store/store.ts";
+import { openDoor } from "./door.ts";
+import { createTestLog } from "./engine.ts";
+
+/** HTTP before an engine of its own, whose store the test may take away and whose watchers it counts. */
+export function openHouse(
+  setup: Parameters<typeof openDoor>[1] & { readonly clock?: typeof systemClock } = {},
+) {
+  const clock = setup.clock ?? systemClock;
+  const stored = createMemoryStore({ clock, epoch: "house" });
+  const state = { isAway: false, watchers: 0 };
+  const guarded =
+    <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>) =>
+    (...args: Args): Promise<Answer> =>
+      state.isAway
+        ? Promise.reject(new TaskError("store_unavailable", "The store does not answer"))
+        : call(...args);
+  const store: TaskStore = {
+    ...stored,
+    changes: guarded(stored.changes),
+    get: guarded(stored.get),
+    watch: (ring) => {
+      state.watchers++;
+      const unwatch = stored.watch(ring);
+      return () => {
+        state.watchers--;
+        unwatch();
+      };
+    },
+  };
+  const engine = createEngine({
+    ...{ store, queue: createStoreQueue(stored), clock, log: createTestLog() },
+    random: () => 0.5,
+    nonce: () => "n",
+    types: new Map(),
+    pollMs: 1_000,
+    leaseMs: 30_000,
+    retentions: [],
+  });
+  const door = openDoor(engine, setup);
+  return {
+    ...{ engine, door, url: door.url, state },
+    close: async () => {
+      await door.close();
+      await engine.close();
+    },
+  };
+}

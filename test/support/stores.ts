@@ -1,0 +1,23 @@
+import { systemClock } from "../../src/lib/system-clock.ts";
+import type { StoreSetup } from "../../src/store/open.ts";
+import { openStore } from "../../src/store/open.ts";
+import type { TaskStore } from "../../src/store/store.ts";
+import { createTestLog } from "./engine.ts";
+
+/** A store as the server opens it, on the machine's own clock. */
+export const setupOf = (url: string, more: Partial<StoreSetup> = {}): StoreSetup => ({
+  url,
+  clock: systemClock,
+  log: createTestLog(),
+  random: Math.random,
+  nonce: () => crypto.randomUUID().slice(0, 8),
+  worker: "test-worker",
+  allowVolatileRedis: false,
+  ...more,
+});
+
+export const openTestStore = (url: string, more: Partial<StoreSetup> = {}): Promise<TaskStore> =>
+  openStore(setupOf(url, more));
+
+/** A name for a schema, a prefix or a file that no other test uses. */
+export const uniqueName = (prefix: string): string => `${prefix}_${crypto.randomUUID().slice(0, 8)}`;

@@ -1,0 +1,117 @@
+/** A client that asks for a task and waits for its end. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { eventually } from "./support/eventually.ts";
+import { openHouse } from "./support/house.ts";
+import { expectProblem } from "./support/problem.ts";
+import { encode, exchange, openConnection } from "./support/raw.ts";
+import { claim, create, DONE } from "./support/verbs.ts";
+
+type Seen = { readonly id: number; readonly status: string };
+
+describe("GET /api/task/:id?wait=", () => {
+  let server: RunningApp;
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api" });
+  });
+  afterAll(() => server.stop());
+
+  const waitFor = async (id: number, wait: string): Promise<Seen> =>
+    (await (await fetch(`${server.url}/api/task/${id}?wait=${wait}`)).json()) as Seen; // api.test.ts shows it
+
+  test("is answered when the task ends", async () => {
+    const { engine } = server.app;
+    const id = await create(engine);
+    const answer = waitFor(id, "30s");
+    const { token } = await claim(engine);
+    const startedAt = performance.now();
+    await engine.settle(id, token, DONE);
+    expect((await answer).status).toBe("done");
+    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect((await waitFor(id, "60s")).status).toBe("done");
+  });
+
+  test.each(["0", "0s", "1ms", "200ms"])("is answered with the task as it stands after %s", async (wait) => {
+    const id = await create(server.app.engine);
+    const startedAt = performance.now();
+    expect(await waitFor(id, wait)).toMatchObject({ id, status: "pending" });
+    if (wait === "200ms") expect(performance.now() - startedAt).toBeGreaterThan(190);
+  });
+
+  test("is a 404 at once without the task, and at the moment of its deletion", async () => {
+    await expectProblem(await fetch(`${server.url}/api/task/999999?wait=60s`), {
+      status: 404,
+      code: "not_found",
+    });
+    const id = await create(server.app.engine);
+    const answer = fetch(`${server.url}/api/task/${id}?wait=60s`);
+    await server.app.engine.remove(id);
+    await expectProblem(await answer, { status: 404, code: "not_found" });
+  });
+
+  test("is answered to a thousand at once", async () => {
+    const { engine } = server.app;
+    const id = await create(engine);
+    const clients = Array.from({ length: 1_000 }, () => {
+      const client = openConnection(server.url);
+      client.write(encode({ target: `/api/task/${id}?wait=60s` }));
+      return client;
+    });
+    const answers = Promise.all(clients.map((client) => client.read()));
+    await engine.cancel(id);
+    for (const response of await answers) expect(((await response.json()) as Seen).status).toBe("cancelled");
+    for (const client of clients) client.close();
+  });
+
+  test("works for HEAD as well", async () => {
+    const id = await create(server.app.engine);
+    const response = await exchange(server.url, { method: "HEAD", target: `/api/task/${id}?wait=1ms` });
+    expect([response.status, await response.text()]).toEqual([200, ""]);
+  });
+
+  test("holds up neither another request nor the end of the server", async () => {
+    const own = await startApp({ ROLE: "api" });
+    const id = await create(own.app.engine);
+    const answer = fetch(`${own.url}/api/task/${id}?wait=60s`);
+    expect((await fetch(`${own.url}/api/task/${id}`)).status).toBe(200);
+    const startedAt = performance.now();
+    const stopped = own.stop();
+    expect((await answer).status).toBe(200);
+    await stopped;
+    expect(performance.now() - startedAt).toBeLessThan(1_500);
+  });
+
+  test("whose client leaves is waited for no longer", async () => {
+    const house = openHouse();
+    const watchers = (count: number) =>
+      eventually(
+        () => house.state.watchers,
+        (now) => now === count,
+      );
+    const id = await create(house.engine);
+    const clients = Array.from({ length: 20 }, () => {
+      const client = openConnection(house.url);
+      client.write(encode({ target: `/api/task/${id}?wait=60s` }));
+      return client;
+    });
+    await watchers(1);
+    for (const client of clients) client.close();
+    await watchers(0);
+    await house.close();
+  });
+
+  test("is refused with 503 when the store is away at its end", async () => {
+    const house = openHouse();
+    const id = await create(house.engine);
+    const answer = fetch(`${house.url}/api/task/${id}?wait=500ms`);
+    await eventually(
+      () => house.state.watchers,
+      (watchers) => watchers === 1,
+    );
+    house.state.isAway = true;
+    const response = await answer;
+    expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
+    await expectProblem(response, { status: 503, code: "store_unavailable" });
+    await house.close();
+  });
+});
