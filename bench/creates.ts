@@ -26,7 +26,7 @@ type Contest = {
 type Measured = Loaded & { readonly storeBusy: number | null };
 type Size = { readonly rounds: number; readonly warmUpMs: number; readonly forMs: number };
 
-const FULL: Size = { rounds: 3, warmUpMs: 1_500, forMs: 3_000 };
+const FULL: Size = { rounds: 3, warmUpMs: 1_000, forMs: 2_000 };
 const QUICK: Size = { rounds: 1, warmUpMs: 300, forMs: 500 };
 const CONNECTIONS = [64, 256];
 /** More than any side can make in a measurement. */

@@ -9,8 +9,8 @@ import { drain, jobs } from "./drain.ts";
 const TASK = "work";
 const FILL_AT_ONCE = 5_000;
 
-const CONCURRENCY = 100;
-const LOCAL_QUEUE = 500;
+const CONCURRENCY = 24;
+const LOCAL_QUEUE = 1_000;
 const BATCH_DELAY_MS = 0;
 
 const connectionString = process.env.STORE_URL;
