@@ -1,5 +1,5 @@
 /** What TaskTrack is compared with: npm packages of their own, installed when first needed, each on its faster runtime. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bun, freePort, type Server, startServer } from "./servers.ts";
 
@@ -17,8 +17,15 @@ const FASTER: Readonly<Record<Peer, Runtime>> = {
   bullmq: "bun",
 };
 
+/** npm writes its own lock file last: it is there when the installation is whole, and older than a lock file that changed. */
+const areInstalled = (): boolean => {
+  const written = join(modules, ".package-lock.json");
+  const locked = statSync(join(folder, "package-lock.json"));
+  return existsSync(written) && statSync(written).mtimeMs >= locked.mtimeMs;
+};
+
 export const installPeers = (): void => {
-  if (existsSync(join(modules, "bullmq"))) {
+  if (areInstalled()) {
     return;
   }
   console.log("  installing the peers (npm ci in bench/peers)");
