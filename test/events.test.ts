@@ -1,5 +1,8 @@
 /** What happens to tasks, as those see it who follow the events. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
@@ -8,6 +11,8 @@ import { eventually } from "./support/eventually.ts";
 import { openHouse } from "./support/house.ts";
 import { expectProblem } from "./support/problem.ts";
 import { encode, exchange, openConnection } from "./support/raw.ts";
+import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
+import { uniqueName } from "./support/stores.ts";
 import { claim, create, DONE } from "./support/verbs.ts";
 
 const isTask =
@@ -30,11 +35,22 @@ function mirror(events: readonly SeenEvent[], known: ReadonlyMap<number, string>
   return tasks;
 }
 
-describe("events", () => {
+const home = await mkdtemp(join(tmpdir(), "tasktrack-events-"));
+afterAll(() => rm(home, { recursive: true }));
+
+const name = uniqueName("events");
+const STORES: readonly (readonly [string, string])[] = [
+  ["memory", "memory:"],
+  ["SQLite", `sqlite:${join(home, "tasks.db")}`],
+  ["PostgreSQL", `${sharedPostgres()}?schema=${name}&connections=3`],
+  ["Redis", `${sharedRedis()}?prefix=${name}`],
+];
+
+describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
   let server: RunningApp;
   let engine: Engine;
   beforeAll(async () => {
-    server = await startApp({ ROLE: "api" });
+    server = await startApp({ ROLE: "api", STORE_URL });
     engine = server.app.engine;
   });
   afterAll(() => server.stop());
@@ -182,6 +198,7 @@ describe("events", () => {
   test.each([
     ["of another store", Buffer.from("1:other").toString("base64url")],
     ["from the future", "OTk5OTk5OTk5OmFiYw"],
+    ["of a store without a name", Buffer.from("1:").toString("base64url")],
     ["that is none", "nonsense"],
     ["that is a number", "7"],
   ])("after an id %s begin with a reset, and its id may be resumed from", async (_, lastEventId) => {
@@ -194,17 +211,6 @@ describe("events", () => {
     const seen = await again.until(isTask(id));
     expect(seen.filter(isReset)).toEqual([]);
     again.close();
-  });
-
-  test("after an id that is too old begin with a reset", async () => {
-    const house = openHouse();
-    const first = await openEvents(house.url);
-    first.close();
-    for (let n = 0; n < 140; n++) await house.engine.create(Array(1_000).fill({ name: "x" }));
-    const again = await openEvents(house.url, { lastEventId: first.lastEventId });
-    await again.until(isReset);
-    again.close();
-    await house.close();
   });
 
   // ---- a crowd, and its end
@@ -226,6 +232,17 @@ describe("events", () => {
 });
 
 describe("an event stream", () => {
+  test("after an id that is too old begins with a reset", async () => {
+    const house = openHouse();
+    const first = await openEvents(house.url);
+    first.close();
+    for (let n = 0; n < 140; n++) await house.engine.create(Array(1_000).fill({ name: "x" }));
+    const again = await openEvents(house.url, { lastEventId: first.lastEventId });
+    await again.until(isReset);
+    again.close();
+    await house.close();
+  });
+
   test("that its client leaves leaves nothing behind", async () => {
     const house = openHouse();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(house.url)));

@@ -38,6 +38,18 @@ const start = (): ServerProcess =>
 
 type Acknowledged = Map<number, string>; // id → name
 
+test("a second server on the file is refused at once, in one line", async () => {
+  const first = start();
+  await first.url();
+  const { code, stderr } = await start().ended;
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: `tasktrack: STORE_URL: ${path} is held by another process\n`,
+  });
+  first.kill("SIGKILL");
+  await first.ended;
+});
+
 /** Creates tasks, each with a name of its own, until nobody answers any more. */
 async function createUntilGone(url: string, prefix: string, acknowledged: Acknowledged): Promise<string[]> {
   const asked: string[] = [];

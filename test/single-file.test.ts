@@ -4,7 +4,10 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { eventually } from "./support/eventually.ts";
 import { executable, killLeftovers } from "./support/server-process.ts";
+import { sharedPostgres } from "./support/servers/shared.ts";
+import { uniqueName } from "./support/stores.ts";
 
 const SOURCE = join(import.meta.dir, "../src");
 const home = await mkdtemp(join(tmpdir(), "tasktrack-single-"));
@@ -13,8 +16,9 @@ afterAll(async () => {
   await rm(home, { recursive: true });
 });
 
+const program = join(home, "tasktrack");
+
 test("an executable of one file keeps tasks in SQLite", async () => {
-  const program = join(home, "tasktrack");
   const entries = ["main.ts", "store/sqlite/thread-entry.ts"].map((name) => join(SOURCE, name));
   const built = spawnSync(process.execPath, ["build", "--compile", ...entries, "--outfile", program]);
   expect(built.status).toBe(0);
@@ -27,4 +31,20 @@ test("an executable of one file keeps tasks in SQLite", async () => {
     server.kill("SIGTERM");
     expect((await server.ended).code).toBe(0);
   }
+}, 60_000);
+
+test("an executable of one file starts itself again for each of several processes", async () => {
+  const schema = uniqueName("single_file");
+  const STORE_URL = `${sharedPostgres()}?schema=${schema}&connections=3`;
+  const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", PROCESSES: "2", STORE_URL };
+  const server = executable(program, ["serve"], { env, cwd: home });
+  const url = await server.url();
+  await eventually(
+    () => server.events().filter(({ event }) => event === "listening").length,
+    (count) => count === 2,
+    20_000,
+  );
+  expect((await fetch(`${url}/readyz`)).status).toBe(200);
+  server.kill("SIGTERM");
+  expect(await server.ended).toMatchObject({ code: 0, stderr: "" });
 }, 60_000);

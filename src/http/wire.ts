@@ -192,7 +192,7 @@ export const formatPosition = ({ epoch, rev }: Position): string =>
 /** The position in an event's id. What is none is a place in no log, so that its reader begins anew. */
 export function parsePosition(eventId: string): Position {
   const text = Buffer.from(eventId, "base64url").toString();
-  const [, rev = "0", epoch = ""] = /^(\d{1,15}):([ -~]*)$/.exec(text) ?? [];
+  const [, rev = "0", epoch = "none"] = /^(\d{1,15}):([ -~]+)$/.exec(text) ?? [];
   return { epoch, rev: Number(rev) };
 }
 

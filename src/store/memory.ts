@@ -4,7 +4,7 @@
  * method is atomic by nature.
  */
 import type { Clock } from "../core/clock.ts";
-import { isTaskError } from "../core/error.ts";
+import { isTaskError, TaskError } from "../core/error.ts";
 import {
   claim as claimed,
   dueTypes,
@@ -53,6 +53,7 @@ import {
   type TaskFilter,
   type TaskPage,
   type TaskQuery,
+  type TaskRecord,
   type TaskRef,
   type TaskStore,
 } from "./store.ts";
@@ -284,6 +285,22 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return answers;
   }
 
+  function restore(records: readonly TaskRecord[]): number {
+    const missing = records.filter(({ task }) => rows.get(task.id) === undefined);
+    const keys = missing.flatMap(({ task }) => (task.key !== null && isLive(task) ? [task.key] : []));
+    if (new Set(keys).size < keys.length || keys.some((key) => liveKeys.has(key))) throw keyTaken();
+    for (const { task, log } of missing) {
+      place(null, task);
+      if (log.length > 0) logs.set(task.id, [...log]);
+      lastId = Math.max(lastId, task.id);
+    }
+    tell(
+      missing.map(({ task }) => task),
+      "created",
+    );
+    return missing.length;
+  }
+
   // ---- reading
 
   function list({ filter, sort, after, limit }: TaskQuery): TaskPage {
@@ -353,6 +370,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     extend: async (beats, now) => extend(beats, now),
     replace: async (steps) => replace(steps),
     remove: async (refs) => remove(refs),
+    restore: async (records) => restore(records),
     readLog: async (id, after) => (logs.get(id) ?? []).filter((line) => line.n > after),
     changes: async (after, limit) => changeLog.after(after, limit),
     watch: (ring) => {
@@ -394,6 +412,9 @@ function tryExtend(task: RunningTask, beat: Beat, now: number): RunningTask | nu
     throw error;
   }
 }
+
+const keyTaken = (): TaskError =>
+  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");
 
 const cursorOf = (task: Task): Cursor => ({ id: task.id, finishedAt: task.finishedAt });
 

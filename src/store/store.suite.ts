@@ -17,6 +17,7 @@ import { examineLog } from "./suite/log.ts";
 import { examineRaces } from "./suite/races.ts";
 import { examineRemove } from "./suite/remove.ts";
 import { examineReplace } from "./suite/replace.ts";
+import { examineRestore } from "./suite/restore.ts";
 import { examineSearch } from "./suite/search.ts";
 import { examineWatch } from "./suite/watch.ts";
 
@@ -31,6 +32,7 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   log: examineLog,
   replace: examineReplace,
   remove: examineRemove,
+  restore: examineRestore,
   changes: examineChanges,
   watch: examineWatch,
   house: examineHouse,

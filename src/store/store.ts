@@ -54,7 +54,7 @@ export interface TaskStore {
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
   /**
-   * Writes steps, each on its own: `ok` only if the stored task still has `from.version` and, where it runs, the
+   * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, where it runs, the
    * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
    * task holds its key. A call bears at most one step a task.
    */
@@ -62,6 +62,14 @@ export interface TaskStore {
 
   /** Deletes tasks with their logs; false where there is none, or none of that version. */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
+
+  /**
+   * Takes over tasks of another store as they are, each with its log: id, version, history, lease. One whose id is here
+   * already is left as it is. The call is whole or not at all, `key_taken` where a live task here holds the key of one of
+   * them. Each is in the change log as created; ids that are given later are higher than all of these. Answers how many were
+   * taken over. For moving house, when nobody else writes.
+   */
+  restore(records: readonly TaskRecord[]): Promise<number>;
 
   /**
    * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1
@@ -153,6 +161,9 @@ export type BeatAnswer = "ok" | "cancel" | "lost";
 /** From the task as it was read to the task that a rule made of it. */
 export type Step = { readonly from: Task; readonly to: Task };
 export type ReplaceAnswer = "ok" | "stale" | "key_taken";
+
+/** All that a store knows of a task. */
+export type TaskRecord = { readonly task: Task; readonly log: readonly LogLine[] };
 
 /** A task, or just this version of it. */
 export type TaskRef = { readonly id: TaskId; readonly version?: number };

@@ -77,8 +77,8 @@ export async function openEvents(
     },
     until: async (is) => {
       await eventually(
-        () => events,
-        (seen) => seen.some(is),
+        () => ({ found: events.some(is), latest: events.slice(-3) }),
+        ({ found }) => found,
       );
       return events;
     },

@@ -39,11 +39,14 @@ const write = (
 const KEY_IS_FREE = ` AND NOT EXISTS (
       SELECT FROM tasktrack.tasks o WHERE o.key = t.key AND o.finished_at IS NULL AND o.id <> t.id)`;
 
+const LOCK_ROWS = `SELECT FROM tasktrack.tasks WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`;
+
 const STANDS = `SELECT FROM tasktrack.tasks t WHERE t.id = $1 AND t.version = $2`;
 
 export function createReplace(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool, sql } = setup;
   const lockKeys = sql(LOCK_KEYS);
+  const lockRows = sql(LOCK_ROWS);
   const stands = sql(STANDS);
   const statements = new Map<string, string>(); // by the columns that they write; a handful
 
@@ -57,22 +60,12 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   }
 
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
+    if (steps.some(isReviving)) return pool.transaction((session) => reviveAmong(session, steps));
     const written = new Set<number>();
-    const refused = new Map<number, ReplaceAnswer>();
-    const [reviving, others] = partition(
-      steps,
-      (step) => step.to.key !== null && entersLife(step.from, step.to),
-    );
-    for (const group of groupByColumns(others)) {
+    for (const group of groupByColumns(steps)) {
       for (const id of await writeGroup(pool, group)) written.add(id);
     }
-    if (reviving.length > 0) {
-      for (const [id, answer] of await pool.transaction((session) => revive(session, reviving))) {
-        if (answer === "ok") written.add(id);
-        else refused.set(id, answer);
-      }
-    }
-    return steps.map(({ from }) => (written.has(from.id) ? "ok" : (refused.get(from.id) ?? "stale")));
+    return steps.map(({ from }) => (written.has(from.id) ? "ok" : "stale"));
   }
 
   async function writeGroup(session: Session, { columns, steps }: Group, more = ""): Promise<number[]> {
@@ -85,22 +78,32 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     return (await session.rows(statementFor(columns, more), parameters)).map(([id]) => Number(id));
   }
 
-  /** With the key locked, nobody else can come to life under it; one step after the other, for two may want one key. */
-  async function revive(session: Session, steps: readonly Step[]): Promise<Map<number, ReplaceAnswer>> {
-    await session.rows(lockKeys, [pgArray(steps.map(({ to }) => keyLock(to.key ?? "")))]);
-    const answers = new Map<number, ReplaceAnswer>();
-    for (const step of steps.toSorted((a, b) => a.from.id - b.from.id)) {
-      const { id, version } = step.from;
-      const group = { columns: changedColumns(step.from, step.to), steps: [step] };
-      const isWritten = (await writeGroup(session, group, KEY_IS_FREE)).length > 0;
-      const isThere = isWritten || (await session.rows(stands, [id, version])).length > 0;
-      answers.set(id, isWritten ? "ok" : isThere ? "key_taken" : "stale");
-    }
+  /**
+   * With the keys locked nobody else can come to life under them. One step after the other, for what one of them frees or
+   * takes counts for the next; the rows are locked before, in the order of their ids.
+   */
+  async function reviveAmong(session: Session, steps: readonly Step[]): Promise<ReplaceAnswer[]> {
+    const keys = steps.filter(isReviving).map(({ to }) => keyLock(to.key ?? ""));
+    await session.rows(lockKeys, [pgArray(keys)]);
+    await session.rows(lockRows, [pgArray(steps.map(({ from }) => from.id))]);
+    const answers: ReplaceAnswer[] = [];
+    for (const step of steps) answers.push(await reviveOne(session, step));
     return answers;
+  }
+
+  async function reviveOne(session: Session, step: Step): Promise<ReplaceAnswer> {
+    const group = { columns: changedColumns(step.from, step.to), steps: [step] };
+    const more = isReviving(step) ? KEY_IS_FREE : "";
+    if ((await writeGroup(session, group, more)).length > 0) return "ok";
+    const { id, version } = step.from;
+    const stillStands = more !== "" && (await session.rows(stands, [id, version])).length > 0;
+    return stillStands ? "key_taken" : "stale";
   }
 
   return replace;
 }
+
+const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
 
 type Group = { readonly columns: readonly Column[]; readonly steps: readonly Step[] };
 
@@ -114,10 +117,4 @@ function groupByColumns(steps: readonly Step[]): Group[] {
     else group.steps.push(step);
   }
   return [...groups.values()];
-}
-
-function partition<T>(members: readonly T[], test: (member: T) => boolean): [T[], T[]] {
-  const [yes, no]: [T[], T[]] = [[], []];
-  for (const member of members) (test(member) ? yes : no).push(member);
-  return [yes, no];
 }

@@ -22,6 +22,7 @@ import { createLists } from "./list.ts";
 import { migrate } from "./migrate.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createReplace } from "./replace.ts";
+import { createRestore } from "./restore.ts";
 import { readTask, selectList } from "./rows.ts";
 import { inSchema, schemaOf } from "./schema.ts";
 import { createWatch } from "./watch.ts";
@@ -73,6 +74,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   ) as [string, string, string, string, string, string]; // one for each
   const insert = createInsert(parts);
   const replace = createReplace(parts);
+  const restore = createRestore(parts);
   const extend = createExtend(parts);
   const lists = createLists(parts);
   const changeLog = createChangeReader(parts);
@@ -160,6 +162,11 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     extend: extendAll,
     replace: replaceAll,
     remove: removeAll,
+    restore: async (records) => {
+      const taken = await restore(records);
+      if (taken > 0) watching.committed(dueTypes(records.map(({ task }) => task)));
+      return taken;
+    },
     readLog: async (id, after) =>
       (await pool.rows(readLog, [id, Math.min(after, MAX_INTEGER)])).map(([n, at, level, message]) => ({
         n: Number(n),

@@ -12,6 +12,8 @@ export interface Connection {
   send(command: string, args: readonly string[]): Promise<unknown>;
   /** A plain command on the key with this name, which the prefix is put before. */
   sendTo(command: string, key: string, args?: readonly string[]): Promise<unknown>;
+  /** Resolves when no call is under way. */
+  idle(): Promise<void>;
 }
 
 /** Calls that wait for their answers; more are refused, so that a server that hangs does not fill the memory. */
@@ -24,6 +26,14 @@ export function createConnection(setup: {
 }): Connection {
   const { link, clock, prefix } = setup;
   let underWay = 0;
+  let onIdle: (() => void)[] = [];
+
+  function end(): void {
+    underWay--;
+    if (underWay > 0) return;
+    for (const tell of onIdle) tell();
+    onIdle = [];
+  }
 
   async function call<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
     const client = link.client();
@@ -35,13 +45,14 @@ export function createConnection(setup: {
     } catch (error) {
       throw refusalOf(error);
     } finally {
-      underWay--;
+      end();
     }
   }
 
   return {
     run: (script, args) => call((client) => runScript(client, script, [prefix, ...args])),
     send: (command, args) => call((client) => client.send(command, [...args])),
+    idle: () => (underWay === 0 ? Promise.resolve() : new Promise((resolve) => onIdle.push(resolve))),
     sendTo: (command, key, args = []) => call((client) => client.send(command, [prefix + key, ...args])),
   };
 }

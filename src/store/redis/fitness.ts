@@ -16,12 +16,12 @@ export type Profile = {
 };
 
 export async function readProfile(client: RedisClient): Promise<Profile> {
-  const info = fieldsOf(await client.send("INFO", []));
+  const info = fieldsOf(await ifAllowed(client.send("INFO", []), ""));
   const config = await readConfig(client);
   const appends = config.appendonly ?? { 0: "no", 1: "yes" }[info.aof_enabled ?? ""] ?? null;
   return {
     version: info.redis_version ?? "unknown",
-    isReplica: info.role === "slave",
+    isReplica: info.role === "slave" || info.role === "replica",
     eviction: config["maxmemory-policy"] ?? info.maxmemory_policy ?? null,
     appends: appends === null ? null : appends === "yes",
     fsync: config.appendfsync ?? null,
@@ -35,13 +35,17 @@ function fieldsOf(info: unknown): Partial<Record<string, string>> {
   return Object.fromEntries(lines.map((line) => line.split(":", 2)).filter((parts) => parts.length === 2));
 }
 
-/** Empty where CONFIG is forbidden. */
 async function readConfig(client: RedisClient): Promise<Partial<Record<string, string>>> {
+  const names = ["maxmemory-policy", "appendonly", "appendfsync", "save"];
+  return (await ifAllowed(client.send("CONFIG", ["GET", ...names]), {})) as Record<string, string>; // a map of texts
+}
+
+/** What the server says, or the fallback where it forbids the question. */
+async function ifAllowed<T>(answer: Promise<T>, fallback: T): Promise<T> {
   try {
-    const names = ["maxmemory-policy", "appendonly", "appendfsync", "save"];
-    return (await client.send("CONFIG", ["GET", ...names])) as Record<string, string>; // a map of texts
+    return await answer;
   } catch (error) {
-    if (error instanceof Error && /^(NOPERM|ERR|DENIED)\b/.test(error.message)) return {};
+    if (error instanceof Error && /^(NOPERM|ERR|DENIED)\b/.test(error.message)) return fallback;
     throw error;
   }
 }

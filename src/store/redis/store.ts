@@ -3,7 +3,7 @@
  * one at a time, and none holds it longer than 20 ms. lua/prelude.lua says which keys there are.
  */
 import type { RedisClient } from "bun";
-import type { TaskError } from "../../core/error.ts";
+import { TaskError } from "../../core/error.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { TaskStore } from "../store.ts";
@@ -20,6 +20,8 @@ import { createWrites } from "./writes.ts";
 /** Keys need no making; the number keeps an older program away from what a newer one has written. */
 const MIGRATIONS: readonly Migration[] = [{ number: 1, name: "tasks, lanes, log lines, changes", text: "" }];
 const SCHEMA = MIGRATIONS.length;
+/** What is under way when the store is closed gets this long. */
+const CLOSE_WITHIN_MS = 1_000;
 
 /** Connects, checks that the server is fit and that the schema is known; rejects with one line for the operator. */
 export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
@@ -38,12 +40,21 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     channel: `${address.prefix}rings`,
     ...{ sender, clock, random, log },
   });
+  let failure = "";
   const link = createLink({
     ...{ url: address.url, clock, random },
     greet: (client) => begin(client, address, { epoch: nonce(), skip: idsToSkip(profile) }),
-    onUp: () => bell.ring(null), // others may have written meanwhile
+    onUp: () => {
+      if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
+      failure = "";
+      bell.ring(null); // others may have written meanwhile
+    },
     onDown: () => log.warn("store_lost", { message: `The connection to Redis at ${address.host} was lost` }),
-    onFailure: (error) => log.warn("store_away", { error: refusalOf(error).message }),
+    onFailure: (error) => {
+      const { message } = refusalOf(error);
+      if (message !== failure) log.warn("store_away", { error: message }); // the same again and again is one line
+      failure = message;
+    },
   });
   await link.open().catch((error: unknown) => {
     throw openingError(error, address);
@@ -53,6 +64,20 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
   const { get, list, count, readLog } = createReads(connection);
 
+  let closing: Promise<void> | null = null;
+
+  async function close(): Promise<void> {
+    await bell.close();
+    await new Promise<void>((resolve) => {
+      const cancelTimer = clock.after(CLOSE_WITHIN_MS, resolve);
+      void connection.idle().then(() => {
+        cancelTimer();
+        resolve();
+      });
+    });
+    link.close();
+  }
+
   return {
     durability: durabilityOf(profile),
     ...{ insert, get, list, count, claim, extend, replace, remove, readLog },
@@ -61,9 +86,9 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     }),
     watch: bell.watch,
     now: async () => timeOf(await connection.send("TIME", [])),
-    close: async () => {
-      link.close();
-      await bell.close();
+    close: () => {
+      closing ??= close();
+      return closing;
     },
   };
 }
@@ -113,12 +138,19 @@ async function begin(client: RedisClient, { prefix }: Address, beginning: Beginn
   planMigrations(schema, MIGRATIONS);
 }
 
+/** What passes by itself; any other refusal is for the operator to cure. */
+const PASSES = /^Redis refuses: (LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
+
 /** The client does not say why it could not connect. */
 function openingError(error: unknown, { host }: Address): TaskError {
   const refusal = refusalOf(error);
-  if (refusal.code !== "store_unavailable") return refusal;
+  const { code, message } = refusal;
+  if (code === "store_rejected" && !PASSES.test(message)) {
+    return new TaskError("invalid", `STORE_URL: the server at ${host} will not do. ${message}`);
+  }
+  if (code === "invalid") return refusal;
   return unavailable(
-    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${refusal.message})`,
+    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${message})`,
   );
 }
 

@@ -27,7 +27,7 @@ import { bodyOf, headOf, laneOf, lanePrefixOf, type Row, taskOf } from "./row.ts
 import { SCRIPTS } from "./scripts.ts";
 
 /** A script of 500 steps takes the server 3 to 6 ms, one of 1,000 creates 8; none may take 20. */
-const PIECE = { count: 500, bytes: 1_048_576 };
+const PIECE = { count: 250, bytes: 1_048_576 };
 const CREATED_AT_ONCE = 1_000;
 
 export type WritesSetup = {
@@ -69,21 +69,17 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
 
   async function claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]> {
     const answers: RunningTask[][] = asks.map(() => []);
-    let from = 0;
-    while (from < asks.length) {
-      const left = asks
-        .slice(from)
-        .map((ask, at) => ({ ...ask, max: ask.max - nth(answers, from + at).length }));
-      const piece = await claimPiece(left, terms).catch((error: unknown) => {
+    let finished = 0;
+    while (finished < asks.length) {
+      const from = finished;
+      const piece = await claimPiece(wanting(asks, answers, from), terms).catch((error: unknown) => {
         // What earlier pieces have claimed is good; whoever asks again meets the error himself.
         if (answers.some((tasks) => tasks.length > 0)) return null;
         throw error;
       });
       if (piece === null) break;
       for (const [at, tasks] of piece.given.entries()) nth(answers, from + at).push(...tasks);
-      if (!piece.isBounded) break;
-      // The ask that met the bound goes on; those before it have all that there was for them.
-      from += piece.given.findLastIndex((tasks) => tasks.length > 0);
+      finished += piece.finished;
     }
     return answers;
   }
@@ -96,7 +92,7 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
       for (const type of types) args.push(lanePrefixOf(type));
     }
     // As claim.lua says.
-    const [isBounded, counts, ...fields] = (await connection.run(SCRIPTS.claim, args)) as [
+    const [finished, counts, ...fields] = (await connection.run(SCRIPTS.claim, args)) as [
       number,
       string,
       ...string[],
@@ -108,7 +104,7 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
       return tasks;
     });
     if (fields.length > 0) ring([]);
-    return { isBounded: isBounded === 1, given };
+    return { finished, given };
   }
 
   // ---- extend
@@ -223,6 +219,12 @@ function scoreOf(task: Task): number {
   if (isEnded(task)) return task.finishedAt;
   return isRunning(task) ? expiresAt(task) : task.runAt;
 }
+
+/** The next asks of a piece, for what they have not been given yet. */
+const wanting = (asks: readonly Ask[], answers: readonly RunningTask[][], from: number): Ask[] =>
+  asks
+    .slice(from, from + PIECE.count)
+    .map((ask, at) => ({ ...ask, max: ask.max - nth(answers, from + at).length }));
 
 /** The list of an ask; there is one for each. */
 const nth = (answers: readonly RunningTask[][], at: number): RunningTask[] => answers[at] as RunningTask[];

@@ -19,10 +19,14 @@ interface DueOfType {
   drop(): void;
 }
 
-/** Read ahead in a lane; what is read and not given out is only an entry of the index. */
-const READ_AHEAD = 500;
+/**
+ * Entries of the index that are read ahead in a lane: few at first, for most claims want one task and look at each of
+ * their types, then ever more.
+ */
+const READ_FIRST = 4;
+const READ_AT_MOST = 512;
 /** One call gives out no more text than this: it becomes tasks in the server's own thread. */
-const GIVEN_BYTES = 4 * 1_048_576;
+const GIVEN_BYTES = 2 * 1_048_576;
 
 export function createClaims(db: Database, changes: ChangeTable) {
   const pending = "FROM task INDEXED BY task_lanes WHERE status = 'pending'";
@@ -111,16 +115,22 @@ export function createClaims(db: Database, changes: ChangeTable) {
   }
 
   function createDueOfType(type: string, now: number): DueOfType {
-    let priority: number | null = Number.MAX_SAFE_INTEGER; // above every lane
+    let priority = laneBelow(Number.MAX_SAFE_INTEGER);
     let read: readonly Due[] = [];
     let at = 0;
+    let wanted = READ_FIRST;
+
+    function laneBelow(above: number): number | null {
+      return selectLaneBelow.get(type, above)?.priority ?? null;
+    }
 
     function head(): Due | null {
       while (at === read.length && priority !== null) {
         // What was read has been claimed and has left the lane, so the lane's head is what comes next.
-        read = selectDue.all(type, priority, now, READ_AHEAD);
+        read = selectDue.all(type, priority, now, wanted);
         at = 0;
-        if (read.length === 0) priority = selectLaneBelow.get(type, priority)?.priority ?? null;
+        wanted = Math.min(2 * wanted, READ_AT_MOST);
+        if (read.length === 0) priority = laneBelow(priority);
       }
       return read[at] ?? null;
     }

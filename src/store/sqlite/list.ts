@@ -67,13 +67,23 @@ export function createLists(db: Database) {
       return { count: page.tasks.length, next: page.next?.id ?? null };
     }
     // The index of the statuses is read faster than the rows themselves.
-    const whole = isPicky(filter) ? "rows" : "statuses";
+    const picky = isPicky(filter);
+    const whole = picky ? "rows" : "statuses";
     const plan = planOf({ filter, sort: "id", after: { id: after, finishedAt: null } }, whole);
-    if (plan.arms.length === 0) return { count: 0, next: null };
-    const bound = boundOf(plan, plan.isSelective ? SCANNED_ROWS : COUNTED_ROWS);
+    const first = plan.arms.length === 0 ? null : firstOf(plan);
+    if (first === null) return { count: 0, next: null };
+    const bound = { id: first + (picky ? SCANNED_ROWS : COUNTED_ROWS) - 1, finishedAt: null }; // no more ids, no more rows
     const { sql, values } = bounded(plan, bound, "count(*) AS n");
     const row = db.query<{ n: number }, [Values]>(`SELECT sum(n) AS n FROM (${sql})`).get(values);
-    return { count: row?.n ?? 0, next: bound?.id ?? null };
+    return { count: row?.n ?? 0, next: bound.id };
+  }
+
+  function firstOf(plan: Plan): TaskId | null {
+    const sql = union(plan, "min(id) AS id", []);
+    return (
+      db.query<{ id: TaskId | null }, [Values]>(`SELECT min(id) AS id FROM (${sql})`).get(plan.values)?.id ??
+      null
+    );
   }
 
   /** Where the piece ends that this many rows make; null when fewer are left. */

@@ -8,11 +8,15 @@ import { faultOf } from "./refusals.ts";
 import type { TaskFile } from "./task-file.ts";
 
 /** Rows of one transaction, unless a single call has more: some ten milliseconds. */
-const ROWS_AT_MOST = 5_000;
+const WRITTEN_ROWS = 5_000;
+/** Rows of one answer: the server's own thread makes tasks of them, and must not be held up by it. */
+const READ_ROWS = 1_000;
 
 const READS: ReadonlySet<FileVerb> = new Set(["get", "list", "count", "readLog", "changes"]);
 
 const isRead = ([, verb]: FileCall): boolean => READS.has(verb);
+/** Nobody's commit waits for a list. */
+const isQuick = (call: FileCall): boolean => !isRead(call) || call[1] === "get";
 
 /** About how many rows the call reads or writes. */
 function rowsOf([, verb, args]: FileCall): number {
@@ -39,17 +43,15 @@ function rowsOf([, verb, args]: FileCall): number {
   }
 }
 
-/** Takes what comes next from the front of the queue: reads that wait for nothing, or a transaction with what is behind it. */
+/** Takes what comes next from the front of the queue: some reads, or a transaction with the quick reads among its writes. */
 export function takeRound(waiting: FileCall[]): FileCall[] {
   const [first] = waiting;
   if (first === undefined) return [];
-  const readsOnly = isRead(first);
+  const [mayJoin, rowsAtMost] = isRead(first) ? [isRead, READ_ROWS] : [isQuick, WRITTEN_ROWS];
   let rows = 0;
-  const end = waiting.findIndex((call) => {
-    if (readsOnly && !isRead(call)) return true;
-    const isFull = rows > 0 && rows + rowsOf(call) > ROWS_AT_MOST;
+  const end = waiting.findIndex((call, index) => {
     rows += rowsOf(call);
-    return isFull;
+    return index > 0 && (rows > rowsAtMost || !mayJoin(call));
   });
   return waiting.splice(0, end === -1 ? waiting.length : end);
 }

@@ -72,11 +72,10 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
   async function shut(): Promise<void> {
     rings.clear();
     await tending.stop();
-    try {
-      await thread.call("close");
-    } finally {
-      thread.stop();
-    }
+    await thread.call("close").catch((error: unknown) => {
+      log.warn("sqlite_close_failed", { path, error: errorText(error) });
+    });
+    thread.stop();
   }
 
   let closing: Promise<void> | null = null;

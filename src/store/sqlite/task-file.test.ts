@@ -119,20 +119,37 @@ describe("a round", () => {
   const get = (id: number): FileCall => [id, "get", [[1]]];
   const idsIn = (calls: readonly FileCall[]): number[] => calls.map(([id]) => id);
 
-  test("takes reads that wait for nothing alone, then writes with what is behind them", () => {
-    const waiting = [get(1), get(2), insert(3), get(4), insert(5)];
-    expect(idsIn(takeRound(waiting))).toEqual([1, 2]);
-    expect(idsIn(takeRound(waiting))).toEqual([3, 4, 5]);
-    expect(takeRound(waiting)).toEqual([]);
+  const list = (id: number): FileCall => [
+    id,
+    "list",
+    [{ filter: {}, sort: "id", after: null, limit: 1_000 }],
+  ];
+
+  /** The ids of the calls of each round. */
+  function roundsOf(waiting: FileCall[]): number[][] {
+    const rounds: number[][] = [];
+    for (let round = takeRound(waiting); round.length > 0; round = takeRound(waiting))
+      rounds.push(idsIn(round));
+    return rounds;
+  }
+
+  test("takes reads together, and writes together with the quick reads among them", () => {
+    expect(roundsOf([get(1), get(2), insert(3), get(4), insert(5)])).toEqual([
+      [1, 2],
+      [3, 4, 5],
+    ]);
+    expect(roundsOf([insert(1), list(2), insert(3)])).toEqual([[1], [2], [3]]);
   });
 
-  test("takes no more rows than a transaction may have, but a single call whole", () => {
+  test("takes no more rows than a transaction or an answer may have, but a single call whole", () => {
     const big = (id: number, rows: number): FileCall => insert(id, [drafts(rows)]);
-    const waiting = [big(1, 3_000), big(2, 2_000), big(3, 1), big(4, 7_000), big(5, 1)];
-    expect(idsIn(takeRound(waiting))).toEqual([1, 2]);
-    expect(idsIn(takeRound(waiting))).toEqual([3]);
-    expect(idsIn(takeRound(waiting))).toEqual([4]);
-    expect(idsIn(takeRound(waiting))).toEqual([5]);
+    expect(roundsOf([big(1, 3_000), big(2, 2_000), big(3, 1), big(4, 7_000), big(5, 1)])).toEqual([
+      [1, 2],
+      [3],
+      [4],
+      [5],
+    ]);
+    expect(roundsOf([get(1), list(2), list(3), get(4), get(5)])).toEqual([[1], [2], [3], [4, 5]]);
   });
 
   test("answers each call in its place, and tells what has become due", () => {

@@ -2,7 +2,7 @@
  * What runs in the thread that holds the file. It knows no time and starts nothing by itself: it answers what it is asked,
  * and in quiet moments moves the log into the file.
  */
-import type { Call, FileCall, Told } from "./calls.ts";
+import type { Call, FileCall, FileSetup, Told } from "./calls.ts";
 import { faultOf } from "./refusals.ts";
 import { runRound, takeRound } from "./rounds.ts";
 import { openTaskFile, type TaskFile } from "./task-file.ts";
@@ -15,15 +15,22 @@ const QUIET_AFTER = 1_048_576;
 const AT_THE_LATEST = 8 * QUIET_AFTER;
 
 let file: TaskFile | null = null;
-const waiting: Call[] = [];
+const waiting: FileCall[] = [];
+let closing: number | null = null; // the call that asked for it
 let isArranged = false;
 let said = 0; // characters since the latest checkpoint
 
 self.onmessage = ({ data }: MessageEvent<string>): void => {
-  for (const call of JSON.parse(data) as Call[]) waiting.push(call); // thread.ts has written it
+  for (const call of JSON.parse(data) as Call[]) take(call); // thread.ts has written it
   said += data.length;
   arrange();
 };
+
+function take(call: Call): void {
+  if (call[1] === "open") open(call[0], ...call[2]);
+  else if (call[1] === "close") closing = call[0];
+  else waiting.push(call);
+}
 
 /** After the messages that have come already, so that their calls are done together. */
 function arrange(): void {
@@ -34,46 +41,43 @@ function arrange(): void {
 
 function turn(): void {
   isArranged = false;
-  const text = JSON.stringify(next());
-  self.postMessage(text);
-  said += text.length;
-  if (waiting.length > 0) arrange();
+  if (waiting.length > 0) tell(carryOut(takeRound(waiting)));
+  else if (closing !== null) close(closing);
+  if (waiting.length > 0 || closing !== null) arrange();
   if (said >= (waiting.length === 0 ? QUIET_AFTER : AT_THE_LATEST)) checkpoint();
 }
 
-function next(): Told {
-  const [id, verb, args] = waiting[0] ?? [0, "close", []];
-  if (verb === "open" || verb === "close") {
-    waiting.shift();
-    return doOnce(id, () => {
-      if (verb === "open") file = openTaskFile(args[0]);
-      else close();
-    });
-  }
-  const end = waiting.findIndex(([, verb]) => verb === "open" || verb === "close");
-  const calls = waiting.splice(0, end === -1 ? waiting.length : end) as FileCall[]; // no others are among them
-  const round = takeRound(calls);
-  waiting.unshift(...calls);
-  return file === null ? refuse(round) : runRound(file, round);
-}
-
-function doOnce(id: number, deed: () => void): Told {
-  try {
-    deed();
-    return { answers: [{ id, value: null }], due: null };
-  } catch (error) {
-    return { answers: [{ id, fault: faultOf(error) }], due: null };
-  }
-}
-
-function refuse(calls: readonly FileCall[]): Told {
+function carryOut(calls: readonly FileCall[]): Told {
+  if (file !== null) return runRound(file, calls);
   const fault = { code: "store_unavailable", message: "The store is closed" } as const;
   return { answers: calls.map(([id]) => ({ id, fault })), due: null };
 }
 
-function close(): void {
-  file?.close();
+function tell(told: Told): void {
+  const text = JSON.stringify(told);
+  said += text.length;
+  self.postMessage(text);
+}
+
+function open(id: number, setup: FileSetup): void {
+  tellOf(id, () => {
+    file = openTaskFile(setup);
+  });
+}
+
+function close(id: number): void {
+  closing = null;
+  tellOf(id, () => file?.close());
   file = null;
+}
+
+function tellOf(id: number, deed: () => void): void {
+  try {
+    deed();
+    tell({ answers: [{ id, value: null }], due: null });
+  } catch (error) {
+    tell({ answers: [{ id, fault: faultOf(error) }], due: null });
+  }
 }
 
 function checkpoint(): void {
@@ -82,7 +86,6 @@ function checkpoint(): void {
     file?.checkpoint();
   } catch (error) {
     // What it could not move is safe in the log, and the next one tries again: a full disk, most of the time.
-    const complaint: Told = { answers: [], due: null, complaint: faultOf(error).message };
-    self.postMessage(JSON.stringify(complaint));
+    tell({ answers: [], due: null, complaint: faultOf(error).message });
   }
 }

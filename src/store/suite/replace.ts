@@ -178,6 +178,19 @@ export function examineReplace(exam: Exam): void {
     expect(await x.store.count({ statuses: ["pending"] })).toBe(1);
   });
 
+  exam("steps count in their order: what one frees the next may take, but none before it", async (x) => {
+    const ended = await x.ended("failed", { key: "k" });
+    const holder = await x.run({ key: "k" });
+    const revive = { from: ended, to: retry(ended, x.t + 2_000) };
+    const free = { from: holder, to: finish(holder, x.t + 2_000) };
+    expect(await x.store.replace([revive, free])).toEqual(["key_taken", "ok"]);
+    const next = await x.run({ key: "k" });
+    expect(await x.store.replace([{ from: next, to: finish(next, x.t + 2_000) }, revive])).toEqual([
+      "ok",
+      "ok",
+    ]);
+  });
+
   exam("a task never stands in the way of its own key", async (x) => {
     const running = await x.run({ key: "k" });
     const waiting = await x.settled(running, RELEASED, x.t + 1);

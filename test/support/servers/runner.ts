@@ -98,7 +98,7 @@ function createLocal(program: Program, place: Place, account: Account | null): T
     if (running === null || running.exitCode !== null || running.signalCode !== null) return;
     if (name === "SIGSTOP" || name === "SIGCONT") {
       // A server of many processes freezes with all of them, the first one first, so that it starts no more.
-      for (const pid of [running.pid ?? 0, ...childrenOf(running.pid ?? 0)]) process.kill(pid, name);
+      for (const pid of [running.pid ?? 0, ...childrenOf(running.pid ?? 0)]) sendTo(pid, name);
       return;
     }
     const ended = new Promise((resolve) => running.once("exit", resolve));
@@ -116,6 +116,14 @@ function createLocal(program: Program, place: Place, account: Account | null): T
       await rm(place.directory, { recursive: true, force: true });
     },
   };
+}
+
+function sendTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error; // it has ended meanwhile
+  }
 }
 
 /** By /proc, for a small machine has no `ps`. */

@@ -138,8 +138,9 @@ BEGIN
 END $$;
 
 -- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left, as
--- lifecycle.claim makes them. A lane that is alone in its priority is locked head by head; several types of one priority are
--- merged first, and only the best of them are locked. What another transaction holds is passed over.
+-- lifecycle.claim makes them. What another transaction holds is passed over. Several types of one priority are merged by
+-- a look without locks, and only the best are locked; where that meets others who want the same, the heads of each type are
+-- locked instead, more of them than are taken, but without meeting anybody again.
 -- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time and the nonce.
 -- Returns: the tasks as they are now, each behind the number of its ask.
 CREATE FUNCTION tasktrack.claim(
@@ -156,7 +157,7 @@ LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
   dry text[] := '{}'; -- patterns for which nothing is left
   lane record;
-  seen bigint[];
+  contended boolean;
   best bigint[];
   held bigint[];
   wish integer;
@@ -168,22 +169,24 @@ BEGIN
       SELECT l.lane_priority, array_agg(DISTINCT l.lane_type) AS types
       FROM tasktrack.lanes(string_to_array(patterns[a], ' ')) l GROUP BY l.lane_priority ORDER BY l.lane_priority DESC
     LOOP
-      seen := '{}';
+      contended := false;
       LOOP
-        IF cardinality(lane.types) = 1 THEN
+        IF contended OR cardinality(lane.types) = 1 THEN
           held := ARRAY(
-            SELECT t.id FROM tasktrack.tasks t
-            WHERE t.status = 'pending' AND t.type = lane.types[1] AND t.priority = lane.lane_priority
-              AND t.run_at <= now_ms
-            ORDER BY t.run_at, t.id LIMIT wish
-            FOR NO KEY UPDATE SKIP LOCKED);
+            SELECT head.id FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
+              SELECT t.id, t.run_at FROM tasktrack.tasks t
+              WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane.lane_priority
+                AND t.run_at <= now_ms
+              ORDER BY t.run_at, t.id LIMIT wish
+              FOR NO KEY UPDATE SKIP LOCKED) head
+            ORDER BY head.run_at, head.id LIMIT wish);
           best := held;
         ELSE
           best := ARRAY(
             SELECT head.id FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
               SELECT t.id, t.run_at FROM tasktrack.tasks t
               WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane.lane_priority
-                AND t.run_at <= now_ms AND NOT t.id = ANY (seen)
+                AND t.run_at <= now_ms
               ORDER BY t.run_at, t.id LIMIT wish) head
             ORDER BY head.run_at, head.id LIMIT wish);
           held := ARRAY(
@@ -214,9 +217,8 @@ BEGIN
           t.lease_until, t.lease_ms, t.revoke_at
           FROM taken t;
         wish := wish - cardinality(held);
-        -- What was seen and not got is in other hands: look behind it.
         EXIT WHEN wish = 0 OR cardinality(held) = cardinality(best);
-        seen := seen || best;
+        contended := true;
       END LOOP;
       EXIT WHEN wish = 0;
     END LOOP;

@@ -13,7 +13,7 @@ local schema = tonumber(call("HGET", house, "schema") or 0)
 if schema > tonumber(ARGV[3]) then return { schema, "" } end
 
 local ok, info = pcall(call, "INFO", "server")
-local run = ok and string.match(info, "run_id:(%w+)") or "unknown"
+local run = ok and match(info, "run_id:(%w+)") or "unknown"
 local epoch, seen = call("HGET", house, "epoch"), call("HGET", house, "run")
 if not epoch or run ~= seen then
   if epoch and call("HEXISTS", house, "id") == 1 then call("HINCRBY", house, "id", ARGV[2]) end

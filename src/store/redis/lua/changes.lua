@@ -18,7 +18,7 @@ while rev < last and found < most do
   local entries = call("XRANGE", prefix .. "changes", int(rev + 1) .. "-0", "+", "COUNT", 16)
   if #entries == 0 then return gone end
   for _, entry in ipairs(entries) do
-    local ends, size = tonumber(string.match(entry[1], "^%d+")), tonumber(entry[2][4])
+    local ends, size = tonumber(match(entry[1], "^%d+")), tonumber(entry[2][4])
     if ends - size > rev then return gone end
     found = found + ends - rev
     rev = ends

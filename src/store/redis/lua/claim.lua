@@ -2,8 +2,8 @@
 -- Gives due tasks to workers, as lifecycle.claim does.
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 asks; then each ask: worker
 --   as JSON, leaseMs, max, number of lane prefixes, lane prefixes
--- Returns: 1 where it stopped at its own bounds (else 0), the tasks given to each ask as text parted by blanks, then of each
---   task, ask by ask: id, head, body, payload, result
+-- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, then of each
+--   task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met, and the caller goes on.
 -- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
 local now, nonce, sender = ARGV[1], ARGV[2], ARGV[3]
 local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -13,7 +13,7 @@ local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumbe
 local asked, wanted = {}, 0
 local cursor = 7
 for n = 1, asks do
-  local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0 }
+  local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0, n = n }
   local types = tonumber(ARGV[cursor + 3])
   ask.lanes = {}
   for at = 1, types do ask.lanes[at] = ARGV[cursor + 3 + at] end
@@ -42,7 +42,7 @@ end
 local function laneOf(name, piece)
   local lane = lanes[name]
   if lane == nil then
-    lane = { key = prefix .. "lane:" .. name, priority = tonumber(string.match(name, "%-?%d+$")), taken = 0 }
+    lane = { key = prefix .. "lane:" .. name, priority = tonumber(match(name, "%-?%d+$")), taken = 0 }
     lane.name, lane.found, lane.at, lane.read, lane.piece = name, {}, 1, 0, piece
     lanes[name] = lane
   end
@@ -101,7 +101,9 @@ local function namesOf(laneprefixes)
   return names
 end
 
-local heaps = {}
+-- Lanes that are looked at before the script lets others go first; an ask that has begun is finished.
+local LOOKS = 3000
+local heaps, looks = {}, 0
 
 local function heapFor(laneprefixes)
   local called = table.concat(laneprefixes, "\n")
@@ -114,68 +116,69 @@ local function heapFor(laneprefixes)
   end
   for at = math.floor(#heap / 2), 1, -1 do sink(heap, at) end
   heaps[called] = heap
+  looks = looks + #names
   return heap
 end
 
 -- ---- the choice
 
-local chosen, ids, isBounded = {}, {}, false
+local ids, texts, askOf, laneOfPick = {}, {}, {}, {} -- of each pick, in order
+local finished = 0
 
+-- False where it met the bound.
 local function choose(ask)
   local heap = heapFor(ask.lanes)
   local got = 0
   while got < ask.max and #heap > 0 do
     local top = heap[1]
-    if top.taken ~= top.lane.taken then
+    local lane = top.lane
+    if top.taken ~= lane.taken then
       renewTop(heap)
     elseif #ids == mostTasks then
-      isBounded = true
-      return
+      return false
     else
-      local lane = top.lane
-      ids[#ids + 1] = idOf(top.text)
-      chosen[#ids] = { ask = ask, lane = lane, text = top.text }
+      local count = #ids + 1
+      texts[count], ids[count], askOf[count], laneOfPick[count] = top.text, idOf(top.text), ask, lane
       lane.at, lane.taken = lane.at + 2, lane.taken + 1
       got = got + 1
       renewTop(heap)
     end
   end
+  return true
 end
 
-for _, ask in ipairs(asked) do
-  if ask.max > 0 then choose(ask) end
-  if isBounded then break end
+for n, ask in ipairs(asked) do
+  if looks > LOOKS or (ask.max > 0 and not choose(ask)) then break end
+  finished = n
 end
 
 -- ---- the claims
 
+-- bytes, version, claims, attempt, and all from the priority on
+local HEAD = '^(%d+),\n"%a+",\n(%d+),\n(%d+),\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n(.*)$'
+
 local found = lookUp("heads", ids)
-local heads, changes, given, bytes = {}, {}, {}, 0
+local heads, running, expires, changes, given, bytes = {}, {}, {}, {}, {}, 0
 local left = {} -- lane → how many leave it
 
 for at, id in ipairs(ids) do
-  local size, _, version, claims, attempt, _, _, _, _, _, _, _, priority, type, key = parseHead(found[at])
+  local size, version, claims, attempt, rest = match(found[at], HEAD)
   bytes = bytes + size
+  local ask, lane = askOf[at], laneOfPick[at]
   if at > 1 and bytes > mostBytes then
-    isBounded = true
+    finished = math.min(finished, ask.n - 1)
     break
   end
-  local ask, lane = chosen[at].ask, chosen[at].lane
-  local token = int(claims + 1)
-  local ends = int(now + ask.leaseMs)
-  local nextVersion = int(version + 1)
-  local head = table.concat({
-    size, '"running"', nextVersion, token, int(attempt + 1), now, now, '"' .. token .. "." .. nonce .. '"',
-    ends, ask.leaseMs, "null", ask.worker, priority, type, key,
-  }, ",\n")
+  local count, ends, nextVersion = int(claims + 1), int(now + ask.leaseMs), int(version + 1)
+  local head = size .. ',\n"running",\n' .. nextVersion .. ",\n" .. count .. ",\n" .. int(attempt + 1) .. ",\n" .. now .. ",\n"
+    .. now .. ',\n"' .. count .. "." .. nonce .. '",\n' .. ends .. ",\n" .. ask.leaseMs .. ",\nnull,\n" .. ask.worker .. ",\n" .. rest
   push(heads, id, head)
   given[at] = id
   left[lane] = (left[lane] or 0) + 1
   ask.given = ask.given + 1
-  leave("ids:pending", id)
-  enter("ids:running", id, id)
-  enter("expires", ends, chosen[at].text)
-  changes[at] = change(id, nextVersion, "running", "~")
+  push(running, id, id)
+  push(expires, ends, texts[at])
+  changes[at] = change(id, nextVersion, "r~")
 end
 
 many("HSET", "heads", heads)
@@ -184,12 +187,18 @@ for lane, count in pairs(left) do
   call("ZREMRANGEBYRANK", lane.key, 0, count - 1)
   noteEmptyLane("lane:" .. lane.name)
 end
-carryOut()
+many("ZREM", "ids:pending", given)
+many("ZADD", "ids:running", running)
+many("ZADD", "expires", expires)
 tell(changes, sender, {})
 
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end
-local answer = { isBounded and 1 or 0, table.concat(counts, " ") }
+local answer = { finished, table.concat(counts, " ") }
 local bodies, payloads, results = lookUp("bodies", given), lookUp("payloads", given), lookUp("results", given)
-for at, id in ipairs(given) do push(answer, id, heads[2 * at], bodies[at], payloads[at], results[at]) end
+for at, id in ipairs(given) do
+  local to = 5 * at - 2
+  answer[to], answer[to + 1], answer[to + 2] = id, heads[2 * at], bodies[at]
+  answer[to + 3], answer[to + 4] = payloads[at], results[at]
+end
 return answer

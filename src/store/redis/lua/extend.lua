@@ -33,18 +33,19 @@ local function noteProgress(id, beat, version)
   local last = told[id] or call("HGET", prefix .. "told", id)
   if last and now - last < every then return end
   told[id] = ARGV[1]
-  changes[#changes + 1] = change(id, version, "running", "%")
+  changes[#changes + 1] = change(id, version, "r%")
 end
+
+-- up to the status, status, version, all up to the token, token, lease end, leaseMs, revokeAt, all behind it
+local HEAD = '^(%d+,\n)"(%a+)",\n(%d+),\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n)([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*)(,\n.*)$'
 
 local function extend(id, beat)
   if not heads[id] then return "lost" end
-  local size, status, version, claims, attempt, updatedAt, startedAt, token, ends, leaseMs, revokeAt, worker, priority, type, key =
-    parseHead(heads[id])
+  local size, status, version, before, token, ends, leaseMs, revokeAt, behind = match(heads[id], HEAD)
   if status ~= "running" or token ~= beat.token or tonumber(ends) <= now then return "lost" end
   local later = math.max(ends + 1, now + leaseMs)
-  heads[id] = table.concat({
-    size, '"running"', version, claims, attempt, updatedAt, startedAt, token, int(later), leaseMs, revokeAt, worker, priority, type, key,
-  }, ",\n")
+  heads[id] = size .. '"running",\n' .. version .. ",\n" .. before .. token .. ",\n" .. int(later) .. ",\n" .. leaseMs
+    .. ",\n" .. revokeAt .. behind
   push(written, id, heads[id])
   enter("expires", int(math.min(later, tonumber(revokeAt) or later)), member(id))
   appendLines(id, beat)

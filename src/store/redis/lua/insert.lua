@@ -32,7 +32,7 @@ local function insertDraft(from)
   end
   enter("ids:pending", id, id)
   enter("lane:" .. lane, ARGV[from + 5], member(id))
-  changes[#changes + 1] = change(id, "1", "pending", "+")
+  changes[#changes + 1] = change(id, "1", "p+")
   if ARGV[from + 6] ~= "" then due[ARGV[from + 6]] = true end
   return ",[" .. id .. ",false]"
 end
@@ -46,7 +46,7 @@ end
 local function earlierAnswer(name, fingerprint)
   local known = remembered[name] or call("GET", prefix .. "idem:" .. name)
   if not known then return nil end
-  local ends, said, tasks = string.match(known, "^([^\n]*)\n([^\n]*)\n(.*)$")
+  local ends, said, tasks = match(known, "^([^\n]*)\n([^\n]*)\n(.*)$")
   if tonumber(ends) <= now then return nil end
   if said ~= fingerprint then return "mismatch" end
   return '[["repeated"]' .. tasks .. "]"
@@ -72,7 +72,7 @@ many("HSET", "keys", keys)
 carryOut()
 -- `until` is compared with the time that the caller says; the server's own expiry only cleans up, an hour behind.
 for name, known in pairs(remembered) do
-  local left = math.max(0, tonumber(string.match(known, "^[^\n]*")) - now)
+  local left = math.max(0, tonumber(match(known, "^[^\n]*")) - now)
   call("SET", prefix .. "idem:" .. name, known, "PX", int(left + 3600000))
 end
 tell(changes, sender, due)

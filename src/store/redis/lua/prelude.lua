@@ -19,12 +19,14 @@
 local prefix = KEYS[1]
 local call = redis.call
 
+local format, match, char, sub = string.format, string.match, string.char, string.sub
+
 -- Lua writes a large number as 1e+15.
-local function int(number) return string.format("%.0f", number) end
+local function int(number) return format("%.0f", number) end
 
 -- The length before the number: texts of ids then order as the ids do, and equal scores order by id.
-local function member(id) return string.char(96 + #id) .. id end
-local function idOf(text) return string.sub(text, 2) end
+local function member(id) return char(96 + #id) .. id end
+local function idOf(text) return sub(text, 2) end
 
 -- Lua's stack takes less than 8,000 values; pairs stay together.
 local AT_ONCE = 4000
@@ -49,15 +51,15 @@ local function lookUp(name, fields)
   return found
 end
 
-local function push(list, ...)
+local function push(list, first, second)
   local size = #list
-  for at = 1, select("#", ...) do list[size + at] = (select(at, ...)) end
+  list[size + 1] = first
+  list[size + 2] = second
 end
 
--- bytes, status, version, claims, attempt, updatedAt, startedAt, token, lease end, leaseMs, revokeAt, worker, priority,
--- type, key; row.ts writes it.
-local HEAD = '^(%d+),\n"(%a+)",\n(%d+),\n(%d+),\n(%d+),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*),\n(.*)$'
-local function parseHead(head) return string.match(head, HEAD) end
+-- A head (row.ts writes it) is bytes, status, version, claims, attempt, updatedAt, startedAt, token, lease end, leaseMs,
+-- revokeAt, worker, priority, type, key: JSON values, each but the last with a comma and a line feed behind it. A script
+-- captures what it needs; every capture makes a text, and fifteen of them cost more than all else that it does with a head.
 
 -- ---- moves between sorted sets, gathered and then carried out together
 
@@ -78,9 +80,7 @@ local function enter(set, score, text)
     list = {}
     entering[set] = list
   end
-  local size = #list
-  list[size + 1] = score
-  list[size + 2] = text
+  push(list, score, text)
 end
 
 -- Where a task stands beside its id set.
@@ -91,8 +91,8 @@ local function standing(status, lane)
 end
 
 local function noteEmptyLane(set)
-  if string.sub(set, 1, 5) == "lane:" and call("EXISTS", prefix .. set) == 0 then
-    call("ZREM", prefix .. "lanes", string.sub(set, 6))
+  if sub(set, 1, 5) == "lane:" and call("EXISTS", prefix .. set) == 0 then
+    call("ZREM", prefix .. "lanes", sub(set, 6))
   end
 end
 
@@ -100,7 +100,7 @@ local function carryOut()
   for set, members in pairs(leaving) do many("ZREM", set, members) end
   for set, members in pairs(entering) do
     many("ZADD", set, members)
-    if string.sub(set, 1, 5) == "lane:" then call("ZADD", prefix .. "lanes", 0, string.sub(set, 6)) end
+    if sub(set, 1, 5) == "lane:" then call("ZADD", prefix .. "lanes", 0, sub(set, 6)) end
   end
   for set in pairs(leaving) do noteEmptyLane(set) end
 end
@@ -109,15 +109,14 @@ end
 
 local KEPT_MS, KEPT_CHANGES = 3600000, 100000
 
-local function change(id, version, status, kind)
-  return id .. " " .. version .. " " .. string.sub(status, 1, 1) .. kind
-end
+-- mark: the first letter of the status and the kind, as changes.ts reads them
+local function change(id, version, mark) return id .. " " .. version .. " " .. mark end
 
 -- Takes away at most two entries of the log for each one that it gets: a bounded step that catches up.
 local function trim(last, nowMs)
   local cut
   for _, entry in ipairs(call("XRANGE", prefix .. "changes", "-", "+", "COUNT", 2)) do
-    local rev = tonumber(string.match(entry[1], "^%d+"))
+    local rev = tonumber(match(entry[1], "^%d+"))
     if rev <= last - KEPT_CHANGES and tonumber(entry[2][2]) < nowMs - KEPT_MS then cut = rev end
   end
   if cut ~= nil then call("XTRIM", prefix .. "changes", "MINID", int(cut + 1)) end

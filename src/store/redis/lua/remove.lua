@@ -8,9 +8,12 @@ for from = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 local gone, keys, changes, answers, done = {}, {}, {}, {}, {}
 
+-- status, version, priority, type, key
+local HEAD = '^%d+,\n"(%a+)",\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*),\n([^\n]*),\n(.*)$'
+
 local function remove(at, id)
   if not found[at] or done[id] then return 0 end
-  local _, status, version, _, _, _, _, _, _, _, _, _, priority, type, key = parseHead(found[at])
+  local status, version, priority, type, key = match(found[at], HEAD)
   local wanted = ARGV[2 * at + 1]
   if wanted ~= "" and wanted ~= version then return 0 end
   done[id] = true
@@ -18,7 +21,7 @@ local function remove(at, id)
   leave("ids:" .. status, id)
   leave(standing(status, type .. ":" .. priority), member(id))
   if key ~= "null" and (status == "pending" or status == "running") then push(keys, key) end
-  changes[#changes + 1] = change(id, version, status, "-")
+  changes[#changes + 1] = change(id, version, sub(status, 1, 1) .. "-")
   return 1
 end
 

@@ -42,18 +42,23 @@ local function move(id, from)
   if is ~= "pending" and is ~= "running" then push(silent, id) end
 end
 
+-- version and lease end
+local HEAD = '^%d+,\n"%a+",\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*),\n'
+
 local function replace(at, id)
   local from = 2 + (at - 1) * STEP
   if not found[at] or done[id] then return "stale" end
-  local _, _, version, _, _, _, _, _, ends = parseHead(found[at])
+  local version, ends = match(found[at], HEAD)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
   if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
   done[id] = true
   push(heads, id, ARGV[from + 3])
   push(bodies, id, ARGV[from + 4])
-  for n, field in ipairs(fields) do noteField(field, id, ARGV[from + 4 + n]) end
+  noteField(fields[1], id, ARGV[from + 5])
+  noteField(fields[2], id, ARGV[from + 6])
+  noteField(fields[3], id, ARGV[from + 7])
   move(id, from)
-  changes[#changes + 1] = change(id, ARGV[from + 15], ARGV[from + 12], "~")
+  changes[#changes + 1] = change(id, ARGV[from + 15], sub(ARGV[from + 12], 1, 1) .. "~")
   if ARGV[from + 16] ~= "" then due[ARGV[from + 16]] = true end
   return "ok"
 end

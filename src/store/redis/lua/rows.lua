@@ -9,7 +9,7 @@ for at = 3, #ARGV do ids[at - 2] = ARGV[at] end
 
 local heads, bytes, fitting = lookUp("heads", ids), 0, 0
 for at, head in ipairs(heads) do
-  if head then bytes = bytes + string.match(head, "^%d+") end
+  if head then bytes = bytes + match(head, "^%d+") end
   if at > 1 and bytes > mostBytes then break end
   fitting = at
 end

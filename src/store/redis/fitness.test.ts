@@ -1,0 +1,166 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { RedisClient } from "bun";
+import { openRedis, redisSetup } from "../../../test/support/redis.ts";
+import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
+import { freePort } from "../../../test/support/servers/runner.ts";
+import { isTaskError, type TaskError } from "../../core/error.ts";
+import type { StoreSetup } from "../open.ts";
+import { migrateRedis } from "./store.ts";
+
+let server: RedisServer;
+let client: RedisClient;
+
+beforeAll(async () => {
+  server = await createRedis();
+  await server.start();
+  client = new RedisClient(server.url);
+});
+
+afterAll(async () => {
+  await configure({ appendonly: "no" }); // a Redis that still writes its first log does not end when it is told to
+  client.close();
+  await server.remove();
+});
+
+const FIT = {
+  "maxmemory-policy": "noeviction",
+  maxmemory: "0",
+  appendonly: "yes",
+  appendfsync: "everysec",
+  save: "",
+};
+
+const configure = (settings: Record<string, string>) =>
+  client.send("CONFIG", ["SET", ...Object.entries({ ...FIT, ...settings }).flat()]);
+
+async function refusal(url: string, more: Partial<StoreSetup> = {}): Promise<TaskError> {
+  try {
+    await (await openRedis(url, more)).store.close();
+  } catch (error) {
+    if (isTaskError(error)) return error;
+    throw error;
+  }
+  throw new Error("expected the store not to open");
+}
+
+/** What the store says of its durability, and the events that its opening logged. */
+async function opening(url: string, more: Partial<StoreSetup> = {}) {
+  const { store, log } = await openRedis(url, more);
+  await store.close();
+  return { durability: store.durability, events: log.events };
+}
+
+const VOLATILE: [string, Record<string, string>, string][] = [
+  ["evicts", { "maxmemory-policy": "allkeys-lru" }, "maxmemory-policy allkeys-lru, not noeviction"],
+  ["evicts what is about to expire", { "maxmemory-policy": "volatile-ttl" }, "maxmemory-policy volatile-ttl"],
+  ["persists nothing", { appendonly: "no" }, "persists nothing (appendonly no, and no save points)"],
+];
+
+describe("a server that", () => {
+  for (const [what, settings, words] of VOLATILE) {
+    test(`${what} is refused in one line that names the way out`, async () => {
+      await configure(settings);
+      const { code, message } = await refusal(server.url);
+      expect(code).toBe("invalid");
+      expect(message).toContain(words);
+      expect(message).toContain("ALLOW_VOLATILE_REDIS=1");
+      expect(message).not.toContain("\n");
+    });
+
+    test(`${what} is taken by the override, with a warning`, async () => {
+      await configure(settings);
+      expect((await opening(server.url, { allowVolatileRedis: true })).events).toEqual(["volatile_redis"]);
+    });
+  }
+
+  test.each([
+    ["appends with everysec", {}, "up to two seconds of answered writes may be lost (appendfsync everysec)"],
+    ["appends always", { appendfsync: "always" }, "every answered write is on the disk"],
+    ["appends when the system likes", { appendfsync: "no" }, "some tens of seconds"],
+    ["saves snapshots only", { appendonly: "no", save: "60 1" }, "since the last snapshot"],
+  ])("%s says what a crash loses", async (_what, settings, words) => {
+    await configure(settings);
+    const { durability, events } = await opening(server.url);
+    expect(durability).toMatch(/^Redis \d+\.\d+\.\d+: /);
+    expect(durability).toContain(words);
+    expect(events).toEqual([]);
+  });
+
+  describe("forbids CONFIG", () => {
+    const managed = (): string => server.url.replace("://", "://managed:secret@");
+    beforeAll(() =>
+      client.send("ACL", ["SETUSER", "managed", "on", ">secret", "~*", "&*", "+@all", "-config"]),
+    );
+
+    test("is known by its INFO", async () => {
+      await configure({});
+      expect((await opening(managed())).events).toEqual([]);
+      await configure({ "maxmemory-policy": "allkeys-random" });
+      expect((await refusal(managed())).message).toContain("allkeys-random");
+    });
+
+    test("and does not append is taken with a warning, for it may save snapshots", async () => {
+      await configure({ appendonly: "no", save: "60 1" });
+      const { durability, events } = await opening(managed());
+      expect(events).toEqual(["unknown_redis"]);
+      expect(durability).toContain("does not say");
+    });
+  });
+
+  test("says nothing of itself is taken with a warning", async () => {
+    await client.send("ACL", ["SETUSER", "silent", "on", ">secret", "~*", "&*", "+@all", "-config", "-info"]);
+    const { durability, events } = await opening(server.url.replace("://", "://silent:secret@"));
+    expect(events).toEqual(["unknown_redis"]);
+    expect(durability).toContain("does not say");
+  });
+
+  test("forbids what a store does is refused", async () => {
+    await client.send("ACL", ["SETUSER", "reader", "on", ">secret", "~*", "&*", "+@read", "+info"]);
+    const { code, message } = await refusal(server.url.replace("://", "://reader:secret@"));
+    expect(code).toBe("invalid");
+    expect(message).toContain("NOPERM");
+  });
+
+  test("does not take the password is refused", async () => {
+    await configure({});
+    const { code, message } = await refusal(server.url.replace("://", "://nobody:wrong@"));
+    expect(code).toBe("store_unavailable");
+    expect(message).toContain("does not take the user, password or database");
+  });
+
+  test("is not there is refused, and its address is named", async () => {
+    const port = await freePort();
+    const { code, message } = await refusal(`redis://127.0.0.1:${port}`);
+    expect(code).toBe("store_unavailable");
+    expect(message).toContain(`127.0.0.1:${port}`);
+  });
+
+  test("has no such database is refused", async () => {
+    await configure({});
+    expect((await refusal(`${server.url}/99`)).code).toBe("store_unavailable");
+  });
+});
+
+describe("the schema", () => {
+  test("is planned, brought and then up to date", async () => {
+    await configure({});
+    const setup = redisSetup(server.url);
+    const numbers = async (apply: boolean) => {
+      const { current, pending } = await migrateRedis(setup, apply);
+      return [current, ...pending.map(({ number }) => number)];
+    };
+    expect(await numbers(false)).toEqual([0, 1]);
+    expect(await numbers(true)).toEqual([0, 1]);
+    expect(await numbers(true)).toEqual([1]);
+  });
+
+  test("of a newer program is refused, and stays as it is", async () => {
+    const { url } = redisSetup(server.url);
+    const house = `{${new URL(url).searchParams.get("prefix")}}:house`;
+    await client.hset(house, "schema", "99");
+    const { code, message } = await refusal(url);
+    expect(code).toBe("invalid");
+    expect(message).toContain("number 99");
+    expect(await client.hgetall(house)).toEqual({ schema: "99" });
+  });
+});

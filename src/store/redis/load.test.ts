@@ -1,0 +1,201 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { RedisClient } from "bun";
+import { openRedis } from "../../../test/support/redis.ts";
+import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
+import { cancel, create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
+import { parseSearch } from "../../core/search.ts";
+import type { RunningTask, Task } from "../../core/task.ts";
+import type { Sort, TaskFilter, TaskStore } from "../store.ts";
+import { SCRIPTS } from "./scripts.ts";
+
+const SIZE = 100_000;
+const BATCH = 1_000;
+const SLOW_MICROS = 20_000;
+/** A script that is too long is so each time; on a busy machine each of them may be held up now and then. */
+const HELD_UP_AT_MOST = 0.5;
+
+const NOW = Date.UTC(2026, 0, 1);
+const HOUR_MS = 3_600_000;
+
+let server: RedisServer;
+let client: RedisClient;
+let store: TaskStore;
+
+beforeAll(async () => {
+  server = await createRedis({ "slowlog-log-slower-than": String(SLOW_MICROS), "slowlog-max-len": "10000" });
+  await server.start();
+  client = new RedisClient(server.url);
+  store = (await openRedis(server.url)).store;
+});
+
+afterAll(async () => {
+  await store.close();
+  client.close();
+  await server.remove();
+});
+
+const draft = (n: number): Task & { status: "pending" } => {
+  const spec: TaskSpec = {
+    name: `task ${n}`,
+    type: `type.${n % 50}`,
+    priority: n % 7,
+    tags: n % 1_000 === 0 ? ["rare"] : ["common"],
+    payload: '{"to":"somebody@example.com","subject":"a subject of some length"}',
+    ...(n % 10 === 0 ? { key: `key ${n}` } : {}),
+  };
+  return create(spec, TYPE_DEFAULTS, NOW);
+};
+
+/** How often each script was slow since the last call, by its name. */
+async function slowScripts(): Promise<Record<string, number>> {
+  const names = new Map<string, string>(Object.entries(SCRIPTS).map(([name, { sha }]) => [sha, name]));
+  const entries = (await client.send("SLOWLOG", ["GET", "-1"])) as [number, number, number, string[]][];
+  await client.send("SLOWLOG", ["RESET"]);
+  const counts: Record<string, number> = {};
+  for (const [, , , [, sha = ""]] of entries) {
+    const name = names.get(sha); // the commands of a slow script are there, too
+    if (name !== undefined) counts[name] = (counts[name] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** @param calls how often each script was called, at least; any other at most a few times */
+async function expectNoneSlow(calls: Partial<Record<keyof typeof SCRIPTS, number>>): Promise<void> {
+  const known: Partial<Record<string, number>> = calls;
+  const slow = Object.entries(await slowScripts());
+  expect(slow.filter(([name, count]) => count > HELD_UP_AT_MOST * (known[name] ?? 4))).toEqual([]);
+}
+
+async function repeat(times: number, deed: (round: number) => Promise<unknown>): Promise<void> {
+  for (let round = 0; round < times; round++) await deed(round);
+}
+
+async function claim(max: number, leaseMs = HOUR_MS): Promise<RunningTask[]> {
+  const ask = { worker: "w", types: ["type.*"], max, leaseMs };
+  const [tasks = []] = await store.claim([ask], { now: NOW, nonce: "n" });
+  expect(tasks.length).toBe(max);
+  return tasks;
+}
+
+const done = (from: RunningTask) => ({
+  from,
+  to: settle(from, { token: from.token, outcome: { kind: "done", result: '{"ok":true}' } }, NOW + 1, 0),
+});
+
+describe("with a hundred thousand tasks no script holds the server over 20 ms:", () => {
+  test("creates of a thousand", async () => {
+    await repeat(SIZE / BATCH, (round) => {
+      const drafts = Array.from({ length: BATCH }, (_, n) => draft(round * BATCH + n));
+      return store.insert([{ drafts, idempotency: null }], NOW);
+    });
+    expect(await store.count({})).toBe(SIZE);
+    await expectNoneSlow({ insert: 100 });
+  }, 60_000);
+
+  test("claims of a thousand out of 350 lanes, by one and by many", async () => {
+    await repeat(10, () => claim(1_000));
+    const asks = Array.from({ length: 1_000 }, (_, n) => {
+      return { worker: `w${n}`, types: [`type.${n % 50}`, "type.1*"], max: 1, leaseMs: HOUR_MS };
+    });
+    await repeat(10, async () => {
+      const given = await store.claim(asks, { now: NOW, nonce: "n" });
+      expect(given.every((tasks) => tasks.length === 1)).toBe(true);
+    });
+    await expectNoneSlow({ claim: 80 });
+  }, 60_000);
+
+  test("beats of a thousand with progress and lines, and their settles", async () => {
+    await repeat(10, async () => {
+      const running = await claim(1_000, 10);
+      const beats = running.map(({ id, token }) => {
+        const log = Array.from({ length: 3 }, () => ({ level: "info", message: "a line" }) as const);
+        return { id, token, progress: { percent: 50, message: "half" }, log };
+      });
+      expect(new Set(await store.extend(beats, NOW + 1))).toEqual(new Set(["ok"]));
+      const beaten = (await store.get(running.map(({ id }) => id))) as RunningTask[]; // just beaten
+      expect(new Set(await store.replace(beaten.map(done)))).toEqual(new Set(["ok"]));
+    });
+    await expectNoneSlow({ claim: 40, extend: 40, rows: 10, replace: 40 });
+  }, 60_000);
+
+  test("pages in every order and by every filter, and counts", async () => {
+    const filters: TaskFilter[] = [
+      {},
+      { statuses: ["running", "done"] },
+      { types: ["type.7"] },
+      { tags: ["rare"] },
+      { search: parseSearch("task 99999") },
+      { finishedBefore: NOW + 2 },
+    ];
+    const sorts: Sort[] = ["id", "-id", "finished_at", "-finished_at"];
+    for (const filter of filters) {
+      for (const sort of sorts) {
+        await repeat(2, async () => {
+          const first = await store.list({ filter, sort, after: null, limit: 1_000 });
+          if (first.next !== null) await store.list({ filter, sort, after: first.next, limit: 1_000 });
+        });
+      }
+    }
+    expect(await store.count({ tags: ["rare"] })).toBe(SIZE / 1_000);
+    expect(await store.count({ statuses: ["done"] })).toBe(10_000);
+    await expectNoneSlow({ rows: 80, pageById: 80, pageByEnd: 20 });
+  }, 60_000);
+
+  test("a sweep after an outage that cost twenty thousand leases", async () => {
+    await repeat(10, async () => {
+      const { tasks } = await store.list({
+        filter: { expiredAt: NOW + HOUR_MS },
+        sort: "id",
+        after: null,
+        limit: 1_000,
+      });
+      expect(tasks.length).toBe(1_000);
+    });
+    await expectNoneSlow({ rows: 10, pageById: 10 });
+  }, 60_000);
+
+  test("the change log from its begin", async () => {
+    let position = { ...(await store.changes(null, 1)).position, rev: 0 };
+    let count = 0;
+    for (;;) {
+      const page = await store.changes(position, 1_000);
+      if (page.kind === "gone") throw new Error("expected an hour of changes");
+      if (page.changes.length === 0) break;
+      count += page.changes.length;
+      position = page.position;
+    }
+    expect(count).toBe(SIZE + 20_000 + 3 * 10_000);
+    await expectNoneSlow({ changes: 100 });
+  }, 60_000);
+
+  test("tasks of a megabyte, created, claimed, listed, settled and deleted", async () => {
+    const text = JSON.stringify("x".repeat(1_000_000));
+    await repeat(20, () => {
+      const big = create({ name: "big", type: "big", payload: text }, TYPE_DEFAULTS, NOW);
+      return store.insert([{ drafts: [big], idempotency: null }], NOW);
+    });
+    const ask = { worker: "w", types: ["big"], max: 20, leaseMs: HOUR_MS };
+    const [running = []] = await store.claim([ask], { now: NOW, nonce: "n" });
+    const settled = running.map((from) => {
+      const outcome = { kind: "done", result: text } as const;
+      return { from, to: settle(from, { token: from.token, outcome }, NOW + 1, 0) };
+    });
+    expect(await store.replace(settled)).toEqual(settled.map(() => "ok"));
+    const { tasks } = await store.list({ filter: { types: ["big"] }, sort: "-id", after: null, limit: 20 });
+    expect(tasks).toEqual(settled.map(({ to }) => to).reverse());
+    expect(await store.remove(tasks)).toEqual(tasks.map(() => true));
+    await expectNoneSlow({ insert: 20, claim: 20, rows: 20, replace: 20 });
+  }, 60_000);
+
+  test("steps and deletions of a thousand", async () => {
+    let after = { id: SIZE / 2, finishedAt: null as number | null };
+    await repeat(10, async () => {
+      const page = await store.list({ filter: { statuses: ["pending"] }, sort: "id", after, limit: 1_000 });
+      const steps = page.tasks.map((from) => ({ from, to: cancel(from, NOW) }));
+      expect(new Set(await store.replace(steps))).toEqual(new Set(["ok"]));
+      expect(new Set(await store.remove(steps.map(({ to }) => to)))).toEqual(new Set([true]));
+      after = page.next ?? after;
+    });
+    await expectNoneSlow({ rows: 10, replace: 40, remove: 40 });
+  }, 60_000);
+});

@@ -1,0 +1,268 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { RedisClient } from "bun";
+import { eventually } from "../../../test/support/eventually.ts";
+import { openRedis } from "../../../test/support/redis.ts";
+import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
+import { isTaskError } from "../../core/error.ts";
+import { create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
+import type { TaskId } from "../../core/task.ts";
+import { systemClock } from "../../lib/system-clock.ts";
+import type { StoreSetup } from "../open.ts";
+import type { TaskStore } from "../store.ts";
+
+/** Deadlines and pauses pass twenty times as fast. */
+const HASTY: Partial<StoreSetup> = {
+  clock: { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / 20, run) },
+};
+const DEADLINE_MS = 250;
+
+const NOW = Date.UTC(2026, 0, 1);
+
+async function add(store: TaskStore, spec: Partial<TaskSpec> = {}): Promise<TaskId> {
+  const draft = create({ name: "a task", ...spec }, TYPE_DEFAULTS, NOW);
+  const [answer] = await store.insert([{ drafts: [draft], idempotency: null }], NOW);
+  if (answer?.kind !== "created") throw new Error("expected the task to be created");
+  return answer.tasks[0]?.id as TaskId; // one draft, one task
+}
+
+const claim = async (store: TaskStore) => {
+  const terms = { now: NOW, nonce: "n" };
+  const [tasks] = await store.claim([{ worker: "w", types: ["*"], max: 1, leaseMs: 30_000 }], terms);
+  const [task] = tasks ?? [];
+  if (task === undefined) throw new Error("expected a task to be claimed");
+  return task;
+};
+
+const codeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "ok",
+    (error: unknown) => (isTaskError(error) ? error.code : String(error)),
+  );
+
+const works = (store: TaskStore) =>
+  eventually(
+    () => codeOf(add(store)),
+    (code) => code === "ok",
+    20_000,
+  );
+
+let server: RedisServer;
+
+async function restart(): Promise<void> {
+  await server.signal("SIGKILL");
+  await server.start();
+}
+
+async function command({ url }: RedisServer, name: string, ...args: string[]): Promise<unknown> {
+  const client = new RedisClient(url);
+  try {
+    return await client.send(name, args);
+  } finally {
+    client.close();
+  }
+}
+
+/** Opens a store and a second one on the same tasks; both are closed at the end. */
+async function withStores(body: (store: TaskStore, peer: TaskStore) => Promise<void>): Promise<void> {
+  const { url, store } = await openRedis(server.url, HASTY);
+  const { store: peer } = await openRedis(url, HASTY);
+  try {
+    await body(store, peer);
+  } finally {
+    await Promise.all([store.close(), peer.close()]);
+  }
+}
+
+beforeAll(async () => {
+  server = await createRedis();
+  await server.start();
+});
+
+afterAll(() => server.remove());
+
+describe("a server that is killed", () => {
+  test("is unavailable in every call, and the store works again by itself when it is back", async () => {
+    await withStores(async (store) => {
+      const id = await add(store);
+      await server.signal("SIGKILL");
+      const calls = [
+        add(store),
+        store.get([id]),
+        store.list({ filter: {}, sort: "id", after: null, limit: 1 }),
+        store.count({}),
+        claim(store),
+        store.extend([{ id, token: "t", progress: null, log: [] }], NOW),
+        store.remove([{ id }]),
+        store.readLog(id, 0),
+        store.changes(null, 1),
+        store.now(),
+      ];
+      expect(new Set(await Promise.all(calls.map(codeOf)))).toEqual(new Set(["store_unavailable"]));
+      await server.start();
+      await works(store);
+      expect((await store.get([id]))[0]?.id).toBe(id);
+    });
+  });
+
+  test("rings those who watch when it is back, and again for what others write then", async () => {
+    await withStores(async (store, peer) => {
+      const rings: (readonly string[] | null)[] = [];
+      store.watch((due) => rings.push(due));
+      await eventually(
+        () => rings.length,
+        (count) => count > 0,
+      );
+      rings.length = 0;
+      await restart();
+      await eventually(() => rings.includes(null), Boolean, 20_000);
+      await works(peer);
+      // The ear may come back after the voice; until it does nobody has been told, and then it rings null.
+      await eventually(
+        async () => {
+          await add(peer, { type: "job" });
+          return rings.some((due) => due?.includes("job"));
+        },
+        Boolean,
+        20_000,
+      );
+    });
+  });
+
+  test("ends the change log's positions, for it may have lost what they stand behind", async () => {
+    await withStores(async (store) => {
+      await add(store);
+      const { position } = await store.changes(null, 1);
+      await restart();
+      await works(store);
+      expect((await store.changes(position, 10)).kind).toBe("gone");
+    });
+  });
+
+  test("and has lost what it had answered gives no id a second time, and hides no change", async () => {
+    const forgetful = await createRedis({ appendonly: "no", save: "3600 1000000" });
+    await forgetful.start();
+    try {
+      const { store } = await openRedis(forgetful.url, HASTY);
+      await add(store);
+      await command(forgetful, "SAVE");
+      const lost = [await add(store), await add(store)];
+      const { position } = await store.changes(null, 1);
+      await forgetful.signal("SIGKILL");
+      await forgetful.start();
+      await works(store);
+      for (let n = 0; n < 5; n++) expect(await add(store)).toBeGreaterThan(Math.max(...lost));
+      expect((await store.changes(position, 10)).kind).toBe("gone");
+      expect(await store.get(lost)).toEqual([null, null]);
+      await store.close();
+    } finally {
+      await forgetful.remove();
+    }
+  });
+});
+
+describe("a server that hangs", () => {
+  test("is unavailable within the deadline, at once after it, and works again when it goes on", async () => {
+    await withStores(async (store) => {
+      const id = await add(store);
+      await server.signal("SIGSTOP");
+      const startedAt = performance.now();
+      const calls = [add(store), store.get([id]), store.now()].map(codeOf);
+      expect(await Promise.all(calls)).toEqual([
+        "store_unavailable",
+        "store_unavailable",
+        "store_unavailable",
+      ]);
+      const waitedMs = performance.now() - startedAt;
+      expect(waitedMs).toBeGreaterThan(DEADLINE_MS * 0.9);
+      expect(waitedMs).toBeLessThan(DEADLINE_MS * 4);
+      const again = performance.now();
+      expect(await codeOf(store.now())).toBe("store_unavailable");
+      expect(performance.now() - again).toBeLessThan(DEADLINE_MS);
+      await server.signal("SIGCONT");
+      await works(store);
+    });
+  });
+
+  test("keeps no more than ten thousand calls waiting", async () => {
+    await withStores(async (store) => {
+      await server.signal("SIGSTOP");
+      const calls = Array.from({ length: 10_100 }, () => codeOf(store.now()));
+      const codes = await Promise.all(calls);
+      await server.signal("SIGCONT");
+      expect(codes.filter((code) => code === "overloaded").length).toBe(100);
+      expect(codes.filter((code) => code === "store_unavailable").length).toBe(10_000);
+      await works(store);
+    });
+  });
+});
+
+describe("connections that the server closes", () => {
+  test("are opened anew, for writing and for watching", async () => {
+    await withStores(async (store, peer) => {
+      const rings: (readonly string[] | null)[] = [];
+      store.watch((due) => rings.push(due));
+      await eventually(
+        () => rings.length,
+        (count) => count > 0,
+      );
+      rings.length = 0;
+      for (const type of ["normal", "pubsub"])
+        await command(server, "CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
+      await works(store);
+      await works(peer);
+      await eventually(() => rings.includes(null), Boolean);
+      await eventually(async () => {
+        await add(peer, { type: "job" });
+        return rings.some((due) => due?.includes("job"));
+      }, Boolean);
+    });
+  });
+});
+
+describe("a server that", () => {
+  test("has forgotten the scripts is told them again", async () => {
+    await withStores(async (store) => {
+      const id = await add(store);
+      await command(server, "SCRIPT", "FLUSH");
+      expect(await add(store)).toBe(id + 1);
+      expect((await store.get([id]))[0]?.id).toBe(id);
+    });
+  });
+
+  test("has been emptied begins a new life with a new epoch", async () => {
+    await withStores(async (store) => {
+      await add(store);
+      const { position } = await store.changes(null, 1);
+      await command(server, "FLUSHALL");
+      expect(await add(store)).toBe(1);
+      const page = await store.changes(position, 10);
+      expect(page.kind).toBe("gone");
+      expect(page.position.epoch).not.toBe(position.epoch);
+      expect((await store.changes(page.position, 10)).kind).toBe("changes");
+    });
+  });
+
+  test("is full refuses what is new with proof, and lets work that is under way end", async () => {
+    await withStores(async (store) => {
+      const id = await add(store, { type: "job" });
+      await command(server, "CONFIG", "SET", "maxmemory", "1mb");
+      try {
+        expect(await codeOf(add(store))).toBe("store_rejected");
+        expect(await store.count({})).toBe(1);
+        const running = await claim(store);
+        expect(running.id).toBe(id);
+        expect(await store.extend([{ id, token: running.token, progress: null, log: [] }], NOW)).toEqual([
+          "ok",
+        ]);
+        const [beaten] = await store.get([id]);
+        if (beaten?.status !== "running") throw new Error("expected the task to run");
+        const said = { token: running.token, outcome: { kind: "done", result: null } } as const;
+        expect(await store.replace([{ from: beaten, to: settle(beaten, said, NOW + 1, 0) }])).toEqual(["ok"]);
+        expect(await store.remove([{ id }])).toEqual([true]);
+      } finally {
+        await command(server, "CONFIG", "SET", "maxmemory", "0");
+      }
+      expect(await codeOf(add(store))).toBe("ok");
+    });
+  });
+});

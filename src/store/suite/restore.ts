@@ -1,0 +1,108 @@
+import { expect } from "bun:test";
+import { cancel, edit, retry } from "../../core/lifecycle.ts";
+import { parseSearch } from "../../core/search.ts";
+import type { LogLine, Task } from "../../core/task.ts";
+import type { TaskRecord } from "../store.ts";
+import { DONE, type Exam, type Examinee, HOUR_MS, idsOf, only, walk } from "./examinee.ts";
+
+const LINES: readonly LogLine[] = [
+  { n: 41, at: 1_000, level: "info", message: "line 41" },
+  { n: 42, at: 2_000, level: "warn", message: "Ж 'quoted' \\" },
+];
+
+/** Tasks with a history in every status, as another store would give them: made here, read, and deleted again. */
+async function othersTasks(x: Examinee): Promise<Task[]> {
+  const others = [
+    await x.run({ key: "running", type: "job" }),
+    await x.ended("done", { name: "finished" }),
+    await x.ended("failed", { key: "failed" }),
+    await x.ended("cancelled"),
+  ];
+  const made = [await x.add({ key: "pending", payload: '{"k":"Ключ"}', tags: ["a"] }), ...others];
+  const tasks = await Promise.all(made.map(({ id }) => x.see(id)));
+  await x.store.remove(idsOf(made).map((id) => ({ id })));
+  return tasks;
+}
+
+const records = (tasks: readonly Task[], log: readonly LogLine[] = []): TaskRecord[] =>
+  tasks.map((task) => ({ task, log }));
+
+/** With ids that this store has not given yet. */
+const elsewhere = (tasks: readonly Task[]): Task[] => tasks.map((task) => ({ ...task, id: task.id + 1_000 }));
+
+export function examineRestore(exam: Exam): void {
+  exam("tasks are taken over as they are, with their logs", async (x) => {
+    const tasks = elsewhere(await othersTasks(x));
+    expect(await x.store.restore(records(tasks, LINES))).toBe(tasks.length);
+    expect(await x.store.get(idsOf(tasks))).toStrictEqual(tasks);
+    for (const { id } of tasks) expect(await x.store.readLog(id, 0)).toEqual([...LINES]);
+    expect(await x.store.count({})).toBe(tasks.length);
+  });
+
+  exam("what was taken over is claimed, beaten, settled, found and listed like any other", async (x) => {
+    const [pending, running, done, failed] = elsewhere(await othersTasks(x));
+    if (pending === undefined || running === undefined || done === undefined || failed === undefined)
+      throw new Error("five");
+    await x.store.restore(records([pending, running, done, failed], LINES));
+    const claimed = only(await x.take(["simulate"], { at: x.t + HOUR_MS, nonce: "n9" }));
+    expect(claimed).toMatchObject({ id: pending.id, claims: pending.claims + 1 });
+    const line = { level: "info", message: "next" } as const;
+    const beat = { id: running.id, token: running.token ?? "", progress: null, log: [line] };
+    expect(await x.store.extend([beat], x.t + 5)).toEqual(["ok"]);
+    expect((await x.store.readLog(running.id, 42)).map(({ n }) => n)).toEqual([43]);
+    await x.settled(claimed, DONE, x.t + HOUR_MS + 1);
+    await x.step(failed, retry(failed, x.t + HOUR_MS));
+    const found = await walk(x.store, { filter: { search: parseSearch("ключ") }, sort: "id", limit: 10 });
+    expect(idsOf(found)).toEqual([pending.id]);
+    const ended = await walk(x.store, { filter: { statuses: ["done"] }, sort: "finished_at", limit: 10 });
+    expect(idsOf(ended)).toEqual([done.id, pending.id]);
+    expect(await x.store.count({ expiredAt: x.t + 10 * HOUR_MS })).toBe(1);
+  });
+
+  exam("ids that are given later are higher", async (x) => {
+    const tasks = elsewhere(await othersTasks(x));
+    await x.store.restore(records(tasks));
+    const highest = Math.max(...idsOf(tasks));
+    expect((await x.add()).id).toBe(highest + 1);
+    await x.store.restore(records([{ ...(await x.see(highest)), id: 900, key: null }]));
+    expect((await x.add()).id).toBe(highest + 2);
+  });
+
+  exam("a task that is here already is left as it is, so that a move can be taken up again", async (x) => {
+    const tasks = elsewhere(await othersTasks(x));
+    const [first] = tasks;
+    if (first === undefined) throw new Error("there are five");
+    expect(await x.store.restore(records([first], LINES))).toBe(1);
+    const edited = await x.step(first, edit(first, { name: "changed here" }, x.t + 1));
+    expect(await x.store.restore(records(tasks, LINES))).toBe(tasks.length - 1);
+    expect(await x.see(first.id)).toStrictEqual(edited);
+    expect((await x.store.readLog(first.id, 0)).length).toBe(LINES.length);
+  });
+
+  exam("a key that a live task holds here lets nothing in", async (x) => {
+    const [pending, running] = elsewhere(await othersTasks(x));
+    if (pending === undefined || running === undefined) throw new Error("there are five");
+    const holder = await x.add({ key: "pending" });
+    const refused = await x.store.restore(records([running, pending])).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "key_taken" });
+    expect(await x.store.get([running.id, pending.id])).toEqual([null, null]);
+    await x.step(holder, cancel(holder, x.t));
+    expect(await x.store.restore(records([running, pending]))).toBe(2);
+  });
+
+  exam("each is in the change log, whatever their order", async (x) => {
+    const tasks = elsewhere(await othersTasks(x));
+    const changes = await x.changesOf(() => x.store.restore(records(tasks)));
+    const byId = changes.map(({ rev: _, ...change }) => change).toSorted((a, b) => a.id - b.id);
+    expect(byId).toEqual(
+      tasks
+        .toSorted((a, b) => a.id - b.id)
+        .map(({ id, version, status }) => ({ id, version, status, kind: "created" })),
+    );
+  });
+
+  exam("nothing is taken over from nothing", async ({ store }) => {
+    expect(await store.restore([])).toBe(0);
+    expect(await store.count({})).toBe(0);
+  });
+}
