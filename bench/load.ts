@@ -2,7 +2,8 @@
  * The load generator, a process of its own so that it can be pinned to a core of its own. Keep-alive connections
  * with one request in flight on each; request bytes are made beforehand; the status of every answer is checked.
  *
- *   bun bench/load.ts '{"port":8080,"kind":"get","connections":64,"requests":100000,"ids":1000,"firstId":1,"perSecond":null}'
+ *   bun bench/load.ts '{"port":8080,"kind":"get","connections":64,"requests":100000,"ids":1000,"firstId":1,"perSecond":null,
+ *     "post":{"path":"/api/task","body":"{\"name\":\"task 00000000\"}","status":201},"forMs":null}'
  *
  * prints one line of JSON, a LoadResult.
  */
@@ -20,6 +21,17 @@ export type LoadPlan = {
   /** null: every connection sends again as soon as it has its answer. A number: requests leave on a timetable,
    * and latency counts from the time in the table, so that a stall is charged to every request it held up. */
   readonly perSecond: number | null;
+  /** What a POST sends, and the status that it expects. */
+  readonly post: Post;
+  /** null: all requests are sent. A number: none leaves later than this, and `requests` is the most. */
+  readonly forMs: number | null;
+};
+
+export type Post = {
+  readonly path: string;
+  /** JSON; its eight zeros become the number of the request. */
+  readonly body: string;
+  readonly status: number;
 };
 
 export type LoadResult = {
@@ -52,6 +64,8 @@ type Run = {
   readonly idle: Connection[];
   readonly overdue: number[];
   readonly done: PromiseWithResolvers<void>;
+  /** On performance's clock; no request leaves later. */
+  endsAt: number;
   issued: number;
   timed: number;
   completed: number;
@@ -62,9 +76,14 @@ const DIGITS = 8;
 const SEQUENCE_MARK = "0".repeat(DIGITS);
 const DISTINCT_GETS = 16_384;
 
-const postBytes = (port: number): Buffer => {
-  const body = JSON.stringify({ name: `task ${SEQUENCE_MARK}`, description: "some description of the work" });
-  const head = `POST /api/task HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n`;
+export const CREATE_TASK: Post = {
+  path: "/api/task",
+  body: JSON.stringify({ name: `task ${SEQUENCE_MARK}`, description: "some description of the work" }),
+  status: 201,
+};
+
+const postBytes = ({ port, post: { path, body } }: LoadPlan): Buffer => {
+  const head = `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\n`;
   return Buffer.from(`${head}Content-Length: ${body.length}\r\n\r\n${body}`);
 };
 
@@ -127,7 +146,7 @@ const readRequests = ({ kind, port, firstId, ids }: LoadPlan): Buffer[] => {
 };
 
 const newRun = (plan: LoadPlan): Run => {
-  const post = postBytes(plan.port);
+  const post = postBytes(plan);
   return {
     plan,
     post,
@@ -137,6 +156,7 @@ const newRun = (plan: LoadPlan): Run => {
     idle: [],
     overdue: [],
     done: Promise.withResolvers<void>(),
+    endsAt: Number.POSITIVE_INFINITY,
     issued: 0,
     timed: 0,
     completed: 0,
@@ -158,7 +178,7 @@ const sendNext = (run: Run, connection: Connection, at: number): void => {
     write(connection, get);
     return;
   }
-  connection.expected = 201;
+  connection.expected = run.plan.post.status;
   writeSequence(connection.post, run.sequenceAt, sequence);
   write(connection, connection.post);
 };
@@ -167,17 +187,17 @@ const proceed = (run: Run, connection: Connection): void => {
   const due = run.plan.perSecond === null ? performance.now() : run.overdue.shift();
   if (due === undefined) {
     run.idle.push(connection);
-  } else if (run.issued < run.plan.requests) {
+  } else if (run.issued < run.plan.requests && due < run.endsAt) {
     sendNext(run, connection, due);
   }
 };
 
 const complete = (run: Run, connection: Connection): void => {
   run.completed += 1;
-  if (run.completed === run.plan.requests) {
+  proceed(run, connection);
+  const isLast = run.completed === run.plan.requests || performance.now() >= run.endsAt;
+  if (isLast && run.completed === run.issued) {
     run.done.resolve();
-  } else {
-    proceed(run, connection);
   }
 };
 
@@ -279,14 +299,15 @@ const measure = async (plan: LoadPlan): Promise<LoadResult> => {
   const connections = await Promise.all(Array.from({ length: plan.connections }, () => connect(run)));
   const cpuBefore = process.cpuUsage();
   const startedAt = performance.now();
+  run.endsAt = startedAt + (plan.forMs ?? Number.POSITIVE_INFINITY);
   await drive(run, connections);
   const seconds = (performance.now() - startedAt) / 1000;
   const cpu = process.cpuUsage(cpuBefore);
-  const sorted = run.latencies.sort();
+  const sorted = run.latencies.subarray(0, run.timed).sort();
   return {
-    requests: plan.requests,
+    requests: run.completed,
     seconds,
-    perSecond: plan.requests / seconds,
+    perSecond: run.completed / seconds,
     p50Ms: percentile(sorted, 0.5),
     p99Ms: percentile(sorted, 0.99),
     p999Ms: percentile(sorted, 0.999),

@@ -1,5 +1,5 @@
-/** What the benchmarks know of the machine: two cores to pin to, and what the kernel counts for a process. */
-import { existsSync, readFileSync } from "node:fs";
+/** What the benchmarks know of the machine: two cores to pin to, and what the kernel counts for processes. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
 export const SERVER_CORE = 0;
@@ -28,9 +28,21 @@ export const pinned = (core: number, command: readonly string[]): string[] => [
   ...command,
 ];
 
+const allow = (cores: string): void => {
+  Bun.spawnSync(["taskset", "-acp", cores, String(process.pid)]);
+};
+
 /** The bench itself reads the streamed list and samples; on the load's core it takes nothing from the server. */
-export const pinSelf = (core: number): void => {
-  Bun.spawnSync(["taskset", "-acp", String(core), String(process.pid)]);
+export const pinSelf = (core: number): void => allow(String(core));
+
+/** What is started meanwhile may run on every core; the bench itself is on the load's afterwards. */
+export const onEveryCore = async <T>(start: () => Promise<T>): Promise<T> => {
+  allow(`0-${availableParallelism() - 1}`);
+  try {
+    return await start();
+  } finally {
+    pinSelf(LOAD_CORE);
+  }
 };
 
 export const rssBytes = (pid: number): number => {
@@ -41,12 +53,58 @@ export const rssBytes = (pid: number): number => {
   return Number(kilobytes[1]) * 1024;
 };
 
-/** User and system time of all threads of the process. */
-export const cpuSeconds = (pid: number): number => {
+type Stat = {
+  readonly command: string;
+  readonly parent: number;
+  /** User and system time of all threads. */
+  readonly own: number;
+  /** The same of the children that have ended and were waited for. */
+  readonly ended: number;
+};
+
+const statOf = (pid: number): Stat => {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The second field is the command in parentheses and may hold spaces; utime and stime are the 14th and 15th.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+  // The second field is the command in parentheses and may hold spaces. The 4th is the parent, the 14th to the 17th are
+  // utime, stime, cutime and cstime.
+  const commandEnd = stat.lastIndexOf(")");
+  const fields = stat.slice(commandEnd + 2).split(" ");
+  const seconds = (at: number) => Number(fields[at]) / TICKS_PER_SECOND;
+  return {
+    command: stat.slice(stat.indexOf("(") + 1, commandEnd),
+    parent: Number(fields[1]),
+    own: seconds(11) + seconds(12),
+    ended: seconds(13) + seconds(14),
+  };
+};
+
+export const cpuSeconds = (pid: number): number => statOf(pid).own;
+
+/** The parent of a process that must bear this name: a number from a container would be another process here. */
+export const parentOf = (pid: number, command: string): number => {
+  const stat = existsSync(`/proc/${pid}/stat`) ? statOf(pid) : null;
+  if (stat?.command !== command) {
+    throw new Error(`process ${pid} is no ${command} on this machine; its processor time cannot be read`);
+  }
+  return stat.parent;
+};
+
+/** Null for one that has ended meanwhile: its parent has its time. */
+const statIfAlive = (pid: number): Stat | null => {
+  try {
+    return statOf(pid);
+  } catch {
+    return null;
+  }
+};
+
+/** A process and its children, those that have ended too. */
+export const cpuSecondsWithChildren = (pid: number): number => {
+  const { own, ended } = statOf(pid);
+  const children = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map((name) => statIfAlive(Number(name)))
+    .filter((stat) => stat !== null && stat.parent === pid);
+  return own + ended + children.reduce((sum, stat) => sum + (stat?.own ?? 0), 0);
 };
 
 /** Samples until stopped; answers every reading with the time it was taken at. */

@@ -1,6 +1,12 @@
 /** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and says which targets are met. */
 import { availableParallelism } from "node:os";
+import { across } from "./across.ts";
+import { beats } from "./beats.ts";
+import { changelog } from "./changelog.ts";
 import { churn } from "./churn.ts";
+import { claims } from "./claims.ts";
+import { creates } from "./creates.ts";
+import { drain } from "./drain.ts";
 import { http } from "./http.ts";
 import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
 import { million } from "./million.ts";
@@ -9,8 +15,24 @@ import { type Verdict, verdictLine } from "./report.ts";
 import { running } from "./running.ts";
 import { stopAll } from "./servers.ts";
 import { start } from "./start.ts";
+import { removeStores } from "./stores.ts";
 
-const BENCHMARKS = new Map(Object.entries({ start, http, pickup, million, running, churn }));
+const BENCHMARKS = new Map(
+  Object.entries({
+    start,
+    http,
+    pickup,
+    million,
+    running,
+    churn,
+    creates,
+    drain,
+    across,
+    claims,
+    beats,
+    changelog,
+  }),
+);
 
 type Benchmark = { readonly name: string; readonly run: (quick: boolean) => Promise<Verdict[]> };
 
@@ -49,8 +71,13 @@ const main = async (args: readonly string[]): Promise<void> => {
   console.log(`\ntargets\n${verdicts.map((verdict) => `  ${verdictLine(verdict)}`).join("\n")}`);
 };
 
+const endAll = async (): Promise<void> => {
+  await stopAll();
+  await removeStores();
+};
+
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => void stopAll().then(() => process.exit(130)));
+  process.once(signal, () => void endAll().then(() => process.exit(130)));
 }
 
 try {
@@ -59,5 +86,5 @@ try {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 } finally {
-  await stopAll();
+  await endAll();
 }

@@ -3,9 +3,9 @@ import { figure, percentile, printTable, type Verdict } from "./report.ts";
 import { type Server, startTasktrack, stop } from "./servers.ts";
 
 type Task = { readonly status: string; readonly created_at: string; readonly started_at: string | null };
-type Pickup = { readonly seenMs: number; readonly storedMs: number };
+export type Pickup = { readonly sentMs: number; readonly seenMs: number; readonly storedMs: number };
 
-const SETTINGS = {
+export const PICKUP_SETTINGS = {
   DISPATCH_INTERVAL: "0s",
   WORKER_CONCURRENCY: "1000",
   SIMULATE_MIN: "5ms",
@@ -47,37 +47,43 @@ const until = async (server: Server, id: number, holds: (task: Task) => boolean)
   }
 };
 
-/** Seen: from the 201 to the answer of the first get that is not pending, so one round trip too long. Stored: the
- * service's own two times, in whole milliseconds. The end is awaited: the next create finds an idle server. */
-const measure = async (server: Server): Promise<Pickup> => {
+/** Seen: from the 201 to the answer of the first get that is not pending, so one round trip too long. Sent: the same from
+ * before the create. Stored: the service's own two times, in whole milliseconds. The end is awaited: the next create finds
+ * an idle server. */
+export const measurePickup = async (server: Server): Promise<Pickup> => {
+  const sentAt = performance.now();
   const id = await create(server);
   const acceptedAt = performance.now();
   const task = await until(server, id, ({ status }) => status !== "pending");
-  const seenMs = performance.now() - acceptedAt;
+  const seenAt = performance.now();
   await until(server, id, ({ status }) => status === "done");
-  return { seenMs, storedMs: Date.parse(task.started_at ?? "") - Date.parse(task.created_at) };
+  return {
+    sentMs: seenAt - sentAt,
+    seenMs: seenAt - acceptedAt,
+    storedMs: Date.parse(task.started_at ?? "") - Date.parse(task.created_at),
+  };
 };
 
-const row = (name: string, values: readonly number[]): string[] => [
+export const pickupRow = (name: string, values: readonly number[]): string[] => [
   name,
   ...[0.5, 0.99, 0.999, 1].map((share) => figure(percentile(values, share))),
 ];
 
 export const pickup = async (quick: boolean): Promise<Verdict[]> => {
-  const server = await startTasktrack(SETTINGS);
+  const server = await startTasktrack(PICKUP_SETTINGS);
   for (let warmUp = 0; warmUp < 200; warmUp += 1) {
-    await measure(server);
+    await measurePickup(server);
   }
   const pickups: Pickup[] = [];
   for (let task = 0; task < (quick ? 500 : 5_000); task += 1) {
-    pickups.push(await measure(server));
+    pickups.push(await measurePickup(server));
   }
   await stop(server);
   const seen = pickups.map(({ seenMs }) => seenMs);
   printTable([
     [`${figure(pickups.length)} tasks, ms`, "p50", "p99", "p99.9", "most"],
-    row("201 received to a get that says running", seen),
-    row(
+    pickupRow("201 received to a get that says running", seen),
+    pickupRow(
       "created_at to started_at",
       pickups.map(({ storedMs }) => storedMs),
     ),

@@ -21,7 +21,7 @@ const lagSince = async (lagPort: number): Promise<Lag> => (await ask(lagPort, "/
 const countRunning = async (server: Server): Promise<number> =>
   ((await ask(server.port, "/api/task?status=running")) as unknown[]).length;
 
-const untilAllRun = async (server: Server): Promise<void> => {
+export const untilAllRun = async (server: Server): Promise<void> => {
   const giveUpAt = performance.now() + FILLED_WITHIN_MS;
   while (((await ask(server.port, "/api/task?status=pending&limit=1")) as unknown[]).length > 0) {
     if (performance.now() > giveUpAt) {
@@ -33,7 +33,7 @@ const untilAllRun = async (server: Server): Promise<void> => {
   }
 };
 
-const demandRunning = async (server: Server, tasks: number): Promise<void> => {
+export const demandRunning = async (server: Server, tasks: number): Promise<void> => {
   const count = await countRunning(server);
   if (count !== tasks) {
     throw new Error(`${tasks} tasks should be running, ${count} are`);

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import type { LoadPlan, LoadResult } from "./load.ts";
+import { CREATE_TASK, type LoadPlan, type LoadResult } from "./load.ts";
 import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE } from "./machine.ts";
 
 export type Server = { readonly name: string; readonly port: number; readonly pid: number };
@@ -11,6 +11,8 @@ type Start = {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Answers 200 once the server takes requests. */
+  readonly ready?: string;
 };
 
 /** A load and how busy each side's core was meanwhile. */
@@ -18,11 +20,11 @@ export type Loaded = LoadResult & { readonly serverBusy: number; readonly loadBu
 
 const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 3_000;
-const LOAD_WITHIN_MS = 15 * 60_000;
+const RUN_WITHIN_MS = 15 * 60_000;
 
 const root = join(import.meta.dir, "..");
 const ginBinary = join(import.meta.dir, ".cache", "gin");
-const bun = [process.execPath, "--no-env-file"];
+export const bun = [process.execPath, "--no-env-file"];
 const running = new Map<number, Subprocess>();
 
 export const freePort = (): number => {
@@ -33,16 +35,52 @@ export const freePort = (): number => {
 };
 
 /** Only PATH, HOME and what is given: the settings of the shell that runs the bench must not change it. */
+/** Ends with the bench, whatever happens. */
+export const track = (child: Subprocess): void => {
+  running.set(child.pid, child);
+  void child.exited.then(() => running.delete(child.pid));
+};
+
+const environment = (env: Readonly<Record<string, string>>) => ({
+  PATH: process.env.PATH ?? "",
+  HOME: process.env.HOME ?? "",
+  ...env,
+});
+
 export const spawn = (command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess => {
   const child = Bun.spawn([...command], {
     cwd: root,
-    env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...env },
+    env: environment(env),
     stdin: "ignore",
     stdout: "ignore",
     stderr: "inherit",
   });
   running.set(child.pid, child);
   return child;
+};
+
+/** Runs a program to its end and answers with what it printed; throws when it fails. */
+export const run = async (
+  name: string,
+  command: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<string> => {
+  const child = Bun.spawn([...command], {
+    cwd: root,
+    env: environment(env),
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "inherit",
+    timeout: RUN_WITHIN_MS,
+  });
+  running.set(child.pid, child);
+  const printed = await new Response(child.stdout).text();
+  const exitCode = await child.exited;
+  running.delete(child.pid);
+  if (exitCode !== 0) {
+    throw new Error(`${name} failed with exit code ${exitCode}`);
+  }
+  return printed;
 };
 
 export const answers = async (port: number, path: string): Promise<boolean> => {
@@ -65,10 +103,10 @@ export const untilReady = async (child: Subprocess, port: number, path: string):
   }
 };
 
-const startServer = async ({ name, command, env }: Start): Promise<Server> => {
+export const startServer = async ({ name, command, env, ready = "/readyz" }: Start): Promise<Server> => {
   const port = freePort();
   const child = spawn(pinned(SERVER_CORE, command), { HTTP_PORT: String(port), ...env });
-  await untilReady(child, port, "/readyz");
+  await untilReady(child, port, ready);
   return { name, port, pid: child.pid };
 };
 
@@ -131,24 +169,14 @@ export const load = async (
     ids: 1,
     firstId: 1,
     perSecond: null,
+    post: CREATE_TASK,
+    forMs: null,
     ...plan,
     port: server.port,
   };
   const command = [...bun, join(import.meta.dir, "load.ts"), JSON.stringify(whole)];
   const before = cpuSeconds(server.pid);
-  const child = Bun.spawn(pinned(LOAD_CORE, command), {
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "inherit",
-    timeout: LOAD_WITHIN_MS,
-  });
-  running.set(child.pid, child);
-  const printed = await new Response(child.stdout).text();
-  const exitCode = await child.exited;
-  running.delete(child.pid);
-  if (exitCode !== 0) {
-    throw new Error(`the load (${plan.kind}) against ${server.name} failed with exit code ${exitCode}`);
-  }
+  const printed = await run(`the load (${plan.kind}) against ${server.name}`, pinned(LOAD_CORE, command));
   const result = JSON.parse(printed) as LoadResult;
   return {
     ...result,

@@ -27,7 +27,7 @@ async function examine(name: string, url: () => string, schema: string): Promise
     if (isMade) {
       await admin
         .unsafe(
-          `TRUNCATE ${prefixed.join(", ")}; ALTER SEQUENCE ${schema}.task_id RESTART; ALTER SEQUENCE ${schema}.rev RESTART; UPDATE ${schema}.meta SET pruned = 0`,
+          `TRUNCATE ${prefixed.join(", ")}; ALTER SEQUENCE ${schema}.task_id RESTART; ALTER SEQUENCE ${schema}.batch RESTART; UPDATE ${schema}.meta SET pruned = 0`,
         )
         .simple();
     }
@@ -42,7 +42,7 @@ async function examine(name: string, url: () => string, schema: string): Promise
       forgetChanges: async () => {
         await admin
           .unsafe(
-            `UPDATE ${schema}.meta SET pruned = (SELECT last_value FROM ${schema}.rev); DELETE FROM ${schema}.changes`,
+            `UPDATE ${schema}.meta SET pruned = (SELECT last_value * 16384 + 16383 FROM ${schema}.batch); DELETE FROM ${schema}.changes`,
           )
           .simple();
       },

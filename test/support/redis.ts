@@ -32,12 +32,27 @@ export async function openRedis(url: string, more: Partial<StoreSetup> = {}): Pr
   return { url: setup.url, store: await openRedisStore(setup), log: setup.log };
 }
 
+/** The names of the store's keys, without their prefix. */
+export const keysOf = (url: string): Promise<string[]> =>
+  onServer(url, async (client, prefix) => {
+    const keys = await client.keys(`${prefix}*`);
+    return keys.map((key) => key.slice(prefix.length)).sort();
+  });
+
 /** Deletes the key of this name, or all keys, of the store at this URL. */
-export async function removeKeys(url: string, name = "*"): Promise<void> {
+export const removeKeys = (url: string, name = "*"): Promise<void> =>
+  onServer(url, async (client, prefix) => {
+    const keys = await client.keys(prefix + name);
+    if (keys.length > 0) await client.unlink(...keys);
+  });
+
+async function onServer<T>(
+  url: string,
+  deed: (client: RedisClient, prefix: string) => Promise<T>,
+): Promise<T> {
   const client = new RedisClient(url.split("?", 1)[0]);
   try {
-    const keys = await client.keys(`{${new URL(url).searchParams.get("prefix")}}:${name}`);
-    if (keys.length > 0) await client.unlink(...keys);
+    return await deed(client, `{${new URL(url).searchParams.get("prefix")}}:`);
   } finally {
     client.close();
   }

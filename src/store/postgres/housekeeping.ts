@@ -2,6 +2,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop, type Loop } from "../../lib/loop.ts";
+import { CHANGES_A_BATCH } from "./changes.ts";
 import type { Session } from "./pool.ts";
 
 const KEPT_CHANGES = 100_000;
@@ -10,22 +11,27 @@ const EVERY_MS = 30_000;
 const NEXT_PIECE_MS = 100;
 
 /**
- * The oldest changes, where they are an hour old and not among the last hundred thousand. One process at a time; the others
- * have nothing to do meanwhile. Returns how many went.
+ * The oldest batches, where they are an hour old and not among those that hold the last hundred thousand changes. One process
+ * at a time; the others have nothing to do meanwhile. Returns how many went.
  */
 const PRUNE = `WITH mine AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock('tasktrack.meta'::regclass::oid::integer, 0) AS is_mine
   ),
+  kept AS (
+    SELECT max(batch) AS first FROM (
+      SELECT batch, sum(n) OVER (ORDER BY batch DESC) AS behind
+      FROM (SELECT batch, n FROM tasktrack.changes ORDER BY batch DESC LIMIT ${KEPT_CHANGES}) latest
+    ) counted WHERE behind >= ${KEPT_CHANGES}
+  ),
   oldest AS (
-    SELECT c.rev, c.at FROM tasktrack.changes c
-    WHERE c.rev <= (SELECT max(rev) FROM tasktrack.changes) - ${KEPT_CHANGES} ORDER BY c.rev LIMIT ${PIECE}
+    SELECT c.batch, c.at FROM tasktrack.changes c, kept WHERE c.batch < kept.first ORDER BY c.batch LIMIT ${PIECE}
   ),
   pruned AS (
     DELETE FROM tasktrack.changes c USING oldest, mine
-    WHERE is_mine AND c.rev = oldest.rev AND oldest.at < now() - interval '1 hour' RETURNING c.rev
+    WHERE is_mine AND c.batch = oldest.batch AND oldest.at < now() - interval '1 hour' RETURNING c.batch, c.n
   ),
   noted AS (
-    UPDATE tasktrack.meta SET pruned = greatest(pruned, (SELECT max(rev) FROM pruned))
+    UPDATE tasktrack.meta SET pruned = greatest(pruned, (SELECT max(batch * ${CHANGES_A_BATCH} + n) FROM pruned))
     WHERE EXISTS (SELECT FROM pruned)
   )
   SELECT count(*)::integer FROM pruned`;

@@ -2,6 +2,7 @@
 import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import { pgArray } from "./array.ts";
+import { CHANGES_A_BATCH } from "./changes.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
 import { DRAFT_COLUMNS, valuesOf } from "./rows.ts";
 
@@ -14,10 +15,13 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     RETURNING id
   ),
   logged AS (
-    INSERT INTO tasktrack.changes (task_id, version, status, kind)
-    SELECT id, 1, 'pending', 'created' FROM made CROSS JOIN gate
+    INSERT INTO tasktrack.changes (n, entries)
+    SELECT count(*), string_agg(id || ' 1 p+', ';' ORDER BY id) FROM made CROSS JOIN gate HAVING count(*) > 0
   )
   SELECT id::float8 FROM made ORDER BY id`;
+
+/** The changes of one statement are one batch, which must hold them. */
+const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
 
 /** Whoever creates or revives a task under a key holds this lock, taken in one order by all. */
 export const LOCK_KEYS = `SELECT pg_advisory_xact_lock('tasktrack.tasks'::regclass::oid::integer, h)
@@ -42,10 +46,18 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
     setup.sql,
   ) as [string, string, string, string]; // one for each
 
-  async function createAll(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
+  async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
     const parameters = DRAFT_COLUMNS.map((column) => pgArray(valuesOf(column, drafts)));
     return (await session.rows(create, parameters)).map(([id]) => Number(id));
+  }
+
+  async function createAll(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
+    const ids: TaskId[] = [];
+    for (let at = 0; at < drafts.length; at += CREATED_AT_ONCE) {
+      ids.push(...(await createPiece(session, drafts.slice(at, at + CREATED_AT_ONCE))));
+    }
+    return ids;
   }
 
   async function insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
@@ -54,10 +66,10 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
   }
 
   async function insertPlain(requests: readonly InsertRequest[]): Promise<InsertAnswer[]> {
-    const ids = await createAll(
-      pool,
-      requests.flatMap(({ drafts }) => drafts),
-    );
+    const drafts = requests.flatMap((request) => request.drafts);
+    const ids = await (drafts.length <= CREATED_AT_ONCE
+      ? createPiece(pool, drafts)
+      : pool.transaction((session) => createAll(session, drafts)));
     let at = 0;
     return requests.map(({ drafts }) => ({
       kind: "created",

@@ -138,8 +138,7 @@ describe("a reader of the change log", () => {
     const session = await admin.reserve();
     await session.unsafe("BEGIN");
     await session.unsafe(
-      `WITH gate AS MATERIALIZED (SELECT ${schema}.gate()) INSERT INTO ${schema}.changes (task_id, version, status, kind)
-       SELECT ${taskId}, 1, 'pending', 'created' FROM gate`,
+      `WITH gate AS MATERIALIZED (SELECT ${schema}.gate()) INSERT INTO ${schema}.changes (n, entries) SELECT 1, '${taskId} 1 p+' FROM gate`,
     );
     const end = async (word: "COMMIT" | "ROLLBACK"): Promise<void> => {
       await session.unsafe(word);
@@ -212,25 +211,23 @@ describe("a reader of the change log", () => {
 
   test("loses what is an hour old, but never the last hundred thousand", async () => {
     await withStore(async (store, schema) => {
-      const old = `now() - interval '61 minutes'`;
-      await admin.unsafe(`INSERT INTO ${schema}.changes (task_id, version, status, kind, at)
-        SELECT 1, n, 'pending', 'changed', ${old} FROM generate_series(1, 105000) AS n`);
+      const batches = (count: number, at: string): string =>
+        `INSERT INTO ${schema}.changes (n, entries, at) SELECT 2, '1 1 p~;2 1 p~', ${at} FROM generate_series(1, ${count})`;
+      await admin.unsafe(batches(52_500, "now() - interval '61 minutes'"));
       const pool = await openPool(setupOf(sharedPostgres()));
       const sql = (text: string): string => text.replaceAll("tasktrack.", `${schema}.`);
       const round = createRound({ session: pool, sql, random: () => 0.5 });
       await round();
       const kept = async (): Promise<number> =>
-        (await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.changes`))[0].count;
+        (await admin.unsafe(`SELECT sum(n)::int AS count FROM ${schema}.changes`))[0].count;
       expect(await kept()).toBe(100_000);
       const { epoch } = await end(store);
-      expect((await store.changes({ epoch, rev: 4_999 }, 1)).kind).toBe("gone");
-      expect((await store.changes({ epoch, rev: 5_000 }, 1)).kind).toBe("changes");
-      await admin
-        .unsafe(`UPDATE ${schema}.changes SET at = now();
-        INSERT INTO ${schema}.changes (task_id, version, status, kind) SELECT 1, n, 'pending', 'changed' FROM generate_series(1, 7) AS n`)
-        .simple();
+      const at = (batch: number, place: number) => store.changes({ epoch, rev: batch * 16_384 + place }, 1);
+      expect((await at(2_500, 1)).kind).toBe("gone");
+      expect(await at(2_500, 2)).toMatchObject({ kind: "changes", changes: [{ id: 1 }] });
+      await admin.unsafe(`UPDATE ${schema}.changes SET at = now(); ${batches(7, "now()")}`).simple();
       await round();
-      expect(await kept()).toBe(100_007);
+      expect(await kept()).toBe(100_014);
       await pool.close();
     });
   });

@@ -1,5 +1,6 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
+import type { Task } from "../../core/task.ts";
 import type { ReplaceAnswer, Step } from "../store.ts";
 import { pgArray } from "./array.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
@@ -31,10 +32,15 @@ const write = (
     RETURNING t.id, t.version, t.status
   ),
   logged AS (
-    INSERT INTO tasktrack.changes (task_id, version, status, kind)
-    SELECT id, version, status, 'changed' FROM written CROSS JOIN gate
+    INSERT INTO tasktrack.changes (n, entries)
+    SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '~', ';') FROM written CROSS JOIN gate
+    HAVING count(*) > 0
   )
   SELECT id::float8 FROM written`;
+
+const END_ATTEMPTS = `SELECT id::float8 FROM tasktrack.end_attempts($1::bigint[], $2::integer[], $3::bigint[], $4::text[],
+  $5::bigint[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::text[], $12::bigint[],
+  $13::double precision[], $14::text[], $15::text[], $16::text[], $17::text[]) AS id`;
 
 const KEY_IS_FREE = ` AND NOT EXISTS (
       SELECT FROM tasktrack.tasks o WHERE o.key = t.key AND o.finished_at IS NULL AND o.id <> t.id)`;
@@ -46,6 +52,7 @@ const STANDS = `SELECT FROM tasktrack.tasks t WHERE t.id = $1 AND t.version = $2
 export function createReplace(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool, sql } = setup;
   const lockKeys = sql(LOCK_KEYS);
+  const endOfAttempts = sql(END_ATTEMPTS);
   const lockRows = sql(LOCK_ROWS);
   const stands = sql(STANDS);
   const statements = new Map<string, string>(); // by the columns that they write; a handful
@@ -62,10 +69,37 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     if (steps.some(isReviving)) return pool.transaction((session) => reviveAmong(session, steps));
     const written = new Set<number>();
-    for (const group of groupByColumns(steps)) {
+    const [ends, others] = [steps.filter(isEndOfAttempt), steps.filter((step) => !isEndOfAttempt(step))];
+    if (ends.length > 0) for (const id of await endAttempts(ends)) written.add(id);
+    for (const group of groupByColumns(others)) {
       for (const id of await writeGroup(pool, group)) written.add(id);
     }
     return steps.map(({ from }) => (written.has(from.id) ? "ok" : "stale"));
+  }
+
+  async function endAttempts(steps: readonly Step[]): Promise<number[]> {
+    const inOrder = steps.toSorted((a, b) => a.from.id - b.from.id);
+    const tasks = inOrder.map(({ to }) => to);
+    const parameters = [
+      tasks.map(({ id }) => id),
+      inOrder.map(({ from }) => from.version),
+      inOrder.map(({ from }) => from.lease?.until ?? null),
+      tasks.map(({ status }) => status),
+      tasks.map(({ runAt }) => runAt),
+      tasks.map(({ updatedAt }) => updatedAt),
+      tasks.map(({ attempt }) => attempt),
+      tasks.map(({ failures }) => failures),
+      tasks.map(({ losses }) => losses),
+      tasks.map(({ workedMs }) => workedMs),
+      tasks.map(({ attempts }) => JSON.stringify(attempts)),
+      tasks.map(({ finishedAt }) => finishedAt),
+      tasks.map(({ progress }) => progress?.percent ?? null),
+      tasks.map(({ progress }) => progress?.message ?? null),
+      tasks.map(({ result }) => result),
+      tasks.map(({ error }) => error?.code ?? null),
+      tasks.map(({ error }) => error?.message ?? null),
+    ].map(pgArray);
+    return (await pool.rows(endOfAttempts, parameters)).map(([id]) => Number(id));
   }
 
   async function writeGroup(session: Session, { columns, steps }: Group, more = ""): Promise<number[]> {
@@ -102,6 +136,29 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
 
   return replace;
 }
+
+/** What `end_attempts` does not write, and what it takes to be so. */
+const LEFT_ALONE = [
+  ...[
+    "name",
+    "description",
+    "type",
+    "payload",
+    "priority",
+    "tags",
+    "key",
+    "timeoutMs",
+    "maxAttempts",
+    "backoff",
+  ],
+  ...["createdAt", "claims", "token", "startedAt"],
+] as const satisfies readonly (keyof Task)[];
+
+const isEndOfAttempt = ({ from, to }: Step): boolean =>
+  from.lease !== null &&
+  to.lease === null &&
+  to.version === from.version + 1 &&
+  LEFT_ALONE.every((field) => from[field] === to[field]);
 
 const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
 

@@ -15,8 +15,9 @@ const PUT = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     RETURNING id, version, status
   ),
   logged AS (
-    INSERT INTO tasktrack.changes (task_id, version, status, kind)
-    SELECT id, version, status, 'created' FROM put CROSS JOIN gate
+    INSERT INTO tasktrack.changes (n, entries)
+    SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '+', ';') FROM put CROSS JOIN gate
+    HAVING count(*) > 0
   )
   SELECT id::float8 FROM put`;
 

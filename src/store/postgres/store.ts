@@ -39,7 +39,7 @@ const READ_LOG = `SELECT n, at::float8, level, message FROM tasktrack.log_lines
 
 const NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8";
 
-const LAST_REV = "SELECT coalesce(max(rev), 0)::float8 FROM tasktrack.changes";
+const LAST_BATCH = "SELECT coalesce(max(batch), 0)::float8 FROM tasktrack.changes";
 
 const ABOUT = `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')`;
 
@@ -69,7 +69,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const { clock, log, random, nonce } = setup;
   const sql = (text: string): string => inSchema(schema, text);
   const parts = { pool, session: pool, sql, clock, log, random };
-  const [get, claim, remove, readLog, now, lastRev] = [GET, CLAIM, REMOVE, READ_LOG, NOW, LAST_REV].map(
+  const [get, claim, remove, readLog, now, lastBatch] = [GET, CLAIM, REMOVE, READ_LOG, NOW, LAST_BATCH].map(
     sql,
   ) as [string, string, string, string, string, string]; // one for each
   const insert = createInsert(parts);
@@ -79,10 +79,10 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const lists = createLists(parts);
   const changeLog = createChangeReader(parts);
   const housekeeping = createHousekeeping(parts);
-  const watching = createWatch({ ...parts, channel: schema, name: nonce(), lastRev: readLastRev });
+  const watching = createWatch({ ...parts, channel: schema, name: nonce(), lastBatch: readLastBatch });
 
-  async function readLastRev(): Promise<number> {
-    const [row] = await pool.rows(lastRev);
+  async function readLastBatch(): Promise<number> {
+    const [row] = await pool.rows(lastBatch);
     return Number(row?.[0]);
   }
 

@@ -21,7 +21,7 @@ export function createWatch(setup: {
   readonly channel: string;
   /** Tells this process's own notifications from others'. */
   readonly name: string;
-  readonly lastRev: () => Promise<number>;
+  readonly lastBatch: () => Promise<number>;
   readonly clock: Clock;
   readonly log: Log;
 }) {
@@ -70,8 +70,8 @@ export function createWatch(setup: {
   const polling = createLoop({
     after: clock.after,
     round: async () => {
-      const last = await setup.lastRev();
-      if (seen !== null && last !== seen) ringAll(null);
+      const last = await setup.lastBatch();
+      if (last !== seen) ringAll(null); // also at first: what came before is not known
       seen = last;
       return POLL_MS;
     },

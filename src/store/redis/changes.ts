@@ -1,20 +1,11 @@
-import { STATUSES, type Status } from "../../core/task.ts";
-import type { Change, ChangeKind, ChangePage, Position } from "../store.ts";
+import { readEntry } from "../changes-text.ts";
+import type { Change, ChangePage, Position } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { unavailable } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
 
 /** Changes that one script answers with at most. */
 const AT_ONCE = 5_000;
-
-/** How the scripts write a status, by its first letter, and a kind. */
-const STATUS_OF = new Map<string, Status>(STATUSES.map((status) => [status.charAt(0), status]));
-const KIND_OF = new Map<string, ChangeKind>([
-  ["+", "created"],
-  ["~", "changed"],
-  ["%", "progress"],
-  ["-", "deleted"],
-]);
 
 /** @param begin gives the store an epoch where somebody has emptied it */
 export function createChanges(connection: Connection, begin: () => Promise<void>) {
@@ -46,21 +37,9 @@ export function createChanges(connection: Connection, begin: () => Promise<void>
 function changesAfter(rev: number, entries: readonly string[]): Change[] {
   const changes: Change[] = [];
   for (let at = 0; at < entries.length; at += 2) {
-    const last = Number(entries[at]);
-    const texts = entries[at + 1]?.split(";") ?? [];
-    for (const [n, text] of texts.entries()) {
-      const own = last - texts.length + 1 + n;
-      if (own > rev) changes.push(changeOf(own, text));
-    }
+    const entry = entries[at + 1] ?? "";
+    const count = entry.split(";").length;
+    changes.push(...readEntry(entry, Number(entries[at]) - count + 1));
   }
-  return changes;
-}
-
-function changeOf(rev: number, text: string): Change {
-  const [id, version, letters = ""] = text.split(" ");
-  const status = STATUS_OF.get(letters.charAt(0));
-  const kind = KIND_OF.get(letters.charAt(1));
-  if (status === undefined || kind === undefined)
-    throw new Error(`the change log says ${JSON.stringify(text)}`);
-  return { rev, id: Number(id), version: Number(version), status, kind };
+  return changes.filter((change) => change.rev > rev);
 }

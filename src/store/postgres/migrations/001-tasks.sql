@@ -3,7 +3,7 @@
 CREATE TABLE tasktrack.meta (
   one    boolean PRIMARY KEY DEFAULT true CHECK (one),
   epoch  text    NOT NULL DEFAULT gen_random_uuid()::text,
-  pruned bigint  NOT NULL DEFAULT 0 -- changes up to this rev are no longer kept
+  pruned bigint  NOT NULL DEFAULT 0 -- changes up to this rev are no longer kept, see changes.ts
 );
 INSERT INTO tasktrack.meta DEFAULT VALUES;
 
@@ -46,7 +46,8 @@ CREATE TABLE tasktrack.tasks (
   lease_ms           bigint,
   revoke_at          bigint,
   -- what is no part of a task but kept beside it
-  progress_logged_at bigint,            -- when its progress was last a change
+  progress_logged_at bigint, -- when its progress was last a change
+  progress_is_change boolean NOT NULL DEFAULT false, -- whether that of the latest beat was
   lines              integer NOT NULL DEFAULT 0, -- log lines ever written
   search_text        text    NOT NULL   -- folded by core, the first 4 KiB
 ) WITH (
@@ -75,15 +76,14 @@ CREATE TABLE tasktrack.log_lines (
   PRIMARY KEY (task_id, n)
 );
 
--- The change log. A rev is drawn under the shared lock of `gate`, so that a reader who sees a gap can wait for just those
+-- The change log: the changes of one statement are one row, for a row and an index entry each would cost more than the
+-- changes themselves. A batch is drawn under the shared lock of `gate`, so that a reader who sees a gap can wait for just those
 -- who may still fill it; see changes.ts.
-CREATE SEQUENCE tasktrack.rev;
+CREATE SEQUENCE tasktrack.batch;
 CREATE TABLE tasktrack.changes (
-  rev     bigint   PRIMARY KEY DEFAULT nextval('tasktrack.rev'),
-  task_id bigint   NOT NULL,
-  version integer  NOT NULL,
-  status  text     NOT NULL,
-  kind    text     NOT NULL,
+  batch   bigint      PRIMARY KEY DEFAULT nextval('tasktrack.batch'),
+  n       integer     NOT NULL,
+  entries text        NOT NULL, -- ID VERSION MARK;… as changes-text.ts reads them
   at      timestamptz NOT NULL DEFAULT now()
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
@@ -97,7 +97,7 @@ CREATE TABLE tasktrack.idempotency (
 );
 CREATE INDEX idempotency_until ON tasktrack.idempotency (until);
 
--- Taken shared by every transaction that writes changes, before it draws a rev, until its commit.
+-- Taken shared by every transaction that writes changes, before it draws a batch, until it ends.
 CREATE FUNCTION tasktrack.gate() RETURNS void LANGUAGE sql AS
 $$ SELECT pg_advisory_xact_lock_shared('tasktrack.changes'::regclass::oid::integer, 0) $$;
 
@@ -206,8 +206,9 @@ BEGIN
             RETURNING t.*
           ),
           logged AS (
-            INSERT INTO tasktrack.changes (task_id, version, status, kind)
-            SELECT t.id, t.version, t.status, 'changed' FROM taken t CROSS JOIN gate
+            INSERT INTO tasktrack.changes (n, entries)
+            SELECT count(*), string_agg(t.id || ' ' || t.version || ' r~', ';') FROM taken t CROSS JOIN gate
+            HAVING count(*) > 0
           )
           SELECT a, t.id, t.version, t.status, t.name, t.description, t.type, t.payload, t.priority, t.tags,
           t.key, t.run_at, t.timeout_ms, t.max_attempts, t.backoff_base_ms, t.backoff_max_ms,
@@ -240,8 +241,59 @@ BEGIN
     WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     removed AS (DELETE FROM tasktrack.tasks WHERE id = ANY (held) RETURNING id, version, status),
     logged AS (
-      INSERT INTO tasktrack.changes (task_id, version, status, kind)
-      SELECT id, version, status, 'deleted' FROM removed CROSS JOIN gate
+      INSERT INTO tasktrack.changes (n, entries)
+      SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '-', ';') FROM removed CROSS JOIN gate
+      HAVING count(*) > 0
     )
     SELECT id FROM removed;
+END $$;
+
+-- What most steps are: an attempt ends, the task waits again or is over. Takes the ids in rising order, what the steps saw, and
+-- each column that the end of an attempt may change. Rows are found one by one in the order of their ids, which is therefore
+-- the order in which they are locked: no lock before the write is needed so that two batches never wait for each other.
+-- Returns the ids that were written.
+CREATE FUNCTION tasktrack.end_attempts(
+  ids bigint[], seen_versions integer[], seen_untils bigint[], statuses text[], run_ats bigint[], updated_ats bigint[],
+  new_attempt integer[], new_failures integer[], new_losses integer[], worked bigint[], histories text[], finished_ats bigint[],
+  percents double precision[], messages text[], results text[], error_codes text[], error_messages text[])
+RETURNS SETOF bigint LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
+    written AS (
+      UPDATE tasktrack.tasks t SET
+        version = t.version + 1, status = s.status, run_at = s.run_at, updated_at = s.updated_at, attempt = s.attempt,
+        failures = s.failures, losses = s.losses, worked_ms = s.worked, attempts = s.history, finished_at = s.finished_at,
+        progress_percent = s.percent, progress_message = s.message, result = s.result,
+        error_code = s.error_code, error_message = s.error_message,
+        lease_worker = NULL, lease_until = NULL, lease_ms = NULL, revoke_at = NULL
+      FROM unnest(ids, seen_versions, seen_untils, statuses, run_ats, updated_ats, new_attempt, new_failures, new_losses,
+        worked, histories, finished_ats, percents, messages, results, error_codes, error_messages)
+        AS s(id, seen_version, seen_until, status, run_at, updated_at, attempt, failures, losses,
+          worked, history, finished_at, percent, message, result, error_code, error_message)
+      WHERE t.id = s.id AND t.version = s.seen_version AND t.lease_until = s.seen_until
+      RETURNING t.id, t.version, t.status
+    ),
+    logged AS (
+      INSERT INTO tasktrack.changes (n, entries)
+      SELECT count(*), string_agg(w.id || ' ' || w.version || ' ' || left(w.status, 1) || '~', ';')
+      FROM written w CROSS JOIN gate HAVING count(*) > 0
+    )
+    SELECT w.id FROM written w;
+END $$;
+
+-- Heartbeats that bring nothing: the lease's end alone, as lifecycle.extend sets it. Ids in rising order, as above.
+-- Returns the ids that still hold their lease and whether they are asked to stop.
+CREATE FUNCTION tasktrack.renew(now_ms bigint, ids bigint[], tokens text[])
+RETURNS TABLE (id bigint, is_asked_to_stop boolean) LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    UPDATE tasktrack.tasks t SET lease_until = greatest(t.lease_until + 1, now_ms + t.lease_ms)
+    FROM unnest(ids, tokens) AS b(id, token)
+    WHERE t.id = b.id AND t.status = 'running' AND t.token = b.token AND t.lease_until > now_ms
+    RETURNING t.id, t.revoke_at IS NOT NULL;
 END $$;

@@ -39,21 +39,20 @@ local function headOf(lane)
   return lane.found[lane.at]
 end
 
-local function laneOf(name, piece)
+local function laneOf(name)
   local lane = lanes[name]
   if lane == nil then
-    lane = { key = prefix .. "lane:" .. name, priority = tonumber(match(name, "%-?%d+$")), taken = 0 }
-    lane.name, lane.found, lane.at, lane.read, lane.piece = name, {}, 1, 0, piece
+    lane = { name = name, key = prefix .. "lane:" .. name, priority = tonumber(match(name, "%-?%d+$")) }
+    lane.found, lane.at, lane.read, lane.taken = {}, 1, 0, 0
     lanes[name] = lane
   end
   return lane
 end
 
--- ---- a heap of lanes, the one with the best head on top. Another heap may have taken what an entry stands for; entries
--- only get worse by that, so it is enough to look again when one comes to the top.
+-- ---- a heap of lanes of one priority, the one with the best head on top. Another heap may have taken what an entry stands
+-- for; entries only get worse by that, so it is enough to look again when one comes to the top.
 
 local function isBefore(a, b)
-  if a.priority ~= b.priority then return a.priority > b.priority end
   if a.score ~= b.score then return a.score < b.score end
   return a.text < b.text
 end
@@ -88,36 +87,74 @@ local function renewTop(heap)
   if #heap > 1 then sink(heap, 1) end
 end
 
-local function namesOf(laneprefixes)
-  local names, known = {}, {}
-  for _, start in ipairs(laneprefixes) do
-    for _, name in ipairs(call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")) do
-      if not known[name] then
-        known[name] = true
-        names[#names + 1] = name
-      end
-    end
-  end
-  return names
-end
-
--- Lanes that are looked at before the script lets others go first; an ask that has begun is finished.
-local LOOKS = 3000
-local heaps, looks = {}, 0
-
-local function heapFor(laneprefixes)
-  local called = table.concat(laneprefixes, "\n")
-  if heaps[called] then return heaps[called] end
-  local heap, names = {}, namesOf(laneprefixes)
-  for _, name in ipairs(names) do
-    local lane = laneOf(name, math.max(1, math.ceil(wanted / #names)))
-    local entry = { lane = lane, priority = lane.priority }
+local function heapOf(group)
+  local heap = {}
+  for _, lane in ipairs(group) do
+    local entry = { lane = lane }
     if look(entry) then heap[#heap + 1] = entry end
   end
   for at = math.floor(#heap / 2), 1, -1 do sink(heap, at) end
-  heaps[called] = heap
-  looks = looks + #names
   return heap
+end
+
+-- ---- a queue for each set of types: its lanes by priority, which are looked at only when all above them is given out
+
+-- Lanes that are found before the script lets others go first; an ask that has begun is finished.
+local FOUND = 10000
+local queues, found = {}, 0
+
+local function groupsOf(starts)
+  local groups, priorities, known = {}, {}, {}
+  for _, start in ipairs(starts) do
+    local names = call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
+    found = found + #names
+    for _, name in ipairs(names) do
+      if not known[name] then
+        known[name] = true
+        local lane = laneOf(name)
+        local group = groups[lane.priority]
+        if group == nil then
+          group = {}
+          groups[lane.priority] = group
+          priorities[#priorities + 1] = lane.priority
+        end
+        group[#group + 1] = lane
+      end
+    end
+  end
+  table.sort(priorities, function(a, b) return a > b end)
+  return groups, priorities
+end
+
+local function queueFor(starts)
+  local called = table.concat(starts, "\n")
+  local queue = queues[called]
+  if queue == nil then
+    queue = { heap = {}, at = 0 }
+    queue.groups, queue.priorities = groupsOf(starts)
+    queues[called] = queue
+  end
+  return queue
+end
+
+-- The entry with the best task that is left; nil where there is none.
+local function bestOf(queue)
+  while true do
+    local top = queue.heap[1]
+    if top == nil then
+      queue.at = queue.at + 1
+      local group = queue.groups[queue.priorities[queue.at]]
+      if group == nil then return nil end
+      for _, lane in ipairs(group) do
+        if lane.piece == nil then lane.piece = math.max(1, math.ceil(wanted / #group)) end
+      end
+      queue.heap = heapOf(group)
+    elseif top.taken ~= top.lane.taken then
+      renewTop(queue.heap)
+    else
+      return top
+    end
+  end
 end
 
 -- ---- the choice
@@ -127,28 +164,20 @@ local finished = 0
 
 -- False where it met the bound.
 local function choose(ask)
-  local heap = heapFor(ask.lanes)
-  local got = 0
-  while got < ask.max and #heap > 0 do
-    local top = heap[1]
-    local lane = top.lane
-    if top.taken ~= lane.taken then
-      renewTop(heap)
-    elseif #ids == mostTasks then
-      return false
-    else
-      local count = #ids + 1
-      texts[count], ids[count], askOf[count], laneOfPick[count] = top.text, idOf(top.text), ask, lane
-      lane.at, lane.taken = lane.at + 2, lane.taken + 1
-      got = got + 1
-      renewTop(heap)
-    end
+  local queue = queueFor(ask.lanes)
+  for _ = 1, ask.max do
+    local best = bestOf(queue)
+    if best == nil then return true end
+    if #ids == mostTasks then return false end
+    local count, lane = #ids + 1, best.lane
+    texts[count], ids[count], askOf[count], laneOfPick[count] = best.text, idOf(best.text), ask, lane
+    lane.at, lane.taken = lane.at + 2, lane.taken + 1
   end
   return true
 end
 
 for n, ask in ipairs(asked) do
-  if looks > LOOKS or (ask.max > 0 and not choose(ask)) then break end
+  if found > FOUND or (ask.max > 0 and not choose(ask)) then break end
   finished = n
 end
 
@@ -157,12 +186,12 @@ end
 -- bytes, version, claims, attempt, and all from the priority on
 local HEAD = '^(%d+),\n"%a+",\n(%d+),\n(%d+),\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n(.*)$'
 
-local found = lookUp("heads", ids)
+local stored = lookUp("heads", ids)
 local heads, running, expires, changes, given, bytes = {}, {}, {}, {}, {}, 0
 local left = {} -- lane → how many leave it
 
 for at, id in ipairs(ids) do
-  local size, version, claims, attempt, rest = match(found[at], HEAD)
+  local size, version, claims, attempt, rest = match(stored[at], HEAD)
   bytes = bytes + size
   local ask, lane = askOf[at], laneOfPick[at]
   if at > 1 and bytes > mostBytes then

@@ -1,0 +1,50 @@
+/**
+ * How every side of the drain says how it went: one line on standard output. The time runs from just before the workers
+ * start to when the store has the end of the last job, not merely to the return of the last handler. Runs on Bun and on
+ * Node.
+ */
+export type Drained = { readonly seconds: number; readonly cpuSeconds: number };
+
+/** The last batch of ends is written within milliseconds of the last handler. */
+const POLL_MS = 5;
+
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, POLL_MS));
+
+export const drain = async (side: {
+  readonly jobs: number;
+  /** Starts the workers, which call `handled` for each job. */
+  readonly start: (handled: () => void) => unknown;
+  /** Whether the store has the end of every job; asked only after the last handler has returned. */
+  readonly isEmpty: () => Promise<boolean>;
+}): Promise<never> => {
+  let count = 0;
+  const all = Promise.withResolvers<void>();
+  const handled = (): void => {
+    count += 1;
+    if (count === side.jobs) all.resolve();
+  };
+  const cpuBefore = process.cpuUsage();
+  const startedAt = performance.now();
+  await side.start(handled);
+  await all.promise;
+  while (!(await side.isEmpty())) await pause();
+  const seconds = (performance.now() - startedAt) / 1000;
+  const cpu = process.cpuUsage(cpuBefore);
+  if (count !== side.jobs) throw new Error(`${side.jobs} jobs were handled ${count} times`);
+  const drained: Drained = { seconds, cpuSeconds: (cpu.user + cpu.system) / 1e6 };
+  console.log(JSON.stringify(drained));
+  process.exit(0);
+};
+
+/** `count` jobs in pieces of at most `size`. */
+export const jobs = function* (count: number, size: number) {
+  for (let from = 0; from < count; from += size) {
+    yield Array.from({ length: Math.min(size, count - from) }, (_, at) => job(from + at));
+  }
+};
+
+/** The same words as the load generator's. */
+const job = (n: number) => ({
+  name: `task ${String(n).padStart(8, "0")}`,
+  description: "some description of the work",
+});

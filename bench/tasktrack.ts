@@ -1,0 +1,46 @@
+/** TaskTrack's own parts without HTTP, put together as app.ts does, for benchmarks of what lies below it. */
+import { createEngine, type Engine } from "../src/engine/engine.ts";
+import { createLog } from "../src/lib/log.ts";
+import { systemClock } from "../src/lib/system-clock.ts";
+import { openQueue } from "../src/queue/open.ts";
+import { openStore } from "../src/store/open.ts";
+import type { TaskStore } from "../src/store/store.ts";
+
+export const LEASE_MS = 30_000;
+const POLL_MS = 1_000;
+
+export const clock = systemClock;
+
+export const log = createLog({
+  level: "warn",
+  pretty: false,
+  now: () => clock.now(),
+  write: (line) => void process.stderr.write(line),
+});
+
+export const nonce = (): string => crypto.randomUUID().slice(0, 8);
+
+export const openTaskStore = (url: string): Promise<TaskStore> =>
+  openStore({
+    url,
+    clock,
+    log,
+    random: Math.random,
+    nonce,
+    worker: `bench-${process.pid}`,
+    allowVolatileRedis: false,
+  });
+
+export const createBenchEngine = (store: TaskStore): Engine =>
+  createEngine({
+    store,
+    queue: openQueue(store),
+    clock,
+    log,
+    random: Math.random,
+    nonce,
+    types: new Map(),
+    pollMs: POLL_MS,
+    leaseMs: LEASE_MS,
+    retentions: [],
+  });

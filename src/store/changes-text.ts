@@ -1,0 +1,26 @@
+/** How stores that keep many changes in one entry write them: `ID VERSION MARK` each, parted by semicolons. */
+import { STATUSES, type Status } from "../core/task.ts";
+import type { Change, ChangeKind } from "./store.ts";
+
+/** A status by its first letter, and a kind. */
+const STATUS_OF = new Map<string, Status>(STATUSES.map((status) => [status.charAt(0), status]));
+const KIND_OF = new Map<string, ChangeKind>([
+  ["+", "created"],
+  ["~", "changed"],
+  ["%", "progress"],
+  ["-", "deleted"],
+]);
+
+/** The changes of an entry; the first has this rev and each later one the next. */
+export const readEntry = (entry: string, firstRev: number): Change[] =>
+  entry.split(";").map((text, at) => readChange(text, firstRev + at));
+
+function readChange(text: string, rev: number): Change {
+  const [id, version, mark = ""] = text.split(" ");
+  const status = STATUS_OF.get(mark.charAt(0));
+  const kind = KIND_OF.get(mark.charAt(1));
+  if (status === undefined || kind === undefined) {
+    throw new Error(`the change log says ${JSON.stringify(text)}`);
+  }
+  return { rev, id: Number(id), version: Number(version), status, kind };
+}
