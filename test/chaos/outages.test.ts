@@ -13,8 +13,8 @@ const PER_SECOND = 50;
 const STEADY_MS = scale(500, 2_000);
 /** Who takes longer has not come back at all; how long it takes is reported. */
 const BACK_WITHIN_MS = 30_000;
-/** The store's own limit is 5 s. A call may first have to wait for one that is under way, and the machine is busy. */
-const ANSWERED_WITHIN_MS = 8_000;
+/** The store's own limit is 5 s; the rest is for a machine that other tests use as well. */
+const ANSWERED_WITHIN_MS = 6_500;
 
 afterAll(killLeftovers);
 
@@ -104,13 +104,13 @@ testStores(
       await readiness(scene.server.url, true);
     });
     const during = asked.filter(({ askedAt }) => askedAt > frozenAt && askedAt < frozenAt + frozenMs);
-    const took = during.filter(({ status }) => status === 503).map(({ tookMs }) => tookMs);
+    const took = during.map(({ tookMs }) => tookMs);
     report(`a silent server, ${name}`, {
-      ...{ "frozen ms": frozenMs, asked: during.length, "503": took.length },
+      ...{ "frozen ms": frozenMs, asked: during.length, "503": refused(during) },
       ...{ "answered p50 ms": median(took), "p99 ms": quantile(took, 0.99), "max ms": most(took) },
       "back after ms": most(back),
     });
-    expect(took.length).toBeGreaterThan(0);
+    expect(refused(during)).toBeGreaterThan(0);
     expect(most(took)).toBeLessThan(ANSWERED_WITHIN_MS);
     await place.remove();
   },
