@@ -1,10 +1,11 @@
 /** The store's server goes away under a server that works, in every way it can: clients see a 503, nothing is lost or stuck. */
 import { afterAll, expect } from "bun:test";
+import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers } from "../support/server-process.ts";
 import { faultsOfAnswers, faultsOfCreates } from "./checkers.ts";
 import { allEnded, type Member, readiness, startMember } from "./cluster.ts";
-import { readAllTasks } from "./history.ts";
+import { executionsOf, readAllTasks } from "./history.ts";
 import { type Asked, createSteadily, type SteadyLoad } from "./load.ts";
 import { type ServedPlace, SHARED, servedPlace } from "./places.ts";
 import { median, most, quantile, report, scale, testStores } from "./scale.ts";
@@ -22,11 +23,11 @@ type Scene = { readonly place: ServedPlace; readonly server: Member; readonly lo
 
 /** A server with work, under a steady load of creates; what holds at the end of every outage is expected at its end. */
 async function withLoad(
-  place: ServedPlace,
+  { place, leaseMs }: { readonly place: ServedPlace; readonly leaseMs: number },
   body: (scene: Scene) => Promise<void>,
 ): Promise<readonly Asked[]> {
   const server = await startMember({
-    ...{ STORE_URL: place.storeUrl, LEASE: "5s", WORKER_CONCURRENCY: "50", LOG_LEVEL: "info" },
+    ...{ STORE_URL: place.storeUrl, LEASE: `${leaseMs}ms`, WORKER_CONCURRENCY: "50" },
     ...{ SIMULATE_MIN: "50ms", SIMULATE_MAX: "200ms" },
   });
   const load = createSteadily(server.url, { perSecond: PER_SECOND });
@@ -55,6 +56,13 @@ async function backAfter({ load }: Scene): Promise<number> {
   return Number(await eventually(firstGoodSecond, (since) => since !== null, BACK_WITHIN_MS));
 }
 
+const runningNow = ({ current }: Member): number[] =>
+  executionsOf(current)
+    .filter(({ until }) => until === null)
+    .map(({ taskId }) => taskId);
+
+const historyOf = ({ attempts }: Task): string => attempts.map(({ outcome }) => outcome).join();
+
 const refused = (asked: readonly Asked[]): number => asked.filter(({ status }) => status === 503).length;
 
 testStores(
@@ -65,7 +73,7 @@ testStores(
     const place = await servedPlace(name);
     const back: number[] = [];
     const afterCut: number[] = [];
-    const asked = await withLoad(place, async (scene) => {
+    const asked = await withLoad({ place, leaseMs: 5_000 }, async (scene) => {
       for (let restart = 0; restart < restarts; restart++) {
         await Bun.sleep(STEADY_MS);
         await place.end(restart % 2 === 0 ? "fast" : "kill");
@@ -92,10 +100,13 @@ testStores(
     const place = await servedPlace(name);
     const back: number[] = [];
     let frozenAt = 0;
-    const asked = await withLoad(place, async (scene) => {
+    const running: number[] = [];
+    // Longer than the silence, so that no lease has to be given up.
+    const asked = await withLoad({ place, leaseMs: frozenMs + 5_000 }, async (scene) => {
       await Bun.sleep(STEADY_MS);
       frozenAt = Date.now();
       await place.freeze();
+      running.push(...runningNow(scene.server));
       await readiness(scene.server.url, false);
       expect((await fetch(`${scene.server.url}/livez`)).status).toBe(200);
       await Bun.sleep(frozenMs - (Date.now() - frozenAt));
@@ -103,6 +114,12 @@ testStores(
       back.push(await backAfter(scene));
       await readiness(scene.server.url, true);
     });
+    expect(running.length).toBeGreaterThan(0);
+    const histories = (await readAllTasks(place.storeUrl))
+      .filter(({ id }) => running.includes(id))
+      .map(historyOf);
+    expect(histories).toEqual(running.map(() => "done")); // each settled by who ran it, when the store was back
+
     const during = asked.filter(({ askedAt }) => askedAt > frozenAt && askedAt < frozenAt + frozenMs);
     const took = during.map(({ tookMs }) => tookMs);
     report(`a silent server, ${name}`, {
