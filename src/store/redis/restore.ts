@@ -1,8 +1,8 @@
 /**
  * Tasks of another store, taken over as they are. A script that made 500 tasks with a thousand log lines each would hold the
- * server for half a second, so what is large comes before, in pieces, and one script makes tasks of it, all or none. Until
- * then there is no task to see: every read begins at the heads, which that script alone writes. If it never comes, what was
- * brought lies under ids that nobody else will get, and the same call made again begins by clearing it away.
+ * server for hundreds of milliseconds, so what is large comes before, in pieces, and one script makes tasks of it, all or
+ * none. Until then there is no task to see: every read begins at the heads, which that script alone writes. If it never
+ * comes, what was brought lies under ids that nobody else will get, and the same call made again begins by clearing it away.
  */
 import { TaskError } from "../../core/error.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
