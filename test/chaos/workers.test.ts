@@ -67,11 +67,16 @@ testStores(
   },
 );
 
+const PAIR_LEASE_MS = 2_000;
+/** What is left until then. */
+const twoLeasesFrom = (at: number): number => Math.max(0, at + 2 * PAIR_LEASE_MS - performance.now());
+
 /** Two workers; every task that the first one holds is taken over by the second. */
 async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
-  const common = { LEASE: `${LEASE_MS}ms`, WORKER_CONCURRENCY: "20" };
+  const common = { LEASE: `${PAIR_LEASE_MS}ms`, WORKER_CONCURRENCY: "20" };
   const api = await startMember({ ...common, STORE_URL: storeUrl, ROLE: "api" });
-  const work = { ...common, ROLE: "worker", SIMULATE_MIN: "300ms", SIMULATE_MAX: "900ms" };
+  // Long enough that none has ended before the trouble begins, and short enough to end before the lease is given up.
+  const work = { ...common, ROLE: "worker", SIMULATE_MIN: "800ms", SIMULATE_MAX: "1500ms" };
   const first = await startMember({ ...work, STORE_URL: storeUrlOfFirst });
 
   /** Creates tasks and waits until the first one, alone, runs them. */
@@ -125,10 +130,11 @@ testStores(
     const { api, first, occupyFirst, startSecond } = await openPair(place.storeUrl);
     const held = await occupyFirst();
 
+    const from = performance.now();
     first.freeze();
     const second = await startSecond();
     await has(second, "task_started", held);
-    await Bun.sleep(2 * LEASE_MS);
+    await Bun.sleep(twoLeasesFrom(from));
     first.thaw();
 
     await eventually(
@@ -155,9 +161,11 @@ testStores(SHARED, "outcomes that come two leases late over a slow wire are refu
   const { api, first, occupyFirst, startSecond } = await openPair(place.storeUrl, slow);
   const held = await occupyFirst();
 
+  const from = performance.now();
   wire.hold();
   const second = await startSecond();
   await has(second, "task_started", held);
+  await Bun.sleep(twoLeasesFrom(from));
   wire.release();
 
   await has(second, "task_done", held);
