@@ -148,7 +148,16 @@ describe("slots", () => {
     expect(peak).toBe(3);
     expect(processor.running).toBe(0);
     expect(source.settles).toHaveLength(20);
-    expect(Math.max(...source.wishes.map(({ max }) => max))).toBe(3);
+    expect(Math.max(...source.wishes.map(({ max }) => max))).toBe(2);
+  });
+
+  test("are filled by halves, so that one half is claimed while the other is settled", async () => {
+    const work = createWork();
+    const { source } = open(work.handler, { concurrency: 6 });
+    source.offer(...tasks(20));
+    await settled();
+    expect(source.wishes.map(({ max }) => max)).toEqual([3, 3]);
+    expect(work.runs).toHaveLength(6);
   });
 
   test("are asked for as many as are free, for the types that have a handler, under its name", async () => {
@@ -164,7 +173,7 @@ describe("slots", () => {
     await settled();
     const wish = { worker: "worker-1", types: ["work", "play"], leaseMs: LEASE_MS };
     expect(source.wishes).toEqual([
-      { ...wish, max: 5 },
+      { ...wish, max: 3 },
       { ...wish, max: 3 },
     ]);
   });
@@ -186,7 +195,7 @@ describe("slots", () => {
     const { source, clock } = open(work.handler, { concurrency: 2 });
     source.offer(...tasks(2));
     await clock.advance(60_000);
-    expect(source.wishes).toHaveLength(1);
+    expect(source.wishes).toHaveLength(2);
   });
 
   test("are asked for a thousand at a time", async () => {
@@ -934,7 +943,7 @@ describe("a stop", () => {
     expect(await stop).toBe(0);
     expect(source.settles.map(({ outcome }) => outcome.kind)).toEqual(["done", "done"]);
     expect(work.runs).toHaveLength(2);
-    expect(source.wishes).toHaveLength(1);
+    expect(source.wishes).toHaveLength(2);
   });
 
   test("keeps leases alive during the grace", async () => {

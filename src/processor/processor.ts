@@ -66,6 +66,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const talking = new Set<Run>(); // those of them that have progress or log lines to bring
   const latest = new Map<TaskId, Run>(); // a task that was lost may come back while its old run still ends
   const claiming = new AbortController();
+  // Half of the slots, so that while the tasks of one half are being settled those of the other are claimed.
+  const claimAtMost = Math.min(Math.ceil(setup.concurrency / 2), CLAIM_AT_MOST);
   const beatEveryMs = leaseMs / 3;
   const giveUpMs = leaseMs / 6;
   const tickMs = Math.min(250, leaseMs / 12);
@@ -81,7 +83,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   async function drink(): Promise<void> {
     while (!claiming.signal.aborted) {
       const free = setup.concurrency - runs.size;
-      if (free > 0) await fill(Math.min(free, CLAIM_AT_MOST));
+      if (free > 0) await fill(Math.min(free, claimAtMost));
       else await new Promise<void>((resolve) => (slotFreed = resolve));
     }
   }

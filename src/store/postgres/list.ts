@@ -12,11 +12,16 @@ const COUNTED_ROWS = 50_000;
 /** Payloads and results of one page; the first task comes whatever its size. */
 const PAGE_BYTES = 8 * 1_048_576;
 
+/** Of these an index by id exists; see the migration. */
+const RARE: ReadonlySet<Status> = new Set(["running", "failed", "cancelled"]);
+/** Of the others one with no more tasks than this is gathered whole and sorted. */
+const FEW = SIFTED_ROWS;
+
 export function createLists(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session, sql } = setup;
 
   async function list(query: TaskQuery): Promise<TaskPage> {
-    const walk = walkOf(query.filter, query.sort);
+    const walk = await walkOf(query.filter, query.sort);
     if (walk === null) return NOTHING;
     const looksAt = walk.isSifted ? Math.max(SIFTED_ROWS, query.limit + 1) : query.limit + 1;
     const bind = createBinder();
@@ -25,20 +30,19 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
   }
 
   async function count(filter: TaskFilter): Promise<number> {
-    const walk = walkOf(filter, "id");
+    const walk = await walkOf(filter, "id");
     if (walk === null) return 0;
     if (filter.search?.fields.length) return countByReading(filter);
     let total = 0;
-    for (const status of walk.statuses ?? [null]) total += await countOne(status, filter);
+    for (const source of walk.sources) total += await countSource(source, filter);
     return total;
   }
 
-  /** Of one status, or of all at once. */
-  async function countOne(status: Status | null, filter: TaskFilter): Promise<number> {
+  async function countSource(source: Source, filter: TaskFilter): Promise<number> {
     let total = 0;
     for (let after: number | null = 0; after !== null; ) {
       const bind = createBinder();
-      const [row] = await session.rows(sql(countStatement(status, filter, after, bind.next)), bind.values);
+      const [row] = await session.rows(sql(countStatement(source, filter, after, bind.next)), bind.values);
       total += Number(row?.[0]);
       after = row?.[1] == null ? null : Number(row[1]);
     }
@@ -56,8 +60,65 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     return total;
   }
 
+  /** The way to walk; null where there is nothing to find. */
+  async function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Walk | null> {
+    const byEnd = sort === "finished_at" || sort === "-finished_at";
+    const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
+    if (statuses.length === 0 || filter.types?.length === 0) return null;
+    const { types, tags, search, finishedBefore } = filter;
+    const sifting = [types, tags, search, sort === "finished_at" ? undefined : finishedBefore];
+    const sources = byEnd ? statuses.map(ofEnded) : await sourcesById(statuses);
+    const isSifted = sifting.some((part) => part !== undefined) || sources.some((source) => source.isSifted);
+    return { byEnd, forward: !sort.startsWith("-"), sources, isSifted };
+  }
+
+  /** The index of each status where all have one, or are few enough to need none; else all tasks along their ids. */
+  async function sourcesById(statuses: readonly Status[]): Promise<readonly Source[]> {
+    if (statuses.length === STATUSES.length) return [{ from: TASKS, test: "true", isSifted: false }];
+    const sources: Source[] = [];
+    for (const status of statuses) {
+      if (RARE.has(status)) sources.push({ from: TASKS, test: `t.status = '${status}'`, isSifted: false });
+      else if (await areFew(status))
+        sources.push({ from: `(${gathered(status)})`, test: "true", isSifted: false });
+      else
+        return [
+          {
+            from: TASKS,
+            test: `t.status IN (${statuses.map((each) => `'${each}'`).join(", ")})`,
+            isSifted: true,
+          },
+        ];
+    }
+    return sources;
+  }
+
+  async function areFew(status: Status): Promise<boolean> {
+    const [row] = await session.rows(
+      sql(
+        `SELECT count(*)::integer FROM (SELECT FROM ${TASKS} t WHERE ${INDEXED[status]} LIMIT ${FEW + 1}) t`,
+      ),
+    );
+    return Number(row?.[0]) <= FEW;
+  }
+
   return { list, count };
 }
+
+const TASKS = "tasktrack.tasks";
+
+/** What each status's other index says, with the order in which it lies there. */
+const INDEXED: Readonly<Record<Status, string>> = {
+  pending: "t.status = 'pending'",
+  running: "t.status = 'running'",
+  done: "t.status = 'done' AND t.finished_at IS NOT NULL",
+  failed: "t.status = 'failed'",
+  cancelled: "t.status = 'cancelled'",
+};
+
+/** Along an index, so that it costs what it finds; no more than a few, should many have come since they were counted. */
+const gathered = (status: Status): string =>
+  `SELECT t.* FROM ${TASKS} t WHERE ${INDEXED[status]}
+    ORDER BY ${status === "pending" ? "t.type, t.priority, t.run_at, t.id" : "t.finished_at, t.id"} LIMIT ${2 * FEW}`;
 
 const NOTHING: TaskPage = { tasks: [], next: null };
 
@@ -68,29 +129,30 @@ function createBinder() {
 }
 type Bind = (value: Parameter) => string;
 
-type Walk = {
-  readonly byEnd: boolean;
-  readonly forward: boolean;
-  /** Each along its own index; null: all tasks along their ids. */
-  readonly statuses: readonly Status[] | null;
-  /** Whether the filter may leave out rows of the walk. */
+/** Where rows of some statuses are read in order. */
+type Source = {
+  /** The table, or a subquery in its place. */
+  readonly from: string;
+  readonly test: string;
+  /** Whether the test leaves out rows that are looked at. */
   readonly isSifted: boolean;
 };
 
-/** The way to walk; null where there is nothing to find. */
-function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Walk | null {
-  const byEnd = sort === "finished_at" || sort === "-finished_at";
-  const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
-  if (statuses.length === 0 || filter.types?.length === 0) return null;
-  const { types, tags, search, finishedBefore } = filter;
-  const sifting = [types, tags, search, sort === "finished_at" ? undefined : finishedBefore];
-  return {
-    byEnd,
-    forward: !sort.startsWith("-"),
-    statuses: statuses.length === STATUSES.length ? null : statuses,
-    isSifted: sifting.some((part) => part !== undefined),
-  };
-}
+type Walk = {
+  readonly byEnd: boolean;
+  readonly forward: boolean;
+  /** Walked side by side, the best of all of them first. */
+  readonly sources: readonly Source[];
+  /** Whether rows are looked at that the filter may leave out. */
+  readonly isSifted: boolean;
+};
+
+/** Spelled out, so that the planner sees that its index serves. */
+const ofEnded = (status: Status): Source => ({
+  from: TASKS,
+  test: `t.status = '${status}'`,
+  isSifted: false,
+});
 
 /** What the other parts of a filter leave of the statuses. */
 function isPossible(status: Status, filter: TaskFilter, byEnd: boolean): boolean {
@@ -111,7 +173,8 @@ function pageStatement(walk: Walk, { filter, after, limit }: TaskQuery, looksAt:
   const lastOf = walk.byEnd
     ? `(SELECT t.id FROM piece t ORDER BY ${back} LIMIT 1) AS id, ${walk.forward ? "max" : "min"}(t.finished_at) AS finished_at`
     : `${walk.forward ? "max" : "min"}(t.id) AS id, NULL::bigint AS finished_at`;
-  const tests = [...siftings(filter, bind), "true"].join(" AND ");
+  const sifted = walk.sources.filter((source) => source.isSifted).map((source) => source.test);
+  const tests = [...siftings(filter, bind), ...sifted, "true"].join(" AND ");
   return `WITH piece AS MATERIALIZED (${pieceOf(walk, { filter, after }, { order, looksAt }, bind)}),
     looked AS (SELECT count(*) AS n, ${lastOf} FROM piece t),
     matching AS (SELECT t.* FROM piece t WHERE ${tests} ORDER BY ${order} LIMIT ${bind(limit + 1)}),
@@ -129,18 +192,20 @@ function pieceOf(
   { order, looksAt }: { readonly order: string; readonly looksAt: number },
   bind: Bind,
 ): string {
-  const tests = [...behind(walk, after, bind)];
+  const tests = behind(walk, after, bind);
   if (walk.byEnd) tests.push("t.finished_at IS NOT NULL");
   if (walk.byEnd && walk.forward && filter.finishedBefore !== undefined) {
     tests.push(`t.finished_at < ${bind(filter.finishedBefore)}`);
   }
   // Every sweep asks this, and finds next to nothing among all that run.
   if (filter.expiredAt !== undefined) tests.push(expiredBy(filter.expiredAt, bind));
-  const where = (more: readonly string[]): string => [...tests, ...more, "true"].join(" AND ");
   const limited = `ORDER BY ${order} LIMIT ${bind(looksAt)}`;
-  if (walk.statuses === null) return `SELECT t.* FROM tasktrack.tasks t WHERE ${where([])} ${limited}`;
-  return `SELECT t.* FROM unnest(${bind(pgArray(walk.statuses))}::text[]) AS wanted(status) CROSS JOIN LATERAL (
-      SELECT t.* FROM tasktrack.tasks t WHERE ${where(["t.status = wanted.status"])} ${limited}) t ${limited}`;
+  // A sifted walk looks at so many rows, whatever it finds among them; its test is asked afterwards.
+  const read = ({ from, test, isSifted }: Source): string =>
+    `SELECT t.* FROM ${from} t WHERE ${[...tests, isSifted ? "true" : test].join(" AND ")} ${limited}`;
+  const [only, ...others] = walk.sources.map(read);
+  if (others.length === 0) return only ?? "";
+  return `SELECT t.* FROM (${[only, ...others].map((each) => `(${each})`).join(" UNION ALL ")}) t ${limited}`;
 }
 
 /** After the cursor, in the walk's order. */
@@ -166,13 +231,12 @@ function siftings(filter: TaskFilter, bind: Bind): string[] {
 /** lifecycle.expiresAt, in SQL. */
 const expiredBy = (at: number, bind: Bind): string => `least(t.lease_until, t.revoke_at) <= ${bind(at)}`;
 
-function countStatement(status: Status | null, filter: TaskFilter, after: number, bind: Bind): string {
-  const tests = [...siftings(filter, bind), "true"].join(" AND ");
-  const ofStatus = status === null ? "true" : `t.status = ${bind(status)}`;
+function countStatement(source: Source, filter: TaskFilter, after: number, bind: Bind): string {
+  const tests = [...siftings(filter, bind), source.isSifted ? source.test : "true"].join(" AND ");
   return `SELECT count(*) FILTER (WHERE matches)::integer,
       CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END::float8
-    FROM (SELECT t.id, (${tests}) AS matches FROM tasktrack.tasks t
-      WHERE ${ofStatus} AND t.id > ${bind(after)} ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
+    FROM (SELECT t.id, (${tests}) AS matches FROM ${source.from} t
+      WHERE ${source.isSifted ? "true" : source.test} AND t.id > ${bind(after)} ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }
 
 function readPage(rows: readonly Row[], { filter, limit, sort }: TaskQuery, looksAt: number): TaskPage {

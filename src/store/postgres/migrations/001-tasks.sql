@@ -63,7 +63,8 @@ CREATE TABLE tasktrack.tasks (
 
 -- The lanes: pending tasks of one type and priority in the order in which they are claimed.
 CREATE INDEX tasks_lane ON tasktrack.tasks (type, priority, run_at, id) WHERE status = 'pending';
-CREATE INDEX tasks_status ON tasktrack.tasks (status, id);
+-- Those of which there are few among many. An index of all statuses would cost every task's end one entry more.
+CREATE INDEX tasks_rare ON tasktrack.tasks (status, id) WHERE status IN ('running', 'failed', 'cancelled');
 CREATE INDEX tasks_ended ON tasktrack.tasks (status, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX tasks_live_key ON tasktrack.tasks (key) WHERE key IS NOT NULL AND finished_at IS NULL;
 
@@ -160,6 +161,7 @@ DECLARE
   contended boolean;
   best bigint[];
   held bigint[];
+  entries text;
   wish integer;
 BEGIN
   FOR a IN 1 .. cardinality(wanted) LOOP
@@ -172,14 +174,16 @@ BEGIN
       contended := false;
       LOOP
         IF contended OR cardinality(lane.types) = 1 THEN
-          held := ARRAY(
-            SELECT head.id FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
-              SELECT t.id, t.run_at FROM tasktrack.tasks t
+          SELECT coalesce(array_agg(head.id), '{}'), string_agg(head.id || ' ' || head.version + 1 || ' r~', ';')
+          INTO held, entries
+          FROM (
+            SELECT head.id, head.version FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
+              SELECT t.id, t.run_at, t.version FROM tasktrack.tasks t
               WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane.lane_priority
                 AND t.run_at <= now_ms
               ORDER BY t.run_at, t.id LIMIT wish
               FOR NO KEY UPDATE SKIP LOCKED) head
-            ORDER BY head.run_at, head.id LIMIT wish);
+            ORDER BY head.run_at, head.id LIMIT wish) head;
           best := held;
         ELSE
           best := ARRAY(
@@ -189,34 +193,30 @@ BEGIN
                 AND t.run_at <= now_ms
               ORDER BY t.run_at, t.id LIMIT wish) head
             ORDER BY head.run_at, head.id LIMIT wish);
-          held := ARRAY(
-            SELECT t.id FROM tasktrack.tasks t
+          SELECT coalesce(array_agg(free.id), '{}'), string_agg(free.id || ' ' || free.version + 1 || ' r~', ';')
+          INTO held, entries
+          FROM (
+            SELECT t.id, t.version FROM tasktrack.tasks t
             WHERE t.id = ANY (best) AND t.status = 'pending' AND t.run_at <= now_ms
-            FOR NO KEY UPDATE SKIP LOCKED);
+            FOR NO KEY UPDATE SKIP LOCKED) free;
         END IF;
-        RETURN QUERY
-          WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
-          taken AS (
+        IF cardinality(held) > 0 THEN
+          PERFORM tasktrack.gate();
+          INSERT INTO tasktrack.changes (n, entries) VALUES (cardinality(held), entries);
+          RETURN QUERY
             UPDATE tasktrack.tasks t SET
               status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
               lease_worker = workers[a], lease_until = now_ms + leases[a], lease_ms = leases[a], revoke_at = NULL,
               attempt = t.attempt + 1, started_at = now_ms, updated_at = now_ms,
               progress_percent = NULL, progress_message = NULL
             WHERE t.id = ANY (held)
-            RETURNING t.*
-          ),
-          logged AS (
-            INSERT INTO tasktrack.changes (n, entries)
-            SELECT count(*), string_agg(t.id || ' ' || t.version || ' r~', ';') FROM taken t CROSS JOIN gate
-            HAVING count(*) > 0
-          )
-          SELECT a, t.id, t.version, t.status, t.name, t.description, t.type, t.payload, t.priority, t.tags,
-          t.key, t.run_at, t.timeout_ms, t.max_attempts, t.backoff_base_ms, t.backoff_max_ms,
-          t.created_at, t.updated_at, t.claims, t.token, t.attempt, t.failures, t.losses,
-          t.worked_ms, t.attempts, t.started_at, t.finished_at, t.progress_percent,
-          t.progress_message, t.result, t.error_code, t.error_message, t.lease_worker,
-          t.lease_until, t.lease_ms, t.revoke_at
-          FROM taken t;
+            RETURNING a, t.id, t.version, t.status, t.name, t.description, t.type, t.payload, t.priority, t.tags,
+              t.key, t.run_at, t.timeout_ms, t.max_attempts, t.backoff_base_ms, t.backoff_max_ms,
+              t.created_at, t.updated_at, t.claims, t.token, t.attempt, t.failures, t.losses,
+              t.worked_ms, t.attempts, t.started_at, t.finished_at, t.progress_percent,
+              t.progress_message, t.result, t.error_code, t.error_message, t.lease_worker,
+              t.lease_until, t.lease_ms, t.revoke_at;
+        END IF;
         wish := wish - cardinality(held);
         EXIT WHEN wish = 0 OR cardinality(held) = cardinality(best);
         contended := true;
