@@ -40,7 +40,7 @@ const CLAIM_AT_MOST = 1_000;
  * Processes know the store's time to a millisecond or so: what one has just made due may not be due yet by another's clock, and
  * the bell that told of it does not ring again. Without a second look one task in a thousand waited for the poll.
  */
-const AGAIN_MS = 10;
+const AGAIN_MS = 3;
 
 export function createDispatch(setup: DispatchSetup): Dispatch {
   const { clock, log } = setup;
