@@ -6,7 +6,7 @@ import type { Log } from "../lib/log.ts";
 import { readJson, readOptionalJson } from "./body.ts";
 import { etagOf, fingerprintOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import type { Call, Route } from "./route.ts";
-import { CreateBody, EmptyBody, LogQuery, ManyTasks, OneTask, PatchBody } from "./task-schemas.ts";
+import { CreateBody, EmptyBody, LogQuery, ManyTasks, PatchBody, taskSchemaFor } from "./task-schemas.ts";
 import {
   CreatedAnswer,
   ExistingAnswer,
@@ -68,7 +68,9 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   function createFrom(value: unknown, call: Call): Promise<Response> {
     const idempotency = idempotencyOf(value, call);
     if (Array.isArray(value)) return createMany(value, idempotency, call);
-    return engine.create([validate(OneTask, value)], idempotency).then((creation) => created(creation, call));
+    return engine
+      .create([validate(taskSchemaFor(value), value)], idempotency)
+      .then((creation) => created(creation, call));
   }
 
   function idempotencyOf(value: unknown, { headers }: Call): IdempotencyKey | null {
