@@ -37,6 +37,13 @@ export function executionsOf({ pid, process, diedAt }: Pick<Life, "pid" | "diedA
   for (const [taskId, from] of open) executions.push({ taskId, pid, from, until: diedAt });
   return executions;
 }
+
+/** The tasks that a living process has begun and not ended. */
+export const runningIn = (life: Life): number[] =>
+  executionsOf(life)
+    .filter(({ until }) => until === null)
+    .map(({ taskId }) => taskId);
+
 type Logged = { readonly process: { events(): readonly LogEvent[] } };
 
 /** Opens the store beside the servers, for a look at what no client sees. */

@@ -5,7 +5,7 @@ import { eventually } from "../support/eventually.ts";
 import { killLeftovers } from "../support/server-process.ts";
 import { faultsOfAnswers, faultsOfCreates } from "./checkers.ts";
 import { allEnded, type Member, readiness, startMember } from "./cluster.ts";
-import { executionsOf, readAllTasks } from "./history.ts";
+import { readAllTasks, runningIn } from "./history.ts";
 import { type Asked, createSteadily, type SteadyLoad } from "./load.ts";
 import { type ServedPlace, SHARED, servedPlace } from "./places.ts";
 import { median, most, quantile, report, scale, testStores } from "./scale.ts";
@@ -56,11 +56,6 @@ async function backAfter({ load }: Scene): Promise<number> {
   return Number(await eventually(firstGoodSecond, (since) => since !== null, BACK_WITHIN_MS));
 }
 
-const runningNow = ({ current }: Member): number[] =>
-  executionsOf(current)
-    .filter(({ until }) => until === null)
-    .map(({ taskId }) => taskId);
-
 const historyOf = ({ attempts }: Task): string => attempts.map(({ outcome }) => outcome).join();
 
 const refused = (asked: readonly Asked[]): number => asked.filter(({ status }) => status === 503).length;
@@ -106,7 +101,7 @@ testStores(
       await Bun.sleep(STEADY_MS);
       frozenAt = Date.now();
       await place.freeze();
-      running.push(...runningNow(scene.server));
+      running.push(...runningIn(scene.server.current));
       await readiness(scene.server.url, false);
       expect((await fetch(`${scene.server.url}/livez`)).status).toBe(200);
       await Bun.sleep(frozenMs - (Date.now() - frozenAt));
