@@ -161,7 +161,9 @@ const isDone = (error: unknown, { doneWhen = [] }: ApiRequest): boolean =>
 function baseOf(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
-    throw new TypeError(`expected the server's address, such as "http://localhost:8080", got ${JSON.stringify(url)}`);
+    throw new TypeError(
+      `expected the server's address, such as "http://localhost:8080", got ${JSON.stringify(url)}`,
+    );
   }
   return (parsed.origin + parsed.pathname).replace(/\/+$/, "");
 }
@@ -199,7 +201,11 @@ async function refusalOf(response: Response, now: number): Promise<TaskTrackErro
   });
 }
 
-type SeenProblem = { readonly code?: string; readonly message?: string; readonly fields: readonly FieldFault[] };
+type SeenProblem = {
+  readonly code?: string;
+  readonly message?: string;
+  readonly fields: readonly FieldFault[];
+};
 
 function problemOf(text: string): SeenProblem {
   try {
