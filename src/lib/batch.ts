@@ -104,12 +104,21 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
   /** Writes and answers; never rejects. */
   function write(batch: Entries): Promise<void> {
     const calls = batch.map((entry) => entry.call);
-    return Promise.try(setup.send, calls).then(
+    return sent(calls).then(
       (answers) => {
         for (let at = 0; at < batch.length; at++) batch[at]?.resolve(answers[at] as Answer); // one each, by contract
       },
       (error: unknown) => refused(batch, error),
     );
+  }
+
+  /** What `Promise.try` would do; Node.js 20, on which the SDK runs, does not know it. */
+  function sent(calls: readonly Call[]): Promise<readonly Answer[]> {
+    try {
+      return setup.send(calls);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   function refused(batch: Entries, error: unknown): Promise<void> | undefined {

@@ -7,7 +7,7 @@ export const systemClock = {
   monotonic: (): number => performance.now(),
   after: (delayMs: number, run: () => void): (() => void) => {
     const dueAt = performance.now() + delayMs;
-    let timer: Timer;
+    let timer: ReturnType<typeof setTimeout>;
     const sleep = (): void => {
       const leftMs = dueAt - performance.now();
       if (leftMs > LONGEST_SLEEP_MS) timer = setTimeout(sleep, LONGEST_SLEEP_MS);

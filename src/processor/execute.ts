@@ -1,6 +1,7 @@
 import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
-import { LIMITS, type RunningTask, storableText } from "../core/task.ts";
+import { LIMITS, storableText } from "../core/task.ts";
 import { type Handler, type HandlerContext, type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+import type { ClaimedTask } from "./source.ts";
 import type { Stop } from "./stop.ts";
 
 /** Why a run was told to stop; it is the reason of the handler's abort signal. */
@@ -13,7 +14,7 @@ export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
  */
 export async function execute(
   handler: Handler,
-  task: RunningTask,
+  task: ClaimedTask,
   run: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
 ): Promise<Outcome | null> {
   const ended = await attempt(handler, task, run.context);
@@ -21,7 +22,7 @@ export async function execute(
   return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
 }
 
-async function attempt(handler: Handler, task: RunningTask, context: HandlerContext): Promise<Outcome> {
+async function attempt(handler: Handler, task: ClaimedTask, context: HandlerContext): Promise<Outcome> {
   try {
     const value = await handler(handlerTask(task), context);
     if (isVerdict(value)) return outcomeOf(value);
@@ -31,7 +32,7 @@ async function attempt(handler: Handler, task: RunningTask, context: HandlerCont
   }
 }
 
-function stoppedOutcome(reason: StopReason, task: RunningTask): Outcome | null {
+function stoppedOutcome(reason: StopReason, task: ClaimedTask): Outcome | null {
   switch (reason) {
     case "lost":
       return null;
@@ -64,7 +65,7 @@ function textOf(thrown: unknown): string {
   }
 }
 
-const handlerTask = (task: RunningTask): HandlerTask => ({
+const handlerTask = (task: ClaimedTask): HandlerTask => ({
   id: task.id,
   name: task.name,
   description: task.description,

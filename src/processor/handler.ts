@@ -1,3 +1,4 @@
+import { parseDurationMs } from "../core/duration.ts";
 import { FAILURES, type Outcome } from "../core/outcome.ts";
 import { LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 
@@ -61,3 +62,16 @@ export const fail = (
     retryAfterMs: null,
   },
 });
+
+/**
+ * Gives the task back to be worked on later, and burns no attempt: return it, or throw it.
+ * @param delay how long it waits, such as "10m"; throws TypeError for what is no duration
+ * @example if (await isQuotaSpent()) return snooze("10m");
+ */
+export function snooze(delay: string): Verdict {
+  const delayMs = parseDurationMs(delay);
+  if (delayMs === null || delayMs < 0) {
+    throw new TypeError(`snooze: expected a duration such as "30s" or "10m", got ${JSON.stringify(delay)}`);
+  }
+  return { [VERDICT]: { kind: "released", delayMs: Math.ceil(delayMs) } };
+}

@@ -6,11 +6,11 @@
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
-import { LIMITS, type Progress, type RunningTask, storableText, type TaskId } from "../core/task.ts";
+import { LIMITS, type Progress, storableText, type TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { execute, type StopReason } from "./execute.ts";
 import type { Handler, HandlerContext } from "./handler.ts";
-import type { SourceBeat, TaskSource } from "./source.ts";
+import type { ClaimedTask, SourceBeat, TaskSource } from "./source.ts";
 import { createStop, type Stop } from "./stop.ts";
 
 export interface Processor {
@@ -47,7 +47,7 @@ const PROGRESS_EVERY_MS = 1_000;
 
 /** One task in its slot. Times are monotonic. */
 type Run = {
-  readonly task: RunningTask;
+  readonly task: ClaimedTask;
   readonly stop: Stop;
   /** Nobody is left to tell how it goes. */
   lost: boolean;
@@ -106,7 +106,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   // ---- one run
 
-  function begin(task: RunningTask, leasedAt: number): void {
+  function begin(task: ClaimedTask, leasedAt: number): void {
     const run: Run = {
       task,
       stop: createStop(),
@@ -192,7 +192,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     }
   }
 
-  function logOutcome(task: RunningTask, outcome: Outcome): void {
+  function logOutcome(task: ClaimedTask, outcome: Outcome): void {
     const fields = { task_id: task.id, type: task.type, attempt: task.attempt };
     if (outcome.kind === "failed") log.info("task_failed", { ...fields, code: outcome.error.code });
     else log.debug(`task_${outcome.kind}`, fields);

@@ -28,8 +28,14 @@ export interface TaskSource {
   onRevoked(listener: (hint: { readonly id: TaskId; readonly version: number | null }) => void): () => void;
 }
 
+/** As much of a task as its work needs. */
+export type ClaimedTask = Pick<
+  RunningTask,
+  "id" | "version" | "name" | "description" | "type" | "payload" | "tags" | "timeoutMs" | "attempt" | "token"
+>;
+
 export type Claimed = {
-  readonly tasks: readonly RunningTask[];
+  readonly tasks: readonly ClaimedTask[];
   /** Monotonic time that is surely not after the start of the leases. */
   readonly leasedAt: number;
 };

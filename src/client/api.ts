@@ -1,0 +1,228 @@
+/** Requests and answers: deadlines, tries, refusals. Only what the web's standards have, so that it runs everywhere. */
+import type { Clock } from "../core/clock.ts";
+import { type FieldFault, isTransient, TaskTrackError } from "./error.ts";
+
+export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
+
+/** What a client of the server may set; all of it has a default. */
+export type ClientOptions = {
+  /** Sent with every request, for a gateway that asks for them. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** How often a request is sent again that nobody answered or that was answered 429, 502, 503 or 504. 5 unless given. */
+  readonly retries?: number;
+  /** How long one try may take beyond what the server was asked to wait, in milliseconds. 30,000 unless given. */
+  readonly timeoutMs?: number;
+  /** Instead of the global `fetch`. */
+  readonly fetch?: Fetch;
+};
+
+export type ApiRequest = {
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  /** With its query. */
+  readonly path: string;
+  /** JSON. */
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal | undefined;
+  /** How long the server may take on purpose. */
+  readonly waitMs?: number;
+  readonly timeoutMs?: number;
+  readonly retries?: number;
+  /** A refusal with one of these codes, to a try that is not the first, says that an earlier one came through. */
+  readonly doneWhen?: readonly string[];
+};
+
+export type ApiAnswer<T> = {
+  readonly status: number;
+  readonly headers: Headers;
+  /** Null where there is none. */
+  readonly body: T;
+};
+
+export interface Api {
+  /**
+   * Sends, and sends again while it may help. Rejects with TaskTrackError, or with the signal's reason. Null where a
+   * refusal says that an earlier try came through (`doneWhen`): its answer was lost.
+   */
+  send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null>;
+  /** Sends once, without a deadline; resolves as soon as the answer begins. */
+  open(request: ApiRequest): Promise<Response>;
+  /** How long to wait before the next try, after so many. */
+  backoffMs(tries: number): number;
+  pause(ms: number, signal?: AbortSignal | undefined): Promise<void>;
+}
+
+export type ApiSetup = {
+  readonly url: string;
+  readonly options: ClientOptions;
+  readonly clock: Clock;
+  /** Draws from [0, 1). */
+  readonly random: () => number;
+};
+
+const RETRIES = 5;
+const TIMEOUT_MS = 30_000;
+const FIRST_BACKOFF_MS = 250;
+const LONGEST_BACKOFF_MS = 10_000;
+/** What a server may ask for; who asks for more is asked again sooner. */
+const LONGEST_RETRY_AFTER_MS = 60_000;
+
+export function createApi({ url, options, clock, random }: ApiSetup): Api {
+  const base = baseOf(url);
+  const fetchIt: Fetch = options.fetch ?? ((target, init) => fetch(target, init));
+  const retries = options.retries ?? RETRIES;
+  const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
+
+  async function send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await sendOnce<T>(request);
+      } catch (error) {
+        if (request.signal?.aborted) throw request.signal.reason;
+        if (tries > 1 && isDone(error, request)) return null;
+        if (!isTransient(error) || tries > (request.retries ?? retries)) throw error;
+        const askedMs = Math.min(error.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS);
+        await pause(Math.max(askedMs, backoffMs(tries)), request.signal);
+      }
+    }
+  }
+
+  async function sendOnce<T>(request: ApiRequest): Promise<ApiAnswer<T>> {
+    const allowedMs = (request.timeoutMs ?? timeoutMs) + (request.waitMs ?? 0);
+    const deadline = createDeadline(allowedMs, request.signal);
+    try {
+      const response = await call(request, deadline.signal);
+      const text = await response.text().catch((cause: unknown) => {
+        throw unreachable(`${base} broke off its answer`, cause);
+      });
+      // Its shape is the contract's, which the server's own tests hold it to.
+      return { status: response.status, headers: response.headers, body: jsonOf(text, response) as T };
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  /** Resolves with what is no refusal. */
+  async function call(request: ApiRequest, signal: AbortSignal): Promise<Response> {
+    const { method, path, body } = request;
+    const headers: Record<string, string> = { accept: "application/json", ...options.headers };
+    if (body !== undefined) headers["content-type"] = "application/json";
+    Object.assign(headers, request.headers);
+    const init: RequestInit = { method, headers, signal, ...(body === undefined ? {} : { body }) };
+    const response = await fetchIt(base + path, init).catch((cause: unknown) => {
+      throw unreachable(`${base} does not answer`, cause);
+    });
+    if (!response.ok) throw await refusalOf(response, clock.now());
+    return response;
+  }
+
+  /** Aborts when the time is up or the caller's signal says so. */
+  function createDeadline(ms: number, outer: AbortSignal | undefined) {
+    const abort = new AbortController();
+    const follow = (): void => abort.abort(outer?.reason);
+    if (outer?.aborted) follow();
+    outer?.addEventListener("abort", follow, { once: true });
+    const cancelTimer = clock.after(ms, () => abort.abort(new Error(`no answer within ${ms} ms`)));
+    const clear = (): void => {
+      cancelTimer();
+      outer?.removeEventListener("abort", follow);
+    };
+    return { signal: abort.signal, clear };
+  }
+
+  /** Full jitter, so that a thousand clients of a server that comes back do not come back together. */
+  const backoffMs = (tries: number): number =>
+    Math.ceil(random() * Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(tries, 10)));
+
+  /** Rejects with the signal's reason as soon as it aborts. */
+  const pause = (ms: number, signal?: AbortSignal | undefined): Promise<void> =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const onAbort = (): void => {
+        cancelTimer();
+        reject(signal?.reason);
+      };
+      const cancelTimer = clock.after(ms, () => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      });
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+
+  return { send, open: (request) => call(request, request.signal ?? NEVER), backoffMs, pause };
+}
+
+const NEVER = new AbortController().signal;
+
+const isDone = (error: unknown, { doneWhen = [] }: ApiRequest): boolean =>
+  error instanceof TaskTrackError && doneWhen.includes(error.code);
+
+/** Without a slash at its end. Throws for what is no address of HTTP. */
+function baseOf(url: string): string {
+  const parsed = URL.canParse(url) ? new URL(url) : null;
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
+    throw new TypeError(
+      `expected the server's address, such as "http://localhost:8080", got ${JSON.stringify(url)}`,
+    );
+  }
+  return (parsed.origin + parsed.pathname).replace(/\/+$/, "");
+}
+
+const unreachable = (message: string, cause: unknown): TaskTrackError =>
+  new TaskTrackError(`${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    code: "unreachable",
+    status: 0,
+    cause,
+  });
+
+function jsonOf(text: string, { status, headers }: Response): unknown {
+  if (text === "") return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new TaskTrackError(`Expected JSON, got ${JSON.stringify(text.slice(0, 80))}: is this TaskTrack?`, {
+      code: "no_json",
+      status,
+      requestId: headers.get("x-request-id"),
+    });
+  }
+}
+
+/** What the server said, or what can be said of an answer that is not its own. */
+async function refusalOf(response: Response, now: number): Promise<TaskTrackError> {
+  const { status, headers } = response;
+  const problem = problemOf(await response.text().catch(() => ""));
+  return new TaskTrackError(problem.message ?? `The server answered ${status}`, {
+    code: problem.code ?? `http_${status}`,
+    status,
+    requestId: headers.get("x-request-id"),
+    fields: problem.fields,
+    retryAfterMs: retryAfterMs(headers.get("retry-after"), now),
+  });
+}
+
+type SeenProblem = {
+  readonly code?: string;
+  readonly message?: string;
+  readonly fields: readonly FieldFault[];
+};
+
+function problemOf(text: string): SeenProblem {
+  try {
+    const { code, error, errors } = JSON.parse(text) as Record<string, unknown>; // each member is looked at below
+    return {
+      ...(typeof code === "string" ? { code } : {}),
+      ...(typeof error === "string" ? { message: error } : {}),
+      fields: Array.isArray(errors) ? errors : [],
+    };
+  } catch {
+    return { fields: [] };
+  }
+}
+
+/** Seconds, or a date. */
+function retryAfterMs(text: string | null, now: number): number | null {
+  if (text === null) return null;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : Date.parse(text) - now;
+  return Number.isNaN(ms) ? null : Math.max(0, ms);
+}

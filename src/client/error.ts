@@ -1,0 +1,73 @@
+import type { Task } from "./types.ts";
+
+/** One field of a request that is at fault: a JSON Pointer into its body, and what was expected there. */
+export type FieldFault = { readonly pointer: string; readonly detail: string };
+
+type Facts = {
+  readonly code: string;
+  readonly status: number;
+  readonly requestId?: string | null;
+  readonly fields?: readonly FieldFault[];
+  readonly retryAfterMs?: number | null;
+  readonly cause?: unknown;
+};
+
+/**
+ * A request that was refused, or that nobody answered. Branch on `code`: it is stable; `message` is for people.
+ * @example
+ * try {
+ *   await client.cancel(7);
+ * } catch (error) {
+ *   if (!(error instanceof TaskTrackError) || error.code !== "wrong_status") throw error;
+ * }
+ */
+export class TaskTrackError extends Error {
+  override readonly name: string = "TaskTrackError";
+  /** The server's word, such as `not_found`, `wrong_status`, `invalid`; `unreachable` when nobody answered. */
+  readonly code: string;
+  /** The HTTP status; 0 when nobody answered. */
+  readonly status: number;
+  /** Under which the server's log has the request; null when nobody answered. */
+  readonly requestId: string | null;
+  /** The fields at fault, where the server names them. */
+  readonly fields: readonly FieldFault[];
+  /** How long the server asks to wait before the next try, in milliseconds; null where it does not say. */
+  readonly retryAfterMs: number | null;
+
+  constructor(message: string, facts: Facts) {
+    super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
+    this.code = facts.code;
+    this.status = facts.status;
+    this.requestId = facts.requestId ?? null;
+    this.fields = facts.fields ?? [];
+    this.retryAfterMs = facts.retryAfterMs ?? null;
+  }
+}
+
+/**
+ * `client.run`: the task has ended, and not well. `task` is the whole of it: `task.status` is "failed" or "cancelled",
+ * `task.error` says why. `code` is `task_failed` or `task_cancelled`.
+ */
+export class TaskFailed extends TaskTrackError {
+  override readonly name: string = "TaskFailed";
+  readonly task: Task;
+
+  constructor(task: Task) {
+    super(`Task ${task.id} ${task.status}${task.error === null ? "" : `: ${task.error.message}`}`, {
+      code: `task_${task.status}`,
+      status: 200,
+    });
+    this.task = task;
+  }
+}
+
+/** Whether the same request may be answered if it is sent again. */
+export const isTransient = (error: unknown): error is TaskTrackError =>
+  error instanceof TaskTrackError && TRANSIENT.has(error.status);
+
+/** Nobody answered; too many requests; a gateway without a server behind it; the server itself, for now. */
+const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
+
+/** Whether the server has looked at the request and will say the same again; nothing has changed. */
+export const isRefusal = (error: unknown): error is TaskTrackError =>
+  error instanceof TaskTrackError && error.status >= 400 && error.status < 500 && error.status !== 429;

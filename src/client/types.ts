@@ -1,0 +1,171 @@
+/**
+ * What goes over the wire, in the API's own words: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"), durations are Go's
+ * ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may add fields.
+ */
+import type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
+
+export type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
+
+/** Why an attempt failed: a short stable word and a sentence. */
+export type Failure = { readonly code: string; readonly message: string };
+
+/** How far running work is. */
+export type Progress = {
+  /** From 0 to 100. */
+  readonly percent: number;
+  readonly message: string;
+};
+
+/** One ended attempt. */
+export type Attempt = {
+  readonly attempt: number;
+  readonly worker: string;
+  readonly started_at: string;
+  readonly finished_at: string;
+  readonly outcome: AttemptOutcome;
+  readonly error: Failure | null;
+};
+
+/** A task as an event brings it: all but payload and result. */
+export type TaskState = {
+  readonly id: number;
+  readonly name: string;
+  readonly description: string;
+  readonly status: Status;
+  readonly created_at: string;
+  /** Time spent working, over all attempts; grows while running. */
+  readonly duration: string;
+  readonly type: string;
+  /** From -1000 to 1000; higher goes first. */
+  readonly priority: number;
+  readonly tags: readonly string[];
+  /** Unique among live tasks. */
+  readonly key: string | null;
+  /** When it is due. */
+  readonly run_at: string;
+  /** The limit of one attempt. */
+  readonly timeout: string | null;
+  /** The number of the current or latest start; 0 before the first. */
+  readonly attempt: number;
+  readonly max_attempts: number;
+  readonly progress: Progress | null;
+  /** Why the latest failed attempt failed. */
+  readonly error: Failure | null;
+  /** The last 20 attempts that have ended. */
+  readonly attempts: readonly Attempt[];
+  readonly cancel_requested: boolean;
+  readonly started_at: string | null;
+  readonly finished_at: string | null;
+  readonly updated_at: string;
+  /** Rises with each change but heartbeats, progress and log lines. */
+  readonly version: number;
+};
+
+/** A whole task. `payload` is what its creator sent, `result` what its worker returned: any JSON, null without one. */
+export type Task = TaskState & { readonly payload: unknown; readonly result: unknown };
+
+/** A new task. Only `name` is needed. */
+export type TaskSpec = {
+  /** 1 to 255 characters. */
+  readonly name: string;
+  /** Up to 10,000 characters. */
+  readonly description?: string | null;
+  /** Who works on it: workers ask by type. "simulate" unless given. */
+  readonly type?: string;
+  /** Any JSON, for the worker. */
+  readonly payload?: unknown;
+  readonly priority?: number;
+  /** When it is due; at once unless given. Not together with `delay`. */
+  readonly run_at?: string | Date;
+  /** How long from now it is due, such as "10m". */
+  readonly delay?: string;
+  /** The limit of one attempt, such as "5m"; none unless given. */
+  readonly timeout?: string | null;
+  /** 3 unless given (1 for "simulate"). */
+  readonly max_attempts?: number;
+  /** How long failed attempts wait before the next: between 0 and min(max, base · 2ⁿ). */
+  readonly backoff?: { readonly base: string; readonly max: string };
+  /** Up to 20. */
+  readonly tags?: readonly string[];
+  /** Unique among live tasks: creating a second one gives the first one's id. */
+  readonly key?: string | null;
+};
+
+/** What may be changed: the first three always, the others while the task is pending. */
+export type TaskPatch = {
+  readonly name?: string;
+  readonly description?: string | null;
+  readonly tags?: readonly string[];
+  readonly payload?: unknown;
+  readonly priority?: number;
+  readonly run_at?: string | Date;
+  readonly timeout?: string | null;
+  readonly max_attempts?: number;
+};
+
+/** All that is given must hold; of several statuses or types one, of several tags all. */
+export type TaskFilter = {
+  readonly status?: Status | readonly Status[];
+  /** A type, or a prefix that ends in `*`. */
+  readonly type?: string | readonly string[];
+  readonly tag?: string | readonly string[];
+  /** Words that name, description or payload contain; `payload.user.name:ann` looks at one field. */
+  readonly q?: string;
+};
+
+export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
+
+export type TaskQuery = TaskFilter & {
+  /** "id" unless given; by the time of their end only ended tasks are listed. */
+  readonly sort?: Sort;
+  /** How many a page holds at most: 1 to 1,000; 500 unless given. */
+  readonly limit?: number;
+  /** Where to go on: a page's `next`. */
+  readonly cursor?: string;
+};
+
+/** A page of a list. It may be short or even empty while `next` is not null. */
+export type TaskPage = { readonly tasks: readonly Task[]; readonly next: string | null };
+
+export type LogLine = {
+  /** Numbered from 1 through the task's whole life. */
+  readonly n: number;
+  readonly at: string;
+  readonly level: LogLevel;
+  readonly message: string;
+};
+
+/** Why a task stands where it stands: a stable word, a sentence, and the facts that belong to the reason. */
+export type Explanation = {
+  readonly id: number;
+  readonly status: Status;
+  readonly reason: string;
+  readonly message: string;
+  readonly [fact: string]: unknown;
+};
+
+/** Counts, waiting times, throughput and workers, as GET /api/stats has them. */
+export type Stats = { readonly [figure: string]: unknown };
+
+export type BulkRequest = {
+  /** Which tasks. An empty filter is refused unless `all` is true. */
+  readonly filter: TaskFilter;
+  readonly action: "cancel" | "retry" | "delete";
+  readonly all?: boolean;
+  /** Tasks with a higher id are left alone: `up_to_id` of a dry run, so that nothing newer is touched. */
+  readonly up_to_id?: number;
+  /** Where to go on: `next` of the call before. */
+  readonly after_id?: number;
+};
+
+/** What a bulk call would do. */
+export type BulkPreview = { readonly count: number; readonly up_to_id: number; readonly dry_run: true };
+
+export type BulkResult = {
+  /** Tasks that were changed. */
+  readonly count: number;
+  /** Tasks whose status did not allow it. */
+  readonly refused: number;
+  /** Not null: there may be more; go on with it as `after_id`. */
+  readonly next: number | null;
+};

@@ -1,0 +1,97 @@
+/** The worker protocol, a function a call. */
+import type { Api } from "./api.ts";
+import type { Failure, LogLevel, Progress, Task } from "./types.ts";
+
+/** `drain`: finish what you have and ask for no more. `stop`: the same, but give back what you cannot finish soon. */
+export type Directive = "run" | "drain" | "stop";
+
+export type LeasedTask = Task & { readonly lease: { readonly token: string; readonly expires_in: string } };
+
+export type ClaimBody = {
+  readonly worker: string;
+  /** Exact types, or prefixes ending in `*`. */
+  readonly types: readonly string[];
+  readonly max: number;
+  readonly lease: string;
+  readonly wait: string;
+  /** Said again, it is answered with the same leases. */
+  readonly request: string;
+};
+
+export type BeatBody = {
+  readonly id: number;
+  readonly token: string;
+  readonly progress?: Progress;
+  readonly log?: readonly (string | { readonly level: LogLevel; readonly message: string })[];
+};
+
+export type ClaimAnswer = { readonly tasks: readonly LeasedTask[]; readonly directive?: Directive };
+export type BeatAnswer = {
+  readonly directive?: Directive;
+  readonly leases: readonly { readonly id: number; readonly status: "ok" | "cancel" | "lost" }[];
+};
+export type CompleteAnswer = {
+  readonly tasks: readonly { readonly id: number; readonly status: "ok" | "lease_lost" }[];
+  readonly claimed?: readonly LeasedTask[];
+  readonly directive?: Directive;
+};
+
+export type Completion = {
+  readonly id: number;
+  readonly token: string;
+  /** JSON. */
+  readonly result: string | null;
+};
+
+export interface WorkCalls {
+  claim(body: ClaimBody, waitMs: number, signal: AbortSignal): Promise<ClaimAnswer>;
+  heartbeat(worker: string, leases: readonly BeatBody[], withinMs: number): Promise<BeatAnswer>;
+  /** Completes, and claims the next ones in the same round trip. */
+  complete(tasks: readonly Completion[], claim: ClaimBody | null): Promise<CompleteAnswer>;
+  fail(id: number, body: FailBody): Promise<void>;
+  release(id: number, body: { readonly token: string; readonly delay?: string }): Promise<void>;
+}
+
+export type FailBody = {
+  readonly token: string;
+  readonly error: Failure;
+  readonly retryable: boolean;
+  readonly retry_after?: string;
+};
+
+/** An outcome is said again by who says it, for as long as its lease can be held. */
+const RETRIES = 2;
+
+export function createWorkCalls(api: Api): WorkCalls {
+  async function post<T>(
+    path: string,
+    body: string,
+    more: {
+      readonly waitMs?: number;
+      readonly signal?: AbortSignal;
+      readonly timeoutMs?: number;
+      readonly retries?: number;
+    } = {},
+  ): Promise<T> {
+    const answer = await api.send<T>({ method: "POST", path, body, retries: RETRIES, ...more });
+    if (answer === null) throw new Error("the answer was lost"); // only `doneWhen`, which is not given, makes it so
+    return answer.body;
+  }
+
+  return {
+    claim: (body, waitMs, signal) => post("/api/worker/claim", JSON.stringify(body), { waitMs, signal }),
+    heartbeat: (worker, leases, withinMs) =>
+      post("/api/worker/heartbeat", JSON.stringify({ worker, leases }), { timeoutMs: withinMs, retries: 0 }),
+    complete: (tasks, claim) => post("/api/worker/complete", completeText(tasks, claim)),
+    fail: (id, body) => post(`/api/task/${id}/fail`, JSON.stringify(body)),
+    release: (id, body) => post(`/api/task/${id}/release`, JSON.stringify(body)),
+  };
+}
+
+/** Results are JSON already. */
+function completeText(tasks: readonly Completion[], claim: ClaimBody | null): string {
+  const parts = tasks.map(
+    ({ id, token, result }) => `{"id":${id},"token":${JSON.stringify(token)},"result":${result ?? "null"}}`,
+  );
+  return `{"tasks":[${parts.join()}]${claim === null ? "" : `,"claim":${JSON.stringify(claim)}`}}`;
+}

@@ -1,0 +1,196 @@
+/** The SDK's client before a whole server. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createClient, TaskFailed, TaskTrackError, type WatchEvent } from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { eventually } from "../support/eventually.ts";
+
+let server: RunningApp;
+beforeAll(async () => {
+  server = await startApp();
+});
+afterAll(() => server.stop());
+
+const client = () => createClient(server.url);
+
+const refusalOf = async (call: Promise<unknown>): Promise<TaskTrackError> => {
+  const error: unknown = await call.then(
+    () => null,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof TaskTrackError) return error;
+  throw new Error(`no refusal but ${error}`);
+};
+
+describe("the client", () => {
+  test("creates, reads, edits and removes a task", async () => {
+    const { id, existing } = await client().create({ name: "one", description: "words" });
+    expect(existing).toBe(false);
+    expect(await client().get(id)).toMatchObject({ id, name: "one", description: "words" });
+    await client().edit(id, { name: "another" });
+    expect((await client().get(id)).name).toBe("another");
+    await client().remove(id);
+    expect(await refusalOf(client().get(id))).toMatchObject({ code: "not_found", status: 404 });
+  });
+
+  test("lists every task once, page by page", async () => {
+    const created: number[] = [];
+    for (let n = 0; n < 7; n++) created.push((await client().create({ name: `listed ${n}` })).id);
+    const seen: number[] = [];
+    for await (const task of client().list({ limit: 3 })) seen.push(task.id);
+    expect(seen.filter((id) => created.includes(id))).toEqual(created);
+    expect(new Set(seen).size).toBe(seen.length);
+  });
+
+  test("runs a task to its end and shows its progress", async () => {
+    const shown: string[] = [];
+    const task = await client().run({ name: "run" }, { onProgress: ({ status }) => shown.push(status) });
+    expect(task).toMatchObject({ status: "done", result: { simulated: expect.any(String) } });
+    expect(shown.at(-1)).toBe("done");
+  });
+
+  test("throws TaskFailed, with the task, for one that failed", async () => {
+    const failing = await startApp({ SIMULATE_FAILURE_RATE: "1" });
+    const error = await refusalOf(createClient(failing.url).run({ name: "doomed" }));
+    await failing.stop();
+    expect(error).toBeInstanceOf(TaskFailed);
+    expect((error as TaskFailed).task).toMatchObject({
+      status: "failed",
+      error: { code: "simulated_failure" },
+    });
+  });
+
+  test("waits no longer than it is told to, and says how the task stands", async () => {
+    const slow = await startApp({ SIMULATE_MIN: "1m", SIMULATE_MAX: "1m" });
+    const { id } = await createClient(slow.url).create({ name: "slow" });
+    expect((await createClient(slow.url).wait(id, { withinMs: 50 })).finished_at).toBeNull();
+    const abort = new AbortController();
+    const waiting = createClient(slow.url).wait(id, { signal: abort.signal });
+    abort.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+    await slow.stop();
+  });
+
+  test("names the fields at fault and the request's id", async () => {
+    const error = await refusalOf(client().create({ name: "" }));
+    expect(error).toMatchObject({ code: "invalid", status: 400, fields: [{ pointer: "/name" }] });
+    expect(error.requestId).not.toBeNull();
+  });
+
+  test("says that nobody answers, after its tries", async () => {
+    const gone = await startApp();
+    await gone.stop();
+    const error = await refusalOf(createClient(gone.url, { retries: 1 }).get(1));
+    expect(error).toMatchObject({ code: "unreachable", status: 0, requestId: null });
+  });
+
+  test.each(["localhost:8080", "ftp://localhost", ""])("refuses %p as an address", (url) => {
+    expect(() => createClient(url)).toThrow(TypeError);
+  });
+});
+
+/** Between the client and the server: what the network may do to a request. */
+const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
+  const left = [...faults];
+  const sent: { readonly method: string; readonly key: string | null }[] = [];
+  const through = async (url: string, init: RequestInit): Promise<Response> => {
+    sent.push({ method: init.method ?? "", key: new Headers(init.headers).get("idempotency-key") });
+    const fault = left.shift();
+    if (fault === "refused") throw new TypeError("connection refused");
+    if (fault === "busy") return new Response("{}", { status: 503, headers: { "retry-after": "0" } });
+    const response = await fetch(url, init);
+    if (fault === "lost") throw new TypeError("connection reset");
+    return response;
+  };
+  return { fetch: through, sent };
+};
+
+describe("over a bad network", () => {
+  test("a create is sent again under the same idempotency key", async () => {
+    const network = flaky(["refused", "busy"]);
+    await createClient(server.url, { fetch: network.fetch }).create({ name: "again" });
+    expect(network.sent).toHaveLength(3);
+    expect(new Set(network.sent.map(({ key }) => key)).size).toBe(1);
+    expect(network.sent[0]?.key).not.toBeNull();
+  });
+
+  test("a delete whose first answer was lost has deleted", async () => {
+    const { id } = await client().create({ name: "gone" });
+    await createClient(server.url, { fetch: flaky(["lost"]).fetch }).remove(id);
+    expect((await refusalOf(client().get(id))).code).toBe("not_found");
+  });
+
+  test("a delete of what was never there is refused", async () => {
+    expect((await refusalOf(client().remove(999_999))).code).toBe("not_found");
+  });
+
+  test("a refusal is not sent again", async () => {
+    const network = flaky([]);
+    await refusalOf(createClient(server.url, { fetch: network.fetch }).get(999_999));
+    expect(network.sent).toHaveLength(1);
+  });
+});
+
+describe("watching", () => {
+  const collect = (url: string, signal: AbortSignal, since?: string) => {
+    const events: WatchEvent[] = [];
+    const watching = (async () => {
+      for await (const event of createClient(url).watch(
+        since === undefined ? { signal } : { signal, since },
+      )) {
+        events.push(event);
+      }
+    })();
+    return { events, watching };
+  };
+
+  test("tells of ends and deletions, goes on from an event's id, and ends with its signal", async () => {
+    const abort = new AbortController();
+    const { events, watching } = collect(server.url, abort.signal);
+    const { id } = await client().run({ name: "first" });
+    const probe = () => client().create({ name: "probe" });
+    await eventually(probe, () => events.length > 0); // the stream begins at the present, so something must happen
+    const place = events.at(-1)?.eventId ?? "";
+    await client().remove(id);
+    await eventually(
+      () => events,
+      (seen) => seen.some((event) => event.kind === "deleted" && event.id === id),
+    );
+    abort.abort();
+    await watching;
+
+    const again = new AbortController();
+    const resumed = collect(server.url, again.signal, place);
+    await eventually(
+      () => resumed.events,
+      (seen) => seen.some((event) => event.kind === "deleted" && event.id === id),
+    );
+    again.abort();
+    await resumed.watching;
+  });
+
+  test("comes back when the server does, and says that it begins anew", async () => {
+    const first = await startApp();
+    const port = new URL(first.url).port;
+    const abort = new AbortController();
+    const { events, watching } = collect(first.url, abort.signal);
+    await eventually(
+      () => createClient(first.url).create({ name: "before" }),
+      () => events.length > 0,
+    );
+    await first.stop();
+    const second = await startApp({ HTTP_PORT: port });
+    await eventually(
+      () => events,
+      (seen) => seen.some(({ kind }) => kind === "reset"),
+      20_000,
+    );
+    abort.abort();
+    await watching;
+    await second.stop();
+  }, 30_000);
+
+  test("is refused for a query that makes no sense", async () => {
+    const iterator = client().watch({ type: "a b" })[Symbol.asyncIterator]();
+    expect((await refusalOf(Promise.resolve(iterator.next()))).code).toBe("invalid");
+  });
+});
