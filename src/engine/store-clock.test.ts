@@ -72,6 +72,44 @@ describe("the time that tasks go by", () => {
     expect(engine.now()).toBe(clock.now() - 7_000);
   });
 
+  describe("where the store's answer takes its time on one half of the way", () => {
+    /** The first answer comes at once; each later one says the store's time and comes four seconds after. */
+    async function openSlow() {
+      const clock = createManualClock();
+      const state = { isSlow: false, ahead: 0 };
+      const { engine, store } = openEngine({
+        clock,
+        around: (inner) => ({
+          ...inner,
+          now: async () => {
+            if (state.isSlow) await clock.advance(4_000);
+            return clock.now() + state.ahead;
+          },
+        }),
+      });
+      await engine.sweep();
+      state.isSlow = true;
+      return { engine, clock, store, state };
+    }
+
+    test("is kept, and no lease looks lost that is not", async () => {
+      const { engine, clock } = await openSlow();
+      const id = await create(engine);
+      await claim(engine);
+      await clock.advance(LEASE_MS - 5_000);
+      await engine.sweep(); // ends a second before the lease
+      expect(engine.now()).toBe(clock.now());
+      expect((await engine.get(id)).status).toBe("running");
+    });
+
+    test("is measured anew all the same when the answer shows that the store's clock was set", async () => {
+      const { engine, clock, state } = await openSlow();
+      state.ahead = HOUR_MS;
+      await engine.sweep();
+      expect(Math.abs(engine.now() - clock.now() - HOUR_MS)).toBeLessThanOrEqual(2_000);
+    });
+  });
+
   test("until the store was asked is the process's own", () => {
     const { engine, clock } = openBehind();
     expect(engine.now()).toBe(clock.now());

@@ -3,19 +3,39 @@ import type { TaskStore } from "../store/store.ts";
 
 /** The store's time without asking it: every process on a store goes by the same clock, whatever its own says. */
 export interface StoreClock {
-  /** Measures the offset anew; half the round trip is the error. */
+  /** Measures the offset anew. A slow answer says less than what is known, and moves nothing that it does not contradict. */
   sync(): Promise<void>;
   /** Epoch milliseconds by the store's clock. */
   now(): number;
 }
 
+/** The store rounds to a millisecond. */
+const ROUNDING_MS = 1;
+/** How far two machines' clocks part in a millisecond at most; so much is lost of what an old measurement says. */
+const DRIFT = 0.001;
+
 export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): StoreClock {
   let offset = clock.now() - clock.monotonic(); // until the first answer
+  let error = Number.POSITIVE_INFINITY;
+  let measuredAt = clock.monotonic();
 
+  /** The store read its clock at some moment of the round trip, so half of that is the error. */
   async function sync(): Promise<void> {
     const askedAt = clock.monotonic();
     const storeNow = await store.now();
-    offset = storeNow - (askedAt + clock.monotonic()) / 2;
+    const answeredAt = clock.monotonic();
+    take(storeNow - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2 + ROUNDING_MS);
+  }
+
+  /** A lease may be one second long and an answer take five: one that is late must not make every lease look lost. */
+  function take(measured: number, measuredError: number): void {
+    const now = clock.monotonic();
+    const knownError = error + (now - measuredAt) * DRIFT;
+    const contradicts = Math.abs(measured - offset) > measuredError + knownError; // the store's clock was set
+    if (measuredError > knownError && !contradicts) return;
+    offset = measured;
+    error = measuredError;
+    measuredAt = now;
   }
 
   return { sync, now: () => Math.floor(clock.monotonic() + offset) };

@@ -19,6 +19,12 @@ export function readJson(request: Request, headers: RequestHeaders): Promise<unk
   });
 }
 
+/** The same where there may be no body at all: undefined then, whatever type it would have had. */
+export async function readOptionalJson(request: Request, headers: RequestHeaders): Promise<unknown> {
+  if (headers["content-length"] === "0" || request.body === null) return undefined;
+  return readJson(request, headers);
+}
+
 function parseBytes(bytes: Uint8Array): unknown {
   if (bytes.length > BODY_BYTES) throw tooLarge();
   return parseJson(decode(bytes));

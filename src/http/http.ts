@@ -7,6 +7,7 @@ import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
 import { createHealthRoutes, type HealthSetup } from "./health.ts";
+import { createListRoutes } from "./lists.ts";
 import { createOpenApi } from "./openapi.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
@@ -40,6 +41,7 @@ export type HttpSetup = HealthSetup & {
 /** Everything that can be asked. */
 function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): Routes {
   const tasks = createTaskRoutes(setup);
+  const lists = createListRoutes(setup);
   const health = createHealthRoutes(setup);
   const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
   const probes: Routes = {
@@ -47,8 +49,12 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
     "/readyz": { GET: health.readyz },
   };
   const routes: Routes = {
-    "/api/task": { GET: tasks.list, POST: tasks.create },
+    "/api/task": { GET: lists.list, POST: tasks.create },
+    "/api/task/bulk": { POST: lists.bulk },
     "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
+    "/api/task/:id/cancel": { POST: tasks.cancel },
+    "/api/task/:id/retry": { POST: tasks.retry },
+    "/api/task/:id/log": { GET: tasks.readLog },
     "/api/events": { GET: events },
     ...probes,
     "/openapi.json": { GET: openapi },

@@ -1,6 +1,7 @@
 import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
 import { LIMITS, type RunningTask, storableText } from "../core/task.ts";
 import { type Handler, type HandlerContext, type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+import type { Stop } from "./stop.ts";
 
 /** Why a run was told to stop; it is the reason of the handler's abort signal. */
 export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
@@ -13,11 +14,11 @@ export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
 export async function execute(
   handler: Handler,
   task: RunningTask,
-  context: HandlerContext,
+  run: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
 ): Promise<Outcome | null> {
-  const ended = await attempt(handler, task, context);
-  if (!context.signal.aborted || ended.kind === "done") return ended;
-  return stoppedOutcome(context.signal.reason as StopReason, task); // only the processor aborts
+  const ended = await attempt(handler, task, run.context);
+  const { reason } = run.stop;
+  return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
 }
 
 async function attempt(handler: Handler, task: RunningTask, context: HandlerContext): Promise<Outcome> {

@@ -11,6 +11,7 @@ import { errorText, type Log } from "../lib/log.ts";
 import { execute, type StopReason } from "./execute.ts";
 import type { Handler, HandlerContext } from "./handler.ts";
 import type { SourceBeat, TaskSource } from "./source.ts";
+import { createStop, type Stop } from "./stop.ts";
 
 export interface Processor {
   start(): void;
@@ -47,7 +48,7 @@ const PROGRESS_EVERY_MS = 1_000;
 /** One task in its slot. Times are monotonic. */
 type Run = {
   readonly task: RunningTask;
-  readonly abort: AbortController;
+  readonly stop: Stop;
   /** Nobody is left to tell how it goes. */
   lost: boolean;
   /** A beat is under way. */
@@ -108,7 +109,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   function begin(task: RunningTask, leasedAt: number): void {
     const run: Run = {
       task,
-      abort: new AbortController(),
+      stop: createStop(),
       lost: false,
       beating: false,
       beatDueAt: leasedAt + beatEveryMs,
@@ -131,7 +132,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const untime =
       task.timeoutMs === null ? null : clock.after(task.timeoutMs, () => stopRun(run, "timeout"));
     const handler = setup.handlers.get(task.type) ?? noHandler;
-    const outcome = await execute(handler, task, contextOf(run));
+    const outcome = await execute(handler, task, { context: contextOf(run), stop: run.stop });
     untime?.();
     if (outcome !== null) await tell(run, outcome);
     runs.delete(run);
@@ -141,7 +142,9 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   }
 
   const contextOf = (run: Run): HandlerContext => ({
-    signal: run.abort.signal,
+    get signal() {
+      return run.stop.signal;
+    },
     progress: (percent, message = "") => {
       run.progress = { percent: clampPercent(percent), message: storableText(message, LIMITS.messageLength) };
       beatSoon(run);
@@ -160,9 +163,9 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   function stopRun(run: Run, reason: StopReason): void {
     if (reason === "lost") run.lost = true;
-    if (run.abort.signal.aborted) return;
+    if (run.stop.reason !== null) return;
     log.debug("task_stopping", { task_id: run.task.id, reason });
-    run.abort.abort(reason);
+    run.stop.order(reason);
   }
 
   /** Says how it went, again and again while the source is away, for as long as the lease can still be held. */
@@ -277,7 +280,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   function onHint({ id, version }: { readonly id: TaskId; readonly version: number | null }): void {
     const run = latest.get(id);
-    if (run === undefined || run.abort.signal.aborted) return;
+    if (run === undefined || run.stop.reason !== null) return;
     if (version === null || version > run.task.version) void beat([run]);
   }
 

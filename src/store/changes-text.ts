@@ -16,11 +16,19 @@ export const readEntry = (entry: string, firstRev: number): Change[] =>
   entry.split(";").map((text, at) => readChange(text, firstRev + at));
 
 function readChange(text: string, rev: number): Change {
-  const [id, version, mark = ""] = text.split(" ");
-  const status = STATUS_OF.get(mark.charAt(0));
-  const kind = KIND_OF.get(mark.charAt(1));
+  // Without split: whoever follows the log reads every change of every process.
+  const afterId = text.indexOf(" ");
+  const afterVersion = text.indexOf(" ", afterId + 1);
+  const status = STATUS_OF.get(text.charAt(afterVersion + 1));
+  const kind = KIND_OF.get(text.charAt(afterVersion + 2));
   if (status === undefined || kind === undefined) {
     throw new Error(`the change log says ${JSON.stringify(text)}`);
   }
-  return { rev, id: Number(id), version: Number(version), status, kind };
+  return {
+    rev,
+    id: Number(text.slice(0, afterId)),
+    version: Number(text.slice(afterId + 1, afterVersion)),
+    status,
+    kind,
+  };
 }

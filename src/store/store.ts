@@ -17,7 +17,8 @@ export interface TaskStore {
   readonly durability: string;
 
   /**
-   * Creates tasks; the drafts are the store's from now on. Each request is whole or not at all, and all requests of a call commit together. Ids are given
+   * Creates tasks; the drafts are the store's from now on. Each request is whole or not at all, and all
+   * requests of a call commit together; one with more than 1,000 drafts in all may commit in several pieces. Ids are given
    * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.
    * - A draft whose `key` a live task holds (of an earlier request in the call, too) stands for that task:
    *   `existing: true`. Two drafts of one request never bear the same key; the caller has seen to it.

@@ -15,6 +15,7 @@ export type Ended = {
 export type LogEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
 export interface ServerProcess {
+  readonly pid: number;
   /** Where it listens, once it has said so; throws when it ends before. */
   url(): Promise<string>;
   /** What it has logged so far. */
@@ -84,6 +85,7 @@ function start(command: string, args: readonly string[], { env = {}, cwd = ROOT 
       .map((line) => JSON.parse(line) as LogEvent); // the log's own lines
 
   return {
+    pid: child.pid ?? Number.NaN,
     events,
     ended,
     url: async () => {

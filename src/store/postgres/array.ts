@@ -1,3 +1,10 @@
+/**
+ * As `pgArray`, for an array that is unnested beside others: one that has nothing but nulls is empty, since the shortest are
+ * filled up with nulls. Most columns of most batches are such.
+ */
+export const pgColumn = (members: readonly (string | number | boolean | null)[]): string =>
+  members.every((member) => member === null) ? "{}" : pgArray(members);
+
 /** Texts, numbers and nulls as the text of a PostgreSQL array: one parameter, however many rows. */
 export function pgArray(members: readonly (string | number | boolean | null)[]): string {
   let text = "{";

@@ -1,7 +1,7 @@
 /** Creating tasks. Most requests bring no key and are one statement together; those that do take the long way. */
 import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
-import { pgArray } from "./array.ts";
+import { pgArray, pgColumn } from "./array.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
 import { DRAFT_COLUMNS, valuesOf } from "./rows.ts";
@@ -48,7 +48,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
-    const parameters = DRAFT_COLUMNS.map((column) => pgArray(valuesOf(column, drafts)));
+    const parameters = DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, drafts)));
     return (await session.rows(create, parameters)).map(([id]) => Number(id));
   }
 

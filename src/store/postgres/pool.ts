@@ -41,6 +41,8 @@ export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly 
 const STATEMENT_TIMEOUT_MS = 4_500;
 const CALL_TIMEOUT_MS = 5_000;
 const CONNECT_TIMEOUT_S = 5;
+/** How soon a server that was silent is asked again, where it refuses at once. */
+const ASK_AGAIN_MS = 250;
 /** Lanes of writes, reads and the listener; sixteen processes fit into PostgreSQL's hundred. */
 const CONNECTIONS = 5;
 const IDLE_S = 300;
@@ -56,6 +58,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   let isBounced = options.bounced ?? false;
   let calls = 0;
   let closed = false;
+  let isSilent = false;
   let sql = connect();
   let rebuiltAt = Number.NEGATIVE_INFINITY;
   let listening: { channel: string; hear: (payload: string) => void; ready: () => void } | null = null;
@@ -84,29 +87,42 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     }
   }
 
-  /** Answers in time or not at all. A call that the server leaves open condemns the connections. */
+  /**
+   * Answers in time or not at all. A call that the server leaves open condemns the connections, and until the server speaks
+   * again nobody else is kept waiting for it: who had to wait for that call as well would wait twice as long.
+   */
   function inTime<T>(call: (sql: SQL) => Promise<T>): Promise<T> {
     if (closed) return Promise.reject(unavailable("the store is closed"));
+    if (isSilent) return Promise.reject(unavailable("PostgreSQL is silent"));
     if (calls >= CALLS_AT_MOST) {
       return Promise.reject(new TaskError("overloaded", "Too many requests are waiting for the store"));
     }
     calls++;
-    return new Promise<T>((resolve, reject) => {
-      const cancelTimer = clock.after(CALL_TIMEOUT_MS, () => {
-        calls--;
-        reject(unavailable(`no answer within ${CALL_TIMEOUT_MS} ms`));
-        rebuild();
-      });
-      const end = (settle: () => void): void => {
-        cancelTimer();
-        calls--;
-        settle();
-      };
-      Promise.try(call, sql).then(
-        (answer) => end(() => resolve(answer)),
-        (error: unknown) => end(() => reject(refusalOf(error))),
-      );
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const cancelTimer = clock.after(CALL_TIMEOUT_MS, () => {
+      reject(unavailable(`no answer within ${CALL_TIMEOUT_MS} ms`));
+      if (!isSilent) void awaitWord();
     });
+    Promise.try(call, sql).then(resolve, (error: unknown) => reject(refusalOf(error)));
+    return promise.finally(() => {
+      cancelTimer();
+      calls--;
+    });
+  }
+
+  /** Asks on new connections until one of them is answered. */
+  async function awaitWord(): Promise<void> {
+    isSilent = true;
+    while (isSilent && !closed) {
+      rebuild();
+      const asked = sql.unsafe("SELECT 1").then(
+        () => true,
+        () => false,
+      );
+      const isLate = new Promise<false>((resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(false)));
+      isSilent = !(await Promise.race([asked, isLate]));
+      if (isSilent) await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
+    }
   }
 
   /** One that was just made deserves its own chance. */

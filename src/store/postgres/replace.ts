@@ -1,8 +1,7 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
-import type { Task } from "../../core/task.ts";
 import type { ReplaceAnswer, Step } from "../store.ts";
-import { pgArray } from "./array.ts";
+import { pgArray, pgColumn } from "./array.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
 import { type Column, changedColumns } from "./rows.ts";
@@ -98,7 +97,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
       tasks.map(({ result }) => result),
       tasks.map(({ error }) => error?.code ?? null),
       tasks.map(({ error }) => error?.message ?? null),
-    ].map(pgArray);
+    ].map(pgColumn);
     return (await pool.rows(endOfAttempts, parameters)).map(([id]) => Number(id));
   }
 
@@ -108,7 +107,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
       steps.map(({ from }) => from.version),
       steps.map(({ from }) => from.lease?.until ?? null),
       ...columns.map(({ of }) => steps.map(({ to }) => of(to))),
-    ].map(pgArray) satisfies Parameter[];
+    ].map(pgColumn) satisfies Parameter[];
     return (await session.rows(statementFor(columns, more), parameters)).map(([id]) => Number(id));
   }
 
@@ -137,28 +136,25 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   return replace;
 }
 
-/** What `end_attempts` does not write, and what it takes to be so. */
-const LEFT_ALONE = [
-  ...[
-    "name",
-    "description",
-    "type",
-    "payload",
-    "priority",
-    "tags",
-    "key",
-    "timeoutMs",
-    "maxAttempts",
-    "backoff",
-  ],
-  ...["createdAt", "claims", "token", "startedAt"],
-] as const satisfies readonly (keyof Task)[];
-
+/** Whether the step is the end of an attempt and changes nothing that `end_attempts` does not write. */
 const isEndOfAttempt = ({ from, to }: Step): boolean =>
   from.lease !== null &&
   to.lease === null &&
   to.version === from.version + 1 &&
-  LEFT_ALONE.every((field) => from[field] === to[field]);
+  from.name === to.name &&
+  from.description === to.description &&
+  from.type === to.type &&
+  from.payload === to.payload &&
+  from.priority === to.priority &&
+  from.tags === to.tags &&
+  from.key === to.key &&
+  from.timeoutMs === to.timeoutMs &&
+  from.maxAttempts === to.maxAttempts &&
+  from.backoff === to.backoff &&
+  from.createdAt === to.createdAt &&
+  from.claims === to.claims &&
+  from.token === to.token &&
+  from.startedAt === to.startedAt;
 
 const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
 

@@ -1,7 +1,7 @@
 /** Tasks of another store, taken over as they are. */
 import { isTaskError, TaskError } from "../../core/error.ts";
 import type { TaskRecord } from "../store.ts";
-import { pgArray } from "./array.ts";
+import { pgArray, pgColumn } from "./array.ts";
 import type { Pool } from "./pool.ts";
 import { ALL_COLUMNS, valuesOf } from "./rows.ts";
 
@@ -39,7 +39,7 @@ export function createRestore(setup: { readonly pool: Pool; readonly sql: (text:
     try {
       return await pool.transaction(async (session) => {
         const tasks = records.map(({ task }) => task);
-        const columns = ALL_COLUMNS.map((column) => pgArray(valuesOf(column, tasks)));
+        const columns = ALL_COLUMNS.map((column) => pgColumn(valuesOf(column, tasks)));
         const counts = pgArray(records.map(({ log }) => log.at(-1)?.n ?? 0));
         const fresh = new Set((await session.rows(put, [...columns, counts])).map(([id]) => Number(id)));
         const lines = records.flatMap(({ task, log }) =>

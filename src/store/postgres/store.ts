@@ -23,13 +23,14 @@ import { migrate } from "./migrate.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
-import { readTask, selectList } from "./rows.ts";
+import { COLUMNS, readTask, selectList } from "./rows.ts";
 import { inSchema, schemaOf } from "./schema.ts";
 import { createWatch } from "./watch.ts";
 
 const GET = `SELECT ${selectList("t")} FROM tasktrack.tasks t WHERE t.id = ANY ($1::bigint[])`;
 
-const CLAIM = `SELECT c.ask, ${selectList("c")}
+/** The number of the ask stands behind the task, so that a row is read where it lies. */
+const CLAIM = `SELECT ${selectList("c")}, c.ask
   FROM tasktrack.claim($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6) c`;
 
 const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";
@@ -115,9 +116,9 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
       terms.now,
       terms.nonce,
     ]);
-    for (const [ask, ...row] of rows) {
+    for (const row of rows) {
       const task = readTask(row);
-      if (isRunning(task)) given[Number(ask) - 1]?.push(task); // it was just claimed
+      if (isRunning(task)) given[Number(row[COLUMNS.length]) - 1]?.push(task); // it was just claimed
     }
     if (rows.length > 0) watching.committed([]);
     return given.map((tasks) => tasks.sort(claimOrder));

@@ -187,6 +187,26 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ insert: 20, claim: 20, rows: 20, replace: 20 });
   }, 60_000);
 
+  test("tasks taken over by five hundred, each with a thousand log lines or a hundred kilobytes", async () => {
+    const log = Array.from({ length: 1_000 }, (_, n) => {
+      return { n: n + 1, at: n, level: "info", message: `line ${n} of a thousand` } as const;
+    });
+    const payload = JSON.stringify("x".repeat(100_000));
+    const first = 10 * SIZE;
+    const logged = Array.from({ length: 500 }, (_, n) => ({
+      task: { ...draft(1), id: first + n, key: null },
+      log,
+    }));
+    const large = Array.from({ length: 500 }, (_, n) => {
+      return { task: { ...draft(1), id: first + 500 + n, key: `taken over ${n}`, payload }, log: [] };
+    });
+    for (const records of [logged, large]) {
+      expect(await store.restore(records)).toBe(500);
+      expect(await store.remove(records.map(({ task }) => task))).toEqual(records.map(() => true));
+    }
+    await expectNoneSlow({ restoreBodies: 50, restoreLogs: 250, restore: 2, remove: 4 });
+  }, 60_000);
+
   test("steps and deletions of a thousand", async () => {
     let after = { id: SIZE / 2, finishedAt: null as number | null };
     await repeat(10, async () => {

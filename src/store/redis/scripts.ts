@@ -14,13 +14,16 @@ import prelude from "./lua/prelude.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
 import remove from "./lua/remove.lua" with { type: "text" };
 import replace from "./lua/replace.lua" with { type: "text" };
+import restore from "./lua/restore.lua" with { type: "text" };
+import restoreBodies from "./lua/restore_bodies.lua" with { type: "text" };
+import restoreLogs from "./lua/restore_logs.lua" with { type: "text" };
 import rows from "./lua/rows.lua" with { type: "text" };
 
 export type Script = { readonly text: string; readonly sha: string };
 
 /**
  * The first line of a script says what it may do: with it the server refuses a script before it starts (out of memory, a disk
- * that fails, a replica), never in its middle. Only `insert` is refused for want of memory: what ends work must go on.
+ * that fails, a replica), never in its middle. Only `insert` and `restore` are refused for want of memory: what ends work must go on.
  */
 function scriptOf(source: string): Script {
   const end = source.indexOf("\n");
@@ -35,6 +38,9 @@ export const SCRIPTS = {
   extend: scriptOf(extend),
   replace: scriptOf(replace),
   remove: scriptOf(remove),
+  restoreBodies: scriptOf(restoreBodies),
+  restoreLogs: scriptOf(restoreLogs),
+  restore: scriptOf(restore),
   rows: scriptOf(rows),
   pageById: scriptOf(pageById),
   pageByEnd: scriptOf(pageByEnd),

@@ -14,6 +14,7 @@ import { createConnection, refusalOf, runScript } from "./connection.ts";
 import { checkFitness, durabilityOf, idsToSkip, readProfile } from "./fitness.ts";
 import { createClient, createLink, inTime, unavailable } from "./link.ts";
 import { createReads } from "./reads.ts";
+import { createRestore } from "./restore.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { createWrites } from "./writes.ts";
 
@@ -62,6 +63,7 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   const connection = createConnection({ link, clock, prefix: address.prefix });
 
   const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
+  const restore = createRestore({ connection, sender, ring: bell.ring });
   const { get, list, count, readLog } = createReads(connection);
 
   let closing: Promise<void> | null = null;
@@ -80,7 +82,7 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
 
   return {
     durability: durabilityOf(profile),
-    ...{ insert, get, list, count, claim, extend, replace, remove, readLog },
+    ...{ insert, get, list, count, claim, extend, replace, remove, restore, readLog },
     changes: createChanges(connection, async () => {
       await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
     }),

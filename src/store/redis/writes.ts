@@ -211,11 +211,11 @@ function pushStep(args: string[], { from, to }: Step): void {
   args.push(String(to.version), isDue(to) ? to.type : "");
 }
 
-const progressText = ({ progress }: Task): string | null =>
+export const progressText = ({ progress }: Task): string | null =>
   progress === null ? null : JSON.stringify({ percent: progress.percent, message: progress.message });
 
 /** Where the task stands among those of its status. */
-function scoreOf(task: Task): number {
+export function scoreOf(task: Task): number {
   if (isEnded(task)) return task.finishedAt;
   return isRunning(task) ? expiresAt(task) : task.runAt;
 }
@@ -229,9 +229,9 @@ const wanting = (asks: readonly Ask[], answers: readonly RunningTask[][], from: 
 /** The list of an ask; there is one for each. */
 const nth = (answers: readonly RunningTask[][], at: number): RunningTask[] => answers[at] as RunningTask[];
 
-const isDue = (task: Task): boolean => isClaimable(task, task.updatedAt);
+export const isDue = (task: Task): boolean => isClaimable(task, task.updatedAt);
 
-const dueTypes = (tasks: readonly Task[]): string[] => [
+export const dueTypes = (tasks: readonly Task[]): string[] => [
   ...new Set(tasks.filter(isDue).map(({ type }) => type)),
 ];
 

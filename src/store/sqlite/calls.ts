@@ -17,6 +17,7 @@ import type {
   TaskFilter,
   TaskPage,
   TaskQuery,
+  TaskRecord,
   TaskRef,
 } from "../store.ts";
 
@@ -60,6 +61,7 @@ export type Verbs = {
   extend(beats: readonly Beat[], now: number): BeatAnswer[];
   replace(moves: readonly Move[]): ReplaceAnswer[];
   remove(refs: readonly TaskRef[], now: number): boolean[];
+  restore(records: readonly TaskRecord[], now: number): number;
   readLog(id: TaskId, after: number): LogLine[];
   changes(after: Position | null, limit: number): ChangePage;
   /** Clears away some of what nobody needs any more; true while there is more. */

@@ -71,8 +71,15 @@ export function createBeats(db: Database, changes: ChangeTable) {
     return false;
   }
 
+  /** The log of a task that comes from elsewhere. One of the same id may have been deleted here, and its lines not yet. */
+  function putLog(id: TaskId, log: readonly LogLine[]): void {
+    if (deleteOrphan.run(id).changes > 0) deleteLines.run(id);
+    for (const { n, at, level, message } of log) insertLine.run(id, n, at, level, message);
+  }
+
   return {
     extend,
+    putLog,
     readLog: (id: TaskId, after: number): LogLine[] => selectLines.all(id, after),
     /** The task has been deleted; its lines go by and by. */
     orphan: (id: TaskId): void => void orphan.run(id),

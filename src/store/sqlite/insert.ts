@@ -74,6 +74,12 @@ export function createInserts(db: Database, changes: ChangeTable) {
 
   return {
     insert,
+    /** Ids that are given later are higher than this one. */
+    raiseLastId: (id: TaskId): void => {
+      if (id <= lastId) return;
+      lastId = id;
+      updateLastId.run(lastId);
+    },
     /** Whether a live task holds the key. */
     isHeld: (key: string): boolean => selectHolder.get(key) !== null,
     /** Forgets some requests whose time is over; true while there may be more. */

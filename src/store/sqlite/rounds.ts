@@ -25,6 +25,8 @@ function rowsOf([, verb, args]: FileCall): number {
       return args[0].reduce((rows, { drafts }) => rows + drafts.length, 0);
     case "extend":
       return args[0].reduce((rows, { log }) => rows + 1 + log.length, 0);
+    case "restore":
+      return args[0].reduce((rows, { log }) => rows + 1 + log.length, 0);
     case "claim":
       return args[0].reduce((rows, { max }) => rows + max, 0);
     case "get":

@@ -90,6 +90,7 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
     extend: (beats, now) => thread.call("extend", beats, now),
     replace: (steps) => thread.call("replace", steps.map(moveOf)),
     remove: (refs) => thread.call("remove", refs, clock.now()),
+    restore: (records) => thread.call("restore", records, clock.now()),
     readLog: (id, after) => thread.call("readLog", id, after),
     changes: (after, limit) => thread.call("changes", after, limit),
     watch: (ring) => {

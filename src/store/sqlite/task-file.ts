@@ -7,6 +7,7 @@ import { createBeats } from "./extend.ts";
 import { createInserts } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { createSteps } from "./replace.ts";
+import { createRestore } from "./restore.ts";
 
 /** An open file of tasks. Everything here happens at once, in the caller's thread. */
 export interface TaskFile {
@@ -32,6 +33,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const beats = createBeats(db, changes);
   const claims = createClaims(db, changes);
   const steps = createSteps(db, changes, { isHeld: inserts.isHeld, orphanLog: beats.orphan });
+  const restore = createRestore(db, changes, { ...inserts, putLog: beats.putLog });
   const lists = createLists(db);
 
   const begin = db.prepare("BEGIN IMMEDIATE");
@@ -49,6 +51,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       ...lists,
       ...steps,
       insert: inserts.insert,
+      restore,
       claim: claims.claim,
       extend: beats.extend,
       readLog: beats.readLog,

@@ -241,6 +241,14 @@ export function examineChanges(exam: Exam): void {
     expect(idsOf(changes)).toEqual([id]);
   });
 
+  exam("a position of an epoch without a name is gone like any other epoch's", async (x) => {
+    await x.add();
+    const { rev } = await x.end();
+    for (const at of [0, rev]) {
+      expect((await x.store.changes({ epoch: "", rev: at }, 10)).kind).toBe("gone");
+    }
+  });
+
   exam("a position older than what is kept is gone", async (x) => {
     const old = await x.end();
     await x.add();

@@ -3,7 +3,7 @@ import { cancel, edit, retry } from "../../core/lifecycle.ts";
 import { parseSearch } from "../../core/search.ts";
 import type { LogLine, Task } from "../../core/task.ts";
 import type { TaskRecord } from "../store.ts";
-import { DONE, type Exam, type Examinee, HOUR_MS, idsOf, only, walk } from "./examinee.ts";
+import { DONE, type Exam, type Examinee, HOUR_MS, idsOf, only, soon, walk } from "./examinee.ts";
 
 const LINES: readonly LogLine[] = [
   { n: 41, at: 1_000, level: "info", message: "line 41" },
@@ -12,11 +12,14 @@ const LINES: readonly LogLine[] = [
 
 /** Tasks with a history in every status, as another store would give them: made here, read, and deleted again. */
 async function othersTasks(x: Examinee): Promise<Task[]> {
+  const running = await x.run({ key: "running", type: "job" });
+  await x.beat(running, x.t + 1, { progress: { percent: 40, message: "Ж 'half' \\" } });
   const others = [
-    await x.run({ key: "running", type: "job" }),
+    running,
     await x.ended("done", { name: "finished" }),
     await x.ended("failed", { key: "failed" }),
     await x.ended("cancelled"),
+    await x.settled(await x.run({ payload: "[1]" }), { kind: "done", result: '{"b":1,"a":"\\u0000"}' }),
   ];
   const made = [await x.add({ key: "pending", payload: '{"k":"Ключ"}', tags: ["a"] }), ...others];
   const tasks = await Promise.all(made.map(({ id }) => x.see(id)));
@@ -42,7 +45,7 @@ export function examineRestore(exam: Exam): void {
   exam("what was taken over is claimed, beaten, settled, found and listed like any other", async (x) => {
     const [pending, running, done, failed] = elsewhere(await othersTasks(x));
     if (pending === undefined || running === undefined || done === undefined || failed === undefined)
-      throw new Error("five");
+      throw new Error("there are six");
     await x.store.restore(records([pending, running, done, failed], LINES));
     const claimed = only(await x.take(["simulate"], { at: x.t + HOUR_MS, nonce: "n9" }));
     expect(claimed).toMatchObject({ id: pending.id, claims: pending.claims + 1 });
@@ -71,7 +74,7 @@ export function examineRestore(exam: Exam): void {
   exam("a task that is here already is left as it is, so that a move can be taken up again", async (x) => {
     const tasks = elsewhere(await othersTasks(x));
     const [first] = tasks;
-    if (first === undefined) throw new Error("there are five");
+    if (first === undefined) throw new Error("there are six");
     expect(await x.store.restore(records([first], LINES))).toBe(1);
     const edited = await x.step(first, edit(first, { name: "changed here" }, x.t + 1));
     expect(await x.store.restore(records(tasks, LINES))).toBe(tasks.length - 1);
@@ -79,9 +82,62 @@ export function examineRestore(exam: Exam): void {
     expect((await x.store.readLog(first.id, 0)).length).toBe(LINES.length);
   });
 
+  exam("a task that was deleted here comes with its own log lines and no others", async (x) => {
+    const running = await x.run();
+    const log = ["old 1", "old 2"].map((message) => ({ level: "info", message }) as const);
+    await x.beat(running, x.t + 1, { log });
+    const task = await x.see(running.id);
+    const lines = await x.store.readLog(task.id, 0);
+    for (const kept of [lines.slice(1), []]) {
+      await x.removed(task.id);
+      expect(await x.store.restore(records([task], kept))).toBe(1);
+      expect(await x.store.readLog(task.id, 0)).toEqual(kept);
+    }
+    expect(await x.see(task.id)).toStrictEqual(task);
+  });
+
+  exam("hundreds of tasks with long logs and large texts come in one call", async (x) => {
+    const [pending, , , , , done] = elsewhere(await othersTasks(x));
+    if (pending === undefined || done === undefined) throw new Error("there are six");
+    const log = Array.from(
+      { length: 100 },
+      (_, n) => ({ n: n + 7, at: n, level: "info", message: `line ${n}` }) as const,
+    );
+    const large = JSON.stringify("ü".repeat(200_000));
+    const many = Array.from({ length: 300 }, (_, n): TaskRecord => {
+      const text = n % 30 === 0 ? large : null;
+      const task = n % 2 === 0 ? { ...done, result: text } : { ...pending, key: `key ${n}`, payload: text };
+      return { task: { ...task, id: 2_000 + n }, log: n % 3 === 0 ? log : [] };
+    });
+    expect(await x.store.restore(many)).toBe(many.length);
+    expect(await x.store.get(many.map(({ task }) => task.id))).toStrictEqual(many.map(({ task }) => task));
+    for (const { task, log } of many) expect(await x.store.readLog(task.id, 0)).toEqual([...log]);
+  });
+
+  exam("those that are due ring with their types", async (x) => {
+    const [pending] = elsewhere(await othersTasks(x));
+    if (pending === undefined) throw new Error("there are six");
+    const heard = new Set<string>();
+    const unwatch = x.store.watch((due) => {
+      for (const type of due ?? ["due"]) heard.add(type);
+    });
+    await x.store.restore(records([{ ...pending, type: "due" }]));
+    await soon("a ring", () => heard.has("due"));
+    unwatch();
+  });
+
+  exam("two of one call that live under one key let nothing in", async (x) => {
+    const [pending] = elsewhere(await othersTasks(x));
+    if (pending === undefined) throw new Error("there are six");
+    const twins = records([pending, { ...pending, id: pending.id + 1 }]);
+    const refused = await x.store.restore(twins).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ code: "key_taken" });
+    expect(await x.store.count({})).toBe(0);
+  });
+
   exam("a key that a live task holds here lets nothing in", async (x) => {
     const [pending, running] = elsewhere(await othersTasks(x));
-    if (pending === undefined || running === undefined) throw new Error("there are five");
+    if (pending === undefined || running === undefined) throw new Error("there are six");
     const holder = await x.add({ key: "pending" });
     const refused = await x.store.restore(records([running, pending])).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "key_taken" });

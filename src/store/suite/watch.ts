@@ -154,15 +154,17 @@ export function examineWatch(exam: Exam): void {
   exam("who is rung reads in the change log why", async (x) => {
     const from = await x.end();
     const seen: number[] = [];
+    const readings: Promise<void>[] = [];
     let position = from;
-    const unwatch = x.store.watch(() => {
-      void x.store.changes(position, 100).then((page) => {
-        if (page.kind === "changes") seen.push(...page.changes.map(({ id }) => id));
-        position = page.position;
-      });
-    });
+    const read = async (): Promise<void> => {
+      const page = await x.store.changes(position, 100);
+      if (page.kind === "changes") seen.push(...page.changes.map(({ id }) => id));
+      position = page.position;
+    };
+    const unwatch = x.store.watch(() => readings.push(read()));
     const { id } = await x.add();
     await soon("the change behind the ring", () => seen.includes(id));
     unwatch();
+    await Promise.all(readings);
   });
 }

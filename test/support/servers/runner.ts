@@ -54,7 +54,7 @@ const isRoot = process.getuid?.() === 0;
 
 /** Makes a server of this program ready to start. */
 export async function createServerOf(program: Program): Promise<TestServer> {
-  const binary = program.find() ?? install(program);
+  const binary = findOrInstall(program);
   if (binary === null) return createComposed(program);
   const directory = await mkdtemp(join(tmpdir(), `tasktrack-${program.name}-`));
   const account = isRoot ? accountOf(program.account) : null;
@@ -182,7 +182,11 @@ process.on("exit", () => {
   for (const child of leftovers) child.kill("SIGKILL");
 });
 
-function install({ name, debianPackage, find }: Program): string | null {
+/** Where something is, after it was installed where it was not there; null where that cannot be done. */
+export function findOrInstall(program: Pick<Program, "name" | "debianPackage" | "find">): string | null {
+  const found = program.find();
+  if (found !== null) return found;
+  const { name, debianPackage, find } = program;
   if (!isRoot || !existsSync("/usr/bin/apt-get")) return null;
   console.error(`installing Debian's ${debianPackage} for ${name}`);
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };

@@ -1,13 +1,13 @@
 #!lua flags=no-writes
 -- Reads the change log.
--- ARGV: 1 and 2 epoch and rev to go on after ("" for the present end), 3 changes at most
+-- ARGV: 1 and 2 epoch and rev to go on after (a rev of "" for the present end), 3 changes at most
 -- Returns: "changes", "gone" or "lost" (the store has no epoch, for somebody has emptied it), epoch, the last rev; with
 --   changes also the last rev and the changes of each entry, from the one that holds the next change
 local epoch = call("HGET", prefix .. "house", "epoch")
 if not epoch then return { "lost" } end
 local last = tonumber(call("HGET", prefix .. "house", "rev") or 0)
 local answer = { "changes", epoch, last }
-if ARGV[1] == "" then return answer end
+if ARGV[2] == "" then return answer end
 
 local gone = { "gone", epoch, last }
 local rev, most = tonumber(ARGV[2]), tonumber(ARGV[3])

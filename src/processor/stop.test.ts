@@ -1,0 +1,28 @@
+import { describe, expect, test } from "bun:test";
+import { createStop } from "./stop.ts";
+
+describe("an order to stop", () => {
+  test("reaches who looked at the signal before", () => {
+    const stop = createStop();
+    const { signal } = stop;
+    const heard: unknown[] = [];
+    signal.addEventListener("abort", () => heard.push(signal.reason));
+    expect([stop.reason, signal.aborted]).toEqual([null, false]);
+    stop.order("cancelled");
+    expect(heard).toEqual(["cancelled"]);
+    expect(stop.signal).toBe(signal);
+  });
+
+  test("is there for who looks at the signal only afterwards", () => {
+    const stop = createStop();
+    stop.order("timeout");
+    expect([stop.signal.aborted, stop.signal.reason]).toEqual([true, "timeout"]);
+  });
+
+  test("is given once: the first reason counts", () => {
+    const stop = createStop();
+    stop.order("lost");
+    stop.order("shutdown");
+    expect([stop.reason, stop.signal.reason]).toEqual(["lost", "lost"]);
+  });
+});

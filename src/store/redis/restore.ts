@@ -1,0 +1,93 @@
+/**
+ * Tasks of another store, taken over as they are. A script that made 500 tasks with a thousand log lines each would hold the
+ * server for hundreds of milliseconds, so what is large comes before, in pieces, and one script makes tasks of it, all or
+ * none. Until then there is no task to see: every read begins at the heads, which that script alone writes. If it never
+ * comes, what was brought lies under ids that nobody else will get, and the same call made again begins by clearing it away.
+ */
+import { TaskError } from "../../core/error.ts";
+import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import type { TaskRecord } from "../store.ts";
+import { unavailable } from "./link.ts";
+import { pieces } from "./pieces.ts";
+import { bodyOf, headOf, laneOf } from "./row.ts";
+import { SCRIPTS } from "./scripts.ts";
+import { dueTypes, isDue, progressText, scoreOf, type WritesSetup } from "./writes.ts";
+
+const BODIES = { count: 250, bytes: 1_048_576 };
+const LINES = { count: 2_000, bytes: 1_048_576 };
+/** A piece of one log; some of them go together. */
+const LOG_PIECE = { count: 500, bytes: 262_144 };
+
+type LogPiece = { readonly id: TaskId; readonly lines: readonly string[] };
+
+export function createRestore({ connection, sender, ring }: WritesSetup) {
+  async function restore(records: readonly TaskRecord[]): Promise<number> {
+    const missing: TaskRecord[] = [];
+    for (const piece of pieces(records, { ...BODIES, bytesOf: ({ task }) => bytesOf(task) })) {
+      missing.push(...(await bringBodies(piece)));
+    }
+    const countOf = ({ lines }: LogPiece): number => lines.length;
+    for (const piece of pieces(missing.flatMap(logPieces), { ...LINES, countOf, bytesOf: bytesOfPiece })) {
+      await bringLogs(piece);
+    }
+    return missing.length === 0 ? 0 : take(missing);
+  }
+
+  /** Those that are not here yet. */
+  async function bringBodies(records: readonly TaskRecord[]): Promise<TaskRecord[]> {
+    const args = records.flatMap(({ task }) => [
+      String(task.id),
+      bodyOf(task),
+      progressText(task) ?? "",
+      task.payload ?? "",
+      task.result ?? "",
+    ]);
+    const answers = (await connection.run(SCRIPTS.restoreBodies, args)) as number[]; // as restore_bodies.lua says
+    return records.filter((_, at) => answers[at] === 1);
+  }
+
+  async function bringLogs(logs: readonly LogPiece[]): Promise<void> {
+    const args: string[] = [];
+    for (const { id, lines } of logs) args.push(String(id), String(lines.length), ...lines);
+    await connection.run(SCRIPTS.restoreLogs, args);
+  }
+
+  async function take(records: readonly TaskRecord[]): Promise<number> {
+    const args = [sender];
+    for (const record of records) pushRecord(args, record);
+    const answer = (await connection.run(SCRIPTS.restore, args)) as number | string; // as restore.lua says
+    if (answer === "key_taken") throw keyTaken();
+    if (answer === "lost") throw unavailable("Redis has lost a part of the tasks that were taken over");
+    if (Number(answer) > 0) ring(dueTypes(records.map(({ task }) => task)));
+    return Number(answer);
+  }
+
+  return restore;
+}
+
+function pushRecord(args: string[], { task, log }: TaskRecord): void {
+  args.push(String(task.id), headOf(task));
+  args.push(task.key !== null && isLive(task) ? JSON.stringify(task.key) : "");
+  args.push(task.status, laneOf(task), String(scoreOf(task)), String(task.version));
+  args.push(String(log.length), String(log.at(-1)?.n ?? 0), isDue(task) ? task.type : "");
+}
+
+const logPieces = ({ task: { id }, log }: TaskRecord): LogPiece[] =>
+  pieces(log.map(lineText), { ...LOG_PIECE, bytesOf: ({ length }) => length }).map((lines) => ({
+    id,
+    lines,
+  }));
+
+/** As extend.lua writes it. */
+const lineText = ({ at, level, message }: LogLine): string =>
+  `[${at},${JSON.stringify(level)},${JSON.stringify(message)}]`;
+
+const bytesOfPiece = ({ lines }: LogPiece): number => lines.reduce((bytes, { length }) => bytes + length, 0);
+
+function bytesOf(task: Task): number {
+  const texts = task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0);
+  return task.attempts.reduce((bytes, { error }) => bytes + 100 + (error?.message.length ?? 0), 300 + texts);
+}
+
+const keyTaken = (): TaskError =>
+  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

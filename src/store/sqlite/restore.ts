@@ -1,0 +1,47 @@
+import type { Database } from "bun:sqlite";
+import { TaskError } from "../../core/error.ts";
+import { isClaimable } from "../../core/lifecycle.ts";
+import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import type { TaskRecord } from "../store.ts";
+import type { ChangeTable } from "./changes.ts";
+import { columnsOf, valuesOf } from "./rows.ts";
+
+/** Tasks of another store, taken over as they are. */
+export function createRestore(
+  db: Database,
+  changes: ChangeTable,
+  others: {
+    readonly isHeld: (key: string) => boolean;
+    readonly raiseLastId: (id: TaskId) => void;
+    readonly putLog: (id: TaskId, log: readonly LogLine[]) => void;
+  },
+) {
+  const columns = [...columnsOf(), "log_count"];
+  const insertTask = db.prepare(
+    `INSERT INTO task (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
+  );
+  const selectTask = db.prepare<object, [TaskId]>("SELECT 1 FROM task WHERE id = ?");
+
+  function restore(records: readonly TaskRecord[], now: number): number {
+    const missing = records.filter(({ task }) => selectTask.get(task.id) === null);
+    for (const record of missing) put(record, now);
+    if (missing.length > 0) others.raiseLastId(Math.max(...missing.map(({ task }) => task.id)));
+    return missing.length;
+  }
+
+  /** Throws where the key is held, also by one of the same call: then the whole call is rolled back. */
+  function put({ task, log }: TaskRecord, now: number): void {
+    if (task.key !== null && isLive(task) && others.isHeld(task.key)) throw keyTaken();
+    insertTask.run(...valuesOf(task), log.at(-1)?.n ?? 0);
+    others.putLog(task.id, log);
+    const { id, version, status } = task;
+    changes.append({ id, version, status, kind: "created" }, now, dueType(task));
+  }
+
+  return restore;
+}
+
+const dueType = (task: Task): string | null => (isClaimable(task, task.updatedAt) ? task.type : null);
+
+const keyTaken = (): TaskError =>
+  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

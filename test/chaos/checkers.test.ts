@@ -1,0 +1,220 @@
+/** Each checker sees the fault that is planted, and nothing in a history that is right. */
+import { describe, expect, test } from "bun:test";
+import type { Attempt, Task } from "../../src/core/task.ts";
+import { endedTask } from "../support/tasks.ts";
+import {
+  type Claim,
+  faultsOfAnswers,
+  faultsOfClaims,
+  faultsOfCreates,
+  faultsOfExecutions,
+  faultsOfLife,
+  faultsOfReading,
+  faultsOfView,
+  type Seen,
+} from "./checkers.ts";
+import { type Execution, executionsOf, recoveries } from "./history.ts";
+import type { Asked } from "./load.ts";
+
+const asked = (name: string, id: number | null, more: Partial<Asked> = {}): Asked => ({
+  name,
+  askedAt: 0,
+  tookMs: 1,
+  status: id === null ? null : 201,
+  retryAfter: null,
+  id,
+  ...more,
+});
+
+describe("creates", () => {
+  const sent = [asked("a", 1), asked("b", 2), asked("c", null)];
+  const whole = [
+    { id: 1, name: "a" },
+    { id: 2, name: "b" },
+  ];
+
+  test("what was acknowledged is there; what was not may be there once", () => {
+    expect(faultsOfCreates(sent, whole)).toEqual([]);
+    expect(faultsOfCreates(sent, [...whole, { id: 3, name: "c" }])).toEqual([]);
+  });
+
+  test.each([
+    ["a lost task", whole.slice(1), 'task 1 "a" was acknowledged and is lost'],
+    ["another task under its id", [{ id: 1, name: "c" }, ...whole.slice(1)], 'is "c"'],
+    [
+      "a doubled task",
+      [...whole, { id: 3, name: "c" }, { id: 4, name: "c" }],
+      '"c" was asked for once and is there twice',
+    ],
+    ["a doubled acknowledged task", [...whole, { id: 3, name: "a" }], "is there twice"],
+    ["a made-up task", [...whole, { id: 3, name: "d" }], 'nobody asked for task 3 "d"'],
+    ["an id that is listed twice", [...whole, { id: 2, name: "c" }], "listed twice"],
+  ] as const)("%s is seen", (_, stored, fault) => {
+    expect(faultsOfCreates(sent, stored).join("\n")).toInclude(fault);
+  });
+
+  test("an id that is given twice is seen", () => {
+    expect(faultsOfCreates([...sent, asked("d", 2)], whole).join("\n")).toInclude("was given to");
+  });
+
+  test("answers but 201 and a 503 with Retry-After are seen", () => {
+    const unavailable = (retryAfter: string | null) => asked("x", null, { status: 503, retryAfter });
+    expect(faultsOfAnswers([asked("a", 1), unavailable("1")])).toEqual([]);
+    expect(faultsOfAnswers([unavailable(null), unavailable("0"), asked("y", null, { status: 500 })])).toEqual(
+      ['the 503 of "x" has no Retry-After', 'the 503 of "x" has no Retry-After', '"y" was answered 500'],
+    );
+    expect(faultsOfAnswers([asked("z", null)])).toEqual(['the connection of "z" broke']);
+  });
+});
+
+describe("executions", () => {
+  const ran = (pid: number, from: number, until: number | null, taskId = 1): Execution => ({
+    taskId,
+    pid,
+    from,
+    until,
+  });
+
+  test("one after the other is right, and so are two tasks at once", () => {
+    expect(faultsOfExecutions([ran(2, 20, 30), ran(1, 10, 20), ran(3, 12, 40, 2)])).toEqual([]);
+  });
+
+  test("two at once are seen, and one whose end nobody saw before another", () => {
+    expect(faultsOfExecutions([ran(1, 10, 21), ran(2, 20, 30)])).toHaveLength(1);
+    expect(faultsOfExecutions([ran(1, 10, null), ran(2, 20, 30)])).toHaveLength(1);
+  });
+
+  test("they are read from a log, and end with their process", () => {
+    const line = (event: string, task_id: number, ms: number) => ({
+      event,
+      task_id,
+      time: new Date(ms).toISOString(),
+    });
+    const events = () => [
+      line("task_started", 1, 10),
+      line("task_started", 2, 11),
+      line("task_done", 1, 20),
+      line("task_started", 3, 21),
+      line("task_stopping", 3, 25),
+    ];
+    expect(executionsOf({ pid: 7, diedAt: 30, process: { events } })).toEqual([
+      ran(7, 10, 20, 1),
+      ran(7, 21, 25, 3),
+      ran(7, 11, 30, 2),
+    ]);
+  });
+});
+
+describe("a task's life", () => {
+  const attempt = (n: number, from: number, until: number, outcome: Attempt["outcome"]): Attempt => ({
+    attempt: n,
+    worker: `host-${n}`,
+    startedAt: from,
+    finishedAt: until,
+    outcome,
+    error: null,
+  });
+  const lost = attempt(1, 10, 20, "lost");
+  const done = attempt(2, 21, 30, "done");
+  const life = (attempts: readonly Attempt[], more: Parameters<typeof endedTask>[1] = {}): Task =>
+    endedTask("done", {
+      attempts,
+      claims: attempts.length,
+      version: 1 + 2 * attempts.length,
+      finishedAt: 30,
+      ...more,
+    });
+
+  test("lost and then done is right, and so is lost for the third time", () => {
+    expect(faultsOfLife(life([lost, done]))).toEqual([]);
+    const thrice = [lost, attempt(2, 21, 30, "lost"), attempt(3, 31, 40, "lost")];
+    expect(faultsOfLife({ ...life(thrice), status: "failed" } as Task)).toEqual([]); // of one shape by the type's own words
+  });
+
+  test.each([
+    ["leases that were alive at once", life([lost, { ...done, startedAt: 19 }]), "alive at once"],
+    ["a task that was done twice", life([{ ...lost, outcome: "done" }, done]), "follows one that was done"],
+    ["a start that was counted twice", life([lost, { ...done, attempt: 1 }]), "has number 1"],
+    ["a claim without an attempt", life([lost, done], { claims: 3 }), "3 claims made 2 attempts"],
+    ["a version that was used twice", life([lost, done], { version: 4 }), "has version 4"],
+    ["an end that is not the last attempt's", life([lost]), "is done after lost"],
+    ["a time that runs backwards", life([{ ...lost, startedAt: 21 }, done]), "ends before it starts"],
+  ] as const)("%s is seen", (_, task, fault) => {
+    expect(faultsOfLife(task).join("\n")).toInclude(fault);
+  });
+
+  test("a task that has not ended is seen", () => {
+    const task = { ...life([lost]), status: "pending", finishedAt: null } as Task; // of one shape, as above
+    expect(faultsOfLife(task).join("\n")).toInclude("is pending");
+  });
+
+  test("the time from a death to the next start is found, and a loss that no death explains is left out", () => {
+    const task = life([lost, attempt(2, 50, 60, "lost"), attempt(3, 70, 80, "done")]);
+    expect(recoveries([task], new Map([[1, 15]]))).toEqual([35]);
+  });
+});
+
+describe("claims", () => {
+  const got = (id: number, claims: number, released = false): Claim => ({ id, claims, released });
+
+  test("each once, and again where it was given back, is right", () => {
+    expect(faultsOfClaims([got(1, 1), got(2, 2), got(2, 1, true)], [1, 2])).toEqual([]);
+  });
+
+  test.each([
+    ["a task that two got", [got(1, 1), got(1, 1)], "claim 2 has number 1"],
+    ["a task that was claimed though nobody gave it back", [got(1, 1), got(1, 2)], "was not the last"],
+    ["a count that skips", [got(1, 2)], "claim 1 has number 2"],
+    ["a task that nobody got", [], "never claimed"],
+    ["a task that was given back and forgotten", [got(1, 1, true)], "not claimed again"],
+    ["a task that was never made", [got(1, 1), got(7, 1)], "never made"],
+  ] as const)("%s is seen", (_, given, fault) => {
+    expect(faultsOfClaims(given, [1]).join("\n")).toInclude(fault);
+  });
+});
+
+describe("changes", () => {
+  const created: Seen = { id: 1, version: 1, kind: "created" };
+  const claimed: Seen = { id: 1, version: 2, kind: "changed" };
+  const deleted: Seen = { id: 1, version: 2, kind: "deleted" };
+  const written = [created, claimed, deleted];
+
+  test("all, once and in order is right, whatever happens to others between", () => {
+    const other: Seen = { id: 2, version: 1, kind: "created" };
+    expect(faultsOfReading([...written, other], [created, other, claimed, deleted])).toEqual([]);
+  });
+
+  test.each([
+    ["a change that was missed", [created, deleted], "version 2 of task 1 was missed"],
+    ["a deletion that was missed", [created, claimed], "the deletion of task 1 was missed"],
+    ["a change that came twice", [created, claimed, claimed, deleted], "read twice"],
+    ["a change that came too late", [claimed, created, deleted], "too late"],
+    ["a change behind the deletion", [created, deleted, claimed], "too late"],
+    ["a change that nobody wrote", [created, claimed, { ...claimed, version: 3 }, deleted], "not written"],
+  ] as const)("%s is seen", (_, read, fault) => {
+    expect(faultsOfReading(written, read).join("\n")).toInclude(fault);
+  });
+});
+
+describe("views", () => {
+  const stored = new Map([
+    [1, "done 3"],
+    [2, "pending 1"],
+  ]);
+
+  test("the same is right", () => {
+    expect(faultsOfView(new Map(stored), stored)).toEqual([]);
+  });
+
+  test("an old state, a task that is missing and one that has gone are seen", () => {
+    const view = new Map([
+      [1, "running 2"],
+      [3, "done 3"],
+    ]);
+    expect(faultsOfView(view, stored)).toEqual([
+      "task 1 is done 3, the client sees running 2",
+      "task 2 is pending 1, the client sees nothing",
+      "task 3 is gone, the client sees done 3",
+    ]);
+  });
+});

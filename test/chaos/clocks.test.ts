@@ -1,0 +1,122 @@
+/** Processes whose own clocks are an hour apart go by the store's: nothing is early or late. */
+import { afterAll, expect, test } from "bun:test";
+import { parseDurationMs } from "../../src/core/duration.ts";
+import type { Task } from "../../src/core/task.ts";
+import { eventually } from "../support/eventually.ts";
+import { cannotShift, shiftedBy } from "../support/faketime.ts";
+import { killLeftovers } from "../support/server-process.ts";
+import { faultsOfLife } from "./checkers.ts";
+import { allEnded, type Member, startMember } from "./cluster.ts";
+import { pidOf, readAllTasks, recoveries, runningIn } from "./history.ts";
+import { type Asked, createSteadily } from "./load.ts";
+import { corner, SHARED } from "./places.ts";
+import { most, report, scale, testStores } from "./scale.ts";
+
+const LEASE_MS = 1_000;
+const DELAY_MS = 1_000;
+/** The process asks the store's time once a second and rounds it; half a round trip is the error. */
+const CLOCK_ERROR_MS = 100;
+/** How late something may begin or be written on a machine that is busy with other tests. */
+const LATE_MS = 3_000;
+
+afterAll(killLeftovers);
+
+/** Each is a sentence; `[]` where the task was created, due, started and measured by the right time. */
+function faultsOfTimes(task: Task, { askedAt, tookMs }: Asked): string[] {
+  const { id, createdAt, runAt, attempts, startedAt, workedMs } = task;
+  const isNear = (ms: number, from: number, until: number): boolean =>
+    ms >= from - CLOCK_ERROR_MS && ms <= until + CLOCK_ERROR_MS;
+  const simulated = parseDurationMs(String(JSON.parse(task.result ?? "{}").simulated)) ?? Number.NaN;
+  const first = attempts[0]?.startedAt ?? Number.NaN;
+  const worked = workedMs - (attempts.length > 1 ? Number(startedAt) - first : 0); // of the last attempt, about
+  const checks: [boolean, string][] = [
+    [isNear(createdAt, askedAt, askedAt + tookMs), `asked for at ${askedAt}, created at ${createdAt}`],
+    [runAt === createdAt + DELAY_MS || attempts.length > 1, `created at ${createdAt}, due at ${runAt}`],
+    [isNear(first, createdAt + DELAY_MS, createdAt + DELAY_MS + LATE_MS), `due at ${runAt}, run at ${first}`],
+    [worked <= simulated + LATE_MS, `worked ${worked} ms of ${simulated}`],
+    [
+      attempts.length > 1 || isNear(worked, simulated, simulated + LATE_MS),
+      `worked ${worked} of ${simulated}`,
+    ],
+  ];
+  return checks.flatMap(([holds, what]) => (holds ? [] : [`task ${id}: ${what}`]));
+}
+
+/** How long the server says that its running tasks have run, and how long ago they were asked for. */
+async function expectRunningTimes(url: string, asked: readonly Asked[]): Promise<void> {
+  const running = async () => {
+    const response = await fetch(`${url}/api/task?status=running&limit=1000&view=full`);
+    return (await response.json()) as { readonly id: number; readonly duration: string }[]; // openapi.test.ts shows it
+  };
+  const tasks = await eventually(running, ({ length }) => length > 0);
+  const now = Date.now();
+  for (const { id, duration } of tasks) {
+    const ms = parseDurationMs(duration) ?? Number.NaN;
+    const askedAt = asked.find((each) => each.id === id)?.askedAt ?? Number.NaN;
+    expect(ms).toBeGreaterThanOrEqual(0);
+    expect(ms).toBeLessThan(now - askedAt + CLOCK_ERROR_MS);
+  }
+}
+
+const lostIn = ({ attempts }: Task): number[] =>
+  attempts.filter(({ outcome }) => outcome === "lost").map(({ worker }) => pidOf(worker));
+
+/** Waits until the worker holds something, and kills it. */
+async function killAtWork(worker: Member): Promise<ReadonlyMap<number, number>> {
+  await eventually(
+    () => runningIn(worker.current).length,
+    (count) => count > 0,
+    20_000,
+  );
+  const { pid, diedAt } = await worker.kill();
+  return new Map([[pid, diedAt ?? Number.NaN]]);
+}
+
+if (cannotShift !== null) test.skip(`clocks that are wrong: ${cannotShift}`, () => undefined);
+else {
+  testStores(
+    SHARED,
+    "processes whose clocks are an hour apart start tasks when they are due, keep leases and lose none too soon",
+    async (name) => {
+      const place = corner(name);
+      const common = {
+        STORE_URL: place.storeUrl,
+        LEASE: `${LEASE_MS}ms`,
+        DISPATCH_INTERVAL: `${DELAY_MS}ms`,
+      };
+      const work = { ...common, ROLE: "worker", SIMULATE_MIN: "1500ms", SIMULATE_MAX: "2500ms" };
+      const slow = await startMember({ ...common, ...shiftedBy(-1), ROLE: "api" });
+      const fast = await startMember({ ...work, ...shiftedBy(1), WORKER_CONCURRENCY: "5" });
+      expectHourOff(slow, -1);
+      expectHourOff(fast, 1);
+
+      const load = createSteadily(slow.url, { perSecond: 20, total: scale(40, 200) });
+      await expectRunningTimes(slow.url, load.asked); // in the fast one, which is alone
+      const right = await startMember({ ...work, WORKER_CONCURRENCY: "100" });
+      const deaths = await killAtWork(fast);
+      await load.done;
+      await allEnded(slow.url, 30_000);
+      for (const member of [slow, right]) expect(await member.stop()).toBe(0);
+
+      const tasks = await readAllTasks(place.storeUrl);
+      expect(tasks.flatMap(faultsOfLife)).toEqual([]);
+      const askedOf = new Map(load.asked.map((asked) => [asked.id, asked]));
+      expect(tasks.flatMap((task) => faultsOfTimes(task, askedOf.get(task.id) as Asked))).toEqual([]); // each was asked for
+      expect(new Set(tasks.flatMap(lostIn))).toEqual(new Set(deaths.keys())); // no lease of a living worker
+      const recovered = recoveries(tasks, deaths);
+      expect(Math.min(...recovered)).toBeGreaterThan(0);
+      expect(most(recovered)).toBeLessThan(LEASE_MS + 5_000 + LATE_MS);
+      report(`clocks an hour apart, ${name}`, {
+        ...{ tasks: tasks.length, "leases lost by the killed one": recovered.length },
+        ...{ "recovered first ms": Math.min(...recovered), "last ms": most(recovered) },
+      });
+      await place.remove();
+    },
+  );
+}
+
+/** Its log bears its own time: without this the test would show nothing. */
+function expectHourOff(member: Member, hours: number): void {
+  const saidAt = Date.parse(String(member.events().find(({ event }) => event === "listening")?.time));
+  expect(Math.abs(saidAt - Date.now() - hours * 3_600_000)).toBeLessThan(60_000);
+}

@@ -1,0 +1,113 @@
+/** Processes of one server on one store, that are killed, frozen and started again; what each has logged is kept. */
+import { eventually } from "../support/eventually.ts";
+import { type LogEvent, type ServerProcess, tasktrack } from "../support/server-process.ts";
+
+/** One life of a process. */
+export type Life = {
+  readonly pid: number;
+  readonly process: ServerProcess;
+  /** When it was seen dead, epoch milliseconds; null while it lives. */
+  diedAt: number | null;
+};
+
+export interface Member {
+  /** Of the current life. */
+  readonly url: string;
+  readonly lives: readonly Life[];
+  readonly current: Life;
+  /** What the current life has logged so far. */
+  events(): readonly LogEvent[];
+  /** Starts the next life; resolves when it listens. */
+  start(): Promise<void>;
+  /** kill -9; resolves when it is dead. */
+  kill(): Promise<Life>;
+  freeze(): void;
+  thaw(): void;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+/** Settings by their names in the environment; the simulation never fails and nothing waits unless they say otherwise. */
+export function createMember(env: Readonly<Record<string, string>>): Member {
+  const lives: Life[] = [];
+  let url = "";
+
+  function begin(): Life {
+    const process = tasktrack(["serve"], {
+      env: {
+        HTTP_HOST: "127.0.0.1",
+        HTTP_PORT: "0",
+        SIMULATE_FAILURE_RATE: "0",
+        DISPATCH_INTERVAL: "0s",
+        LOG_LEVEL: "debug",
+        SHUTDOWN_GRACE: "5s",
+        ...env,
+      },
+    });
+    const life: Life = { pid: process.pid, process, diedAt: null };
+    process.ended.then(() => {
+      life.diedAt ??= Date.now();
+    });
+    lives.push(life);
+    return life;
+  }
+
+  const current = (): Life => {
+    const life = lives.at(-1);
+    if (life === undefined) throw new Error("the process was not started");
+    return life;
+  };
+
+  return {
+    get url() {
+      return url;
+    },
+    lives,
+    get current() {
+      return current();
+    },
+    events: () => current().process.events(),
+    start: async () => {
+      url = await begin().process.url();
+    },
+    kill: async () => {
+      const life = current();
+      life.process.kill("SIGKILL");
+      await life.process.ended;
+      return life;
+    },
+    freeze: () => current().process.kill("SIGSTOP"),
+    thaw: () => current().process.kill("SIGCONT"),
+    stop: async () => {
+      const { process } = current();
+      process.kill("SIGTERM");
+      return (await process.ended).code;
+    },
+  };
+}
+
+/** A member that already listens. */
+export async function startMember(env: Readonly<Record<string, string>>): Promise<Member> {
+  const member = createMember(env);
+  await member.start();
+  return member;
+}
+
+/** Resolves when the server says that it is ready, or that it is not. */
+export async function readiness(url: string, ready: boolean, withinMs = 30_000): Promise<void> {
+  const ask = (): Promise<number> =>
+    fetch(`${url}/readyz`).then(
+      ({ status }) => status,
+      () => 0,
+    );
+  await eventually(ask, (status) => status === (ready ? 200 : 503), withinMs);
+}
+
+/** Resolves when no task waits or runs any more. */
+export async function allEnded(url: string, withinMs: number): Promise<void> {
+  const unfinished = async (): Promise<string> => {
+    const response = await fetch(`${url}/api/task?status=pending&status=running&limit=3&view=full`);
+    return response.ok ? response.text() : `status ${response.status}`;
+  };
+  await eventually(unfinished, (tasks) => tasks === "[]", withinMs);
+}

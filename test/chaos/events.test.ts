@@ -1,0 +1,127 @@
+/** Who follows events through one process while others write and work, and while that process dies, misses nothing. */
+import { afterAll, expect } from "bun:test";
+import { type EventsClient, openEvents, type SeenEvent } from "../support/events.ts";
+import { eventually } from "../support/eventually.ts";
+import { createRandom } from "../support/random.ts";
+import { killLeftovers } from "../support/server-process.ts";
+import { faultsOfView, type View } from "./checkers.ts";
+import { allEnded, type Member, startMember } from "./cluster.ts";
+import { corner, SHARED } from "./places.ts";
+import { report, scale, testStores } from "./scale.ts";
+
+const KILLS = scale(2, 10);
+const DEEDS = scale(400, 4_000);
+
+afterAll(killLeftovers);
+
+type Shown = {
+  readonly id: number;
+  readonly status: string;
+  readonly version: number;
+  readonly name: string;
+};
+const stateOf = ({ status, version, name }: Shown): string => `${status}, version ${version}, "${name}"`;
+
+/** Creates, edits and deletes at random; resolves with how many of these were answered well. */
+async function doDeeds(url: string, seed: number, told: () => void): Promise<number> {
+  const draw = createRandom(seed);
+  const ids: number[] = [];
+  let done = 0;
+  const some = (): number | undefined => ids[Math.floor(draw() * ids.length)];
+  const call = async (method: string, path: string, body?: object): Promise<Response> => {
+    const response = await fetch(`${url}/api/task${path}`, {
+      method,
+      ...(body === undefined ? {} : { body: JSON.stringify(body), headers: JSON_BODY }),
+    });
+    if (response.ok) done++;
+    return response;
+  };
+  for (let deed = 0; deed < DEEDS; deed++) {
+    const drawn = draw();
+    const id = some();
+    if (drawn < 0.5 || id === undefined) {
+      const response = await call("POST", "", { name: `made by deed ${deed}` });
+      ids.push(((await response.json()) as { task_id: number }).task_id); // api.test.ts shows it
+    } else if (drawn < 0.8) await call("PATCH", `/${id}`, { name: `edited by deed ${deed}` });
+    else await call("DELETE", `/${id}`);
+    told();
+  }
+  return done;
+}
+
+const JSON_BODY = { "content-type": "application/json" };
+
+/** A client that comes back with the id of its last event whenever its stream has ended. */
+async function followThroughout(server: Member) {
+  const clients: EventsClient[] = [await openEvents(server.url)];
+  const latest = (): EventsClient => clients.at(-1) as EventsClient; // there is a first one
+
+  return {
+    latest,
+    comeBack: async () => {
+      await eventually(
+        () => latest().isOver,
+        (isOver) => isOver,
+      );
+      clients.push(await openEvents(server.url, { lastEventId: latest().lastEventId }));
+    },
+    events: (): readonly SeenEvent[] => clients.flatMap(({ events }) => events),
+    view: (): View => {
+      const view = new Map<number, string>();
+      for (const { event, data } of clients.flatMap(({ events }) => events)) {
+        if (event === "deleted") view.delete(Number(data.id));
+        else view.set(Number(data.id), stateOf(data as Shown)); // events.test.ts shows it
+      }
+      return view;
+    },
+  };
+}
+
+async function storedView(url: string): Promise<View> {
+  const tasks = (await (await fetch(`${url}/api/task?view=full`)).json()) as Shown[];
+  return new Map(tasks.map((task) => [task.id, stateOf(task)]));
+}
+
+testStores(
+  SHARED,
+  "a client of one process sees what others write and work on, through kills of its own, to the last state",
+  async (name) => {
+    const place = corner(name);
+    const common = { STORE_URL: place.storeUrl, LEASE: "1s" };
+    const work = { SIMULATE_MIN: "1ms", SIMULATE_MAX: "300ms", WORKER_CONCURRENCY: "20" };
+    const [told, writing, working] = await Promise.all([
+      startMember({ ...common, ROLE: "api" }),
+      startMember({ ...common, ROLE: "api" }),
+      startMember({ ...common, ...work, ROLE: "worker" }),
+    ]);
+    const client = await followThroughout(told);
+
+    let deeds = 0;
+    const doing = doDeeds(writing.url, 20_260_102, () => void deeds++);
+    for (let kill = 1; kill <= KILLS; kill++) {
+      await eventually(
+        () => deeds,
+        (count) => count >= (kill * DEEDS) / (KILLS + 1),
+        60_000,
+      );
+      await told.kill();
+      await told.start();
+      await client.comeBack();
+    }
+    const done = await doing;
+    await allEnded(writing.url, 30_000);
+
+    const stored = await storedView(writing.url);
+    expect(stored.size).toBeGreaterThan(0);
+    await eventually(
+      () => faultsOfView(client.view(), stored),
+      (faults) => faults.length === 0,
+      10_000,
+    );
+    expect(client.events().filter(({ event }) => event === "reset")).toEqual([]);
+    client.latest().close();
+    for (const member of [told, writing, working]) expect(await member.stop()).toBe(0);
+    report(`events through kills, ${name}`, { kills: KILLS, deeds: done, events: client.events().length });
+    await place.remove();
+  },
+);

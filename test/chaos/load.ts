@@ -1,0 +1,88 @@
+/** Clients that create tasks, each under a name of its own, and keep what they were answered. */
+import { createRawClient, exchange } from "../support/raw.ts";
+
+/** What a client knows of one create. */
+export type Asked = {
+  readonly name: string;
+  readonly askedAt: number;
+  readonly tookMs: number;
+  /** Null where the connection broke. */
+  readonly status: number | null;
+  readonly retryAfter: string | null;
+  /** Of a 201. */
+  readonly id: number | null;
+};
+
+type Send = (body: string) => Promise<Response>;
+
+async function ask(name: string, send: Send): Promise<Asked> {
+  const askedAt = Date.now();
+  const from = performance.now();
+  const response = await send(JSON.stringify({ name })).catch(() => null);
+  const asked = { name, askedAt, tookMs: performance.now() - from };
+  if (response === null) return { ...asked, status: null, retryAfter: null, id: null };
+  const { status } = response;
+  const id = status === 201 ? ((await response.json()) as { task_id: number }).task_id : null; // api.test.ts shows it
+  return { ...asked, status, retryAfter: response.headers.get("retry-after"), id };
+}
+
+const post = (body: string) => ({ method: "POST", target: "/api/task", body });
+
+/** Each client creates one task after the other until its connection breaks, and tells of each answer. */
+export async function createUntilGone(
+  url: string,
+  { clients, prefix, tell }: { clients: number; prefix: string; tell: (asked: Asked) => void },
+): Promise<void> {
+  const one = async (client: number): Promise<void> => {
+    const connection = createRawClient(url);
+    for (let n = 0; ; n++) {
+      const asked = await ask(`${prefix}, ${client}.${n}`, (body) => connection.send(post(body)));
+      tell(asked);
+      if (asked.status === null) return connection.close();
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, client) => one(client)));
+}
+
+export interface SteadyLoad {
+  /** All that was answered so far. */
+  readonly asked: readonly Asked[];
+  /** Resolves when so many were sent and all are answered. */
+  readonly done: Promise<void>;
+  /** Sends no more; resolves when all are answered. */
+  stop(): Promise<void>;
+}
+
+/** Sends creates at an even rate, whether answers come or not, each on a connection of its own. */
+export function createSteadily(
+  url: string,
+  { perSecond, total = Number.POSITIVE_INFINITY }: { perSecond: number; total?: number },
+): SteadyLoad {
+  const startedAt = performance.now();
+  const asked: Asked[] = [];
+  const underWay = new Set<Promise<void>>();
+  const done = Promise.withResolvers<void>();
+  let sent = 0;
+
+  const send = (): void => {
+    const call = ask(`steady ${sent++}`, (body) => exchange(url, post(body))).then((answer) => {
+      asked.push(answer);
+      underWay.delete(call);
+    });
+    underWay.add(call);
+  };
+  const tick = (): void => {
+    const due = Math.min(total, ((performance.now() - startedAt) / 1_000) * perSecond);
+    while (sent < due) send();
+    if (sent >= total) void stop();
+  };
+  const timer = setInterval(tick, 10);
+
+  async function stop(): Promise<void> {
+    clearInterval(timer);
+    while (underWay.size > 0) await Promise.all(underWay);
+    done.resolve();
+  }
+
+  return { asked, done: done.promise, stop };
+}

@@ -1,0 +1,37 @@
+/** How much is broken: enough for every run of the tests, or as much as is promised (`npm run chaos`). */
+import { test } from "bun:test";
+
+export const isFull = process.env.CHAOS === "full";
+
+export const scale = (usual: number, full: number): number => (isFull ? full : usual);
+
+/** The longest that any of these tests may take. */
+const WITHIN_MS = 300_000;
+
+/**
+ * A claim that holds on each of these stores; its name begins with the store's. They are examined at the same time, since most
+ * of each test is waiting, and one after the other where it is measured.
+ */
+export function testStores<Name extends string>(
+  names: readonly Name[],
+  claim: string,
+  body: (name: Name) => Promise<void>,
+): void {
+  const enter = isFull ? test : test.concurrent;
+  for (const name of names) enter(`${name}: ${claim}`, () => body(name), WITHIN_MS);
+}
+
+/** A line of numbers for who reads along; nothing is judged by them. */
+export function report(what: string, numbers: Readonly<Record<string, number | string>>): void {
+  const words = Object.entries(numbers).map(([name, value]) => `${name} ${value}`);
+  console.info(`  chaos: ${what}: ${words.join(", ")}`);
+}
+
+/** The value below which this share of all lies, rounded. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN);
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+export const most = (values: readonly number[]): number => quantile(values, 1);

@@ -1,0 +1,19 @@
+/** Processes whose own clock is wrong, by Debian's libfaketime. */
+import { Glob } from "bun";
+import { findOrInstall } from "./servers/runner.ts";
+
+const library = findOrInstall({
+  name: "faketime",
+  debianPackage: "libfaketime",
+  find: () => [...new Glob("/usr/lib/*/faketime/libfaketime.so.1").scanSync("/")][0] ?? null,
+});
+
+/** Null, or why no clock can be shifted here. */
+export const cannotShift = library === null ? "libfaketime is not here: install it, or run as root" : null;
+
+/** The environment in which a process believes that it is so many hours later; time passes as quickly as elsewhere. */
+export const shiftedBy = (hours: number): Record<string, string> => ({
+  LD_PRELOAD: library ?? "",
+  FAKETIME: `${hours < 0 ? "" : "+"}${hours}h`,
+  FAKETIME_DONT_FAKE_MONOTONIC: "1",
+});
