@@ -116,7 +116,8 @@ export interface TaskStore {
    */
   writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]>;
 
-  /** The notes whose names begin with the prefix and whose time is not over, in the order of their names, at most NOTES_READ. */
+  /** The notes whose names begin with the prefix and whose time is not over, in the order of their names, at most NOTES_READ.
+   * Where they are many not atomic: read in pieces. */
   readNotes(prefix: string, now: number): Promise<Note[]>;
 
   /** The store's clock, epoch milliseconds: the one that all processes on it go by. */
