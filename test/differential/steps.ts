@@ -16,6 +16,7 @@ import type {
   Ask,
   Beat,
   InsertRequest,
+  NoteWrite,
   Sort,
   Step,
   TaskFilter,
@@ -34,7 +35,11 @@ export type Call =
   | { readonly verb: "replace"; readonly steps: Step[] }
   | { readonly verb: "remove"; readonly refs: TaskRef[] }
   | { readonly verb: "readLog"; readonly id: number; readonly after: number }
-  | { readonly verb: "changes" };
+  | { readonly verb: "changes" }
+  | { readonly verb: "census" }
+  | { readonly verb: "ahead"; readonly id: number; readonly now: number; readonly atMost: number }
+  | { readonly verb: "writeNotes"; readonly writes: NoteWrite[]; readonly now: number }
+  | { readonly verb: "readNotes"; readonly prefix: string; readonly now: number };
 
 const TYPES = ["a", "a.b", "b", "b_c", "simulate"];
 const PATTERNS = ["a", "a*", "a.*", "b", "b_*", "*", "simulate", "none"];
@@ -42,6 +47,8 @@ const NAMES = ["alpha", "Бета", "gamma delta", "ΣΊΣΥΦΟΣ", "100%_x"];
 const WORDS = ["alpha", "бета", "delta", "σίσυφος", "%_", "none", "payload.k:one"];
 const PAYLOADS = [null, '{"k":"One"}', "[1,2]", '"\\u0000"', '{"z":1,"a":2}'];
 const KEYS = [null, null, null, "k", "l"];
+const NOTES = ["a", "a/1", "a/2", "b%", "b_"];
+const PREFIXES = ["", "a", "a/", "b", "b_", "c"];
 const SORTS: readonly Sort[] = ["id", "-id", "finished_at", "-finished_at"];
 
 const OUTCOMES: readonly Outcome[] = [
@@ -144,6 +151,16 @@ export function createSteps(random: () => number) {
   const changed = (from: Task, to: Task, now: number): Step =>
     to === from ? { from, to: edit(from, { description: "again" }, now) } : { from, to };
 
+  function writeNotes(now: number): Call {
+    const writes = distinct(NOTES, 3).map((name) => ({
+      name,
+      value: random() < 0.2 ? null : one(["", "one", '{"k":"Ключ\\n"}\n']),
+      until: now + one([0, 400, 6_000, 60_000]),
+      ...(random() < 0.6 ? { ifVersion: below(4) } : {}),
+    }));
+    return { verb: "writeNotes", writes, now };
+  }
+
   function draw(tasks: readonly Task[], now: number): Call {
     const roll = random();
     if (roll < 0.18 || tasks.length === 0) return insert(now);
@@ -157,12 +174,16 @@ export function createSteps(random: () => number) {
       );
       return { verb: "remove", refs };
     }
-    if (roll < 0.8) return { verb: "get", ids: [...chosen.map(({ id }) => id), 1 + below(2_000)] };
-    if (roll < 0.9) {
+    if (roll < 0.78) return { verb: "get", ids: [...chosen.map(({ id }) => id), 1 + below(2_000)] };
+    if (roll < 0.87) {
       return { verb: "list", query: { filter: filter(now), sort: one(SORTS), limit: one([1, 3, 100]) } };
     }
-    if (roll < 0.94) return { verb: "count", filter: filter(now) };
-    if (roll < 0.97) return { verb: "readLog", id: one(chosen).id, after: below(3) };
+    if (roll < 0.89) return { verb: "count", filter: filter(now) };
+    if (roll < 0.905) return { verb: "census" };
+    if (roll < 0.925) return { verb: "ahead", id: one(chosen).id, now, atMost: one([0, 1, 3, 1_000]) };
+    if (roll < 0.94) return writeNotes(now);
+    if (roll < 0.955) return { verb: "readNotes", prefix: one(PREFIXES), now };
+    if (roll < 0.985) return { verb: "readLog", id: one(chosen).id, after: below(3) };
     return { verb: "changes" };
   }
 

@@ -141,17 +141,6 @@ export function createReads(connection: Connection) {
   // ---- count
 
   async function count(filter: TaskFilter): Promise<number> {
-    const { statuses = STATUSES, expiredAt, finishedBefore } = filter;
-    const isByIndex = filter.types === undefined && filter.tags === undefined && filter.search === undefined;
-    if (isByIndex && expiredAt === undefined && finishedBefore === undefined) {
-      return sum(
-        STATUSES.filter((s) => statuses.includes(s)).map((s) => connection.sendTo("ZCARD", `ids:${s}`)),
-      );
-    }
-    return countPages(filter);
-  }
-
-  async function countPages(filter: TaskFilter): Promise<number> {
     const parts = filter.search === undefined ? "light" : "whole";
     let total = 0;
     let after: Cursor | null = null;
@@ -221,12 +210,6 @@ function candidatesByEnd(page: readonly string[]): Candidate[] {
 function ordered(found: readonly Candidate[], forward: boolean): Candidate[] {
   const sign = forward ? 1 : -1;
   return found.toSorted((a, b) => sign * ((a.finishedAt ?? 0) - (b.finishedAt ?? 0) || a.id - b.id));
-}
-
-async function sum(counts: readonly Promise<unknown>[]): Promise<number> {
-  let total = 0;
-  for (const count of await Promise.all(counts)) total += count as number; // ZCARD answers with one
-  return total;
 }
 
 function logLine(n: number, line: string): LogLine {
