@@ -1,4 +1,5 @@
 /** A thousand workers that wait for work by long polls: what they cost while there is none, and how soon one of them has it. */
+import { createRawClient, type RawClient } from "../test/support/raw.ts";
 import { cpuSeconds } from "./machine.ts";
 import { figure, percentile, printTable, type Verdict } from "./report.ts";
 import { type Server, startTasktrack, stop } from "./servers.ts";
@@ -13,35 +14,32 @@ const GIVE_UP_AFTER_MS = 10_000;
 
 type Leased = { readonly id: number; readonly lease: { readonly token: string } };
 
-const post = (server: Server, path: string, body: unknown, signal?: AbortSignal): Promise<Response> =>
-  fetch(`http://127.0.0.1:${server.port}${path}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-    ...(signal === undefined ? {} : { signal }),
-  });
+/** Each on a connection of its own: the runtime's fetch has no more than 256 requests under way. */
+const connect = (server: Server): RawClient => createRawClient(`http://127.0.0.1:${server.port}`);
 
-const taken = async <T>(answer: Response, status: number): Promise<T> => {
-  if (answer.status !== status) {
-    throw new Error(`${answer.url} answered ${answer.status}`);
+const post = async <T>(client: RawClient, path: string, body: unknown): Promise<T> => {
+  const headers = [["Content-Type", "application/json"]] as const;
+  const answer = await client.send({ method: "POST", target: path, headers, body: JSON.stringify(body) });
+  if (answer.status !== 200 && answer.status !== 201) {
+    throw new Error(`${path} answered ${answer.status}`);
   }
   return (await answer.json()) as T;
 };
 
 /** Asks for one task, ends it, asks again, until the bench is over. */
 const work = async (
-  server: Server,
+  client: RawClient,
   worker: string,
   over: AbortSignal,
-  seen: (id: number) => void,
+  seen: () => void,
 ): Promise<void> => {
   const claim = { worker, types: [TYPE], max: 1, wait: `${WAIT_S}s` };
   while (!over.aborted) {
     try {
-      const answer = await post(server, "/api/worker/claim", claim, over);
-      for (const { id, lease } of (await taken<{ tasks: Leased[] }>(answer, 200)).tasks) {
-        seen(id);
-        await taken(await post(server, `/api/task/${id}/complete`, { token: lease.token }, over), 200);
+      const { tasks } = await post<{ tasks: Leased[] }>(client, "/api/worker/claim", claim);
+      for (const { id, lease } of tasks) {
+        seen();
+        await post(client, `/api/task/${id}/complete`, { token: lease.token });
       }
     } catch (error) {
       if (!over.aborted) {
@@ -53,7 +51,7 @@ const work = async (
 
 /** One task at a time, each as soon as the one before was taken: from before its create to its worker's having it. */
 const measurePickups = async (
-  server: Server,
+  client: RawClient,
   tasks: number,
   nextSeen: () => Promise<number>,
 ): Promise<number[]> => {
@@ -61,7 +59,7 @@ const measurePickups = async (
   for (let task = 0; task < tasks; task += 1) {
     const seen = nextSeen();
     const sentAt = performance.now();
-    await taken(await post(server, "/api/task", { name: "work", type: TYPE }), 201);
+    await post(client, "/api/task", { name: "work", type: TYPE });
     times.push((await seen) - sentAt);
   }
   return times;
@@ -81,15 +79,20 @@ export const workers = async (quick: boolean): Promise<Verdict[]> => {
     );
     return turn.promise.finally(() => clearTimeout(late));
   };
-  const all = Array.from({ length: size.workers }, (_, n) => work(server, `worker-${n}`, over.signal, seen));
-  await measurePickups(server, 100, nextSeen); // a warm-up, after which all wait
+  const producer = connect(server);
+  const clients = Array.from({ length: size.workers }, () => connect(server));
+  const all = clients.map((client, n) => work(client, `worker-${n}`, over.signal, seen));
+  await measurePickups(producer, 100, nextSeen); // a warm-up, after which all wait
   await Bun.sleep(1_000);
 
   const before = cpuSeconds(server.pid);
   await Bun.sleep(size.idleSeconds * 1_000);
   const busy = (cpuSeconds(server.pid) - before) / size.idleSeconds;
-  const pickups = await measurePickups(server, size.tasks, nextSeen);
+  const pickups = await measurePickups(producer, size.tasks, nextSeen);
   over.abort();
+  for (const client of [producer, ...clients]) {
+    client.close();
+  }
   await Promise.all(all);
   await stop(server);
 
