@@ -16,6 +16,7 @@ import { running } from "./running.ts";
 import { stopAll } from "./servers.ts";
 import { start } from "./start.ts";
 import { removeStores } from "./stores.ts";
+import { workers } from "./workers.ts";
 
 const BENCHMARKS = new Map(
   Object.entries({
@@ -31,6 +32,7 @@ const BENCHMARKS = new Map(
     claims,
     beats,
     changelog,
+    workers,
   }),
 );
 

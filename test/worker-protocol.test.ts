@@ -270,6 +270,27 @@ describe.each(everyStore("work"))("workers of a store in %s", (_, STORE_URL) => 
     expect((await claim(type)).length).toBe(1);
   });
 
+  test("a worker whose drain is taken back gets tasks again", async () => {
+    const type = ownType();
+    const id = await add({ type });
+    const drain = `/api/worker/${type}/drain`;
+    await jsonOf(await post(drain, {}));
+    expect(await claim(type, { worker: type })).toEqual([]);
+    expect((await fetch(server.url + drain, { method: "DELETE" })).status).toBe(204);
+    expect((await claim(type, { worker: type })).map((task) => task.id)).toEqual([id]);
+  });
+
+  test("a claim that waits ends when its worker is drained", async () => {
+    const type = ownType();
+    const waiting = post("/api/worker/claim", { worker: type, types: [type], wait: "60s" });
+    await eventually(
+      async () => (await jsonOf<{ workers: Json[] }>(await fetch(`${server.url}/api/stats`))).workers,
+      (workers) => JSON.stringify(workers).includes(JSON.stringify(type)),
+    );
+    await jsonOf(await post(`/api/worker/${type}/drain`, {}));
+    expect(await jsonOf(await waiting)).toEqual({ tasks: [], directive: "drain" });
+  });
+
   test("an explanation says why a task waits, and where it stands", async () => {
     const type = ownType();
     const explain = async (id: number) => jsonOf(await fetch(`${server.url}/api/task/${id}/explain`));
@@ -332,6 +353,20 @@ describe.each(everyStore("work"))("workers of a store in %s", (_, STORE_URL) => 
     const twice = { worker: "w", leases: [lease, lease] };
     await expectProblem(await post("/api/worker/heartbeat", twice), { status: 400, code: "invalid" });
   });
+});
+
+test("the end of the server waits for no claim that waits", async () => {
+  const own = await startApp({ ROLE: "api" });
+  const waiting = fetch(`${own.url}/api/worker/claim`, {
+    method: "POST",
+    body: JSON.stringify({ worker: "w", types: ["none"], wait: "60s" }),
+  });
+  expect((await fetch(`${own.url}/api/task`)).status).toBe(200);
+  const startedAt = performance.now();
+  const stopped = own.stop();
+  expect(await (await waiting).json()).toEqual({ tasks: [], directive: "run" });
+  await stopped;
+  expect(performance.now() - startedAt).toBeLessThan(1_500);
 });
 
 describe("a worker that does not heed a cancel", () => {

@@ -17,6 +17,7 @@ import { TaskError } from "../core/error.ts";
 import { create as createDraft, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { TaskId } from "../core/task.ts";
 import type { TaskQueue } from "../queue/queue.ts";
+import type { TaskStore } from "../store/store.ts";
 import type { Claimed } from "./dispatch.ts";
 import type { Engine } from "./engine.ts";
 
@@ -328,6 +329,28 @@ describe("a claim", () => {
       calls.take("claim");
       await clock.advance(3 * POLL_MS);
       expect(calls.take("claim")).toBe(3);
+    });
+
+    test("asks the store for a few of them when a bell rings, and for all while there is more", async () => {
+      const asks: number[] = [];
+      const around = (store: TaskStore): TaskStore => ({
+        ...store,
+        claim: (asked, terms) => {
+          asks.push(asked.length);
+          return store.claim(asked, terms);
+        },
+      });
+      const { engine } = openEngine({ around });
+      const claims = crowd(engine);
+      await settled();
+      expect(asks.splice(0)).toEqual([1_000]);
+      await create(engine);
+      await claims[0];
+      await settled();
+      expect(asks.splice(0)).toEqual([16, 32]);
+      await createMany(engine, 999);
+      await Promise.all(claims);
+      expect(asks.splice(0)).toEqual([16, 32, 64, 128, 256, 503]);
     });
 
     test("serves them in the order in which they came", async () => {

@@ -34,8 +34,19 @@ export type DispatchSetup = {
   readonly log: Log;
 };
 
-type Waiter = { readonly ask: Ask; readonly answer: (claimed: Claimed) => void; gone: boolean };
+type Waiter = {
+  readonly ask: Ask;
+  /** Its types as one text: who wishes for the same gets nothing when another one was not filled. */
+  readonly wish: string;
+  readonly answer: (claimed: Claimed) => void;
+  gone: boolean;
+};
 
+/**
+ * How many with the same wish are asked for once all have waited in vain, twice as many each time that somebody got something:
+ * a bell tells mostly of a task or two, and where the first ones are not filled there is nothing for those behind them.
+ */
+const FIRST_OF_A_WISH = 16;
 /** What one call of the store may claim for all; who asks for more is asked for that much. */
 const CLAIM_AT_MOST = 1_000;
 /**
@@ -50,6 +61,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   let serving: Promise<void> | null = null;
   let closed = false;
   let woken = false;
+  let ofAWish = Number.POSITIVE_INFINITY;
+  let heardTypes: readonly string[] | null = null; // of all who wait; null when somebody has come or gone since
+  const wishes = new Map<string, number>(); // how many wait with it
   let rouse = (): void => undefined;
   let hearing: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
   const bells: Bell[] = []; // heard, to be acknowledged after the next claim
@@ -59,10 +73,11 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       const leave = (): void => waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
       const waiter: Waiter = {
         ask: { ...ask, max: Math.min(ask.max, CLAIM_AT_MOST) },
+        wish: ask.types.join(),
         gone: false,
         answer: (claimed) => {
           waiter.gone = true;
-          waiters.delete(waiter);
+          if (waiters.delete(waiter)) leaveWish(waiter.wish);
           signal.removeEventListener("abort", leave);
           resolve(claimed);
         },
@@ -70,18 +85,34 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       if (signal.aborted || closed) return leave();
       signal.addEventListener("abort", leave);
       waiters.add(waiter);
+      enterWish(waiter.wish);
       wake();
       if (serving !== null) return;
       serving = Promise.resolve().then(serve); // all who come in this turn are asked for together
     });
   }
 
+  function enterWish(wish: string): void {
+    const count = wishes.get(wish) ?? 0;
+    if (count === 0) heardTypes = null;
+    wishes.set(wish, count + 1);
+  }
+
+  function leaveWish(wish: string): void {
+    const left = (wishes.get(wish) ?? 1) - 1;
+    if (left > 0) return void wishes.set(wish, left);
+    wishes.delete(wish);
+    heardTypes = null;
+  }
+
   async function serve(): Promise<void> {
+    ofAWish = Number.POSITIVE_INFINITY;
     while (waiters.size > 0) {
       woken = false;
       hear(); // before the claim, so that no bell falls between the two
       const answered = bells.splice(0);
       const filled = await round();
+      ofAWish = filled ? ofAWish * 2 : FIRST_OF_A_WISH;
       for (const bell of answered) bell.ack().catch(logFailure("ack_failed"));
       if (waiters.size > 0 && !filled && !woken) await sleep(answered.length > 0 ? AGAIN_MS : setup.pollMs);
     }
@@ -89,12 +120,22 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     serving = null;
   }
 
-  /** Asks the store for all who wait, in order of arrival; true as soon as somebody got something. */
+  /** Asks the store for those who wait, in order of arrival; true as soon as somebody got something. */
   async function round(): Promise<boolean> {
-    for (const asked of inClaims([...waiters])) {
+    for (const asked of inClaims(firstOfEachWish())) {
       if (await claimFor(asked)) return true;
     }
     return false;
+  }
+
+  function firstOfEachWish(): Waiter[] {
+    if (waiters.size <= ofAWish) return [...waiters];
+    const asked = new Map<string, number>();
+    return [...waiters].filter(({ wish }) => {
+      const before = asked.get(wish) ?? 0;
+      asked.set(wish, before + 1);
+      return before < ofAWish;
+    });
   }
 
   async function claimFor(asked: readonly Waiter[]): Promise<boolean> {
@@ -135,8 +176,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
 
   /** Listens for the types that are waited for. One bell ends a hearing, and so does a wish for other types. */
   function hear(): void {
-    const types = [...new Set([...waiters].flatMap((waiter) => waiter.ask.types))].sort();
-    if (hearing?.types.join() === types.join()) return;
+    heardTypes ??= [...new Set([...wishes.keys()].flatMap((wish) => wish.split(",")))].sort();
+    const types = heardTypes;
+    if (hearing !== null && isSame(hearing.types, types)) return;
     hush();
     const abort = new AbortController();
     const current = { types, abort };
@@ -172,6 +214,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     },
   };
 }
+
+const isSame = (a: readonly string[], b: readonly string[]): boolean =>
+  a === b || (a.length === b.length && a.every((type, at) => type === b[at]));
 
 /** Parts those who wait so that none of the claims asks for too much. */
 function inClaims(waiters: readonly Waiter[]): Waiter[][] {

@@ -100,8 +100,8 @@ export interface Engine {
   leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
-  /** From now on this worker is told to take no more. */
-  drain(worker: string): Promise<void>;
+  /** From now on this worker is told to take no more; `isDraining` false takes that back. */
+  drain(worker: string, isDraining: boolean): Promise<void>;
   isDraining(worker: string): Promise<boolean>;
   onRevoked(listener: (hint: Hint) => void): () => void;
 

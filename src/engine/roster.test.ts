@@ -48,7 +48,7 @@ describe("workers", () => {
     const { engine, store } = openEngine({ clock });
     const { engine: other } = openEngine({ clock, store });
     expect(await other.isDraining("w")).toBe(false);
-    await engine.drain("w");
+    await engine.drain("w", true);
     expect(await engine.isDraining("w")).toBe(true);
     expect(await other.isDraining("w")).toBe(false);
     await clock.advance(1_000);

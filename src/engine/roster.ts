@@ -24,7 +24,8 @@ export interface Roster {
   beat(worker: string): void;
   /** Whether the worker should finish what it has and take no more; at most a second out of date. */
   isDraining(worker: string): Promise<boolean>;
-  drain(worker: string): Promise<void>;
+  /** Tells it to take no more; `isDraining` false takes that back. */
+  drain(worker: string, isDraining: boolean): Promise<void>;
   /** All that are known, by name. */
   list(): Promise<KnownWorker[]>;
   start(): void;
@@ -96,14 +97,19 @@ export function createRoster(setup: {
   async function readDrains(): Promise<ReadonlySet<string>> {
     if (clock.monotonic() - drainsReadAt < DRAINS_READ_EVERY_MS) return drains;
     drainsReadAt = clock.monotonic();
-    drains = new Set((await store.readNotes("drain/", now())).map(({ name }) => nameOf(name)));
+    try {
+      drains = new Set((await store.readNotes("drain/", now())).map(({ name }) => nameOf(name)));
+    } catch (error) {
+      log.debug("drains_failed", { error: errorText(error) }); // what was known stands: no reason to refuse a heartbeat
+    }
     return drains;
   }
 
-  async function drain(worker: string): Promise<void> {
+  async function drain(worker: string, isDraining: boolean): Promise<void> {
     const at = now();
-    await store.writeNotes([{ name: noteOf("drain", worker), value: "1", until: at + DRAINED_FOR_MS }], at);
-    drains = new Set([...drains, worker]);
+    const value = isDraining ? "1" : null;
+    await store.writeNotes([{ name: noteOf("drain", worker), value, until: at + DRAINED_FOR_MS }], at);
+    drains = new Set([...drains].filter((drained) => drained !== worker).concat(isDraining ? [worker] : []));
   }
 
   async function list(): Promise<KnownWorker[]> {

@@ -20,7 +20,7 @@ export interface HttpServer {
   start(): { readonly hostname: string; readonly port: number };
   /** From now on each answer closes its connection, so that clients go elsewhere; requests are still served. */
   drain(): void;
-  /** Listens no more, ends the event streams and waits up to `withinMs` for the requests under way. */
+  /** Listens no more, ends the event streams and the waits for work, and waits up to `withinMs` for the requests under way. */
   stop(withinMs: number): Promise<void>;
 }
 
@@ -43,10 +43,9 @@ export type HttpSetup = HealthSetup & {
 };
 
 /** Everything that can be asked. */
-function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): Routes {
+function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, work: WorkRoutes): Routes {
   const tasks = createTaskRoutes(setup);
   const lists = createListRoutes(setup);
-  const work = createWorkRoutes(setup);
   const board = createBoardRoutes(setup);
   const health = createHealthRoutes(setup);
   const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
@@ -69,7 +68,7 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
     "/api/worker/claim": { POST: work.claim },
     "/api/worker/heartbeat": { POST: work.heartbeat },
     "/api/worker/complete": { POST: work.completeMany },
-    "/api/worker/:name/drain": { POST: work.drain },
+    "/api/worker/:name/drain": { POST: work.drain, DELETE: work.undrain },
     "/api/events": { GET: events },
     ...probes,
     "/openapi.json": { GET: openapi },
@@ -78,6 +77,7 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
 }
 
 type EventRoutes = ReturnType<typeof createEventRoutes>;
+type WorkRoutes = ReturnType<typeof createWorkRoutes>;
 
 /** Larger than ours, so that it is we who refuse, with words. */
 const RUNTIME_HEADER_BYTES = 64 * 1_024;
@@ -106,7 +106,8 @@ const REQUEST_ID = /^[\w.:-]{1,64}$/;
 export function createHttp(setup: HttpSetup): HttpServer {
   const { log } = setup;
   const eventRoutes = createEventRoutes(setup);
-  const routes = routeTable(setup, eventRoutes);
+  const workRoutes = createWorkRoutes(setup);
+  const routes = routeTable(setup, eventRoutes, workRoutes);
   const guard = createGuard({ httpHost: setup.hostname, allowedHosts: setup.allowedHosts });
   let prepared = prepareHeaders(COMMON_HEADERS);
   let server: Bun.Server<undefined> | null = null;
@@ -242,6 +243,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
       const stopping = server;
       server = null;
       eventRoutes.close();
+      workRoutes.close();
       const cancelTimer = setup.clock.after(withinMs, () => void stopping.stop(true));
       await stopping.stop();
       cancelTimer();

@@ -47,7 +47,12 @@ const CompletesAnswer = z.object({
   directive,
 });
 
+/** A claim that waits for work. */
+type Wait = { readonly worker: string; readonly end: () => void };
+
 export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
+  const waits = new Set<Wait>();
+  let isClosed = false;
   const remembered = new Map<string, Promise<readonly RunningTask[]>>(); // by worker and request, the oldest first
 
   // ---- claiming
@@ -118,7 +123,11 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     const end = (): void => over.abort();
     const cancelTimer = clock.after(withinMs, end);
     gone?.addEventListener("abort", end);
+    const wait = { worker: ask.worker, end };
+    if (isClosed) end();
+    waits.add(wait);
     const { tasks } = await engine.claim(ask, over.signal);
+    waits.delete(wait);
     cancelTimer();
     gone?.removeEventListener("abort", end);
     return tasks;
@@ -259,12 +268,31 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     run: async ({ request, headers, params, reply }) => {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });
       validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
-      await engine.drain(worker);
+      await engine.drain(worker, true);
+      for (const wait of waits) if (wait.worker === worker) wait.end(); // elsewhere it learns when its wait is over
       return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };
 
-  return { claim, heartbeat, complete, fail, release, completeMany, drain };
+  const undrain: Route = {
+    id: "undrainWorker",
+    summary: "Let a worker take tasks again",
+    answers: { 204: { description: "Its next answers say so" } },
+    problems: [],
+    run: async ({ params, reply }) => {
+      const { worker } = validate(DrainParams, { worker: params.name ?? "" });
+      await engine.drain(worker, false);
+      return reply(204, null);
+    },
+  };
+
+  /** Ends all waits, and lets none begin: the server does not stay for who waits for work. */
+  function close(): void {
+    isClosed = true;
+    for (const { end } of waits) end();
+  }
+
+  return { claim, heartbeat, complete, fail, release, completeMany, drain, undrain, close };
 }
 
 const settled = (settling: Promise<void>): Promise<"ok" | "lease_lost"> =>
