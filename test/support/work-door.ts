@@ -75,6 +75,18 @@ export async function openWorkDoor(): Promise<WorkDoor> {
       ? Response.json({ message: "ok" })
       : Response.json({ error: "The lease has ended", code: "lease_lost" }, { status: 409 });
 
+  async function created(
+    specs: readonly { readonly name: string; readonly type: string }[],
+  ): Promise<Response> {
+    const { tasks } = await engine.create(specs);
+    return Response.json({ task_ids: tasks.map(({ id }) => id) }, { status: 201 });
+  }
+
+  async function removed(id: number): Promise<Response> {
+    await engine.remove(id);
+    return new Response(null, { status: 204 });
+  }
+
   const done = ({ result }: Said): Outcome => ({ kind: "done", result: JSON.stringify(result ?? null) });
 
   const server = Bun.serve({
@@ -83,7 +95,7 @@ export async function openWorkDoor(): Promise<WorkDoor> {
     fetch: async (request) => {
       const { pathname } = new URL(request.url);
       asked.push(pathname);
-      const body = JSON.parse(await request.text()); // what a worker under test says
+      const body = JSON.parse((await request.text()) || "null"); // what a worker under test says
       const [, , part, name = "", verb = ""] = pathname.split("/"); // /api/worker/VERB, /api/task/ID/VERB
       switch (part === "worker" ? name : verb) {
         case "claim":
@@ -121,6 +133,8 @@ export async function openWorkDoor(): Promise<WorkDoor> {
             kind: "released",
             delayMs: parseDurationMs(body.delay ?? "0s") ?? 0,
           });
+        case "":
+          return request.method === "DELETE" ? removed(Number(name)) : created(body);
         default:
           return Response.json({ error: "There is nothing here", code: "unknown_route" }, { status: 404 });
       }
