@@ -63,6 +63,18 @@ const create = fc.tuple(createBody, slash, fc.boolean()).map(
     expects: 201,
   }),
 );
+/** Under few keys, so that some come again and some with another body. */
+const createOnce = fc.tuple(name, fc.constantFrom("k1", "k2", "k3")).map(
+  ([name, key]): Step => ({
+    request: {
+      method: "POST",
+      target: "/api/task",
+      headers: [JSON_TYPE, ["Idempotency-Key", key]],
+      body: JSON.stringify({ name: name.length % 2 === 0 ? "even" : name }),
+    },
+    expects: null,
+  }),
+);
 const read = fc
   .tuple(fc.constantFrom("GET", "HEAD"), someTask)
   .map(([method, target]): Step => ({ request: { method, target }, expects: 200 }));
@@ -109,6 +121,41 @@ const bulk = fc
   .map(
     (body): Step => ({
       request: { method: "POST", target: "/api/task/bulk", headers: [JSON_TYPE], body: JSON.stringify(body) },
+      expects: null,
+    }),
+  );
+/** Claimed tasks are nobody's: their leases run out after the run. */
+const claimBody = fc.record(
+  {
+    worker: fc.constantFrom("w1", "раб"),
+    types: fc.constantFrom(["video.*"], ["simulate", "a_b-c"]),
+    max: fc.integer({ min: 1, max: 3 }),
+    lease: fc.constantFrom("1s", "30s"),
+    wait: fc.constantFrom("0s", "1ms"),
+    request: fc.constantFrom("r1", "r2"),
+  },
+  { requiredKeys: ["worker", "types"] },
+);
+const token = fc.constantFrom("1.x", "", "2.long");
+const workerSays = fc
+  .oneof(
+    claimBody.map((body) => ["/api/worker/claim", body] as const),
+    fc
+      .tuple(fc.nat(20), token)
+      .map(
+        ([id, token]) =>
+          ["/api/worker/heartbeat", { worker: "w1", leases: [{ id: id + 1, token }] }] as const,
+      ),
+    fc
+      .tuple(fc.nat(20), fc.constantFrom("complete", "fail", "release"), token)
+      .map(([at, verb, token]) => [`/api/task/@${at}/${verb}`, { token }] as const),
+    fc
+      .tuple(token, claimBody)
+      .map(([token, claim]) => ["/api/worker/complete", { tasks: [{ id: 1, token }], claim }] as const),
+  )
+  .map(
+    ([target, body]): Step => ({
+      request: { method: "POST", target, headers: [JSON_TYPE], body: JSON.stringify(body) },
       expects: null,
     }),
   );
@@ -288,8 +335,10 @@ const steps = fc.array(
     { weight: 10, arbitrary: wait },
     { weight: 10, arbitrary: follow },
     { weight: 40, arbitrary: edit },
+    { weight: 10, arbitrary: createOnce },
     { weight: 40, arbitrary: act },
     { weight: 5, arbitrary: bulk },
+    { weight: 30, arbitrary: workerSays },
     { weight: 40, arbitrary: remove },
     { weight: 20, arbitrary: list },
     { weight: 280, arbitrary: wild },

@@ -28,6 +28,7 @@ export const LIMITS = {
   resultBytes: 1_048_576,
   lostLeases: 3,
   messageLength: 10_000,
+  workerCodePoints: 255,
 } as const;
 
 /** The longest id a JSON number carries exactly. */
@@ -219,6 +220,9 @@ export const tagFault = (tag: string): string | null => shortTextFault(tag, LIMI
 
 /** The rule for a key. */
 export const keyFault = (key: string): string | null => shortTextFault(key, LIMITS.keyCodePoints);
+
+/** The rule for a worker's name. */
+export const workerFault = (worker: string): string | null => shortTextFault(worker, LIMITS.workerCodePoints);
 
 function shortTextFault(text: string, most: number): string | null {
   if (text === "") return "must not be empty";

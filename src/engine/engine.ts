@@ -84,6 +84,10 @@ export interface Engine {
   // ---- for workers
 
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  /** What is due at this moment; asks of one turn are one call of the store. */
+  claimNow(ask: Ask): Promise<readonly RunningTask[]>;
+  /** How long each of these leases lasts from a beat that was just answered, in milliseconds; null where it is lost. */
+  leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
   onRevoked(listener: (hint: Hint) => void): () => void;
@@ -163,6 +167,8 @@ export function createEngine(setup: EngineSetup): Engine {
     keyOf: (beat) => beat.id,
     limits: WORKERS_LIMITS,
   });
+
+  const claimsNow = lane<Ask, readonly RunningTask[]>({ send: claimAll });
 
   async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
     const now = time.now();
@@ -264,6 +270,18 @@ export function createEngine(setup: EngineSetup): Engine {
     }
   }
 
+  /** Most leases were given out here; of the others the store knows. */
+  async function leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<(number | null)[]> {
+    const known = leases.map(({ id, token }) => held.leaseMs(id, token));
+    const unknown = leases.filter((_, at) => known[at] === null).map(({ id }) => id);
+    if (unknown.length === 0) return known;
+    const found = await look(unknown);
+    return leases.map(({ id, token }, at) => {
+      const task = found.get(id);
+      return known[at] ?? (task?.token === token ? (task.lease?.leaseMs ?? null) : null);
+    });
+  }
+
   // ---- claims
 
   const dispatch = createDispatch({
@@ -333,6 +351,8 @@ export function createEngine(setup: EngineSetup): Engine {
     follow: (after) => createChangeReader({ tail, store }, after),
     look,
     claim: (ask, signal) => dispatch.claim(ask, signal),
+    claimNow: (ask) => claimsNow(ask),
+    leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
     onRevoked: (listener) => listenForRevocations(tail, listener),

@@ -17,7 +17,10 @@ import {
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
 
 /** Text that a rule of core accepts; `tidy` is applied first. */
-const text = (rule: (value: string) => string | null, tidy: (value: string) => string = (value) => value) =>
+export const text = (
+  rule: (value: string) => string | null,
+  tidy: (value: string) => string = (value) => value,
+) =>
   z.string().transform((value, context) => {
     const tidied = tidy(value);
     const fault = rule(tidied);
@@ -26,7 +29,7 @@ const text = (rule: (value: string) => string | null, tidy: (value: string) => s
   });
 
 /** A Go duration in whole milliseconds, rounded up, within bounds. */
-const duration = (leastMs: number, mostMs: number, words: string) =>
+export const duration = (leastMs: number, mostMs: number, words: string) =>
   z.string().transform((value, context) => {
     const ms = parseDurationMs(value);
     if (ms !== null && Math.ceil(ms) >= leastMs && ms <= mostMs) return Math.ceil(ms);
