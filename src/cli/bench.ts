@@ -147,7 +147,6 @@ async function completeAll({ url, tasks, workers, batch }: Plan, type: string): 
     types: [type],
     max: batch,
     lease: LEASE,
-    wait: "0s",
     request: systemChance.nonce(),
   });
   let done = 0;

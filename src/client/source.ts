@@ -79,7 +79,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     const leasedAt = clock.monotonic();
     polling = true;
     try {
-      const { tasks, directive } = await calls.claim(claimBody(max, waitMs), waitMs, signal);
+      const wish = { ...claimBody(max), wait: formatDurationMs(waitMs) };
+      const { tasks, directive } = await calls.claim(wish, waitMs, signal);
       heed(directive);
       return { tasks: tasks.map(claimedTask), leasedAt };
     } catch (error) {
@@ -90,14 +91,10 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     }
   }
 
-  const claimBody = (max: number, forMs: number): ClaimBody => ({
-    worker,
-    types,
-    max,
-    lease: formatDurationMs(leaseMs),
-    wait: formatDurationMs(forMs),
-    request: setup.nonce(),
-  });
+  const claimBody = (max: number): ClaimBody => ({ worker, types, max, lease: formatDurationMs(leaseMs) });
+
+  /** One that does not wait may be repeated; one that waits must not outlive who waits. */
+  const repeatable = (max: number): ClaimBody => ({ ...claimBody(max), request: setup.nonce() });
 
   function heed(directive: Directive | undefined): void {
     if (directive === "drain" || directive === "stop") setup.onDirective(directive);
@@ -118,7 +115,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   async function completeAll(done: readonly Completion[]): Promise<readonly ("ok" | "lease_lost")[]> {
     const asks = !polling && !closed && brought.length === 0;
     const leasedAt = clock.monotonic();
-    const answer = await calls.complete(done, asks ? claimBody(done.length, 0) : null);
+    const answer = await calls.complete(done, asks ? repeatable(done.length) : null);
     const tasks = (answer.claimed ?? []).map(claimedTask);
     if (tasks.length > 0) brought.push({ tasks, leasedAt });
     if (closed) await giveBack();
@@ -256,6 +253,8 @@ function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {
   return pieces.map((lines) => ({
     ...{ id, token },
     ...(progress === null ? {} : { progress }),
-    ...(lines.length === 0 ? {} : { log: lines.map(({ message }) => message) }),
+    ...(lines.length === 0 ? {} : { log: lines.map(logEntry) }),
   }));
 }
+
+const logEntry = (line: SourceBeat["log"][number]) => (line.level === "info" ? line.message : line);

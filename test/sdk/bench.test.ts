@@ -1,28 +1,28 @@
-/** `tasktrack bench`, before a real engine. */
+/** `tasktrack bench`, before a whole server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { percentile } from "../../src/cli/bench.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
 import { killLeftovers, tasktrack } from "../support/server-process.ts";
-import { openWorkDoor, type WorkDoor } from "../support/work-door.ts";
 
-let door: WorkDoor;
+let server: RunningApp;
 beforeAll(async () => {
-  door = await openWorkDoor();
+  server = await startApp({ LEASE: "1s" });
 });
 afterAll(async () => {
   killLeftovers();
-  await door.close();
+  await server.stop();
 });
 
 describe("tasktrack bench", () => {
   test("measures both phases and leaves nothing behind", async () => {
-    const flags = ["--url", door.url, "--tasks", "105", "--connections", "4", "--workers", "3", "--json"];
+    const flags = ["--url", server.url, "--tasks", "105", "--connections", "4", "--workers", "3", "--json"];
     const ended = await tasktrack(["bench", ...flags]).ended;
     expect(ended).toMatchObject({ code: 0, stderr: "" });
     expect(JSON.parse(ended.stdout)).toMatchObject([
       { phase: "create", tasks: 105, requests: 11 },
       { phase: "claim+complete", tasks: 105 },
     ]);
-    expect(await door.engine.count({})).toBe(0);
+    expect(await server.app.engine.count({})).toBe(0);
   });
 
   test.each([
@@ -37,8 +37,8 @@ describe("tasktrack bench", () => {
   });
 
   test("says in one line that nobody answers", async () => {
-    const gone = await openWorkDoor();
-    await gone.close();
+    const gone = await startApp();
+    await gone.stop();
     const ended = await tasktrack(["bench", "--url", gone.url, "--tasks", "1"]).ended;
     expect(ended.code).toBe(1);
     expect(ended.stderr).toInclude("does not answer");

@@ -2,30 +2,30 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { Task } from "../../src/core/task.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
 import { eventually } from "../support/eventually.ts";
 import { create } from "../support/verbs.ts";
-import { openWorkDoor, type WorkDoor } from "../support/work-door.ts";
 
 const SCRIPT = join(import.meta.dir, "../../examples/python/worker.py");
 const LEASE_MS = 1_500;
 /** What another worker may take beyond the lease to have the task. */
 const LATE_MS = 5_000;
 
-let door: WorkDoor;
+let server: RunningApp;
 let processes: Bun.Subprocess[] = [];
 let types = 0;
 beforeAll(async () => {
-  door = await openWorkDoor();
+  server = await startApp({ LEASE: "1s" });
 });
 afterEach(async () => {
   for (const child of processes) child.kill("SIGKILL");
   await Promise.all(processes.map(({ exited }) => exited));
   processes = [];
 });
-afterAll(() => door.close());
+afterAll(() => server.stop());
 
 function startWorker(type: string): Bun.Subprocess {
-  const child = Bun.spawn(["python3", SCRIPT, door.url, type], {
+  const child = Bun.spawn(["python3", SCRIPT, server.url, type], {
     env: { ...process.env, LEASE_SECONDS: String(LEASE_MS / 1_000) },
     stdout: "ignore",
     stderr: "inherit",
@@ -35,15 +35,15 @@ function startWorker(type: string): Bun.Subprocess {
 }
 
 const becomes = (id: number, is: (task: Task) => boolean, withinMs = 10_000): Promise<Task> =>
-  eventually(() => door.engine.get(id), is, withinMs);
+  eventually(() => server.app.engine.get(id), is, withinMs);
 const isRunning = ({ status }: Task): boolean => status === "running";
 const isEnded = ({ finishedAt }: Task): boolean => finishedAt !== null;
 const submit = (type: string, seconds: number): Promise<number> =>
-  create(door.engine, { type, payload: JSON.stringify({ seconds }) });
+  create(server.app.engine, { type, payload: JSON.stringify({ seconds }) });
 
 /** A late word of a worker that has lost its lease. */
 const completeLate = async (id: number, token: string | null): Promise<{ status: number; code: unknown }> => {
-  const response = await fetch(`${door.url}/api/task/${id}/complete`, {
+  const response = await fetch(`${server.url}/api/task/${id}/complete`, {
     method: "POST",
     body: JSON.stringify({ token, result: "late" }),
   });
@@ -56,7 +56,7 @@ describe("the worker in Python", () => {
     startWorker(type);
     const ids = [await submit(type, 0), await submit(type, 0), await submit(type, 0.2)];
     for (const id of ids) expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
-    expect((await door.engine.get(ids[2] ?? 0)).result).toInclude('"counted":0.2');
+    expect((await server.app.engine.get(ids[2] ?? 0)).result).toInclude('"counted":0.2');
   });
 
   test("holds a task for longer than its lease", async () => {
@@ -100,7 +100,7 @@ describe("the worker in Python", () => {
     startWorker(type);
     const id = await submit(type, 60);
     await becomes(id, isRunning);
-    await door.engine.cancel(id);
+    await server.app.engine.cancel(id);
     expect(await becomes(id, isEnded, LEASE_MS)).toMatchObject({ status: "cancelled", attempt: 1 });
   });
 
@@ -112,7 +112,7 @@ describe("the worker in Python", () => {
     const waiting = await submit(type, 0);
     worker.kill("SIGTERM");
     expect(await worker.exited).toBe(0);
-    expect((await door.engine.get(id)).status).toBe("done");
-    expect((await door.engine.get(waiting)).status).toBe("pending");
+    expect((await server.app.engine.get(id)).status).toBe("done");
+    expect((await server.app.engine.get(waiting)).status).toBe("pending");
   });
 });

@@ -1,31 +1,57 @@
-/** The SDK's worker, over HTTP before a real engine. */
+/** The SDK's worker, over HTTP before a whole server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createWorker, fail, type Handler, snooze, type WorkerOptions } from "../../src/client/client.ts";
 import type { Task } from "../../src/core/task.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
 import { createTestLog } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
 import { create } from "../support/verbs.ts";
-import { openWorkDoor, type WorkDoor } from "../support/work-door.ts";
 
-let door: WorkDoor;
+let server: RunningApp;
 beforeAll(async () => {
-  door = await openWorkDoor();
+  server = await startApp({ LEASE: "1s" });
 });
-afterAll(() => door.close());
+afterAll(() => server.stop());
 
 let types = 0;
+
+/** What is asked on the way to the server, and what is changed on the way back. */
+function listening(change = (answer: string): string => answer) {
+  const asked: string[] = [];
+  const through = async (url: string, init: RequestInit): Promise<Response> => {
+    asked.push(new URL(url).pathname);
+    const { status, headers, ...response } = await answerOf(url, init);
+    return new Response(change(response.text), { status, headers });
+  };
+  return { fetch: through, count: (path: string) => asked.filter((one) => one === path).length };
+}
+
+async function answerOf(url: string, init: RequestInit) {
+  const response = await fetch(url, init);
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+const COMPLETE = "/api/worker/complete";
+const HEARTBEAT = "/api/worker/heartbeat";
+const CLAIM = "/api/worker/claim";
 
 /** A worker for a type of its own, begun. */
 function work(handler: Handler, options: Partial<WorkerOptions> = {}) {
   const type = `type-${++types}`;
   const log = createTestLog();
-  const worker = createWorker({ url: door.url, handlers: { [type]: handler }, lease: "1s", log, ...options });
+  const worker = createWorker({
+    url: server.url,
+    handlers: { [type]: handler },
+    lease: "1s",
+    log,
+    ...options,
+  });
   worker.start();
   return { type, worker, log };
 }
 
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
-  eventually(() => door.engine.get(id), is, 10_000);
+  eventually(() => server.app.engine.get(id), is, 10_000);
 const ended = (id: number): Promise<Task> => becomes(id, ({ finishedAt }) => finishedAt !== null);
 
 /** Ends as the signal says. */
@@ -35,18 +61,17 @@ const untilAborted: Handler = (_task, { signal }) =>
 describe("a worker over HTTP", () => {
   test("works off tasks and keeps what its handler returns", async () => {
     const { type, worker } = work(async ({ payload }) => ({ got: payload }));
-    const id = await create(door.engine, { type, payload: '{"n":1}' });
+    const id = await create(server.app.engine, { type, payload: '{"n":1}' });
     expect(await ended(id)).toMatchObject({ status: "done", result: '{"got":{"n":1}}' });
     await worker.stop(0);
   });
 
   test("completes many at once and brings the next with the answer", async () => {
-    const { type, worker } = work(async () => null, { concurrency: 10 });
-    const before = door.asked.length;
-    const ids = await Promise.all(Array.from({ length: 200 }, () => create(door.engine, { type })));
+    const { fetch, count } = listening();
+    const { type, worker } = work(async () => null, { concurrency: 10, fetch });
+    const ids = await Promise.all(Array.from({ length: 200 }, () => create(server.app.engine, { type })));
     for (const id of ids) expect((await ended(id)).status).toBe("done");
-    const asked = door.asked.slice(before);
-    expect(asked.filter((path) => path.endsWith("/complete")).length).toBeLessThan(120);
+    expect(count(COMPLETE) + count(CLAIM)).toBeLessThan(100);
     await worker.stop(1_000);
     expect(worker.running).toBe(0);
   });
@@ -61,7 +86,7 @@ describe("a worker over HTTP", () => {
       },
       { concurrency: 3 },
     );
-    const ids = await Promise.all(Array.from({ length: 60 }, () => create(door.engine, { type })));
+    const ids = await Promise.all(Array.from({ length: 60 }, () => create(server.app.engine, { type })));
     for (const id of ids) await ended(id);
     expect(peak).toBe(3);
     await worker.stop(0);
@@ -74,9 +99,9 @@ describe("a worker over HTTP", () => {
       if (attempt === 1) throw new Error("once");
       return "twice";
     });
-    const failing = await create(door.engine, { type, payload: '"fail"' });
-    const snoozing = await create(door.engine, { type, payload: '"snooze"' });
-    const again = await create(door.engine, { type, backoff: { baseMs: 1, maxMs: 1 } });
+    const failing = await create(server.app.engine, { type, payload: '"fail"' });
+    const snoozing = await create(server.app.engine, { type, payload: '"snooze"' });
+    const again = await create(server.app.engine, { type, backoff: { baseMs: 1, maxMs: 1 } });
     expect(await ended(failing)).toMatchObject({ status: "failed", error: { code: "broken" }, attempt: 1 });
     expect(await ended(again)).toMatchObject({ status: "done", attempt: 2, result: '"twice"' });
     const later = await becomes(snoozing, ({ attempts }) => attempts.length === 1);
@@ -92,11 +117,11 @@ describe("a worker over HTTP", () => {
       log("a line");
       await promise;
     });
-    const id = await create(door.engine, { type });
+    const id = await create(server.app.engine, { type });
     await becomes(id, (task) => task.progress?.percent === 40);
-    const first = await door.engine.get(id);
+    const first = await server.app.engine.get(id);
     await becomes(id, (task) => (task.lease?.until ?? 0) > (first.lease?.until ?? 0) + 1_000);
-    expect(await door.engine.get(id)).toMatchObject({ status: "running", attempt: 1 });
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "running", attempt: 1 });
     resolve();
     expect(await ended(id)).toMatchObject({ status: "done", progress: { percent: 100, message: "on it" } });
     await worker.stop(0);
@@ -104,44 +129,46 @@ describe("a worker over HTTP", () => {
 
   test("stops work that is cancelled", async () => {
     const { type, worker } = work(untilAborted);
-    const id = await create(door.engine, { type });
+    const id = await create(server.app.engine, { type });
     await becomes(id, ({ status }) => status === "running");
-    await door.engine.cancel(id);
+    await server.app.engine.cancel(id);
     expect((await ended(id)).status).toBe("cancelled");
     await worker.stop(0);
   });
 
   test("gives back what it cannot finish, and burns no attempt", async () => {
     const { type, worker } = work(untilAborted);
-    const id = await create(door.engine, { type });
+    const id = await create(server.app.engine, { type });
     await becomes(id, ({ status }) => status === "running");
     expect(await worker.stop(0)).toBe(0);
-    expect(await door.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   });
 
   test("that is drained finishes what it has and ends", async () => {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const { type, worker } = work(() => promise, { concurrency: 1, name: "drained" });
-    const id = await create(door.engine, { type });
-    await becomes(id, ({ status }) => status === "running");
-    door.draining.add("drained");
-    const waiting = await create(door.engine, { type });
-    await eventually(
-      () => door.asked.filter((path) => path.endsWith("/heartbeat")).length,
-      (count) => count > 0,
+    let isDraining = false;
+    const { fetch, count } = listening((answer) =>
+      isDraining ? answer.replace('"directive":"run"', '"directive":"drain"') : answer,
     );
-    const beats = () => door.asked.filter((path) => path.endsWith("/heartbeat")).length;
-    const before = beats();
-    await eventually(beats, (count) => count > before);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { type, worker } = work(() => promise, { concurrency: 1, fetch });
+    const id = await create(server.app.engine, { type });
+    await becomes(id, ({ status }) => status === "running");
+    const waiting = await create(server.app.engine, { type });
+    isDraining = true;
+    const before = count(HEARTBEAT);
+    await eventually(
+      () => count(HEARTBEAT),
+      (now) => now > before + 1,
+    );
     resolve();
     expect(await worker.stopped).toBe(0);
-    expect((await door.engine.get(id)).status).toBe("done");
-    expect((await door.engine.get(waiting)).status).toBe("pending");
+    expect((await server.app.engine.get(id)).status).toBe("done");
+    expect((await server.app.engine.get(waiting)).status).toBe("pending");
   });
 
   test("fails a task whose result is too long", async () => {
     const { type, worker } = work(async () => "x".repeat(1_100_000));
-    const id = await create(door.engine, { type });
+    const id = await create(server.app.engine, { type });
     expect(await ended(id)).toMatchObject({ status: "failed", error: { code: "result_too_large" } });
     await worker.stop(0);
   });
