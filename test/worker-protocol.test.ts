@@ -255,6 +255,65 @@ describe.each(everyStore("work"))("workers of a store in %s", (_, STORE_URL) => 
     await expectProblem(await post(`/api/task/${id}/complete`, far), { status: 413, code: "body_too_large" });
   });
 
+  test("a worker that is drained is told so and gets no more, and still ends what it has", async () => {
+    const type = ownType();
+    const [id] = [await add({ type }), await add({ type })];
+    const worker = `раб/${type}`;
+    const { lease } = await start(type, { worker });
+    const drained = await post(`/api/worker/${encodeURIComponent(worker)}/drain`, {});
+    expect(await jsonOf(drained)).toEqual({ message: "Worker is draining", worker });
+    const beaten = await post("/api/worker/heartbeat", { worker, leases: [{ id, token: lease.token }] });
+    expect(await jsonOf(beaten)).toMatchObject({ directive: "drain", leases: [{ status: "ok" }] });
+    const asked = await post("/api/worker/claim", { worker, types: [type], wait: "10s" });
+    expect(await jsonOf(asked)).toEqual({ tasks: [], directive: "drain" });
+    await jsonOf(await post(`/api/task/${id}/complete`, { token: lease.token }));
+    expect((await claim(type)).length).toBe(1);
+  });
+
+  test("an explanation says why a task waits, and where it stands", async () => {
+    const type = ownType();
+    const explain = async (id: number) => jsonOf(await fetch(`${server.url}/api/task/${id}/explain`));
+    const later = await add({ type, delay: "1h" });
+    expect(await explain(later)).toMatchObject({ status: "pending", reason: "not_due", position: null });
+    const [first, second] = [await add({ type }), await add({ type })];
+    expect(await explain(second)).toMatchObject({ reason: "no_worker", position: 1, workers: [] });
+    await start(type, { worker: `taker-${type}` });
+    expect(await explain(first)).toMatchObject({ reason: "running", worker: `taker-${type}` });
+    expect(await explain(second)).toMatchObject({
+      reason: "waiting_for_slot",
+      position: 0,
+      workers: [`taker-${type}`],
+    });
+    await post(`/api/task/${second}/cancel`, {});
+    expect(await explain(second)).toMatchObject({ reason: "ended", status: "cancelled" });
+    await expectProblem(await fetch(`${server.url}/api/task/999999999/explain`), {
+      status: 404,
+      code: "not_found",
+    });
+  });
+
+  test("the statistics count by type and status, know the workers and the last hour", async () => {
+    const type = ownType();
+    const worker = `counted-${type}`;
+    for (let n = 0; n < 3; n++) await add({ type, tags: [type] });
+    const { id, lease } = await start(type, { worker });
+    await jsonOf(await post(`/api/task/${id}/complete`, { token: lease.token }));
+    const { id: running } = await start(type, { worker });
+    const stats = await eventually(
+      async () => jsonOf<Record<string, Json[]>>(await fetch(`${server.url}/api/stats`)),
+      ({ types }) => types?.some((each) => each.type === type) ?? false,
+    );
+    expect(stats.types?.find((each) => each.type === type)).toMatchObject({
+      counts: { pending: 1, running: 1, done: 1, failed: 0, cancelled: 0 },
+    });
+    expect(stats.workers?.find((each) => each.worker === worker)).toMatchObject({
+      types: [type],
+      tasks: [running],
+    });
+    expect(stats.tags).toContainEqual({ tag: type, count: 3 });
+    expect(stats.minutes?.at(-1)).toMatchObject({ created: expect.any(Number), at: expect.any(String) });
+  });
+
   test.each([
     { types: ["a"] },
     { worker: "", types: ["a"] },

@@ -18,6 +18,8 @@ export type Claimed = {
 export interface Dispatch {
   /** Resolves with tasks as soon as there are some, with none when the signal aborts or the dispatcher closes. */
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  /** The asks of all who wait. */
+  waiting(): Iterable<Ask>;
   /** Answers all who wait with nothing, and waits until what was just being claimed has been given back. */
   close(): Promise<void>;
 }
@@ -161,6 +163,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
 
   return {
     claim,
+    waiting: () => [...waiters].map(({ ask }) => ask),
     close: async () => {
       closed = true;
       for (const waiter of [...waiters]) waiter.answer({ tasks: [], leasedAt: clock.monotonic() });

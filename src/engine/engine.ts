@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
+import { type Explanation, explain } from "../core/explain.ts";
 import {
   cancel,
   create,
@@ -37,12 +38,16 @@ import type {
   TaskQuery,
   TaskRef,
   TaskStore,
+  TypeCount,
 } from "../store/store.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";
+import { createMinutes, type MinuteAt } from "./minutes.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
+import { createRoster, type KnownWorker } from "./roster.ts";
 import { createSharedReads, type Look } from "./shared-reads.ts";
+import { createStats } from "./stats.ts";
 import { createStoreClock } from "./store-clock.ts";
 import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
 import { createTail } from "./tail.ts";
@@ -70,6 +75,11 @@ export interface Engine {
   /** The task's log lines behind the nth, oldest first; `[]` where there is none. */
   readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
 
+  /** Why the task stands where it stands. */
+  explain(id: TaskId): Promise<{ readonly task: Task } & Explanation>;
+  /** How the whole stands, at most a second old. */
+  stats(): Promise<Stats>;
+
   // ---- for who watches
 
   /** The task as soon as it has ended, or as it stands when the time is up or the signal aborts. */
@@ -90,6 +100,9 @@ export interface Engine {
   leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
+  /** From now on this worker is told to take no more. */
+  drain(worker: string): Promise<void>;
+  isDraining(worker: string): Promise<boolean>;
   onRevoked(listener: (hint: Hint) => void): () => void;
 
   // ---- for the house
@@ -105,6 +118,14 @@ export interface Engine {
   /** Ends all waiting claims and the sweep; safe twice. */
   close(): Promise<void>;
 }
+
+export type Stats = {
+  readonly types: readonly TypeCount[];
+  readonly minutes: readonly MinuteAt[];
+  readonly workers: readonly (KnownWorker & { readonly tasks: readonly TaskId[] })[];
+  /** Among the latest tasks, the commonest first. */
+  readonly tags: readonly { readonly tag: string; readonly count: number }[];
+};
 
 export type Condition = (task: Task) => void;
 export type IdempotencyKey = Omit<Idempotency, "until">;
@@ -132,6 +153,7 @@ type Creating = { readonly specs: readonly TaskSpec[]; readonly idempotency: Ide
 const WORKERS_LIMITS = { ...BATCH_LIMITS, waitingCalls: 1_000_000 };
 
 const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
+const AHEAD_COUNTED = 1_000;
 const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
 /** A step is lost only to another one that was written, so even a crowd gets through; this many losses mean a defect. */
@@ -179,6 +201,7 @@ export function createEngine(setup: EngineSetup): Engine {
     }));
     const answers = await store.insert(requests, now);
     ring(due);
+    minutes.created(answers.reduce((count, answer) => count + createdBy(answer), 0));
     return answers;
   }
 
@@ -191,6 +214,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function replaceAll(steps: readonly Step[]) {
     const answers = await store.replace(steps);
+    for (const [at, { from, to }] of steps.entries()) if (answers[at] === "ok") minutes.stepped(from, to);
     const due = new Set<string>();
     for (const { to } of steps) if (isClaimable(to, to.updatedAt)) due.add(to.type);
     ring(due);
@@ -200,13 +224,23 @@ export function createEngine(setup: EngineSetup): Engine {
   async function extendAll(calls: readonly Beat[]): Promise<BeatAnswer[]> {
     const now = time.now();
     const answers = await store.extend(calls, now);
+    for (const { id, token } of calls) {
+      const worker = held.workerOf(id, token);
+      if (worker !== null) roster.beat(worker);
+    }
     held.beaten(calls, answers, now);
     return answers;
   }
 
   async function claimAll(asks: readonly Ask[]): Promise<RunningTask[][]> {
     const claimed = await store.claim(asks, { now: time.now(), nonce: setup.nonce() });
-    for (const tasks of claimed) held.add(tasks);
+    for (const tasks of claimed) {
+      held.add(tasks);
+      for (const task of tasks) minutes.started(task);
+    }
+    for (const [at, ask] of asks.entries()) {
+      roster.heard({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });
+    }
     return claimed;
   }
 
@@ -299,6 +333,24 @@ export function createEngine(setup: EngineSetup): Engine {
       log.warn("give_back_failed", { task_id: task.id, error: errorText(error) }),
     );
 
+  // ---- telling of it
+
+  const roster = createRoster({ store, now: time.now, waiting: dispatch.waiting, clock, log });
+  const minutes = createMinutes({ store, now: time.now, name: setup.nonce(), clock, log });
+
+  async function explainTask(id: TaskId) {
+    const task = await get(id);
+    const now = time.now();
+    const isInLine = task.status === "pending" && task.runAt <= now;
+    const [workers, ahead] = await Promise.all([
+      roster.list(),
+      isInLine ? store.ahead(id, now, AHEAD_COUNTED) : null,
+    ]);
+    return { task, ...explain(task, { now, workers, ahead, countedTo: AHEAD_COUNTED }) };
+  }
+
+  const stats = createStats({ store, roster, minutes, clock });
+
   // ---- sweeping
 
   const sweepAt = createSweep({
@@ -355,12 +407,18 @@ export function createEngine(setup: EngineSetup): Engine {
     leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
+    explain: explainTask,
+    stats,
+    drain: roster.drain,
+    isDraining: roster.isDraining,
     onRevoked: (listener) => listenForRevocations(tail, listener),
     now: () => time.now(),
     sweep,
     start: async () => {
       await time.sync();
       sweeping.start();
+      roster.start();
+      minutes.start();
     },
     releaseWaits: waits.release,
     close: async () => {
@@ -368,6 +426,8 @@ export function createEngine(setup: EngineSetup): Engine {
       await dispatch.close();
       tail.close();
       await sweeping.stop();
+      await roster.stop();
+      await minutes.stop();
     },
   };
 }
@@ -394,6 +454,9 @@ const under =
     condition?.(task);
     return rule(task, now);
   };
+
+const createdBy = (answer: InsertAnswer): number =>
+  answer.kind === "created" ? answer.tasks.filter(({ existing }) => !existing).length : 0;
 
 const notFound = (): TaskError => new TaskError("not_found", "Task not found");
 

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { createBoardRoutes } from "./board.ts";
 import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
@@ -46,6 +47,7 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
   const tasks = createTaskRoutes(setup);
   const lists = createListRoutes(setup);
   const work = createWorkRoutes(setup);
+  const board = createBoardRoutes(setup);
   const health = createHealthRoutes(setup);
   const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
   const probes: Routes = {
@@ -59,12 +61,15 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
     "/api/task/:id/cancel": { POST: tasks.cancel },
     "/api/task/:id/retry": { POST: tasks.retry },
     "/api/task/:id/log": { GET: tasks.readLog },
+    "/api/task/:id/explain": { GET: board.explain },
+    "/api/stats": { GET: board.stats },
     "/api/task/:id/complete": { POST: work.complete },
     "/api/task/:id/fail": { POST: work.fail },
     "/api/task/:id/release": { POST: work.release },
     "/api/worker/claim": { POST: work.claim },
     "/api/worker/heartbeat": { POST: work.heartbeat },
     "/api/worker/complete": { POST: work.completeMany },
+    "/api/worker/:name/drain": { POST: work.drain },
     "/api/events": { GET: events },
     ...probes,
     "/openapi.json": { GET: openapi },

@@ -58,7 +58,10 @@ function pathItem(path: string, methods: Partial<Record<Method, Route>>): Json {
     name,
     in: "path",
     required: true,
-    schema: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    schema:
+      name === "id"
+        ? { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+        : { type: "string", minLength: 1 },
   }));
   const operations = METHODS.flatMap((method) => {
     const route = methods[method];

@@ -41,6 +41,8 @@ export const Claim = z.strictObject({
 });
 export type Claim = z.output<typeof Claim>;
 
+export const DrainParams = z.strictObject({ worker });
+
 const LogEntry = z.union([
   saidText.transform((message) => ({ level: "info" as const, message })),
   z.strictObject({ level: z.enum(["debug", "info", "warn", "error"]), message: saidText }),

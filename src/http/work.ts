@@ -6,10 +6,11 @@ import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
 import type { Engine } from "../engine/engine.ts";
-import { readJson } from "./body.ts";
+import { readJson, readOptionalJson } from "./body.ts";
 import type { Call, Route } from "./route.ts";
+import { EmptyBody } from "./task-schemas.ts";
 import { parseId, presentTask, TaskAnswer, validate } from "./wire.ts";
-import { Claim, Complete, Completes, Fail, Heartbeat, Release } from "./work-schemas.ts";
+import { Claim, Complete, Completes, DrainParams, Fail, Heartbeat, Release } from "./work-schemas.ts";
 
 export type WorkSetup = { readonly engine: Engine; readonly clock: Clock; readonly leaseMs: number };
 
@@ -25,7 +26,9 @@ const expiresIn = z.string().meta({
   examples: ["30s"],
 });
 const LeasedTask = TaskAnswer.extend({ lease: z.object({ token: z.string(), expires_in: expiresIn }) });
-const directive = z.enum(["run", "drain", "stop"]).meta({ description: "`run`: go on" });
+const directive = z.enum(["run", "drain", "stop"]).meta({
+  description: "`run`: go on; `drain`: finish what you have, you get no more; `stop` is kept for later",
+});
 const ClaimAnswer = z.object({ tasks: z.array(LeasedTask), directive });
 const HeartbeatAnswer = z.object({
   directive,
@@ -58,12 +61,19 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     run: async (call) => {
       const wish = validate(Claim, await readJson(call.request, call.headers));
       const tasks = await claimOnce(wish, call.request.signal);
-      return call.reply(200, `{"tasks":${presentLeased(tasks)},"directive":"run"}`);
+      return call.reply(
+        200,
+        `{"tasks":${presentLeased(tasks)},"directive":"${await directiveFor(wish.worker)}"}`,
+      );
     },
   };
 
+  const directiveFor = async (worker: string): Promise<"run" | "drain"> =>
+    (await engine.isDraining(worker)) ? "drain" : "run";
+
   /** A claim that is repeated gets what the first one got, as far as it still holds it. */
   async function claimOnce(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
+    if (await engine.isDraining(wish.worker)) return [];
     if (wish.request === undefined) return claimFor(wish, gone);
     const name = JSON.stringify([wish.worker, wish.request]);
     const earlier = remembered.get(name);
@@ -143,7 +153,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     },
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, reply }) => {
-      const { leases } = validate(Heartbeat, await readJson(request, headers));
+      const { worker, leases } = validate(Heartbeat, await readJson(request, headers));
       const beats = leases.map(({ id, token, progress, log = [] }) => ({
         ...{ id, token, log },
         progress: progress ?? null,
@@ -155,7 +165,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
         status: statuses[at] ?? "lost",
         ...(statuses[at] === "lost" ? {} : { expires_in: formatDurationMs(lasting[at] ?? leaseMs) }),
       }));
-      return reply(200, JSON.stringify({ directive: "run", leases: answers }));
+      return reply(200, JSON.stringify({ directive: await directiveFor(worker), leases: answers }));
     },
   };
 
@@ -229,11 +239,32 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const tasks = said.tasks.map(({ id }, at) => ({ id, status: statuses[at] }));
       const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
       const claimedText = presentLeased(claimed);
-      return reply(200, `{"tasks":${JSON.stringify(tasks)},"claimed":${claimedText},"directive":"run"}`);
+      const word = said.claim === undefined ? "run" : await directiveFor(said.claim.worker);
+      return reply(200, `{"tasks":${JSON.stringify(tasks)},"claimed":${claimedText},"directive":"${word}"}`);
     },
   };
 
-  return { claim, heartbeat, complete, fail, release, completeMany };
+  const drain: Route = {
+    id: "drainWorker",
+    summary: "Tell a worker to finish what it has and to take no more, for twelve hours",
+    body: EmptyBody,
+    isBodyOptional: true,
+    answers: {
+      200: {
+        description: "Its next answers say so",
+        schema: z.object({ message: z.string(), worker: z.string() }),
+      },
+    },
+    problems: BODY_PROBLEMS,
+    run: async ({ request, headers, params, reply }) => {
+      const { worker } = validate(DrainParams, { worker: params.name ?? "" });
+      validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
+      await engine.drain(worker);
+      return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
+    },
+  };
+
+  return { claim, heartbeat, complete, fail, release, completeMany, drain };
 }
 
 const settled = (settling: Promise<void>): Promise<"ok" | "lease_lost"> =>

@@ -28,14 +28,17 @@ import {
   NO_ID,
   type PendingTask,
   type RunningTask,
+  type Status,
   type Task,
   type TaskId,
   takesType,
 } from "../core/task.ts";
 import { createPages } from "../lib/pages.ts";
 import { createSorted, type Sorted } from "../lib/sorted.ts";
+import { countByCensus, isCountedByCensus, noTasks } from "./census.ts";
 import { takes } from "./filter.ts";
 import { createChangeLog } from "./memory-changes.ts";
+import { createNotes } from "./memory-notes.ts";
 import {
   type Ask,
   type Beat,
@@ -56,6 +59,7 @@ import {
   type TaskRecord,
   type TaskRef,
   type TaskStore,
+  type TypeCount,
 } from "./store.ts";
 
 /** Rows looked at in one call of `list`: some milliseconds, whatever the filter. A search folds text in each. */
@@ -85,7 +89,9 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   const logs = new Map<TaskId, LogLine[]>();
   const progressLoggedAt = new Map<TaskId, number>();
   const remembered = new Map<string, Remembered>(); // idempotency; oldest first
+  const counted = new Map<string, Record<Status, number>>(); // type → tasks by status
   const changeLog = createChangeLog(setup.epoch);
+  const notes = createNotes();
   const rings = new Set<(due: readonly string[]) => void>();
 
   // ---- one task moves from one state to the next, and every index with it
@@ -100,6 +106,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     if (isEnded(task)) enterEnded(task);
     else if (isRunning(task)) running.set(task.id, task);
     else laneFor(task).add(task);
+    countsOf(task.type)[task.status]++;
     if (task.key !== null && isLive(task)) liveKeys.set(task.key, task.id);
   }
 
@@ -107,12 +114,22 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     if (isEnded(task)) ended[task.status].remove(task);
     else if (isRunning(task)) running.delete(task.id);
     else leaveLane(task);
+    countsOf(task.type)[task.status]--;
     if (task.key !== null && isLive(task)) liveKeys.delete(task.key);
   }
 
   function enterEnded(task: EndedTask): void {
     ended[task.status].add(task);
     progressLoggedAt.delete(task.id);
+  }
+
+  /** A type that once had tasks keeps its place: there are few, and it will have some again. */
+  function countsOf(type: string): Record<Status, number> {
+    const known = counted.get(type);
+    if (known !== undefined) return known;
+    const counts = noTasks();
+    counted.set(type, counts);
+    return counts;
   }
 
   function laneFor(task: PendingTask): Lane {
@@ -346,7 +363,31 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     }
   }
 
+  function census(): TypeCount[] {
+    const withTasks = [...counted].filter(([, counts]) => Object.values(counts).some((count) => count > 0));
+    return withTasks
+      .map(([type, counts]) => ({ type, counts: { ...counts }, oldestRunAt: oldestOf(type) }))
+      .sort((a, b) => (a.type < b.type ? -1 : 1));
+  }
+
+  function oldestOf(type: string): number | null {
+    const heads = [...(lanes.get(type)?.values() ?? [])].map((lane) => headOf(lane).runAt);
+    return heads.length === 0 ? null : Math.min(...heads);
+  }
+
+  function ahead(id: TaskId, now: number, atMost: number): number | null {
+    const task = rows.get(id);
+    if (task?.status !== "pending") return null;
+    let before = 0;
+    for (const lane of lanes.get(task.type)?.values() ?? []) {
+      if (before >= atMost) break;
+      before += aheadIn(lane, task, { now, atMost: atMost - before });
+    }
+    return before;
+  }
+
   async function count(filter: TaskFilter): Promise<number> {
+    if (isCountedByCensus(filter)) return countByCensus(census(), filter);
     let total = 0;
     let after: Cursor | null = null;
     do {
@@ -366,6 +407,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     get: async (ids) => ids.map((id) => rows.get(id) ?? null),
     list: async (query) => list(query),
     count,
+    census: async () => census(),
+    ahead: async (id, now, atMost) => ahead(id, now, atMost),
     claim: async (asks, terms) => claim(asks, terms),
     extend: async (beats, now) => extend(beats, now),
     replace: async (steps) => replace(steps),
@@ -377,6 +420,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
       rings.add(ring);
       return () => rings.delete(ring);
     },
+    writeNotes: async (writes, now) => notes.write(writes, now),
+    readNotes: async (prefix, now) => notes.read(prefix, now),
     now: async () => setup.clock.now(),
     close: async () => rings.clear(),
   };
@@ -402,6 +447,16 @@ const headOf = (lane: Lane): PendingTask => lane.first() as PendingTask;
 function isDue(lane: Lane, now: number): boolean {
   const head = lane.first();
   return head !== undefined && isClaimable(head, now);
+}
+
+/** How many of the lane are due and stand before the task; only as many are looked at. */
+function aheadIn(lane: Lane, task: PendingTask, { now, atMost }: { now: number; atMost: number }): number {
+  let before = 0;
+  for (const other of lane.from(null)) {
+    if (before === atMost || !isClaimable(other, now) || claimOrder(other, task) >= 0) break;
+    before++;
+  }
+  return before;
 }
 
 function tryExtend(task: RunningTask, beat: Beat, now: number): RunningTask | null {

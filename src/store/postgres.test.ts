@@ -3,7 +3,7 @@ import { sharedPgbouncer, sharedPostgres } from "../../test/support/servers/shar
 import { openTestStore } from "../../test/support/stores.ts";
 import { examineStore } from "./store.suite.ts";
 
-const TABLES = ["tasks", "log_lines", "changes", "idempotency"];
+const TABLES = ["tasks", "log_lines", "changes", "idempotency", "census", "notes"];
 
 /** A schema is made once; each case finds it empty, as if it had just been made. */
 async function examine(name: string, url: () => string, schema: string): Promise<void> {

@@ -4,6 +4,8 @@
  * gets an empty store of its own.
  */
 import { describe, test } from "bun:test";
+import { examineAhead } from "./suite/ahead.ts";
+import { examineCensus } from "./suite/census.ts";
 import { examineChanges } from "./suite/changes.ts";
 import { examineClaim } from "./suite/claim.ts";
 import { createExaminee, type Exam, type Opened } from "./suite/examinee.ts";
@@ -14,6 +16,7 @@ import { examineIdempotency } from "./suite/idempotency.ts";
 import { examineInsert } from "./suite/insert.ts";
 import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
+import { examineNotes } from "./suite/notes.ts";
 import { examineRaces } from "./suite/races.ts";
 import { examineRemove } from "./suite/remove.ts";
 import { examineReplace } from "./suite/replace.ts";
@@ -35,6 +38,9 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   restore: examineRestore,
   changes: examineChanges,
   watch: examineWatch,
+  notes: examineNotes,
+  census: examineCensus,
+  ahead: examineAhead,
   house: examineHouse,
   races: examineRaces,
 };

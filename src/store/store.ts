@@ -41,6 +41,20 @@ export interface TaskStore {
   count(filter: TaskFilter): Promise<number>;
 
   /**
+   * Exact counts by type and status of all types that have tasks, in the order of their names (by code unit), as they are in
+   * one commit; the earliest `runAt` may be of a moment later. Its cost depends on the number of types and of their lanes, not
+   * of tasks: each change counts in its own commit.
+   */
+  census(): Promise<TypeCount[]>;
+
+  /**
+   * How many due pending tasks of its type stand before this pending task in `claimOrder`, counted no further than `atMost`;
+   * null when the task is not pending, or not there. For who waits to know about: not atomic, and work is bounded by `atMost`
+   * and the number of the type's lanes.
+   */
+  ahead(id: TaskId, now: number, atMost: number): Promise<number | null>;
+
+  /**
    * Claims due tasks, as `lifecycle.claim` does, for many askers at once: in order of arrival each gets the best
    * (`claimOrder`) of what its types name and earlier ones left, up to its `max`. Its cost depends on what is given
    * out and on the number of lanes, not on the backlog. Two claims never get the same version of a task.
@@ -93,6 +107,19 @@ export interface TaskStore {
    */
   watch(ring: (due: readonly string[] | null) => void): () => void;
 
+  /**
+   * Writes notes: small documents beside the tasks, each under a name, for what processes tell one another. Each stands for
+   * itself: `ok` only where the stored version is `ifVersion` (0: none is there; not given: whatever is there), else `stale`.
+   * Versions rise by one from 1; a null value deletes. A note whose `until` is not later than now counts as not there and is
+   * cleared away at leisure. Not in the change log; rings nobody. A call bears a name at most once; names are up to 255
+   * printable ASCII characters, values up to 64 KiB of text: the caller has seen to it.
+   */
+  writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]>;
+
+  /** The notes whose names begin with the prefix and whose time is not over, in the order of their names, at most NOTES_READ.
+   * Where they are many not atomic: read in pieces. */
+  readNotes(prefix: string, now: number): Promise<Note[]>;
+
   /** The store's clock, epoch milliseconds: the one that all processes on it go by. */
   now(): Promise<number>;
 
@@ -140,6 +167,30 @@ export type TaskQuery = {
   readonly limit: number;
 };
 export type TaskPage = { readonly tasks: readonly Task[]; readonly next: Cursor | null };
+
+/** How many tasks of a type there are, and the earliest `runAt` of those that are pending; null where none is. */
+export type TypeCount = {
+  readonly type: string;
+  readonly counts: Readonly<Record<Status, number>>;
+  readonly oldestRunAt: number | null;
+};
+
+export type Note = {
+  readonly name: string;
+  readonly value: string;
+  readonly version: number;
+  readonly until: number;
+};
+export type NoteWrite = {
+  readonly name: string;
+  readonly value: string | null;
+  readonly until: number;
+  readonly ifVersion?: number;
+};
+export type NoteWritten = "ok" | "stale";
+
+/** Notes that one read gives at most. */
+export const NOTES_READ = 10_000;
 
 export type Ask = {
   readonly worker: string;

@@ -1,4 +1,4 @@
-/** What the store forgets by itself, in small pieces: old changes and remembered requests whose time is over. */
+/** What the store does by itself, in small pieces: it forgets what is old or whose time is over, and sums up the census. */
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop, type Loop } from "../../lib/loop.ts";
@@ -40,9 +40,25 @@ const FORGET = `DELETE FROM tasktrack.idempotency WHERE (scope, key) IN (
     SELECT scope, key FROM tasktrack.idempotency
     WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
 
-/** How long until the next round after one that pruned so much. */
-const pause = (pruned: number, random: number): number =>
-  pruned === PIECE ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
+const FORGET_NOTES = `DELETE FROM tasktrack.notes WHERE name IN (
+    SELECT name FROM tasktrack.notes
+    WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
+
+/** Sums up rows of the census; who reads it sees them either as they were or as one. Returns by how many rows there are less. */
+const SUM_UP = `WITH gone AS (
+    DELETE FROM tasktrack.census WHERE ctid = ANY (ARRAY(
+      SELECT ctid FROM tasktrack.census LIMIT ${PIECE} FOR UPDATE SKIP LOCKED))
+    RETURNING type, status, n
+  ),
+  summed AS (
+    INSERT INTO tasktrack.census (type, status, n)
+    SELECT type, status, sum(n) FROM gone GROUP BY type, status HAVING sum(n) <> 0 RETURNING n
+  )
+  SELECT ((SELECT count(*) FROM gone) - (SELECT count(*) FROM summed))::integer`;
+
+/** How long until the next round after one that pruned and summed up so much. */
+const pause = (pruned: number, summed: number, random: number): number =>
+  pruned === PIECE || summed > PIECE / 2 ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
 
 export type HousekeepingSetup = {
   readonly session: Session;
@@ -54,11 +70,13 @@ export type HousekeepingSetup = {
 
 /** One piece of each; says how long until the next. */
 export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
-  const [prune, forget] = [sql(PRUNE), sql(FORGET)];
+  const [prune, forget, forgetNotes, sumUp] = [sql(PRUNE), sql(FORGET), sql(FORGET_NOTES), sql(SUM_UP)];
   return async (): Promise<number> => {
     const [row] = await session.rows(prune);
     await session.rows(forget);
-    return pause(Number(row?.[0]), random());
+    await session.rows(forgetNotes);
+    const [summed] = await session.rows(sumUp);
+    return pause(Number(row?.[0]), Number(summed?.[0]), random());
   };
 }
 

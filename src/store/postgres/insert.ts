@@ -12,7 +12,10 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     INSERT INTO tasktrack.tasks (id, ${DRAFT_COLUMNS.map(({ name }) => name).join(", ")})
     SELECT nextval('tasktrack.task_id'), draft.* FROM unnest(
       ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 1}::${type}[]`).join(", ")}) AS draft
-    RETURNING id
+    RETURNING id, type
+  ),
+  counted AS (
+    INSERT INTO tasktrack.census (type, status, n) SELECT type, 'pending', count(*) FROM made GROUP BY type
   ),
   logged AS (
     INSERT INTO tasktrack.changes (n, entries)

@@ -20,7 +20,7 @@ const write = (
       .join("")}) AS s(id, seen_version, seen_until${columns.map(({ name }) => `, ${name}`).join("")})
   ),
   held AS MATERIALIZED (
-    SELECT t.id FROM tasktrack.tasks t JOIN step s ON t.id = s.id
+    SELECT t.id, t.status AS was FROM tasktrack.tasks t JOIN step s ON t.id = s.id
     WHERE t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until
     ORDER BY t.id FOR NO KEY UPDATE OF t
   ),
@@ -28,14 +28,23 @@ const write = (
     UPDATE tasktrack.tasks t SET ${columns.map(({ name }) => `${name} = s.${name}`).join(", ")}
     FROM step s JOIN held ON held.id = s.id
     WHERE t.id = s.id AND t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until${more}
-    RETURNING t.id, t.version, t.status
+    RETURNING t.id, t.version, t.status, t.type, held.was
   ),
-  logged AS (
+  ${columns.some(({ name }) => name === "status") ? COUNTED : ""}logged AS (
     INSERT INTO tasktrack.changes (n, entries)
     SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '~', ';') FROM written CROSS JOIN gate
     HAVING count(*) > 0
   )
   SELECT id::float8 FROM written`;
+
+/** Only steps that write the status can move a task from one count to another. */
+const COUNTED = `counted AS (
+    INSERT INTO tasktrack.census (type, status, n)
+    SELECT w.type, d.status, sum(d.n)
+    FROM written w CROSS JOIN LATERAL (VALUES (w.was, -1), (w.status, 1)) AS d(status, n)
+    GROUP BY w.type, d.status HAVING sum(d.n) <> 0
+  ),
+  `;
 
 const END_ATTEMPTS = `SELECT id::float8 FROM tasktrack.end_attempts($1::bigint[], $2::integer[], $3::bigint[], $4::text[],
   $5::bigint[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::text[], $12::bigint[],

@@ -12,7 +12,10 @@ const PUT = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     SELECT * FROM unnest(${ALL_COLUMNS.map(({ type }, at) => `$${at + 1}::${type}[]`).join(", ")},
       $${ALL_COLUMNS.length + 1}::integer[])
     ON CONFLICT (id) DO NOTHING
-    RETURNING id, version, status
+    RETURNING id, version, status, type
+  ),
+  counted AS (
+    INSERT INTO tasktrack.census (type, status, n) SELECT type, status, count(*) FROM put GROUP BY type, status
   ),
   logged AS (
     INSERT INTO tasktrack.changes (n, entries)

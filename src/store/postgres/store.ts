@@ -10,16 +10,19 @@ import {
   type TaskId,
 } from "../../core/task.ts";
 import { createBatch } from "../../lib/batch.ts";
+import { countByCensus, isCountedByCensus } from "../census.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { Ask, Beat, ClaimTerms, InsertRequest, Step, TaskRef, TaskStore } from "../store.ts";
 import { pgArray } from "./array.ts";
+import { createCensus } from "./census.ts";
 import { createChangeReader } from "./changes.ts";
 import { createExtend } from "./extend.ts";
 import { createHousekeeping } from "./housekeeping.ts";
 import { createInsert } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { migrate } from "./migrate.ts";
+import { createNotes } from "./notes.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
@@ -78,6 +81,8 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const restore = createRestore(parts);
   const extend = createExtend(parts);
   const lists = createLists(parts);
+  const { census, ahead } = createCensus(parts);
+  const { writeNotes, readNotes } = createNotes(parts);
   const changeLog = createChangeReader(parts);
   const housekeeping = createHousekeeping(parts);
   const watching = createWatch({ ...parts, channel: schema, name: nonce(), lastBatch: readLastBatch });
@@ -158,7 +163,9 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     insert: insertAll,
     get: (ids) => Promise.all(ids.map(joinedGet)),
     list: lists.list,
-    count: lists.count,
+    count: async (filter) =>
+      isCountedByCensus(filter) ? countByCensus(await census(), filter) : lists.count(filter),
+    ...{ census, ahead, writeNotes, readNotes },
     claim: claimAll,
     extend: extendAll,
     replace: replaceAll,

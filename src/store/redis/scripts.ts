@@ -3,7 +3,9 @@
  * run side by side on one server, where a library of functions would be the newer one's; a server that has forgotten a script
  * (a restart, SCRIPT FLUSH) says NOSCRIPT before anything is written, and gets its text.
  */
+import ahead from "./lua/ahead.lua" with { type: "text" };
 import begin from "./lua/begin.lua" with { type: "text" };
+import census from "./lua/census.lua" with { type: "text" };
 import changes from "./lua/changes.lua" with { type: "text" };
 import claim from "./lua/claim.lua" with { type: "text" };
 import extend from "./lua/extend.lua" with { type: "text" };
@@ -12,12 +14,14 @@ import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
 import pageById from "./lua/page_by_id.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
+import readNotes from "./lua/read_notes.lua" with { type: "text" };
 import remove from "./lua/remove.lua" with { type: "text" };
 import replace from "./lua/replace.lua" with { type: "text" };
 import restore from "./lua/restore.lua" with { type: "text" };
 import restoreBodies from "./lua/restore_bodies.lua" with { type: "text" };
 import restoreLogs from "./lua/restore_logs.lua" with { type: "text" };
 import rows from "./lua/rows.lua" with { type: "text" };
+import writeNotes from "./lua/write_notes.lua" with { type: "text" };
 
 export type Script = { readonly text: string; readonly sha: string };
 
@@ -46,4 +50,8 @@ export const SCRIPTS = {
   pageByEnd: scriptOf(pageByEnd),
   readLog: scriptOf(readLog),
   changes: scriptOf(changes),
+  census: scriptOf(census),
+  ahead: scriptOf(ahead),
+  writeNotes: scriptOf(writeNotes),
+  readNotes: scriptOf(readNotes),
 } as const satisfies Record<string, Script>;

@@ -4,15 +4,18 @@
  */
 import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
+import { countByCensus, isCountedByCensus } from "../census.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { TaskStore } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { createBell } from "./bell.ts";
+import { createCensus } from "./census.ts";
 import { createChanges } from "./changes.ts";
 import { createConnection, refusalOf, runScript } from "./connection.ts";
 import { checkFitness, durabilityOf, idsToSkip, readProfile } from "./fitness.ts";
 import { createClient, createLink, inTime, unavailable } from "./link.ts";
+import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
 import { SCRIPTS } from "./scripts.ts";
@@ -65,6 +68,8 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
   const restore = createRestore({ connection, sender, ring: bell.ring });
   const { get, list, count, readLog } = createReads(connection);
+  const { census, ahead } = createCensus(connection);
+  const { writeNotes, readNotes } = createNotes(connection);
 
   let closing: Promise<void> | null = null;
 
@@ -82,7 +87,10 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
 
   return {
     durability: durabilityOf(profile),
-    ...{ insert, get, list, count, claim, extend, replace, remove, restore, readLog },
+    count: async (filter) =>
+      isCountedByCensus(filter) ? countByCensus(await census(), filter) : count(filter),
+    ...{ census, ahead, writeNotes, readNotes },
+    ...{ insert, get, list, claim, extend, replace, remove, restore, readLog },
     changes: createChanges(connection, async () => {
       await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
     }),

@@ -12,6 +12,9 @@ import type {
   ClaimTerms,
   InsertAnswer,
   InsertRequest,
+  Note,
+  NoteWrite,
+  NoteWritten,
   Position,
   ReplaceAnswer,
   TaskFilter,
@@ -19,6 +22,7 @@ import type {
   TaskQuery,
   TaskRecord,
   TaskRef,
+  TypeCount,
 } from "../store.ts";
 
 /** A step as it is sent: how it is recognised, what it changes, and what others are told of it. */
@@ -30,6 +34,9 @@ export type Move = {
   readonly changed: Readonly<Partial<Task>>;
   /** The key that must be free because the step brings the task back to life. */
   readonly claimsKey: string | null;
+  readonly type: string;
+  /** The status that the step saw, and the one that it leaves. */
+  readonly was: Status;
   readonly status: Status;
   readonly at: number;
   /** The type of the task where the step makes it ready for a claim. */
@@ -57,6 +64,8 @@ export type Verbs = {
   list(query: TaskQuery): TaskPage;
   /** Counts some of the tasks with ids above `after`. */
   count(filter: TaskFilter, after: TaskId): Counted;
+  census(): TypeCount[];
+  ahead(id: TaskId, now: number, atMost: number): number | null;
   claim(asks: readonly Ask[], terms: ClaimTerms): RunningTask[][];
   extend(beats: readonly Beat[], now: number): BeatAnswer[];
   replace(moves: readonly Move[]): ReplaceAnswer[];
@@ -64,6 +73,8 @@ export type Verbs = {
   restore(records: readonly TaskRecord[], now: number): number;
   readLog(id: TaskId, after: number): LogLine[];
   changes(after: Position | null, limit: number): ChangePage;
+  writeNotes(writes: readonly NoteWrite[], now: number): NoteWritten[];
+  readNotes(prefix: string, now: number): Note[];
   /** Clears away some of what nobody needs any more; true while there is more. */
   tend(now: number): boolean;
 };

@@ -7,6 +7,7 @@ import type { Database } from "bun:sqlite";
 import { claimOrder, type RunningTask, type TaskId } from "../../core/task.ts";
 import { createSorted } from "../../lib/sorted.ts";
 import type { Ask, ClaimTerms } from "../store.ts";
+import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { type Row, sizeOf, taskOf } from "./rows.ts";
 
@@ -28,7 +29,7 @@ const READ_AT_MOST = 512;
 /** One call gives out no more text than this: it becomes tasks in the server's own thread. */
 const GIVEN_BYTES = 2 * 1_048_576;
 
-export function createClaims(db: Database, changes: ChangeTable) {
+export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
   const pending = "FROM task INDEXED BY task_lanes WHERE status = 'pending'";
   const selectTypeFrom = db.prepare<{ type: string }, [string]>(
     `SELECT type ${pending} AND type >= ? ORDER BY type LIMIT 1`,
@@ -63,6 +64,7 @@ export function createClaims(db: Database, changes: ChangeTable) {
       if (row === null) return [];
       bytes += sizeOf(row);
       const task = taskOf(row) as RunningTask; // the statement has just set its status
+      tally.move(task.type, "pending", "running");
       changes.append({ id: task.id, version: task.version, status: "running", kind: "changed" }, now);
       return [task];
     };

@@ -2,6 +2,7 @@ import type { Database } from "bun:sqlite";
 import { isClaimable } from "../../core/lifecycle.ts";
 import type { Draft, PendingTask, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
+import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { columnsOf, valuesOf } from "./rows.ts";
 
@@ -9,7 +10,7 @@ type Remembered = { readonly fingerprint: string; readonly until: number; readon
 
 const FORGOTTEN_AT_ONCE = 1_000;
 
-export function createInserts(db: Database, changes: ChangeTable) {
+export function createInserts(db: Database, changes: ChangeTable, tally: Tally) {
   const columns = columnsOf();
   const insertTask = db.prepare(
     `INSERT INTO task (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
@@ -67,6 +68,7 @@ export function createInserts(db: Database, changes: ChangeTable) {
     const task: PendingTask = { ...draft, id: ++lastId };
     insertTask.run(...valuesOf(task));
     const { id, version, status } = task;
+    tally.move(task.type, null, status);
     const due = isClaimable(task, task.updatedAt) ? task.type : null;
     changes.append({ id, version, status, kind: "created" }, now, due);
     return { id, existing: false };

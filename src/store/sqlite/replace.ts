@@ -2,15 +2,17 @@ import type { Database, Statement } from "bun:sqlite";
 import type { TaskId } from "../../core/task.ts";
 import type { ReplaceAnswer, TaskRef } from "../store.ts";
 import type { Move } from "./calls.ts";
+import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { columnsOf, fieldsOf, type Row, type Value, valuesOf } from "./rows.ts";
 
-type Removed = Pick<Row, "version" | "status" | "log_count">;
+type Removed = Pick<Row, "type" | "version" | "status" | "log_count">;
 
 /** Steps and deletions: what is written only if nobody was faster. */
 export function createSteps(
   db: Database,
   changes: ChangeTable,
+  tally: Tally,
   others: { readonly isHeld: (key: string) => boolean; readonly orphanLog: (id: TaskId) => void },
 ) {
   // Takes id, version and the lease's end as the step saw them.
@@ -19,19 +21,20 @@ export function createSteps(
     `SELECT 1 FROM task WHERE ${guard}`,
   );
   const deleteTask = db.prepare<Removed, [TaskId, number | null]>(
-    "DELETE FROM task WHERE id = ?1 AND (?2 IS NULL OR version = ?2) RETURNING version, status, log_count",
+    "DELETE FROM task WHERE id = ?1 AND (?2 IS NULL OR version = ?2) RETURNING type, version, status, log_count",
   );
 
   const replace = (moves: readonly Move[]): ReplaceAnswer[] => moves.map(replaceOne);
 
   function replaceOne(move: Move): ReplaceAnswer {
-    const { id, version, until, claimsKey, status, at, due } = move;
+    const { id, version, until, claimsKey, type, was, status, at, due } = move;
     if (claimsKey !== null && others.isHeld(claimsKey)) {
       return selectUnmoved.get(id, version, until) === null ? "stale" : "key_taken";
     }
     const names = fieldsOf(move.changed);
     const written = updateOf(names).run(...valuesOf(move.changed, names), id, version, until);
     if (written.changes === 0) return "stale";
+    tally.move(type, was, status);
     changes.append({ id, version: move.changed.version ?? version, status, kind: "changed" }, at, due);
     return "ok";
   }
@@ -48,6 +51,7 @@ export function createSteps(
       const removed = deleteTask.get(id, version ?? null);
       if (removed === null) return false;
       if (removed.log_count > 0) others.orphanLog(id);
+      tally.move(removed.type, removed.status, null);
       changes.append({ id, version: removed.version, status: removed.status, kind: "deleted" }, now);
       return true;
     });

@@ -3,6 +3,7 @@ import { TaskError } from "../../core/error.ts";
 import { isClaimable } from "../../core/lifecycle.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
 import type { TaskRecord } from "../store.ts";
+import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { columnsOf, valuesOf } from "./rows.ts";
 
@@ -10,6 +11,7 @@ import { columnsOf, valuesOf } from "./rows.ts";
 export function createRestore(
   db: Database,
   changes: ChangeTable,
+  tally: Tally,
   others: {
     readonly isHeld: (key: string) => boolean;
     readonly raiseLastId: (id: TaskId) => void;
@@ -35,6 +37,7 @@ export function createRestore(
     insertTask.run(...valuesOf(task), log.at(-1)?.n ?? 0);
     others.putLog(task.id, log);
     const { id, version, status } = task;
+    tally.move(task.type, null, status);
     changes.append({ id, version, status, kind: "created" }, now, dueType(task));
   }
 

@@ -12,7 +12,16 @@ const WRITTEN_ROWS = 5_000;
 /** Rows of one answer: the server's own thread makes tasks of them, and must not be held up by it. */
 const READ_ROWS = 1_000;
 
-const READS: ReadonlySet<FileVerb> = new Set(["get", "list", "count", "readLog", "changes"]);
+const READS: ReadonlySet<FileVerb> = new Set([
+  "get",
+  "list",
+  "count",
+  "census",
+  "ahead",
+  "readLog",
+  "changes",
+  "readNotes",
+]);
 
 const isRead = ([, verb]: FileCall): boolean => READS.has(verb);
 /** Nobody's commit waits for a list. */
@@ -32,12 +41,16 @@ function rowsOf([, verb, args]: FileCall): number {
     case "get":
     case "replace":
     case "remove":
+    case "writeNotes":
       return args[0].length;
     case "changes":
       return args[1];
     case "readLog":
     case "list":
     case "count":
+    case "census":
+    case "ahead":
+    case "readNotes":
     case "tend":
       return 1_000;
     default:

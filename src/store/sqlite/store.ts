@@ -8,6 +8,7 @@ import { entersLife, isClaimable } from "../../core/lifecycle.ts";
 import type { Task, TaskId } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
+import { countByCensus, isCountedByCensus } from "../census.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { Step, TaskFilter, TaskStore } from "../store.ts";
@@ -53,6 +54,7 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
   tending.start();
 
   async function count(filter: TaskFilter): Promise<number> {
+    if (isCountedByCensus(filter)) return countByCensus(await thread.call("census"), filter);
     let total = 0;
     let after: TaskId | null = 0;
     while (after !== null) {
@@ -86,6 +88,8 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
     get: (ids) => thread.call("get", ids),
     list: (query) => thread.call("list", query),
     count,
+    census: () => thread.call("census"),
+    ahead: (id, now, atMost) => thread.call("ahead", id, now, atMost),
     claim: (asks, terms) => thread.call("claim", asks, terms),
     extend: (beats, now) => thread.call("extend", beats, now),
     replace: (steps) => thread.call("replace", steps.map(moveOf)),
@@ -93,6 +97,8 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
     restore: (records) => thread.call("restore", records, clock.now()),
     readLog: (id, after) => thread.call("readLog", id, after),
     changes: (after, limit) => thread.call("changes", after, limit),
+    writeNotes: (writes, now) => thread.call("writeNotes", writes, now),
+    readNotes: (prefix, now) => thread.call("readNotes", prefix, now),
     watch: (ring) => {
       rings.add(ring);
       return () => rings.delete(ring);
@@ -115,6 +121,8 @@ const moveOf = ({ from, to }: Step): Move => ({
   until: from.lease?.until ?? null,
   changed: differing(from, to),
   claimsKey: entersLife(from, to) ? to.key : null,
+  type: to.type,
+  was: from.status,
   status: to.status,
   at: to.updatedAt,
   due: isClaimable(to, to.updatedAt) ? to.type : null,

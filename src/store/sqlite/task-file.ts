@@ -1,11 +1,13 @@
 import type { Database } from "bun:sqlite";
 import type { FileSetup, FileVerb, Verbs } from "./calls.ts";
+import { createCensus } from "./census.ts";
 import { createChangeTable } from "./changes.ts";
 import { createClaims } from "./claim.ts";
 import { openDatabase } from "./database.ts";
 import { createBeats } from "./extend.ts";
 import { createInserts } from "./insert.ts";
 import { createLists } from "./list.ts";
+import { createNotes } from "./notes.ts";
 import { createSteps } from "./replace.ts";
 import { createRestore } from "./restore.ts";
 
@@ -29,12 +31,14 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const db = openDatabase(setup.path);
   adopt(db, setup);
   const changes = createChangeTable(db);
-  const inserts = createInserts(db, changes);
+  const census = createCensus(db);
+  const inserts = createInserts(db, changes, census);
   const beats = createBeats(db, changes);
-  const claims = createClaims(db, changes);
-  const steps = createSteps(db, changes, { isHeld: inserts.isHeld, orphanLog: beats.orphan });
-  const restore = createRestore(db, changes, { ...inserts, putLog: beats.putLog });
+  const claims = createClaims(db, changes, census);
+  const steps = createSteps(db, changes, census, { isHeld: inserts.isHeld, orphanLog: beats.orphan });
+  const restore = createRestore(db, changes, census, { ...inserts, putLog: beats.putLog });
   const lists = createLists(db);
+  const notes = createNotes(db);
 
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");
@@ -42,7 +46,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const checkpoint = db.prepare("PRAGMA wal_checkpoint(PASSIVE)");
 
   function tend(now: number): boolean {
-    const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans()];
+    const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans(), notes.clear(now)];
     return more.includes(true);
   }
 
@@ -52,18 +56,26 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       ...steps,
       insert: inserts.insert,
       restore,
+      census: census.census,
+      ahead: census.ahead,
       claim: claims.claim,
       extend: beats.extend,
       readLog: beats.readLog,
       changes: changes.after,
+      writeNotes: notes.writeNotes,
+      readNotes: notes.readNotes,
       tend,
     },
     begin: () => void begin.run(),
-    commit: () => void commit.run(),
+    commit: () => {
+      census.write();
+      commit.run();
+    },
     rollback: () => {
       if (db.inTransaction) rollback.run(); // after some errors SQLite has done it already
       inserts.reload();
       changes.reload();
+      census.forget();
     },
     news: changes.news,
     checkpoint: () => void checkpoint.run(),

@@ -98,6 +98,23 @@ CREATE TABLE tasktrack.idempotency (
 );
 CREATE INDEX idempotency_until ON tasktrack.idempotency (until);
 
+-- How many tasks there are, as the differences that each statement has made: their sums by type and status are the census.
+-- Writers only append, so they never wait for each other as they would at a row that counts; housekeeping sums them up.
+CREATE TABLE tasktrack.census (
+  type   text   NOT NULL COLLATE "C",
+  status text   NOT NULL COLLATE "C",
+  n      bigint NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+
+-- Small documents that processes leave for one another.
+CREATE TABLE tasktrack.notes (
+  name    text    PRIMARY KEY COLLATE "C",
+  value   text    NOT NULL,
+  version integer NOT NULL,
+  until   bigint  NOT NULL
+) WITH (autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX notes_until ON tasktrack.notes (until);
+
 -- Taken shared by every transaction that writes changes, before it draws a batch, until it ends.
 CREATE FUNCTION tasktrack.gate() RETURNS void LANGUAGE sql AS
 $$ SELECT pg_advisory_xact_lock_shared('tasktrack.changes'::regclass::oid::integer, 0) $$;
@@ -162,6 +179,7 @@ DECLARE
   best bigint[];
   held bigint[];
   entries text;
+  held_types text[];
   wish integer;
 BEGIN
   FOR a IN 1 .. cardinality(wanted) LOOP
@@ -174,10 +192,11 @@ BEGIN
       contended := false;
       LOOP
         IF contended OR cardinality(lane.types) = 1 THEN
-          SELECT coalesce(array_agg(head.id), '{}'), string_agg(head.id || ' ' || head.version + 1 || ' r~', ';')
-          INTO held, entries
+          SELECT coalesce(array_agg(head.id), '{}'), string_agg(head.id || ' ' || head.version + 1 || ' r~', ';'),
+            array_agg(head.lane_type)
+          INTO held, entries, held_types
           FROM (
-            SELECT head.id, head.version FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
+            SELECT head.id, head.version, lane_type FROM unnest(lane.types) AS lane_type CROSS JOIN LATERAL (
               SELECT t.id, t.run_at, t.version FROM tasktrack.tasks t
               WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane.lane_priority
                 AND t.run_at <= now_ms
@@ -193,16 +212,21 @@ BEGIN
                 AND t.run_at <= now_ms
               ORDER BY t.run_at, t.id LIMIT wish) head
             ORDER BY head.run_at, head.id LIMIT wish);
-          SELECT coalesce(array_agg(free.id), '{}'), string_agg(free.id || ' ' || free.version + 1 || ' r~', ';')
-          INTO held, entries
+          SELECT coalesce(array_agg(free.id), '{}'), string_agg(free.id || ' ' || free.version + 1 || ' r~', ';'),
+            array_agg(free.type)
+          INTO held, entries, held_types
           FROM (
-            SELECT t.id, t.version FROM tasktrack.tasks t
+            SELECT t.id, t.version, t.type FROM tasktrack.tasks t
             WHERE t.id = ANY (best) AND t.status = 'pending' AND t.run_at <= now_ms
             FOR NO KEY UPDATE SKIP LOCKED) free;
         END IF;
         IF cardinality(held) > 0 THEN
           PERFORM tasktrack.gate();
           INSERT INTO tasktrack.changes (n, entries) VALUES (cardinality(held), entries);
+          INSERT INTO tasktrack.census (type, status, n)
+          SELECT h.type, d.status, sum(d.n)
+          FROM unnest(held_types) AS h(type), (VALUES ('pending', -1), ('running', 1)) AS d(status, n)
+          GROUP BY h.type, d.status;
           RETURN QUERY
             UPDATE tasktrack.tasks t SET
               status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
@@ -239,7 +263,10 @@ BEGIN
   DELETE FROM tasktrack.log_lines WHERE task_id = ANY (held);
   RETURN QUERY
     WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
-    removed AS (DELETE FROM tasktrack.tasks WHERE id = ANY (held) RETURNING id, version, status),
+    removed AS (DELETE FROM tasktrack.tasks WHERE id = ANY (held) RETURNING id, version, status, type),
+    counted AS (
+      INSERT INTO tasktrack.census (type, status, n) SELECT type, status, -count(*) FROM removed GROUP BY type, status
+    ),
     logged AS (
       INSERT INTO tasktrack.changes (n, entries)
       SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '-', ';') FROM removed CROSS JOIN gate
@@ -274,7 +301,13 @@ BEGIN
         AS s(id, seen_version, seen_until, status, run_at, updated_at, attempt, failures, losses,
           worked, history, finished_at, percent, message, result, error_code, error_message)
       WHERE t.id = s.id AND t.version = s.seen_version AND t.lease_until = s.seen_until
-      RETURNING t.id, t.version, t.status
+      RETURNING t.id, t.version, t.status, t.type
+    ),
+    counted AS (
+      INSERT INTO tasktrack.census (type, status, n)
+      SELECT w.type, d.status, sum(d.n)
+      FROM written w CROSS JOIN LATERAL (VALUES ('running', -1), (w.status, 1)) AS d(status, n)
+      GROUP BY w.type, d.status
     ),
     logged AS (
       INSERT INTO tasktrack.changes (n, entries)
@@ -342,4 +375,66 @@ BEGIN
       WHERE o.task_id = e.id AND o.n <= e.lines - keep AND e.id IN (SELECT task_id FROM spoken)
     )
     SELECT e.id, e.revoke_at IS NOT NULL FROM extended e;
+END $$;
+
+-- The earliest time of the pending tasks of a type: the heads of its lanes.
+CREATE FUNCTION tasktrack.oldest(of_type text) RETURNS bigint LANGUAGE sql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+  SELECT min(head.run_at) FROM tasktrack.lanes(ARRAY[of_type]) l CROSS JOIN LATERAL (
+    SELECT t.run_at FROM tasktrack.tasks t
+    WHERE t.status = 'pending' AND t.type = of_type AND t.priority = l.lane_priority
+    ORDER BY t.run_at, t.id LIMIT 1) head $$;
+
+-- How many due tasks of its type are claimed before this pending task, counted up to at_most along the lanes; null where it is
+-- not pending.
+CREATE FUNCTION tasktrack.ahead(of_id bigint, now_ms bigint, at_most integer) RETURNS integer LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+DECLARE
+  task record;
+  lane integer;
+  counted integer := 0;
+BEGIN
+  SELECT t.type, t.priority, t.run_at INTO task FROM tasktrack.tasks t WHERE t.id = of_id AND t.status = 'pending';
+  IF NOT FOUND THEN RETURN NULL; END IF;
+  FOR lane IN
+    SELECT l.lane_priority FROM tasktrack.lanes(ARRAY[task.type]) l WHERE l.lane_priority > task.priority
+  LOOP
+    EXIT WHEN counted >= at_most;
+    counted := counted + (SELECT count(*) FROM (
+      SELECT FROM tasktrack.tasks t
+      WHERE t.status = 'pending' AND t.type = task.type AND t.priority = lane AND t.run_at <= now_ms
+      ORDER BY t.run_at, t.id LIMIT at_most - counted) due);
+  END LOOP;
+  RETURN counted + (SELECT count(*) FROM (
+    SELECT FROM tasktrack.tasks t
+    WHERE t.status = 'pending' AND t.type = task.type AND t.priority = task.priority AND t.run_at <= now_ms
+      AND (t.run_at, t.id) < (task.run_at, of_id)
+    ORDER BY t.run_at, t.id LIMIT at_most - counted) due);
+END $$;
+
+-- Writes notes, each on its own; in the order of their names, in which they are therefore locked. A note whose time is over
+-- counts as version 0, as one that is not there. Returns the names that were written or deleted as they should.
+CREATE FUNCTION tasktrack.write_notes(names text[], new_values text[], untils bigint[], seen integer[], now_ms bigint)
+RETURNS SETOF text LANGUAGE plpgsql AS $$
+BEGIN
+  FOR a IN 1 .. cardinality(names) LOOP
+    IF seen[a] > 0 THEN
+      IF new_values[a] IS NULL THEN
+        DELETE FROM tasktrack.notes n WHERE n.name = names[a] AND n.version = seen[a] AND n.until > now_ms;
+      ELSE
+        UPDATE tasktrack.notes n SET value = new_values[a], version = n.version + 1, until = untils[a]
+        WHERE n.name = names[a] AND n.version = seen[a] AND n.until > now_ms;
+      END IF;
+      IF FOUND THEN RETURN NEXT names[a]; END IF;
+    ELSIF new_values[a] IS NULL THEN
+      DELETE FROM tasktrack.notes n WHERE n.name = names[a] AND (seen[a] IS NULL OR n.until <= now_ms);
+      IF NOT EXISTS (SELECT FROM tasktrack.notes n WHERE n.name = names[a]) THEN RETURN NEXT names[a]; END IF;
+    ELSE
+      INSERT INTO tasktrack.notes AS n (name, value, version, until) VALUES (names[a], new_values[a], 1, untils[a])
+      ON CONFLICT (name) DO UPDATE SET
+        value = excluded.value, version = CASE WHEN n.until > now_ms THEN n.version + 1 ELSE 1 END, until = excluded.until
+      WHERE seen[a] IS NULL OR n.until <= now_ms;
+      IF FOUND THEN RETURN NEXT names[a]; END IF;
+    END IF;
+  END LOOP;
 END $$;

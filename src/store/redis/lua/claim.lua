@@ -212,8 +212,10 @@ end
 
 many("HSET", "heads", heads)
 many("HDEL", "progress", given)
-for lane, count in pairs(left) do
-  call("ZREMRANGEBYRANK", lane.key, 0, count - 1)
+for lane, leaving in pairs(left) do
+  call("ZREMRANGEBYRANK", lane.key, 0, leaving - 1)
+  count("pending", typeOf(lane.name), -leaving)
+  count("running", typeOf(lane.name), leaving)
   noteEmptyLane("lane:" .. lane.name)
 end
 many("ZREM", "ids:pending", given)

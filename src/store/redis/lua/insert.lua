@@ -32,6 +32,7 @@ local function insertDraft(from)
   end
   enter("ids:pending", id, id)
   enter("lane:" .. lane, ARGV[from + 5], member(id))
+  count("pending", typeOf(lane), 1)
   changes[#changes + 1] = change(id, "1", "p+")
   if ARGV[from + 6] ~= "" then due[ARGV[from + 6]] = true end
   return ",[" .. id .. ",false]"

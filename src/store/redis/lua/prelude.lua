@@ -13,6 +13,9 @@
 --   told                 hash     id → when its progress was last in the change log
 --   lines                hash     id → log lines ever written;  log:ID  list  the latest of them
 --   idem:SCOPE_AND_KEY   string   until, fingerprint and answer of a request, a line each
+--   census               hash     STATUS:"TYPE" → how many tasks there are, if any
+--   notes                hash     name → until, version and value, a line each; note_names and note_ends  zsets, scored 0 and
+--                                 by until
 --   changes              stream   LAST_REV-0 → at, n, c: the n changes of one script
 -- Refused before its first write or not at all: whatever can fail is read first.
 
@@ -105,6 +108,24 @@ local function carryOut()
   for set in pairs(leaving) do noteEmptyLane(set) end
 end
 
+-- ---- the census
+
+local counted = {}
+
+-- type: as JSON
+local function count(status, type, by)
+  local field = status .. ":" .. type
+  counted[field] = (counted[field] or 0) + by
+end
+
+local function typeOf(lane) return match(lane, "^(.*):") end
+
+local function carryOutCounts()
+  for field, by in pairs(counted) do
+    if by ~= 0 and call("HINCRBY", prefix .. "census", field, by) == 0 then call("HDEL", prefix .. "census", field) end
+  end
+end
+
 -- ---- telling of it
 
 local KEPT_MS, KEPT_CHANGES = 3600000, 100000
@@ -126,6 +147,7 @@ end
 -- sender: who needs no message, for it rings its own watchers; due: a set of types
 local function tell(changes, sender, due)
   if #changes == 0 then return end
+  carryOutCounts()
   local last = call("HINCRBY", prefix .. "house", "rev", #changes)
   local time = call("TIME")
   local nowMs = time[1] * 1000 + math.floor(time[2] / 1000)

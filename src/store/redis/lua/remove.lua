@@ -21,6 +21,7 @@ local function remove(at, id)
   leave("ids:" .. status, id)
   leave(standing(status, type .. ":" .. priority), member(id))
   if key ~= "null" and (status == "pending" or status == "running") then push(keys, key) end
+  count(status, type, -1)
   changes[#changes + 1] = change(id, version, sub(status, 1, 1) .. "-")
   return 1
 end

@@ -2,7 +2,7 @@
 -- Writes steps, each on its own.
 -- ARGV: 1 sender; then each step: id, version and lease end that it saw, head, body, progress, payload, result (of these
 --   three: the JSON, "=" to leave it, "-" for none), key as JSON ("" to leave the live keys alone), "enter" or "leave" for
---   the key, the status and lane (of a pending task) it saw, the new status, lane and score, the new version, the type if
+--   the key, the status and lane it saw, the new status, lane and score, the new version, the type if
 --   it has become due ("" if not)
 -- Returns: "ok", "stale" or "key_taken" for each step
 -- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free.
@@ -38,6 +38,8 @@ local function move(id, from)
   if was ~= is then
     leave("ids:" .. was, id)
     enter("ids:" .. is, id, id)
+    count(was, typeOf(wasLane), -1)
+    count(is, typeOf(wasLane), 1)
   end
   if is ~= "pending" and is ~= "running" then push(silent, id) end
 end

@@ -31,6 +31,7 @@ local function take(id, from)
   if ARGV[from + 7] ~= "0" then push(lines, id, ARGV[from + 8]) end
   enter("ids:" .. status, id, id)
   enter(standing(status, ARGV[from + 4]), ARGV[from + 5], member(id))
+  count(status, typeOf(ARGV[from + 4]), 1)
   changes[#changes + 1] = change(id, version, sub(status, 1, 1) .. "+")
   if ARGV[from + 9] ~= "" then due[ARGV[from + 9]] = true end
 end

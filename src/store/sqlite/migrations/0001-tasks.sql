@@ -87,3 +87,21 @@ CREATE TABLE idempotency (
 ) WITHOUT ROWID;
 
 CREATE INDEX idempotency_by_end ON idempotency (until);
+
+-- How many tasks there are of each type and status.
+CREATE TABLE census (
+  type TEXT NOT NULL,
+  status TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (type, status)
+) WITHOUT ROWID;
+
+-- Small documents that processes leave for one another.
+CREATE TABLE note (
+  name TEXT NOT NULL UNIQUE,
+  value TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  until INTEGER NOT NULL
+);
+
+CREATE INDEX note_by_end ON note (until);

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test";
+import { endedTask, NOON, pendingTask, runningTask } from "../../test/support/tasks.ts";
+import { explain, type Facts, type Reason } from "./explain.ts";
+import type { Task } from "./task.ts";
+
+const taker = (fields: Partial<Facts["workers"][number]> = {}) => ({
+  name: "w1",
+  types: ["work"],
+  free: 1,
+  isDraining: false,
+  ...fields,
+});
+
+const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[] = [
+  ["a task whose time has not come", pendingTask({ runAt: NOON + 90_500 }), {}, "not_due", "1m31s"],
+  [
+    "a task that is tried again later",
+    pendingTask({ runAt: NOON + 5_000, attempt: 2, failures: 2 }),
+    {},
+    "not_due",
+    "failed 2 times",
+  ],
+  [
+    "a due task whose type nobody takes",
+    pendingTask(),
+    { workers: [taker({ types: ["other.*"] })] },
+    "no_worker",
+    '"work"',
+  ],
+  [
+    "a due task whose only worker drains",
+    pendingTask(),
+    { workers: [taker({ isDraining: true })] },
+    "no_worker",
+    "",
+  ],
+  [
+    "the next task, with a worker that asks",
+    pendingTask(),
+    { workers: [taker({ types: ["w*"] })] },
+    "about_to_start",
+    "",
+  ],
+  [
+    "the next task, while all slots are full",
+    pendingTask(),
+    { workers: [taker({ free: 0 })] },
+    "waiting_for_slot",
+    "0 of",
+  ],
+  [
+    "a task in line",
+    pendingTask(),
+    { workers: [taker()], ahead: 7 },
+    "waiting_for_slot",
+    "7 of its type go first",
+  ],
+  [
+    "a task far behind",
+    pendingTask(),
+    { workers: [taker()], ahead: 1_000 },
+    "waiting_for_slot",
+    "at least 1000",
+  ],
+  ["a task that is worked on", runningTask(), {}, "running", "worker-1"],
+  ["a task whose worker is silent", runningTask({}, { until: NOON + 9_000 }), {}, "worker_silent", "9s"],
+  [
+    "a task whose worker was asked to stop",
+    runningTask({}, { revokeAt: NOON + 12_000 }),
+    {},
+    "cancel_requested",
+    "12s",
+  ],
+  ["a task that is done", endedTask("done"), {}, "ended", "done"],
+  [
+    "a task that failed",
+    endedTask("failed", { error: { code: "broken", message: "it broke" } }),
+    {},
+    "ended",
+    "failed: it broke",
+  ],
+];
+
+describe("an explanation of", () => {
+  test.each(rows)("%s", (_, task, facts, reason, says) => {
+    const found = explain(task, { now: NOON, workers: [], ahead: 0, countedTo: 1_000, ...facts });
+    expect(found.reason).toBe(reason);
+    expect(found.message).toInclude(says);
+  });
+
+  test("a waiting task names its place and who takes it; another has no place", () => {
+    const facts = {
+      now: NOON,
+      workers: [taker(), taker({ name: "w2", types: ["*"] })],
+      ahead: 3,
+      countedTo: 1_000,
+    };
+    expect(explain(pendingTask(), facts)).toMatchObject({ position: 3, workers: ["w1", "w2"] });
+    expect(explain(runningTask(), facts)).toMatchObject({ position: null, workers: ["w1", "w2"] });
+    expect(explain(endedTask("done"), facts)).toMatchObject({ position: null, workers: [] });
+  });
+});

@@ -1,0 +1,102 @@
+/** Why a task stands where it stands: facts in, a reason and a sentence out. */
+import { formatDurationMs } from "./duration.ts";
+import { isCancelRequested } from "./lifecycle.ts";
+import { isEnded, isRunning, type Task, takesType } from "./task.ts";
+
+export type Reason =
+  | "not_due"
+  | "no_worker"
+  | "waiting_for_slot"
+  | "about_to_start"
+  | "running"
+  | "cancel_requested"
+  | "worker_silent"
+  | "ended";
+
+export type Explanation = {
+  readonly reason: Reason;
+  readonly message: string;
+  /** Due tasks of its type that go first; null where it does not wait in line. */
+  readonly position: number | null;
+  /** Workers that take its type. */
+  readonly workers: readonly string[];
+};
+
+export type Facts = {
+  readonly now: number;
+  readonly workers: readonly {
+    readonly name: string;
+    readonly types: readonly string[];
+    readonly free: number;
+    readonly isDraining: boolean;
+  }[];
+  /** How many due tasks of its type go first, counted up to `countedTo`; null when it is not pending. */
+  readonly ahead: number | null;
+  readonly countedTo: number;
+};
+
+export function explain(task: Task, facts: Facts): Explanation {
+  if (isEnded(task)) return of("ended", endedMessage(task));
+  const takers = facts.workers.filter(
+    ({ types, isDraining }) => !isDraining && types.some((pattern) => takesType(pattern, task.type)),
+  );
+  const workers = takers.map(({ name }) => name);
+  if (isRunning(task)) return { ...runningReason(task, facts.now), position: null, workers };
+  if (task.runAt > facts.now) return { ...notDue(task, facts.now), position: null, workers };
+  const position = facts.ahead ?? 0;
+  if (workers.length === 0) {
+    const message = `It is due, but no worker that was heard of in the last minute takes type "${task.type}"`;
+    return { reason: "no_worker", message, position, workers };
+  }
+  const many = position >= facts.countedTo ? `at least ${position}` : String(position);
+  const isFree = takers.some(({ free }) => free > 0);
+  if (position === 0 && isFree) {
+    return {
+      reason: "about_to_start",
+      message: "It is the next one, and a worker asks for it",
+      position,
+      workers,
+    };
+  }
+  const message = `It is due; ${many} of its type go first, and ${workers.length} ${workers.length === 1 ? "worker takes" : "workers take"} them`;
+  return { reason: "waiting_for_slot", message, position, workers };
+}
+
+const of = (reason: Reason, message: string): Explanation => ({
+  reason,
+  message,
+  position: null,
+  workers: [],
+});
+
+const endedMessage = (task: Task): string =>
+  task.error === null || task.status === "done"
+    ? `It is ${task.status}`
+    : `It is ${task.status}: ${task.error.message || task.error.code}`;
+
+function notDue(task: Task, now: number): Pick<Explanation, "reason" | "message"> {
+  const left = formatDurationMs(Math.ceil((task.runAt - now) / 1_000) * 1_000);
+  const why =
+    task.failures > 0 && task.attempt > 0
+      ? `it failed ${task.failures} times and is tried again`
+      : "it is due";
+  return { reason: "not_due", message: `It waits for its time: ${why} in ${left}` };
+}
+
+function runningReason(
+  task: Extract<Task, { status: "running" }>,
+  now: number,
+): Pick<Explanation, "reason" | "message"> {
+  const { worker, until, leaseMs, revokeAt } = task.lease;
+  const left = (ms: number): string => formatDurationMs(Math.max(0, Math.ceil(ms / 1_000) * 1_000));
+  if (isCancelRequested(task)) {
+    const message = `Its worker ${worker} was asked to stop and has ${left((revokeAt ?? now) - now)} left for it`;
+    return { reason: "cancel_requested", message };
+  }
+  // A lease is renewed every third of it: past two thirds at least one heartbeat is missing.
+  if (until - now < leaseMs / 3) {
+    const message = `Its worker ${worker} is silent; unless it is heard, the task goes to another in ${left(until - now)}`;
+    return { reason: "worker_silent", message };
+  }
+  return { reason: "running", message: `Worker ${worker} works on it, attempt ${task.attempt}` };
+}

@@ -1,0 +1,148 @@
+/**
+ * How the last hour went, minute by minute. Each process adds up what passes through it and writes its sums down every few
+ * seconds; who asks sums those of all processes. Nothing is counted by reading tasks.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Task } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { createLoop } from "../lib/loop.ts";
+import type { TaskStore } from "../store/store.ts";
+
+/** Sums of one minute. Times are milliseconds, over all attempts that ended in it. */
+export type Minute = {
+  readonly created: number;
+  readonly done: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  /** Attempts that will be repeated, and those whose worker was lost. */
+  readonly retried: number;
+  readonly lost: number;
+  readonly waitMs: number;
+  readonly runMs: number;
+  readonly longestWaitMs: number;
+  readonly longestRunMs: number;
+};
+
+export type MinuteAt = Minute & { readonly at: number };
+
+export interface Minutes {
+  created(count: number): void;
+  /** An attempt has been claimed. */
+  started(task: Pick<Task, "runAt" | "startedAt">): void;
+  /** A step has been written that ended an attempt, or the task without one. */
+  stepped(from: Task, to: Task): void;
+  /** The last hour, oldest first; minutes in which nothing happened are left out. */
+  read(): Promise<MinuteAt[]>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+const MINUTE_MS = 60_000;
+const KEPT_MS = 70 * MINUTE_MS;
+const SHOWN = 60;
+const WRITE_EVERY_MS = 5_000;
+
+const NONE: Minute = {
+  ...{ created: 0, done: 0, failed: 0, cancelled: 0, retried: 0, lost: 0 },
+  ...{ waitMs: 0, runMs: 0, longestWaitMs: 0, longestRunMs: 0 },
+};
+
+export function createMinutes(setup: {
+  readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
+  readonly now: () => number;
+  /** Names this process among those on the store. */
+  readonly name: string;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Minutes {
+  const { store, now, name, clock, log } = setup;
+  const own = new Map<number, Minute>(); // by the start of the minute
+  const unwritten = new Set<number>();
+
+  function add(more: Partial<Minute>): void {
+    const at = Math.floor(now() / MINUTE_MS) * MINUTE_MS;
+    own.set(at, sum(own.get(at) ?? NONE, { ...NONE, ...more }));
+    unwritten.add(at);
+  }
+
+  function stepped(from: Task, to: Task): void {
+    if (from.finishedAt === null && to.finishedAt !== null) add({ [to.status]: 1 });
+    const attempt = to.attempts.at(-1);
+    if (from.lease === null || to.lease !== null || attempt === undefined) return;
+    const runMs = Math.max(0, attempt.finishedAt - attempt.startedAt);
+    add({
+      runMs,
+      longestRunMs: runMs,
+      ...(to.status === "pending" && attempt.outcome === "failed" ? { retried: 1 } : {}),
+      ...(attempt.outcome === "lost" ? { lost: 1 } : {}),
+    });
+  }
+
+  async function write(): Promise<number> {
+    const at = now();
+    for (const minute of own.keys()) if (minute < at - KEPT_MS) own.delete(minute);
+    const minutes = [...unwritten].filter((minute) => own.has(minute));
+    unwritten.clear();
+    const notes = minutes.map((minute) => ({
+      name: `minute/${minute}/${name}`,
+      value: JSON.stringify(own.get(minute)),
+      until: minute + KEPT_MS,
+    }));
+    try {
+      if (notes.length > 0) await store.writeNotes(notes, at);
+    } catch (error) {
+      for (const minute of minutes) unwritten.add(minute); // with the next ones
+      throw error;
+    }
+    return WRITE_EVERY_MS;
+  }
+
+  const writing = createLoop({
+    after: clock.after,
+    round: write,
+    onError: (error) => {
+      log.debug("minutes_failed", { error: errorText(error) });
+      return WRITE_EVERY_MS;
+    },
+  });
+
+  async function read(): Promise<MinuteAt[]> {
+    await write();
+    const oldest = (Math.floor(now() / MINUTE_MS) - SHOWN + 1) * MINUTE_MS;
+    const total = new Map<number, Minute>();
+    for (const note of await store.readNotes("minute/", now())) {
+      const at = Number(note.name.split("/")[1]);
+      const minute = JSON.parse(note.value) as Minute; // as `write` has written it
+      if (at >= oldest) total.set(at, sum(total.get(at) ?? NONE, minute));
+    }
+    return [...total].sort(([a], [b]) => a - b).map(([at, minute]) => ({ at, ...minute }));
+  }
+
+  return {
+    created: (count) => add({ created: count }),
+    started: ({ runAt, startedAt }) => {
+      const waitMs = Math.max(0, (startedAt ?? runAt) - runAt);
+      add({ waitMs, longestWaitMs: waitMs });
+    },
+    stepped,
+    read,
+    start: writing.start,
+    stop: async () => {
+      await writing.stop();
+      await write().catch((error: unknown) => log.debug("minutes_failed", { error: errorText(error) }));
+    },
+  };
+}
+
+const sum = (a: Minute, b: Minute): Minute => ({
+  created: a.created + b.created,
+  done: a.done + b.done,
+  failed: a.failed + b.failed,
+  cancelled: a.cancelled + b.cancelled,
+  retried: a.retried + b.retried,
+  lost: a.lost + b.lost,
+  waitMs: a.waitMs + b.waitMs,
+  runMs: a.runMs + b.runMs,
+  longestWaitMs: Math.max(a.longestWaitMs, b.longestWaitMs),
+  longestRunMs: Math.max(a.longestRunMs, b.longestRunMs),
+});

@@ -1,0 +1,145 @@
+/**
+ * Who works: workers that were heard of, in this process or another one on the same store, what they take, and who of them was
+ * told to take no more. Each process writes down whom it has heard of every few seconds, in notes that fade by themselves.
+ */
+import type { Clock } from "../core/clock.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { createLoop } from "../lib/loop.ts";
+import type { Ask, TaskStore } from "../store/store.ts";
+
+export type KnownWorker = {
+  readonly name: string;
+  readonly types: readonly string[];
+  /** For how many tasks it asked when it was last heard. */
+  readonly free: number;
+  /** Epoch milliseconds by the store's clock. */
+  readonly seenAt: number;
+  readonly isDraining: boolean;
+};
+
+export interface Roster {
+  /** A worker asks for work. */
+  heard(ask: Pick<Ask, "worker" | "types" | "max">): void;
+  /** A worker that was heard before speaks of its tasks. */
+  beat(worker: string): void;
+  /** Whether the worker should finish what it has and take no more; at most a second out of date. */
+  isDraining(worker: string): Promise<boolean>;
+  drain(worker: string): Promise<void>;
+  /** All that are known, by name. */
+  list(): Promise<KnownWorker[]>;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+const WRITE_EVERY_MS = 5_000;
+const SEEN_FOR_MS = 60_000;
+/** Long enough for the longest work to end, short enough that a name may be used again the next day. */
+const DRAINED_FOR_MS = 12 * 3_600_000;
+const DRAINS_READ_EVERY_MS = 1_000;
+/** A process hears at most this many; who is beyond is worked for all the same, and not listed. */
+const REMEMBERED_AT_MOST = 10_000;
+
+type Heard = { types: readonly string[]; free: number; seenAt: number; isWritten: boolean };
+type Written = { readonly types: readonly string[]; readonly free: number; readonly seenAt: number };
+
+export function createRoster(setup: {
+  readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
+  readonly now: () => number;
+  /** Who waits for work right now: they say nothing, and are there. */
+  readonly waiting: () => Iterable<Pick<Ask, "worker" | "types" | "max">>;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Roster {
+  const { store, now, clock, log } = setup;
+  const workers = new Map<string, Heard>();
+  let drains: ReadonlySet<string> = new Set();
+  let drainsReadAt = Number.NEGATIVE_INFINITY;
+
+  function heard({ worker, types, max }: Pick<Ask, "worker" | "types" | "max">): void {
+    const known = workers.get(worker);
+    if (known === undefined && workers.size >= REMEMBERED_AT_MOST) return;
+    workers.set(worker, { types, free: max, seenAt: now(), isWritten: false });
+  }
+
+  function beat(worker: string): void {
+    const known = workers.get(worker);
+    if (known === undefined) return;
+    known.seenAt = now();
+    known.isWritten = false;
+  }
+
+  async function write(): Promise<number> {
+    for (const ask of setup.waiting()) heard(ask);
+    const at = now();
+    const fresh = [...workers].filter(([, { isWritten }]) => !isWritten);
+    for (const [name, { seenAt }] of workers) if (seenAt < at - SEEN_FOR_MS) workers.delete(name);
+    if (fresh.length === 0) return WRITE_EVERY_MS;
+    const notes = fresh.map(([name, { types, free, seenAt }]) => ({
+      name: noteOf("worker", name),
+      value: JSON.stringify({ types, free, seenAt } satisfies Written),
+      until: seenAt + SEEN_FOR_MS,
+    }));
+    await store.writeNotes(notes, at);
+    for (const [, worker] of fresh) worker.isWritten = true;
+    return WRITE_EVERY_MS;
+  }
+
+  const writing = createLoop({
+    after: clock.after,
+    round: write,
+    onError: (error) => {
+      log.debug("roster_failed", { error: errorText(error) });
+      return WRITE_EVERY_MS;
+    },
+  });
+
+  async function readDrains(): Promise<ReadonlySet<string>> {
+    if (clock.monotonic() - drainsReadAt < DRAINS_READ_EVERY_MS) return drains;
+    drainsReadAt = clock.monotonic();
+    drains = new Set((await store.readNotes("drain/", now())).map(({ name }) => nameOf(name)));
+    return drains;
+  }
+
+  async function drain(worker: string): Promise<void> {
+    const at = now();
+    await store.writeNotes([{ name: noteOf("drain", worker), value: "1", until: at + DRAINED_FOR_MS }], at);
+    drains = new Set([...drains, worker]);
+  }
+
+  async function list(): Promise<KnownWorker[]> {
+    await write(); // whom this process has just heard
+    const draining = await readDrains();
+    const notes = await store.readNotes("worker/", now());
+    return notes
+      .map(({ name: note, value }) => {
+        const name = nameOf(note);
+        return { name, ...(JSON.parse(value) as Written), isDraining: draining.has(name) }; // as `write` has written it
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  return {
+    heard,
+    beat,
+    isDraining: async (worker) => (await readDrains()).has(worker),
+    drain,
+    list,
+    start: writing.start,
+    stop: writing.stop,
+  };
+}
+
+/** Notes have names of ASCII, and a limited length; a worker's name may be any text. */
+const noteOf = (kind: string, worker: string): string =>
+  `${kind}/${encodeURIComponent(worker).slice(0, NAME_LENGTH)}`;
+
+const NAME_LENGTH = 240;
+
+function nameOf(note: string): string {
+  const encoded = note.slice(note.indexOf("/") + 1);
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    return encoded; // cut in the middle of a letter
+  }
+}

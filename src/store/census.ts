@@ -1,0 +1,44 @@
+import { STATUSES, type Status, takesType } from "../core/task.ts";
+import type { TaskFilter, TypeCount } from "./store.ts";
+
+/** Whether statuses and types alone decide what the filter takes: then the census knows how many, without a look at a task. */
+export const isCountedByCensus = ({ tags, search, finishedBefore, expiredAt }: TaskFilter): boolean =>
+  tags === undefined && search === undefined && finishedBefore === undefined && expiredAt === undefined;
+
+/** How many tasks such a filter takes. */
+export function countByCensus(census: readonly TypeCount[], { statuses, types }: TaskFilter): number {
+  let total = 0;
+  for (const { type, counts } of census) {
+    if (types !== undefined && !types.some((pattern) => takesType(pattern, type))) continue;
+    for (const status of STATUSES) if (statuses?.includes(status) ?? true) total += counts[status];
+  }
+  return total;
+}
+
+export const noTasks = (): Record<Status, number> => ({
+  pending: 0,
+  running: 0,
+  done: 0,
+  failed: 0,
+  cancelled: 0,
+});
+
+/** What a store has counted, a row a type and status. */
+export type CountedRow = { readonly type: string; readonly status: Status; readonly count: number };
+
+/** The census from what a store has counted and the earliest `runAt` among the pending tasks of a type. */
+export function censusOf(
+  rows: readonly CountedRow[],
+  oldestRunAt: (type: string) => number | null,
+): TypeCount[] {
+  const byType = new Map<string, Record<Status, number>>();
+  for (const { type, status, count } of rows) {
+    if (count === 0) continue;
+    const counts = byType.get(type) ?? noTasks();
+    byType.set(type, counts);
+    counts[status] += count;
+  }
+  return [...byType]
+    .map(([type, counts]) => ({ type, counts, oldestRunAt: oldestRunAt(type) }))
+    .sort((a, b) => (a.type < b.type ? -1 : 1));
+}

@@ -1,0 +1,63 @@
+import { createSorted } from "../lib/sorted.ts";
+import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "./store.ts";
+
+export interface Notes {
+  write(writes: readonly NoteWrite[], now: number): NoteWritten[];
+  read(prefix: string, now: number): Note[];
+}
+
+/** Old notes that a call clears away at most: more than it writes, in a bounded step. */
+const CLEARED_AT_ONCE = 1_000;
+
+export function createNotes(): Notes {
+  const byName = new Map<string, Note>();
+  const inOrder = createSorted(byNames);
+  const byEnd = createSorted<Note>((a, b) => a.until - b.until || byNames(a, b));
+
+  function write(writes: readonly NoteWrite[], now: number): NoteWritten[] {
+    clear(now);
+    return writes.map((wish) => writeOne(wish, now));
+  }
+
+  function writeOne({ name, value, until, ifVersion }: NoteWrite, now: number): NoteWritten {
+    const kept = byName.get(name);
+    const version = kept === undefined || kept.until <= now ? 0 : kept.version;
+    if (ifVersion !== undefined && ifVersion !== version) return "stale";
+    if (kept !== undefined) drop(kept);
+    if (value !== null) keep({ name, value, version: version + 1, until });
+    return "ok";
+  }
+
+  function keep(note: Note): void {
+    byName.set(note.name, note);
+    inOrder.add(note);
+    byEnd.add(note);
+  }
+
+  function drop(note: Note): void {
+    byName.delete(note.name);
+    inOrder.remove(note);
+    byEnd.remove(note);
+  }
+
+  function clear(now: number): void {
+    for (let cleared = 0; cleared < CLEARED_AT_ONCE; cleared++) {
+      const first = byEnd.first();
+      if (first === undefined || first.until > now) return;
+      drop(first);
+    }
+  }
+
+  function read(prefix: string, now: number): Note[] {
+    const notes: Note[] = [];
+    for (const note of inOrder.from({ name: prefix, value: "", version: 0, until: 0 })) {
+      if (!note.name.startsWith(prefix) || notes.length === NOTES_READ) break;
+      if (note.until > now) notes.push(note);
+    }
+    return notes;
+  }
+
+  return { write, read };
+}
+
+const byNames = (a: Note, b: Note): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);

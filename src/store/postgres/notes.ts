@@ -1,0 +1,42 @@
+/** Notes, by one function for all that a call writes. */
+import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "../store.ts";
+import { pgArray } from "./array.ts";
+import type { Session } from "./pool.ts";
+
+const WRITE = `SELECT name FROM tasktrack.write_notes($1::text[], $2::text[], $3::bigint[], $4::integer[], $5) AS name`;
+
+const READ = `SELECT name, value, version, until::float8 FROM tasktrack.notes
+  WHERE name >= $1 AND name < $2 AND until > $3 ORDER BY name LIMIT ${NOTES_READ}`;
+
+/** Behind every printable character. */
+const TOP = "\x7f";
+
+export function createNotes(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
+  const { session } = setup;
+  const [write, read] = [setup.sql(WRITE), setup.sql(READ)];
+
+  async function writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]> {
+    if (writes.length === 0) return [];
+    const inOrder = writes.toSorted((a, b) => (a.name < b.name ? -1 : 1)); // in which they are locked
+    const columns = [
+      inOrder.map(({ name }) => name),
+      inOrder.map(({ value }) => value),
+      inOrder.map(({ until }) => until),
+      inOrder.map(({ ifVersion }) => ifVersion ?? null),
+    ].map(pgArray);
+    const written = new Set((await session.rows(write, [...columns, now])).map(([name]) => name));
+    return writes.map(({ name }) => (written.has(name) ? "ok" : "stale"));
+  }
+
+  async function readNotes(prefix: string, now: number): Promise<Note[]> {
+    const rows = await session.rows(read, [prefix, prefix + TOP, now]);
+    return rows.map(([name, value, version, until]) => ({
+      name: String(name),
+      value: String(value),
+      version: Number(version),
+      until: Number(until),
+    }));
+  }
+
+  return { writeNotes, readNotes };
+}

@@ -1,0 +1,23 @@
+#!lua flags=no-writes
+-- Reads notes in the order of their names.
+-- ARGV: 1 prefix, 2 the name to go on after ("" from the start), 3 now, 4 notes that are looked at at most, 5 bytes at most
+-- Returns: the name to go on after ("" where there are no more), then of each note name, until, version and value
+local start, after, now, most, mostBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local from = "[" .. start
+if after ~= "" then from = "(" .. after end
+local names = call("ZRANGEBYLEX", prefix .. "note_names", from, "[" .. start .. "\255", "LIMIT", 0, most)
+local answer, bytes = { "" }, 0
+for at, name in ipairs(names) do
+  local note = call("HGET", prefix .. "notes", name)
+  local till, version, value = match(note, "^(%d+)\n(%d+)\n(.*)$")
+  if tonumber(till) > now then
+    push(answer, name, till)
+    push(answer, version, value)
+  end
+  bytes = bytes + #note
+  if at == most or bytes > mostBytes then
+    answer[1] = name
+    break
+  end
+end
+return answer

@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- Writes notes, each on its own, and clears away some whose time is over: more than it writes, so that it catches up.
+-- ARGV: 1 now; then each write: name, "put" or "drop", value, until, the version that must be there ("" for any)
+-- Returns: "ok" or "stale" for each
+-- Guards: the stored version; a note whose time is over has none, as one that is not there.
+local now = tonumber(ARGV[1])
+local notes, names, ends = prefix .. "notes", prefix .. "note_names", prefix .. "note_ends"
+local WRITE = 5
+
+local function drop(name)
+  call("HDEL", notes, name)
+  call("ZREM", names, name)
+  call("ZREM", ends, name)
+end
+
+local function put(name, version, value, till)
+  call("HSET", notes, name, till .. "\n" .. version .. "\n" .. value)
+  call("ZADD", names, 0, name)
+  call("ZADD", ends, till, name)
+end
+
+local function versionOf(name)
+  local till, version = match(call("HGET", notes, name) or "", "^(%d+)\n(%d+)\n")
+  if till == nil or tonumber(till) <= now then return 0 end
+  return tonumber(version)
+end
+
+local answers = {}
+for from = 2, #ARGV, WRITE do
+  local name, seen = ARGV[from], ARGV[from + 4]
+  local version = versionOf(name)
+  if seen ~= "" and tonumber(seen) ~= version then
+    answers[#answers + 1] = "stale"
+  else
+    if ARGV[from + 1] == "put" then put(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else drop(name) end
+    answers[#answers + 1] = "ok"
+  end
+end
+
+for _, name in ipairs(call("ZRANGEBYSCORE", ends, "-inf", int(now), "LIMIT", 0, 2 * #answers + 10)) do drop(name) end
+return answers

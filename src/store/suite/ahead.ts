@@ -1,0 +1,96 @@
+import { expect } from "bun:test";
+import { cancel, edit } from "../../core/lifecycle.ts";
+import { claimOrder, type PendingTask, type TaskId } from "../../core/task.ts";
+import { type Exam, type Examinee, HOUR_MS, nth } from "./examinee.ts";
+
+const MOST = 1_000;
+
+const ahead = (x: Examinee, id: TaskId, at = x.t, atMost = MOST) => x.store.ahead(id, at, atMost);
+
+/** Of other types there are some, too, and they never stand before anybody. */
+const SPECS = [
+  { priority: 0 },
+  { priority: 1 },
+  { priority: 0, runAt: -10 },
+  { priority: -1, runAt: -20 },
+  { priority: 1, runAt: -5 },
+  { priority: 2, runAt: 50 },
+  { priority: 0 },
+  { priority: 0, runAt: 40 },
+  { priority: 0, runAt: -10 },
+  { priority: 0, type: "simulate.b" },
+  { priority: 5, type: "b" },
+];
+
+const addSome = (x: Examinee): Promise<PendingTask[]> =>
+  x.addAll(SPECS.map((spec) => ({ ...spec, runAt: x.t + (spec.runAt ?? 0) })));
+
+export function examineAhead(exam: Exam): void {
+  for (const [when, later] of Object.entries({ now: 0, between: 45, later: 100 })) {
+    exam(`those that are due and come first are counted (${when})`, async (x) => {
+      const tasks = await addSome(x);
+      const at = x.t + later;
+      for (const task of tasks) {
+        const before = tasks.filter(
+          (other) => other.type === task.type && other.runAt <= at && claimOrder(other, task) < 0,
+        );
+        expect({ task: task.id, ahead: await ahead(x, task.id, at) }).toEqual({
+          task: task.id,
+          ahead: before.length,
+        });
+      }
+    });
+  }
+
+  exam("as many as are ahead are claimed before it", async (x) => {
+    const tasks = await addSome(x);
+    const of = tasks.filter(({ type, runAt }) => type === "simulate" && runAt <= x.t).toSorted(claimOrder);
+    for (const [place, { id }] of of.entries()) expect(await ahead(x, id)).toBe(place);
+    await x.take(["simulate"], { max: 2 });
+    for (const [place, { id }] of of.slice(2).entries()) expect(await ahead(x, id)).toBe(place);
+  });
+
+  exam("it is counted no further than asked for", async (x) => {
+    const tasks = await x.addAll(Array.from({ length: 30 }, (_, n) => ({ priority: n % 3 })));
+    const last = tasks.toSorted(claimOrder).at(-1)?.id ?? 0;
+    expect(await ahead(x, last)).toBe(29);
+    for (const atMost of [0, 1, 9, 10, 11, 20, 28, 29, 30]) {
+      expect(await ahead(x, last, x.t, atMost)).toBe(Math.min(atMost, 29));
+    }
+  });
+
+  exam("a thousand in many lanes are counted to the letter", async (x) => {
+    const tasks = await x.addAll(
+      Array.from({ length: 1_050 }, (_, n) => ({ priority: n % 50, runAt: x.t - (n % 7) })),
+    );
+    const inOrder = tasks.toSorted(claimOrder);
+    for (const place of [0, 1, 20, 21, 500, 999, 1_000, 1_049]) {
+      expect(await ahead(x, nth(inOrder, place).id)).toBe(Math.min(place, MOST));
+    }
+  });
+
+  exam("a task that is not pending has no place", async (x) => {
+    await x.add({ priority: 3 });
+    const done = await x.ended("done", { type: "a" });
+    const running = await x.run({ type: "b" });
+    const cancelled = await x.ended("cancelled");
+    for (const { id } of [done, running, cancelled]) expect(await ahead(x, id)).toBeNull();
+    expect(await ahead(x, 4_711)).toBeNull();
+    expect(await ahead(x, Number.MAX_SAFE_INTEGER)).toBeNull();
+  });
+
+  exam("the place changes as tasks are edited, cancelled and deleted", async (x) => {
+    const [first, second, third] = (await x.addAll([{}, {}, {}])) as [PendingTask, PendingTask, PendingTask]; // as asked
+    expect(await ahead(x, third.id)).toBe(2);
+    const later = await x.step(first, edit(first, { runAt: x.t + HOUR_MS }, x.t));
+    expect(await ahead(x, third.id)).toBe(1);
+    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(1);
+    expect(await ahead(x, first.id, x.t)).toBe(2);
+    await x.step(later, edit(later, { priority: 1 }, x.t));
+    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(2);
+    await x.step(second, cancel(second, x.t));
+    expect(await ahead(x, third.id)).toBe(0);
+    await x.removed(first.id);
+    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(0);
+  });
+}

@@ -1,0 +1,201 @@
+import { expect } from "bun:test";
+import type { NoteWrite } from "../store.ts";
+import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
+
+/** What stands under a prefix at the beginning of the case, or at another time. */
+const read = (x: Examinee, prefix = "", at = x.t) => x.store.readNotes(prefix, at);
+
+const write = async (x: Examinee, wish: Partial<NoteWrite>, at = x.t) =>
+  only(await x.store.writeNotes([{ name: "n", value: "v", until: x.t + HOUR_MS, ...wish }], at));
+
+const namesOf = (notes: readonly { readonly name: string }[]): string[] => notes.map(({ name }) => name);
+
+export function examineNotes(exam: Exam): void {
+  exam("a note is read as it was written, through every door", async (x) => {
+    const until = x.t + HOUR_MS;
+    const value = `{"a":"Ж 'quoted' \\\\ \\" \u{1F600}, ;\\n"}\n`;
+    expect(await write(x, { name: "worker/a", value, until })).toBe("ok");
+    const note = { name: "worker/a", value, version: 1, until };
+    expect(await read(x)).toStrictEqual([note]);
+    expect(await x.peer.readNotes("worker/", x.t)).toStrictEqual([note]);
+  });
+
+  exam("a value may be empty, or 64 KiB", async (x) => {
+    const long = "x".repeat(65_536);
+    await write(x, { name: "a", value: "" });
+    await write(x, { name: "b", value: long });
+    expect((await read(x)).map(({ value }) => value)).toEqual(["", long]);
+  });
+
+  exam("every printable name is itself, and no sign in it means another", async (x) => {
+    const names = [
+      "%",
+      "_",
+      "*",
+      "a",
+      "a%",
+      "a*b",
+      "a_b",
+      "a\\b",
+      "a{b",
+      "A",
+      "[a]",
+      "?",
+      '"',
+      "'",
+      " ",
+      "~",
+    ];
+    const longest = "z".repeat(255);
+    const writes = [...names, longest].map((name) => ({ name, value: name, until: x.t + HOUR_MS }));
+    await x.store.writeNotes(writes, x.t);
+    expect(namesOf(await read(x))).toEqual([...names, longest].toSorted());
+    for (const { name, value } of await read(x)) expect(value).toBe(name);
+    for (const prefix of ["a", "a_", "a*", "a%", "a\\", "A", "?", "[", "*", "z", "~", "b"]) {
+      const begun = [...names, longest].filter((name) => name.startsWith(prefix)).toSorted();
+      expect({ prefix, names: namesOf(await read(x, prefix)) }).toEqual({ prefix, names: begun });
+    }
+  });
+
+  exam("versions rise by one from 1", async (x) => {
+    for (const version of [1, 2, 3]) {
+      expect(await write(x, { value: `v${version}`, until: x.t + HOUR_MS + version })).toBe("ok");
+      expect(await read(x)).toEqual([
+        { name: "n", value: `v${version}`, version, until: x.t + HOUR_MS + version },
+      ]);
+    }
+  });
+
+  exam("a note is written only over the version that its writer has seen", async (x) => {
+    expect(await write(x, { ifVersion: 1 })).toBe("stale");
+    expect(await read(x)).toEqual([]);
+    expect(await write(x, { ifVersion: 0, value: "first" })).toBe("ok");
+    expect(await write(x, { ifVersion: 0, value: "too late" })).toBe("stale");
+    expect(await write(x, { ifVersion: 2, value: "too early" })).toBe("stale");
+    expect(only(await read(x))).toMatchObject({ value: "first", version: 1 });
+    expect(await write(x, { ifVersion: 1, value: "second" })).toBe("ok");
+    expect(only(await read(x))).toMatchObject({ value: "second", version: 2 });
+  });
+
+  exam("null deletes, where the version is the one that was seen", async (x) => {
+    await write(x, {});
+    expect(await write(x, { value: null, ifVersion: 2 })).toBe("stale");
+    expect(await write(x, { value: null, ifVersion: 0 })).toBe("stale");
+    expect((await read(x)).length).toBe(1);
+    expect(await write(x, { value: null, ifVersion: 1 })).toBe("ok");
+    expect(await read(x)).toEqual([]);
+    expect(await write(x, { value: null, ifVersion: 1 })).toBe("stale");
+  });
+
+  exam("what is not there can be deleted without a word about its version, or as not there", async (x) => {
+    expect(await write(x, { value: null })).toBe("ok");
+    expect(await write(x, { value: null, ifVersion: 0 })).toBe("ok");
+    await write(x, {});
+    expect(await write(x, { value: null })).toBe("ok");
+    expect(await read(x)).toEqual([]);
+  });
+
+  exam("a deleted note begins anew", async (x) => {
+    await write(x, {});
+    await write(x, {});
+    await write(x, { value: null });
+    expect(await write(x, { ifVersion: 0, value: "new" })).toBe("ok");
+    expect(only(await read(x))).toMatchObject({ value: "new", version: 1 });
+  });
+
+  exam("a note whose time is over counts as not there, to the millisecond", async (x) => {
+    const until = x.t + 1_000;
+    await write(x, { until });
+    await write(x, { until });
+    expect((await read(x, "", until - 1)).length).toBe(1);
+    expect(await read(x, "", until)).toEqual([]);
+    expect(await write(x, { ifVersion: 0, until: until + 1_000 }, until - 1)).toBe("stale");
+    expect(await write(x, { ifVersion: 2, until: until + 1_000 }, until)).toBe("stale");
+    expect(await write(x, { ifVersion: 0, value: "next", until: until + 1_000 }, until)).toBe("ok");
+    expect(only(await read(x, "", until))).toMatchObject({ value: "next", version: 1 });
+  });
+
+  exam("a note whose time is over stands in nobody's way, whatever is said of its version", async (x) => {
+    await write(x, { until: x.t + 5 });
+    await write(x, { until: x.t + 5 });
+    expect(await write(x, { value: "next" }, x.t + 5)).toBe("ok");
+    expect(only(await read(x, "", x.t + 5))).toMatchObject({ value: "next", version: 1 });
+  });
+
+  exam("each write of a call stands for itself and is answered in its place", async (x) => {
+    await write(x, { name: "b" });
+    await write(x, { name: "d" });
+    const until = x.t + HOUR_MS;
+    const answers = await x.store.writeNotes(
+      [
+        { name: "c", value: "c", until, ifVersion: 0 },
+        { name: "b", value: "late", until, ifVersion: 0 },
+        { name: "d", value: null, until },
+        { name: "a", value: "a", until },
+        { name: "none", value: null, until, ifVersion: 3 },
+      ],
+      x.t,
+    );
+    expect(answers).toEqual(["ok", "stale", "ok", "ok", "stale"]);
+    expect((await read(x)).map(({ name, value }) => [name, value])).toEqual([
+      ["a", "a"],
+      ["b", "v"],
+      ["c", "c"],
+    ]);
+  });
+
+  exam("no writes, no answers", async (x) => {
+    expect(await x.store.writeNotes([], x.t)).toEqual([]);
+    expect(await read(x)).toEqual([]);
+  });
+
+  exam("notes are neither tasks nor in the change log, and tasks are no notes", async (x) => {
+    await x.add();
+    const from = await x.end();
+    await write(x, {});
+    await write(x, { value: null });
+    expect(await x.end()).toEqual(from);
+    expect(await x.store.count({})).toBe(1);
+    expect(await read(x)).toEqual([]);
+  });
+
+  exam("of many who have seen the same version one writes, and no other", async (x) => {
+    for (const ifVersion of [0, 1, 2]) {
+      const contenders = Array.from({ length: 20 }, (_, n) => ({
+        door: n % 2 === 0 ? x.store : x.peer,
+        wish: { name: "n", value: `${ifVersion}-${n}`, until: x.t + HOUR_MS, ifVersion },
+      }));
+      const answers = await Promise.all(contenders.map(({ door, wish }) => door.writeNotes([wish], x.t)));
+      const winners = contenders.filter((_, n) => answers[n]?.[0] === "ok");
+      expect(winners.length).toBe(1);
+      expect(only(await read(x))).toMatchObject({ value: only(winners).wish.value, version: ifVersion + 1 });
+    }
+  });
+
+  exam("writers who write whatever is there all have their version", async (x) => {
+    const writes = Array.from({ length: 20 }, (_, n) =>
+      (n % 2 === 0 ? x.store : x.peer).writeNotes(
+        // in different orders, so that whoever locks them one by one must choose an order
+        (n % 3 === 0 ? ["a", "b", "c"] : ["c", "b", "a"]).map((name) => ({
+          name,
+          value: `${n}`,
+          until: x.t + HOUR_MS,
+        })),
+        x.t,
+      ),
+    );
+    expect((await Promise.all(writes)).flat()).toEqual(Array.from({ length: 60 }, () => "ok" as const));
+    expect((await read(x)).map(({ version }) => version)).toEqual([20, 20, 20]);
+  });
+
+  exam("at most ten thousand notes are read, the first by name", async (x) => {
+    const names = Array.from({ length: 10_010 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
+    for (let at = 0; at < names.length; at += 1_001) {
+      const writes = names.slice(at, at + 1_001).map((name) => ({ name, value: "", until: x.t + HOUR_MS }));
+      await x.store.writeNotes(writes.toReversed(), x.t);
+    }
+    await write(x, { name: "m" });
+    expect(namesOf(await read(x, "n/"))).toEqual(names.slice(0, 10_000));
+    expect(namesOf(await read(x, "n/1"))).toEqual(names.slice(10_000));
+  });
+}
