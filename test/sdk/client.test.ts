@@ -80,6 +80,12 @@ describe("the client", () => {
     expect(await client().log(id)).toEqual([]);
   });
 
+  test("explains a task and tells how the whole stands", async () => {
+    const { id } = await client().create({ name: "why", type: "nobody.takes.it" });
+    expect(await client().explain(id)).toMatchObject({ id, status: "pending", reason: "no_worker" });
+    expect(Object.keys(await client().stats()).length).toBeGreaterThan(0);
+  });
+
   test("previews and does a deed on many", async () => {
     for (const name of ["one", "two", "three"]) await client().create({ name, type: "bulk" });
     const request = { filter: { type: "bulk" }, action: "cancel" } as const;
