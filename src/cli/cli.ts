@@ -1,5 +1,6 @@
 import { VERSION } from "../app.ts";
 import { settings } from "../config.ts";
+import { bench, benchHelp } from "./bench.ts";
 import { copy, copyHelp } from "./copy.ts";
 import { migrate, migrateHelp } from "./migrate.ts";
 import { ONE_OF_SEVERAL } from "./processes.ts";
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   serve: { about: "run the server in the foreground", help: serveHelp, run: serve },
   migrate: { about: "bring the store's schema up to date", help: () => migrateHelp, run: migrate },
   copy: { about: "copy all tasks from one store to another", help: () => copyHelp, run: copy },
+  bench: { about: "measure a running server", help: () => benchHelp, run: bench },
 };
 
 /** The command line; resolves with the exit code. */

@@ -29,6 +29,8 @@ export type HttpSourceSetup = {
   readonly onDirective: (directive: Exclude<Directive, "run">) => void;
 };
 
+/** How long a server that does not answer holds up an end. */
+const FAREWELL_MS = 1_000;
 const LONGEST_WAIT_MS = 25_000;
 /** A request's body may have 1 MiB; some of it is left for what is around the texts. */
 const BODY_BYTES = 768 * 1_024;
@@ -50,6 +52,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   let types: readonly string[] = [];
   let polling = false;
   let closed = false;
+  const leaving = new AbortController();
+  let farewell: Promise<void> = Promise.resolve();
 
   // ---- claiming
 
@@ -57,15 +61,29 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     types = wish.types;
     signal.addEventListener("abort", endClaims, { once: true });
     while (!signal.aborted) {
-      const claimed = takeBrought(wish.max) ?? (await poll(wish.max, signal));
-      if (claimed.tasks.length > 0) return claimed;
+      const claimed = takeBrought(wish.max) ?? (await poll(wish.max));
+      if (closed) brought.push(claimed);
+      else if (claimed.tasks.length > 0) return claimed;
     }
     return { tasks: [], leasedAt: clock.monotonic() };
   }
 
+  /**
+   * A claim that waits is left in two steps. First a round trip, so that an answer that is on its way comes in and can be given back.
+   * Then, when it is cut off, another one: until the server sees that, it may still give tasks to who has gone, and what this very
+   * worker gives back must not be among them.
+   */
   const endClaims = (): void => {
     closed = true;
+    if (!polling) return;
+    farewell = roundTrip().then(() => {
+      leaving.abort();
+      return roundTrip();
+    });
   };
+
+  const roundTrip = (): Promise<void> =>
+    calls.heartbeat(worker, [], Math.min(FAREWELL_MS, leaseMs / 3)).then(noted, noted);
 
   function takeBrought(max: number): Claimed | null {
     const first = brought.shift();
@@ -75,29 +93,26 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     return { tasks: tasks.slice(0, max), leasedAt };
   }
 
-  async function poll(max: number, signal: AbortSignal): Promise<Claimed> {
+  async function poll(max: number): Promise<Claimed> {
     const leasedAt = clock.monotonic();
     polling = true;
     try {
-      const { tasks, directive } = await calls.claim(claimBody(max, waitMs), waitMs, signal);
+      const wish = { ...claimBody(max), wait: formatDurationMs(waitMs) };
+      const { tasks, directive } = await calls.claim(wish, waitMs, leaving.signal);
       heed(directive);
       return { tasks: tasks.map(claimedTask), leasedAt };
     } catch (error) {
-      if (signal.aborted) return { tasks: [], leasedAt }; // the server takes back what it had for us
+      if (closed) return { tasks: [], leasedAt }; // the server takes back what it had for us
       throw error;
     } finally {
       polling = false;
     }
   }
 
-  const claimBody = (max: number, forMs: number): ClaimBody => ({
-    worker,
-    types,
-    max,
-    lease: formatDurationMs(leaseMs),
-    wait: formatDurationMs(forMs),
-    request: setup.nonce(),
-  });
+  const claimBody = (max: number): ClaimBody => ({ worker, types, max, lease: formatDurationMs(leaseMs) });
+
+  /** One that does not wait may be repeated; one that waits must not outlive who waits. */
+  const repeatable = (max: number): ClaimBody => ({ ...claimBody(max), request: setup.nonce() });
 
   function heed(directive: Directive | undefined): void {
     if (directive === "drain" || directive === "stop") setup.onDirective(directive);
@@ -118,7 +133,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   async function completeAll(done: readonly Completion[]): Promise<readonly ("ok" | "lease_lost")[]> {
     const asks = !polling && !closed && brought.length === 0;
     const leasedAt = clock.monotonic();
-    const answer = await calls.complete(done, asks ? claimBody(done.length, 0) : null);
+    const answer = await calls.complete(done, asks ? repeatable(done.length) : null);
     const tasks = (answer.claimed ?? []).map(claimedTask);
     if (tasks.length > 0) brought.push({ tasks, leasedAt });
     if (closed) await giveBack();
@@ -152,7 +167,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
       }
       case "released": {
         const delay = outcome.delayMs === 0 ? {} : { delay: formatDurationMs(outcome.delayMs) };
-        return calls.release(id, { token, ...delay });
+        return farewell.then(() => calls.release(id, { token, ...delay }));
       }
       default:
         return outcome satisfies never;
@@ -188,6 +203,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   async function giveBack(): Promise<void> {
     const unbegun = brought.splice(0).flatMap(({ tasks }) => tasks);
+    await farewell;
     await Promise.all(
       unbegun.map(({ id, token }) =>
         calls.release(id, { token }).catch((error: unknown) => {
@@ -208,6 +224,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     },
   };
 }
+
+const noted = (): void => undefined;
 
 const leaseLost = (id: number): TaskError =>
   new TaskError("lease_lost", `The lease on task ${id} has ended; its outcome no longer counts`);
@@ -256,6 +274,8 @@ function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {
   return pieces.map((lines) => ({
     ...{ id, token },
     ...(progress === null ? {} : { progress }),
-    ...(lines.length === 0 ? {} : { log: lines.map(({ message }) => message) }),
+    ...(lines.length === 0 ? {} : { log: lines.map(logEntry) }),
   }));
 }
+
+const logEntry = (line: SourceBeat["log"][number]) => (line.level === "info" ? line.message : line);

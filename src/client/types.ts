@@ -135,17 +135,59 @@ export type LogLine = {
   readonly message: string;
 };
 
-/** Why a task stands where it stands: a stable word, a sentence, and the facts that belong to the reason. */
+/** Why a task stands where it stands. */
 export type Explanation = {
   readonly id: number;
   readonly status: Status;
+  /** Such as "not_due", "no_worker", "waiting_for_slot", "running", "ended"; a later server may know more. */
   readonly reason: string;
+  /** The same in a sentence. */
   readonly message: string;
-  readonly [fact: string]: unknown;
+  /** Due tasks of its type that go first, counted up to 1,000; null where it is not in line. */
+  readonly position: number | null;
+  readonly run_at: string;
+  readonly attempt: number;
+  readonly worker: string | null;
+  readonly lease_until: string | null;
+  /** Those heard of in the last minute that take its type. */
+  readonly workers: readonly string[];
 };
 
-/** Counts, waiting times, throughput and workers, as GET /api/stats has them. */
-export type Stats = { readonly [figure: string]: unknown };
+type Counts = Readonly<Record<Status, number>>;
+type Span = { readonly total: string; readonly longest: string };
+
+/** How the whole stands, at most a second old. */
+export type Stats = {
+  readonly counts: Counts;
+  readonly types: readonly {
+    readonly type: string;
+    readonly counts: Counts;
+    readonly oldest_run_at: string | null;
+  }[];
+  readonly oldest_waiting: { readonly type: string; readonly run_at: string; readonly waited: string } | null;
+  /** The last hour, oldest first; minutes in which nothing happened are left out. */
+  readonly minutes: readonly {
+    readonly at: string;
+    readonly created: number;
+    readonly done: number;
+    readonly failed: number;
+    readonly cancelled: number;
+    readonly retried: number;
+    readonly lost: number;
+    readonly wait: Span;
+    readonly run: Span;
+  }[];
+  readonly workers: readonly {
+    readonly worker: string;
+    readonly types: readonly string[];
+    readonly slots: number;
+    readonly seen_at: string;
+    readonly draining: boolean;
+    readonly tasks: readonly number[];
+  }[];
+  /** The commonest among the latest 1,000 tasks. */
+  readonly tags: readonly { readonly tag: string; readonly count: number }[];
+};
 
 export type BulkRequest = {
   /** Which tasks. An empty filter is refused unless `all` is true. */

@@ -13,9 +13,12 @@ export type ClaimBody = {
   readonly types: readonly string[];
   readonly max: number;
   readonly lease: string;
-  readonly wait: string;
-  /** Said again, it is answered with the same leases. */
-  readonly request: string;
+  readonly wait?: string;
+  /**
+   * Said again, it is answered with the same leases. The server goes on with such a claim when its client has gone, so that it
+   * can come again.
+   */
+  readonly request?: string;
 };
 
 export type BeatBody = {

@@ -41,6 +41,64 @@ describe("the client", () => {
     expect(new Set(seen).size).toBe(seen.length);
   });
 
+  test("creates many at once, all or none", async () => {
+    const ids = await client().createMany([
+      { name: "a", type: "many" },
+      { name: "b", type: "many" },
+    ]);
+    expect(ids).toHaveLength(2);
+    const error = await refusalOf(client().createMany([{ name: "a", type: "none" }, { name: "" }]));
+    expect(error.fields).toMatchObject([{ pointer: "/1/name" }]);
+    expect((await client().page({ type: "none" })).tasks).toEqual([]);
+  });
+
+  test("says all that a task may have, and reads it back", async () => {
+    const spec = { payload: { a: [1] }, priority: 5, tags: ["x"], key: "only one", max_attempts: 7 };
+    const run_at = new Date("2100-01-01T00:00:00.000Z");
+    const { id, existing } = await client().create({
+      name: "full",
+      type: "full",
+      timeout: "1m0s",
+      run_at,
+      ...spec,
+    });
+    expect(existing).toBe(false);
+    expect(await client().get(id)).toMatchObject({ ...spec, run_at: run_at.toISOString(), timeout: "1m0s" });
+    expect(await client().create({ name: "second", key: "only one" })).toEqual({ id, existing: true });
+    await client().edit(id, { tags: ["y"], priority: 1 });
+    expect(await client().get(id)).toMatchObject({ tags: ["y"], priority: 1 });
+    expect((await client().page({ tag: "y", type: ["full"] })).tasks.map((task) => task.id)).toEqual([id]);
+  });
+
+  test("cancels and retries; what has another version is left alone", async () => {
+    const { id } = await client().create({ name: "on and off", type: "waits" });
+    expect(await client().cancel(id)).toMatchObject({ id, status: "cancelled" });
+    expect((await refusalOf(client().cancel(id))).code).toBe("wrong_status");
+    expect((await refusalOf(client().retry(id, { ifVersion: 99 }))).code).toBe("version_mismatch");
+    expect(await client().retry(id)).toMatchObject({ id, status: "pending" });
+    expect((await refusalOf(client().remove(id, { ifVersion: 99 }))).status).toBe(412);
+    expect(await client().log(id)).toEqual([]);
+  });
+
+  test("explains a task and tells how the whole stands", async () => {
+    const { id } = await client().create({ name: "why", type: "nobody.takes.it" });
+    expect(await client().explain(id)).toMatchObject({ id, status: "pending", reason: "no_worker" });
+    expect(Object.keys(await client().stats()).length).toBeGreaterThan(0);
+  });
+
+  test("previews and does a deed on many", async () => {
+    for (const name of ["one", "two", "three"]) await client().create({ name, type: "bulk" });
+    const request = { filter: { type: "bulk" }, action: "cancel" } as const;
+    const preview = await client().bulkPreview(request);
+    expect(preview).toMatchObject({ count: 3, dry_run: true });
+    expect(await client().bulk({ ...request, up_to_id: preview.up_to_id })).toMatchObject({
+      count: 3,
+      refused: 0,
+    });
+    expect((await client().page({ type: "bulk", status: "cancelled" })).tasks).toHaveLength(3);
+    expect((await refusalOf(client().bulk({ filter: {}, action: "delete" }))).status).toBe(400);
+  });
+
   test("runs a task to its end and shows its progress", async () => {
     const shown: string[] = [];
     const task = await client().run({ name: "run" }, { onProgress: ({ status }) => shown.push(status) });
@@ -111,6 +169,28 @@ describe("over a bad network", () => {
     expect(network.sent).toHaveLength(3);
     expect(new Set(network.sent.map(({ key }) => key)).size).toBe(1);
     expect(network.sent[0]?.key).not.toBeNull();
+  });
+
+  test("a create whose first answer was lost has created one task", async () => {
+    const { fetch } = flaky(["lost"]);
+    const { id } = await createClient(server.url, { fetch }).create({ name: "single", type: "single" });
+    expect((await client().page({ type: "single" })).tasks.map((task) => task.id)).toEqual([id]);
+  });
+
+  test("a cancel and a retry whose first answers were lost have happened once", async () => {
+    const { id } = await client().create({ name: "once", type: "once" });
+    const cancelled = await createClient(server.url, { fetch: flaky(["lost"]).fetch }).cancel(id);
+    expect(cancelled).toMatchObject({ status: "cancelled", version: 2 });
+    // the first request of a retry reads the task
+    const losing = flaky([]);
+    let requests = 0;
+    const fetchIt = async (url: string, init: RequestInit) => {
+      const response = await losing.fetch(url, init);
+      if (++requests === 2) throw new TypeError("connection reset");
+      return response;
+    };
+    const retried = await createClient(server.url, { fetch: fetchIt }).retry(id);
+    expect(retried).toMatchObject({ status: "pending", version: 3 });
   });
 
   test("a delete whose first answer was lost has deleted", async () => {

@@ -1,0 +1,241 @@
+/** `tasktrack bench`: measures a running server through HTTP, as its clients and workers see it. */
+import { parseArgs } from "node:util";
+import { createApi } from "../client/api.ts";
+import { type Client, createClient, TaskTrackError } from "../client/client.ts";
+import {
+  type ClaimBody,
+  type Completion,
+  createWorkCalls,
+  type LeasedTask,
+  type WorkCalls,
+} from "../client/work.ts";
+import { systemChance } from "../lib/system-chance.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import { complain, FAILED, OK, USAGE } from "./settings.ts";
+
+export const benchHelp = `Usage: tasktrack bench [flags]
+
+Measures a running server: how fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a
+type of their own, so that other workers are left alone, and they are deleted at the end.
+
+  --url URL           the server, default http://localhost:8080
+  --tasks N           how many tasks, default 10000
+  --connections N     how many creates are under way at once, default 64
+  --workers N         how many workers claim and complete at once, default 16
+  --batch N           how many tasks a create, and a claim, has; default 10, at most 1000
+  --json              one line of JSON instead of a table
+`;
+
+export type Plan = {
+  readonly url: string;
+  readonly tasks: number;
+  readonly connections: number;
+  readonly workers: number;
+  readonly batch: number;
+};
+
+/** Of one phase. Times are milliseconds of one request; `perSecond` counts tasks. */
+export type Figures = {
+  readonly phase: string;
+  readonly tasks: number;
+  readonly requests: number;
+  readonly seconds: number;
+  readonly perSecond: number;
+  readonly p50Ms: number;
+  readonly p95Ms: number;
+  readonly p99Ms: number;
+};
+
+const MOST = 10_000_000;
+const LARGEST_BATCH = 1_000;
+const LEASE = "1m";
+const NOT_ALL = "some tasks were taken or deleted by somebody else meanwhile";
+
+/** Resolves with the exit code. */
+export async function bench(argv: readonly string[]): Promise<number> {
+  const read = readPlan(argv);
+  if (typeof read === "string") {
+    complain(read);
+    return USAGE;
+  }
+  try {
+    const figures = await measure(read.plan);
+    process.stdout.write(read.json ? `${JSON.stringify(figures)}\n` : table(figures));
+    return OK;
+  } catch (error) {
+    if (!(error instanceof TaskTrackError)) throw error;
+    complain(error.message);
+    return FAILED;
+  }
+}
+
+/** The plan, or what is wrong with it. */
+function readPlan(argv: readonly string[]): { readonly plan: Plan; readonly json: boolean } | string {
+  try {
+    const text = (fallback: string) => ({ type: "string", default: fallback }) as const;
+    const { values } = parseArgs({
+      args: [...argv],
+      options: {
+        url: text("http://localhost:8080"),
+        tasks: text("10000"),
+        connections: text("64"),
+        workers: text("16"),
+        batch: text("10"),
+        json: { type: "boolean", default: false },
+      },
+    });
+    const number = (name: "tasks" | "connections" | "workers" | "batch", most: number): number => {
+      const value = /^[1-9]\d{0,7}$/.test(values[name]) ? Number(values[name]) : Number.NaN;
+      if (value <= most) return value;
+      throw new TypeError(
+        `--${name}: expected a whole number from 1 to ${most}, got ${JSON.stringify(values[name])}`,
+      );
+    };
+    createClient(values.url); // throws for what is no address
+    const plan = {
+      url: values.url,
+      tasks: number("tasks", MOST),
+      connections: number("connections", 10_000),
+      workers: number("workers", 10_000),
+      batch: number("batch", LARGEST_BATCH),
+    };
+    return { plan, json: values.json };
+  } catch (error) {
+    if (error instanceof TypeError) return error.message;
+    throw error;
+  }
+}
+
+/** Both phases; what was made is deleted, whatever happens. */
+export async function measure(plan: Plan): Promise<readonly Figures[]> {
+  const client = createClient(plan.url);
+  const type = `bench.${systemChance.nonce()}`;
+  const made: number[] = [];
+  try {
+    const created = await createAll(client, plan, { type, made });
+    return [created, await completeAll(plan, type)];
+  } finally {
+    await removeAll(client, plan, made);
+  }
+}
+
+function createAll(
+  client: Client,
+  plan: Plan,
+  { type, made }: { readonly type: string; readonly made: number[] },
+): Promise<Figures> {
+  let left = plan.tasks;
+  return phase("create", plan.connections, async () => {
+    if (left === 0) return null;
+    const count = Math.min(plan.batch, left);
+    left -= count;
+    const spec = { name: "benchmark", type };
+    const ids =
+      count === 1 ? [(await client.create(spec)).id] : await client.createMany(new Array(count).fill(spec));
+    made.push(...ids);
+    return ids.length;
+  });
+}
+
+/** Each worker completes what it has and is given the next with the answer: one request a batch. */
+async function completeAll({ url, tasks, workers, batch }: Plan, type: string): Promise<Figures> {
+  const api = createApi({ url, options: {}, clock: systemClock, random: systemChance.random });
+  const calls = createWorkCalls(api);
+  const signal = new AbortController().signal;
+  const claim = (worker: number): ClaimBody => ({
+    worker: `${type}-${worker}`,
+    types: [type],
+    max: batch,
+    lease: LEASE,
+    request: systemChance.nonce(),
+  });
+  let done = 0;
+  const hands = new Map<number, readonly LeasedTask[]>();
+  const figures = await phase("claim+complete", workers, async (worker) => {
+    const held = hands.get(worker);
+    if (held?.length === 0 || done >= tasks) return null;
+    if (held === undefined) {
+      hands.set(worker, (await calls.claim(claim(worker), 0, signal)).tasks);
+      return 0;
+    }
+    const { count, next } = await completeOne(calls, held, claim(worker));
+    hands.set(worker, next);
+    done += count;
+    return count;
+  });
+  if (done < tasks) complain(`${NOT_ALL}: ${done} of ${tasks} were completed`);
+  return figures;
+}
+
+async function completeOne(calls: WorkCalls, held: readonly LeasedTask[], claim: ClaimBody) {
+  const completions = held.map(({ id, lease }): Completion => ({ id, token: lease.token, result: null }));
+  const { tasks, claimed = [] } = await calls.complete(completions, claim);
+  return { count: tasks.filter(({ status }) => status === "ok").length, next: claimed };
+}
+
+/** Runs `turn` on so many strands until it says null; it says how many tasks it has done. */
+async function phase(
+  name: string,
+  strands: number,
+  turn: (strand: number) => Promise<number | null>,
+): Promise<Figures> {
+  const latencies: number[] = [];
+  let tasks = 0;
+  const startedAt = systemClock.monotonic();
+  const run = async (strand: number): Promise<void> => {
+    for (;;) {
+      const sentAt = systemClock.monotonic();
+      const count = await turn(strand);
+      if (count === null) return;
+      latencies.push(systemClock.monotonic() - sentAt);
+      tasks += count;
+    }
+  };
+  await Promise.all(Array.from({ length: strands }, (_, strand) => run(strand)));
+  const seconds = (systemClock.monotonic() - startedAt) / 1_000;
+  const sorted = latencies.sort((a, b) => a - b);
+  return {
+    ...{ phase: name, tasks, requests: sorted.length, seconds: rounded(seconds) },
+    perSecond: Math.round(tasks / seconds),
+    p50Ms: percentile(sorted, 0.5),
+    p95Ms: percentile(sorted, 0.95),
+    p99Ms: percentile(sorted, 0.99),
+  };
+}
+
+/** The smallest value that so large a share of all does not exceed. */
+export const percentile = (sorted: readonly number[], share: number): number =>
+  rounded(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0);
+
+const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;
+
+/** One by one over a few connections: the call that deletes many would look at everybody's tasks. */
+async function removeAll(client: Client, { connections }: Plan, ids: readonly number[]): Promise<void> {
+  const left = ids.values();
+  const run = async (): Promise<void> => {
+    for (const id of left) await client.remove(id).catch(unlessGone);
+  };
+  await Promise.all(Array.from({ length: connections }, run));
+}
+
+function unlessGone(error: unknown): void {
+  if (!(error instanceof TaskTrackError) || error.code !== "not_found") throw error;
+}
+
+function table(figures: readonly Figures[]): string {
+  const heads = ["phase", "tasks", "tasks/s", "requests", "p50 ms", "p95 ms", "p99 ms"];
+  const rows = figures.map((of) =>
+    [
+      of.phase,
+      of.tasks,
+      of.perSecond,
+      of.requests,
+      of.p50Ms.toFixed(1),
+      of.p95Ms.toFixed(1),
+      of.p99Ms.toFixed(1),
+    ].map(String),
+  );
+  const line = (cells: readonly string[]): string =>
+    cells.map((cell, at) => (at === 0 ? cell.padEnd(16) : cell.padStart(10))).join("");
+  return `${[heads, ...rows].map(line).join("\n")}\n`;
+}

@@ -1,0 +1,178 @@
+/** The SDK's worker, over HTTP before a whole server. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createWorker, fail, type Handler, snooze, type WorkerOptions } from "../../src/client/client.ts";
+import type { Task } from "../../src/core/task.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { createTestLog } from "../support/engine.ts";
+import { eventually } from "../support/eventually.ts";
+import { create } from "../support/verbs.ts";
+
+let server: RunningApp;
+beforeAll(async () => {
+  server = await startApp({ LEASE: "1s" });
+});
+afterAll(() => server.stop());
+
+let types = 0;
+
+/** Counts what is asked on the way to the server. */
+function listening() {
+  const asked: string[] = [];
+  const through = async (url: string, init: RequestInit): Promise<Response> => {
+    asked.push(new URL(url).pathname);
+    return fetch(url, init);
+  };
+  return { fetch: through, count: (path: string) => asked.filter((one) => one === path).length };
+}
+
+const COMPLETE = "/api/worker/complete";
+const HEARTBEAT = "/api/worker/heartbeat";
+const CLAIM = "/api/worker/claim";
+
+/** A worker for a type of its own, begun. */
+function work(handler: Handler, options: Partial<WorkerOptions> = {}) {
+  const type = `type-${++types}`;
+  const log = createTestLog();
+  const worker = createWorker({
+    url: server.url,
+    handlers: { [type]: handler },
+    lease: "1s",
+    log,
+    ...options,
+  });
+  worker.start();
+  return { type, worker, log };
+}
+
+const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
+  eventually(() => server.app.engine.get(id), is, 10_000);
+const ended = (id: number): Promise<Task> => becomes(id, ({ finishedAt }) => finishedAt !== null);
+
+/** Ends as the signal says. */
+const untilAborted: Handler = (_task, { signal }) =>
+  new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+
+describe("a worker over HTTP", () => {
+  test("works off tasks and keeps what its handler returns", async () => {
+    const { type, worker } = work(async ({ payload }) => ({ got: payload }));
+    const id = await create(server.app.engine, { type, payload: '{"n":1}' });
+    expect(await ended(id)).toMatchObject({ status: "done", result: '{"got":{"n":1}}' });
+    await worker.stop(0);
+  });
+
+  test("completes many at once and brings the next with the answer", async () => {
+    const { fetch, count } = listening();
+    const { type, worker } = work(async () => null, { concurrency: 10, fetch });
+    const ids = await Promise.all(Array.from({ length: 200 }, () => create(server.app.engine, { type })));
+    for (const id of ids) expect((await ended(id)).status).toBe("done");
+    expect(count(COMPLETE) + count(CLAIM)).toBeLessThan(100);
+    await worker.stop(1_000);
+    expect(worker.running).toBe(0);
+  });
+
+  test("never works on more than it has slots for", async () => {
+    let [now, peak] = [0, 0];
+    const { type, worker } = work(
+      async () => {
+        peak = Math.max(peak, ++now);
+        await new Promise((resolve) => setImmediate(resolve));
+        now--;
+      },
+      { concurrency: 3 },
+    );
+    const ids = await Promise.all(Array.from({ length: 60 }, () => create(server.app.engine, { type })));
+    for (const id of ids) await ended(id);
+    expect(peak).toBe(3);
+    await worker.stop(0);
+  });
+
+  test("fails for good, is tried again, and snoozes, as its handler says", async () => {
+    const { type, worker } = work(async ({ payload, attempt }) => {
+      if (payload === "fail") return fail("broken", { code: "broken", retryable: false });
+      if (payload === "snooze") return snooze("1h");
+      if (attempt === 1) throw new Error("once");
+      return "twice";
+    });
+    const failing = await create(server.app.engine, { type, payload: '"fail"' });
+    const snoozing = await create(server.app.engine, { type, payload: '"snooze"' });
+    const again = await create(server.app.engine, { type, backoff: { baseMs: 1, maxMs: 1 } });
+    expect(await ended(failing)).toMatchObject({ status: "failed", error: { code: "broken" }, attempt: 1 });
+    expect(await ended(again)).toMatchObject({ status: "done", attempt: 2, result: '"twice"' });
+    const later = await becomes(snoozing, ({ attempts }) => attempts.length === 1);
+    expect(later).toMatchObject({ status: "pending", attempt: 0, failures: 0 });
+    expect(later.runAt).toBeGreaterThan(later.updatedAt + 3_500_000);
+    await worker.stop(0);
+  });
+
+  test("holds a task for longer than its lease, with progress and log lines", async () => {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { type, worker } = work(async (_task, { progress, log }) => {
+      progress(40, "on it");
+      log("a line");
+      await promise;
+    });
+    const id = await create(server.app.engine, { type });
+    await becomes(id, (task) => task.progress?.percent === 40);
+    const first = await server.app.engine.get(id);
+    await becomes(id, (task) => (task.lease?.until ?? 0) > (first.lease?.until ?? 0) + 1_000);
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "running", attempt: 1 });
+    resolve();
+    expect(await ended(id)).toMatchObject({ status: "done", progress: { percent: 100, message: "on it" } });
+    await worker.stop(0);
+  });
+
+  test("stops work that is cancelled", async () => {
+    const { type, worker } = work(untilAborted);
+    const id = await create(server.app.engine, { type });
+    await becomes(id, ({ status }) => status === "running");
+    await server.app.engine.cancel(id);
+    expect((await ended(id)).status).toBe("cancelled");
+    await worker.stop(0);
+  });
+
+  test("gives back what it cannot finish, and burns no attempt", async () => {
+    const { type, worker } = work(untilAborted);
+    const id = await create(server.app.engine, { type });
+    await becomes(id, ({ status }) => status === "running");
+    expect(await worker.stop(0)).toBe(0);
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
+  });
+
+  test("that is drained finishes what it has and ends", async () => {
+    const { fetch: through, count } = listening();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { type, worker } = work(() => promise, { concurrency: 1, fetch: through });
+    const id = await create(server.app.engine, { type });
+    await becomes(id, ({ status }) => status === "running");
+    const waiting = await create(server.app.engine, { type });
+    expect((await fetch(`${server.url}/api/worker/${worker.name}/drain`, { method: "POST" })).status).toBe(
+      200,
+    );
+    const before = count(HEARTBEAT);
+    await eventually(
+      () => count(HEARTBEAT),
+      (now) => now > before + 1,
+    );
+    resolve();
+    expect(await worker.stopped).toBe(0);
+    expect((await server.app.engine.get(id)).status).toBe("done");
+    expect((await server.app.engine.get(waiting)).status).toBe("pending");
+  });
+
+  test("fails a task whose result is too long", async () => {
+    const { type, worker } = work(async () => "x".repeat(1_100_000));
+    const id = await create(server.app.engine, { type });
+    expect(await ended(id)).toMatchObject({ status: "failed", error: { code: "result_too_large" } });
+    await worker.stop(0);
+  });
+
+  test.each([
+    ["a lease that is too short", { lease: "10ms" }],
+    ["no slots", { concurrency: 0 }],
+    ["no handlers", { handlers: {} }],
+    ["no address", { url: "here" }],
+  ])("is refused with %s", (_, options) => {
+    const good = { url: "http://localhost", handlers: { x: async () => null } };
+    expect(() => createWorker({ ...good, ...options })).toThrow(TypeError);
+  });
+});
