@@ -93,6 +93,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   let draining = false;
   const http = createHttp({
     engine,
+    leaseMs: config.leaseMs,
     hasApi: config.role !== "worker",
     hostname: config.httpHost,
     port: config.httpPort,

@@ -30,7 +30,23 @@ const name = fc
   .string({ unit: "grapheme", minLength: 1, maxLength: 40 })
   .filter((text) => text.trim() !== "");
 const description = fc.option(fc.string({ unit: "grapheme", maxLength: 80 }));
-const createBody = fc.record({ name, description }, { requiredKeys: ["name"] });
+const span = fc.constantFrom("0s", "1ms", "1.5s", "72h");
+/** No key: another live task may hold it, which is another answer. */
+const createBody = fc.record(
+  {
+    name,
+    description,
+    type: fc.constantFrom("simulate", "video.encode", "a_b-c"),
+    payload: fc.jsonValue({ maxDepth: 3 }),
+    priority: fc.integer({ min: -1_000, max: 1_000 }),
+    delay: span,
+    timeout: fc.constantFrom("1ms", "10s", null),
+    max_attempts: fc.integer({ min: 1, max: 9 }),
+    backoff: fc.record({ base: span, max: span }),
+    tags: fc.array(fc.constantFrom("x", "нет", "a b"), { maxLength: 3 }),
+  },
+  { requiredKeys: ["name"] },
+);
 const patchBody = fc.oneof(fc.record({ name }), fc.record({ description }), fc.record({ name, description }));
 const slash = fc.constantFrom("", "/");
 const someTask = fc.tuple(fc.nat(20), slash).map(([at, end]) => `/api/task/@${at}${end}`);
@@ -45,6 +61,18 @@ const create = fc.tuple(createBody, slash, fc.boolean()).map(
       chunked,
     },
     expects: 201,
+  }),
+);
+/** Under few keys, so that some come again and some with another body. */
+const createOnce = fc.tuple(name, fc.constantFrom("k1", "k2", "k3")).map(
+  ([name, key]): Step => ({
+    request: {
+      method: "POST",
+      target: "/api/task",
+      headers: [JSON_TYPE, ["Idempotency-Key", key]],
+      body: JSON.stringify({ name: name.length % 2 === 0 ? "even" : name }),
+    },
+    expects: null,
   }),
 );
 const read = fc
@@ -63,6 +91,74 @@ const edit = fc.tuple(someTask, patchBody).map(
     expects: 200,
   }),
 );
+/** Whether its status allows it is the task's affair. */
+const act = fc
+  .tuple(
+    fc.nat(20),
+    fc.constantFrom("cancel", "retry", "log", "log?after=3"),
+    fc.constantFrom<readonly Header[]>([], [["If-Match", '"v1"']]),
+  )
+  .map(
+    ([at, verb, headers]): Step => ({
+      request: {
+        method: verb.startsWith("log") ? "GET" : "POST",
+        target: `/api/task/@${at}/${verb}`,
+        headers,
+      },
+      expects: null,
+    }),
+  );
+const bulk = fc
+  .record({
+    filter: fc.record(
+      { status: fc.constantFrom(["done"], ["failed", "cancelled"]), tag: fc.constant(["x"]) },
+      { requiredKeys: [] },
+    ),
+    action: fc.constantFrom("cancel", "retry"),
+    all: fc.boolean(),
+    dry_run: fc.boolean(),
+  })
+  .map(
+    (body): Step => ({
+      request: { method: "POST", target: "/api/task/bulk", headers: [JSON_TYPE], body: JSON.stringify(body) },
+      expects: null,
+    }),
+  );
+/** Claimed tasks are nobody's: their leases run out after the run. */
+const claimBody = fc.record(
+  {
+    worker: fc.constantFrom("w1", "раб"),
+    types: fc.constantFrom(["video.*"], ["simulate", "a_b-c"]),
+    max: fc.integer({ min: 1, max: 3 }),
+    lease: fc.constantFrom("1s", "30s"),
+    wait: fc.constantFrom("0s", "1ms"),
+    request: fc.constantFrom("r1", "r2"),
+  },
+  { requiredKeys: ["worker", "types"] },
+);
+const token = fc.constantFrom("1.x", "", "2.long");
+const workerSays = fc
+  .oneof(
+    claimBody.map((body) => ["/api/worker/claim", body] as const),
+    fc
+      .tuple(fc.nat(20), token)
+      .map(
+        ([id, token]) =>
+          ["/api/worker/heartbeat", { worker: "w1", leases: [{ id: id + 1, token }] }] as const,
+      ),
+    fc
+      .tuple(fc.nat(20), fc.constantFrom("complete", "fail", "release"), token)
+      .map(([at, verb, token]) => [`/api/task/@${at}/${verb}`, { token }] as const),
+    fc
+      .tuple(token, claimBody)
+      .map(([token, claim]) => ["/api/worker/complete", { tasks: [{ id: 1, token }], claim }] as const),
+  )
+  .map(
+    ([target, body]): Step => ({
+      request: { method: "POST", target, headers: [JSON_TYPE], body: JSON.stringify(body) },
+      expects: null,
+    }),
+  );
 const remove = someTask.map((target): Step => ({ request: { method: "DELETE", target }, expects: 204 }));
 const list = fc
   .record(
@@ -70,6 +166,10 @@ const list = fc
       limit: fc.integer({ min: 1, max: 1_000 }),
       status: fc.constantFrom("pending", "running", "done", "failed", "cancelled"),
       view: fc.constant("full"),
+      type: fc.constantFrom("simulate", "video.*", "*"),
+      tag: fc.constantFrom("x", "нет"),
+      q: fc.constantFrom("a", "payload.a:b", "НЕТ"),
+      sort: fc.constantFrom("id", "-id", "finished_at", "-finished_at"),
     },
     { requiredKeys: [] },
   )
@@ -84,12 +184,36 @@ const targetText = fc.stringMatching(/^[!-~\u00a1-\u00ff]{0,30}$/); // what may 
 const path = fc.oneof(
   { weight: 4, arbitrary: someTask },
   { weight: 2, arbitrary: fc.constantFrom("/api/task", "/api/task/", "/livez", "/readyz/", "/openapi.json") },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(
+      "/api/task/bulk",
+      "/api/task/1/cancel",
+      "/api/task/2/retry/",
+      "/api/task/x/log",
+    ),
+  },
   { weight: 2, arbitrary: targetText.map((text) => `/api/task/${text}`) },
   { weight: 1, arbitrary: fc.oneof(fc.integer(), fc.double(), fc.bigInt()).map((id) => `/api/task/${id}`) },
   { weight: 1, arbitrary: targetText.map((text) => `/${text}`) },
 );
 const parameter = fc.tuple(
-  fc.oneof(fc.constantFrom("limit", "cursor", "status", "view", "wait", "__proto__", "sort"), targetText),
+  fc.oneof(
+    fc.constantFrom(
+      "limit",
+      "cursor",
+      "status",
+      "view",
+      "wait",
+      "__proto__",
+      "sort",
+      "q",
+      "tag",
+      "type",
+      "after",
+    ),
+    targetText,
+  ),
   fc.oneof(
     fc.constantFrom("1", "0", "1ms", "61s", "full", "done", "aWQ6MQ", "%ff", "%00", "9".repeat(20)),
     targetText,
@@ -145,7 +269,8 @@ const header: fc.Arbitrary<Header> = fc.oneof(
   oneHeader("Accept", "*/*", "text/html"),
   oneHeader("If-Match", '"v1"', "*"),
   oneHeader("Range", "bytes=0-1"),
-  oneHeader("Prefer", "wait=30"),
+  oneHeader("Prefer", "wait=0", "count=exact", "return=minimal, wait=x"),
+  oneHeader("If-None-Match", '"v1"', "*", 'W/"v2"'),
   oneHeader("Idempotency-Key", "k"),
   oneHeader("X-HTTP-Method-Override", "DELETE"),
   fc.tuple(fc.stringMatching(/^X-[A-Za-z0-9!#$%&'*+.^_`|~-]{1,20}$/), headerText),
@@ -156,7 +281,25 @@ const headers = fc.oneof(
 );
 
 const wildFields = fc.dictionary(
-  fc.oneof(fc.constantFrom("name", "description", "id", "status", "__proto__", "constructor"), fc.string()),
+  fc.oneof(
+    fc.constantFrom(
+      "name",
+      "description",
+      "id",
+      "status",
+      "__proto__",
+      "constructor",
+      "type",
+      "payload",
+      "priority",
+      "run_at",
+      "timeout",
+      "tags",
+      "key",
+      "filter",
+    ),
+    fc.string(),
+  ),
   fc.oneof(fc.string({ unit: "binary" }), fc.jsonValue()),
 );
 const wildText = fc.oneof(
@@ -192,6 +335,10 @@ const steps = fc.array(
     { weight: 10, arbitrary: wait },
     { weight: 10, arbitrary: follow },
     { weight: 40, arbitrary: edit },
+    { weight: 10, arbitrary: createOnce },
+    { weight: 40, arbitrary: act },
+    { weight: 5, arbitrary: bulk },
+    { weight: 30, arbitrary: workerSays },
     { weight: 40, arbitrary: remove },
     { weight: 20, arbitrary: list },
     { weight: 280, arbitrary: wild },
@@ -240,7 +387,7 @@ async function take(step: Step, known: Known): Promise<void> {
   expect({ request, isFault: response.status >= 500 }).toEqual({ request, isFault: false });
   const isMissed = at !== undefined && (!task?.alive || strays.has(task.id));
   if (step.expects !== null) expect(response.status).toBe(isMissed ? 404 : step.expects);
-  if (response.status === 201) known.push({ id: await createdId(response), alive: true });
+  if (response.status === 201) known.push(...(await createdIds(response)).map((id) => ({ id, alive: true })));
   if (response.status !== 204 || request.method !== "DELETE") return;
   if (task !== undefined) task.alive = false;
   else strays.add(Number(/\/task\/(\d+)/.exec(decodeURI(request.target))?.[1]));
@@ -254,11 +401,13 @@ const removeIfThere = (id: number): Promise<void> =>
     if (!isTaskError(error, "not_found") || !strays.has(id)) throw error;
   });
 
-/** The path that a 201 names. */
-async function createdId(response: Response): Promise<number> {
-  const { task_id } = (await response.json()) as { task_id: number }; // the checker has seen it
-  expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
-  return task_id;
+/** The tasks that a 201 names; an answer that is given again names some that may be gone. */
+async function createdIds(response: Response): Promise<number[]> {
+  const answer = (await response.json()) as { task_id: number } | { task_ids: number[] }; // the checker has seen it
+  if (response.headers.get("idempotent-replayed") !== null) return [];
+  if ("task_ids" in answer) return answer.task_ids;
+  expect(response.headers.get("location")).toBe(`/api/task/${answer.task_id}`);
+  return [answer.task_id];
 }
 
 test(
@@ -274,7 +423,9 @@ test(
       { seed: SEED, numRuns: RUNS },
     );
     expect([...seen.values()].reduce((sum, count) => sum + count, 0)).toBe(RUNS * STEPS);
-    expect([...seen.keys()].sort()).toEqual([200, 201, 204, 400, 403, 404, 405, 413, 414, 415, 431]);
+    expect([...seen.keys()].sort()).toEqual([
+      200, 201, 202, 204, 304, 400, 403, 404, 405, 409, 412, 413, 414, 415, 422, 431,
+    ]);
     expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   },
   { timeout: 60_000 },

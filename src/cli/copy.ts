@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import { withoutPassword } from "../config.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import { STATUSES, type Status, type Task } from "../core/task.ts";
-import { createLog, type Log } from "../lib/log.ts";
+import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { openStore } from "../store/open.ts";
-import type { Cursor, TaskPage, TaskStore } from "../store/store.ts";
+import { migrateStore, openStore, type StoreSetup } from "../store/open.ts";
+import type { Cursor, TaskPage, TaskRecord, TaskStore } from "../store/store.ts";
 import { createProgress } from "./progress.ts";
 import { complain, configureWith, FAILED, OK, storeSetup, USAGE } from "./settings.ts";
 
@@ -15,21 +16,27 @@ changes meanwhile is not followed. Cut short, it goes on where it was when it is
 stores are compared. What is remembered of idempotency keys is not copied.
 
   --from URL   sqlite:PATH, postgres://… or redis://…
-  --to URL     the same, another store; its schema is brought up to date
+  --to URL     the same, another store, empty or with what an earlier run has copied
+
+The schemas of both are brought up to date.
 `;
 
+/** Tasks listed at once. A store's page is short where its tasks are large. */
 const PAGE = 500;
+/** Logs read at once: it keeps the connections of a store busy, and ten megabytes a log are not too much. */
+const LOGS = 16;
+/** About what one call takes over: far below what a store may work at before it is given up. */
+const CALL_BYTES = 4 * 1_048_576;
+
+type Way = { readonly from: string; readonly to: string };
 
 /** `tasktrack copy`: resolves with the exit code. */
 export async function copy(argv: readonly string[]): Promise<number> {
   const configured = await configureWith(argv, { from: { type: "string" }, to: { type: "string" } });
   if (typeof configured === "number") return configured;
   const { config, given } = configured;
-  const [from, to] = [String(given.from ?? ""), String(given.to ?? "")];
-  const fault =
-    urlFault(from, "--from") ??
-    urlFault(to, "--to") ??
-    (from === to ? "--from and --to are the same store" : null);
+  const way: Way = { from: String(given.from ?? ""), to: String(given.to ?? "") };
+  const fault = wayFault(way);
   if (fault !== null) {
     complain(fault);
     return USAGE;
@@ -41,13 +48,13 @@ export async function copy(argv: readonly string[]): Promise<number> {
     write: (line) => process.stderr.write(line),
   });
   const opened: TaskStore[] = [];
-  const open = async (url: string): Promise<TaskStore> => {
-    const store = await openStore(storeSetup(url, config, log satisfies Log));
-    opened.push(store);
-    return store;
-  };
   try {
-    return await copyAll(await open(from), await open(to), { from, to });
+    const source = await named("--from", () => openSource(storeSetup(way.from, config, log)));
+    opened.push(source);
+    const target = await named("--to", () => openStore(storeSetup(way.to, config, log)));
+    opened.push(target);
+    await copyAll(source, target);
+    return await compare(source, target);
   } catch (error) {
     if (!isTaskError(error)) throw error;
     complain(error.message);
@@ -57,6 +64,11 @@ export async function copy(argv: readonly string[]): Promise<number> {
   }
 }
 
+const wayFault = ({ from, to }: Way): string | null =>
+  urlFault(from, "--from") ??
+  urlFault(to, "--to") ??
+  (from === to ? "--from and --to are the same store" : null);
+
 const STORE = /^(sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
 
 function urlFault(url: string, flag: string): string | null {
@@ -65,76 +77,118 @@ function urlFault(url: string, flag: string): string | null {
   return `${flag}: expected sqlite:PATH, postgres://… or redis://…, got ${JSON.stringify(withoutPassword(url))}`;
 }
 
-async function copyAll(
-  source: TaskStore,
-  target: TaskStore,
-  { from, to }: { readonly from: string; readonly to: string },
-): Promise<number> {
-  const total = await source.count({});
-  const resumeAfter = await lastCopied(source, target);
+/** Stores speak of STORE_URL; here there are two. */
+async function named<T>(flag: string, deed: () => Promise<T>): Promise<T> {
+  try {
+    return await deed();
+  } catch (error) {
+    if (!isTaskError(error)) throw error;
+    throw new TaskError(error.code, error.message.replace(/^STORE_URL\b/, flag));
+  }
+}
+
+/** Opening makes a store where there is none: an error in the URL would copy nothing and look like a success. */
+async function openSource(setup: StoreSetup): Promise<TaskStore> {
+  const { current } = await migrateStore(setup, false);
+  if (current > 0) return openStore(setup);
+  throw new TaskError("invalid", `STORE_URL: there is no store of tasks at ${withoutPassword(setup.url)}`);
+}
+
+async function copyAll(source: TaskStore, target: TaskStore): Promise<void> {
+  let after = await lastCopied(source, target);
   const progress = createProgress({
     stream: process.stderr,
     now: systemClock.monotonic,
-    total,
-    done: resumeAfter === null ? 0 : await countUpTo(target),
+    total: await source.count({}),
+    done: await target.count({}),
   });
-  for (let after = resumeAfter, isOver = false; !isOver; ) {
-    const page: TaskPage = await source.list({ filter: {}, sort: "id", after, limit: PAGE });
-    await target.restore(await Promise.all(page.tasks.map((task) => recordOf(source, task))));
-    progress.advance(page.tasks.length);
-    isOver = page.next === null;
-    after = page.next;
+  try {
+    for (let isOver = false; !isOver; ) {
+      const page: TaskPage = await source.list({ filter: {}, sort: "id", after, limit: PAGE });
+      for await (const records of recordsOf(source, page.tasks)) {
+        await target.restore(records);
+        progress.advance(records.length);
+      }
+      isOver = page.next === null;
+      after = page.next;
+    }
+  } finally {
+    progress.end();
   }
-  progress.end();
-  return compare(source, target, { from, to });
 }
 
-const recordOf = async (source: TaskStore, task: Task) => ({ task, log: await source.readLog(task.id, 0) });
+/** The tasks with their logs, in portions that one call may take over. */
+async function* recordsOf(source: TaskStore, tasks: readonly Task[]): AsyncGenerator<TaskRecord[]> {
+  let portion: TaskRecord[] = [];
+  let bytes = 0;
+  for (let at = 0; at < tasks.length; at += LOGS) {
+    for (const record of await Promise.all(
+      tasks.slice(at, at + LOGS).map((task) => recordOf(source, task)),
+    )) {
+      const size = bytesOf(record);
+      if (portion.length > 0 && bytes + size > CALL_BYTES) {
+        yield portion;
+        [portion, bytes] = [[], 0];
+      }
+      portion.push(record);
+      bytes += size;
+    }
+  }
+  if (portion.length > 0) yield portion;
+}
 
-const countUpTo = (target: TaskStore): Promise<number> => target.count({});
+const recordOf = async (source: TaskStore, task: Task): Promise<TaskRecord> => ({
+  task,
+  log: await source.readLog(task.id, 0),
+});
+
+/** A line or a row costs a store about a hundred bytes of work, whatever is in it. */
+const bytesOf = ({ task, log }: TaskRecord): number =>
+  log.reduce(
+    (bytes, { message }) => bytes + 100 + message.length,
+    500 + task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0),
+  );
 
 /**
  * Tasks are copied in the order of their ids, so the target's last one says how far an earlier run came. Throws where it is
- * no task of the source: then the target has a life of its own.
+ * not as it is in the source: then one of the two has a life of its own.
  */
 async function lastCopied(source: TaskStore, target: TaskStore): Promise<Cursor | null> {
   const { tasks } = await target.list({ filter: {}, sort: "-id", after: null, limit: 1 });
   const [last] = tasks;
   if (last === undefined) return null;
   const [original] = await source.get([last.id]);
-  if (original?.createdAt !== last.createdAt || original.name !== last.name) {
-    throw new TaskError(
-      "invalid",
-      `--to: the store holds other tasks already (task ${last.id}); copy into an empty one`,
-    );
-  }
-  return { id: last.id, finishedAt: null };
+  if (isDeepStrictEqual(original, last)) return { id: last.id, finishedAt: null };
+  throw new TaskError(
+    "invalid",
+    `--to: the store holds tasks that are not those of --from (task ${last.id}); copy into an empty one`,
+  );
 }
 
-/** A table of both stores' counts; FAILED where they differ. */
-async function compare(
-  source: TaskStore,
-  target: TaskStore,
-  names: { readonly from: string; readonly to: string },
-): Promise<number> {
-  const rows: { readonly status: Status; readonly from: number; readonly to: number }[] = [];
+type Counts = { readonly status: Status | "all"; readonly from: number; readonly to: number };
+
+/** Prints the counts of both stores; FAILED where they differ. */
+async function compare(source: TaskStore, target: TaskStore): Promise<number> {
+  const counts: Counts[] = [];
   for (const status of STATUSES) {
     const filter = { statuses: [status] };
-    rows.push({ status, from: await source.count(filter), to: await target.count(filter) });
+    counts.push({ status, from: await source.count(filter), to: await target.count(filter) });
   }
-  const isSame = rows.every(({ from, to }) => from === to);
-  const sum = (side: "from" | "to"): number => rows.reduce((count, row) => count + row[side], 0);
-  const lines = [
-    `${"".padEnd(10)} ${"from".padStart(12)} ${"to".padStart(12)}`,
-    ...[...rows, { status: "all", from: sum("from"), to: sum("to") }].map(
-      ({ status, from, to }) =>
-        `${status.padEnd(10)} ${String(from).padStart(12)} ${String(to).padStart(12)}`,
-    ),
-  ];
-  process.stdout.write(`${lines.join("\n")}\n`);
-  if (isSame) return OK;
+  process.stdout.write(tableOf(counts));
+  if (counts.every(({ from, to }) => from === to)) return OK;
   complain(
-    `the counts differ: something changed ${withoutPassword(names.from)} or ${withoutPassword(names.to)} meanwhile; stop their servers and run it again`,
+    "the counts differ: a store was written to meanwhile; stop both servers and copy into an empty store",
   );
   return FAILED;
+}
+
+function tableOf(counts: readonly Counts[]): string {
+  const sum = (side: "from" | "to"): number => counts.reduce((total, row) => total + row[side], 0);
+  const rows = [...counts, { status: "all", from: sum("from"), to: sum("to") }];
+  const line = (status: string, from: string, to: string): string =>
+    `${status.padEnd(10)} ${from.padStart(12)} ${to.padStart(12)}\n`;
+  return [
+    line("", "from", "to"),
+    ...rows.map(({ status, from, to }) => line(status, String(from), String(to))),
+  ].join("");
 }

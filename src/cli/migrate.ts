@@ -2,6 +2,7 @@ import { withoutPassword } from "../config.ts";
 import { isTaskError } from "../core/error.ts";
 import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import type { Migration } from "../store/migrations.ts";
 import { migrateStore } from "../store/open.ts";
 import { complain, configureWith, FAILED, OK, storeSetup } from "./settings.ts";
 
@@ -23,11 +24,12 @@ export async function migrate(argv: readonly string[]): Promise<number> {
   const log = createLog({ level: "error", pretty: false, now: systemClock.now, write: () => undefined });
   try {
     const { current, pending } = await migrateStore(storeSetup(config.storeUrl, config, log), !isDry);
+    const has = isDry || pending.length === 0 ? "has" : "had";
     const lines = [
-      `${withoutPassword(config.storeUrl)} has schema number ${current}`,
+      `${withoutPassword(config.storeUrl)} ${has} schema number ${current}`,
       ...pending.map(({ number, name }) => `  ${isDry ? "would apply" : "applied"} ${number}: ${name}`),
       ...(pending.length === 0 ? ["  up to date"] : []),
-      ...(isDry ? pending.map(({ number, text }) => `\n-- ${number}\n${text.trimEnd()}`) : []),
+      ...(isDry ? pending.flatMap(scriptOf) : []),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
     return OK;
@@ -37,3 +39,7 @@ export async function migrate(argv: readonly string[]): Promise<number> {
     return FAILED;
   }
 }
+
+/** Some stores need no script for a step. */
+const scriptOf = ({ number, text }: Migration): string[] =>
+  text === "" ? [] : [`\n-- ${number}\n${text.trimEnd()}`];

@@ -15,6 +15,7 @@ export type Stream = {
 const TERMINAL_EVERY_MS = 100;
 const LINE_EVERY_MS = 5_000;
 const LONGEST_BAR = 40;
+const USUAL_COLUMNS = 80;
 
 export function createProgress(setup: {
   readonly stream: Stream;
@@ -43,8 +44,9 @@ export function createProgress(setup: {
   }
 
   function bar(text: string): string {
-    const room = Math.min(LONGEST_BAR, (stream.columns ?? 80) - text.length - 4);
-    if (room < 5) return text.slice(0, Math.max(0, (stream.columns ?? 80) - 1));
+    const width = stream.columns || USUAL_COLUMNS; // some terminals say 0
+    const room = Math.min(LONGEST_BAR, width - text.length - 4);
+    if (room < 5) return text.slice(0, width - 1);
     const filled = total === 0 ? room : Math.min(room, Math.floor((room * done) / total));
     return `[${"#".repeat(filled)}${"-".repeat(room - filled)}] ${text}`;
   }

@@ -3,6 +3,7 @@ export type ErrorCode =
   | "invalid" // a value breaks a rule; `fields` says which
   | "not_found" // no task has this id
   | "wrong_status" // the task's status does not allow this step
+  | "version_mismatch" // the task is not the version that the step asks for
   | "key_taken" // another live task holds the same `key`
   | "lease_lost" // the worker no longer holds the task
   | "idempotency_mismatch" // the idempotency key was used with another body

@@ -21,12 +21,14 @@ export const LIMITS = {
   tagCodePoints: 64,
   keyCodePoints: 255,
   priority: 1_000,
+  maxAttempts: 1_000_000,
   batch: 1_000,
   attemptsKept: 20,
   logLinesKept: 1_000,
   resultBytes: 1_048_576,
   lostLeases: 3,
   messageLength: 10_000,
+  workerCodePoints: 255,
 } as const;
 
 /** The longest id a JSON number carries exactly. */
@@ -199,4 +201,33 @@ export function descriptionFault(description: string): string | null {
     return `must be at most ${LIMITS.descriptionCodePoints} characters long, is ${codePoints(description)}`;
   }
   return textFault(description);
+}
+
+/** The rule for a type. */
+export const typeFault = (type: string): string | null =>
+  /^[A-Za-z0-9._-]{1,64}$/.test(type)
+    ? null
+    : `must be 1 to ${LIMITS.typeLength} letters, digits, dots, underscores and hyphens`;
+
+/** The rule for what asks for types: one of them, or a prefix ending in `*`. */
+export const typePatternFault = (pattern: string): string | null =>
+  pattern === "*" || typeFault(pattern.endsWith("*") ? pattern.slice(0, -1) : pattern) === null
+    ? null
+    : "must be a type, or a prefix ending in *";
+
+/** The rule for one tag. */
+export const tagFault = (tag: string): string | null => shortTextFault(tag, LIMITS.tagCodePoints);
+
+/** The rule for a key. */
+export const keyFault = (key: string): string | null => shortTextFault(key, LIMITS.keyCodePoints);
+
+/** The rule for a worker's name. */
+export const workerFault = (worker: string): string | null => shortTextFault(worker, LIMITS.workerCodePoints);
+
+function shortTextFault(text: string, most: number): string | null {
+  if (text === "") return "must not be empty";
+  if (text.length > most && codePoints(text) > most) {
+    return `must be at most ${most} characters long, is ${codePoints(text)}`;
+  }
+  return textFault(text);
 }

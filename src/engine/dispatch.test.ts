@@ -14,6 +14,7 @@ import {
   RELEASED,
 } from "../../test/support/verbs.ts";
 import { TaskError } from "../core/error.ts";
+import { create as createDraft, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { TaskId } from "../core/task.ts";
 import type { TaskQueue } from "../queue/queue.ts";
 import type { Claimed } from "./dispatch.ts";
@@ -98,6 +99,21 @@ describe("a claim", () => {
     expect(calls.take("claim")).toBe(0);
     await create(engine, { type: "a.b" });
     expect(ids(await claimed)).toEqual([2]);
+  });
+
+  test("looks again soon after a bell for a task that by this clock is due a moment later", async () => {
+    const { engine, store, clock } = openEngine();
+    const { around, take } = counting();
+    const { engine: other } = openEngine({ clock, store: around(store) });
+    const claimed = other.claim(ask(), NEVER);
+    await settled();
+    const ahead = createDraft({ name: "name", type: "work" }, TYPE_DEFAULTS, engine.now() + 2);
+    take("claim");
+    await store.insert([{ drafts: [ahead], idempotency: null }], engine.now() + 2);
+    await settled();
+    expect(take("claim")).toBe(1);
+    await clock.advance(10);
+    expect(ids(await claimed)).toEqual([1]);
   });
 
   test("finds by its poll what no bell told of", async () => {

@@ -36,6 +36,11 @@ type Waiter = { readonly ask: Ask; readonly answer: (claimed: Claimed) => void; 
 
 /** What one call of the store may claim for all; who asks for more is asked for that much. */
 const CLAIM_AT_MOST = 1_000;
+/**
+ * Processes know the store's time to a millisecond or so: what one has just made due may not be due yet by another's clock, and
+ * the bell that told of it does not ring again. Without a second look one task in a thousand waited for the poll.
+ */
+const AGAIN_MS = 3;
 
 export function createDispatch(setup: DispatchSetup): Dispatch {
   const { clock, log } = setup;
@@ -76,7 +81,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       const answered = bells.splice(0);
       const filled = await round();
       for (const bell of answered) bell.ack().catch(logFailure("ack_failed"));
-      if (waiters.size > 0 && !filled && !woken) await sleep();
+      if (waiters.size > 0 && !filled && !woken) await sleep(answered.length > 0 ? AGAIN_MS : setup.pollMs);
     }
     hush();
     serving = null;
@@ -111,10 +116,10 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     else waiter.answer({ tasks, leasedAt });
   }
 
-  /** Until somebody comes, a bell rings, or the poll is due. */
-  const sleep = (): Promise<void> =>
+  /** Until somebody comes, a bell rings, or the time is over. */
+  const sleep = (ms: number): Promise<void> =>
     new Promise((resolve) => {
-      const cancelTimer = clock.after(setup.pollMs, resolve);
+      const cancelTimer = clock.after(Math.min(ms, setup.pollMs), resolve);
       rouse = () => {
         cancelTimer();
         resolve();

@@ -18,7 +18,7 @@ import {
   type TypeDefaults,
 } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { Draft, RunningTask, Task, TaskId } from "../core/task.ts";
+import type { Draft, LogLine, RunningTask, Task, TaskId } from "../core/task.ts";
 import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
@@ -35,6 +35,7 @@ import type {
   TaskFilter,
   TaskPage,
   TaskQuery,
+  TaskRef,
   TaskStore,
 } from "../store/store.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
@@ -47,7 +48,7 @@ import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.
 import { createTail } from "./tail.ts";
 import { createWaits } from "./waits.ts";
 
-export type { Change, Cursor, Position, TaskPage } from "../store/store.ts";
+export type { Change, Cursor, Position, Sort, TaskFilter, TaskPage } from "../store/store.ts";
 export type { ChangeReader } from "./change-reader.ts";
 
 export interface Engine {
@@ -58,13 +59,16 @@ export interface Engine {
   get(id: TaskId): Promise<Task>;
   list(query: TaskQuery): Promise<TaskPage>;
   count(filter: TaskFilter): Promise<number>;
-  edit(id: TaskId, patch: TaskPatch): Promise<Task>;
+  // The next four take a condition on the task as it is at the very moment of the step; it throws where it does not hold.
+  edit(id: TaskId, patch: TaskPatch, condition?: Condition): Promise<Task>;
   /** Ends a pending task, asks a running one to stop. */
-  cancel(id: TaskId): Promise<Task>;
+  cancel(id: TaskId, condition?: Condition): Promise<Task>;
   /** Makes an ended task pending again. */
-  retry(id: TaskId): Promise<Task>;
+  retry(id: TaskId, condition?: Condition): Promise<Task>;
   /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
-  remove(id: TaskId): Promise<void>;
+  remove(id: TaskId, condition?: Condition): Promise<void>;
+  /** The task's log lines behind the nth, oldest first; `[]` where there is none. */
+  readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
 
   // ---- for who watches
 
@@ -80,6 +84,10 @@ export interface Engine {
   // ---- for workers
 
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  /** What is due at this moment; asks of one turn are one call of the store. */
+  claimNow(ask: Ask): Promise<readonly RunningTask[]>;
+  /** How long each of these leases lasts from a beat that was just answered, in milliseconds; null where it is lost. */
+  leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
   onRevoked(listener: (hint: Hint) => void): () => void;
@@ -98,6 +106,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
+export type Condition = (task: Task) => void;
 export type IdempotencyKey = Omit<Idempotency, "until">;
 export type Creation = { readonly tasks: readonly Inserted[]; readonly repeated: boolean };
 
@@ -147,9 +156,9 @@ export function createEngine(setup: EngineSetup): Engine {
   ): Join<Call, Answer> => createBatch({ ...batch, provesRollback, overloaded });
 
   const inserts = lane({ send: insertAll, sizeOf: creatingBytes });
-  const removals = lane<TaskId, boolean>({
-    send: (ids) => store.remove(ids.map((id) => ({ id }))),
-    keyOf: (id) => id,
+  const removals = lane<TaskRef, boolean>({
+    send: (refs) => store.remove(refs),
+    keyOf: ({ id }) => id,
   });
   const edits = lane({ send: replaceAll, keyOf: stepId });
   const settles = lane({ send: replaceAll, keyOf: stepId, limits: WORKERS_LIMITS });
@@ -158,6 +167,8 @@ export function createEngine(setup: EngineSetup): Engine {
     keyOf: (beat) => beat.id,
     limits: WORKERS_LIMITS,
   });
+
+  const claimsNow = lane<Ask, readonly RunningTask[]>({ send: claimAll });
 
   async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
     const now = time.now();
@@ -229,11 +240,22 @@ export function createEngine(setup: EngineSetup): Engine {
         throw new TaskError("key_taken", `Another live task holds the key ${JSON.stringify(to.key)}`);
       }
     }
-    throw new Error(`task ${id} changed ${STEPS_AT_MOST} times under one step`);
+    throw changesTooOften(id);
   }
 
-  async function remove(id: TaskId): Promise<void> {
-    if (!(await removals(id))) throw notFound();
+  async function remove(id: TaskId, condition: Condition | null = null): Promise<void> {
+    if (condition !== null) return removeIf(id, condition);
+    if (!(await removals({ id }))) throw notFound();
+  }
+
+  /** Deletes the version for which the condition held, or looks again. */
+  async function removeIf(id: TaskId, condition: Condition): Promise<void> {
+    for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
+      const task = await get(id);
+      condition(task);
+      if (await removals({ id, version: task.version })) return;
+    }
+    throw changesTooOften(id);
   }
 
   async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
@@ -246,6 +268,18 @@ export function createEngine(setup: EngineSetup): Engine {
       if (isTaskError(error, "not_found")) throw new TaskError("lease_lost", `Task ${id} has been deleted`);
       throw error;
     }
+  }
+
+  /** Most leases were given out here; of the others the store knows. */
+  async function leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<(number | null)[]> {
+    const known = leases.map(({ id, token }) => held.leaseMs(id, token));
+    const unknown = leases.filter((_, at) => known[at] === null).map(({ id }) => id);
+    if (unknown.length === 0) return known;
+    const found = await look(unknown);
+    return leases.map(({ id, token }, at) => {
+      const task = found.get(id);
+      return known[at] ?? (task?.token === token ? (task.lease?.leaseMs ?? null) : null);
+    });
   }
 
   // ---- claims
@@ -303,15 +337,22 @@ export function createEngine(setup: EngineSetup): Engine {
     get,
     list: (query) => store.list(query),
     count: (filter) => store.count(filter),
-    edit: (id, patch) => transition(id, (task, now) => edit(task, patch, now)),
-    cancel: (id) => transition(id, cancel),
-    retry: (id) => transition(id, retry),
+    edit: (id, patch, condition) =>
+      transition(
+        id,
+        under(condition, (task, now) => edit(task, patch, now)),
+      ),
+    cancel: (id, condition) => transition(id, under(condition, cancel)),
+    retry: (id, condition) => transition(id, under(condition, retry)),
+    readLog: (id, after) => store.readLog(id, after),
     remove,
     wait: waits.wait,
     position: async () => (await store.changes(null, 1)).position,
     follow: (after) => createChangeReader({ tail, store }, after),
     look,
     claim: (ask, signal) => dispatch.claim(ask, signal),
+    claimNow: (ask) => claimsNow(ask),
+    leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
     onRevoked: (listener) => listenForRevocations(tail, listener),
@@ -342,6 +383,17 @@ function found([task]: readonly (Task | null)[]): Task {
   if (task === undefined || task === null) throw notFound();
   return task;
 }
+
+const changesTooOften = (id: TaskId): Error =>
+  new Error(`task ${id} changed ${STEPS_AT_MOST} times under one step`);
+
+/** The rule, where the condition holds. */
+const under =
+  (condition: Condition | undefined, rule: (task: Task, now: number) => Task) =>
+  (task: Task, now: number): Task => {
+    condition?.(task);
+    return rule(task, now);
+  };
 
 const notFound = (): TaskError => new TaskError("not_found", "Task not found");
 

@@ -19,6 +19,8 @@ export interface Held {
     now: number,
     random: number,
   ): { readonly from: Task; readonly to: Task } | null;
+  /** How long a held lease lasts from its beat on, in milliseconds; null where only the store knows. */
+  leaseMs(id: TaskId, token: string): number | null;
   /** Lets go of leases that have run out: their workers will not come back here. */
   forgetExpired(now: number): void;
 }
@@ -47,6 +49,10 @@ export function createHeld(): Held {
       tasks.delete(id);
       // Its worker may have renewed the lease through another process.
       return task.lease.until > now ? { from: task, to: settle(task, said, now, random) } : null;
+    },
+    leaseMs: (id, token) => {
+      const task = tasks.get(id);
+      return task?.token === token ? task.lease.leaseMs : null;
     },
     forgetExpired: (now) => {
       for (const [id, { lease }] of tasks) if (lease.until <= now) tasks.delete(id);

@@ -10,17 +10,31 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
  * The request's body as a JSON value, read within limits: refused before it is read where its length is announced, as soon as
  * it grows too long where not. Throws or rejects with a refusal; nothing about the value is known yet.
  */
-export function readJson(request: Request, headers: RequestHeaders): Promise<unknown> {
+export function readJson(
+  request: Request,
+  headers: RequestHeaders,
+  atMost: number = BODY_BYTES,
+): Promise<unknown> {
   checkMediaType(headers);
   const announced = headers["content-length"];
-  if (Number(announced) > BODY_BYTES) throw tooLarge();
-  return (announced === undefined ? readChunks(request) : request.bytes()).then(parseBytes, () => {
-    throw refuse("malformed_body", "The body ended before it was complete");
-  });
+  if (Number(announced) > atMost) throw tooLarge(atMost);
+  const reading = announced === undefined ? readChunks(request, atMost) : request.bytes();
+  return reading.then(
+    (bytes) => parseBytes(bytes, atMost),
+    () => {
+      throw refuse("malformed_body", "The body ended before it was complete");
+    },
+  );
 }
 
-function parseBytes(bytes: Uint8Array): unknown {
-  if (bytes.length > BODY_BYTES) throw tooLarge();
+/** The same where there may be no body at all: undefined then, whatever type it would have had. */
+export async function readOptionalJson(request: Request, headers: RequestHeaders): Promise<unknown> {
+  if (headers["content-length"] === "0" || request.body === null) return undefined;
+  return readJson(request, headers);
+}
+
+function parseBytes(bytes: Uint8Array, atMost: number): unknown {
+  if (bytes.length > atMost) throw tooLarge(atMost);
   return parseJson(decode(bytes));
 }
 
@@ -54,19 +68,19 @@ function checkMediaType(headers: RequestHeaders): void {
 }
 
 /** Stops at the first chunk that goes over the limit. */
-async function readChunks(request: Request): Promise<Uint8Array> {
+async function readChunks(request: Request, atMost: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     chunks.push(chunk);
     length += chunk.length;
-    if (length > BODY_BYTES) break;
+    if (length > atMost) break;
   }
   return Buffer.concat(chunks);
 }
 
-const tooLarge = () =>
-  refuse("body_too_large", `The body must be at most ${BODY_BYTES} bytes long`, {
+const tooLarge = (atMost: number) =>
+  refuse("body_too_large", `The body must be at most ${atMost} bytes long`, {
     headers: { connection: "close" },
   });
 

@@ -30,6 +30,7 @@ export const PROBLEM_STATUS: Readonly<Record<ProblemCode, number>> = {
   method_not_allowed: 405,
   wrong_status: 409,
   key_taken: 409,
+  version_mismatch: 412,
   lease_lost: 409,
   body_too_large: 413,
   uri_too_long: 414,

@@ -7,10 +7,12 @@ import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
 import { createHealthRoutes, type HealthSetup } from "./health.ts";
+import { createListRoutes } from "./lists.ts";
 import { createOpenApi } from "./openapi.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { createTaskRoutes } from "./tasks.ts";
+import { createWorkRoutes } from "./work.ts";
 
 export interface HttpServer {
   /** Listens; throws where that cannot be. Returns where. */
@@ -25,6 +27,8 @@ export type HttpSetup = HealthSetup & {
   readonly engine: Engine;
   /** Whether there is more to ask than the probes. */
   readonly hasApi: boolean;
+  /** Of claims that name no lease of their own. */
+  readonly leaseMs: number;
   readonly hostname: string;
   readonly port: number;
   /** Whether other processes of the same server listen there too. */
@@ -40,6 +44,8 @@ export type HttpSetup = HealthSetup & {
 /** Everything that can be asked. */
 function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): Routes {
   const tasks = createTaskRoutes(setup);
+  const lists = createListRoutes(setup);
+  const work = createWorkRoutes(setup);
   const health = createHealthRoutes(setup);
   const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
   const probes: Routes = {
@@ -47,8 +53,18 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">): 
     "/readyz": { GET: health.readyz },
   };
   const routes: Routes = {
-    "/api/task": { GET: tasks.list, POST: tasks.create },
+    "/api/task": { GET: lists.list, POST: tasks.create },
+    "/api/task/bulk": { POST: lists.bulk },
     "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
+    "/api/task/:id/cancel": { POST: tasks.cancel },
+    "/api/task/:id/retry": { POST: tasks.retry },
+    "/api/task/:id/log": { GET: tasks.readLog },
+    "/api/task/:id/complete": { POST: work.complete },
+    "/api/task/:id/fail": { POST: work.fail },
+    "/api/task/:id/release": { POST: work.release },
+    "/api/worker/claim": { POST: work.claim },
+    "/api/worker/heartbeat": { POST: work.heartbeat },
+    "/api/worker/complete": { POST: work.completeMany },
     "/api/events": { GET: events },
     ...probes,
     "/openapi.json": { GET: openapi },

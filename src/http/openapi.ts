@@ -78,8 +78,10 @@ function operation(method: Method, route: Route): Json {
     operationId: route.id,
     summary: route.summary,
     ...(route.description === undefined ? {} : { description: route.description }),
-    ...(route.query === undefined ? {} : { parameters: queryParameters(route.query) }),
-    ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+    ...parametersOf(route),
+    ...(route.body === undefined
+      ? {}
+      : { requestBody: requestBody(route.body, route.isBodyOptional !== true) }),
     responses: {
       ...Object.fromEntries(
         Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
@@ -87,6 +89,20 @@ function operation(method: Method, route: Route): Json {
       ...problemResponses(refusals),
     },
   };
+}
+
+function parametersOf({ query, requestHeaders = {} }: Route): Json {
+  const parameters = [
+    ...(query === undefined ? [] : queryParameters(query)),
+    ...Object.entries(requestHeaders).map(([name, description]) => ({
+      name,
+      in: "header",
+      required: false,
+      description,
+      schema: { type: "string" },
+    })),
+  ];
+  return parameters.length === 0 ? {} : { parameters };
 }
 
 const queryParameters = (query: z.ZodObject): Json[] =>
@@ -98,10 +114,10 @@ const queryParameters = (query: z.ZodObject): Json[] =>
     schema: jsonSchema(schema as z.ZodType, "input"), // a shape holds schemas
   }));
 
-function requestBody(body: z.ZodType): Json {
+function requestBody(body: z.ZodType, required: boolean): Json {
   const schema = jsonSchema(body, "input");
   return {
-    required: true,
+    required,
     content: { "application/json": { schema }, "application/merge-patch+json": { schema } },
   };
 }

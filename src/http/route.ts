@@ -13,6 +13,9 @@ export type Route = {
   readonly description?: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
+  readonly isBodyOptional?: boolean;
+  /** Headers that mean something to it: name → what. */
+  readonly requestHeaders?: Readonly<Record<string, string>>;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Beside what every route may refuse. */
   readonly problems: readonly ProblemCode[];

@@ -1,71 +1,129 @@
-/** The five verbs. */
-import { z } from "zod";
-import type { Clock } from "../core/clock.ts";
-import type { Task, TaskId } from "../core/task.ts";
-import type { Cursor, Engine, TaskPage } from "../engine/engine.ts";
-import { errorText, type Log } from "../lib/log.ts";
-import { readJson } from "./body.ts";
+/** One task: made, asked for, changed, stopped, tried again, deleted. */
+import type { z } from "zod";
+import { isEnded, type Task, type TaskId } from "../core/task.ts";
+import type { Creation, Engine, IdempotencyKey } from "../engine/engine.ts";
+import type { Log } from "../lib/log.ts";
+import { readJson, readOptionalJson } from "./body.ts";
+import { etagOf, fingerprintOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import type { Call, Route } from "./route.ts";
-import { targetOf } from "./target.ts";
+import { CreateBody, EmptyBody, LogQuery, ManyTasks, PatchBody, taskSchemaFor } from "./task-schemas.ts";
 import {
-  CreateBody,
   CreatedAnswer,
-  formatCursor,
-  ListQuery,
-  PatchBody,
+  ExistingAnswer,
+  LogAnswer,
+  ManyCreatedAnswer,
   parseId,
   presentCreated,
-  presentSummary,
+  presentLog,
+  presentManyCreated,
   presentTask,
   presentUpdated,
   queryOf,
-  SummaryAnswer,
   TaskAnswer,
   TaskQuery,
   UpdatedAnswer,
   validate,
 } from "./wire.ts";
 
-/** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
-const STREAM_PAGE = 1_000;
-/** How long one call may look for matching tasks before it answers with a short page. */
-const SEARCH_MS = 200;
+export type TasksSetup = { readonly engine: Engine; readonly log: Log };
 
-export type TasksSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
+const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
+const IF_MATCH = { "If-Match": 'Only while the task has this version, such as `"v7"`; else 412' };
 
-export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
+export function createTaskRoutes({ engine, log }: TasksSetup) {
   const create: Route = {
     id: "createTask",
-    summary: "Submit a task",
+    summary: "Submit a task, or an array of up to 1,000: all or none",
     body: CreateBody,
+    requestHeaders: {
+      "Idempotency-Key": "The same request under the same key, within 24 hours, gets the first answer again",
+      Prefer:
+        "`wait=30`: answer when the task has ended, or after so many seconds (60 at most). For one task",
+    },
     answers: {
+      200: {
+        description: "The task has ended while it was waited for; or a live task holds the key already",
+        schema: TaskAnswer.or(ExistingAnswer),
+        headers: { Location: "The path of the task" },
+      },
       201: {
-        description: "The task is pending; a worker will take it",
+        description: "The task is pending, or all of them are; a worker will take it",
+        schema: CreatedAnswer.or(ManyCreatedAnswer),
+        headers: {
+          Location: "The path of the task, where it is one",
+          "Idempotent-Replayed": "`true` where it is the answer to an earlier request",
+        },
+      },
+      202: {
+        description: "Created, but it has not ended in the time that was waited",
         schema: CreatedAnswer,
         headers: { Location: "The path of the task" },
       },
     },
-    problems: ["malformed_body", "body_too_large", "unsupported_media_type"],
+    problems: [...BODY_PROBLEMS, "idempotency_mismatch"],
     // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
-    run: ({ request, headers, requestId, reply }) =>
-      readJson(request, headers)
-        .then((value) => engine.create([validate(CreateBody, value)]))
-        .then(({ tasks }) => {
-          const id = tasks[0]?.id ?? 0; // one for each spec
-          if (log.isDebug) log.debug("task_created", { request_id: requestId, task_id: id });
-          return reply(201, presentCreated(id), { location: `/api/task/${id}` });
-        }),
+    run: (call) => readJson(call.request, call.headers).then((value) => createFrom(value, call)),
   };
+
+  function createFrom(value: unknown, call: Call): Promise<Response> {
+    const idempotency = idempotencyOf(value, call);
+    if (Array.isArray(value)) return createMany(value, idempotency, call);
+    return engine
+      .create([validate(taskSchemaFor(value), value)], idempotency)
+      .then((creation) => created(creation, call));
+  }
+
+  function idempotencyOf(value: unknown, { headers }: Call): IdempotencyKey | null {
+    const key = idempotencyKeyOf(headers);
+    return key === null ? null : { scope: "", key, fingerprint: fingerprintOf(value) };
+  }
+
+  function created({ tasks, repeated }: Creation, call: Call): Response | Promise<Response> {
+    const { id, existing } = tasks[0] ?? { id: 0, existing: false }; // one for each spec
+    if (log.isDebug) log.debug("task_created", { request_id: call.requestId, task_id: id });
+    const headers = { location: `/api/task/${id}`, ...(repeated ? REPLAYED : {}) };
+    const wait = waitOf(call.headers);
+    if (wait !== null) return waited(id, { call, seconds: wait, headers });
+    return call.reply(existing ? 200 : 201, presentCreated(id, existing), headers);
+  }
+
+  type Waited = { readonly call: Call; readonly seconds: number; readonly headers: Record<string, string> };
+
+  async function waited(id: TaskId, { call, seconds, headers }: Waited): Promise<Response> {
+    const task = await engine.wait(id, seconds * 1_000, call.request.signal);
+    const applied = { ...headers, "preference-applied": `wait=${seconds}` };
+    if (!isEnded(task)) return call.reply(202, presentCreated(id, false), applied);
+    return call.reply(200, presentTask(task, engine.now()), applied);
+  }
+
+  async function createMany(
+    value: readonly unknown[],
+    idempotency: IdempotencyKey | null,
+    { reply, requestId }: Call,
+  ): Promise<Response> {
+    const { tasks, repeated } = await engine.create(validate(ManyTasks, value), idempotency);
+    if (log.isDebug) log.debug("tasks_created", { request_id: requestId, tasks: tasks.length });
+    return reply(201, presentManyCreated(tasks.map(({ id }) => id)), repeated ? REPLAYED : {});
+  }
 
   const get: Route = {
     id: "getTask",
     summary: "Ask for one task; with `wait`, for its end",
     query: TaskQuery,
-    answers: { 200: { description: "The task", schema: TaskAnswer } },
+    requestHeaders: { "If-None-Match": "304 where the task still has this version and does not run" },
+    answers: {
+      200: { description: "The task", schema: TaskAnswer, headers: { ETag: "The task's version" } },
+      304: { description: "It is what the client knows", headers: { ETag: "The task's version" } },
+    },
     problems: ["not_found"],
-    run: ({ request, params, reply }) => {
+    run: ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
-      return found(request, id).then((task) => reply(200, presentTask(task, engine.now())));
+      return found(request, id).then((task) => {
+        const etag = { etag: etagOf(task) };
+        return isKnown(task, headers)
+          ? reply(304, null, etag)
+          : reply(200, presentTask(task, engine.now()), etag);
+      });
     },
   };
 
@@ -78,128 +136,88 @@ export function createTaskRoutes({ engine, clock, log }: TasksSetup) {
 
   const edit: Route = {
     id: "editTask",
-    summary: "Change a task's name or description, in any status",
+    summary: "Change a task: name, description and tags in any status, the rest while it is pending",
     body: PatchBody,
+    requestHeaders: IF_MATCH,
     answers: { 200: { description: "Changed", schema: UpdatedAnswer } },
-    problems: ["not_found", "malformed_body", "body_too_large", "unsupported_media_type"],
+    problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
-      await engine.edit(id, validate(PatchBody, await readJson(request, headers)));
-      return reply(200, presentUpdated(id));
+      const patch = validate(PatchBody, await readJson(request, headers));
+      const task = await engine.edit(id, patch, ifMatch(headers));
+      return reply(200, presentUpdated(id), { etag: etagOf(task) });
     },
   };
 
   const remove: Route = {
     id: "deleteTask",
     summary: "Delete a task; running work is aborted and its result goes nowhere",
+    requestHeaders: IF_MATCH,
     answers: { 204: { description: "Deleted" } },
-    problems: ["not_found"],
-    run: async ({ params, requestId, reply }) => {
+    problems: ["not_found", "version_mismatch"],
+    run: async ({ headers, params, requestId, reply }) => {
       const id = parseId(params.id ?? "");
-      await engine.remove(id);
+      await engine.remove(id, ifMatch(headers));
       if (log.isDebug) log.debug("task_deleted", { request_id: requestId, task_id: id });
       return reply(204, null);
     },
   };
 
-  const list: Route = {
-    id: "listTasks",
-    summary: "List tasks by id; whole without `limit`, streamed and no snapshot",
-    query: ListQuery,
+  const cancel: Route = {
+    id: "cancelTask",
+    summary: "Cancel a task: a pending one at once, a running one by asking its worker",
+    body: EmptyBody,
+    isBodyOptional: true,
+    requestHeaders: IF_MATCH,
     answers: {
-      200: {
-        description: "Tasks, id ascending; whole ones with `view=full`",
-        schema: z.array(z.union([SummaryAnswer, TaskAnswer])),
-        headers: { Link: 'With `limit`, while there may be more: the next page, `rel="next"`' },
-      },
+      200: { description: "It is cancelled", schema: TaskAnswer },
+      202: { description: "Its worker is asked to stop, and has 30 seconds for it", schema: TaskAnswer },
     },
-    problems: [],
-    run: async (call) => {
-      const query = validate(ListQuery, queryOf(call.request, ["status"]));
-      return query.limit === undefined ? wholeList(call, query) : page(call, query, query.limit);
+    problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
+    run: async ({ request, headers, params, reply }) => {
+      const id = parseId(params.id ?? "");
+      await noBody(request, headers);
+      const task = await engine.cancel(id, ifMatch(headers));
+      const status = task.status === "running" ? 202 : 200;
+      return reply(status, presentTask(task, engine.now()), { etag: etagOf(task) });
     },
   };
 
-  // ---- lists
-
-  const pageAfter = (query: ListQuery, after: Cursor | null, limit: number): Promise<TaskPage> =>
-    engine.list({
-      filter: query.status === undefined ? {} : { statuses: query.status },
-      sort: "id",
-      after,
-      limit,
-    });
-
-  const presenter = (query: ListQuery) => {
-    if (query.view !== "full") return presentSummary;
-    return (task: Task) => presentTask(task, engine.now());
+  const retry: Route = {
+    id: "retryTask",
+    summary: "Make an ended task pending again, its attempts counted anew and its history kept",
+    body: EmptyBody,
+    isBodyOptional: true,
+    requestHeaders: IF_MATCH,
+    answers: { 200: { description: "It is pending", schema: TaskAnswer } },
+    problems: ["not_found", "wrong_status", "key_taken", "version_mismatch", ...BODY_PROBLEMS],
+    run: async ({ request, headers, params, reply }) => {
+      const id = parseId(params.id ?? "");
+      await noBody(request, headers);
+      const task = await engine.retry(id, ifMatch(headers));
+      return reply(200, presentTask(task, engine.now()), { etag: etagOf(task) });
+    },
   };
 
-  async function page({ request, reply }: Call, query: ListQuery, limit: number): Promise<Response> {
-    const startedAt = clock.monotonic();
-    const tasks: Task[] = [];
-    let after = query.cursor ?? null;
-    for (;;) {
-      const found: TaskPage = await pageAfter(query, after, limit - tasks.length);
-      tasks.push(...found.tasks);
-      after = found.next;
-      if (after === null || tasks.length === limit || clock.monotonic() - startedAt > SEARCH_MS) break;
-      await otherRequestsFirst();
-    }
-    const link = after === null ? undefined : { link: `<${nextPath(request, after)}>; rel="next"` };
-    return reply(200, `[${tasks.map(presenter(query)).join()}]`, link);
-  }
-
-  /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
-  async function wholeList({ requestId, reply }: Call, query: ListQuery): Promise<Response> {
-    const present = presenter(query);
-    const first = await pageAfter(query, query.cursor ?? null, STREAM_PAGE);
-    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`);
-    const next = (after: Cursor): Promise<TaskPage> =>
-      pageAfter(query, after, STREAM_PAGE).catch((error: unknown) => {
-        log.error("list_cut", { request_id: requestId, error: errorText(error) });
-        throw error;
-      });
-    return reply(200, streamPages(first, next, present));
-  }
-
-  return { create, get, edit, remove, list };
-}
-
-/** A store that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
-function streamPages(
-  first: TaskPage,
-  next: (after: Cursor) => Promise<TaskPage>,
-  present: (task: Task) => string,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  let page: TaskPage | null = first;
-  let separator = "[";
-  return new ReadableStream(
-    {
-      pull: async (controller) => {
-        let body = "";
-        while (page !== null && body === "") {
-          const { tasks, next: after }: TaskPage = page;
-          if (tasks.length > 0) body = separator + tasks.map(present).join();
-          page = after === null ? null : await otherRequestsFirst().then(() => next(after));
-        }
-        if (body !== "") separator = ",";
-        if (page !== null) return controller.enqueue(encoder.encode(body));
-        controller.enqueue(encoder.encode(separator === "[" ? "[]" : `${body}]`));
-        controller.close();
-      },
+  const readLog: Route = {
+    id: "readLog",
+    summary: "Read a task's log lines, the last 1,000 of them",
+    query: LogQuery,
+    answers: { 200: { description: "The lines behind `after`, oldest first", schema: LogAnswer } },
+    problems: ["not_found"],
+    run: async ({ request, params, reply }) => {
+      const id = parseId(params.id ?? "");
+      const { after = 0 } = validate(LogQuery, queryOf(request, []));
+      await engine.get(id); // there is no log without a task
+      return reply(200, presentLog(await engine.readLog(id, after)));
     },
-    { highWaterMark: 0 },
-  );
+  };
+
+  return { create, get, edit, remove, cancel, retry, readLog };
 }
 
-const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const REPLAYED = { "idempotent-replayed": "true" };
 
-/** The same list after the cursor, as a path, for no server knows all its names. */
-function nextPath(request: Request, after: Cursor): string {
-  const { path, query } = targetOf(request.url);
-  const parameters = new URLSearchParams(query);
-  parameters.set("cursor", formatCursor(after));
-  return `${path}?${parameters}`;
-}
+/** A body is allowed to be there, but there is nothing that it could say. */
+const noBody = async (request: Request, headers: Call["headers"]): Promise<z.output<typeof EmptyBody>> =>
+  validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});

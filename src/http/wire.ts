@@ -5,62 +5,20 @@ import { type FieldFault, TaskError } from "../core/error.ts";
 import { isCancelRequested } from "../core/lifecycle.ts";
 import {
   type Attempt,
-  descriptionFault,
   durationMs,
   type JsonText,
   LIMITS,
+  type LogLine,
   MAX_TASK_ID,
-  nameFault,
   STATUSES,
   storableText,
   type Task,
   type TaskId,
 } from "../core/task.ts";
-import type { Cursor, Position } from "../engine/engine.ts";
+import type { Position } from "../engine/engine.ts";
 import { targetOf } from "./target.ts";
 
 // ---- what comes in
-
-/** Text that a rule of core accepts; `tidy` is applied first. */
-const text = (rule: (value: string) => string | null, tidy: (value: string) => string = (value) => value) =>
-  z.string().transform((value, context) => {
-    const tidied = tidy(value);
-    const fault = rule(tidied);
-    if (fault !== null) context.addIssue({ code: "custom", message: fault });
-    return tidied;
-  });
-
-const name = text(nameFault, (value) => value.trim()).meta({
-  description: "White space around it is cut off; counted in code points",
-  minLength: 1,
-  maxLength: LIMITS.nameCodePoints,
-  examples: ["someName"],
-});
-
-const description = text(descriptionFault).meta({
-  description: "Counted in code points",
-  maxLength: LIMITS.descriptionCodePoints,
-  examples: ["some description"],
-});
-
-export const CreateBody = z.strictObject({
-  name,
-  description: description.nullish().transform((value) => value ?? ""),
-});
-
-export const PatchBody = z
-  .strictObject({
-    name: name.exactOptional(),
-    description: description
-      .nullable()
-      .transform((value) => value ?? "")
-      .exactOptional(),
-  })
-  .refine((patch) => Object.keys(patch).length > 0, {
-    error: "must name at least one field: name, description",
-    when: ({ issues }) => issues.length === 0,
-  })
-  .meta({ minProperties: 1 });
 
 const whole = (least: number, most: number) =>
   z
@@ -69,14 +27,6 @@ const whole = (least: number, most: number) =>
     .transform(Number)
     .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
     .meta({ type: "integer", minimum: least, maximum: most });
-
-export const ListQuery = z.strictObject({
-  limit: whole(1, 1_000).optional(),
-  cursor: z.string("must be given once").transform(parseCursor).optional(),
-  status: z.array(z.enum(STATUSES)).optional(),
-  view: z.literal("full").optional(),
-});
-export type ListQuery = z.output<typeof ListQuery>;
 
 const WAIT_MS = 60_000;
 
@@ -175,16 +125,6 @@ export function parseId(text: string): TaskId {
   throw new TaskError("invalid", `A task id ${detail}`, [{ pointer: "/id", detail }]);
 }
 
-/** Opaque to clients, so that later orders can carry more. */
-export const formatCursor = ({ id }: Cursor): string => Buffer.from(`id:${id}`).toString("base64url");
-
-function parseCursor(cursor: string, context: z.core.$RefinementCtx): Cursor {
-  const [, id = ""] = /^id:([1-9]\d{0,15})$/.exec(Buffer.from(cursor, "base64url").toString("latin1")) ?? [];
-  if (id === "")
-    context.addIssue({ code: "custom", message: "must be a cursor from a Link header of this list" });
-  return { id: Number(id), finishedAt: null };
-}
-
 /** The id of an event: where its reader stands in the change log. Opaque to clients. */
 export const formatPosition = ({ epoch, rev }: Position): string =>
   Buffer.from(`${rev}:${epoch}`).toString("base64url");
@@ -249,10 +189,35 @@ export const TaskAnswer = z.object({
 });
 
 export const CreatedAnswer = z.object({ message: z.literal("Task created successfully"), task_id: id });
+export const ExistingAnswer = z.object({ message: z.literal("Task already exists"), task_id: id });
+export const ManyCreatedAnswer = z.object({
+  message: z.literal("Tasks created successfully"),
+  task_ids: z.array(id),
+});
+export const LogAnswer = z.array(
+  z.object({
+    n: z.int().min(1),
+    at: time,
+    level: z.enum(["debug", "info", "warn", "error"]),
+    message: z.string(),
+  }),
+);
+export const BulkAnswer = z.union([
+  z.object({ count: z.int(), up_to_id: z.int(), dry_run: z.literal(true) }),
+  z.object({
+    count: z.int(),
+    refused: z.int().meta({ description: "Whose own rule did not allow it" }),
+    next: z.int().nullable().meta({ description: "Send it as `after_id` to go on; null: it is done" }),
+  }),
+]);
 export const UpdatedAnswer = z.object({ message: z.literal("Task updated successfully"), task_id: id });
 
-export const presentCreated = (id: TaskId): string =>
-  `{"message":"Task created successfully","task_id":${id}}`;
+export const presentCreated = (id: TaskId, existing: boolean): string =>
+  `{"message":"${existing ? "Task already exists" : "Task created successfully"}","task_id":${id}}`;
+export const presentManyCreated = (ids: readonly TaskId[]): string =>
+  `{"message":"Tasks created successfully","task_ids":[${ids.join()}]}`;
+export const presentLog = (lines: readonly LogLine[]): string =>
+  JSON.stringify(lines.map(({ n, at, level, message }) => ({ n, at: timestamp(at), level, message })));
 export const presentUpdated = (id: TaskId): string =>
   `{"message":"Task updated successfully","task_id":${id}}`;
 

@@ -1,24 +1,13 @@
 import { SQL } from "bun";
-import { createTestLog } from "../../test/support/engine.ts";
 import { sharedPgbouncer, sharedPostgres } from "../../test/support/servers/shared.ts";
-import { systemClock } from "../lib/system-clock.ts";
-import { openStore } from "./open.ts";
+import { openTestStore } from "../../test/support/stores.ts";
 import { examineStore } from "./store.suite.ts";
 
 const TABLES = ["tasks", "log_lines", "changes", "idempotency"];
 
 /** A schema is made once; each case finds it empty, as if it had just been made. */
 async function examine(name: string, url: () => string, schema: string): Promise<void> {
-  const open = () =>
-    openStore({
-      url: `${url()}?schema=${schema}&connections=3`,
-      clock: systemClock,
-      log: createTestLog(),
-      random: Math.random,
-      nonce: () => crypto.randomUUID().slice(0, 8),
-      worker: "test-worker",
-      allowVolatileRedis: false,
-    });
+  const open = () => openTestStore(`${url()}?schema=${schema}&connections=3`);
   const admin = new SQL(url(), { max: 1, prepare: false });
   const prefixed = TABLES.map((table) => `${schema}.${table}`);
   let isMade = false;

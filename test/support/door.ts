@@ -16,6 +16,7 @@ export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
   const http = createHttp({
     engine,
     hasApi: true,
+    leaseMs: 30_000,
     hostname: "127.0.0.1",
     port: 0,
     sharesPort: false,

@@ -297,3 +297,49 @@ BEGIN
     WHERE t.id = b.id AND t.status = 'running' AND t.token = b.token AND t.lease_until > now_ms
     RETURNING t.id, t.revoke_at IS NOT NULL;
 END $$;
+
+-- Heartbeats that bring progress or log lines. Ids in rising order, as above; a beat without progress has no percent. Progress is
+-- a change at most once in `change_every` milliseconds; of the log lines the last `keep` stay.
+-- A line's number counts from the end: the beat's last line has the task's count.
+-- Returns the ids that still hold their lease and whether they are asked to stop.
+CREATE FUNCTION tasktrack.speak(
+  now_ms bigint, change_every bigint, keep integer, ids bigint[], tokens text[], percents double precision[], messages text[],
+  counts integer[], line_ids bigint[], line_places integer[], line_levels text[], line_messages text[])
+RETURNS TABLE (id bigint, is_asked_to_stop boolean) LANGUAGE plpgsql
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+    WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
+    extended AS (
+      UPDATE tasktrack.tasks t SET
+        lease_until = greatest(t.lease_until + 1, now_ms + t.lease_ms),
+        progress_percent = coalesce(b.percent, t.progress_percent),
+        progress_message = coalesce(b.message, t.progress_message),
+        progress_is_change = b.percent IS NOT NULL AND coalesce(now_ms - t.progress_logged_at >= change_every, true),
+        progress_logged_at = CASE
+          WHEN b.percent IS NOT NULL AND coalesce(now_ms - t.progress_logged_at >= change_every, true) THEN now_ms
+          ELSE t.progress_logged_at END,
+        lines = t.lines + b.lines
+      FROM unnest(ids, tokens, percents, messages, counts) AS b(id, token, percent, message, lines)
+      WHERE t.id = b.id AND t.status = 'running' AND t.token = b.token AND t.lease_until > now_ms
+      RETURNING t.id, t.version, t.revoke_at, t.lines, t.progress_is_change
+    ),
+    logged AS (
+      INSERT INTO tasktrack.changes (n, entries)
+      SELECT count(*), string_agg(e.id || ' ' || e.version || ' r%', ';') FROM extended e CROSS JOIN gate
+      WHERE e.progress_is_change HAVING count(*) > 0
+    ),
+    spoken AS (
+      INSERT INTO tasktrack.log_lines (task_id, n, at, level, message)
+      SELECT l.task_id, e.lines - l.place, now_ms, l.level, l.message
+      FROM unnest(line_ids, line_places, line_levels, line_messages) AS l(task_id, place, level, message)
+      JOIN extended e ON e.id = l.task_id
+      RETURNING task_id
+    ),
+    forgotten AS (
+      DELETE FROM tasktrack.log_lines o USING extended e
+      WHERE o.task_id = e.id AND o.n <= e.lines - keep AND e.id IN (SELECT task_id FROM spoken)
+    )
+    SELECT e.id, e.revoke_at IS NOT NULL FROM extended e;
+END $$;

@@ -1,0 +1,72 @@
+/** What clients say in headers about how they want it: only if it is still so, wait for the end, once and no more. */
+import { TaskError } from "../core/error.ts";
+import type { Task } from "../core/task.ts";
+import type { Condition } from "../engine/engine.ts";
+import type { RequestHeaders } from "./guard.ts";
+
+export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;
+
+/** `If-Match` as a condition on the task; undefined without it. Weak and foreign tags match nothing. */
+export function ifMatch(headers: RequestHeaders): Condition | undefined {
+  const header = headers["if-match"];
+  if (header === undefined || header.trim() === "*") return undefined;
+  const wanted = tagsOf(header);
+  return (task) => {
+    if (wanted.has(etagOf(task))) return;
+    throw new TaskError(
+      "version_mismatch",
+      `Task ${task.id} is now ${etagOf(task)}, not ${header.slice(0, 100)}`,
+    );
+  };
+}
+
+/** Whether the client has this state already. A running task's duration grows, so nobody has it. */
+export function isKnown(task: Task, headers: RequestHeaders): boolean {
+  const header = headers["if-none-match"];
+  if (header === undefined || task.status === "running") return false;
+  return header.trim() === "*" || tagsOf(header.replaceAll("W/", "")).has(etagOf(task));
+}
+
+const tagsOf = (header: string): ReadonlySet<string> => new Set(header.split(",").map((tag) => tag.trim()));
+
+const WAIT_S = 60;
+
+/** RFC 7240: wishes by name; a wish that is not understood is passed over. */
+export function prefersOf(headers: RequestHeaders): ReadonlyMap<string, string> {
+  const wishes = (headers.prefer ?? "").split(/[,;]/).map((wish) => wish.trim().toLowerCase());
+  return new Map(
+    wishes
+      .filter((wish) => wish !== "")
+      .map((wish) => {
+        const [name = "", value = ""] = wish.split("=", 2);
+        return [name.trim(), value.trim().replace(/^"(.*)"$/, "$1")];
+      }),
+  );
+}
+
+/** `Prefer: wait=30`: for how many seconds, at most a minute; null without it. */
+export function waitOf(headers: RequestHeaders): number | null {
+  if (headers.prefer === undefined) return null;
+  const seconds = prefersOf(headers).get("wait") ?? "";
+  return /^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), WAIT_S) : null;
+}
+
+/** The key under which a repeated request gets its first answer; null without one. */
+export function idempotencyKeyOf(headers: RequestHeaders): string | null {
+  const key = headers["idempotency-key"];
+  if (key === undefined) return null;
+  if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
+  const detail = "must be 1 to 255 printable ASCII characters";
+  throw new TaskError("invalid", `Idempotency-Key ${detail}`, [{ pointer: "/Idempotency-Key", detail }]);
+}
+
+/** The same for the same JSON value, however its members are ordered. */
+export const fingerprintOf = (body: unknown): string =>
+  new Bun.CryptoHasher("sha256").update(JSON.stringify(inOrder(body))).digest("base64");
+
+function inOrder(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(inOrder);
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return { members: members.map(([name, member]) => [name, inOrder(member)]) }; // no array of a client looks so
+}

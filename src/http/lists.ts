@@ -1,0 +1,253 @@
+/** Many tasks: listed, and acted upon. */
+import { z } from "zod";
+import type { Clock } from "../core/clock.ts";
+import { isTaskError, TaskError } from "../core/error.ts";
+import type { Task } from "../core/task.ts";
+import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engine.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { readJson } from "./body.ts";
+import { prefersOf } from "./conditions.ts";
+import type { Call, Route } from "./route.ts";
+import { targetOf } from "./target.ts";
+import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./task-schemas.ts";
+import {
+  BulkAnswer,
+  presentSummary,
+  presentTask,
+  queryOf,
+  SummaryAnswer,
+  TaskAnswer,
+  validate,
+} from "./wire.ts";
+
+/** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
+const STREAM_PAGE = 1_000;
+/** How long one call may look for matching tasks before it answers with a short page. */
+const SEARCH_MS = 200;
+
+/** What one call of the bulk actions does at most, and how many of them at once. */
+const BULK_AT_MOST = 10_000;
+const BULK_PIECE = 500;
+
+export type ListsSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
+
+/** A list as it is asked for, understood. */
+type Wish = {
+  readonly filter: TaskFilter;
+  readonly sort: Sort;
+  readonly after: Cursor | null;
+  readonly isFull: boolean;
+};
+
+export function createListRoutes({ engine, clock, log }: ListsSetup) {
+  const list: Route = {
+    id: "listTasks",
+    summary: "List tasks; whole without `limit`, streamed and no snapshot",
+    query: ListQuery,
+    requestHeaders: { Prefer: "`count=exact`: how many there are, in X-Total-Count; not with `q`" },
+    answers: {
+      200: {
+        description: "Tasks, id ascending unless `sort` says otherwise; whole ones with `view=full`",
+        schema: z.array(z.union([SummaryAnswer, TaskAnswer])),
+        headers: {
+          Link: 'With `limit`, while there may be more: the next page, `rel="next"`; a page may be short or empty then',
+          "X-Total-Count": "How many tasks the filter takes, where that was asked for",
+        },
+      },
+    },
+    problems: [],
+    run: async (call) => {
+      const query = validate(ListQuery, queryOf(call.request, ["status", "type", "tag"]));
+      const wish = wishOf(query);
+      const headers = await countHeaders(call, query, wish);
+      return query.limit === undefined
+        ? wholeList(call, wish, headers)
+        : page(call, { ...wish, limit: query.limit }, headers);
+    },
+  };
+
+  async function countHeaders(
+    { headers }: Call,
+    query: ListQuery,
+    { filter, sort }: Wish,
+  ): Promise<Record<string, string>> {
+    if (headers.prefer === undefined || prefersOf(headers).get("count") !== "exact") return {};
+    if (query.q !== undefined)
+      throw invalid("/q", "cannot be counted exactly; leave out Prefer: count=exact");
+    const ended = sort.endsWith("finished_at") ? { statuses: endedOf(filter) } : {};
+    const count = await engine.count({ ...filter, ...ended });
+    return { "x-total-count": String(count), "preference-applied": "count=exact" };
+  }
+
+  const pageAfter = ({ filter, sort }: Wish, after: Cursor | null, limit: number): Promise<TaskPage> =>
+    engine.list({ filter, sort, after, limit });
+
+  const presenter = ({ isFull }: Wish) =>
+    isFull ? (task: Task) => presentTask(task, engine.now()) : presentSummary;
+
+  async function page(
+    { request, reply }: Call,
+    wish: Wish & { readonly limit: number },
+    headers: Record<string, string>,
+  ): Promise<Response> {
+    const startedAt = clock.monotonic();
+    const tasks: Task[] = [];
+    let { after } = wish;
+    for (;;) {
+      const found: TaskPage = await pageAfter(wish, after, wish.limit - tasks.length);
+      tasks.push(...found.tasks);
+      after = found.next;
+      if (after === null || tasks.length === wish.limit || clock.monotonic() - startedAt > SEARCH_MS) break;
+      await otherRequestsFirst();
+    }
+    const link =
+      after === null ? {} : { link: `<${nextPath(request, formatCursor(wish.sort, after))}>; rel="next"` };
+    return reply(200, `[${tasks.map(presenter(wish)).join()}]`, { ...headers, ...link });
+  }
+
+  /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
+  async function wholeList(
+    { requestId, reply }: Call,
+    wish: Wish,
+    headers: Record<string, string>,
+  ): Promise<Response> {
+    const present = presenter(wish);
+    const first = await pageAfter(wish, wish.after, STREAM_PAGE);
+    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`, headers);
+    const next = (after: Cursor): Promise<TaskPage> =>
+      pageAfter(wish, after, STREAM_PAGE).catch((error: unknown) => {
+        log.error("list_cut", { request_id: requestId, error: errorText(error) });
+        throw error;
+      });
+    return reply(200, streamPages(first, next, present), headers);
+  }
+
+  // ---- bulk
+
+  const bulk: Route = {
+    id: "actOnTasks",
+    summary: "Cancel, retry or delete all tasks that a filter takes; `dry_run` counts them",
+    description: BULK_DESCRIPTION,
+    body: BulkBody,
+    answers: { 200: { description: "What was done, or would be", schema: BulkAnswer } },
+    problems: ["malformed_body", "body_too_large", "unsupported_media_type"],
+    run: async ({ request, headers, reply }) => {
+      const wish = validate(BulkBody, await readJson(request, headers));
+      const answer = wish.dry_run === true ? await countBulk(wish) : await doBulk(wish);
+      return reply(200, JSON.stringify(answer));
+    },
+  };
+
+  async function countBulk(wish: BulkBody) {
+    const upTo = wish.up_to_id ?? (await lastId());
+    let count = 0;
+    for await (const tasks of pagesOf(wish, upTo)) count += tasks.length;
+    return { count, up_to_id: upTo, dry_run: true };
+  }
+
+  async function lastId(): Promise<number> {
+    const { tasks } = await engine.list({ filter: {}, sort: "-id", after: null, limit: 1 });
+    return tasks[0]?.id ?? 0;
+  }
+
+  async function doBulk(wish: BulkBody) {
+    let [count, refused] = [0, 0];
+    for await (const tasks of pagesOf(wish, wish.up_to_id ?? (await lastId()))) {
+      const outcomes = await Promise.all(tasks.map((task) => actOn(task, wish.action)));
+      count += outcomes.filter((isDone) => isDone).length;
+      refused += outcomes.filter((isDone) => !isDone).length;
+      if (count + refused >= BULK_AT_MOST) return { count, refused, next: tasks.at(-1)?.id ?? null };
+    }
+    return { count, refused, next: null };
+  }
+
+  /** The tasks that the wish is about, in the order of their ids. */
+  async function* pagesOf({ filter, after_id }: BulkBody, upTo: number): AsyncGenerator<readonly Task[]> {
+    let after: Cursor | null = after_id === undefined ? null : { id: after_id, finishedAt: null };
+    do {
+      const page: TaskPage = await engine.list({
+        filter: filterOf(filter),
+        sort: "id",
+        after,
+        limit: BULK_PIECE,
+      });
+      const tasks = page.tasks.filter(({ id }) => id <= upTo);
+      if (tasks.length > 0) yield tasks;
+      if (tasks.length < page.tasks.length || (page.next?.id ?? 0) > upTo) return;
+      after = page.next;
+      await otherRequestsFirst();
+    } while (after !== null);
+  }
+
+  /** False where the task's own rule refuses, or it is gone meanwhile. */
+  async function actOn({ id }: Task, action: BulkBody["action"]): Promise<boolean> {
+    try {
+      await (action === "delete" ? engine.remove(id) : engine[action](id));
+      return true;
+    } catch (error) {
+      if (isTaskError(error) && REFUSALS.has(error.code)) return false;
+      throw error;
+    }
+  }
+
+  return { list, bulk };
+}
+
+const BULK_DESCRIPTION = `Each task by its own rule: what a rule refuses is counted in \`refused\`. A call does up to
+10,000; \`next\` is then the id to send as \`after_id\`. With \`up_to_id\`, which a dry run answers, tasks that came later
+are left alone. An empty filter means every task, and needs \`"all": true\`.`;
+
+const REFUSALS: ReadonlySet<string> = new Set(["wrong_status", "key_taken", "not_found"]);
+
+const endedOf = ({ statuses }: TaskFilter): ("done" | "failed" | "cancelled")[] =>
+  (["done", "failed", "cancelled"] as const).filter((status) => statuses?.includes(status) ?? true);
+
+function wishOf(query: ListQuery): Wish {
+  const { cursor, sort = "id", view } = query;
+  const after = cursor === undefined ? null : parseCursor(sort, cursor);
+  if (cursor !== undefined && after === null) {
+    throw invalid("/cursor", "must be a cursor from a Link header of this list, in this order");
+  }
+  return { filter: filterOf(query), sort, after, isFull: view === "full" };
+}
+
+const invalid = (pointer: string, detail: string): TaskError =>
+  new TaskError("invalid", `${pointer} ${detail}`, [{ pointer, detail }]);
+
+/** A store that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
+function streamPages(
+  first: TaskPage,
+  next: (after: Cursor) => Promise<TaskPage>,
+  present: (task: Task) => string,
+): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let page: TaskPage | null = first;
+  let separator = "[";
+  return new ReadableStream(
+    {
+      pull: async (controller) => {
+        let body = "";
+        while (page !== null && body === "") {
+          const { tasks, next: after }: TaskPage = page;
+          if (tasks.length > 0) body = separator + tasks.map(present).join();
+          page = after === null ? null : await otherRequestsFirst().then(() => next(after));
+        }
+        if (body !== "") separator = ",";
+        if (page !== null) return controller.enqueue(encoder.encode(body));
+        controller.enqueue(encoder.encode(separator === "[" ? "[]" : `${body}]`));
+        controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** The same list after the cursor, as a path, for no server knows all its names. */
+function nextPath(request: Request, cursor: string): string {
+  const { path, query } = targetOf(request.url);
+  const parameters = new URLSearchParams(query);
+  parameters.set("cursor", cursor);
+  return `${path}?${parameters}`;
+}

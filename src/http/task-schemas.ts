@@ -1,0 +1,322 @@
+/** What clients may send about tasks: fields, filters, lists. The rules themselves are core's. */
+import { z } from "zod";
+import { parseDurationMs } from "../core/duration.ts";
+import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
+import { parseSearch } from "../core/search.ts";
+import {
+  descriptionFault,
+  keyFault,
+  LIMITS,
+  MAX_TASK_ID,
+  nameFault,
+  STATUSES,
+  tagFault,
+  typeFault,
+  typePatternFault,
+} from "../core/task.ts";
+import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
+
+/** Text that a rule of core accepts; `tidy` is applied first. */
+export const text = (
+  rule: (value: string) => string | null,
+  tidy: (value: string) => string = (value) => value,
+) =>
+  z.string().transform((value, context) => {
+    const tidied = tidy(value);
+    const fault = rule(tidied);
+    if (fault !== null) context.addIssue({ code: "custom", message: fault });
+    return tidied;
+  });
+
+/** A Go duration in whole milliseconds, rounded up, within bounds. */
+export const duration = (leastMs: number, mostMs: number, words: string) =>
+  z.string().transform((value, context) => {
+    const ms = parseDurationMs(value);
+    if (ms !== null && Math.ceil(ms) >= leastMs && ms <= mostMs) return Math.ceil(ms);
+    context.addIssue({ code: "custom", message: words });
+    return z.NEVER;
+  });
+
+const CENTURY_MS = 100 * 365 * 86_400_000;
+const span = duration(0, CENTURY_MS, 'must be a duration such as "250ms", "30s" or "1h30m"').meta({
+  examples: ["30s"],
+});
+const limit = duration(1, CENTURY_MS, 'must be a duration of at least 1ms, such as "90s"').meta({
+  examples: ["90s"],
+});
+
+const TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
+
+const time = z
+  .string()
+  .transform((value, context) => {
+    const ms = TIME.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN;
+    if (!Number.isNaN(ms)) return ms;
+    context.addIssue({ code: "custom", message: 'must be an RFC 3339 time such as "2026-01-31T12:00:00Z"' });
+    return z.NEVER;
+  })
+  .meta({ format: "date-time", examples: ["2026-01-31T12:00:00Z"] });
+
+const name = text(nameFault, (value) => value.trim()).meta({
+  description: "White space around it is cut off; counted in code points",
+  minLength: 1,
+  maxLength: LIMITS.nameCodePoints,
+  examples: ["someName"],
+});
+
+const description = text(descriptionFault).meta({
+  description: "Counted in code points",
+  maxLength: LIMITS.descriptionCodePoints,
+  examples: ["some description"],
+});
+
+const type = text(typeFault).meta({
+  description: "What kind of work it is; a worker that takes this type does it",
+  examples: ["video.encode"],
+});
+
+/** Kept as JSON text; null is the lack of one. */
+const payload = z
+  .unknown()
+  .transform((value) => (value === null ? null : JSON.stringify(value)))
+  .meta({ description: "Any JSON, for the handler", examples: [{ input: "a.mp4" }] });
+
+const priority = z
+  .int()
+  .min(-LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
+  .max(LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
+  .meta({ description: "Higher goes first" });
+
+const maxAttempts = z
+  .int()
+  .min(1, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
+  .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
+  .meta({ description: "Failures after which it has failed" });
+
+const tags = z
+  .array(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }))
+  .max(LIMITS.tags, `must be at most ${LIMITS.tags} tags`)
+  .meta({ examples: [["nightly"]] });
+
+const backoff = z
+  .strictObject({ base: span, max: span })
+  .transform(({ base, max }) => ({ baseMs: base, maxMs: max }))
+  .meta({
+    description: "A retry waits up to base · 2ⁿ, at most max",
+    examples: [{ base: "1s", max: "1h" }],
+  });
+
+// ---- creating
+
+const OneTask = z
+  .strictObject({
+    name,
+    description: description.nullish(),
+    type: type.exactOptional(),
+    payload: payload.exactOptional(),
+    priority: priority.exactOptional(),
+    run_at: time.exactOptional().meta({ description: "When it is due; now without it" }),
+    delay: span.exactOptional().meta({ description: "In how long it is due, in place of run_at" }),
+    timeout: limit.nullable().exactOptional().meta({ description: "Of one attempt; null: none" }),
+    max_attempts: maxAttempts.exactOptional(),
+    backoff: backoff.exactOptional(),
+    tags: tags.exactOptional(),
+    key: text(keyFault)
+      .nullable()
+      .exactOptional()
+      .meta({ description: "Unique among live tasks: a second task with it stands for the first" }),
+  })
+  .refine((task) => task.run_at === undefined || task.delay === undefined, {
+    path: ["delay"],
+    error: "must not be given beside run_at",
+    when: ({ issues }) => issues.length === 0,
+  })
+  .transform(specOf);
+
+/** Most tasks say no more than the first version knew; looking for ten fields that are not there costs a create a microsecond. */
+const PlainTask = z
+  .strictObject({ name, description: description.nullish() })
+  .transform((task): TaskSpec => ({ name: task.name, description: task.description ?? "" }));
+
+/** The schema that is quickest to tell about this value; both mean the same. */
+export function taskSchemaFor(value: unknown): typeof PlainTask | typeof OneTask {
+  if (typeof value !== "object" || value === null) return OneTask;
+  for (const field in value) if (field !== "name" && field !== "description") return OneTask;
+  return PlainTask;
+}
+
+type OneTask = {
+  readonly name: string;
+  readonly description?: string | null | undefined;
+  readonly type?: string;
+  readonly payload?: string | null | undefined;
+  readonly priority?: number;
+  readonly run_at?: number;
+  readonly delay?: number;
+  readonly timeout?: number | null;
+  readonly max_attempts?: number;
+  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
+  readonly tags?: string[];
+  readonly key?: string | null;
+};
+
+/** The names of the wire become those of core; what was not given stays so, for its type has a default. */
+function specOf(task: OneTask): TaskSpec {
+  const { run_at, delay, timeout, max_attempts, payload, ...same } = task;
+  return {
+    ...same,
+    description: task.description ?? "",
+    ...(payload === undefined ? {} : { payload }),
+    ...(run_at === undefined ? {} : { runAt: run_at }),
+    ...(delay === undefined ? {} : { delayMs: delay }),
+    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+    ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
+  };
+}
+
+const ManyTasks = z
+  .array(OneTask)
+  .min(1, "must hold at least one task")
+  .max(LIMITS.batch, `must hold at most ${LIMITS.batch} tasks`)
+  .superRefine((tasks, context) => {
+    const keys = new Set<string>();
+    for (const [at, { key }] of tasks.entries()) {
+      if (key == null) continue;
+      if (keys.has(key)) {
+        context.addIssue({ code: "custom", path: [at, "key"], message: "stands twice in this array" });
+      }
+      keys.add(key);
+    }
+  });
+
+export { ManyTasks };
+
+export const CreateBody = z.union([OneTask, ManyTasks]);
+
+// ---- changing
+
+export const PatchBody = z
+  .strictObject({
+    name: name.exactOptional(),
+    description: description
+      .nullable()
+      .transform((value) => value ?? "")
+      .exactOptional(),
+    tags: tags.exactOptional(),
+    payload: payload.exactOptional(),
+    priority: priority.exactOptional(),
+    run_at: time.exactOptional(),
+    timeout: limit.nullable().exactOptional(),
+    max_attempts: maxAttempts.exactOptional(),
+  })
+  .refine((patch) => Object.keys(patch).length > 0, {
+    error:
+      "must name at least one field: name, description, tags, or of a pending task payload, priority, run_at, timeout, max_attempts",
+    when: ({ issues }) => issues.length === 0,
+  })
+  .transform(
+    ({ run_at, timeout, max_attempts, payload, ...same }): TaskPatch => ({
+      ...same,
+      ...(payload === undefined ? {} : { payload }),
+      ...(run_at === undefined ? {} : { runAt: run_at }),
+      ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+      ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
+    }),
+  )
+  .meta({ minProperties: 1 });
+
+// ---- finding
+
+const typePattern = text(typePatternFault).meta({ examples: ["video.*"] });
+
+const search = z.string("must be given once").min(1, "must not be empty").transform(parseSearch).meta({
+  description:
+    "Words that are all contained in name, description or the payload's strings (the first 4 KiB), in any case; `payload.a.b:text` asks one field",
+});
+
+const whole = (least: number, most: number) =>
+  z
+    .string("must be given once")
+    .regex(/^(0|[1-9]\d{0,15})$/, `must be a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
+    .meta({ type: "integer", minimum: least, maximum: most });
+
+export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
+
+export const ListQuery = z.strictObject({
+  limit: whole(1, 1_000).optional(),
+  cursor: z.string("must be given once").optional(),
+  status: z.array(z.enum(STATUSES)).optional(),
+  type: z.array(typePattern).optional().meta({ description: "One of these; a prefix may end in `*`" }),
+  tag: z.array(z.string()).optional().meta({ description: "All of these" }),
+  q: search.optional(),
+  sort: z
+    .enum(SORTS)
+    .optional()
+    .meta({ description: "By id, or ended tasks alone by their end; `-`: backwards" }),
+  view: z.literal("full").optional(),
+});
+export type ListQuery = z.output<typeof ListQuery>;
+
+type Wanted = {
+  readonly status?: readonly (typeof STATUSES)[number][] | undefined;
+  readonly type?: readonly string[] | undefined;
+  readonly tag?: readonly string[] | undefined;
+  readonly q?: ReturnType<typeof parseSearch> | undefined;
+};
+
+export const filterOf = ({ status, type, tag, q }: Wanted): TaskFilter => ({
+  ...(status === undefined ? {} : { statuses: status }),
+  ...(type === undefined ? {} : { types: type }),
+  ...(tag === undefined ? {} : { tags: tag }),
+  ...(q === undefined ? {} : { search: q }),
+});
+
+/** Opaque to clients; it says of which order it is, so that no other takes it for its own. */
+export const formatCursor = (sort: Sort, { id, finishedAt }: Cursor): string =>
+  Buffer.from(isByEnd(sort) ? `${sort}:${id}:${finishedAt}` : `${sort}:${id}`).toString("base64url");
+
+const isByEnd = (sort: Sort): boolean => sort.endsWith("finished_at");
+
+/** The place that a cursor names in this order; null for a text that is none, or of another order. */
+export function parseCursor(sort: Sort, cursor: string): Cursor | null {
+  const text = Buffer.from(cursor, "base64url").toString("latin1");
+  const [, of, id, finishedAt] = /^(-?[a-z_]+):([1-9]\d{0,15})(?::(-?\d{1,16}))?$/.exec(text) ?? [];
+  if (of !== sort || Number(id) > MAX_TASK_ID || isByEnd(sort) !== (finishedAt !== undefined)) return null;
+  return { id: Number(id), finishedAt: finishedAt === undefined ? null : Number(finishedAt) };
+}
+
+export const LogQuery = z.strictObject({
+  after: whole(0, 2_147_483_647)
+    .optional()
+    .meta({ description: "The number of the last line that is known" }),
+});
+
+// ---- many at once
+
+const taskId = z.int().min(1).max(MAX_TASK_ID);
+
+export const BulkBody = z
+  .strictObject({
+    filter: z.strictObject({
+      status: z.array(z.enum(STATUSES)).exactOptional(),
+      type: z.array(typePattern).exactOptional(),
+      tag: z.array(z.string()).exactOptional(),
+      q: search.exactOptional(),
+    }),
+    action: z.enum(["cancel", "retry", "delete"]),
+    all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
+    dry_run: z.boolean().exactOptional(),
+    up_to_id: z.int().min(0).max(MAX_TASK_ID).exactOptional(),
+    after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
+  })
+  .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
+    path: ["filter"],
+    error: 'is empty, which means every task; say so with "all": true',
+    when: ({ issues }) => issues.length === 0,
+  });
+export type BulkBody = z.output<typeof BulkBody>;
+
+/** For calls that need no body and take an empty one. */
+export const EmptyBody = z.strictObject({});

@@ -1,0 +1,107 @@
+/** What workers say. */
+import { z } from "zod";
+import { FAILURES } from "../core/outcome.ts";
+import { LIMITS, MAX_TASK_ID, storableText, typePatternFault, workerFault } from "../core/task.ts";
+import { duration, text } from "./task-schemas.ts";
+
+const DAY_MS = 86_400_000;
+const LEAST_LEASE_MS = 1_000;
+const LONGEST_WAIT_MS = 60_000;
+
+const taskId = z.int().min(1).max(MAX_TASK_ID);
+const token = z.string().max(255);
+const worker = text(workerFault).meta({
+  description: "The worker's name, as leases and history show it",
+  minLength: 1,
+  examples: ["gpu-1"],
+});
+/** Never a reason to lose what a worker has to say: what no store can keep becomes the sign for that. */
+const saidText = z.string().transform((value) => storableText(value, LIMITS.messageLength));
+
+export const Claim = z.strictObject({
+  worker,
+  types: z
+    .array(text(typePatternFault))
+    .min(1, "must name at least one type")
+    .max(100, "must name at most 100 types")
+    .meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
+  max: z.int().min(1).max(1_000).default(1),
+  lease: duration(LEAST_LEASE_MS, DAY_MS, 'must be a duration from "1s" to "24h"')
+    .exactOptional()
+    .meta({ description: "How long they stay this worker's without a heartbeat", examples: ["30s"] }),
+  wait: duration(0, LONGEST_WAIT_MS, 'must be a duration from "0s" to "60s"')
+    .exactOptional()
+    .meta({ description: "How long to wait for the first task; not at all without it", examples: ["25s"] }),
+  request: z
+    .string()
+    .min(1)
+    .max(255)
+    .exactOptional()
+    .meta({ description: "A claim repeated under the same id, to the same process, gets the same leases" }),
+});
+export type Claim = z.output<typeof Claim>;
+
+const LogEntry = z.union([
+  saidText.transform((message) => ({ level: "info" as const, message })),
+  z.strictObject({ level: z.enum(["debug", "info", "warn", "error"]), message: saidText }),
+]);
+
+export const Heartbeat = z.strictObject({
+  worker,
+  leases: z
+    .array(
+      z.strictObject({
+        id: taskId,
+        token,
+        progress: z
+          .strictObject({ percent: z.number().min(0).max(100), message: saidText.default("") })
+          .exactOptional(),
+        log: z.array(LogEntry).max(LIMITS.logLinesKept).exactOptional(),
+      }),
+    )
+    .max(1_000)
+    .superRefine((leases, context) => {
+      if (new Set(leases.map(({ id }) => id)).size < leases.length) {
+        context.addIssue({ code: "custom", message: "must name each task once" });
+      }
+    }),
+});
+
+/** Kept as JSON text. */
+const result = z
+  .unknown()
+  .transform((value) => (value === undefined || value === null ? null : JSON.stringify(value)))
+  .meta({ description: "Any JSON, up to 1 MiB; a larger one fails the task with `result_too_large`" });
+
+export const Complete = z.strictObject({
+  token,
+  result: result.exactOptional(),
+  claim: Claim.exactOptional(),
+});
+
+export const Completes = z.strictObject({
+  tasks: z
+    .array(z.strictObject({ id: taskId, token, result: result.exactOptional() }))
+    .min(1)
+    .max(1_000),
+  claim: Claim.exactOptional(),
+});
+
+const delay = duration(0, 365 * DAY_MS, 'must be a duration such as "10s"').meta({ examples: ["10s"] });
+
+export const Fail = z.strictObject({
+  token,
+  error: z
+    .strictObject({
+      code: saidText.default(FAILURES.handlerError),
+      message: saidText.default(""),
+    })
+    .default({ code: FAILURES.handlerError, message: "" }),
+  retryable: z.boolean().default(true),
+  retry_after: delay.exactOptional().meta({ description: "When it is tried again, in place of the backoff" }),
+});
+
+export const Release = z.strictObject({
+  token,
+  delay: delay.exactOptional().meta({ description: "When it is due again; at once without it" }),
+});

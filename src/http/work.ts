@@ -1,0 +1,246 @@
+/** Work for workers in any language: claim, heartbeat, complete, fail, release. Every word bears the token of its lease. */
+import { z } from "zod";
+import type { Clock } from "../core/clock.ts";
+import { formatDurationMs } from "../core/duration.ts";
+import { isTaskError } from "../core/error.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { JsonText, RunningTask } from "../core/task.ts";
+import type { Engine } from "../engine/engine.ts";
+import { readJson } from "./body.ts";
+import type { Call, Route } from "./route.ts";
+import { parseId, presentTask, TaskAnswer, validate } from "./wire.ts";
+import { Claim, Complete, Completes, Fail, Heartbeat, Release } from "./work-schemas.ts";
+
+export type WorkSetup = { readonly engine: Engine; readonly clock: Clock; readonly leaseMs: number };
+
+const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
+/** Results that are too large must arrive to be told so: the task fails, and its worker is answered. */
+const RESULT_BODY_BYTES = 4 * 1_048_576;
+const RESULTS_BODY_BYTES = 16 * 1_048_576;
+/** Claims that may be repeated are remembered for as long as their leases, but no more of them than this. */
+const REMEMBERED_AT_MOST = 10_000;
+
+const expiresIn = z.string().meta({
+  description: "A Go duration, to be counted from when the request was sent",
+  examples: ["30s"],
+});
+const LeasedTask = TaskAnswer.extend({ lease: z.object({ token: z.string(), expires_in: expiresIn }) });
+const directive = z.enum(["run", "drain", "stop"]).meta({ description: "`run`: go on" });
+const ClaimAnswer = z.object({ tasks: z.array(LeasedTask), directive });
+const HeartbeatAnswer = z.object({
+  directive,
+  leases: z.array(
+    z.object({ id: z.int(), status: z.enum(["ok", "cancel", "lost"]), expires_in: expiresIn.optional() }),
+  ),
+});
+const SettledAnswer = z.object({
+  message: z.string(),
+  task_id: z.int(),
+  tasks: z.array(LeasedTask).optional().meta({ description: "What was claimed with it" }),
+});
+const CompletesAnswer = z.object({
+  tasks: z.array(z.object({ id: z.int(), status: z.enum(["ok", "lease_lost"]) })),
+  claimed: z.array(LeasedTask),
+  directive,
+});
+
+export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
+  const remembered = new Map<string, Promise<readonly RunningTask[]>>(); // by worker and request, the oldest first
+
+  // ---- claiming
+
+  const claim: Route = {
+    id: "claimTasks",
+    summary: "Claim due tasks of some types, each with a lease; waits for the first one",
+    body: Claim,
+    answers: { 200: { description: "The tasks; none when the wait is over", schema: ClaimAnswer } },
+    problems: BODY_PROBLEMS,
+    run: async (call) => {
+      const wish = validate(Claim, await readJson(call.request, call.headers));
+      const tasks = await claimOnce(wish, call.request.signal);
+      return call.reply(200, `{"tasks":${presentLeased(tasks)},"directive":"run"}`);
+    },
+  };
+
+  /** A claim that is repeated gets what the first one got, as far as it still holds it. */
+  async function claimOnce(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
+    if (wish.request === undefined) return claimFor(wish, gone);
+    const name = JSON.stringify([wish.worker, wish.request]);
+    const earlier = remembered.get(name);
+    if (earlier !== undefined) return stillHeld(await earlier);
+    const claiming = claimFor(wish, null); // who comes again finds it here, though the first has gone
+    remember(name, claiming, wish.lease ?? leaseMs);
+    return claiming;
+  }
+
+  function remember(name: string, claiming: Promise<readonly RunningTask[]>, keptMs: number): void {
+    remembered.set(name, claiming);
+    const forget = (): void => void remembered.delete(name);
+    claiming.then((tasks) => (tasks.length === 0 ? forget() : clock.after(keptMs, forget)), forget);
+    const [oldest] = remembered.keys();
+    if (remembered.size > REMEMBERED_AT_MOST && oldest !== undefined) remembered.delete(oldest);
+  }
+
+  async function stillHeld(tasks: readonly RunningTask[]): Promise<RunningTask[]> {
+    const now = await engine.look(tasks.map(({ id }) => id));
+    return tasks.flatMap(({ id, token }) => {
+      const task = now.get(id);
+      return task?.status === "running" && task.token === token ? [task] : [];
+    });
+  }
+
+  /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
+  async function claimFor(wish: Claim, gone: AbortSignal | null): Promise<readonly RunningTask[]> {
+    const ask = { worker: wish.worker, types: wish.types, max: wish.max, leaseMs: wish.lease ?? leaseMs };
+    const atOnce = await engine.claimNow(ask);
+    const tasks = atOnce.length > 0 || !wish.wait ? atOnce : await waitFor(ask, wish.wait, gone);
+    if (gone?.aborted !== true) return tasks;
+    await Promise.all(tasks.map(giveBack));
+    return [];
+  }
+
+  async function waitFor(
+    ask: Parameters<Engine["claim"]>[0],
+    withinMs: number,
+    gone: AbortSignal | null,
+  ): Promise<readonly RunningTask[]> {
+    const over = new AbortController();
+    const end = (): void => over.abort();
+    const cancelTimer = clock.after(withinMs, end);
+    gone?.addEventListener("abort", end);
+    const { tasks } = await engine.claim(ask, over.signal);
+    cancelTimer();
+    gone?.removeEventListener("abort", end);
+    return tasks;
+  }
+
+  const giveBack = ({ id, token }: RunningTask): Promise<void> =>
+    engine.settle(id, token, { kind: "released", delayMs: 0 }).catch((error: unknown) => {
+      if (!isTaskError(error)) throw error; // its lease gives it back, only later
+    });
+
+  /** Counted from now, when the lease has begun already: never more than is left. */
+  const presentLeased = (tasks: readonly RunningTask[]): string => {
+    const now = engine.now();
+    const leased = tasks.map((task) => {
+      const lease = { token: task.token, expires_in: formatDurationMs(Math.max(0, task.lease.until - now)) };
+      return `${presentTask(task, now).slice(0, -1)},"lease":${JSON.stringify(lease)}}`;
+    });
+    return `[${leased.join()}]`;
+  };
+
+  // ---- heartbeats
+
+  const heartbeat: Route = {
+    id: "renewLeases",
+    summary: "Renew all leases of a worker; bring progress and log lines; learn what to stop",
+    body: Heartbeat,
+    answers: {
+      200: {
+        description: "One answer for each lease: `cancel`, stop the work; `lost`, it is no longer yours",
+        schema: HeartbeatAnswer,
+      },
+    },
+    problems: BODY_PROBLEMS,
+    run: async ({ request, headers, reply }) => {
+      const { leases } = validate(Heartbeat, await readJson(request, headers));
+      const beats = leases.map(({ id, token, progress, log = [] }) => ({
+        ...{ id, token, log },
+        progress: progress ?? null,
+      }));
+      const lasting = await engine.leaseMs(beats); // before: a beat that brings a cancel forgets the lease
+      const statuses = await engine.extend(beats);
+      const answers = beats.map(({ id }, at) => ({
+        id,
+        status: statuses[at] ?? "lost",
+        ...(statuses[at] === "lost" ? {} : { expires_in: formatDurationMs(lasting[at] ?? leaseMs) }),
+      }));
+      return reply(200, JSON.stringify({ directive: "run", leases: answers }));
+    },
+  };
+
+  // ---- ends
+
+  const settleRoute = <S extends z.ZodType<{ readonly token: string }>>(route: {
+    readonly id: string;
+    readonly summary: string;
+    readonly body: S;
+    readonly message: string;
+    readonly outcome: (said: z.output<S>) => Outcome;
+    readonly next?: (said: z.output<S>) => Claim | undefined;
+  }): Route => ({
+    id: route.id,
+    summary: route.summary,
+    body: route.body,
+    answers: { 200: { description: "It is so; the same again is answered alike", schema: SettledAnswer } },
+    problems: ["lease_lost", ...BODY_PROBLEMS],
+    run: async (call: Call) => {
+      const id = parseId(call.params.id ?? "");
+      const said = validate(route.body, await readJson(call.request, call.headers, RESULT_BODY_BYTES));
+      await engine.settle(id, said.token, route.outcome(said));
+      const next = route.next?.(said);
+      const tasks =
+        next === undefined ? "" : `,"tasks":${presentLeased(await claimOnce(next, call.request.signal))}`;
+      return call.reply(200, `{"message":"${route.message}","task_id":${id}${tasks}}`);
+    },
+  });
+
+  const done = (result: JsonText | null | undefined): Outcome => ({ kind: "done", result: result ?? null });
+
+  const complete = settleRoute({
+    id: "completeTask",
+    summary: "Say that a task is done; with `claim`, get the next in the same call",
+    body: Complete,
+    message: "Task completed",
+    outcome: ({ result }) => done(result),
+    next: ({ claim }) => claim,
+  });
+
+  const fail = settleRoute({
+    id: "failTask",
+    summary: "Say that an attempt has failed; it is tried again while attempts are left",
+    body: Fail,
+    message: "Task failed",
+    outcome: ({ error, retryable, retry_after }) => ({
+      ...{ kind: "failed", error, retryable },
+      retryAfterMs: retry_after ?? null,
+    }),
+  });
+
+  const release = settleRoute({
+    id: "releaseTask",
+    summary: "Give a task back; that burns no attempt",
+    body: Release,
+    message: "Task released",
+    outcome: ({ delay }) => ({ kind: "released", delayMs: delay ?? 0 }),
+  });
+
+  const completeMany: Route = {
+    id: "completeTasks",
+    summary: "Say that many tasks are done, each for itself; with `claim`, get the next in the same call",
+    body: Completes,
+    answers: { 200: { description: "One answer for each", schema: CompletesAnswer } },
+    problems: BODY_PROBLEMS,
+    run: async ({ request, headers, reply }) => {
+      const said = validate(Completes, await readJson(request, headers, RESULTS_BODY_BYTES));
+      const statuses = await Promise.all(
+        said.tasks.map(({ id, token, result }) => settled(engine.settle(id, token, done(result)))),
+      );
+      const tasks = said.tasks.map(({ id }, at) => ({ id, status: statuses[at] }));
+      const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
+      const claimedText = presentLeased(claimed);
+      return reply(200, `{"tasks":${JSON.stringify(tasks)},"claimed":${claimedText},"directive":"run"}`);
+    },
+  };
+
+  return { claim, heartbeat, complete, fail, release, completeMany };
+}
+
+const settled = (settling: Promise<void>): Promise<"ok" | "lease_lost"> =>
+  settling.then(
+    () => "ok" as const,
+    (error: unknown) => {
+      if (isTaskError(error, "lease_lost")) return "lease_lost" as const;
+      throw error;
+    },
+  );

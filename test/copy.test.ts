@@ -1,0 +1,297 @@
+/** `tasktrack copy`: tasks move from any store to any other and stay what they are. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { create, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
+import { STATUSES, type TaskId } from "../src/core/task.ts";
+import type { TaskRecord, TaskStore } from "../src/store/store.ts";
+import { corner, type Place } from "./chaos/places.ts";
+import { eventually } from "./support/eventually.ts";
+import { populate, readAll } from "./support/populate.ts";
+import { type Ended, killLeftovers, type ServerProcess, tasktrack } from "./support/server-process.ts";
+import { openTestStore } from "./support/stores.ts";
+
+const TASKS = 300;
+/** Enough that a copy is killed in its middle. */
+const MANY = 4_000;
+
+let home = "";
+const places: Place[] = [];
+let files = 0;
+
+const newFile = (): string => `sqlite:${join(home, `${++files}.db`)}`;
+
+function newPlace(name: "PostgreSQL" | "Redis"): string {
+  const place = corner(name);
+  places.push(place);
+  return place.storeUrl;
+}
+
+/** Opens the store for a while. */
+async function within<T>(url: string, deed: (store: TaskStore) => Promise<T>): Promise<T> {
+  const store = await openTestStore(url);
+  try {
+    return await deed(store);
+  } finally {
+    await store.close();
+  }
+}
+
+type All = ReadonlyMap<TaskId, TaskRecord>;
+
+/** A new file with so many tasks, and what is in it. */
+async function newSource(count: number): Promise<{ readonly url: string; readonly all: All }> {
+  const url = newFile();
+  const all = await within(url, async (store) => {
+    await populate(store, count);
+    return readAll(store);
+  });
+  return { url, all };
+}
+
+const started = (from: string, to: string): ServerProcess =>
+  tasktrack(["copy", "--from", from, "--to", to], { cwd: home });
+
+const copied = (from: string, to: string): Promise<Ended> => started(from, to).ended;
+
+const allIn = (url: string): Promise<All> => within(url, readAll);
+
+const addTo = (store: TaskStore, name = "one more") =>
+  store.insert([{ drafts: [create({ name }, TYPE_DEFAULTS, 1_000)], idempotency: null }], 1_000);
+
+let source: Awaited<ReturnType<typeof newSource>>;
+
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "tasktrack-copy-"));
+  source = await newSource(TASKS);
+});
+
+afterAll(async () => {
+  killLeftovers();
+  for (const place of places) await place.remove();
+  await rm(home, { recursive: true });
+});
+
+describe("a copy", () => {
+  test("from store to store keeps every field of every task and every log line", async () => {
+    expect(new Set([...source.all.values()].map(({ task }) => task.status))).toEqual(new Set(STATUSES));
+    let from = source.url;
+    for (const to of [newPlace("PostgreSQL"), newPlace("Redis"), newFile()]) {
+      const { code, stderr } = await copied(from, to);
+      expect({ code, stderr: stderr.split("\n").at(-2) }).toMatchObject({
+        code: 0,
+        stderr: expect.stringMatching(/^100 % 300 of 300 tasks, [\d,]+\/s$/),
+      });
+      expect(await allIn(to)).toStrictEqual(source.all);
+      from = to;
+    }
+    const highest = Math.max(...source.all.keys());
+    expect(await within(from, (store) => addTo(store))).toMatchObject([{ tasks: [{ id: highest + 1 }] }]);
+  }, 60_000);
+
+  test("prints the counts of both stores, and nothing that only a terminal understands", async () => {
+    const { code, stdout, stderr } = await copied(source.url, newFile());
+    const count = (status: string): number =>
+      [...source.all.values()].filter(({ task }) => task.status === status).length;
+    const row = (status: string, n: number): string =>
+      `${status.padEnd(10)} ${String(n).padStart(12)} ${String(n).padStart(12)}\n`;
+    expect(stdout).toBe(
+      [
+        `${" ".repeat(19)}from           to\n`,
+        ...STATUSES.map((status) => row(status, count(status))),
+        row("all", TASKS),
+      ].join(""),
+    );
+    expect(`${stdout}${stderr}`.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+    expect(code).toBe(0);
+  });
+
+  test.each(["PostgreSQL", "Redis", "SQLite"] as const)(
+    "that is finished, into %s, is found finished",
+    async (name) => {
+      const to = name === "SQLite" ? newFile() : newPlace(name);
+      const look = (store: TaskStore) =>
+        Promise.all([readAll(store), store.changes(null, 1).then((page) => page.position)]);
+      expect((await copied(source.url, to)).code).toBe(0);
+      const before = await within(to, look);
+      const again = await copied(source.url, to);
+      expect(again.code).toBe(0);
+      expect(again.stdout).toContain(String(TASKS));
+      expect(await within(to, look)).toStrictEqual(before);
+    },
+    30_000,
+  );
+
+  test("of nothing is done at once", async () => {
+    const empty = newFile();
+    await within(empty, async () => undefined);
+    const { code, stderr } = await copied(empty, newFile());
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "100 % 0 of 0 tasks, 0/s\n" });
+  });
+});
+
+describe("a copy that is killed in its middle", () => {
+  let many: Awaited<ReturnType<typeof newSource>>;
+  beforeAll(async () => {
+    many = await newSource(MANY);
+  }, 60_000);
+
+  const kill = async (copy: ServerProcess): Promise<void> => {
+    copy.kill("SIGKILL");
+    expect(await copy.ended).toMatchObject({ code: null, signal: "SIGKILL" });
+  };
+
+  async function expectCompletion(to: string, before: All): Promise<void> {
+    expect(before.size).toBeGreaterThan(0);
+    expect(before.size).toBeLessThan(MANY);
+    for (const [id, record] of before) expect(record).toStrictEqual(many.all.get(id) as TaskRecord); // it is there
+    const { code, stdout } = await copied(many.url, to);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(String(MANY)) });
+    expect(await allIn(to)).toStrictEqual(many.all);
+  }
+
+  test.each(["PostgreSQL", "Redis"] as const)(
+    "goes on where it was, into %s",
+    async (name) => {
+      const to = newPlace(name);
+      const before = await within(to, async (store) => {
+        const copy = started(many.url, to);
+        await eventually(
+          () => store.count({}),
+          (count) => count > 0,
+          20_000,
+        );
+        await kill(copy);
+        return readAll(store);
+      });
+      await expectCompletion(to, before);
+    },
+    60_000,
+  );
+
+  test("goes on where it was, into SQLite", async () => {
+    const to = newFile();
+    const log = `${to.slice("sqlite:".length)}-wal`;
+    const copy = started(many.url, to);
+    // Nobody else may look into the file; what the first calls write makes its log that large.
+    await eventually(
+      () => (existsSync(log) ? Bun.file(log).size : 0),
+      (size) => size > 600_000,
+      20_000,
+    );
+    await kill(copy);
+    await expectCompletion(to, await allIn(to));
+  }, 60_000);
+});
+
+describe("a copy is refused in one line,", () => {
+  async function expectRefusal(args: readonly string[], code: number, line: string | RegExp): Promise<void> {
+    const ended = await tasktrack(["copy", ...args], { cwd: home }).ended;
+    expect({ code: ended.code, stdout: ended.stdout }).toEqual({ code, stdout: "" });
+    expect(ended.stderr).toMatch(/^tasktrack: [^\n]+\n$/);
+    if (typeof line === "string") expect(ended.stderr).toBe(`tasktrack: ${line}\n`);
+    else expect(ended.stderr).toMatch(line);
+  }
+
+  const FORMS = "sqlite:PATH, postgres://… or redis://…";
+  const A = ["--from", "sqlite:a.db"];
+  const B = ["--to", "sqlite:b.db"];
+
+  test.each([
+    ["without --from", B, "copy needs --from URL; see tasktrack copy --help"],
+    ["without --to", A, "copy needs --to URL; see tasktrack copy --help"],
+    ["without both", [], "copy needs --from URL; see tasktrack copy --help"],
+    ["from a store to itself", [...A, "--to", "sqlite:a.db"], "--from and --to are the same store"],
+    ["from memory", ["--from", "memory:", ...B], `--from: expected ${FORMS}, got "memory:"`],
+    ["to memory", [...A, "--to", "memory:"], `--to: expected ${FORMS}, got "memory:"`],
+    [
+      "with a scheme that is not known, and without its password",
+      ["--from", "mysql://u:secret@host/db", ...B],
+      `--from: expected ${FORMS}, got "mysql://u:***@host/db"`,
+    ],
+    ["with a path that is missing", [...A, "--to", "sqlite:"], `--to: expected ${FORMS}, got "sqlite:"`],
+    ["with a flag that is not known", [...A, ...B, "--force"], /--force/],
+    ["with a word too many", [...A, ...B, "now"], /now/],
+  ])("%s", async (_case, args, line) => {
+    await expectRefusal(args, 2, line);
+    expect([existsSync(join(home, "a.db")), existsSync(join(home, "b.db"))]).toEqual([false, false]);
+  });
+
+  test.each(["PostgreSQL", "Redis", "SQLite"] as const)(
+    "into %s with other tasks, which stay as they are",
+    async (name) => {
+      const to = name === "SQLite" ? newFile() : newPlace(name);
+      await within(to, (store) => addTo(store, "mine"));
+      const before = await allIn(to);
+      const message =
+        "--to: the store holds tasks that are not those of --from (task 1); copy into an empty one";
+      await expectRefusal(["--from", source.url, "--to", to], 1, message);
+      expect(await allIn(to)).toStrictEqual(before);
+    },
+  );
+
+  test("into a copy that has a life of its own since", async () => {
+    const to = newFile();
+    await copied(source.url, to);
+    await within(to, (store) => addTo(store));
+    const message = `--to: the store holds tasks that are not those of --from (task ${TASKS + 1}); copy into an empty one`;
+    await expectRefusal(["--from", source.url, "--to", to], 1, message);
+  });
+
+  test.each(["PostgreSQL", "Redis", "SQLite"] as const)(
+    "from %s where there is no store, and none is made there",
+    async (name) => {
+      const from = name === "SQLite" ? newFile() : newPlace(name);
+      const args = ["--from", from, "--to", newFile()];
+      for (const _ of ["once", "and again"]) {
+        await expectRefusal(args, 1, /--from: there is no store of tasks at /);
+      }
+      if (name === "SQLite") expect(existsSync(from.slice("sqlite:".length))).toBe(false);
+    },
+  );
+
+  test("while a process holds the source, or the target", async () => {
+    const to = newFile();
+    await within(source.url, () =>
+      expectRefusal(
+        ["--from", source.url, "--to", to],
+        1,
+        `--from: ${source.url.slice("sqlite:".length)} is held by another process`,
+      ),
+    );
+    await within(to, () =>
+      expectRefusal(
+        ["--from", source.url, "--to", to],
+        1,
+        `--to: ${to.slice("sqlite:".length)} is held by another process`,
+      ),
+    );
+  });
+
+  test("where nobody answers", async () => {
+    await expectRefusal(
+      ["--from", source.url, "--to", "redis://u:secret@127.0.0.1:1"],
+      1,
+      /^tasktrack: --to: /,
+    );
+    await expectRefusal(
+      ["--from", "postgres://u:secret@127.0.0.1:1/db", "--to", newFile()],
+      1,
+      /^tasktrack: --from: /,
+    );
+  }, 30_000);
+});
+
+test("counts that differ at the end are told, with the way out", async () => {
+  const to = newFile();
+  await copied(source.url, to);
+  await within(to, (store) => store.remove([{ id: 1 }]));
+  const { code, stdout, stderr } = await copied(source.url, to);
+  expect(code).toBe(1);
+  expect(stdout).toContain(`${String(TASKS).padStart(12)} ${String(TASKS - 1).padStart(12)}\n`);
+  expect(stderr).toEndWith(
+    "tasktrack: the counts differ: a store was written to meanwhile; stop both servers and copy into an empty store\n",
+  );
+});

@@ -1,0 +1,199 @@
+/** `tasktrack migrate`: what a start would do to a store's schema, said or done. */
+import { Database } from "bun:sqlite";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { RedisClient, SQL } from "bun";
+import { corner } from "./chaos/places.ts";
+import { populate, readAll } from "./support/populate.ts";
+import { keysOf } from "./support/redis.ts";
+import { type Ended, killLeftovers, tasktrack } from "./support/server-process.ts";
+import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
+import { openTestStore } from "./support/stores.ts";
+
+/** A store's URL, and what another program sees and does there. */
+type Place = {
+  readonly storeUrl: string;
+  /** Whether nothing is there. */
+  isEmpty(): Promise<boolean>;
+  /** As a later version of this program would leave it. */
+  makeNewer(): Promise<unknown>;
+  remove(): Promise<unknown>;
+};
+
+let home = "";
+beforeAll(async () => {
+  home = await mkdtemp(join(tmpdir(), "tasktrack-migrate-"));
+});
+afterAll(async () => {
+  killLeftovers();
+  await rm(home, { recursive: true });
+});
+
+let files = 0;
+
+function sqlitePlace(): Place {
+  const path = join(home, `${++files}.db`);
+  return {
+    storeUrl: `sqlite:${path}`,
+    isEmpty: async () => !existsSync(path),
+    makeNewer: async () => {
+      using db = new Database(path);
+      db.run("PRAGMA user_version = 99");
+    },
+    remove: async () => undefined, // with the folder
+  };
+}
+
+function postgresPlace(): Place {
+  const place = corner("PostgreSQL");
+  const schema = new URL(place.storeUrl).searchParams.get("schema");
+  const ask = async (statement: string): Promise<unknown[]> => {
+    const sql = new SQL(sharedPostgres(), { max: 1 });
+    try {
+      return await sql.unsafe(statement);
+    } finally {
+      await sql.close();
+    }
+  };
+  return {
+    ...place,
+    isEmpty: async () => (await ask(`SELECT FROM pg_namespace WHERE nspname = '${schema}'`)).length === 0,
+    makeNewer: () => ask(`INSERT INTO ${schema}.migrations (number, name) VALUES (99, 'of a later version')`),
+  };
+}
+
+function redisPlace(): Place {
+  const place = corner("Redis");
+  const prefix = new URL(place.storeUrl).searchParams.get("prefix");
+  return {
+    ...place,
+    isEmpty: async () => (await keysOf(place.storeUrl)).length === 0,
+    makeNewer: async () => {
+      const client = new RedisClient(sharedRedis());
+      await client.hset(`{${prefix}}:house`, "schema", "99");
+      client.close();
+    },
+  };
+}
+
+const migrate = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
+  tasktrack(["migrate", ...args], { cwd: home, env }).ended;
+
+/** What it says, where all is well. */
+async function said(args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await migrate(args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+  return stdout;
+}
+
+describe.each([
+  ["SQLite", sqlitePlace],
+  ["PostgreSQL", postgresPlace],
+  ["Redis", redisPlace],
+] as const)("migrate on %s", (name, placeOf) => {
+  let place: Place;
+  beforeAll(() => {
+    place = placeOf();
+  });
+  afterAll(() => place.remove());
+
+  test("--dry-run says what is missing, and does nothing", async () => {
+    const args = ["--dry-run", "--store", place.storeUrl];
+    const first = await said(args);
+    expect(first.split("\n")[0]).toBe(`${place.storeUrl} has schema number 0`);
+    expect(first).toMatch(/^ {2}would apply 1: tasks/m);
+    expect(first.includes("\n-- 1\n")).toBe(name !== "Redis"); // Redis needs no script
+    expect(await said(args)).toBe(first);
+    expect(await place.isEmpty()).toBe(true);
+  });
+
+  test("brings the schema, once", async () => {
+    const args = ["--store", place.storeUrl];
+    expect(await said(args)).toMatch(/ had schema number 0\n {2}applied 1: tasks[^\n]*\n$/);
+    expect(await place.isEmpty()).toBe(false);
+    const upToDate = `${place.storeUrl} has schema number 1\n  up to date\n`;
+    expect(await said(args)).toBe(upToDate);
+    expect(await said(["--dry-run", ...args])).toBe(upToDate);
+  });
+
+  test("leaves the tasks of a store that is up to date as they are", async () => {
+    const store = await openTestStore(place.storeUrl);
+    await populate(store, 30);
+    const all = await readAll(store);
+    const { position } = await store.changes(null, 1);
+    await store.close();
+    await said(["--store", place.storeUrl]);
+    const again = await openTestStore(place.storeUrl);
+    expect(await readAll(again)).toStrictEqual(all);
+    expect((await again.changes(null, 1)).position).toEqual(position);
+    await again.close();
+  });
+
+  test("is what a start has done already", async () => {
+    const other = placeOf();
+    await (await openTestStore(other.storeUrl)).close();
+    expect(await said(["--store", other.storeUrl])).toEndWith("\n  up to date\n");
+    await other.remove();
+  });
+
+  test("is refused in one line where the schema is newer", async () => {
+    await place.makeNewer();
+    const newer =
+      "the store's schema has number 99, this program knows numbers up to 1; use a newer TaskTrack";
+    for (const args of [[], ["--dry-run"]]) {
+      const { code, stdout, stderr } = await migrate([...args, "--store", place.storeUrl]);
+      expect({ code, stdout, stderr }).toEqual({
+        code: 1,
+        stdout: "",
+        stderr: `tasktrack: STORE_URL: ${newer}\n`,
+      });
+    }
+    const copy = await tasktrack(["copy", "--from", place.storeUrl, "--to", "sqlite:none.db"], { cwd: home })
+      .ended;
+    expect({ code: copy.code, stderr: copy.stderr }).toEqual({
+      code: 1,
+      stderr: `tasktrack: --from: ${newer}\n`,
+    });
+    expect(existsSync(join(home, "none.db"))).toBe(false);
+  });
+});
+
+describe("migrate", () => {
+  test("takes the store that STORE_URL names, and needs none for memory", async () => {
+    const { storeUrl, isEmpty } = sqlitePlace();
+    const { code, stdout } = await migrate([], { STORE_URL: storeUrl });
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(storeUrl) });
+    expect(await isEmpty()).toBe(false);
+    expect(await said([])).toBe("memory: has schema number 0\n  up to date\n");
+  });
+
+  test.each([
+    [
+      "a store that is not known",
+      ["--store", "mysql://u:secret@host/db"],
+      /^tasktrack: STORE_URL: .*:\*\*\*@host/,
+    ],
+    ["a flag that is not known", ["--force"], /--force/],
+  ])("is refused in one line with %s", async (_case, args, line) => {
+    const { code, stdout, stderr } = await migrate(args);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
+    expect(stderr).toMatch(line);
+    expect(stderr).not.toContain("secret");
+  });
+
+  test.each([
+    "postgres://u:secret@127.0.0.1:1/db",
+    "redis://u:secret@127.0.0.1:1",
+    "sqlite:no/such/folder/a.db",
+  ])("says in one line that %s cannot be reached", async (url) => {
+    const { code, stdout, stderr } = await migrate(["--store", url]);
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(stderr).toMatch(/^tasktrack: STORE_URL: [^\n]+\n$/);
+    expect(stderr).not.toContain("secret");
+  });
+});

@@ -1,0 +1,525 @@
+/** The whole of a task over HTTP, as every store must play it. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Engine } from "../src/engine/engine.ts";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { everyStore } from "./support/every-store.ts";
+import { expectProblem } from "./support/problem.ts";
+import { ask, DONE, FAILED, NEVER } from "./support/verbs.ts";
+
+type Json = Record<string, unknown>;
+type Headers = Record<string, string>;
+
+let server: RunningApp;
+let engine: Engine;
+
+const call = (method: string, path: string, body?: unknown, headers: Headers = {}): Promise<Response> =>
+  fetch(server.url + path, {
+    method,
+    headers: { ...(body === undefined ? {} : { "content-type": "application/json" }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+
+const post = (path: string, body?: unknown, headers: Headers = {}) => call("POST", path, body, headers);
+const jsonOf = async (response: Response): Promise<Json> => (await response.json()) as Json; // the OpenAPI tests know them
+const see = async (id: number): Promise<Json> => jsonOf(await call("GET", `/api/task/${id}`));
+
+async function add(body: Json = {}): Promise<number> {
+  const response = await post("/api/task", { name: "a task", ...body });
+  expect(response.status).toBe(201);
+  return Number((await jsonOf(response)).task_id);
+}
+
+/** Claims the one task of this type. */
+async function start(type: string) {
+  const { tasks } = await engine.claim(ask({ types: [type], max: 1 }), NEVER);
+  const [task] = tasks;
+  if (task === undefined) throw new Error("a claim that nobody aborts ends with a task");
+  return task;
+}
+
+async function idsAt(path: string): Promise<number[]> {
+  const response = await call("GET", path);
+  expect(response.status).toBe(200);
+  return ((await response.json()) as { id: number }[]).map(({ id }) => id);
+}
+
+let types = 0;
+/** A type that no other test uses. */
+const ownType = (): string => `type-${++types}`;
+
+describe.each(everyStore("model"))("tasks in %s", (_, STORE_URL) => {
+  beforeAll(async () => {
+    server = await startApp({ ROLE: "api", STORE_URL });
+    engine = server.app.engine;
+  });
+  afterAll(() => server.stop());
+
+  describe("creating", () => {
+    test("a task has all that was said of it", async () => {
+      const said = {
+        name: "full",
+        description: "d",
+        type: ownType(),
+        payload: { z: [1, null], a: "Ключ" },
+        priority: -3,
+        run_at: "2027-01-31T12:00:00.25+02:00",
+        timeout: "1m30s",
+        max_attempts: 7,
+        tags: ["nightly", "тест"],
+        key: `key-${types}`,
+      };
+      const id = await add({ ...said, backoff: { base: "2s", max: "1m" } });
+      expect(await see(id)).toMatchObject({ ...said, run_at: "2027-01-31T10:00:00.250Z", status: "pending" });
+      expect((await engine.get(id)).backoff).toEqual({ baseMs: 2_000, maxMs: 60_000 });
+    });
+
+    test("a delay puts it off by the store's clock", async () => {
+      const task = await see(await add({ type: ownType(), delay: "1h" }));
+      expect(Date.parse(String(task.run_at)) - Date.parse(String(task.created_at))).toBe(3_600_000);
+    });
+
+    test("a task of a type of one's own may fail three times, a simulated one once", async () => {
+      expect((await see(await add({ type: ownType() }))).max_attempts).toBe(3);
+      expect((await see(await add())).max_attempts).toBe(1);
+    });
+
+    test("a key that a live task holds answers with that task", async () => {
+      const type = ownType();
+      const id = await add({ type, key: type });
+      const again = await post("/api/task", { name: "other", key: type });
+      expect(again.status).toBe(200);
+      expect(again.headers.get("location")).toBe(`/api/task/${id}`);
+      expect(await jsonOf(again)).toEqual({ message: "Task already exists", task_id: id });
+      const { token } = await start(type);
+      await engine.settle(id, token, DONE);
+      expect((await post("/api/task", { name: "other", key: type })).status).toBe(201);
+    });
+
+    test("an array creates all", async () => {
+      const type = ownType();
+      const response = await post("/api/task", [
+        { name: "one", type },
+        { name: "two", type, key: type },
+        { name: "three", type },
+      ]);
+      expect(response.status).toBe(201);
+      const { message, task_ids } = (await response.json()) as { message: string; task_ids: number[] };
+      expect(message).toBe("Tasks created successfully");
+      expect(await Promise.all(task_ids.map(async (id) => (await see(id)).name))).toEqual([
+        "one",
+        "two",
+        "three",
+      ]);
+      const more = await post("/api/task", [{ name: "four" }, { name: "five", key: type }]);
+      expect(((await more.json()) as { task_ids: number[] }).task_ids[1]).toBe(task_ids[1] ?? 0);
+    });
+
+    test("an array of a thousand with one bad element creates none and says which", async () => {
+      const type = ownType();
+      const tasks: Json[] = Array.from({ length: 1_000 }, (_, n) => ({ name: `task ${n}`, type }));
+      tasks[637] = { name: "bad", type, priority: 1_001 };
+      const problem = await expectProblem(await post("/api/task", tasks), { status: 400, code: "invalid" });
+      expect(problem.errors).toEqual([
+        { pointer: "/637/priority", detail: "must be a whole number from -1000 to 1000" },
+      ]);
+      expect(await idsAt(`/api/task?type=${type}`)).toEqual([]);
+      tasks[637] = { name: "good", type };
+      expect((await post("/api/task", tasks)).status).toBe(201);
+      expect((await idsAt(`/api/task?type=${type}`)).length).toBe(1_000);
+    });
+
+    const bad: readonly (readonly [string, unknown, string])[] = [
+      ["an empty array", [], ""],
+      ["an array of more than a thousand", new Array(1_001).fill({ name: "x" }), ""],
+      [
+        "two elements with one key",
+        [
+          { name: "a", key: "same" },
+          { name: "b", key: "same" },
+        ],
+        "/1/key",
+      ],
+      ["an element that is no object", [{ name: "a" }, 1], "/1"],
+      ["a type with a space", { name: "x", type: "a b" }, "/type"],
+      ["a type of 65 letters", { name: "x", type: "a".repeat(65) }, "/type"],
+      ["a priority that is no whole number", { name: "x", priority: 1.5 }, "/priority"],
+      ["a time that is none", { name: "x", run_at: "tomorrow" }, "/run_at"],
+      ["a day that is not in the calendar", { name: "x", run_at: "2026-13-01T00:00:00Z" }, "/run_at"],
+      ["a time and a delay", { name: "x", run_at: "2026-01-01T00:00:00Z", delay: "1s" }, "/delay"],
+      ["a delay into the past", { name: "x", delay: "-1s" }, "/delay"],
+      ["a timeout of nothing", { name: "x", timeout: "0s" }, "/timeout"],
+      ["no attempts", { name: "x", max_attempts: 0 }, "/max_attempts"],
+      ["half a backoff", { name: "x", backoff: { base: "1s" } }, "/backoff/max"],
+      ["21 tags", { name: "x", tags: new Array(21).fill("t") }, "/tags"],
+      ["an empty tag", { name: "x", tags: ["a", ""] }, "/tags/1"],
+      ["an empty key", { name: "x", key: "" }, "/key"],
+      ["a field of the server's", { name: "x", attempt: 1 }, "/attempt"],
+    ];
+    test.each(bad)("%s is refused, and the place is named", async (_, body, pointer) => {
+      const problem = await expectProblem(await post("/api/task", body), { status: 400, code: "invalid" });
+      expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);
+    });
+  });
+
+  describe("an Idempotency-Key", () => {
+    test("gives the first answer again, whatever has become of the task", async () => {
+      const type = ownType();
+      const key = { "idempotency-key": type };
+      const first = await post("/api/task", { name: "x", type, payload: { a: 1, b: 2 } }, key);
+      const answer = await jsonOf(first);
+      await call("DELETE", `/api/task/${answer.task_id}`);
+      const again = await post("/api/task", { type, payload: { b: 2, a: 1 }, name: "x" }, key);
+      expect([again.status, again.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
+      expect(await jsonOf(again)).toEqual(answer);
+      expect(first.headers.get("idempotent-replayed")).toBeNull();
+    });
+
+    test("is refused for another request", async () => {
+      const key = { "idempotency-key": ownType() };
+      await post("/api/task", { name: "x" }, key);
+      await expectProblem(await post("/api/task", { name: "y" }, key), {
+        status: 422,
+        code: "idempotency_mismatch",
+      });
+      await expectProblem(await post("/api/task", [{ name: "x" }], key), {
+        status: 422,
+        code: "idempotency_mismatch",
+      });
+    });
+
+    test("sent by fifty at once creates one task", async () => {
+      const type = ownType();
+      const responses = await Promise.all(
+        Array.from({ length: 50 }, () => post("/api/task", { name: "x", type }, { "idempotency-key": type })),
+      );
+      const ids = await Promise.all(responses.map(async (response) => (await jsonOf(response)).task_id));
+      expect(responses.every(({ status }) => status === 201)).toBe(true);
+      expect(new Set(ids).size).toBe(1);
+      expect((await idsAt(`/api/task?type=${type}`)).length).toBe(1);
+    });
+
+    test("holds for an array as well", async () => {
+      const key = { "idempotency-key": ownType() };
+      const answers = [0, 1].map(() => post("/api/task", [{ name: "a" }, { name: "b" }], key).then(jsonOf));
+      const [first, second] = await Promise.all(answers);
+      expect(second).toEqual(first ?? {});
+    });
+  });
+
+  describe("Prefer: wait", () => {
+    test("answers with the task when it has ended in time", async () => {
+      const type = ownType();
+      const waiting = post("/api/task", { name: "x", type }, { prefer: "wait=20" });
+      const { id, token } = await start(type);
+      await engine.settle(id, token, { kind: "done", result: '{"n":1}' });
+      const response = await waiting;
+      expect([response.status, response.headers.get("preference-applied")]).toEqual([200, "wait=20"]);
+      expect(await jsonOf(response)).toMatchObject({ id, status: "done", result: { n: 1 } });
+    });
+
+    test("answers 202 when it has not", async () => {
+      const response = await post("/api/task", { name: "x", type: ownType() }, { prefer: "wait=0" });
+      expect(response.status).toBe(202);
+      const { task_id } = await jsonOf(response);
+      expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
+    });
+  });
+
+  describe("changing", () => {
+    test("a pending task changes in every field that is its client's", async () => {
+      const id = await add({ type: ownType() });
+      const patch = {
+        name: "new",
+        tags: ["t"],
+        payload: [1],
+        priority: 9,
+        run_at: "2030-01-01T00:00:00.000Z",
+        timeout: "5s",
+        max_attempts: 2,
+      };
+      const response = await call("PATCH", `/api/task/${id}`, patch);
+      expect([response.status, response.headers.get("etag")]).toEqual([200, '"v2"']);
+      expect(await see(id)).toMatchObject(patch);
+    });
+
+    test("a running task changes its name and tags, but not what its worker goes by", async () => {
+      const type = ownType();
+      const id = await add({ type });
+      await start(type);
+      expect((await call("PATCH", `/api/task/${id}`, { name: "new", tags: [] })).status).toBe(200);
+      await expectProblem(await call("PATCH", `/api/task/${id}`, { priority: 1 }), {
+        status: 409,
+        code: "wrong_status",
+      });
+    });
+  });
+
+  describe("conditions", () => {
+    test("an ETag is the version, and 304 says that the client has it", async () => {
+      const type = ownType();
+      const id = await add({ type });
+      const etag = (await call("GET", `/api/task/${id}`)).headers.get("etag") ?? "";
+      expect(etag).toBe('"v1"');
+      const known = (tag: string) => call("GET", `/api/task/${id}`, undefined, { "if-none-match": tag });
+      expect((await known(`"v0", ${etag}`)).status).toBe(304);
+      expect((await known("*")).status).toBe(304);
+      expect((await known('"v2"')).status).toBe(200);
+      await start(type);
+      expect((await known('"v2"')).status).toBe(200); // it runs: its duration grows
+    });
+
+    test("a step on another version is refused with 412 and changes nothing", async () => {
+      const id = await add({ type: ownType() });
+      const old = { "if-match": '"v9", W/"v1"' };
+      await expectProblem(await call("PATCH", `/api/task/${id}`, { name: "x" }, old), {
+        status: 412,
+        code: "version_mismatch",
+      });
+      await expectProblem(await post(`/api/task/${id}/cancel`, undefined, old), {
+        status: 412,
+        code: "version_mismatch",
+      });
+      await expectProblem(await call("DELETE", `/api/task/${id}`, undefined, old), {
+        status: 412,
+        code: "version_mismatch",
+      });
+      expect(await see(id)).toMatchObject({ name: "a task", status: "pending", version: 1 });
+      const current = { "if-match": '"v1"' };
+      expect((await call("PATCH", `/api/task/${id}`, { name: "x" }, current)).status).toBe(200);
+      expect((await call("DELETE", `/api/task/${id}`, undefined, { "if-match": "*" })).status).toBe(204);
+    });
+
+    test("of ten edits of one version one is made", async () => {
+      const id = await add({ type: ownType() });
+      const edits = Array.from({ length: 10 }, (_, n) =>
+        call("PATCH", `/api/task/${id}`, { name: `edit ${n}` }, { "if-match": '"v1"' }),
+      );
+      const statuses = (await Promise.all(edits)).map(({ status }) => status).toSorted();
+      expect(statuses).toEqual([200, ...new Array(9).fill(412)]);
+    });
+  });
+
+  describe("cancelling and trying again", () => {
+    test("a pending task is cancelled at once, and an ended one no more", async () => {
+      const id = await add({ type: ownType() });
+      const response = await post(`/api/task/${id}/cancel`);
+      expect(response.status).toBe(200);
+      expect(await jsonOf(response)).toMatchObject({ status: "cancelled", attempt: 0 });
+      await expectProblem(await post(`/api/task/${id}/cancel`), { status: 409, code: "wrong_status" });
+    });
+
+    test("a running task is asked to stop; its success stands, its failure is a cancel", async () => {
+      for (const [outcome, status] of [
+        [DONE, "done"],
+        [FAILED, "cancelled"],
+      ] as const) {
+        const type = ownType();
+        const id = await add({ type });
+        const { token } = await start(type);
+        const response = await post(`/api/task/${id}/cancel`, {});
+        expect(response.status).toBe(202);
+        expect(await jsonOf(response)).toMatchObject({ status: "running", cancel_requested: true });
+        await engine.settle(id, token, outcome);
+        expect((await see(id)).status).toBe(status);
+      }
+    });
+
+    test("a retried task waits again, with its history and its attempts counted anew", async () => {
+      const type = ownType();
+      const id = await add({ type, max_attempts: 1 });
+      const { token } = await start(type);
+      await expectProblem(await post(`/api/task/${id}/retry`), { status: 409, code: "wrong_status" });
+      await engine.settle(id, token, FAILED);
+      const response = await post(`/api/task/${id}/retry`);
+      expect(response.status).toBe(200);
+      expect(await jsonOf(response)).toMatchObject({
+        status: "pending",
+        attempt: 0,
+        error: null,
+        attempts: [{ attempt: 1, outcome: "failed", error: { code: "broken" } }],
+      });
+    });
+
+    test("a retry is refused while another live task holds the key", async () => {
+      const type = ownType();
+      const id = await add({ type, key: type });
+      await post(`/api/task/${id}/cancel`);
+      await add({ type, key: type });
+      await expectProblem(await post(`/api/task/${id}/retry`), { status: 409, code: "key_taken" });
+    });
+
+    test("they take no body but an empty one", async () => {
+      const id = await add({ type: ownType() });
+      await expectProblem(await post(`/api/task/${id}/cancel`, { force: true }), {
+        status: 400,
+        code: "invalid",
+      });
+      await expectProblem(await post("/api/task/999999999/retry"), { status: 404, code: "not_found" });
+    });
+  });
+
+  describe("the log", () => {
+    test("is read from behind a line", async () => {
+      const type = ownType();
+      const id = await add({ type });
+      const { token } = await start(type);
+      const log = [
+        { level: "info", message: "one" },
+        { level: "warn", message: "два" },
+      ] as const;
+      await engine.extend([{ id, token, progress: null, log }]);
+      const lines = async (query: string) => (await call("GET", `/api/task/${id}/log${query}`)).json();
+      expect(await lines("")).toMatchObject([
+        { n: 1, level: "info", message: "one" },
+        { n: 2, level: "warn", message: "два" },
+      ]);
+      expect(await lines("?after=1")).toMatchObject([{ n: 2 }]);
+      await expectProblem(await call("GET", `/api/task/${id}/log?after=x`), { status: 400, code: "invalid" });
+      await expectProblem(await call("GET", "/api/task/999999999/log"), { status: 404, code: "not_found" });
+    });
+  });
+
+  describe("finding", () => {
+    test("by type, prefix, tag, status and words, all at once", async () => {
+      const type = `${ownType()}.x`;
+      const prefix = type.replace(".x", ".*");
+      const a = await add({ type, name: "Привет мир", tags: ["red", "big"] });
+      const b = await add({
+        type: type.replace(".x", ".y"),
+        name: "other",
+        tags: ["red"],
+        payload: { who: "ПРИВЕТ" },
+      });
+      const c = await add({ type, name: "third", tags: ["blue"] });
+      await post(`/api/task/${c}/cancel`);
+      const find = (query: string) => idsAt(`/api/task?type=${prefix}${query}`);
+      expect(await find("")).toEqual([a, b, c]);
+      expect(await idsAt(`/api/task?type=${type}`)).toEqual([a, c]);
+      expect(await find("&tag=red")).toEqual([a, b]);
+      expect(await find("&tag=red&tag=big")).toEqual([a]);
+      expect(await find("&status=cancelled&status=done")).toEqual([c]);
+      expect(await find(`&q=${encodeURIComponent("пРиВеТ")}`)).toEqual([a, b]);
+      expect(await find(`&q=${encodeURIComponent("payload.who:привет")}`)).toEqual([b]);
+      expect(await find("&sort=-id")).toEqual([c, b, a]);
+      expect(await find("&sort=-finished_at")).toEqual([c]);
+    });
+
+    test("pages by cursor in every order, and a cursor of another order is refused", async () => {
+      const type = ownType();
+      await post(
+        "/api/task",
+        Array.from({ length: 7 }, (_, n) => ({ name: `t${n}`, type })),
+      );
+      for (const id of await idsAt(`/api/task?type=${type}`)) await post(`/api/task/${id}/cancel`);
+      for (const sort of ["id", "-id", "finished_at", "-finished_at"]) {
+        const whole = await idsAt(`/api/task?type=${type}&sort=${sort}`);
+        const found: number[] = [];
+        for (
+          let next: string | undefined = `/api/task?type=${type}&sort=${sort}&limit=3`;
+          next !== undefined;
+        ) {
+          const response: Response = await call("GET", next);
+          found.push(...((await response.json()) as { id: number }[]).map(({ id }) => id));
+          next = /<([^>]+)>; rel="next"/.exec(response.headers.get("link") ?? "")?.[1];
+        }
+        expect({ sort, found }).toEqual({ sort, found: whole });
+        expect(found.length).toBe(7);
+      }
+      const page = await call("GET", `/api/task?type=${type}&limit=3`);
+      const [, cursor] = /cursor=([\w-]+)/.exec(page.headers.get("link") ?? "") ?? [];
+      await expectProblem(await call("GET", `/api/task?sort=-id&limit=3&cursor=${cursor}`), {
+        status: 400,
+        code: "invalid",
+      });
+    });
+
+    test("counts exactly where that is asked for, but not a search", async () => {
+      const type = ownType();
+      await post(
+        "/api/task",
+        Array.from({ length: 5 }, () => ({ name: "x", type })),
+      );
+      const exact = { prefer: "count=exact" };
+      const response = await call("GET", `/api/task?type=${type}&limit=2`, undefined, exact);
+      expect(response.headers.get("x-total-count")).toBe("5");
+      await expectProblem(await call("GET", "/api/task?q=x", undefined, exact), {
+        status: 400,
+        code: "invalid",
+      });
+    });
+
+    test.each(["type=a%20b", "sort=name", "q=", "limit=0", "status=weird", "cursor=!"])(
+      "%s is refused",
+      async (query) => {
+        await expectProblem(await call("GET", `/api/task?${query}`), { status: 400, code: "invalid" });
+      },
+    );
+
+    test("a walk shows each task that stays exactly once while others come and go", async () => {
+      const type = ownType();
+      const staying = new Set<number>();
+      for (let batch = 0; batch < 5; batch++) {
+        const response = await post(
+          "/api/task",
+          Array.from({ length: 400 }, () => ({ name: "x", type })),
+        );
+        for (const id of ((await response.json()) as { task_ids: number[] }).task_ids) staying.add(id);
+      }
+      const found: number[] = [];
+      for (let next: string | undefined = `/api/task?type=${type}&limit=300`; next !== undefined; ) {
+        const response: Response = await call("GET", next);
+        found.push(...((await response.json()) as { id: number }[]).map(({ id }) => id));
+        next = /<([^>]+)>; rel="next"/.exec(response.headers.get("link") ?? "")?.[1];
+        const [some] = staying;
+        if (some !== undefined) await call("DELETE", `/api/task/${some}`);
+        staying.delete(some ?? 0);
+        await add({ type: `${type}.later` });
+      }
+      expect(found.filter((id) => staying.has(id))).toEqual([...staying]);
+      expect(new Set(found).size).toBe(found.length);
+    });
+  });
+
+  describe("acting on many", () => {
+    const bulk = async (body: Json) => jsonOf(await post("/api/task/bulk", body));
+
+    test("a dry run counts and does nothing; the deed spares what came later", async () => {
+      const type = ownType();
+      await post(
+        "/api/task",
+        Array.from({ length: 6 }, () => ({ name: "x", type })),
+      );
+      const filter = { type: [type] };
+      const plan = await bulk({ filter, action: "cancel", dry_run: true });
+      expect(plan).toEqual({ count: 6, up_to_id: expect.any(Number), dry_run: true });
+      const later = await add({ type });
+      const done = await bulk({ filter, action: "cancel", up_to_id: plan.up_to_id });
+      expect(done).toEqual({ count: 6, refused: 0, next: null });
+      expect(await idsAt(`/api/task?type=${type}&status=pending`)).toEqual([later]);
+      expect(await bulk({ filter, action: "cancel" })).toEqual({ count: 1, refused: 6, next: null });
+      expect(await bulk({ filter, action: "retry" })).toEqual({ count: 7, refused: 0, next: null });
+      expect(await bulk({ filter, action: "delete" })).toEqual({ count: 7, refused: 0, next: null });
+      expect(await idsAt(`/api/task?type=${type}`)).toEqual([]);
+    });
+
+    test("an empty filter must say that it means all", async () => {
+      await expectProblem(await post("/api/task/bulk", { filter: {}, action: "cancel" }), {
+        status: 400,
+        code: "invalid",
+      });
+      expect(await bulk({ filter: {}, action: "cancel", all: true, dry_run: true })).toMatchObject({
+        dry_run: true,
+      });
+    });
+
+    test.each([
+      { filter: { status: ["weird"] }, action: "cancel" },
+      { filter: { name: "x" }, action: "cancel" },
+      { filter: { tag: ["x"] }, action: "explode" },
+      { filter: { tag: ["x"] } },
+      { action: "cancel" },
+    ])("%j is refused", async (body) => {
+      await expectProblem(await post("/api/task/bulk", body), { status: 400, code: "invalid" });
+    });
+  });
+});
