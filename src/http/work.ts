@@ -83,7 +83,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     const name = JSON.stringify([wish.worker, wish.request]);
     const earlier = remembered.get(name);
     if (earlier !== undefined) return stillHeld(await earlier);
-    const claiming = claimFor(wish, null); // who comes again finds it here, though the first has gone
+    const claiming = claimFor(wish, gone);
     remember(name, claiming, wish.lease ?? leaseMs);
     return claiming;
   }
@@ -105,11 +105,11 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   }
 
   /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
-  async function claimFor(wish: Claim, gone: AbortSignal | null): Promise<readonly RunningTask[]> {
+  async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
     const ask = { worker: wish.worker, types: wish.types, max: wish.max, leaseMs: wish.lease ?? leaseMs };
     const atOnce = await engine.claimNow(ask);
     const tasks = atOnce.length > 0 || !wish.wait ? atOnce : await waitFor(ask, wish.wait, gone);
-    if (gone?.aborted !== true) return tasks;
+    if (!gone.aborted) return tasks;
     await Promise.all(tasks.map(giveBack));
     return [];
   }
@@ -117,19 +117,19 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   async function waitFor(
     ask: Parameters<Engine["claim"]>[0],
     withinMs: number,
-    gone: AbortSignal | null,
+    gone: AbortSignal,
   ): Promise<readonly RunningTask[]> {
     const over = new AbortController();
     const end = (): void => over.abort();
     const cancelTimer = clock.after(withinMs, end);
-    gone?.addEventListener("abort", end);
+    gone.addEventListener("abort", end);
     const wait = { worker: ask.worker, end };
     if (isClosed) end();
     waits.add(wait);
     const { tasks } = await engine.claim(ask, over.signal);
     waits.delete(wait);
     cancelTimer();
-    gone?.removeEventListener("abort", end);
+    gone.removeEventListener("abort", end);
     return tasks;
   }
 
