@@ -11,6 +11,7 @@ import { http } from "./http.ts";
 import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
 import { million } from "./million.ts";
 import { pickup } from "./pickup.ts";
+import { pulls } from "./pulls.ts";
 import { type Verdict, verdictLine } from "./report.ts";
 import { running } from "./running.ts";
 import { stopAll } from "./servers.ts";
@@ -28,6 +29,7 @@ const BENCHMARKS = new Map(
     churn,
     creates,
     drain,
+    pulls,
     across,
     claims,
     beats,
