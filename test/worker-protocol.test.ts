@@ -369,6 +369,33 @@ test("the end of the server waits for no claim that waits", async () => {
   expect(performance.now() - startedAt).toBeLessThan(1_500);
 });
 
+describe.each(everyStore("twice").slice(2))("two processes on %s", (_, STORE_URL) => {
+  test("give a repeated claim the same leases, whichever is asked, also at the same moment", async () => {
+    const [here, there] = [
+      await startApp({ ROLE: "api", STORE_URL }),
+      await startApp({ ROLE: "api", STORE_URL }),
+    ];
+    server = here;
+    const type = ownType();
+    for (let n = 0; n < 30; n++) await add({ type });
+    for (let round = 0; round < 5; round++) {
+      const body = { worker: "w1", types: [type], max: 2, request: `round ${round}` };
+      const leasesAt = async (app: RunningApp) => {
+        server = app;
+        const { tasks } = await jsonOf<{ tasks: Leased[] }>(await post("/api/worker/claim", body));
+        return tasks.map(({ id, lease }) => `${id} ${lease.token}`).toSorted();
+      };
+      const [first, second] = await Promise.all([leasesAt(here), leasesAt(there)]);
+      expect(first.length).toBe(2);
+      expect(second).toEqual(first);
+      expect(await leasesAt(there)).toEqual(first);
+    }
+    expect(await here.app.engine.count({ types: [type], statuses: ["running"] })).toBe(10);
+    await here.stop();
+    await there.stop();
+  });
+});
+
 describe("a worker that does not heed a cancel", () => {
   test("loses its lease after the grace, and the task is cancelled", async () => {
     const clock = createManualClock();

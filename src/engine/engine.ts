@@ -100,6 +100,10 @@ export interface Engine {
   leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
+  /** What was remembered under this name and is not over yet; for answers that must be the same in every process. */
+  recall(name: string): Promise<string | null>;
+  /** False where something is remembered under this name already. */
+  remember(name: string, value: string, forMs: number): Promise<boolean>;
   /** From now on this worker is told to take no more; `isDraining` false takes that back. */
   drain(worker: string, isDraining: boolean): Promise<void>;
   isDraining(worker: string): Promise<boolean>;
@@ -333,6 +337,19 @@ export function createEngine(setup: EngineSetup): Engine {
       log.warn("give_back_failed", { task_id: task.id, error: errorText(error) }),
     );
 
+  // ---- answers that are given again
+
+  async function recall(name: string): Promise<string | null> {
+    const notes = await store.readNotes(name, time.now());
+    return notes.find((note) => note.name === name)?.value ?? null;
+  }
+
+  async function remember(name: string, value: string, forMs: number): Promise<boolean> {
+    const now = time.now();
+    const [written] = await store.writeNotes([{ name, value, until: now + forMs, ifVersion: 0 }], now);
+    return written === "ok";
+  }
+
   // ---- telling of it
 
   const roster = createRoster({ store, now: time.now, waiting: dispatch.waiting, clock, log });
@@ -407,6 +424,8 @@ export function createEngine(setup: EngineSetup): Engine {
     leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
+    recall,
+    remember,
     explain: explainTask,
     stats,
     drain: roster.drain,

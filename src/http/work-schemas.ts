@@ -37,7 +37,9 @@ export const Claim = z.strictObject({
     .min(1)
     .max(255)
     .exactOptional()
-    .meta({ description: "A claim repeated under the same id, to the same process, gets the same leases" }),
+    .meta({
+      description: "A claim repeated under the same id gets the same leases, those that it still holds",
+    }),
 });
 export type Claim = z.output<typeof Claim>;
 

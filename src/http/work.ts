@@ -18,8 +18,6 @@ const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_ty
 /** Results that are too large must arrive to be told so: the task fails, and its worker is answered. */
 const RESULT_BODY_BYTES = 4 * 1_048_576;
 const RESULTS_BODY_BYTES = 16 * 1_048_576;
-/** Claims that may be repeated are remembered for as long as their leases, but no more of them than this. */
-const REMEMBERED_AT_MOST = 10_000;
 
 const expiresIn = z.string().meta({
   description: "A Go duration, to be counted from when the request was sent",
@@ -53,7 +51,7 @@ type Wait = { readonly worker: string; readonly end: () => void };
 export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const waits = new Set<Wait>();
   let isClosed = false;
-  const remembered = new Map<string, Promise<readonly RunningTask[]>>(); // by worker and request, the oldest first
+  const answering = new Map<string, Promise<readonly RunningTask[]>>(); // claims under a request id, under way
 
   // ---- claiming
 
@@ -76,29 +74,32 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const directiveFor = async (worker: string): Promise<"run" | "drain"> =>
     (await engine.isDraining(worker)) ? "drain" : "run";
 
-  /** A claim that is repeated gets what the first one got, as far as it still holds it. */
+  /** A claim that is repeated gets what the first one got, as far as it still holds it, whichever process is asked. */
   async function claimOnce(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
     if (await engine.isDraining(wish.worker)) return [];
     if (wish.request === undefined) return claimFor(wish, gone);
-    const name = JSON.stringify([wish.worker, wish.request]);
-    const earlier = remembered.get(name);
-    if (earlier !== undefined) return stillHeld(await earlier);
-    const claiming = claimFor(wish, gone);
-    remember(name, claiming, wish.lease ?? leaseMs);
-    return claiming;
+    const name = noteOf(wish.worker, wish.request);
+    const underWay = answering.get(name) ?? claimUnder(name, wish, gone);
+    answering.set(name, underWay);
+    return underWay.finally(() => answering.delete(name));
   }
 
-  function remember(name: string, claiming: Promise<readonly RunningTask[]>, keptMs: number): void {
-    remembered.set(name, claiming);
-    const forget = (): void => void remembered.delete(name);
-    claiming.then((tasks) => (tasks.length === 0 ? forget() : clock.after(keptMs, forget)), forget);
-    const [oldest] = remembered.keys();
-    if (remembered.size > REMEMBERED_AT_MOST && oldest !== undefined) remembered.delete(oldest);
+  /** The answer is noted in the store; where another process has noted one meanwhile, that one counts. */
+  async function claimUnder(name: string, wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
+    const earlier = await engine.recall(name);
+    if (earlier !== null) return stillHeld(earlier);
+    const tasks = await claimFor(wish, gone);
+    if (tasks.length === 0) return tasks;
+    const leases = JSON.stringify(tasks.map(({ id, token }) => ({ id, token })));
+    if (await engine.remember(name, leases, wish.lease ?? leaseMs)) return tasks;
+    await Promise.all(tasks.map(giveBack));
+    return stillHeld((await engine.recall(name)) ?? "[]");
   }
 
-  async function stillHeld(tasks: readonly RunningTask[]): Promise<RunningTask[]> {
-    const now = await engine.look(tasks.map(({ id }) => id));
-    return tasks.flatMap(({ id, token }) => {
+  async function stillHeld(noted: string): Promise<RunningTask[]> {
+    const leases = JSON.parse(noted) as { readonly id: number; readonly token: string }[]; // as `claimUnder` notes them
+    const now = await engine.look(leases.map(({ id }) => id));
+    return leases.flatMap(({ id, token }) => {
       const task = now.get(id);
       return task?.status === "running" && task.token === token ? [task] : [];
     });
@@ -303,3 +304,7 @@ const settled = (settling: Promise<void>): Promise<"ok" | "lease_lost"> =>
       throw error;
     },
   );
+
+/** Any texts make a name that a store can keep. */
+const noteOf = (worker: string, request: string): string =>
+  `claim/${new Bun.CryptoHasher("sha256").update(JSON.stringify([worker, request])).digest("base64url")}`;
