@@ -818,7 +818,7 @@ describe("an edit", () => {
     const { message } = refusal(() =>
       edit(runningTask(), { name: "new", priority: 1, maxAttempts: 2 }, NOON),
     );
-    expect(message).toBe("Task 7 is running; priority, maxAttempts can be changed only while it is pending");
+    expect(message).toBe("Task 7 is running; priority, max_attempts can be changed only while it is pending");
   });
 });
 

@@ -393,13 +393,17 @@ export type TaskPatch = {
 
 const EDITABLE_ANY_TIME: ReadonlySet<string> = new Set(["name", "description", "tags"]);
 
+/** A field by the name that clients know. */
+const asAsked = (field: string): string =>
+  field.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+
 /** Changes what the patch names. */
 export function edit(task: Task, patch: TaskPatch, now: number): Task {
   const fixed = Object.keys(patch).filter((field) => !EDITABLE_ANY_TIME.has(field));
   if (task.status !== "pending" && fixed.length > 0) {
     throw new TaskError(
       "wrong_status",
-      `Task ${task.id} is ${task.status}; ${fixed.join(", ")} can be changed only while it is pending`,
+      `Task ${task.id} is ${task.status}; ${fixed.map(asAsked).join(", ")} can be changed only while it is pending`,
     );
   }
   return { ...task, ...patch, version: task.version + 1, updatedAt: now };

@@ -32,14 +32,9 @@ export const Claim = z.strictObject({
   wait: duration(0, LONGEST_WAIT_MS, 'must be a duration from "0s" to "60s"')
     .exactOptional()
     .meta({ description: "How long to wait for the first task; not at all without it", examples: ["25s"] }),
-  request: z
-    .string()
-    .min(1)
-    .max(255)
-    .exactOptional()
-    .meta({
-      description: "A claim repeated under the same id gets the same leases, those that it still holds",
-    }),
+  request: z.string().min(1).max(255).exactOptional().meta({
+    description: "A claim repeated under the same id gets the same leases, those that it still holds",
+  }),
 });
 export type Claim = z.output<typeof Claim>;
 
