@@ -233,6 +233,67 @@ describe("a reader of the change log", () => {
   });
 });
 
+describe("housekeeping", () => {
+  async function withRound(
+    body: (store: TaskStore, schema: string, round: () => Promise<number>) => Promise<void>,
+  ): Promise<void> {
+    await withStore(async (store, schema) => {
+      const pool = await openPool(setupOf(sharedPostgres()));
+      const sql = (text: string): string => text.replaceAll("tasktrack.", `${schema}.`);
+      try {
+        await body(store, schema, createRound({ session: pool, sql, random: () => 0.5 }));
+      } finally {
+        await pool.close();
+      }
+    });
+  }
+
+  const rowsIn = async (schema: string, table: string): Promise<number> =>
+    (await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.${table}`))[0].count;
+
+  test("sums up the census, and nobody who counts meanwhile sees another number", async () => {
+    await withRound(async (store, schema, round) => {
+      await admin.unsafe(`INSERT INTO ${schema}.census (type, status, n)
+        SELECT 'type' || g % 5, CASE g % 3 WHEN 0 THEN 'done' ELSE 'failed' END, 1 FROM generate_series(1, 30000) g;
+        INSERT INTO ${schema}.census (type, status, n) VALUES ('gone', 'done', 1), ('gone', 'done', -1)`);
+      const before = await store.census();
+      expect(before.map(({ type }) => type)).toEqual(["type0", "type1", "type2", "type3", "type4"]);
+      const rounds = (async () => {
+        for (let n = 0; n < 8; n++) await round();
+        return "done";
+      })();
+      while ((await Promise.race([rounds, store.census()])) !== "done") {
+        expect(await store.census()).toEqual(before);
+      }
+      expect(await store.census()).toEqual(before);
+      expect(await rowsIn(schema, "census")).toBe(10);
+    });
+  });
+
+  test("comes back soon while there is much to sum up, and rests while there is little", async () => {
+    await withRound(async (store, schema, round) => {
+      await admin.unsafe(
+        `INSERT INTO ${schema}.census (type, status, n) SELECT 'a', 'done', 1 FROM generate_series(1, 15000)`,
+      );
+      expect(await round()).toBe(100);
+      await round();
+      expect(await round()).toBe(30_000);
+      expect(await store.count({})).toBe(15_000);
+    });
+  });
+
+  test("clears away the notes whose time is over, and only those", async () => {
+    await withRound(async (store, schema, round) => {
+      const now = await store.now();
+      const writes = [-60_000, -1, 60_000].map((ms) => ({ name: `n${ms}`, value: "", until: now + ms }));
+      await store.writeNotes(writes, now - 120_000);
+      await round();
+      expect(await rowsIn(schema, "notes")).toBe(1);
+      expect((await store.readNotes("", now - 120_000)).map(({ name }) => name)).toEqual(["n60000"]);
+    });
+  });
+});
+
 describe("a heartbeat", () => {
   test("touches no index", async () => {
     await withStore(async (store, schema) => {

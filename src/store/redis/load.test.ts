@@ -141,6 +141,41 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ rows: 80, pageById: 80, pageByEnd: 20 });
   }, 60_000);
 
+  test("the census, and how many are ahead", async () => {
+    const { tasks } = await store.list({
+      filter: { statuses: ["pending"] },
+      sort: "-id",
+      after: null,
+      limit: 20,
+    });
+    for (const { id } of tasks) {
+      expect((await store.census()).length).toBe(50);
+      expect(await store.ahead(id, NOW, 1_000)).toBeGreaterThan(0);
+    }
+    await expectNoneSlow({ census: 20, ahead: 20 });
+  }, 60_000);
+
+  test("notes of 64 KiB, and ten thousand small ones", async () => {
+    const until = NOW + HOUR_MS;
+    const large = Array.from({ length: 100 }, (_, n) => ({
+      name: `large/${n}`,
+      value: "x".repeat(65_536),
+      until,
+    }));
+    const small = Array.from({ length: 10_000 }, (_, n) => ({
+      name: `small/${n}`,
+      value: "{}",
+      until: until - 1,
+    }));
+    await store.writeNotes(large, NOW);
+    await store.writeNotes(small, NOW);
+    expect((await store.readNotes("", NOW)).length).toBe(10_000);
+    expect((await store.readNotes("large/", NOW)).length).toBe(100);
+    await store.writeNotes(large, until - 1);
+    expect((await store.readNotes("", NOW)).length).toBeLessThan(10_100);
+    await expectNoneSlow({ writeNotes: 40, readNotes: 20 });
+  }, 60_000);
+
   test("a sweep after an outage that cost twenty thousand leases", async () => {
     await repeat(10, async () => {
       const { tasks } = await store.list({

@@ -92,6 +92,20 @@ describe("what nobody needs any more", () => {
     expect(countIn(path, "idempotency")).toBe(500);
   });
 
+  test("notes go after their time, and only those", () => {
+    const { file, path } = open();
+    const writes = Array.from({ length: 3_000 }, (_, n) => ({
+      name: `n${n}`,
+      value: "",
+      until: T + (n % 6 === 0 ? HOUR_MS : 1_000),
+    }));
+    written(file, () => file.verbs.writeNotes(writes, T));
+    expect(written(file, () => file.verbs.tend(T + 999))).toBe(false);
+    expect([1, 2, 3].map(() => written(file, () => file.verbs.tend(T + 1_000)))).toEqual([true, true, false]);
+    file.close();
+    expect(countIn(path, "note")).toBe(500);
+  });
+
   test("changes go once they are an hour old and a hundred thousand have followed", () => {
     const { file } = open();
     const fill = (count: number, now: number) => written(file, () => file.verbs.insert([drafts(count)], now));
@@ -202,4 +216,22 @@ describe("a round", () => {
     ]);
     file.close();
   });
+});
+
+test("what was rolled back is not counted, and the census is that of the tasks after the file was opened again", () => {
+  const { file, path } = open();
+  written(file, () => file.verbs.insert([drafts(3)], T));
+  file.begin();
+  file.verbs.insert([drafts(2)], T);
+  file.rollback();
+  written(file, () =>
+    file.verbs.claim([{ worker: "w", types: ["*"], max: 1, leaseMs: 9 }], { now: T, nonce: "n" }),
+  );
+  const counts = { pending: 2, running: 1, done: 0, failed: 0, cancelled: 0 };
+  const expected = [{ type: "simulate", counts, oldestRunAt: T }];
+  expect(file.verbs.census()).toEqual(expected);
+  file.close();
+  const again = openTaskFile({ path, epoch: "one life", holder: "w", now: T });
+  expect(again.verbs.census()).toEqual(expected);
+  again.close();
 });
