@@ -140,6 +140,24 @@ const SETTINGS = {
     expected: "a whole number from 1 to 1000000",
     parse: integer(1, 1_000_000),
   },
+  handlers: {
+    name: "HANDLERS",
+    flag: "handlers",
+    fallback: "",
+    about:
+      "a TypeScript or JavaScript module whose default export maps type to handler; the server then works on these types too",
+    expected: "the path of a module",
+    parse: (text: string) => (text.includes("\0") ? null : text),
+  },
+  handlerProcesses: {
+    name: "HANDLER_PROCESSES",
+    flag: "handler-processes",
+    fallback: "cores",
+    about:
+      "how many processes run the module's handlers; cores: as many as the machine has, shared among PROCESSES",
+    expected: "cores or a whole number from 1 to 256",
+    parse: (text: string) => (text === "cores" ? ("cores" as const) : integer(1, 256)(text)),
+  },
   dispatchIntervalMs: {
     name: "DISPATCH_INTERVAL",
     flag: "dispatch-interval",

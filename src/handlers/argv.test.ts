@@ -3,7 +3,7 @@ import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts"
 import { fillIn, parseTemplate } from "./argv.ts";
 
 const task = (payload: unknown): HandlerTask => ({
-  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2 },
+  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2, losses: 0 },
   payload,
 });
 

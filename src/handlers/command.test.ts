@@ -23,7 +23,7 @@ type Seen = {
 };
 
 const TASK: HandlerTask = {
-  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2 },
+  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2, losses: 0 },
   payload: null,
 };
 

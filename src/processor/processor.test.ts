@@ -293,6 +293,7 @@ describe("what a handler sees", () => {
       type: "work",
       tags: ["x"],
       attempt: 2,
+      losses: 0,
       payload: { a: [1] },
     });
     expect(work.run(1).task.payload).toBeNull();
