@@ -248,6 +248,7 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
   timeoutMs: task.timeout === null ? null : parseDurationMs(task.timeout),
   attempt: task.attempt,
   token: task.lease.token,
+  createdAt: Date.parse(task.created_at),
 });
 
 const lineBytes = (line: SourceBeat["log"][number]): number => 40 + 3 * line.message.length;

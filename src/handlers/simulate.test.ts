@@ -18,6 +18,7 @@ const TASK: HandlerTask = {
   tags: [],
   attempt: 1,
   payload: null,
+  createdAt: 0,
 };
 
 /** Time that passes in no time; it counts how much of it did. */

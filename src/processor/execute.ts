@@ -73,4 +73,5 @@ const handlerTask = (task: ClaimedTask): HandlerTask => ({
   tags: task.tags,
   attempt: task.attempt,
   payload: task.payload === null ? null : JSON.parse(task.payload),
+  createdAt: task.createdAt,
 });

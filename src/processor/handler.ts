@@ -6,6 +6,11 @@ import { LIMITS, type LogLevel, type RunningTask, storableText } from "../core/t
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
+  /**
+   * When the task was created, in epoch milliseconds. Together with the id it is the task's name for the rest of the world: it stays through
+   * edits, attempts and retries, and another store that gives the same id gives it at another time.
+   */
+  readonly createdAt: number;
 };
 
 export type HandlerContext = {
