@@ -199,7 +199,6 @@ const exchange = (socket: Socket, asked: Call, world: CallWorld): Promise<Answer
       const close = (): void => {
         watch.end();
         sent.destroy();
-        socket.destroy();
       };
       const answered = (answer: Answer): void => {
         done(answer);
@@ -234,7 +233,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     isCut,
   });
   const lookAgain = (): void =>
-    watch.within(asked.limits.idleMs, `${asked.target.host} stopped in the middle of its answer`);
+    watch.within(asked.limits.idleMs, `${asked.target.host} did not go on with its answer`);
   lookAgain();
   response.on("data", (chunk: Uint8Array) => {
     lookAgain();
@@ -242,9 +241,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     bytes += chunk.byteLength;
     if (bytes > most) answered(answer(true));
   });
-  response.once("end", () => {
-    if (response.complete) answered(answer(false));
-  });
+  response.once("end", () => answered(answer(false)));
   // What an error's body would have said on is no loss; half a result is not a result.
   const broken = (): void =>
     isSuccess

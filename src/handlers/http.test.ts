@@ -3,7 +3,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import {
+  type AddressInfo,
+  connect,
+  createServer as createTcpServer,
+  type Server,
+  type Socket,
+} from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createManualClock } from "../../test/support/clock.ts";
@@ -22,7 +28,7 @@ afterEach(() => {
 });
 
 /** A server, and how many connections it has had and has. */
-async function listen<S extends Server>(server: S, host = "127.0.0.1") {
+async function listen<S extends Server>(server: S, host = "127.0.0.1", at = 0) {
   const sockets = new Set<Socket>();
   let connections = 0;
   server.on("connection", (socket: Socket) => {
@@ -30,7 +36,7 @@ async function listen<S extends Server>(server: S, host = "127.0.0.1") {
     sockets.add(socket);
     socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  await new Promise<void>((resolve) => server.listen(at, host, resolve));
   open.push({
     close: () => {
       server.close();
@@ -49,10 +55,37 @@ async function listen<S extends Server>(server: S, host = "127.0.0.1") {
   };
 }
 
+/** More than a server lets wait to be accepted, 512 unless it says otherwise. */
+const WAITING = 600;
+
+/** The port of a server that accepts nobody any more: it is frozen, and its queue is full. */
+async function listenInVain(): Promise<number> {
+  const script = `require("node:net").createServer().listen(0, "127.0.0.1", function () { console.log(this.address().port); })`;
+  const child = Bun.spawn([process.execPath, "--no-env-file", "-e", script], { stdout: "pipe" });
+  const { value } = await child.stdout.getReader().read();
+  const port = Number(new TextDecoder().decode(value));
+  child.kill("SIGSTOP");
+  let connected = 0;
+  const sockets = Array.from({ length: WAITING }, () =>
+    connect({ host: "127.0.0.1", port }, () => connected++).on("error", () => undefined),
+  );
+  open.push({
+    close: () => {
+      child.kill("SIGKILL");
+      for (const socket of sockets) socket.destroy();
+    },
+  });
+  await eventually(
+    () => connected,
+    (count) => count > 500,
+  );
+  return port;
+}
+
 type Heard = { readonly request: IncomingMessage; readonly body: string };
 
 /** An HTTP server that reads each request whole before it answers, and what it heard. */
-async function serve(answer: (response: ServerResponse, heard: Heard) => void) {
+async function serve(answer: (response: ServerResponse, heard: Heard) => void, host = "127.0.0.1", port = 0) {
   const heard: Heard[] = [];
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
@@ -63,7 +96,7 @@ async function serve(answer: (response: ServerResponse, heard: Heard) => void) {
       answer(response, one);
     });
   };
-  return Object.assign(await listen(createServer(listener)), { heard });
+  return Object.assign(await listen(createServer(listener), host, port), { heard });
 }
 
 /** A server that says these bytes to whoever comes, whatever it is asked. */
@@ -434,6 +467,24 @@ describe("a server that is away or slow", () => {
     });
   });
 
+  test("does not connect for longer than connectTimeout", async () => {
+    const port = await listenInVain();
+    const outcome = await runOnce(http(`http://127.0.0.1:${port}`, { ...LOOPBACK, connectTimeout: SOON }));
+    expect(outcome).toMatchObject({
+      ...failed("http_timeout", true),
+      error: { message: `connecting to 127.0.0.1 (127.0.0.1, port ${port}) took too long` },
+    });
+  });
+
+  test("is asked at its next address while there is time, when the first one is silent", async () => {
+    const port = await listenInVain();
+    await serve((response) => response.end("here"), "::1", port);
+    const lookup = async (): Promise<string[]> => ["127.0.0.1", "::1"];
+    const options = { allowPrivate: true, connectTimeout: "400ms" };
+    const handler = createHttp({ ...httpWorld, lookup })(`http://two.example:${port}`, options);
+    expect(await runOnce(handler)).toEqual(done("here"));
+  });
+
   test("does not agree on TLS for longer than connectTimeout", async () => {
     const { port, sockets } = await listen(createTcpServer((socket) => socket.resume()));
     const outcome = await runOnce(http(`https://127.0.0.1:${port}`, { ...LOOPBACK, connectTimeout: SOON }));
@@ -461,16 +512,21 @@ describe("a server that is away or slow", () => {
   });
 
   test("does not pause in its answer for longer than idleTimeout", async () => {
-    const server = await serve((response) => response.write("a"));
-    const outcome = await runOnce(http(server.url, { ...LOOPBACK, idleTimeout: SOON }));
-    expect(outcome).toMatchObject({
-      ...failed("http_timeout", true),
-      error: { message: "127.0.0.1 stopped in the middle of its answer within 20ms" },
-    });
-    await eventually(
-      () => server.sockets.size,
-      (left) => left === 0,
-    );
+    for (const begin of [
+      (response: ServerResponse) => response.flushHeaders(),
+      (response: ServerResponse) => response.write("a"),
+    ]) {
+      const server = await serve(begin);
+      const outcome = await runOnce(http(server.url, { ...LOOPBACK, idleTimeout: SOON }));
+      expect(outcome).toMatchObject({
+        ...failed("http_timeout", true),
+        error: { message: "127.0.0.1 did not go on with its answer within 20ms" },
+      });
+      await eventually(
+        () => server.sockets.size,
+        (left) => left === 0,
+      );
+    }
   });
 
   test("may take its time as long as it goes on", async () => {
@@ -507,10 +563,26 @@ describe("a server that is away or slow", () => {
         };
       },
     };
-    const server = await serve((response) => response.end("ok"));
-    for (const url of [server.url, "http://127.0.0.1:1/", "http://10.0.0.1/"]) {
-      await runOnce(createHttp({ ...httpWorld, clock })(url, LOOPBACK));
+    const server = await serve((response, { request }) =>
+      request.url === "/silent" ? response.flushHeaders() : response.end("ok"),
+    );
+    const stop = new AbortController();
+    const make = createHttp({ ...httpWorld, clock });
+    for (const url of [
+      server.url,
+      "http://127.0.0.1:1/",
+      "http://10.0.0.1/",
+      `https://127.0.0.1:${server.port}`,
+    ]) {
+      await runOnce(make(url, LOOPBACK));
     }
+    const silent = runOnce(make(`${server.url}/silent`, LOOPBACK), {}, stop.signal);
+    await eventually(
+      () => timers,
+      (count) => count > 0,
+    );
+    stop.abort();
+    await silent;
     expect(timers).toBe(0);
     await eventually(
       () => server.sockets.size,
