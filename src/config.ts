@@ -2,6 +2,7 @@
 
 import { parseDurationMs } from "./core/duration.ts";
 import { TaskError } from "./core/error.ts";
+import { parseAllowance } from "./lib/addresses.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
 
 /** A setting's text becomes a value, or null when it is none. */
@@ -157,6 +158,15 @@ const SETTINGS = {
       "how many processes run the module's handlers; cores: as many as the machine has, shared among PROCESSES",
     expected: "cores or a whole number from 1 to 256",
     parse: (text: string) => (text === "cores" ? ("cores" as const) : integer(1, 256)(text)),
+  },
+  httpAllowPrivate: {
+    name: "HTTP_ALLOW_PRIVATE",
+    flag: "http-allow-private",
+    fallback: "",
+    about:
+      "which addresses outside the open internet handlers made by http() may call: ranges parted by commas, or 1 for all; each may allow more for itself",
+    expected: 'address ranges parted by commas, such as "10.0.0.0/8,::1", or 1 for all',
+    parse: (text: string) => (parseAllowance(text) === null ? null : text),
   },
   dispatchIntervalMs: {
     name: "DISPATCH_INTERVAL",

@@ -12,15 +12,14 @@ import { FAILED } from "./settings.ts";
  * Each process leads a session of its own: a Ctrl-C at the terminal is the server's alone, and one signal reaches all that the
  * process has started. What handlers print goes to the server's standard error; its standard output is its log. The fourth
  * channel is never written to: its end tells the process that this one has died.
- * @param setup.env what the processes see of the environment
+ * @param setup.allowPrivate which addresses that are not public `http()` may call, as the setting says it
  */
 export const spawnHandlers =
-  (setup: { readonly module: string; readonly env: NodeJS.ProcessEnv; readonly log: Log }): SpawnHandlers =>
+  (setup: { readonly module: string; readonly allowPrivate: string; readonly log: Log }): SpawnHandlers =>
   (on) => {
     try {
-      const child = Bun.spawn([...SELF, RUN_HANDLERS, setup.module], {
+      const child = Bun.spawn([...SELF, RUN_HANDLERS, setup.module, setup.allowPrivate], {
         detached: true,
-        env: setup.env,
         stdio: ["ignore", 2, 2, "pipe"],
         serialization: "json",
         ipc: (message) => on.message(message as FromHandlers), // run-handlers.ts has sent it

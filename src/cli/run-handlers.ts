@@ -4,8 +4,10 @@ import * as client from "../client/client.ts";
 import { createHandlersChild } from "../handlers/child.ts";
 import { listenToGroups } from "../handlers/groups.ts";
 import * as handlers from "../handlers/handlers.ts";
+import { createHttp, httpWorld } from "../handlers/http.ts";
 import { holdLifeline } from "../handlers/lifeline-thread.ts";
 import { readHandlers } from "../handlers/module.ts";
+import { type Allowance, parseAllowance } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
 import { FAILED } from "./settings.ts";
@@ -16,10 +18,10 @@ export const RUN_HANDLERS = "run-handlers";
 /** What cannot be sent must not keep a process that has to end. */
 const LAST_WORDS_WITHIN_MS = 500;
 
-/** Does not resolve: it works until it is killed. */
-export async function runHandlers([path = ""]: readonly string[]): Promise<number> {
+/** @param argv the module, and which private addresses its `http()` may call; does not resolve: it works until it is killed */
+export async function runHandlers([path = "", allowed = ""]: readonly string[]): Promise<number> {
   holdLifeline();
-  bringModules();
+  bringModules(parseAllowance(allowed) ?? false);
   const send = (message: FromHandlers): void => void process.send?.(message);
   listenToGroups({
     opened: (pid) => send({ kind: "group", pid, isOpen: true }),
@@ -46,12 +48,13 @@ export async function runHandlers([path = ""]: readonly string[]): Promise<numbe
 }
 
 /** What a module may import by name, wherever it lies: this program's own parts, in the single-file executable too. */
-function bringModules(): void {
+function bringModules(allowPrivate: Allowance): void {
+  const http = createHttp({ ...httpWorld, allowPrivate });
   Bun.plugin({
     name: "tasktrack",
     setup: (build) => {
       build.module("tasktrack", () => ({ exports: { ...client }, loader: "object" }));
-      build.module("tasktrack/handlers", () => ({ exports: { ...handlers }, loader: "object" }));
+      build.module("tasktrack/handlers", () => ({ exports: { ...handlers, http }, loader: "object" }));
     },
   });
 }

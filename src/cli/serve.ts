@@ -54,11 +54,11 @@ async function serveAlone({ config, watches }: Start): Promise<number> {
 }
 
 function handlersOf(config: Config, log: Log): Effects["handlers"] {
-  const { handlers: module, handlerProcesses, processes } = config;
+  const { handlers: module, handlerProcesses, processes, httpAllowPrivate: allowPrivate } = config;
   if (module === "") return null;
   const cores = Math.ceil(availableParallelism() / processes);
   return {
-    spawn: spawnHandlers({ module, env: process.env, log }),
+    spawn: spawnHandlers({ module, allowPrivate, log }),
     processes: handlerProcesses === "cores" ? cores : handlerProcesses,
   };
 }

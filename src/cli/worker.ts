@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { createWorker, type Worker } from "../client/client.ts";
 import { parseDurationMs } from "../core/duration.ts";
 import { isTaskError } from "../core/error.ts";
+import { parseAllowance } from "../lib/addresses.ts";
 import { createLog, LOG_LEVELS } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Handler } from "../processor/handler.ts";
@@ -25,6 +26,7 @@ the module (HANDLERS).
   --name NAME              how leases and statistics name it, default the host's name and the process id
   --lease DURATION         how long a task stays its own without a heartbeat, default 30s
   --grace DURATION         how long running work may go on after the signal, default 25s
+  --http-allow-private L   which private addresses http() may call: ranges parted by commas, or 1 for all; none unless given
   --watch                  load the module anew when a file of its folder changes
   --log-level LEVEL        debug, info, warn or error, default info
 `;
@@ -36,6 +38,7 @@ const OPTIONS = {
   name: { type: "string" },
   lease: { type: "string" },
   grace: { type: "string" },
+  "http-allow-private": { type: "string" },
   watch: { type: "boolean" },
   "log-level": { type: "string" },
 } as const;
@@ -48,6 +51,7 @@ type Wish = {
   readonly name: string;
   readonly lease: string;
   readonly graceMs: number;
+  readonly allowPrivate: string;
   readonly watches: boolean;
   readonly logLevel: (typeof LOG_LEVELS)[number];
 };
@@ -71,6 +75,7 @@ function readWish(argv: readonly string[]): Wish | number {
       name: values.name ?? `${hostname()}-${process.pid}`,
       lease: values.lease ?? "30s",
       graceMs: durationOf("--grace", values.grace ?? "25s"),
+      allowPrivate: allowanceOf("--http-allow-private", values["http-allow-private"] ?? ""),
       watches: values.watch === true,
       logLevel: levelOf(values["log-level"] ?? "info"),
     };
@@ -92,7 +97,7 @@ async function work(wish: Wish): Promise<number> {
   const handlers = new Map<string, Handler>();
   let worker: Worker | null = null;
   const pool = createPool({
-    spawn: spawnHandlers({ module: wish.module, env: process.env, log }),
+    spawn: spawnHandlers({ module: wish.module, allowPrivate: wish.allowPrivate, log }),
     processes: wish.processes,
     onTypes: (types) => {
       const before = [...handlers.keys()].join();
@@ -132,6 +137,13 @@ function durationOf(flag: string, text: string): number {
   const ms = parseDurationMs(text);
   if (ms !== null && ms >= 0) return ms;
   throw new TypeError(`${flag}: expected a duration such as "25s", got ${JSON.stringify(text)}`);
+}
+
+function allowanceOf(flag: string, text: string): string {
+  if (parseAllowance(text) !== null) return text;
+  throw new TypeError(
+    `${flag}: expected address ranges parted by commas, or 1 for all, got ${JSON.stringify(text)}`,
+  );
 }
 
 function levelOf(text: string): Wish["logLevel"] {

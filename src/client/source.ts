@@ -251,6 +251,7 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
   attempt: task.attempt,
   losses: lossesOf(task.attempts),
   token: task.lease.token,
+  createdAt: Date.parse(task.created_at),
 });
 
 /** The wire does not count them; the latest ones are in the history. */

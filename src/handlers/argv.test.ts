@@ -3,7 +3,16 @@ import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts"
 import { fillIn, parseTemplate } from "./argv.ts";
 
 const task = (payload: unknown): HandlerTask => ({
-  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2, losses: 0 },
+  ...{
+    id: 7,
+    name: "a name",
+    description: "",
+    type: "work.it",
+    tags: [],
+    attempt: 2,
+    losses: 0,
+    createdAt: 0,
+  },
   payload,
 });
 

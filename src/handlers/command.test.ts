@@ -23,7 +23,16 @@ type Seen = {
 };
 
 const TASK: HandlerTask = {
-  ...{ id: 7, name: "a name", description: "", type: "work.it", tags: [], attempt: 2, losses: 0 },
+  ...{
+    id: 7,
+    name: "a name",
+    description: "",
+    type: "work.it",
+    tags: [],
+    attempt: 2,
+    losses: 0,
+    createdAt: 0,
+  },
   payload: null,
 };
 

@@ -5,4 +5,5 @@
 export type { Handler, HandlerContext, HandlerTask, Verdict } from "../processor/handler.ts";
 export { fail, snooze } from "../processor/handler.ts";
 export { command } from "./command.ts";
+export { http } from "./http.ts";
 export type { Handlers, HandlerWithDefaults } from "./module.ts";

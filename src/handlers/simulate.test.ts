@@ -19,6 +19,7 @@ const TASK: HandlerTask = {
   attempt: 1,
   payload: null,
   losses: 0,
+  createdAt: 0,
 };
 
 /** Time that passes in no time; it counts how much of it did. */

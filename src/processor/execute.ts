@@ -79,4 +79,5 @@ const handlerTask = (task: ClaimedTask): HandlerTask => ({
   attempt: task.attempt,
   losses: task.losses,
   payload: task.payload === null ? null : JSON.parse(task.payload),
+  createdAt: task.createdAt,
 });

@@ -8,6 +8,11 @@ export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "typ
   readonly payload: unknown;
   /** How many earlier attempts ended with the death of their worker: nobody knows how far they came. */
   readonly losses: number;
+  /**
+   * When the task was created, in epoch milliseconds. Together with the id it is the task's name for the rest of the world: it stays through
+   * edits, attempts and retries, and another store that gives the same id gives it at another time.
+   */
+  readonly createdAt: number;
 };
 
 export type HandlerContext = {

@@ -78,7 +78,17 @@ async function openStarted(processes: number) {
 }
 
 const TASK: HandlerTask = {
-  ...{ id: 1, name: "n", description: "", type: "work", tags: [], attempt: 1, losses: 0, payload: null },
+  ...{
+    id: 1,
+    name: "n",
+    description: "",
+    type: "work",
+    tags: [],
+    attempt: 1,
+    losses: 0,
+    createdAt: 0,
+    payload: null,
+  },
 };
 
 /** Hands a task to the pool; `outcome` is null as long as it works. */

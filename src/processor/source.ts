@@ -42,6 +42,7 @@ export type ClaimedTask = Pick<
   | "attempt"
   | "losses"
   | "token"
+  | "createdAt"
 >;
 
 export type Claimed = {
