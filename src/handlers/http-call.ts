@@ -20,7 +20,7 @@ export type Target = {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  /** Certificate authorities to trust instead of the machine's. */
+  /** Certificate authorities in PEM to trust instead of those that the runtime brings. */
   readonly ca: readonly string[] | null;
 };
 
@@ -56,7 +56,7 @@ export type Answer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
-  /** The body was longer than its limit and is not whole. */
+  /** The body goes on: it is longer than its limit, or it broke off. */
   readonly isCut: boolean;
 };
 
@@ -130,7 +130,7 @@ async function connect(
     try {
       return await connectTo(address, asked, world, now + (by - now) / (addresses.length - at));
     } catch (error) {
-      if (!isCallError(error) || error.code === "aborted" || error.code === "address_refused") throw error;
+      if (!isCallError(error) || error.code === "address_refused") throw error;
       latest = error;
     }
   }
@@ -229,7 +229,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
   const answer = (isCut: boolean): Answer => ({
     status,
     headers: plainHeaders(response),
-    body: Buffer.concat(chunks).subarray(0, most),
+    body: Buffer.concat(chunks),
     isCut,
   });
   const lookAgain = (): void =>
@@ -326,9 +326,9 @@ function step<T>(
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) return abort();
     const leftMs = by - clock.monotonic();
-    if (leftMs !== Number.POSITIVE_INFINITY) {
-      untime = clock.after(leftMs, () => failed(new CallError("http_timeout", `${doing} took too long`)));
-    }
+    const late = (): void => failed(new CallError("http_timeout", `${doing} took too long`));
+    if (leftMs <= 0) return late();
+    if (leftMs !== Number.POSITIVE_INFINITY) untime = clock.after(leftMs, late);
     close = begin(done, failed);
     if (hasFailed()) close(); // failed while it began, when there was nothing to close yet
   });

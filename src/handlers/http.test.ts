@@ -365,6 +365,11 @@ describe("an answer that is no success", () => {
     });
   });
 
+  test("is not read to its end, of which nothing would be shown", async () => {
+    const { url } = await serveRaw(`HTTP/1.1 500 No\r\n\r\n${"x".repeat(5_000)}`, "stay");
+    expect(await runOnce(http(url, LOOPBACK))).toMatchObject(failed("http_500", true));
+  });
+
   test("to switch the protocol is none that helps", async () => {
     const { url } = await serveRaw(
       "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello",
