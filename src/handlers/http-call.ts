@@ -156,15 +156,14 @@ async function connectTo(address: string, asked: Call, world: CallWorld, by: num
 
 /** The kernel's own word on who is at the other end, before a byte is sent. */
 function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWorld): void {
-  const [reached, meant] = [parseAddress(socket.remoteAddress ?? ""), parseAddress(address)];
-  if (reached === null || meant === null || reached.value !== meant.value) {
-    const { host } = asked.target;
-    throw new CallError(
-      "address_refused",
-      `${host} was to be ${address}, and ${socket.remoteAddress} answered`,
-    );
+  const { host } = asked.target;
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined)
+    throw new CallError("network_error", `${host} closed the connection at once`);
+  if (parseAddress(remoteAddress)?.value !== parseAddress(address)?.value) {
+    throw new CallError("address_refused", `${host} was to be ${address}, and ${remoteAddress} answered`);
   }
-  judge(address, asked.target.host, world);
+  judge(remoteAddress, host, world);
 }
 
 /** Puts TLS over the connection where the target wants it, with a certificate that is valid for the URL's host. */

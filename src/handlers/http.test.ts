@@ -444,6 +444,20 @@ describe("a server that is away or slow", () => {
     expect(await runOnce(http(server.url, LOOPBACK))).toMatchObject(failed("network_error", true));
   });
 
+  test("closes or resets every connection at once: tried again, each time", async () => {
+    for (const close of [
+      (socket: Socket) => socket.destroy(),
+      (socket: Socket) => socket.resetAndDestroy(),
+    ]) {
+      const { port } = await listen(createTcpServer(close));
+      for (const scheme of ["http", "https"]) {
+        const handler = http(`${scheme}://127.0.0.1:${port}`, LOOPBACK);
+        const outcomes = await Promise.all(Array.from({ length: 100 }, () => runOnce(handler)));
+        for (const outcome of outcomes) expect(outcome).toMatchObject(failed("network_error", true));
+      }
+    }
+  });
+
   test("has no address: tried again", async () => {
     const unknown = createHttp({ ...httpWorld, lookup: () => Promise.reject(new Error("ENOTFOUND")) });
     expect(await runOnce(unknown("http://nobody.invalid/"))).toMatchObject(failed("network_error", true));
