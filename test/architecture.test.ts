@@ -11,7 +11,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   lib: ["lib"],
   store: ["store", "core", "lib"],
   queue: ["queue", "core", "lib", "type store/store.ts"],
-  engine: ["engine", "core", "lib", "type store/store.ts", "type queue/queue.ts"],
+  engine: ["engine", "core", "lib", "type store/store.ts", "type queue/queue.ts", "type queue/outlet.ts"],
   processor: ["processor", "core", "lib"],
   handlers: [
     "handlers",

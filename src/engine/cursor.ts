@@ -1,0 +1,161 @@
+/**
+ * A named place in the change log that one process of all on the store holds, for what must have one reader. Who holds it and
+ * how far it has read stand in one note, written by compare-and-set, so that the place never goes back under a new holder.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Position, TaskStore } from "../store/store.ts";
+
+export interface NamedCursor {
+  /** Marks the present end of the log where no place is marked yet: whatever happens from now on will be read. */
+  mark(): Promise<void>;
+  /** The cursor, or in how many milliseconds to try again. */
+  take(): Promise<CursorHold | number>;
+}
+
+/** The lease is renewed by itself until it is over. */
+export interface CursorHold {
+  /** Up to where its holders have done their work. */
+  readonly position: Position;
+  /** Aborts as soon as the lease is over, or cannot be told to stand. */
+  readonly over: AbortSignal;
+  /** Whether the lease stands at this moment: a process that was frozen learns it here before any timer fires. */
+  isHeld(): boolean;
+  /** Writes down that the work is done up to here. Rejects where the lease is over. */
+  advance(position: Position): Promise<void>;
+  /** There was nothing to do up to here: it is written down with the next renewal. */
+  pass(position: Position): void;
+  /** Gives the cursor free for whoever asks next; safe twice. */
+  letGo(): Promise<void>;
+}
+
+export type CursorSetup = {
+  readonly name: string;
+  /** Names this process among those on the store. */
+  readonly holder: string;
+  readonly leaseMs: number;
+  readonly store: Pick<TaskStore, "readNotes" | "writeNotes">;
+  /** Where the change log ends now. */
+  readonly end: () => Promise<Position>;
+  /** The store's time. */
+  readonly now: () => number;
+  readonly clock: Clock;
+};
+
+type Written = Position & { readonly holder: string | null; readonly until: number };
+type Known = { readonly version: number; readonly written: Written };
+
+/** Far longer than any change log reaches back. */
+const KEPT_MS = 365 * 86_400_000;
+
+export function createCursor(setup: CursorSetup): NamedCursor {
+  const { holder, leaseMs, store, now, clock } = setup;
+  const name = `cursor/${setup.name}`;
+
+  async function read(): Promise<Known> {
+    const notes = await store.readNotes(name, now());
+    const note = notes.find((candidate) => candidate.name === name);
+    if (note === undefined)
+      return { version: 0, written: { ...(await setup.end()), holder: null, until: 0 } };
+    return { version: note.version, written: JSON.parse(note.value) as Written }; // as `put` has written it
+  }
+
+  /** From when on the monotonic clock its lease counts; null where somebody was faster. */
+  async function put(position: Position, by: string | null, ifVersion: number): Promise<number | null> {
+    const askedAt = clock.monotonic();
+    const at = now();
+    const until = by === null ? 0 : at + leaseMs;
+    const value = JSON.stringify({
+      epoch: position.epoch,
+      rev: position.rev,
+      holder: by,
+      until,
+    } satisfies Written);
+    const [answer] = await store.writeNotes([{ name, value, until: at + KEPT_MS, ifVersion }], at);
+    return answer === "ok" ? askedAt : null;
+  }
+
+  async function mark(): Promise<void> {
+    const { version, written } = await read();
+    if (version === 0) await put(written, null, 0); // and if somebody was faster, it is marked
+  }
+
+  async function take(): Promise<CursorHold | number> {
+    const { version, written } = await read();
+    const leftMs = written.holder === null || written.holder === holder ? 0 : written.until - now();
+    if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);
+    const heldFrom = await put(written, holder, version);
+    return heldFrom === null ? leaseMs / 3 : createHold(written, { version: version + 1, heldFrom });
+  }
+
+  function createHold(from: Position, taken: { version: number; heldFrom: number }): CursorHold {
+    const over = new AbortController();
+    let position = from;
+    let { version } = taken;
+    let heldUntil = 0;
+    let cancelTimers = (): void => undefined;
+    let writing: Promise<unknown> = Promise.resolve(); // one at a time, each on the version that the one before made
+
+    /** It ends a sixth early: what is under way when it does needs some time to be called off. */
+    function renewedFrom(heldFrom: number): void {
+      cancelTimers();
+      heldUntil = heldFrom + leaseMs * (5 / 6);
+      const cancelRenewal = clock.after(leaseMs / 3, () => void write(holder).catch(() => undefined)); // `over` says it
+      const cancelEnd = clock.after(heldUntil - clock.monotonic(), end);
+      cancelTimers = () => {
+        cancelRenewal();
+        cancelEnd();
+      };
+    }
+
+    function end(): void {
+      cancelTimers();
+      over.abort();
+    }
+
+    function write(by: string | null): Promise<void> {
+      const written = writing.then(() => writeNow(by));
+      writing = written.catch(() => undefined);
+      return written;
+    }
+
+    async function writeNow(by: string | null): Promise<void> {
+      try {
+        const heldFrom = isHeld() ? await put(position, by, version) : null;
+        if (heldFrom === null) throw new Error(`the lease of ${name} is over`);
+        version++;
+        if (by === null) end();
+        else if (!over.signal.aborted) renewedFrom(heldFrom);
+      } catch (error) {
+        end(); // where the store did not answer, the version is not known any more: it is to be taken anew
+        throw error;
+      }
+    }
+
+    function isHeld(): boolean {
+      if (clock.monotonic() >= heldUntil) end();
+      return !over.signal.aborted;
+    }
+
+    renewedFrom(taken.heldFrom);
+
+    return {
+      get position() {
+        return position;
+      },
+      over: over.signal,
+      isHeld,
+      advance: (next) => {
+        position = next;
+        return write(holder);
+      },
+      pass: (next) => {
+        position = next;
+      },
+      letGo: async () => {
+        if (!over.signal.aborted) await write(null).catch(() => undefined); // it runs out then
+      },
+    };
+  }
+
+  return { mark, take };
+}

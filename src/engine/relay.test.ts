@@ -1,0 +1,377 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock, type ManualClock, settled } from "../../test/support/clock.ts";
+import { createTestLog, createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
+import type { EventOutlet, TaskEvent } from "../queue/outlet.ts";
+import type { ChangePage, Position, TaskStore } from "../store/store.ts";
+import { createRelay } from "./relay.ts";
+
+const LONG_MS = 10_000;
+const STOP_WITHIN_MS = 2_000;
+
+type Sent = { readonly by: string; readonly event: TaskEvent };
+
+/** Processes on one store, and the broker to which they publish; the test decides what becomes of each. */
+function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
+  const clock = createManualClock();
+  const stored = createTestStore(clock);
+  const { engine, store } = openEngine({ clock, store: stored, around });
+  const sent: Sent[] = [];
+  const broker = { isAway: false, isSilent: false };
+
+  const outletOf = (by: string): EventOutlet => ({
+    publish: async (events, signal) => {
+      if (broker.isAway) throw new Error("the broker is away");
+      sent.push(...events.map((event) => ({ by, event })));
+      if (broker.isSilent) await rejectedBy(signal);
+    },
+    close: async () => undefined,
+  });
+
+  /** A process; `itsClock` and `itsStore` may be others than those of the rest. */
+  function open(
+    holder: string,
+    { itsClock = clock as ManualClock, itsStore = store, outlet = outletOf(holder) } = {},
+  ) {
+    const log = createTestLog();
+    const relay = createRelay({
+      ...{ engine, store: itsStore, outlet, holder, leaseMs: LEASE_MS, clock: itsClock, log },
+    });
+    return { relay, log };
+  }
+
+  return {
+    ...{ clock, engine, store, sent, broker, open },
+    create: async (count = 1, type = "t"): Promise<number[]> => {
+      const specs = Array.from({ length: count }, () => ({ name: "x", type }));
+      const { tasks } = await engine.create(specs);
+      return tasks.map(({ id }) => id);
+    },
+    /** As it came, a word each. */
+    told: (): string[] => sent.map(({ event: { event, id, version } }) => `${id} ${event} v${version}`),
+    revs: async (): Promise<Position> => engine.position(),
+  };
+}
+
+const rejectedBy = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    signal.addEventListener("abort", () => reject(new Error("given up")));
+  });
+
+describe("the relay", () => {
+  test("publishes each step of each task once, in order, with its type, also when it is deleted", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    const [id = 0] = await x.create();
+    const [task] = await x.engine.claimNow({ worker: "w", types: ["*"], max: 1, leaseMs: LEASE_MS });
+    await x.engine.settle(id, task?.token ?? "", { kind: "done", result: null });
+    await x.clock.advance(LONG_MS);
+    await x.engine.remove(id);
+    await x.clock.advance(LONG_MS);
+    expect(x.sent.map(({ event }) => event)).toEqual([
+      { event: "task.created", id, type: "t", status: "pending", version: 1 },
+      { event: "task.running", id, type: "t", status: "running", version: 2 },
+      { event: "task.done", id, type: "t", status: "done", version: 3 },
+      { event: "task.deleted", id, type: "t", status: "done", version: 3 },
+    ]);
+  });
+
+  test("begins where the log ended when it was first started", async () => {
+    const x = openWorld();
+    await x.create(3);
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(["4 task.created v1"]);
+  });
+
+  test("publishes what happened before its loop came to hold the cursor, but after its start", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.create(2_500);
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(Array.from({ length: 2_500 }, (_, at) => `${at + 1} task.created v1`));
+  });
+
+  test("does not publish progress", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    const [id = 0] = await x.create();
+    const [task] = await x.engine.claimNow({ worker: "w", types: ["*"], max: 1, leaseMs: LEASE_MS });
+    const progress = { percent: 5, message: "" };
+    await x.engine.extend([{ id, token: task?.token ?? "", progress, log: [] }]);
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual([`${id} task.created v1`, `${id} task.running v2`]);
+  });
+
+  test("says null for the type of a task that was deleted before anybody asked", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    const [id = 0] = await x.create();
+    await x.engine.remove(id);
+    await x.clock.advance(LONG_MS);
+    expect(x.sent.map(({ event }) => [event.event, event.type])).toEqual([
+      ["task.created", null],
+      ["task.deleted", null],
+    ]);
+  });
+
+  test("asks the store for types once a page and no more for those that it knows", async () => {
+    let asked: number[] = [];
+    const x = openWorld((store) => ({
+      ...store,
+      get: (ids) => {
+        asked.push(ids.length);
+        return store.get(ids);
+      },
+    }));
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.create(500);
+    await x.clock.advance(LONG_MS);
+    expect(asked).toEqual([500]);
+    asked = [];
+    await x.engine.claimNow({ worker: "w", types: ["*"], max: 500, leaseMs: LEASE_MS });
+    await x.clock.advance(LONG_MS);
+    expect([asked, x.sent.length]).toEqual([[], 1_000]);
+  });
+});
+
+describe("of many processes", () => {
+  test("one publishes", async () => {
+    const x = openWorld();
+    for (const holder of ["a", "b", "c"]) await x.open(holder).relay.start();
+    for (let n = 0; n < 5; n++) {
+      await x.create(3);
+      await x.clock.advance(LEASE_MS);
+    }
+    expect(x.sent).toHaveLength(15);
+    expect(new Set(x.sent.map(({ by }) => by)).size).toBe(1);
+  });
+
+  test("another takes over within a lease when the holder dies, and loses nothing", async () => {
+    const x = openWorld();
+    const dying = createManualClock();
+    await x.open("a", { itsClock: dying }).relay.start();
+    await settled();
+    await x.open("b").relay.start(); // the clock of the first stands still from now on: it renews nothing
+    await x.create(10);
+    await settled();
+    x.broker.isAway = true; // for the dead: its reader is woken by the engine that the test shares with it
+    await x.clock.advance(20);
+    x.broker.isAway = false;
+    await x.clock.advance(LEASE_MS);
+    expect(x.told()).toEqual(Array.from({ length: 10 }, (_, at) => `${at + 1} task.created v1`));
+    expect(x.sent.every(({ by }) => by === "b")).toBe(true);
+  });
+
+  test("a crash between the broker's confirm and the cursor's step publishes that page again, and no other", async () => {
+    const x = openWorld();
+    let isDead = false;
+    const dead = (): Promise<never> => new Promise(() => undefined);
+    const mortal: TaskStore = {
+      ...x.store,
+      writeNotes: (...write) => (isDead ? dead() : x.store.writeNotes(...write)),
+    };
+    const outlet: EventOutlet = {
+      publish: async (events) => {
+        if (isDead) return dead();
+        x.sent.push(...events.map((event) => ({ by: "a", event })));
+        if (events.some(({ id }) => id === 3)) isDead = true;
+      },
+      close: async () => undefined,
+    };
+    await x.open("a", { itsStore: mortal, outlet }).relay.start();
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    await x.open("b").relay.start();
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    await x.create(2);
+    await x.clock.advance(LEASE_MS);
+    const by = (holder: string) => x.sent.filter((one) => one.by === holder).map(({ event }) => event.id);
+    expect([by("a"), by("b")]).toEqual([
+      [1, 2, 3, 4],
+      [3, 4, 5, 6],
+    ]);
+  });
+
+  test("a holder that was frozen past its lease publishes nothing more, and says so once", async () => {
+    const x = openWorld();
+    const frozen = createManualClock();
+    const awake = { ...frozen, monotonic: () => x.clock.monotonic() }; // its timers stand still, time does not
+    const { relay, log } = x.open("a", { itsClock: awake });
+    await relay.start();
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    await frozen.advance(LONG_MS / 2);
+    expect(x.sent).toHaveLength(1);
+    await x.clock.advance(2 * LEASE_MS);
+    await x.create(); // its reader wakes before its timers
+    await x.clock.advance(LONG_MS);
+    expect(x.sent).toHaveLength(1);
+    expect(log.events).toEqual(["events_failed"]);
+  });
+
+  test("a holder that stops gives the cursor free, so that the next one need not wait for the lease", async () => {
+    const x = openWorld();
+    const first = x.open("a");
+    await first.relay.start();
+    await x.clock.advance(LONG_MS);
+    await x.open("b").relay.start();
+    await first.relay.stop(STOP_WITHIN_MS);
+    await x.create();
+    await x.clock.advance(LEASE_MS / 3);
+    expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
+  });
+});
+
+describe("stopping", () => {
+  test("publishes what has happened before it", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.clock.advance(LONG_MS);
+    await x.create(1_500);
+    const stopping = relay.stop(STOP_WITHIN_MS);
+    await x.clock.advance(STOP_WITHIN_MS);
+    await stopping;
+    expect(x.sent).toHaveLength(1_500);
+  });
+
+  test("waits for a broker that is silent no longer than it may", async () => {
+    const x = openWorld();
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.clock.advance(LONG_MS);
+    x.broker.isSilent = true;
+    await x.create();
+    let isStopped = false;
+    const stopping = relay.stop(STOP_WITHIN_MS).then(() => {
+      isStopped = true;
+    });
+    await x.clock.advance(STOP_WITHIN_MS - 1);
+    expect(isStopped).toBe(false);
+    await x.clock.advance(1);
+    await stopping;
+    await relay.stop(STOP_WITHIN_MS);
+  });
+});
+
+describe("when the broker fails", () => {
+  test("nothing is lost, the trouble is logged once, and so is its end", async () => {
+    const x = openWorld();
+    const { relay, log } = x.open("a");
+    await relay.start();
+    x.broker.isAway = true;
+    await x.create(3);
+    await x.clock.advance(60_000);
+    x.broker.isAway = false;
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(["1 task.created v1", "2 task.created v1", "3 task.created v1"]);
+    expect(log.events).toEqual(["events_failed", "events_go_on"]);
+  });
+
+  test("it is tried again sooner at first and every five seconds at last", async () => {
+    const x = openWorld();
+    const tries: number[] = [];
+    const outlet: EventOutlet = {
+      publish: async () => {
+        tries.push(x.clock.monotonic());
+        throw new Error("the broker is away");
+      },
+      close: async () => undefined,
+    };
+    const { relay } = x.open("a", { outlet });
+    await relay.start();
+    await x.create();
+    await x.clock.advance(60_000);
+    const gaps = tries.slice(1).map((at, n) => at - (tries[n] ?? 0));
+    expect(gaps.slice(0, 6)).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000]);
+  });
+
+  test("the cursor is free meanwhile for a process whose broker answers", async () => {
+    const x = openWorld();
+    const broken: EventOutlet = {
+      publish: () => Promise.reject(new Error("this process cannot reach the broker")),
+      close: async () => undefined,
+    };
+    await x.open("a", { outlet: broken }).relay.start();
+    await settled();
+    await x.open("b").relay.start();
+    await x.create();
+    await x.clock.advance(2 * LEASE_MS);
+    expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
+  });
+
+  test("a broker that never confirms is given up, and asked anew", async () => {
+    const x = openWorld();
+    const { relay, log } = x.open("a");
+    await relay.start();
+    x.broker.isSilent = true;
+    await x.create();
+    await x.clock.advance(12_000);
+    expect(log.events).toEqual(["events_failed"]);
+    x.broker.isSilent = false;
+    await x.clock.advance(12_000);
+    expect(new Set(x.told())).toEqual(new Set(["1 task.created v1"]));
+    expect(log.events).toEqual(["events_failed", "events_go_on"]);
+  });
+});
+
+describe("when the store fails", () => {
+  test("a change log that does not reach back is said, and it goes on from there", async () => {
+    let isGone = false;
+    const x = openWorld((store) => ({
+      ...store,
+      changes: async (after, limit): Promise<ChangePage> => {
+        if (!isGone || after === null) return store.changes(after, limit);
+        isGone = false;
+        return { kind: "gone", position: (await store.changes(null, 1)).position };
+      },
+    }));
+    const first = x.open("a");
+    await first.relay.start();
+    await x.clock.advance(LONG_MS);
+    await first.relay.stop(STOP_WITHIN_MS);
+    await x.create(2);
+    isGone = true;
+    const { relay, log } = x.open("b");
+    await relay.start();
+    await x.clock.advance(LONG_MS);
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(["3 task.created v1"]);
+    expect(log.events).toEqual(["events_missed"]);
+  });
+
+  test("a store that was away loses no event", async () => {
+    let isAway = false;
+    const guarded =
+      <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>) =>
+      (...args: Args): Promise<Answer> =>
+        isAway ? Promise.reject(new Error("the store is away")) : call(...args);
+    const x = openWorld((store) => ({
+      ...store,
+      changes: guarded(store.changes),
+      get: guarded(store.get),
+      readNotes: guarded(store.readNotes),
+      writeNotes: guarded(store.writeNotes),
+    }));
+    const { relay } = x.open("a");
+    await relay.start();
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    await x.create();
+    isAway = true;
+    await x.clock.advance(2 * LEASE_MS);
+    expect(x.sent).toHaveLength(1);
+    isAway = false;
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(["1 task.created v1", "2 task.created v1"]);
+  });
+});

@@ -1,0 +1,210 @@
+/**
+ * Tells the world what happens to tasks: reads the change log and publishes each change through a broker, at least once and in
+ * order for each task. Of all processes on the store one does it, who holds the cursor `events`. Nothing is published from
+ * where tasks are changed, so a crash between the commit and the broker loses nothing: the change stands in the log, and the
+ * next holder begins behind the last one that the broker has confirmed.
+ */
+import type { Clock } from "../core/clock.ts";
+import type { TaskId } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { createLoop } from "../lib/loop.ts";
+import type { EventOutlet, TaskEvent } from "../queue/outlet.ts";
+import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
+import { type CursorHold, createCursor } from "./cursor.ts";
+import type { Engine } from "./engine.ts";
+
+export interface Relay {
+  /** Resolves when the place is marked from which on every change will be published. */
+  start(): Promise<void>;
+  /** Publishes what has happened up to now, for so long at most, and gives the cursor free; safe twice. */
+  stop(withinMs: number): Promise<void>;
+}
+
+export type RelaySetup = {
+  readonly engine: Pick<Engine, "follow" | "look" | "position" | "now">;
+  readonly store: Pick<TaskStore, "readNotes" | "writeNotes">;
+  readonly outlet: EventOutlet;
+  /** Names this process among those on the store. */
+  readonly holder: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+/** After a page that was not full, so that a busy store's changes cost twenty writes of the cursor a second, not a thousand. */
+const GATHER_MS = 50;
+/** A broker that takes longer to confirm a page is taken for one that does not answer. */
+const PUBLISH_WITHIN_MS = 10_000;
+const RETRY_FIRST_MS = 500;
+const RETRY_LATEST_MS = 5_000;
+/** Ten megabytes at most; of who is forgotten the store is asked again. */
+const TYPES_REMEMBERED = 100_000;
+
+export function createRelay(setup: RelaySetup): Relay {
+  const { engine, outlet, clock, log } = setup;
+  const cursor = createCursor({
+    name: "events",
+    holder: setup.holder,
+    leaseMs: setup.leaseMs,
+    store: setup.store,
+    end: engine.position,
+    now: engine.now,
+    clock,
+  });
+  const types = new Map<TaskId, string>(); // the oldest first
+  const stopping = new AbortController();
+  let position: Position | null = null; // while this process holds the cursor
+  let lastPosition: Position | null = null; // nothing behind it is published once the relay stops
+  let failures = 0;
+
+  // ---- one hold of the cursor after the other
+
+  const relaying = createLoop({
+    after: clock.after,
+    round: async () => {
+      const taken = await cursor.take();
+      if (typeof taken === "number") return taken;
+      try {
+        await relay(taken);
+      } finally {
+        position = null;
+        await taken.letGo();
+      }
+      return RETRY_FIRST_MS; // the hold was lost
+    },
+    onError: (error) => {
+      if (failures === 0 && !stopping.signal.aborted) log.warn("events_failed", { error: errorText(error) });
+      return Math.min(RETRY_LATEST_MS, RETRY_FIRST_MS * 2 ** failures++);
+    },
+  });
+
+  /** Publishes until the hold is lost or the relay stops; rejects when the broker, or the store, does. */
+  async function relay(hold: CursorHold): Promise<void> {
+    const over = AbortSignal.any([hold.over, stopping.signal]);
+    const reader = engine.follow(hold.position);
+    over.addEventListener("abort", reader.close);
+    if (over.aborted) reader.close();
+    moveTo(hold.position);
+    try {
+      for (let page = await reader.next(); page !== null; page = await reader.next()) {
+        await relayPage(page, hold, over);
+        moveTo(page.position);
+        if (page.kind === "changes" && !over.aborted) await pause(over);
+      }
+    } finally {
+      reader.close();
+    }
+  }
+
+  async function relayPage(page: ChangePage, hold: CursorHold, over: AbortSignal): Promise<void> {
+    if (page.kind === "gone") {
+      log.warn("events_missed", {
+        message: "The change log does not reach back to what was published last",
+        after_rev: hold.position.rev,
+        up_to_rev: page.position.rev,
+      });
+      return hold.advance(page.position);
+    }
+    const events = await eventsOf(page.changes);
+    if (events.length === 0) return hold.pass(page.position);
+    await publish(events, hold, over);
+    await hold.advance(page.position);
+  }
+
+  async function publish(events: readonly TaskEvent[], hold: CursorHold, over: AbortSignal): Promise<void> {
+    const publishing = new AbortController();
+    const giveUp = (): void => publishing.abort();
+    const cancelTimer = clock.after(PUBLISH_WITHIN_MS, giveUp);
+    over.addEventListener("abort", giveUp);
+    try {
+      if (!hold.isHeld()) throw new Error("the lease of the cursor ran out before its holder could publish");
+      await outlet.publish(events, publishing.signal);
+    } finally {
+      cancelTimer();
+      over.removeEventListener("abort", giveUp);
+    }
+    if (failures > 0) log.info("events_go_on");
+    failures = 0;
+  }
+
+  function moveTo(next: Position): void {
+    position = next;
+    if (lastPosition !== null && isReached(next, lastPosition)) stopping.abort();
+  }
+
+  const pause = (over: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const go = (): void => {
+        cancelTimer();
+        over.removeEventListener("abort", go);
+        resolve();
+      };
+      const cancelTimer = clock.after(GATHER_MS, go);
+      over.addEventListener("abort", go);
+    });
+
+  // ---- from a change to an event
+
+  /** Progress is left out: it is no step of a task, comes once a second from each that runs, and is old when it is read. */
+  async function eventsOf(changes: readonly Change[]): Promise<TaskEvent[]> {
+    const steps = changes.filter(({ kind }) => kind !== "progress");
+    await learnTypes(steps);
+    const events = steps.map(eventOf);
+    forgetTypes(steps);
+    return events;
+  }
+
+  /** The log does not say them. What is deleted cannot be asked any more. */
+  async function learnTypes(steps: readonly Change[]): Promise<void> {
+    const unknown = steps.filter(({ id, kind }) => kind !== "deleted" && !types.has(id)).map(({ id }) => id);
+    if (unknown.length === 0) return;
+    for (const [id, { type }] of await engine.look(unknown)) types.set(id, type);
+  }
+
+  function forgetTypes(steps: readonly Change[]): void {
+    for (const { id, kind } of steps) if (kind === "deleted") types.delete(id);
+    for (const id of types.keys()) {
+      if (types.size <= TYPES_REMEMBERED) return;
+      types.delete(id);
+    }
+  }
+
+  function eventOf({ id, kind, status, version }: Change): TaskEvent {
+    const event: TaskEvent["event"] =
+      kind === "created" || kind === "deleted" ? `task.${kind}` : `task.${status}`;
+    return { event, id, type: types.get(id) ?? null, status, version };
+  }
+
+  // ---- its own begin and end
+
+  /** Where others hold the cursor, or the store cannot say how far there is to go, there is nothing to wait for. */
+  async function aimForEnd(): Promise<void> {
+    if (position !== null) lastPosition = await engine.position().catch(() => position);
+    if (position === null) stopping.abort();
+    else moveTo(position);
+  }
+
+  return {
+    start: async () => {
+      await cursor.mark();
+      relaying.start();
+    },
+    stop: async (withinMs) => {
+      const cancelTimer = clock.after(withinMs, () => stopping.abort());
+      void aimForEnd();
+      await aborted(stopping.signal);
+      cancelTimer();
+      await relaying.stop();
+    },
+  };
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    signal.addEventListener("abort", () => resolve());
+    if (signal.aborted) resolve();
+  });
+
+/** Of two epochs nobody knows which came first. */
+const isReached = (position: Position, target: Position): boolean =>
+  position.epoch === target.epoch && position.rev >= target.rev;
