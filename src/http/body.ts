@@ -33,7 +33,8 @@ export async function readOptionalJson(request: Request, headers: RequestHeaders
   return readJson(request, headers);
 }
 
-function parseBytes(bytes: Uint8Array, atMost: number): unknown {
+/** Bytes that are there already as a JSON value, within the same limits. Throws a refusal. */
+export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): unknown {
   if (bytes.length > atMost) throw tooLarge(atMost);
   return parseJson(decode(bytes));
 }

@@ -54,10 +54,14 @@ export function waitOf(headers: RequestHeaders): number | null {
 /** The key under which a repeated request gets its first answer; null without one. */
 export function idempotencyKeyOf(headers: RequestHeaders): string | null {
   const key = headers["idempotency-key"];
-  if (key === undefined) return null;
+  return key === undefined ? null : checkedKey(key, "Idempotency-Key");
+}
+
+/** The key, if it is one; throws `invalid` in the name under which it came. */
+export function checkedKey(key: string, name: string): string {
   if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
   const detail = "must be 1 to 255 printable ASCII characters";
-  throw new TaskError("invalid", `Idempotency-Key ${detail}`, [{ pointer: "/Idempotency-Key", detail }]);
+  throw new TaskError("invalid", `${name} ${detail}`, [{ pointer: `/${name}`, detail }]);
 }
 
 /** The same for the same JSON value, however its members are ordered. */

@@ -77,14 +77,10 @@ export function problemOf(thrown: unknown): Problem | null {
   return null;
 }
 
-/** RFC 9457, with the member `error` that clients of the first version read. */
-export function problemResponse(
-  problem: Problem,
-  requestId: string,
-  common: Readonly<Record<string, string>>,
-): Response {
+/** RFC 9457, with the member `error` that clients of the first version read; as JSON. */
+export function problemDocument(problem: Problem, requestId: string): string {
   const status = PROBLEM_STATUS[problem.code];
-  const body = {
+  return JSON.stringify({
     error: problem.message,
     type: "about:blank",
     title: STATUS_CODES[status] ?? "Error",
@@ -93,7 +89,15 @@ export function problemResponse(
     code: problem.code,
     request_id: requestId,
     ...(problem.fields?.length ? { errors: problem.fields } : {}),
-  };
+  });
+}
+
+export function problemResponse(
+  problem: Problem,
+  requestId: string,
+  common: Readonly<Record<string, string>>,
+): Response {
+  const status = PROBLEM_STATUS[problem.code];
   const headers: Record<string, string> = {
     ...common,
     "content-type": "application/problem+json",
@@ -101,5 +105,5 @@ export function problemResponse(
     ...problem.headers,
   };
   if (status === 503) headers["retry-after"] = RETRY_AFTER_S;
-  return new Response(JSON.stringify(body), { status, headers });
+  return new Response(problemDocument(problem, requestId), { status, headers });
 }

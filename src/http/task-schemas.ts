@@ -15,6 +15,7 @@ import {
   typePatternFault,
 } from "../core/task.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
+import { validate } from "./wire.ts";
 
 /** Text that a rule of core accepts; `tidy` is applied first. */
 export const text = (
@@ -139,7 +140,7 @@ const PlainTask = z
   .transform((task): TaskSpec => ({ name: task.name, description: task.description ?? "" }));
 
 /** The schema that is quickest to tell about this value; both mean the same. */
-export function taskSchemaFor(value: unknown): typeof PlainTask | typeof OneTask {
+function taskSchemaFor(value: unknown): typeof PlainTask | typeof OneTask {
   if (typeof value !== "object" || value === null) return OneTask;
   for (const field in value) if (field !== "name" && field !== "description") return OneTask;
   return PlainTask;
@@ -189,9 +190,11 @@ const ManyTasks = z
     }
   });
 
-export { ManyTasks };
-
 export const CreateBody = z.union([OneTask, ManyTasks]);
+
+/** The tasks that a value asks for: it is one, or an array of them. Throws `invalid` with every fault. */
+export const specsOf = (value: unknown): TaskSpec[] =>
+  Array.isArray(value) ? validate(ManyTasks, value) : [validate(taskSchemaFor(value), value)];
 
 // ---- changing
 

@@ -6,7 +6,7 @@ import type { Log } from "../lib/log.ts";
 import { readJson, readOptionalJson } from "./body.ts";
 import { etagOf, fingerprintOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import type { Call, Route } from "./route.ts";
-import { CreateBody, EmptyBody, LogQuery, ManyTasks, PatchBody, taskSchemaFor } from "./task-schemas.ts";
+import { CreateBody, EmptyBody, LogQuery, PatchBody, specsOf } from "./task-schemas.ts";
 import {
   CreatedAnswer,
   ExistingAnswer,
@@ -67,10 +67,10 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
 
   function createFrom(value: unknown, call: Call): Promise<Response> {
     const idempotency = idempotencyOf(value, call);
-    if (Array.isArray(value)) return createMany(value, idempotency, call);
-    return engine
-      .create([validate(taskSchemaFor(value), value)], idempotency)
-      .then((creation) => created(creation, call));
+    const creating = engine.create(specsOf(value), idempotency);
+    return creating.then((creation) =>
+      Array.isArray(value) ? createdMany(creation, call) : created(creation, call),
+    );
   }
 
   function idempotencyOf(value: unknown, { headers }: Call): IdempotencyKey | null {
@@ -96,12 +96,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     return call.reply(200, presentTask(task, engine.now()), applied);
   }
 
-  async function createMany(
-    value: readonly unknown[],
-    idempotency: IdempotencyKey | null,
-    { reply, requestId }: Call,
-  ): Promise<Response> {
-    const { tasks, repeated } = await engine.create(validate(ManyTasks, value), idempotency);
+  function createdMany({ tasks, repeated }: Creation, { reply, requestId }: Call): Response {
     if (log.isDebug) log.debug("tasks_created", { request_id: requestId, tasks: tasks.length });
     return reply(201, presentManyCreated(tasks.map(({ id }) => id)), repeated ? REPLAYED : {});
   }

@@ -1,0 +1,143 @@
+/** What a broker brings in place of a POST: the same bodies, under the same rules, and the same refusals. */
+import type { Clock } from "../core/clock.ts";
+import { isTaskError } from "../core/error.ts";
+import type { Engine, IdempotencyKey } from "../engine/engine.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import { parseBytes } from "./body.ts";
+import { checkedKey, fingerprintOf } from "./conditions.ts";
+import { PROBLEM_STATUS, type Problem, problemDocument, problemOf } from "./errors.ts";
+import { specsOf } from "./task-schemas.ts";
+
+export interface Intake {
+  /**
+   * Resolves when the tasks of a message are in the store, or never will be for a fault of its own; while the store cannot
+   * take them it waits. Rejects only once the intake is closed.
+   */
+  take(submission: Submission): Promise<Taken>;
+  /** From now on nothing waits for the store; safe twice. */
+  close(): void;
+}
+
+export type Submission = {
+  readonly body: Uint8Array;
+  /** The same each time the message comes; null where it has no name. */
+  readonly key: string | null;
+  readonly scope: string;
+};
+
+/** A refusal comes as the problem document that HTTP would have answered. */
+export type Taken = { readonly kind: "accepted" } | { readonly kind: "rejected"; readonly problem: string };
+
+export type IntakeSetup = {
+  readonly engine: Pick<Engine, "create">;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A short text that never comes twice. */
+  readonly nonce: () => string;
+  /** Names a message in its problem document and in the log. */
+  readonly requestId: () => string;
+};
+
+const RETRY_FIRST_MS = 250;
+const RETRY_LATEST_MS = 5_000;
+
+export function createIntake(setup: IntakeSetup): Intake {
+  const { engine, clock, log } = setup;
+  let isClosed = false;
+  let isStoreAway = false;
+  let failures = 0; // rounds in a row in which the store took nothing
+  let pause: { readonly over: Promise<void>; readonly end: () => void } | null = null;
+
+  async function take(submission: Named): Promise<Taken> {
+    while (!isClosed) {
+      try {
+        await create(submission);
+        storeTakes();
+        return { kind: "accepted" };
+      } catch (error) {
+        const problem = problemOf(error);
+        if (problem === null || isItsOwnFault(problem)) return rejected(problem, error);
+        storeRefuses(error);
+        await nextRound();
+      }
+    }
+    throw new Error("no more tasks are taken in");
+  }
+
+  async function create(submission: Named): Promise<void> {
+    const value = parseBytes(submission.body);
+    await engine.create(specsOf(value), idempotencyOf(submission, value));
+  }
+
+  function rejected(problem: Problem | null, error: unknown): Taken {
+    const requestId = setup.requestId();
+    if (problem === null) log.error("submission_failed", { request_id: requestId, error: errorText(error) });
+    else log.debug("submission_rejected", { request_id: requestId, code: problem.code });
+    return { kind: "rejected", problem: problemDocument(problem ?? DEFECT, requestId) };
+  }
+
+  // ---- an outage of the store is one event, however many messages wait for its end
+
+  function storeRefuses(error: unknown): void {
+    if (!isStoreAway && !isTaskError(error, "overloaded")) {
+      log.warn("submissions_wait", { error: errorText(error) });
+      isStoreAway = true;
+    }
+  }
+
+  function storeTakes(): void {
+    if (isStoreAway) log.info("submissions_go_on");
+    isStoreAway = false;
+    failures = 0;
+  }
+
+  /** All that wait try again in the same turn, so that they share a write. */
+  function nextRound(): Promise<void> {
+    pause ??= beginPause();
+    return pause.over;
+  }
+
+  function beginPause() {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = (): void => {
+      cancelTimer();
+      pause = null;
+      resolve();
+    };
+    const cancelTimer = clock.after(Math.min(RETRY_LATEST_MS, RETRY_FIRST_MS * 2 ** failures++), end);
+    return { over: promise, end };
+  }
+
+  return {
+    take: (submission) => take(named(submission, setup.nonce)),
+    close: () => {
+      isClosed = true;
+      pause?.end();
+    },
+  };
+}
+
+/** What another try cannot cure. */
+const isItsOwnFault = ({ code }: Problem): boolean => PROBLEM_STATUS[code] < 500;
+
+const DEFECT: Problem = {
+  code: "internal",
+  message: "The server could not take it; its log says why under this request id",
+};
+
+type Named = Submission & { readonly key: string };
+
+/**
+ * A store that was cut off in the middle of its answer may have created the tasks all the same: a message without a name gets
+ * one for as long as it is in this process's hands, so that the next try finds them.
+ */
+const named = (submission: Submission, nonce: () => string): Named => ({
+  ...submission,
+  key: submission.key ?? `unnamed ${nonce()}`,
+});
+
+const idempotencyOf = ({ scope, key }: Named, value: unknown): IdempotencyKey => ({
+  scope,
+  key: checkedKey(key, "message-id"),
+  fingerprint: fingerprintOf(value),
+});
