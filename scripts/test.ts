@@ -3,6 +3,7 @@
  * the servers away again. A server whose URL is in the environment already is used as it is.
  */
 import { createPgbouncer, createPostgres } from "../test/support/servers/postgres.ts";
+import { createRabbitmq } from "../test/support/servers/rabbitmq.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
 
@@ -16,6 +17,16 @@ async function start<S extends TestServer>(server: S): Promise<S> {
 
 /** What a test reads from its environment; see test/support/servers/shared.ts. */
 async function bringUp(): Promise<Record<string, string>> {
+  const [stores, broker] = await Promise.all([bringUpStores(), bringUpBroker()]);
+  return { ...stores, ...broker };
+}
+
+async function bringUpBroker(): Promise<Record<string, string>> {
+  if (process.env.TEST_RABBITMQ_URL !== undefined) return {};
+  return { TEST_RABBITMQ_URL: (await start(await createRabbitmq())).url };
+}
+
+async function bringUpStores(): Promise<Record<string, string>> {
   const env: Record<string, string> = {};
   if (process.env.TEST_POSTGRES_URL === undefined) {
     // The exam asks for thousands of commits and no power will fail; what must survive is tested on servers of its own.

@@ -4,13 +4,15 @@ import { type Config, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { createRelay } from "./engine/relay.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
-import type { Log } from "./lib/log.ts";
+import { createIntake } from "./http/intake.ts";
+import { errorText, type Log } from "./lib/log.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
-import { openQueue } from "./queue/open.ts";
+import { openFlow, openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
 
 export const VERSION = packageJson.version;
@@ -45,6 +47,9 @@ export type Effects = {
 
 /** Requests that are still under way after everything else has ended get this long. */
 const ANSWER_WITHIN_MS = 2_000;
+/** Events that are not out yet get this long at the end; what is left, the next process on the store publishes. */
+const PUBLISH_WITHIN_MS = 2_000;
+const BROKER_CLOSES_WITHIN_MS = 2_000;
 /** A store that takes longer to say its time gets no traffic. */
 const STORE_ANSWERS_WITHIN_MS = 1_000;
 /** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
@@ -56,6 +61,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { storeUrl: url, allowVolatileRedis } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = openQueue(store);
+  const flow = await openFlow(config.queueUrl, log);
 
   const types = new Map<string, TypeDefaults>();
   const engine = createEngine({
@@ -115,6 +121,17 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
         });
   takeOn(new Map());
 
+  const requestId = createRequestIds(nonce());
+  const intake = createIntake({ engine, clock, log, nonce, requestId });
+  const relay =
+    flow === null || config.events === "off"
+      ? null
+      : createRelay({
+          ...{ engine, store, outlet: flow.outlet, clock, log },
+          holder: nonce(),
+          leaseMs: config.leaseMs,
+        });
+
   let draining = false;
   const http = createHttp({
     engine,
@@ -129,7 +146,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     log,
     notReadyBecause,
     durability: store.durability,
-    requestId: createRequestIds(nonce()),
+    requestId,
   });
 
   async function notReadyBecause(): Promise<string | null> {
@@ -148,7 +165,9 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   async function start(): Promise<{ readonly url: string }> {
     await startHandlers(pool);
     await engine.start();
+    await relay?.start(); // before anything can happen that is to be published
     const { hostname, port } = http.start();
+    if (config.role !== "worker") flow?.inlet.consume(intake.take);
     processor?.start();
     const address = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
     log.info("listening", { url: address, version: VERSION, store: withoutPassword(url), role: config.role });
@@ -169,17 +188,42 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     if (processor === null) started.kill();
   }
 
+  /** What is in hand is created and acknowledged, what waits for the store goes back to the broker. */
+  async function endSubmissions(): Promise<void> {
+    if (flow === null) return;
+    const ended = flow.inlet.close();
+    intake.close();
+    await within(BROKER_CLOSES_WITHIN_MS, ended);
+  }
+
+  /** A broker that is dead, or its client, holds nobody up; what it had not acknowledged comes again. */
+  function within(ms: number, done: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancelTimer = clock.after(ms, resolve);
+    done
+      .catch((error: unknown) => log.debug("broker_close_failed", { error: errorText(error) }))
+      .then(() => {
+        cancelTimer();
+        resolve();
+      });
+    return promise;
+  }
+
   let stopping: Promise<number> | null = null;
 
   async function shutDown(): Promise<number> {
     draining = true;
     http.drain();
     engine.releaseWaits();
+    const submissionsEnded = endSubmissions();
     log.info("stopping", { running: processor?.running ?? 0, grace_ms: config.shutdownGraceMs });
     const left = (await processor?.stop(config.shutdownGraceMs)) ?? 0;
     pool?.kill();
     await http.stop(ANSWER_WITHIN_MS);
+    await submissionsEnded;
+    await relay?.stop(PUBLISH_WITHIN_MS);
     await engine.close();
+    if (flow !== null) await within(BROKER_CLOSES_WITHIN_MS, flow.close());
     await queue.close();
     await store.close();
     log.info("stopped", { handlers_left: left });

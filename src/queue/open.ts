@@ -1,6 +1,24 @@
+import type { Log } from "../lib/log.ts";
 import type { TaskStore } from "../store/store.ts";
+import type { TaskInlet } from "./inlet.ts";
+import type { EventOutlet } from "./outlet.ts";
 import type { TaskQueue } from "./queue.ts";
 import { createStoreQueue } from "./store.ts";
 
-/** The queue that QUEUE_URL names; config has already refused what is not built. */
+/** The store rings by itself. */
 export const openQueue = (store: TaskStore): TaskQueue => createStoreQueue(store);
+
+/** What a broker does beside ringing: it brings tasks in and carries events out. */
+export interface Flow {
+  readonly inlet: TaskInlet;
+  readonly outlet: EventOutlet;
+  /** Ends the connection, after the inlet was closed; safe twice. */
+  close(): Promise<void>;
+}
+
+/** The broker that QUEUE_URL names, loaded only where it is named; null where none is. It need not be there yet. */
+export async function openFlow(url: string, log: Log): Promise<Flow | null> {
+  if (url === "") return null;
+  const { openRabbitmqFlow } = await import("./rabbitmq-flow.ts");
+  return openRabbitmqFlow(url, log);
+}

@@ -1,0 +1,149 @@
+/** Tasks in and events out on a real RabbitMQ. */
+import { afterAll, beforeEach, expect, test } from "bun:test";
+import { type AsyncMessage, Connection } from "rabbitmq-client";
+import { createTestLog } from "../../test/support/engine.ts";
+import { eventually } from "../../test/support/eventually.ts";
+import { sharedRabbitmq } from "../../test/support/servers/shared.ts";
+import type { Submission, Taken } from "./inlet.ts";
+import type { TaskEvent } from "./outlet.ts";
+import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
+import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
+
+const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
+await connection.onConnect(10_000);
+
+const SIGNAL = new AbortController().signal;
+const ACCEPTED: Taken = { kind: "accepted" };
+
+beforeEach(async () => {
+  for (const queue of ["tasktrack.submit", "tasktrack.rejected"]) {
+    await connection.queueDelete({ queue }).catch(() => undefined); // it need not be there
+  }
+});
+
+/** An inlet that is ready, and what it has been given. */
+async function openInlet(take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED) {
+  const seen: Submission[] = [];
+  const inlet = createRabbitmqInlet({ connection, log: createTestLog() });
+  inlet.consume((submission) => {
+    seen.push(submission);
+    return take(submission);
+  });
+  const isThere = () =>
+    lengthOf("tasktrack.submit").then(
+      () => true,
+      () => false,
+    );
+  await eventually(isThere, (there) => there);
+  return { inlet, seen, texts: () => seen.map(({ body }) => Buffer.from(body).toString()) };
+}
+
+const lengthOf = async (queue: string): Promise<number> =>
+  (await connection.queueDeclare({ queue, passive: true })).messageCount;
+
+const publisher = connection.createPublisher({ confirm: true });
+afterAll(async () => {
+  await publisher.close();
+  await connection.close();
+});
+
+const submit = (body: string | Buffer, more: { messageId?: string; contentType?: string } = {}) =>
+  publisher.send({ routingKey: "tasktrack.submit", durable: true, ...more }, Buffer.from(body));
+
+test("a message comes with its bytes and its id, whatever its type says", async () => {
+  const x = await openInlet();
+  await submit('{"name":"a"}', { messageId: "m1", contentType: "application/json" });
+  await submit('{"name":"b"}', { contentType: "text/plain" });
+  await submit('{"name":"c"}');
+  await submit("{", { contentType: "application/json" });
+  await eventually(x.texts, (texts) => texts.length === 4);
+  expect(x.texts()).toEqual(['{"name":"a"}', '{"name":"b"}', '{"name":"c"}', "{"]);
+  expect(x.seen.map(({ key }) => key)).toEqual(["m1", null, null, null]);
+  await x.inlet.close();
+});
+
+test("the exchange takes every routing key", async () => {
+  const x = await openInlet();
+  await eventually(
+    () =>
+      publisher
+        .send({ exchange: "tasktrack.submit", routingKey: "any.thing" }, Buffer.from("1"))
+        .then(x.texts),
+    (texts) => texts.includes("1"),
+  );
+  await x.inlet.close();
+});
+
+test("a message is acknowledged after it was taken, and comes again where it was not", async () => {
+  const gate = Promise.withResolvers<Taken>();
+  const first = await openInlet(() => gate.promise);
+  await submit("1");
+  await eventually(first.texts, (texts) => texts.length === 1);
+  const closing = first.inlet.close();
+  gate.reject(new Error("closing"));
+  await closing;
+  const second = await openInlet();
+  await eventually(second.texts, (texts) => texts.includes("1"));
+  await second.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("one that is refused is kept with its problem, and holds up none of the others", async () => {
+  const problem = JSON.stringify({ status: 400, code: "invalid" });
+  const x = await openInlet(async ({ body }) =>
+    Buffer.from(body).toString() === "bad" ? { kind: "rejected", problem } : ACCEPTED,
+  );
+  for (const body of ["good", "bad", "good"]) await submit(body, { messageId: `is ${body}` });
+  await eventually(
+    () => lengthOf("tasktrack.rejected").catch(() => 0),
+    (length) => length === 1,
+  );
+  const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
+  expect(message?.body).toEqual({
+    problem: { status: 400, code: "invalid" },
+    ...{ key: "is bad", encoding: "utf-8", truncated: false, body: "bad" },
+  });
+  await x.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("events come in order, under keys that say what happened to what type", async () => {
+  const outlet = createRabbitmqOutlet(connection);
+  const event = (id: number, version: number, type: string | null): TaskEvent => ({
+    ...{ event: "task.done", id, type, status: "done", version },
+  });
+  await outlet.publish([event(0, 1, "x")], SIGNAL); // now the exchange is there
+  const seen: AsyncMessage[] = [];
+  const consumer = connection.createConsumer(
+    {
+      queueOptions: { exclusive: true },
+      queueBindings: [{ exchange: "tasktrack.events", routingKey: "task.done.#" }],
+    },
+    (message) => void seen.push(message),
+  );
+  await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
+  const events = Array.from({ length: 1_000 }, (_, n) =>
+    event(1, n + 1, n % 2 === 0 ? "video.encode" : null),
+  );
+  await outlet.publish(events, SIGNAL);
+  await eventually(
+    () => seen.length,
+    (count) => count === 1_000,
+  );
+  expect(seen.map(({ body }) => body as TaskEvent)).toEqual(events);
+  expect(seen[0]).toMatchObject({
+    routingKey: "task.done.video.encode",
+    messageId: "1.1.task.done",
+    durable: true,
+  });
+  expect(seen[1]).toMatchObject({ routingKey: "task.done", type: "task.done" });
+  await consumer.close();
+  await outlet.close();
+});
+
+test("nothing is published once it is called off", async () => {
+  const outlet = createRabbitmqOutlet(connection);
+  const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
+  expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
+  await outlet.close();
+});
