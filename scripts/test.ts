@@ -2,6 +2,8 @@
  * `npm test [-- arguments of bun test]`: brings up the servers that the stores are examined on, runs the tests, and takes
  * the servers away again. A server whose URL is in the environment already is used as it is.
  */
+
+import { createKafka } from "../test/support/servers/kafka.ts";
 import { createPgbouncer, createPostgres } from "../test/support/servers/postgres.ts";
 import { createRabbitmq } from "../test/support/servers/rabbitmq.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
@@ -17,11 +19,16 @@ async function start<S extends TestServer>(server: S): Promise<S> {
 
 /** What a test reads from its environment; see test/support/servers/shared.ts. */
 async function bringUp(): Promise<Record<string, string>> {
-  const [stores, broker] = await Promise.all([bringUpStores(), bringUpBroker()]);
-  return { ...stores, ...broker };
+  const parts = await Promise.all([bringUpKafka(), bringUpRabbitmq(), bringUpStores()]);
+  return Object.assign({}, ...parts);
 }
 
-async function bringUpBroker(): Promise<Record<string, string>> {
+async function bringUpKafka(): Promise<Record<string, string>> {
+  if (process.env.TEST_KAFKA_URL !== undefined) return {};
+  return { TEST_KAFKA_URL: (await start(await createKafka())).url };
+}
+
+async function bringUpRabbitmq(): Promise<Record<string, string>> {
   if (process.env.TEST_RABBITMQ_URL !== undefined) return {};
   return { TEST_RABBITMQ_URL: (await start(await createRabbitmq())).url };
 }

@@ -61,7 +61,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { storeUrl: url, allowVolatileRedis } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = openQueue(store);
-  const flow = await openFlow(config.queueUrl, log);
+  const flow = await openFlow(config.queueUrl, { clock, log });
 
   const types = new Map<string, TypeDefaults>();
   const engine = createEngine({

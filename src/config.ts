@@ -49,6 +49,9 @@ const hostNames: Parse<readonly string[]> = (text) =>
 
 const STORE_URL = /^(memory:|sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
 
+const QUEUE_URL =
+  /^(amqps?:\/\/\S+|kafka:\/\/[^\s/?@:,]+:\d+(,[^\s/?@:,]+:\d+)*\/?(\?partitions=[1-9]\d{0,3})?)?$/;
+
 const storeUrl: Parse<string> = (text) => (STORE_URL.test(text) && !text.includes("\0") ? text : null);
 
 /** Whether several processes can work on the store: a server keeps it, not one of them. */
@@ -111,9 +114,10 @@ const SETTINGS = {
     name: "QUEUE_URL",
     flag: "queue",
     fallback: "",
-    about: "a broker that brings tasks in and carries events out: amqp://… or amqps://…; empty: none",
-    expected: "amqp://… or amqps://…",
-    parse: (text: string) => (/^(amqps?:\/\/\S+)?$/.test(text) ? text : null),
+    about:
+      "a broker that brings tasks in and carries events out: amqp://…, amqps://… or kafka://host:port,…; empty: none",
+    expected: "amqp://…, amqps://… or kafka://host:port,…",
+    parse: (text: string) => (QUEUE_URL.test(text) ? text : null),
   },
   events: {
     name: "EVENTS",

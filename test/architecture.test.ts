@@ -46,6 +46,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
 /** What comes from outside the project, and which part, folder or file may use it. */
 const MAY_USE: Record<string, readonly string[]> = {
   bun: ["store/postgres", "store/redis"],
+  "@platformatic/kafka": ["queue"],
   "rabbitmq-client": ["queue"],
   zod: ["http"],
   "bun:sqlite": ["store/sqlite"],

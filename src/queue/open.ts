@@ -1,3 +1,4 @@
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { TaskStore } from "../store/store.ts";
 import type { TaskInlet } from "./inlet.ts";
@@ -17,8 +18,11 @@ export interface Flow {
 }
 
 /** The broker that QUEUE_URL names, loaded only where it is named; null where none is. It need not be there yet. */
-export async function openFlow(url: string, log: Log): Promise<Flow | null> {
+export async function openFlow(
+  url: string,
+  effects: { readonly clock: Clock; readonly log: Log },
+): Promise<Flow | null> {
   if (url === "") return null;
-  const { openRabbitmqFlow } = await import("./rabbitmq-flow.ts");
-  return openRabbitmqFlow(url, log);
+  if (url.startsWith("kafka:")) return (await import("./kafka-flow.ts")).openKafkaFlow(url, effects);
+  return (await import("./rabbitmq-flow.ts")).openRabbitmqFlow(url, effects.log);
 }

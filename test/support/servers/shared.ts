@@ -10,3 +10,4 @@ export const sharedPostgres = (): string => urlOf("TEST_POSTGRES_URL");
 export const sharedPgbouncer = (): string => urlOf("TEST_PGBOUNCER_URL");
 export const sharedRedis = (): string => urlOf("TEST_REDIS_URL");
 export const sharedRabbitmq = (): string => urlOf("TEST_RABBITMQ_URL");
+export const sharedKafka = (): string => urlOf("TEST_KAFKA_URL");

@@ -1,0 +1,160 @@
+/** Tasks in and events out on a real Kafka. */
+import { afterAll, expect, test } from "bun:test";
+import { Consumer, Producer } from "@platformatic/kafka";
+import { createTestLog } from "../../test/support/engine.ts";
+import { eventually } from "../../test/support/eventually.ts";
+import { sharedKafka } from "../../test/support/servers/shared.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import type { Submission, Taken } from "./inlet.ts";
+import { openKafkaFlow } from "./kafka-flow.ts";
+import type { TaskEvent } from "./outlet.ts";
+
+const brokers = [new URL(sharedKafka()).host];
+const SIGNAL = new AbortController().signal;
+const ACCEPTED: Taken = { kind: "accepted" };
+const WITHIN_MS = 20_000;
+
+const producer = new Producer({ clientId: "test", bootstrapBrokers: brokers });
+const ears: Consumer[] = [];
+afterAll(async () => {
+  for (const ear of ears) await ear.close(true);
+  await producer.close();
+});
+
+/** A process that takes what comes; what earlier tests have left is not its own. */
+async function openInlet(
+  own: string,
+  take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED,
+) {
+  const seen: Submission[] = [];
+  const flow = openKafkaFlow(sharedKafka(), { clock: systemClock, log: createTestLog() });
+  flow.inlet.consume(async (submission) => {
+    if (!textOf(submission).includes(own)) return ACCEPTED;
+    seen.push(submission);
+    return take(submission);
+  });
+  return {
+    seen,
+    texts: () => seen.map(textOf),
+    close: async () => {
+      await flow.inlet.close();
+      await flow.close();
+    },
+  };
+}
+
+const textOf = ({ body }: Submission): string => Buffer.from(body).toString();
+
+const submit = (texts: readonly string[], headers: Record<string, Buffer> = {}) =>
+  producer.send({
+    messages: texts.map((text) => ({
+      topic: "tasktrack.submit",
+      value: Buffer.from(text),
+      headers: new Map(Object.entries(headers).map(([name, value]) => [Buffer.from(name), value])),
+    })),
+    acks: -1,
+  });
+
+/** All that a topic has brought since its begin. */
+async function listen(topic: string): Promise<string[]> {
+  const ear = new Consumer({
+    clientId: "ear",
+    groupId: `ear-${crypto.randomUUID()}`,
+    bootstrapBrokers: brokers,
+  });
+  ears.push(ear);
+  const heard: string[] = [];
+  const stream = await ear.consume({ topics: [topic], mode: "earliest" });
+  stream.on("data", ({ value }) => heard.push(value.toString()));
+  return heard;
+}
+
+const unique = (): string => crypto.randomUUID();
+
+test("each message comes once, under its place or the name that it bears", async () => {
+  const own = unique();
+  const x = await openInlet(own);
+  await eventually(
+    () => submit([`${own} plain`]).then(x.texts, x.texts), // until the topic is there
+    (texts) => texts.length > 0,
+    WITHIN_MS,
+  );
+  await submit([`${own} named`], { "Message-Id": Buffer.from("m1") });
+  await eventually(x.texts, (texts) => texts.includes(`${own} named`), WITHIN_MS);
+  const places = x.seen.filter((submission) => textOf(submission).endsWith("plain"));
+  expect(new Set(places.map(({ key }) => key)).size).toBe(places.length);
+  expect(places[0]?.key).toMatch(/^tasktrack\.submit\/\d+\/\d+$/);
+  expect(places[0]?.scope).toMatch(/^kafka:.+/);
+  expect(x.seen.at(-1)).toMatchObject({ key: "m1", scope: "kafka" });
+  await x.close();
+}, 60_000);
+
+test("what was taken is not brought again, what was not comes to the next process", async () => {
+  const own = unique();
+  const gate = Promise.withResolvers<Taken>();
+  const first = await openInlet(own, (submission) =>
+    textOf(submission).endsWith("held") ? gate.promise : Promise.resolve(ACCEPTED),
+  );
+  await submit([`${own} taken`]);
+  await eventually(first.texts, (texts) => texts.length === 1, WITHIN_MS);
+  await submit([`${own} held`]);
+  await eventually(first.texts, (texts) => texts.length === 2, WITHIN_MS);
+  const closing = first.close();
+  gate.reject(new Error("closing"));
+  await closing;
+  const second = await openInlet(own);
+  await eventually(second.texts, (texts) => texts.includes(`${own} held`), WITHIN_MS);
+  expect(second.texts()).toEqual([`${own} held`]);
+  await second.close();
+}, 60_000);
+
+test("one that is refused is kept with its problem, and holds up none of the others", async () => {
+  const own = unique();
+  const problem = JSON.stringify({ status: 400 });
+  const x = await openInlet(own, async (submission) =>
+    textOf(submission).endsWith("bad") ? { kind: "rejected", problem } : ACCEPTED,
+  );
+  await submit([`${own} good`, `${own} bad`, `${own} good`]);
+  await eventually(x.texts, (texts) => texts.length === 3, WITHIN_MS);
+  const rejected = await listen("tasktrack.rejected");
+  const mine = () => rejected.filter((text) => text.includes(own));
+  await eventually(mine, (found) => found.length > 0, WITHIN_MS);
+  expect(mine().map((text) => JSON.parse(text))).toMatchObject([
+    { problem: { status: 400 }, encoding: "utf-8", truncated: false, body: `${own} bad` },
+  ]);
+  await x.close();
+}, 60_000);
+
+test("thousands come at once, each once", async () => {
+  const own = unique();
+  const x = await openInlet(own);
+  for (let piece = 0; piece < 5; piece++) {
+    await submit(Array.from({ length: 1_000 }, (_, n) => `${own} ${piece}.${n}`));
+  }
+  await eventually(x.texts, (texts) => texts.length >= 5_000, WITHIN_MS);
+  expect(new Set(x.texts()).size).toBe(5_000);
+  expect(x.texts()).toHaveLength(5_000);
+  await x.close();
+}, 60_000);
+
+test("events of a task come in order", async () => {
+  const flow = openKafkaFlow(sharedKafka(), { clock: systemClock, log: createTestLog() });
+  const type = unique();
+  const events = Array.from(
+    { length: 1_000 },
+    (_, n): TaskEvent => ({ event: "task.done", id: n % 7, type, status: "done", version: n }),
+  );
+  await flow.outlet.publish(events, SIGNAL);
+  const heard = await listen("tasktrack.events");
+  const mine = () =>
+    heard.map((text) => JSON.parse(text) as TaskEvent).filter((event) => event.type === type);
+  await eventually(mine, (found) => found.length === 1_000, WITHIN_MS);
+  for (let id = 0; id < 7; id++) {
+    const versions = mine()
+      .filter((event) => event.id === id)
+      .map(({ version }) => version);
+    expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+  }
+  await flow.inlet.close();
+  await flow.close();
+}, 60_000);

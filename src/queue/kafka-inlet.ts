@@ -1,0 +1,186 @@
+/** Tasks in by Kafka: the topic `tasktrack.submit`, read by one group of all processes. */
+import { Consumer, type Message, type Producer } from "@platformatic/kafka";
+import type { Clock } from "../core/clock.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { Submission, Taken, TaskInlet } from "./inlet.ts";
+import { createOffsets, type Offsets } from "./offsets.ts";
+import { rejectionOf } from "./rejection.ts";
+
+export const SUBMIT = "tasktrack.submit";
+export const REJECTED = "tasktrack.rejected";
+const GROUP = "tasktrack";
+/** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
+const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
+const RETRY_MS = 1_000;
+
+export type KafkaInletSetup = {
+  readonly brokers: readonly string[];
+  readonly producer: Producer;
+  /** Sees to it that the topics are there; says what tells this topic from another one of its name. */
+  readonly topicId: () => Promise<string>;
+  readonly clock: Clock;
+  readonly log: Log;
+};
+
+type Take = (submission: Submission) => Promise<Taken>;
+type Stream = Awaited<ReturnType<Consumer["consume"]>>;
+
+export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
+  const { clock, log, producer } = setup;
+  const stopping = Promise.withResolvers<void>();
+  let isClosed = false;
+  let isTroubled = false;
+  let stream: Stream | null = null;
+  let running: Promise<void> = Promise.resolve();
+
+  async function run(take: Take): Promise<void> {
+    while (!isClosed) {
+      await session(take).catch(troubled);
+      if (!isClosed) await Promise.race([pause(), stopping.promise]);
+    }
+  }
+
+  /** From joining the group to whatever ends it. What was in hand then comes again, and is known by its key. */
+  async function session(take: Take): Promise<void> {
+    const topicId = await setup.topicId();
+    const consumer = new Consumer({
+      clientId: "tasktrack",
+      groupId: GROUP,
+      bootstrapBrokers: [...setup.brokers],
+      autocommit: false,
+      sessionTimeout: 10_000,
+      heartbeatInterval: 3_000,
+      maxWaitTime: 500,
+    });
+    try {
+      stream = await consumer.consume({ topics: [SUBMIT], mode: "committed", fallbackMode: "earliest" });
+      if (isTroubled) log.info("submissions_flow_again");
+      isTroubled = false;
+      await read(stream, createHand({ consumer, topicId, take }));
+    } finally {
+      stream = null;
+      await consumer.close(true);
+    }
+  }
+
+  async function read(from: Stream, hand: ReturnType<typeof createHand>): Promise<void> {
+    try {
+      if (isClosed) return;
+      for await (const message of from) {
+        await hand.room();
+        if (isClosed) return;
+        hand.add(message);
+      }
+    } finally {
+      await hand.empty();
+    }
+  }
+
+  /** The messages in hand: taken all at once, committed as far as there is no gap. */
+  function createHand(own: { readonly consumer: Consumer; readonly topicId: string; readonly take: Take }) {
+    const offsets = createOffsets();
+    const inHand = new Set<Promise<void>>();
+    let bytes = 0;
+    let committing: Promise<void> | null = null;
+
+    function add(message: Message): void {
+      offsets.begin(message.partition, message.offset);
+      bytes += sizeOf(message);
+      const done = takeOne(message).finally(() => {
+        bytes -= sizeOf(message);
+        inHand.delete(done);
+      });
+      inHand.add(done);
+    }
+
+    async function takeOne(message: Message): Promise<void> {
+      const submission = submissionOf(message, own.topicId);
+      try {
+        const taken = await own.take(submission);
+        if (taken.kind === "rejected") await reject(submission, taken.problem);
+      } catch {
+        return; // closing: it is not dealt with, and comes again
+      }
+      offsets.end(message.partition, message.offset);
+      committing ??= commit(own.consumer, offsets).finally(() => {
+        committing = null;
+      });
+    }
+
+    return {
+      add,
+      room: async () => {
+        while (inHand.size >= IN_HAND.messages || bytes >= IN_HAND.bytes) await Promise.race(inHand);
+      },
+      empty: async () => {
+        await Promise.all(inHand);
+        await committing;
+        await commit(own.consumer, offsets);
+      },
+    };
+  }
+
+  /** One that fails costs no more than that what is dealt with comes again. */
+  async function commit(consumer: Consumer, offsets: Offsets): Promise<void> {
+    await Promise.resolve(); // those that ended in the same turn come along
+    for (let done = offsets.take(); done.length > 0; done = offsets.take()) {
+      const commits = done.map((one) => ({ topic: SUBMIT, leaderEpoch: -1, ...one }));
+      await consumer.commit({ offsets: commits }).catch(troubled);
+    }
+  }
+
+  /** A refusal that cannot be kept is tried again: only then may its message be committed. */
+  async function reject(submission: Submission, problem: string): Promise<void> {
+    const message = { topic: REJECTED, value: Buffer.from(rejectionOf(submission, problem)) };
+    for (;;) {
+      if (isClosed) throw new Error("closing");
+      const error = await producer.send({ messages: [message], acks: -1 }).then(
+        () => null,
+        (reason: unknown) => reason,
+      );
+      if (error === null) return;
+      troubled(error);
+      await Promise.race([pause(), stopping.promise]);
+    }
+  }
+
+  function troubled(error: unknown): void {
+    if (!isTroubled && !isClosed) log.warn("submissions_interrupted", { error: errorText(error) });
+    isTroubled = true;
+  }
+
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      clock.after(RETRY_MS, resolve);
+    });
+
+  return {
+    consume: (take) => {
+      running = run(take);
+    },
+    close: async () => {
+      isClosed = true;
+      stopping.resolve();
+      await stream?.close();
+      await running;
+    },
+  };
+}
+
+const sizeOf = ({ value }: Message): number => value?.length ?? 0;
+
+/** What its producer calls it, or its place, which is its own for as long as the topic lives. */
+function submissionOf(message: Message, topicId: string): Submission {
+  const body = message.value ?? Buffer.alloc(0);
+  const key = headerOf(message, "idempotency-key") ?? headerOf(message, "message-id");
+  if (key !== null) return { body, key, scope: "kafka" };
+  const place = `${message.topic}/${message.partition}/${message.offset}`;
+  return { body, key: place, scope: `kafka:${topicId}` };
+}
+
+function headerOf({ headers }: Message, wanted: string): string | null {
+  for (const [name, value] of headers) {
+    if (name?.toString().toLowerCase() === wanted) return value?.toString() ?? null;
+  }
+  return null;
+}

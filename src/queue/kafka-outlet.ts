@@ -1,0 +1,33 @@
+/** Events out by Kafka: the topic `tasktrack.events`, keyed by the task's id, so that each task's events stay in order. */
+import type { Producer } from "@platformatic/kafka";
+import type { EventOutlet, TaskEvent } from "./outlet.ts";
+
+export const EVENTS = "tasktrack.events";
+
+export function createKafkaOutlet(setup: {
+  readonly producer: Producer;
+  /** Sees to it that the topics are there. */
+  readonly ready: () => Promise<unknown>;
+}): EventOutlet {
+  async function send(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
+    await setup.ready();
+    if (signal.aborted) throw new Error("publishing was given up");
+    await setup.producer.send({ messages: events.map(messageOf), acks: -1 });
+  }
+
+  function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = (): void => reject(new Error("publishing was given up"));
+    signal.addEventListener("abort", giveUp);
+    send(events, signal).then(resolve, reject);
+    return promise.finally(() => signal.removeEventListener("abort", giveUp));
+  }
+
+  return { publish, close: async () => undefined };
+}
+
+const messageOf = (event: TaskEvent) => ({
+  topic: EVENTS,
+  key: Buffer.from(String(event.id)),
+  value: Buffer.from(JSON.stringify(event)),
+});
