@@ -1,10 +1,12 @@
 /** Tasks in and events out by a broker, while the server is killed again and again, and the broker too. */
 import { afterAll, expect, test } from "bun:test";
+import { Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
 import type { TaskEvent } from "../../src/queue/outlet.ts";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers } from "../support/server-process.ts";
-import { createRabbitmq, type RabbitmqServer } from "../support/servers/rabbitmq.ts";
+import { createKafka } from "../support/servers/kafka.ts";
+import { createRabbitmq } from "../support/servers/rabbitmq.ts";
 import { allEnded, createMember, type Member } from "./cluster.ts";
 import { corner } from "./places.ts";
 import { report, scale } from "./scale.ts";
@@ -19,10 +21,136 @@ const WITHIN_MS = scale(120_000, 300_000);
 
 afterAll(killLeftovers);
 
-/** A broker of its own, a corner of the shared PostgreSQL, and a server between them. */
-async function openFlow(env: Readonly<Record<string, string>>) {
-  const broker = await createRabbitmq();
-  await broker.start();
+/** A broker of its own, spoken to as producers and consumers of others do. */
+interface Broker {
+  readonly url: string;
+  /** Resolves when the broker has confirmed it; comes again until then. */
+  submit(message: Message): Promise<void>;
+  /** Whatever has come to be rejected so far. */
+  rejected(): Promise<readonly Rejected[]>;
+  /** Hears every event from now on; the order is kept within a partition, where the broker has such. */
+  listen(tell: (event: TaskEvent, partition: number) => void): Promise<void>;
+  restart(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+type Message = { readonly id: string; readonly body: string };
+type Rejected = {
+  readonly key: string;
+  readonly problem: { readonly status: number; readonly detail: string };
+};
+
+const openers: Record<string, () => Promise<Broker>> = { RabbitMQ: openRabbitmq, Kafka: openKafka };
+
+async function openRabbitmq(): Promise<Broker> {
+  const server = await createRabbitmq();
+  await server.start();
+  const connection = new Connection({ url: server.url, acquireTimeout: 60_000, retryHigh: 1_000 });
+  connection.on("error", () => undefined); // it is restarted on purpose
+  const publisher = connection.createPublisher({
+    confirm: true,
+    maxAttempts: 1_000,
+    // As the server makes them: what is published before they are there goes nowhere.
+    queues: ["tasktrack.submit", "tasktrack.rejected"].map((queue) => ({
+      ...{ queue, durable: true, arguments: { "x-queue-type": "quorum" } },
+    })),
+    exchanges: [{ exchange: "tasktrack.events", type: "topic", durable: true }],
+  });
+  const rejected: Rejected[] = [];
+  const closing: (() => Promise<void>)[] = [];
+  return {
+    url: server.url,
+    submit: ({ id, body }) =>
+      publisher.send({ routingKey: "tasktrack.submit", durable: true, messageId: id }, Buffer.from(body)),
+    rejected: async () => {
+      for (;;) {
+        const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
+        if (message === undefined) return rejected;
+        rejected.push(message.body as Rejected); // as rejectionOf has made it
+      }
+    },
+    listen: async (tell) => {
+      const consumer = connection.createConsumer(
+        {
+          queue: "heard",
+          queueOptions: { durable: true },
+          exchanges: [{ exchange: "tasktrack.events", type: "topic", durable: true }],
+          queueBindings: [{ exchange: "tasktrack.events", routingKey: "#" }],
+        },
+        ({ body }) => tell(body as TaskEvent, 0), // as the outlet has made it
+      );
+      closing.push(() => consumer.close());
+      await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
+    },
+    restart: async () => {
+      await server.signal("SIGTERM");
+      await server.start();
+    },
+    remove: async () => {
+      for (const close of closing) await close();
+      await publisher.close();
+      await connection.close();
+      await server.remove();
+    },
+  };
+}
+
+async function openKafka(): Promise<Broker> {
+  const server = await createKafka();
+  await server.start();
+  const bootstrapBrokers = [new URL(server.url).host];
+  const producer = new Producer({ clientId: "test", bootstrapBrokers });
+  const ears: Consumer[] = [];
+  const rejected: Rejected[] = [];
+
+  async function hear(topic: string, tell: (text: string, partition: number) => void): Promise<void> {
+    const ear = new Consumer({ clientId: "ear", groupId: `ear-${topic}`, bootstrapBrokers });
+    ears.push(ear);
+    const stream = await eventually(
+      () => ear.consume({ topics: [topic], mode: "earliest" }).catch(() => null), // until the server has made it
+      (found) => found !== null,
+      30_000,
+    );
+    stream?.on("data", ({ value, partition }) => tell(value.toString(), partition));
+    stream?.on("error", () => undefined); // it is restarted on purpose
+  }
+
+  return {
+    url: server.url,
+    submit: async ({ id, body }) => {
+      const headers = new Map([[Buffer.from("message-id"), Buffer.from(id)]]);
+      const message = { topic: "tasktrack.submit", value: Buffer.from(body), headers };
+      const send = () =>
+        producer.send({ messages: [message], acks: -1 }).then(
+          () => true,
+          () => false,
+        );
+      await eventually(send, (isSent) => isSent, WITHIN_MS);
+    },
+    rejected: async () => {
+      if (ears.length === 0) {
+        await hear("tasktrack.rejected", (text) => rejected.push(JSON.parse(text) as Rejected)); // as rejectionOf has made it
+      }
+      return rejected;
+    },
+    listen: async (tell) => {
+      void hear("tasktrack.events", (text, partition) => tell(JSON.parse(text) as TaskEvent, partition)); // as the outlet has made it
+    },
+    restart: async () => {
+      await server.signal("SIGTERM");
+      await server.start();
+    },
+    remove: async () => {
+      for (const ear of ears) await ear.close(true);
+      await producer.close();
+      await server.remove();
+    },
+  };
+}
+
+/** A broker, a corner of the shared PostgreSQL, and a server between them. */
+async function openFlow(name: string, env: Readonly<Record<string, string>>) {
+  const broker = await (openers[name] ?? openRabbitmq)();
   const place = corner("PostgreSQL");
   const server = createMember({
     STORE_URL: place.storeUrl,
@@ -31,14 +159,11 @@ async function openFlow(env: Readonly<Record<string, string>>) {
     LOG_LEVEL: "info",
     ...env,
   });
-  const connection = new Connection({ url: broker.url, acquireTimeout: 60_000, retryHigh: 1_000 });
-  connection.on("error", () => undefined); // the broker is killed on purpose
   const close = async (): Promise<void> => {
-    await connection.close();
     await broker.remove();
     await place.remove();
   };
-  return { broker, server, connection, close };
+  return { broker, server, close };
 }
 
 async function killAndStart(server: Member): Promise<void> {
@@ -57,54 +182,20 @@ const bodyOf = (n: number): string =>
   isBad(n) ? '{"nome":"bad"}' : JSON.stringify({ name: `message ${n}` });
 const isBad = (n: number): boolean => n % BAD_EVERY === 0;
 
-/** Comes again with each message that the broker has not confirmed, as producers do. */
-async function submitAll(connection: Connection): Promise<void> {
-  const publisher = connection.createPublisher({ confirm: true, maxAttempts: 1_000 });
+async function submitAll(broker: Broker): Promise<void> {
   let next = 0;
   const one = async (): Promise<void> => {
-    for (let n = next++; n < MESSAGES; n = next++) {
-      const envelope = { exchange: "tasktrack.submit", routingKey: "", durable: true, messageId: `m${n}` };
-      await publisher.send(envelope, Buffer.from(bodyOf(n)));
-    }
+    for (let n = next++; n < MESSAGES; n = next++) await broker.submit({ id: `m${n}`, body: bodyOf(n) });
   };
   await Promise.all(Array.from({ length: 50 }, one));
-  await publisher.close();
 }
 
-type Rejected = {
-  readonly key: string;
-  readonly problem: { readonly status: number; readonly detail: string };
-};
-
-/** By the message's id; one may be there twice, where it was refused and its server killed before it could say so. */
-async function takeRejected(connection: Connection): Promise<Map<string, Rejected>> {
-  const rejected = new Map<string, Rejected>();
-  for (;;) {
-    const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
-    if (message === undefined) return rejected;
-    const said = message.body as Rejected; // as rejectionOf has made it
-    rejected.set(said.key, said);
-  }
-}
-
-async function restart(broker: RabbitmqServer): Promise<void> {
-  await broker.signal("SIGTERM");
-  await broker.start();
-}
-
-test(
-  "each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
-  async () => {
-    const x = await openFlow({ ROLE: "api" });
+test.each(Object.keys(openers))(
+  "%s: each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
+  async (name) => {
+    const x = await openFlow(name, { ROLE: "api" });
     await x.server.start();
-    const submitting = eventually(
-      () =>
-        x.connection.exchangeDeclare({ exchange: "tasktrack.submit", passive: true }).then(
-          () => true,
-          () => false,
-        ),
-      (there) => there,
-    ).then(() => submitAll(x.connection));
+    const submitting = submitAll(x.broker);
     for (let kill = 1; kill <= KILLS; kill++) {
       const enough = (MESSAGES / (KILLS + 2)) * kill;
       await eventually(
@@ -112,27 +203,31 @@ test(
         (tasks) => tasks.length >= enough,
         WITHIN_MS,
       );
-      if (kill === 1) await restart(x.broker);
+      if (kill === 1) await x.broker.restart();
       await killAndStart(x.server);
     }
     await submitting;
     const bad = Array.from({ length: MESSAGES }, (_, n) => n).filter(isBad);
-    const tasks = await eventually(
+    await eventually(
       () => tasksOf(x.server),
       (found) => found.length >= MESSAGES - bad.length,
       WITHIN_MS,
     );
+    // One may be there twice: refused, and its server killed before it could say so.
+    const rejected = await eventually(
+      async () => new Map((await x.broker.rejected()).map((one) => [one.key, one])),
+      (found) => found.size >= bad.length,
+      WITHIN_MS,
+    );
+    const tasks = await tasksOf(x.server);
     expect(await x.server.stop()).toBe(0);
-    expect(new Set(tasks.map(({ name }) => name)).size).toBe(MESSAGES - bad.length);
+    expect(new Set(tasks.map((task) => task.name)).size).toBe(MESSAGES - bad.length);
     expect(tasks).toHaveLength(MESSAGES - bad.length);
-    const { messageCount } = await x.connection.queueDeclare({ queue: "tasktrack.submit", passive: true });
-    expect(messageCount).toBe(0);
-    const rejected = await takeRejected(x.connection);
     expect([...rejected.keys()].sort()).toEqual(bad.map((n) => `m${n}`).sort());
     for (const { problem } of rejected.values()) {
       expect(problem).toMatchObject({ status: 400, detail: expect.stringContaining("/nome") });
     }
-    report("tasks in, RabbitMQ", { messages: MESSAGES, kills: KILLS, rejected: rejected.size });
+    report(`tasks in, ${name}`, { messages: MESSAGES, kills: KILLS, rejected: rejected.size });
     await x.close();
   },
   WITHIN_MS,
@@ -165,22 +260,17 @@ function versionsOf(events: readonly TaskEvent[]): Map<number, number[]> {
   return versions;
 }
 
-test(
-  "every change is told, each task's in order, and again only where the server died",
-  async () => {
-    const x = await openFlow({ SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" });
+test.each(Object.keys(openers))(
+  "%s: every change is told, each task's in order, and again only where the server died",
+  async (name) => {
+    const x = await openFlow(name, { SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" });
     const events: TaskEvent[] = [];
-    const consumer = x.connection.createConsumer(
-      {
-        queue: "heard",
-        queueOptions: { durable: true },
-        exchanges: [{ exchange: "tasktrack.events", type: "topic", durable: true }],
-        queueBindings: [{ exchange: "tasktrack.events", routingKey: "#" }],
-      },
-      ({ body }) => void events.push(body as TaskEvent), // as the outlet has made it
-    );
-    consumer.on("error", () => undefined);
-    await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
+    const partitions = new Map<number, TaskEvent[]>();
+    await x.broker.listen((event, partition) => {
+      events.push(event);
+      partitions.set(partition, partitions.get(partition) ?? []);
+      partitions.get(partition)?.push(event);
+    });
     await x.server.start();
     let created = 0;
     for (let kill = 0; kill <= KILLS; kill++) {
@@ -206,10 +296,9 @@ test(
       expect(versions).toEqual(versions.toSorted((a, b) => a - b));
       expect(versions).toEqual(versions.map((_, at) => at + 1));
     }
-    expect(repeatsIn(events)).toBeLessThanOrEqual(KILLS);
+    for (const heard of partitions.values()) expect(repeatsIn(heard)).toBeLessThanOrEqual(KILLS);
     expect(events.every(({ type }) => type === "simulate")).toBe(true);
-    report("events out, RabbitMQ", { tasks: created, events: events.length, kills: KILLS });
-    await consumer.close();
+    report(`events out, ${name}`, { tasks: created, events: events.length, kills: KILLS });
     await x.close();
   },
   WITHIN_MS,
