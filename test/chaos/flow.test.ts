@@ -19,7 +19,13 @@ const TASKS = scale(400, 3_400);
 const TASKS_AT_ONCE = 50;
 const WITHIN_MS = scale(120_000, 300_000);
 
-afterAll(killLeftovers);
+/** What a test that failed has not closed. */
+const leftOpen = new Set<() => Promise<void>>();
+
+afterAll(async () => {
+  killLeftovers();
+  for (const close of leftOpen) await close();
+});
 
 /** A broker of its own, spoken to as producers and consumers of others do. */
 interface Broker {
@@ -160,9 +166,11 @@ async function openFlow(name: string, env: Readonly<Record<string, string>>) {
     ...env,
   });
   const close = async (): Promise<void> => {
+    leftOpen.delete(close);
     await broker.remove();
     await place.remove();
   };
+  leftOpen.add(close);
   return { broker, server, close };
 }
 
