@@ -10,6 +10,7 @@ import type { Log } from "./lib/log.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
+import { createUiFiles } from "./ui/open.ts";
 
 export const VERSION = packageJson.version;
 
@@ -105,6 +106,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     notReadyBecause,
     durability: store.durability,
     requestId: createRequestIds(nonce()),
+    uiFiles: createUiFiles(),
   });
 
   async function notReadyBecause(): Promise<string | null> {

@@ -14,7 +14,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   engine: ["engine", "core", "lib", "type store/store.ts", "type queue/queue.ts"],
   processor: ["processor", "core", "lib"],
   handlers: ["handlers", "core", "lib", "processor/handler.ts"],
-  http: ["http", "core", "lib", "type engine/engine.ts"],
+  http: ["http", "core", "lib", "type engine/engine.ts", "ui/archive.ts"],
+  ui: ["ui"],
   client: ["client", "core", "lib", "processor"],
   cli: [
     "cli",
@@ -29,7 +30,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   "config.ts": ["core", "lib"],
   "main.ts": ["cli"],
-  "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "config.ts"],
+  "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "ui", "config.ts"],
 };
 
 /** What comes from outside the project, and which part or folder may use it. */
@@ -42,7 +43,7 @@ const MAY_USE: Record<string, readonly string[]> = {
   "node:fs": ["store/sqlite"],
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
-  "node:path": ["store/sqlite"],
+  "node:path": ["store/sqlite", "ui"],
   "node:util": ["cli"],
 };
 
@@ -87,6 +88,22 @@ function faultOf(file: string, { target, isType }: Import): string | null {
 
 const textOf = (file: string): Promise<string> => Bun.file(join(SOURCE, file)).text();
 
+/** Of the server and the SDK the web UI knows the client, the words of core, and nothing else. */
+const WEB_MAY_IMPORT = /^(web\/|src\/client\/|src\/core\/)/;
+const WEB = join(SOURCE, "../web");
+
+async function webFaults(): Promise<string[]> {
+  const found = [...new Glob("**/*.{ts,tsx}").scanSync(WEB)].filter((file) => file !== "build.ts").sort();
+  const faults = found.map(async (file) =>
+    importsOf(await Bun.file(join(WEB, file)).text())
+      .filter(({ target }) => target.startsWith("."))
+      .map(({ target }) => relative(join(WEB, ".."), join(WEB, dirname(file), target)))
+      .filter((path) => !WEB_MAY_IMPORT.test(path))
+      .map((path) => `web/${file} imports ${path}`),
+  );
+  return (await Promise.all(faults)).flat();
+}
+
 describe("the house", () => {
   test("every part of the source has its rule", () => {
     expect([...new Set(files.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([]);
@@ -97,6 +114,10 @@ describe("the house", () => {
       files.map(async (file) => importsOf(await textOf(file)).map((found) => faultOf(file, found))),
     );
     expect(faults.flat().filter((fault) => fault !== null)).toEqual([]);
+  });
+
+  test("the web UI stands on the client and on core alone", async () => {
+    expect(await webFaults()).toEqual([]);
   });
 
   test("the rules see what is against them", () => {

@@ -1,0 +1,137 @@
+/** What pages ask the server, as typed hooks. Answers are kept, shared, and changed by the live events. */
+import {
+  type InfiniteData,
+  keepPreviousData,
+  QueryClient,
+  useInfiniteQuery,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { useEffect } from "react";
+import type { Task, TaskPage, TaskQuery, TaskState } from "../../src/client/client.ts";
+import { isRefusal } from "../../src/client/error.ts";
+import { client } from "./client.ts";
+import { isNewer, type LiveBatch, onLive, withLatest } from "./live.ts";
+import { stampReceived } from "./received.ts";
+
+export type TasksFilter = Omit<TaskQuery, "cursor" | "limit">;
+
+const PAGE = 100;
+const STATS_EVERY_MS = 5_000;
+/** Which worker has it and who goes before it tell no event. */
+const EXPLAIN_EVERY_MS = 5_000;
+const RETRIES = 2;
+
+export const queryKeys = {
+  tasks: (filter: TasksFilter) => ["tasks", filter] as const,
+  allTasks: ["tasks"] as const,
+  task: (id: number) => ["task", id] as const,
+  log: (id: number) => ["log", id] as const,
+  explain: (id: number) => ["explain", id] as const,
+  stats: ["stats"] as const,
+};
+
+export const createQueries = (): QueryClient =>
+  new QueryClient({
+    defaultOptions: {
+      queries: {
+        staleTime: 30_000, // the events keep it fresh meanwhile
+        retry: (failures, error) => !isRefusal(error) && failures < RETRIES,
+        networkMode: "always", // "offline" says nothing about a server on this machine
+      },
+      mutations: { networkMode: "always" },
+    },
+  });
+
+const received = (task: Task): Task => withLatest(stampReceived(task));
+
+/** The tasks that match, a page more with each `fetchNextPage`. Rows change as events tell; new ones come with `refetch`. */
+export const useTasks = (filter: TasksFilter) =>
+  useInfiniteQuery({
+    queryKey: queryKeys.tasks(filter),
+    initialPageParam: "",
+    queryFn: async ({ pageParam, signal }): Promise<TaskPage> => {
+      const cursor = pageParam === "" ? {} : { cursor: pageParam };
+      const { tasks, next } = await client.page({ ...filter, limit: PAGE, ...cursor, signal });
+      return { tasks: tasks.map(received), next };
+    },
+    getNextPageParam: ({ next }) => next,
+    placeholderData: keepPreviousData, // no empty table between two filters
+  });
+
+export const useTask = (id: number) =>
+  useQuery({
+    queryKey: queryKeys.task(id),
+    queryFn: async ({ signal }) => received(await client.get(id, { signal })),
+  });
+
+export const useExplanation = (id: number) =>
+  useQuery({
+    queryKey: queryKeys.explain(id),
+    queryFn: ({ signal }) => client.explain(id, { signal }),
+    refetchInterval: EXPLAIN_EVERY_MS,
+  });
+
+export const useStats = () =>
+  useQuery({
+    queryKey: queryKeys.stats,
+    queryFn: ({ signal }) => client.stats({ signal }),
+    refetchInterval: STATS_EVERY_MS,
+  });
+
+// ---- events
+
+/** Calls with each batch of events while the component is shown. */
+export function useLive(listener: (batch: LiveBatch) => void): void {
+  useEffect(() => onLive(listener), [listener]);
+}
+
+/** Lets the events change what is kept; returns how to stop. Rows stay in their places, so that nothing jumps. */
+export const feedQueries = (queries: QueryClient): (() => void) =>
+  onLive((batch) => {
+    if (batch.reset) return void queries.invalidateQueries();
+    const told = new Map(batch.tasks.map((task) => [task.id, task]));
+    const gone = new Set(batch.deleted);
+    queries.setQueriesData<InfiniteData<TaskPage>>({ queryKey: queryKeys.allTasks }, (data) =>
+      data === undefined ? data : withBatch(data, told, gone),
+    );
+    for (const task of batch.tasks) changeTask(queries, task);
+    for (const id of gone) void queries.invalidateQueries({ queryKey: queryKeys.task(id) });
+  });
+
+/** The same object where nothing has changed, so that nothing is drawn anew. */
+function withBatch(
+  data: InfiniteData<TaskPage>,
+  told: ReadonlyMap<number, TaskState>,
+  gone: ReadonlySet<number>,
+): InfiniteData<TaskPage> {
+  const touches = ({ id }: Task): boolean => told.has(id) || gone.has(id);
+  if (!data.pages.some(({ tasks }) => tasks.some(touches))) return data;
+  const pages = data.pages.map((page) =>
+    page.tasks.some(touches)
+      ? { ...page, tasks: page.tasks.filter(({ id }) => !gone.has(id)).map((task) => merged(task, told)) }
+      : page,
+  );
+  return { ...data, pages };
+}
+
+function merged(task: Task, told: ReadonlyMap<number, TaskState>): Task {
+  const state = told.get(task.id);
+  return state === undefined || !isNewer(state, task) ? task : stampReceived({ ...task, ...state });
+}
+
+/** An event brings no result, so an end is read anew. */
+function changeTask(queries: QueryClient, state: TaskState): void {
+  const key = queryKeys.task(state.id);
+  const known = queries.getQueryData<Task>(key);
+  if (known === undefined) return;
+  queries.setQueryData<Task>(key, merged(known, new Map([[state.id, state]])));
+  if (state.finished_at !== known.finished_at) void queries.invalidateQueries({ queryKey: key });
+  void queries.invalidateQueries({ queryKey: queryKeys.explain(state.id) });
+}
+
+/** What a page changes with; the events bring back what came of it. */
+export function useRefresh(): () => Promise<void> {
+  const queries = useQueryClient();
+  return () => queries.invalidateQueries();
+}

@@ -1,0 +1,14 @@
+import { defineWords } from "../../i18n/words.ts";
+
+export const words = defineWords(
+  {
+    empty: "No tasks yet",
+    emptyText: "What is submitted here or through the API shows up at once, and moves as its work goes on.",
+    more: "Show more",
+  },
+  {
+    empty: "Задач пока нет",
+    emptyText: "Всё, что создано здесь или через API, появится сразу и будет меняться по ходу работы.",
+    more: "Показать ещё",
+  },
+);
