@@ -1,9 +1,10 @@
-/** The single-file executable carries all that it loads by name: the thread of a SQLite file and its migrations. */
+/** The single-file executable carries all that it loads by name: the thread of a SQLite file, its migrations, the web UI. */
 import { afterAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { buildWeb } from "../web/build.ts";
 import { eventually } from "./support/eventually.ts";
 import { executable, killLeftovers } from "./support/server-process.ts";
 import { sharedPostgres } from "./support/servers/shared.ts";
@@ -20,8 +21,20 @@ const program = join(home, "tasktrack");
 
 test("an executable of one file keeps tasks in SQLite", async () => {
   const entries = ["main.ts", "store/sqlite/thread-entry.ts"].map((name) => join(SOURCE, name));
-  const built = spawnSync(process.execPath, ["build", "--compile", ...entries, "--outfile", program]);
+  const ui = join(home, "web-ui.bin");
+  await Bun.write(ui, await buildWeb());
+  const built = spawnSync(process.execPath, [
+    "build",
+    "--compile",
+    "--root",
+    SOURCE,
+    ...entries,
+    ui,
+    "--outfile",
+    program,
+  ]);
   expect(built.status).toBe(0);
+  await rm(ui);
 
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", STORE_URL: "sqlite:tasks.db", SHUTDOWN_GRACE: "0s" };
   for (const id of [1, 2]) {
@@ -31,6 +44,19 @@ test("an executable of one file keeps tasks in SQLite", async () => {
     server.kill("SIGTERM");
     expect((await server.ended).code).toBe(0);
   }
+}, 60_000);
+
+test("an executable of one file shows the web UI that it carries", async () => {
+  const server = executable(program, ["serve"], {
+    env: { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0" },
+    cwd: home,
+  });
+  const url = await server.url();
+  const page = await (await fetch(url, { headers: { accept: "text/html" } })).text();
+  const [script] = /\/assets\/main-\w+\.js/.exec(page) ?? [page];
+  expect((await fetch(url + script)).headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+  server.kill("SIGTERM");
+  expect((await server.ended).code).toBe(0);
 }, 60_000);
 
 test("an executable of one file starts itself again for each of several processes", async () => {

@@ -82,16 +82,16 @@ test("the language is the browser's, until another is chosen, which stays", asyn
   const shown = await browser.open(app.url, { locale: "ru-RU" });
   await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
   await shown.page.getByRole("combobox", { name: "Язык" }).selectOption("en");
-  await shown.page.getByRole("heading", { name: "Tasks" }).waitFor();
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   await shown.page.reload();
-  await shown.page.getByRole("heading", { name: "Tasks" }).waitFor();
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   expect(await shown.page.evaluate(() => document.documentElement.lang)).toBe("en");
   await shown.close();
 });
 
 test("the keys lead about, and a question mark shows them", async () => {
   const shown = await browser.open(app.url);
-  await shown.page.getByRole("heading", { name: "Tasks" }).waitFor();
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   await shown.page.keyboard.press("n");
   await shown.page.getByRole("heading", { name: "New task" }).waitFor();
   await shown.page.keyboard.press("g");
@@ -128,7 +128,7 @@ test("while the server is away a banner says so, and goes when it is back", asyn
   const lone = await startApp();
   const { port } = new URL(lone.url);
   const shown = await browser.open(lone.url);
-  await shown.page.getByRole("heading", { name: "Tasks" }).waitFor();
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   await lone.stop();
   const banner = shown.page.getByText("The server does not answer.");
   await banner.waitFor();

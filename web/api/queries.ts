@@ -28,6 +28,7 @@ export const queryKeys = {
   task: (id: number) => ["task", id] as const,
   log: (id: number) => ["log", id] as const,
   explain: (id: number) => ["explain", id] as const,
+  gone: (id: number) => ["gone", id] as const,
   stats: ["stats"] as const,
 };
 
@@ -61,12 +62,23 @@ export const useTasks = (filter: TasksFilter) =>
 
 export const useTask = (id: number) =>
   useQuery({
+    enabled: !useIsGone(id),
     queryKey: queryKeys.task(id),
     queryFn: async ({ signal }) => received(await client.get(id, { signal })),
   });
 
+/** Whether the events told that it was deleted; what is shown of it is then its last state, and nothing asks for it any more. */
+export const useIsGone = (id: number): boolean =>
+  useQuery({
+    queryKey: queryKeys.gone(id),
+    queryFn: () => false,
+    initialData: false,
+    staleTime: "static",
+  }).data;
+
 export const useExplanation = (id: number) =>
   useQuery({
+    enabled: !useIsGone(id),
     queryKey: queryKeys.explain(id),
     queryFn: ({ signal }) => client.explain(id, { signal }),
     refetchInterval: EXPLAIN_EVERY_MS,
@@ -96,7 +108,7 @@ export const feedQueries = (queries: QueryClient): (() => void) =>
       data === undefined ? data : withBatch(data, told, gone),
     );
     for (const task of batch.tasks) changeTask(queries, task);
-    for (const id of gone) void queries.invalidateQueries({ queryKey: queryKeys.task(id) });
+    for (const id of gone) queries.setQueryData(queryKeys.gone(id), true);
   });
 
 /** The same object where nothing has changed, so that nothing is drawn anew. */

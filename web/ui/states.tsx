@@ -40,13 +40,13 @@ export function Skeleton({ rows = 1 }: { rows?: number }): ReactElement {
 /** An error in a sentence, the request's id for the server's log, and a way on. */
 export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () => void }): ReactElement {
   const t = useWords(shared);
-  const { sentence, requestId } = useErrorWords(error);
+  const { sentence, request } = useErrorWords()(error);
   return (
     <div className="error-state" role="alert">
       <CircleAlert size={20} aria-hidden />
       <div>
         <p className="error-sentence">{sentence}</p>
-        {requestId !== null && <p className="muted">{t.requestId(requestId)}</p>}
+        {request !== null && <p className="muted">{request}</p>}
       </div>
       {onRetry !== undefined && (
         <Button icon={RotateCw} onClick={onRetry}>
@@ -57,19 +57,24 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
   );
 }
 
-/** The server's own sentence where it sent one. */
-export function useErrorWords(error: unknown): {
+export type ErrorWords = {
   readonly sentence: string;
-  readonly requestId: string | null;
-} {
+  /** "Request 7f-3", for the server's log; null where the server answered none. */
+  readonly request: string | null;
+};
+
+/** The server's own sentence where it sent one. */
+export function useErrorWords(): (error: unknown) => ErrorWords {
   const t = useWords(shared);
-  if (!(error instanceof TaskTrackError)) {
+  return (error) => {
+    if (!(error instanceof TaskTrackError)) {
+      const sentence = error instanceof Error ? `${t.unexpected}: ${error.message}` : t.unexpected;
+      return { sentence, request: null };
+    }
+    if (error.status === 0) return { sentence: t.unreachable, request: null };
     return {
-      sentence: error instanceof Error ? `${t.unexpected}: ${error.message}` : t.unexpected,
-      requestId: null,
+      sentence: error.message,
+      request: error.requestId === null ? null : t.requestId(error.requestId),
     };
-  }
-  return error.status === 0
-    ? { sentence: t.unreachable, requestId: null }
-    : { sentence: error.message, requestId: error.requestId };
+  };
 }
