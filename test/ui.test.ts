@@ -113,13 +113,6 @@ describe("assets", () => {
     await expectProblem(await ask("/assets/main-00000000.js"), { status: 404, code: "unknown_route" });
     await expectProblem(await ask("/assets/..%2fpackage.json"), { status: 404, code: "unknown_route" });
   });
-
-  test("what a first visit loads is under 250 KiB", async () => {
-    const browser = { ...HTML, "accept-encoding": "br" };
-    const paths = ["/", await assetPath("js"), await assetPath("css"), await assetPath("svg")];
-    const sizes = paths.map(async (path) => (await (await ask(path, browser)).arrayBuffer()).byteLength);
-    expect((await Promise.all(sizes)).reduce((sum, size) => sum + size)).toBeLessThan(250 * 1_024);
-  });
 });
 
 test("a UI that cannot be built is a 503 that says so, and is tried again", async () => {

@@ -31,6 +31,22 @@ for (const colorScheme of ["light", "dark"] as const) {
   });
 }
 
+test("the first visit to the tasks page loads less than 250 KiB", async () => {
+  await create("first visit");
+  const shown = await browser.open(app.url);
+  await shown.page.getByRole("link", { name: "first visit" }).waitFor();
+  const loaded = await shown.page.evaluate(() =>
+    performance
+      .getEntries()
+      .filter((entry) => entry instanceof PerformanceResourceTiming && !entry.name.includes("/api/"))
+      .map((entry) => [entry.name, (entry as PerformanceResourceTiming).encodedBodySize] as const),
+  );
+  expect(loaded.length).toBeGreaterThan(3);
+  const bytes = loaded.reduce((sum, [, size]) => sum + size, 0);
+  expect(bytes).toBeLessThan(250 * 1_024);
+  await shown.close();
+});
+
 test("the page's policy refuses a style that is written into it, and the test sees the complaint", async () => {
   const shown = await browser.open(app.url);
   await shown.page.evaluate(() =>
