@@ -7,6 +7,7 @@ import { churn } from "./churn.ts";
 import { claims } from "./claims.ts";
 import { creates } from "./creates.ts";
 import { drain } from "./drain.ts";
+import { handlers } from "./handlers.ts";
 import { http } from "./http.ts";
 import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
 import { million } from "./million.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS = new Map(
     beats,
     changelog,
     workers,
+    handlers,
   }),
 );
 

@@ -2,11 +2,13 @@
 import packageJson from "../package.json" with { type: "json" };
 import { type Config, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
-import { DEFAULT_TYPE, TYPE_DEFAULTS } from "./core/lifecycle.ts";
+import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
 import type { Log } from "./lib/log.ts";
+import type { Handler } from "./processor/handler.ts";
+import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
@@ -17,7 +19,9 @@ export const VERSION = packageJson.version;
 export interface App {
   readonly engine: Engine;
   readonly processor: Processor | null;
-  /** Opens the doors; throws where it cannot listen. */
+  /** Loads the module of handlers anew, where there is one; what runs goes on to its end with the old one. */
+  reloadHandlers(): Promise<void>;
+  /** Opens the doors; throws where it cannot listen, or where the module of handlers cannot be loaded. */
   start(): Promise<{ readonly url: string }>;
   /**
    * Lets running work finish within the grace, gives the rest back, answers what was asked and closes; safe twice. Resolves
@@ -36,6 +40,8 @@ export type Effects = {
   /** Names this process in leases and history. */
   readonly worker: string;
   readonly log: Log;
+  /** Starts the processes that run the module of HANDLERS; null without one. */
+  readonly handlers: { readonly spawn: SpawnHandlers; readonly processes: number } | null;
 };
 
 /** Requests that are still under way after everything else has ended get this long. */
@@ -52,6 +58,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = openQueue(store);
 
+  const types = new Map<string, TypeDefaults>();
   const engine = createEngine({
     store,
     queue,
@@ -59,9 +66,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     log,
     random,
     nonce,
-    types: new Map([
-      [DEFAULT_TYPE, { ...TYPE_DEFAULTS, delayMs: config.dispatchIntervalMs, maxAttempts: 1 }],
-    ]),
+    types,
     pollMs: config.dispatchIntervalMs || SLOWEST_POLL_MS,
     leaseMs: config.leaseMs,
     retentions: [
@@ -78,18 +83,38 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     random,
   });
 
+  const handlers = new Map<string, Handler>();
+  const pool =
+    effects.handlers === null ? null : createPool({ ...effects.handlers, onTypes: takeOn, clock, log });
+
+  /** The server's own type, and those of the module. */
+  function takeOn(ofModule: ReadonlyMap<string, TypeDefaults>): void {
+    const before = [...handlers.keys()].join();
+    types.clear();
+    handlers.clear();
+    types.set(DEFAULT_TYPE, { ...TYPE_DEFAULTS, delayMs: config.dispatchIntervalMs, maxAttempts: 1 });
+    handlers.set(DEFAULT_TYPE, simulate);
+    for (const [type, defaults] of ofModule) {
+      types.set(type, defaults);
+      if (pool !== null) handlers.set(type, pool.handler);
+    }
+    if (before !== "" && before !== [...handlers.keys()].join()) processor?.refresh();
+  }
+
   const processor =
     config.role === "api"
       ? null
       : createProcessor({
           source: engine,
-          handlers: new Map([[DEFAULT_TYPE, simulate]]),
+          handlers,
+          ...(pool === null ? {} : { kill: pool.kill }),
           worker,
           concurrency: config.workerConcurrency,
           leaseMs: config.leaseMs,
           clock,
           log,
         });
+  takeOn(new Map());
 
   let draining = false;
   const http = createHttp({
@@ -123,6 +148,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   }
 
   async function start(): Promise<{ readonly url: string }> {
+    await startHandlers(pool);
     await engine.start();
     const { hostname, port } = http.start();
     processor?.start();
@@ -138,6 +164,13 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     return { url: address };
   }
 
+  /** Who works on nothing itself needs the module only for what its types do with what a client leaves open. */
+  async function startHandlers(started: Pool | null): Promise<void> {
+    if (started === null) return;
+    await started.start();
+    if (processor === null) started.kill();
+  }
+
   let stopping: Promise<number> | null = null;
 
   async function shutDown(): Promise<number> {
@@ -146,6 +179,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     engine.releaseWaits();
     log.info("stopping", { running: processor?.running ?? 0, grace_ms: config.shutdownGraceMs });
     const left = (await processor?.stop(config.shutdownGraceMs)) ?? 0;
+    pool?.kill();
     await http.stop(ANSWER_WITHIN_MS);
     await engine.close();
     await queue.close();
@@ -157,6 +191,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   return {
     engine,
     processor,
+    reloadHandlers: async () => pool?.reload(),
     start,
     stop: () => {
       stopping ??= shutDown();

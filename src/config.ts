@@ -2,6 +2,7 @@
 
 import { parseDurationMs } from "./core/duration.ts";
 import { TaskError } from "./core/error.ts";
+import { parseAllowance } from "./lib/addresses.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
 
 /** A setting's text becomes a value, or null when it is none. */
@@ -139,6 +140,33 @@ const SETTINGS = {
     about: "how many tasks are worked on at once",
     expected: "a whole number from 1 to 1000000",
     parse: integer(1, 1_000_000),
+  },
+  handlers: {
+    name: "HANDLERS",
+    flag: "handlers",
+    fallback: "",
+    about:
+      "a TypeScript or JavaScript module whose default export maps type to handler; the server then works on these types too",
+    expected: "the path of a module",
+    parse: (text: string) => (text.includes("\0") ? null : text),
+  },
+  handlerProcesses: {
+    name: "HANDLER_PROCESSES",
+    flag: "handler-processes",
+    fallback: "cores",
+    about:
+      "how many processes run the module's handlers; cores: as many as the machine has, shared among PROCESSES",
+    expected: "cores or a whole number from 1 to 256",
+    parse: (text: string) => (text === "cores" ? ("cores" as const) : integer(1, 256)(text)),
+  },
+  httpAllowPrivate: {
+    name: "HTTP_ALLOW_PRIVATE",
+    flag: "http-allow-private",
+    fallback: "",
+    about:
+      "which addresses outside the open internet handlers made by http() may call: ranges parted by commas, or 1 for all; each may allow more for itself",
+    expected: 'address ranges parted by commas, such as "10.0.0.0/8,::1", or 1 for all',
+    parse: (text: string) => (parseAllowance(text) === null ? null : text),
   },
   dispatchIntervalMs: {
     name: "DISPATCH_INTERVAL",

@@ -4,13 +4,11 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { buildWeb } from "../web/build.ts";
 import { eventually } from "./support/eventually.ts";
 import { executable, killLeftovers } from "./support/server-process.ts";
 import { sharedPostgres } from "./support/servers/shared.ts";
 import { uniqueName } from "./support/stores.ts";
 
-const SOURCE = join(import.meta.dir, "../src");
 const home = await mkdtemp(join(tmpdir(), "tasktrack-single-"));
 afterAll(async () => {
   killLeftovers();
@@ -20,21 +18,8 @@ afterAll(async () => {
 const program = join(home, "tasktrack");
 
 test("an executable of one file keeps tasks in SQLite", async () => {
-  const entries = ["main.ts", "store/sqlite/thread-entry.ts"].map((name) => join(SOURCE, name));
-  const ui = join(home, "web-ui.bin");
-  await Bun.write(ui, await buildWeb());
-  const built = spawnSync(process.execPath, [
-    "build",
-    "--compile",
-    "--root",
-    SOURCE,
-    ...entries,
-    ui,
-    "--outfile",
-    program,
-  ]);
+  const built = spawnSync(process.execPath, [join(import.meta.dir, "../scripts/build.ts"), program]);
   expect(built.status).toBe(0);
-  await rm(ui);
 
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", STORE_URL: "sqlite:tasks.db", SHUTDOWN_GRACE: "0s" };
   for (const id of [1, 2]) {

@@ -4,8 +4,10 @@ import { bench, benchHelp } from "./bench.ts";
 import { copy, copyHelp } from "./copy.ts";
 import { migrate, migrateHelp } from "./migrate.ts";
 import { ONE_OF_SEVERAL } from "./processes.ts";
+import { RUN_HANDLERS, runHandlers } from "./run-handlers.ts";
 import { serve, serveAsOneOfSeveral } from "./serve.ts";
 import { OK, USAGE } from "./settings.ts";
+import { worker, workerHelp } from "./worker.ts";
 
 type Command = {
   readonly about: string;
@@ -15,6 +17,7 @@ type Command = {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   serve: { about: "run the server in the foreground", help: serveHelp, run: serve },
+  worker: { about: "work on a module's types for a server anywhere", help: () => workerHelp, run: worker },
   migrate: { about: "bring the store's schema up to date", help: () => migrateHelp, run: migrate },
   copy: { about: "copy all tasks from one store to another", help: () => copyHelp, run: copy },
   bench: { about: "measure a running server", help: () => benchHelp, run: bench },
@@ -26,6 +29,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   if (command === "--version" || command === "-v") return say(VERSION);
   if (command === undefined || isHelp(command) || command === "help") return say(help());
   if (command === ONE_OF_SEVERAL) return serveAsOneOfSeveral(rest);
+  if (command === RUN_HANDLERS) return runHandlers(rest);
   const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
   if (known !== undefined) return rest.some(isHelp) ? say(known.help()) : known.run(rest);
   process.stderr.write(`tasktrack: there is no command "${command}"; see tasktrack --help\n`);

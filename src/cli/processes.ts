@@ -29,7 +29,7 @@ const LISTENING = "listening";
 export const sayListening = (): void => void process.send?.(LISTENING);
 
 /** This program again; in a binary of its own there is no script to name. */
-const SELF = Bun.main.startsWith("/$bunfs/")
+export const SELF = Bun.main.startsWith("/$bunfs/")
   ? [process.execPath]
   : [process.execPath, "--no-env-file", Bun.main];
 

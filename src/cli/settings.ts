@@ -31,11 +31,6 @@ export async function configureWith(
   }
 }
 
-export async function configure(argv: readonly string[]): Promise<Config | number> {
-  const configured = await configureWith(argv, {});
-  return typeof configured === "number" ? configured : configured.config;
-}
-
 /** Throws a TypeError for what is no flag. */
 function readFlags(argv: readonly string[], own: OwnFlags) {
   const shared = Object.fromEntries(settings.map(({ flag }) => [flag, { type: "string" as const }]));

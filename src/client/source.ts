@@ -169,6 +169,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
         const delay = outcome.delayMs === 0 ? {} : { delay: formatDurationMs(outcome.delayMs) };
         return farewell.then(() => calls.release(id, { token, ...delay }));
       }
+      case "lost":
+        return; // the end of the lease says it: a loss is nothing that a worker can say of itself over HTTP
       default:
         return outcome satisfies never;
     }
@@ -247,8 +249,14 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
   tags: task.tags,
   timeoutMs: task.timeout === null ? null : parseDurationMs(task.timeout),
   attempt: task.attempt,
+  losses: lossesOf(task.attempts),
   token: task.lease.token,
+  createdAt: Date.parse(task.created_at),
 });
+
+/** The wire does not count them; the latest ones are in the history. */
+const lossesOf = (attempts: LeasedTask["attempts"]): number =>
+  attempts.length - 1 - attempts.findLastIndex(({ outcome }) => outcome !== "lost");
 
 const lineBytes = (line: SourceBeat["log"][number]): number => 40 + 3 * line.message.length;
 

@@ -12,8 +12,13 @@ import { createWorkCalls, type Directive } from "./work.ts";
 export type WorkerOptions = ClientOptions & {
   /** The server's address, such as "http://localhost:8080". */
   readonly url: string;
-  /** What does the work, by type. */
-  readonly handlers: Readonly<Record<string, Handler>>;
+  /** What does the work, by type. A Map may change while the worker runs: see `refresh`. */
+  readonly handlers: Readonly<Record<string, Handler>> | ReadonlyMap<string, Handler>;
+  /**
+   * Ends by force what handlers still do three seconds after `stop` has aborted them; only who runs them in processes of their own
+   * can do that.
+   */
+  readonly kill?: () => void;
   /** How many tasks are worked on at once; 10 unless given. */
   readonly concurrency?: number;
   /** Names it in leases, history and statistics; a name that comes once unless given. */
@@ -33,6 +38,8 @@ export interface Worker {
   readonly running: number;
   /** Begins to ask for tasks; once. */
   start(): void;
+  /** Asks anew, with the types that `handlers` has now. */
+  refresh(): void;
   /**
    * Asks for no more, lets running work finish for `graceMs` milliseconds (25,000 unless given), then aborts it and gives it back,
    * which burns no attempt. Resolves with the number of handlers that would not end: their leases run out by themselves. Safe
@@ -86,7 +93,10 @@ export function createWorker(options: WorkerOptions): Worker {
     ...{ calls, worker: name, leaseMs, clock, log, onDirective },
     nonce: systemChance.nonce,
   });
-  const processor = createProcessor({ source, handlers, worker: name, concurrency, leaseMs, clock, log });
+  const processor = createProcessor({
+    ...{ source, handlers, worker: name, concurrency, leaseMs, clock, log },
+    ...(options.kill === undefined ? {} : { kill: options.kill }),
+  });
 
   function onDirective(directive: Exclude<Directive, "run">): void {
     if (isTold) return;
@@ -109,6 +119,7 @@ export function createWorker(options: WorkerOptions): Worker {
       return processor.running;
     },
     start: processor.start,
+    refresh: processor.refresh,
     stop,
     stopped,
   };
@@ -125,8 +136,8 @@ function concurrencyOf(value = CONCURRENCY): number {
   throw new TypeError(`concurrency: expected a whole number from 1 up, got ${value}`);
 }
 
-function handlersOf(handlers: Readonly<Record<string, Handler>>): ReadonlyMap<string, Handler> {
-  const byType = new Map(Object.entries(handlers));
+function handlersOf(handlers: WorkerOptions["handlers"]): ReadonlyMap<string, Handler> {
+  const byType = handlers instanceof Map ? handlers : new Map(Object.entries(handlers));
   if (byType.size === 0) throw new TypeError("handlers: expected at least one type with its handler");
   return byType;
 }

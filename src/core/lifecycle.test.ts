@@ -35,6 +35,7 @@ const failed = (error: Failure = BROKEN, retryAfterMs: number | null = null): Ou
 const final = (error: Failure = FATAL): Outcome =>
   deepFreeze({ kind: "failed", error, retryable: false, retryAfterMs: null });
 const released = (delayMs = 0): Outcome => deepFreeze({ kind: "released", delayMs });
+const died = (message = "Its process ended"): Outcome => deepFreeze({ kind: "lost", message });
 
 const settled = (
   task: Task,
@@ -91,6 +92,7 @@ const STEPS = {
   failed: (task: Task) => settled(task, failed()),
   final: (task: Task) => settled(task, final()),
   released: (task: Task) => settled(task, released()),
+  died: (task: Task) => settled(task, died()),
   "done, stale": (task: Task) => settled(task, done(), { token: "0.z" }),
   expire: (task: Task) => expire(task, NOON),
   cancel: (task: Task) => cancel(task, NOON),
@@ -115,6 +117,7 @@ const COLUMNS: readonly StepName[] = [
   "failed",
   "final",
   "released",
+  "died",
   "done, stale",
   "expire",
   "cancel",
@@ -125,22 +128,22 @@ const COLUMNS: readonly StepName[] = [
 
 // biome-ignore format: a table
 const MATRIX: Record<State, readonly Expected[]> = {
-  //                       claim    extend   stale done    failed     final      released   stale expire     cancel     retry    rename     reschedule
-  due:                    [running, lost,    lost, lost,   lost,      lost,      lost,      lost, same,      cancelled, wrong,   pending,   pending],
-  later:                  [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost, same,      cancelled, wrong,   pending,   pending],
-  retrying:               [running, lost,    lost, lost,   same,      lost,      lost,      lost, same,      cancelled, wrong,   pending,   pending],
-  "given back":           [running, lost,    lost, lost,   lost,      lost,      same,      lost, same,      cancelled, wrong,   pending,   pending],
-  "lost once":            [running, lost,    lost, lost,   lost,      lost,      lost,      lost, same,      cancelled, wrong,   pending,   pending],
-  running:                [wrong,   running, lost, isDone, pending,   isFailed,  pending,   lost, same,      running,   wrong,   running,   wrong],
-  stopping:               [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, lost, same,      same,      wrong,   running,   wrong],
-  revoked:                [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, lost, cancelled, same,      wrong,   running,   wrong],
-  lapsed:                 [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost, pending,   running,   wrong,   running,   wrong],
-  "lapsed, stopping":     [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost, cancelled, same,      wrong,   running,   wrong],
-  done:                   [wrong,   lost,    lost, same,   lost,      lost,      lost,      lost, same,      wrong,     pending, isDone,    wrong],
-  failed:                 [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost, same,      wrong,     pending, isFailed,  wrong],
-  cancelled:              [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost, same,      wrong,     pending, cancelled, wrong],
-  "cancelled by release": [wrong,   lost,    lost, lost,   lost,      lost,      same,      lost, same,      wrong,     pending, cancelled, wrong],
-  "cancelled unstarted":  [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost, same,      wrong,     pending, cancelled, wrong],
+  //                       claim    extend   stale done    failed     final      released   died       stale  expire      cancel      retry    rename     reschedule
+  due:                    [running, lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  later:                  [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  retrying:               [running, lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  "given back":           [running, lost,    lost, lost,   lost,      lost,      same,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  "lost once":            [running, lost,    lost, lost,   lost,      lost,      lost,      same,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  running:                [wrong,   running, lost, isDone, pending,   isFailed,  pending,   pending,   lost,  same,       running,    wrong,   running,   wrong],
+  stopping:               [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  same,       same,       wrong,   running,   wrong],
+  revoked:                [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  cancelled,  same,       wrong,   running,   wrong],
+  lapsed:                 [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  pending,    running,    wrong,   running,   wrong],
+  "lapsed, stopping":     [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  cancelled,  same,       wrong,   running,   wrong],
+  done:                   [wrong,   lost,    lost, same,   lost,      lost,      lost,      lost,      lost,  same,       wrong,      pending, isDone,    wrong],
+  failed:                 [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       wrong,      pending, isFailed,  wrong],
+  cancelled:              [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       wrong,      pending, cancelled, wrong],
+  "cancelled by release": [wrong,   lost,    lost, lost,   lost,      lost,      same,      same,      lost,  same,       wrong,      pending, cancelled, wrong],
+  "cancelled unstarted":  [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  same,       wrong,      pending, cancelled, wrong],
 };
 
 const KEYS = Object.keys(create({ name: "n" }, TYPE_DEFAULTS, NOON));
@@ -570,6 +573,32 @@ describe("a release", () => {
     const task = settled(runningTask({}, { revokeAt: NOON + 1 }), released(10_000));
     expect(task).toMatchObject({ status: "cancelled", error: null, finishedAt: NOON });
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "cancelled" });
+  });
+});
+
+describe("a loss that somebody has seen", () => {
+  test.each([
+    [0, "pending"],
+    [1, "pending"],
+    [2, "failed"],
+  ] as const)("after %d others leaves the task %s, with the reason", (losses, status) => {
+    const task = settled(runningTask({ losses, failures: 1, attempt: 4 }), died());
+    const message = `Its process ended (loss ${losses + 1} of 3)`;
+    expect(task).toMatchObject({ status, losses: losses + 1, failures: 1, attempt: 4 });
+    expect(task.error).toEqual({ code: "worker_lost", message });
+    expect(task.attempts.at(-1)).toMatchObject({ outcome: "lost", finishedAt: NOON });
+    if (status === "pending") expect(task.runAt).toBe(NOON);
+  });
+
+  test("of a task that should stop is no loss", () => {
+    const task = settled(runningTask({ losses: 2 }, { revokeAt: NOON + 1 }), died());
+    expect(task).toMatchObject({ status: "cancelled", losses: 2, error: null });
+  });
+
+  test("is answered again, and also after the house has found it by itself", () => {
+    const said = deepFreeze(settled(runningTask(), died()));
+    const found = deepFreeze(expire(runningTask(), NOON + 20_000));
+    for (const task of [said, found]) expect(settled(task, died(), { now: NOON + 60_000 })).toBe(task);
   });
 });
 

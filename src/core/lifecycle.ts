@@ -183,6 +183,8 @@ export function settle(
     case "released":
       if (isCancelRequested(task)) return end(task, "cancelled", { outcome: "cancelled", error: null }, now);
       return giveBack(task, outcome.delayMs, now);
+    case "lost":
+      return lose(task, { reason: outcome.message, workedUntil: now }, now);
     default:
       return outcome satisfies never;
   }
@@ -199,6 +201,8 @@ function isRepeat(task: Task, token: string, outcome: Outcome): boolean {
       return ["failed", "cancelled"].includes(latest.outcome) && isSameFailure(latest.error, outcome.error);
     case "released":
       return latest.outcome === "released" || (latest.outcome === "cancelled" && latest.error === null);
+    case "lost":
+      return latest.outcome === "lost" || (latest.outcome === "cancelled" && latest.error === null);
     default:
       return outcome satisfies never;
   }
@@ -266,18 +270,24 @@ const giveBack = (task: RunningTask, delayMs: number, now: number): PendingTask 
  */
 export function expire(task: Task, now: number): Task {
   if (!isRunning(task) || expiresAt(task) > now) return task;
-  const workedUntil = Math.min(now, task.lease.until);
+  const reason = `Worker ${task.lease.worker} was not heard of until its lease ran out`;
+  return lose(task, { reason, workedUntil: Math.min(now, task.lease.until) }, now);
+}
+
+/** Counts a loss; the third fails the task. Cancelled work that is lost has stopped, as it was asked to. */
+function lose(
+  task: RunningTask,
+  { reason, workedUntil }: { readonly reason: string; readonly workedUntil: number },
+  now: number,
+): Task {
   if (isCancelRequested(task))
     return end(task, "cancelled", { outcome: "cancelled", error: null, workedUntil }, now);
   const losses = task.losses + 1;
-  const error: Failure = { code: FAILURES.workerLost, message: lossMessage(task.lease.worker, losses) };
-  const close: Closing = { outcome: "lost", error, workedUntil };
+  const message = `${reason} (loss ${losses} of ${LIMITS.lostLeases})`;
+  const close: Closing = { outcome: "lost", error: { code: FAILURES.workerLost, message }, workedUntil };
   const next = losses >= LIMITS.lostLeases ? end(task, "failed", close, now) : wait(task, close, now, now);
   return { ...next, losses };
 }
-
-const lossMessage = (worker: string, losses: number): string =>
-  `Worker ${worker} was not heard of until its lease ran out (loss ${losses} of ${LIMITS.lostLeases})`;
 
 /** When `expire` will next have something to do; stores look for running tasks by it. */
 export const expiresAt = (task: RunningTask): number =>

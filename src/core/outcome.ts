@@ -17,7 +17,9 @@ export type Outcome =
       readonly retryAfterMs: number | null;
     }
   /** Gives the task back and burns no attempt. */
-  | { readonly kind: "released"; readonly delayMs: number };
+  | { readonly kind: "released"; readonly delayMs: number }
+  /** Its worker died under it: said at once by who saw it die, instead of waiting for the end of the lease. */
+  | { readonly kind: "lost"; readonly message: string };
 
 /** Codes of failures that TaskTrack itself gives to a task. */
 export const FAILURES = {

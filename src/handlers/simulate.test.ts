@@ -18,6 +18,8 @@ const TASK: HandlerTask = {
   tags: [],
   attempt: 1,
   payload: null,
+  losses: 0,
+  createdAt: 0,
 };
 
 /** Time that passes in no time; it counts how much of it did. */

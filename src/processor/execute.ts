@@ -17,14 +17,19 @@ export async function execute(
   task: ClaimedTask,
   run: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
 ): Promise<Outcome | null> {
-  const ended = await attempt(handler, task, run.context);
+  const ended = await attempt(handler, handlerTask(task), run.context);
   const { reason } = run.stop;
   return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
 }
 
-async function attempt(handler: Handler, task: ClaimedTask, context: HandlerContext): Promise<Outcome> {
+/** One call of a handler, whatever comes of it; never rejects. */
+export async function attempt(
+  handler: Handler,
+  task: HandlerTask,
+  context: HandlerContext,
+): Promise<Outcome> {
   try {
-    const value = await handler(handlerTask(task), context);
+    const value = await handler(task, context);
     if (isVerdict(value)) return outcomeOf(value);
     return { kind: "done", result: value === undefined ? null : (JSON.stringify(value) ?? null) };
   } catch (thrown) {
@@ -72,5 +77,7 @@ const handlerTask = (task: ClaimedTask): HandlerTask => ({
   type: task.type,
   tags: task.tags,
   attempt: task.attempt,
+  losses: task.losses,
   payload: task.payload === null ? null : JSON.parse(task.payload),
+  createdAt: task.createdAt,
 });

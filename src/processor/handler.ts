@@ -6,6 +6,13 @@ import { LIMITS, type LogLevel, type RunningTask, storableText } from "../core/t
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
+  /** How many earlier attempts ended with the death of their worker: nobody knows how far they came. */
+  readonly losses: number;
+  /**
+   * When the task was created, in epoch milliseconds. Together with the id it is the task's name for the rest of the world: it stays through
+   * edits, attempts and retries, and another store that gives the same id gives it at another time.
+   */
+  readonly createdAt: number;
 };
 
 export type HandlerContext = {
@@ -32,7 +39,8 @@ export type HandlerContext = {
  */
 export type Handler = (task: HandlerTask, context: HandlerContext) => Promise<unknown>;
 
-const VERDICT = Symbol("verdict");
+/** Known to all copies of this module: a handler may come with one of its own. */
+const VERDICT = Symbol.for("tasktrack.verdict");
 
 /** A handler's word on how its attempt ended, where it is not simply a result. */
 export type Verdict = { readonly [VERDICT]: Outcome };
@@ -41,6 +49,8 @@ export const isVerdict = (value: unknown): value is Verdict =>
   typeof value === "object" && value !== null && VERDICT in value;
 
 export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
+
+export const verdictOf = (outcome: Outcome): Verdict => ({ [VERDICT]: outcome });
 
 /**
  * Fails the attempt: return it, or throw it.

@@ -284,7 +284,10 @@ describe("what a handler sees", () => {
   test("is its task, with the payload parsed", async () => {
     const work = createWork();
     const { source } = open(work.handler);
-    source.offer(task(1, { name: "n", tags: ["x"], attempt: 2, payload: '{"a":[1]}' }), task(2));
+    source.offer(
+      task(1, { name: "n", tags: ["x"], attempt: 2, payload: '{"a":[1]}', createdAt: 1_234 }),
+      task(2),
+    );
     await settled();
     expect(work.run(0).task).toEqual({
       id: 1,
@@ -293,7 +296,9 @@ describe("what a handler sees", () => {
       type: "work",
       tags: ["x"],
       attempt: 2,
+      losses: 0,
       payload: { a: [1] },
+      createdAt: 1_234,
     });
     expect(work.run(1).task.payload).toBeNull();
   });

@@ -15,6 +15,8 @@ import { createStop, type Stop } from "./stop.ts";
 
 export interface Processor {
   start(): void;
+  /** Asks anew, with the types that there are handlers for now. */
+  refresh(): void;
   /**
    * Claims no more, lets running work finish for `graceMs`, then aborts what is left and gives it back. Resolves when all
    * slots are empty, or, at the latest KILL_AFTER_MS after the abort, with the number of handlers that did not end: their
@@ -27,7 +29,10 @@ export interface Processor {
 
 export type ProcessorSetup = {
   readonly source: TaskSource;
+  /** Read at every claim: it may change while the processor runs. */
   readonly handlers: ReadonlyMap<string, Handler>;
+  /** Ends by force what handlers still do; without it, those that heed no abort go on. */
+  readonly kill?: () => void;
   /** The name that leases and history show. */
   readonly worker: string;
   readonly concurrency: number;
@@ -38,6 +43,8 @@ export type ProcessorSetup = {
 
 /** How long an aborted handler may take to end. */
 export const KILL_AFTER_MS = 3_000;
+/** What was killed is told, and its tasks are given back, within this. */
+const GONE_AFTER_MS = 2_000;
 
 const CLAIM_AT_MOST = 1_000;
 const BEATS_AT_MOST = 1_000;
@@ -66,7 +73,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const runs = new Set<Run>(); // one a slot
   const talking = new Set<Run>(); // those of them that have progress or log lines to bring
   const latest = new Map<TaskId, Run>(); // a task that was lost may come back while its old run still ends
-  const claiming = new AbortController();
+  let asking = new AbortController();
+  let closed = false;
   // Half of the slots, so that while the tasks of one half are being settled those of the other are claimed.
   const claimAtMost = Math.min(Math.ceil(setup.concurrency / 2), CLAIM_AT_MOST);
   const beatEveryMs = leaseMs / 3;
@@ -82,7 +90,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   // ---- claiming
 
   async function drink(): Promise<void> {
-    while (!claiming.signal.aborted) {
+    while (!closed) {
       const free = setup.concurrency - runs.size;
       if (free > 0) await fill(Math.min(free, claimAtMost));
       else await new Promise<void>((resolve) => (slotFreed = resolve));
@@ -90,14 +98,12 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   }
 
   async function fill(max: number): Promise<void> {
+    const { signal } = asking;
     const types = [...setup.handlers.keys()];
     try {
-      const { tasks, leasedAt } = await source.claim(
-        { worker: setup.worker, types, max, leaseMs },
-        claiming.signal,
-      );
+      const { tasks, leasedAt } = await source.claim({ worker: setup.worker, types, max, leaseMs }, signal);
       for (const task of tasks) begin(task, leasedAt);
-      if (tasks.length === 0 && !claiming.signal.aborted) await pause(RETRY_AFTER_MS); // a source that has ended
+      if (tasks.length === 0 && !signal.aborted) await pause(RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
       log.warn("claim_failed", { error: errorText(error) });
       await pause(RETRY_AFTER_MS);
@@ -291,13 +297,24 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     claims = drink();
   }
 
+  function refresh(): void {
+    const old = asking;
+    asking = new AbortController();
+    old.abort();
+  }
+
   async function stop(graceMs: number): Promise<number> {
-    claiming.abort();
+    closed = true;
+    asking.abort();
     slotFreed();
     await claims;
     await within(graceMs);
     for (const run of runs) stopRun(run, "shutdown");
     await within(KILL_AFTER_MS);
+    if (runs.size > 0 && setup.kill !== undefined) {
+      setup.kill();
+      await within(GONE_AFTER_MS);
+    }
     unlisten();
     return runs.size;
   }
@@ -319,6 +336,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   return {
     start,
+    refresh,
     stop,
     get running() {
       return runs.size;

@@ -31,7 +31,18 @@ export interface TaskSource {
 /** As much of a task as its work needs. */
 export type ClaimedTask = Pick<
   RunningTask,
-  "id" | "version" | "name" | "description" | "type" | "payload" | "tags" | "timeoutMs" | "attempt" | "token"
+  | "id"
+  | "version"
+  | "name"
+  | "description"
+  | "type"
+  | "payload"
+  | "tags"
+  | "timeoutMs"
+  | "attempt"
+  | "losses"
+  | "token"
+  | "createdAt"
 >;
 
 export type Claimed = {

@@ -58,6 +58,7 @@ const OUTCOMES: readonly Outcome[] = [
   { kind: "failed", error: { code: "broken", message: "" }, retryable: false, retryAfterMs: null },
   { kind: "released", delayMs: 0 },
   { kind: "released", delayMs: 5_000 },
+  { kind: "lost", message: "its process ended" },
 ];
 
 export function createSteps(random: () => number) {

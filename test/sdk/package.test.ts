@@ -19,6 +19,7 @@ async function run(command: readonly string[]): Promise<{ readonly code: number;
 
 const SCRIPT = `
 import { createClient, createWorker, TaskTrackError } from "tasktrack";
+import { command } from "tasktrack/handlers";
 const url = process.argv[2];
 const client = createClient(url);
 const { status } = await client.run({ name: "from afar" });
@@ -31,11 +32,16 @@ const code = await client.get(999999).catch((error) => error instanceof TaskTrac
 const worker = createWorker({ url, handlers: { nothing: async () => null }, log: { debug() {}, info() {}, warn() {}, error() {}, isDebug: false } });
 worker.start();
 const left = await worker.stop(0);
-console.log([status, seen, code, left].join());
+const echo = command(["echo", '{{"said":{payload.word}}}']);
+const context = { signal: abort.signal, progress() {}, log() {} };
+const task = { id: 1, name: "n", description: "", type: "t", tags: [], attempt: 1, losses: 0, createdAt: 0, payload: { word: 5 } };
+const { said } = await echo(task, { ...context, signal: new AbortController().signal });
+console.log([status, seen, code, left, said].join());
 `;
 
 const CONSUMER = `
 import { createClient, createWorker, fail, type Handler, snooze, type Task, type WatchEvent } from "tasktrack";
+import { command, type Handlers, http } from "tasktrack/handlers";
 const client = createClient("http://localhost:8080", { retries: 1 });
 export const task: Promise<Task> = client.run({ name: "x", run_at: new Date() });
 export const handler: Handler = async ({ payload }, { signal, progress }) => {
@@ -44,6 +50,10 @@ export const handler: Handler = async ({ payload }, { signal, progress }) => {
 };
 export const worker = createWorker({ url: "http://localhost:8080", handlers: { x: handler }, lease: "10s" });
 export const kinds = (event: WatchEvent): number => (event.kind === "task" ? event.task.id : 0);
+export default {
+  "video.encode": { handler: command(["ffmpeg", "-i", "{payload.input}"], { killAfter: "1s" }), timeout: "1h" },
+  "invoice.send": http("https://billing.example/hook"),
+} satisfies Handlers;
 // @ts-expect-error a task needs a name
 void client.create({});
 `;
@@ -72,7 +82,7 @@ test.each([["node"], [process.execPath]])(
   async (runtime) => {
     expect(await run([runtime, "script.mjs", server.url])).toEqual({
       code: 0,
-      said: "done,task,not_found,0\n",
+      said: "done,task,not_found,0,5\n",
     });
   },
   30_000,
@@ -104,5 +114,9 @@ test.each([["bundler"], ["nodenext"]])(
 test("needs no other package", async () => {
   const manifest = await Bun.file(join(home, "node_modules/tasktrack/package.json")).json();
   expect(manifest.dependencies).toBeUndefined();
-  expect(await Bun.file(join(home, "node_modules/tasktrack/tasktrack.js")).text()).not.toMatch(/^import /m);
+  const text = (file: string): Promise<string> => Bun.file(join(home, "node_modules/tasktrack", file)).text();
+  expect(await text("tasktrack.js")).not.toMatch(/^import /m);
+  expect(await text("handlers.js")).not.toMatch(
+    /^import (?!.* from "(node:)?(child_process|fs|dns|http|net|tls|dns\/promises|crypto)")/m,
+  );
 });

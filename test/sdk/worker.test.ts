@@ -60,6 +60,14 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
+  test("tells a handler when its task was created, to the millisecond", async () => {
+    const { type, worker } = work(async ({ createdAt }) => createdAt);
+    const id = await create(server.app.engine, { type });
+    const { result, createdAt } = await ended(id);
+    expect(result).toBe(String(createdAt));
+    await worker.stop(0);
+  });
+
   test("completes many at once and brings the next with the answer", async () => {
     const { fetch, count } = listening();
     const { type, worker } = work(async () => null, { concurrency: 10, fetch });

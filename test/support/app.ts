@@ -46,6 +46,7 @@ export async function startApp(
     nonce: () => crypto.randomUUID().slice(0, 8),
     worker: "test-worker",
     log,
+    handlers: null,
   });
   const { url } = await app.start();
   return { app, url, lines, stop: () => app.stop() };

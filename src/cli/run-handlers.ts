@@ -1,0 +1,69 @@
+/** The process that runs a module of handlers for a server or a worker. */
+import { resolve } from "node:path";
+import * as client from "../client/client.ts";
+import { createHandlersChild } from "../handlers/child.ts";
+import { listenToGroups } from "../handlers/groups.ts";
+import * as handlers from "../handlers/handlers.ts";
+import { createHttp, httpWorld } from "../handlers/http.ts";
+import { holdLifeline } from "../handlers/lifeline-thread.ts";
+import { readHandlers } from "../handlers/module.ts";
+import { type Allowance, parseAllowance } from "../lib/addresses.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
+import { FAILED } from "./settings.ts";
+
+/** The command under which it is started; not for people. */
+export const RUN_HANDLERS = "run-handlers";
+
+/** What cannot be sent must not keep a process that has to end. */
+const LAST_WORDS_WITHIN_MS = 500;
+
+/** @param argv the module, and which private addresses its `http()` may call; does not resolve: it works until it is killed */
+export async function runHandlers([path = "", allowed = ""]: readonly string[]): Promise<number> {
+  holdLifeline();
+  bringModules(parseAllowance(allowed) ?? false);
+  const send = (message: FromHandlers): void => void process.send?.(message);
+  listenToGroups({
+    opened: (pid) => send({ kind: "group", pid, isOpen: true }),
+    closed: (pid) => send({ kind: "group", pid, isOpen: false }),
+  });
+  const onUncaught = (error: unknown): void => {
+    process.stderr.write(`${shown(error)}\n`);
+    endWith({ kind: "dying", message: String(error) });
+  };
+  process.on("uncaughtException", onUncaught);
+  process.on("unhandledRejection", onUncaught);
+
+  const child = createHandlersChild({ send, clock: systemClock });
+  child.start();
+  try {
+    const module: { readonly default?: unknown } = await import(resolve(path));
+    const loaded = readHandlers(module.default);
+    process.on("message", (message) => child.take(message as ToHandlers)); // from the server that has started it
+    child.ready(loaded);
+  } catch (error) {
+    endWith({ kind: "unfit", message: shown(error) });
+  }
+  return new Promise(() => undefined);
+}
+
+/** What a module may import by name, wherever it lies: this program's own parts, in the single-file executable too. */
+function bringModules(allowPrivate: Allowance): void {
+  const http = createHttp({ ...httpWorld, allowPrivate });
+  Bun.plugin({
+    name: "tasktrack",
+    setup: (build) => {
+      build.module("tasktrack", () => ({ exports: { ...client }, loader: "object" }));
+      build.module("tasktrack/handlers", () => ({ exports: { ...handlers, http }, loader: "object" }));
+    },
+  });
+}
+
+function endWith(lastWords: FromHandlers): void {
+  const end = (): void => process.exit(FAILED);
+  process.send?.(lastWords, undefined, undefined, end);
+  systemClock.after(LAST_WORDS_WITHIN_MS, end);
+}
+
+/** An error with the place where it happened. */
+const shown = (error: unknown): string => Bun.inspect(error, { colors: false }).trim();

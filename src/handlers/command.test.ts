@@ -1,0 +1,521 @@
+/** Real programs, most of them lines of a shell, as the handler runs them. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { eventually } from "../../test/support/eventually.ts";
+import type { Outcome } from "../core/outcome.ts";
+import { LIMITS, type LogLevel } from "../core/task.ts";
+import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
+import { type CommandOptions, command } from "./command.ts";
+import { killAllGroups, listenToGroups } from "./groups.ts";
+
+let folder: string;
+beforeAll(() => {
+  folder = realpathSync(mkdtempSync(join(tmpdir(), "command-")));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+type Seen = {
+  readonly log: { message: string; level: LogLevel }[];
+  readonly progress: { percent: number; message: string }[];
+};
+
+const TASK: HandlerTask = {
+  ...{
+    id: 7,
+    name: "a name",
+    description: "",
+    type: "work.it",
+    tags: [],
+    attempt: 2,
+    losses: 0,
+    createdAt: 0,
+  },
+  payload: null,
+};
+
+/** What the attempt came to: a result, a failure, or what else it threw. */
+type Ended = { readonly result: unknown } | Outcome | { readonly threw: string };
+
+async function endOf(work: Promise<unknown>): Promise<Ended> {
+  try {
+    const value = await work;
+    return isVerdict(value) ? outcomeOf(value) : { result: value };
+  } catch (thrown) {
+    return isVerdict(thrown) ? outcomeOf(thrown) : { threw: String(thrown) };
+  }
+}
+
+/** Begins to run a program for a task. */
+function begin(argv: readonly string[], payload: unknown = null, options: CommandOptions = {}) {
+  const seen: Seen = { log: [], progress: [] };
+  const abort = new AbortController();
+  const work = command(argv, options)(
+    { ...TASK, payload },
+    {
+      signal: abort.signal,
+      log: (message, level = "info") => void seen.log.push({ message, level }),
+      progress: (percent, message = "") => void seen.progress.push({ percent, message }),
+    },
+  );
+  const said = (text: string): Promise<unknown> =>
+    eventually(
+      () => seen.log.some(({ message }) => message.includes(text)),
+      (isThere) => isThere,
+    );
+  return { ...seen, abort, said, ended: endOf(work) };
+}
+
+/** Runs one to its end. */
+async function run(argv: readonly string[], payload: unknown = null, options: CommandOptions = {}) {
+  const { log, progress, ended } = begin(argv, payload, options);
+  return { log, progress, ended: await ended };
+}
+/** An argument without places. */
+const literal = (text: string): string => text.replace(/[{}]/g, "$&$&");
+const sh = (script: string, ...args: readonly string[]): string[] => [
+  "sh",
+  "-c",
+  literal(script),
+  "sh",
+  ...args,
+];
+
+const failed = (code: string, message: string, retryable = true): Outcome => ({
+  ...{ kind: "failed", retryable, retryAfterMs: null },
+  error: { code, message },
+});
+const info = (...lines: readonly string[]) =>
+  lines.map((message) => ({ message, level: "info" as LogLevel }));
+
+describe("a program is called", () => {
+  test("with the task's values as parts of its arguments, whatever they contain", async () => {
+    const payload = { file: "a b; $(touch x) 'q' \"r\" *", n: 3, list: [1, { a: null }] };
+    const argv = ["printf", "%s\\n", "{payload.file}", "n={payload.n}", "{payload.list}", "{id}/{attempt}"];
+    const { log, ended } = await run(argv, payload);
+    expect(log).toEqual(info(payload.file, "n=3", '[1,{"a":null}]', "7/2"));
+    expect(ended).toEqual({ result: null });
+  });
+
+  test("not at all when the payload lacks a value", async () => {
+    const { log, ended } = await run(sh("echo ran", "{payload.input}"), { output: "x" });
+    expect(ended).toEqual(failed("bad_payload", "{payload.input} is missing", false));
+    expect(log).toEqual([]);
+  });
+
+  test("with no option that comes from the payload, unless that is allowed", async () => {
+    const argv = ["printf", "%s\\n", "{payload}"];
+    expect((await run(argv, "-v")).ended).toMatchObject({ kind: "failed", error: { code: "bad_payload" } });
+    expect((await run(argv, "-v", { allowDashes: true })).log).toEqual(info("-v"));
+  });
+
+  test("with the payload as JSON on stdin, to its end", async () => {
+    const payload = { text: "ü\n", n: 1 };
+    expect((await run(["cat"], payload)).ended).toEqual({ result: payload });
+    expect((await run(["cat"])).log).toEqual(info("null"));
+  });
+
+  test.each([
+    ["does not read it", "true"],
+    ["closes it", "exec 0<&-; sleep 0.05; echo done"],
+    ["reads a part of it", "head -c 10"],
+  ])("and a mebibyte on stdin does not hurt one that %s", async (_, script) => {
+    expect((await run(sh(script), "x".repeat(1_048_576))).ended).toEqual({ result: null });
+  });
+
+  test("with its task in the environment, beside the worker's own and what it is given", async () => {
+    process.env.COMMAND_TEST = "inherited";
+    const script = 'echo "$TASKTRACK_TASK_ID $TASKTRACK_ATTEMPT $TASKTRACK_TYPE $COMMAND_TEST $GIVEN"';
+    const { log } = await run(sh(script), null, { env: { GIVEN: "given", TASKTRACK_TYPE: "not this" } });
+    expect(log).toEqual(info("7 2 work.it inherited given"));
+  });
+
+  test("in the folder that was asked for", async () => {
+    expect((await run(["pwd"], null, { cwd: folder })).log).toEqual(info(folder));
+  });
+
+  test("as the leader of a session of its own", async () => {
+    const { log } = await run(sh("echo $$; ps -o pgid= -o sid= -p $$"));
+    const [pid = "", ids = ""] = log.map(({ message }) => message);
+    expect(ids.trim().split(/\s+/)).toEqual([pid, pid]);
+  });
+});
+
+describe("a command is refused when it is made", () => {
+  test.each([
+    ["without a program", [], {}],
+    ["with an empty one", [""], {}],
+    ["with one that the task would choose", ["{payload.program}"], {}],
+    ["with a place that no task can fill", ["echo", "{payloads.x}"], {}],
+    ["with a brace alone", ["echo", '{"a":1}'], {}],
+    ["with no duration for killAfter", ["true"], { killAfter: "soon" }],
+    ["with a negative killAfter", ["true"], { killAfter: "-1s" }],
+    ["with an exit code that means success", ["true"], { permanentExitCodes: [0] }],
+    ["with an exit code that no program has", ["true"], { permanentExitCodes: [256] }],
+  ])("%s", (_, argv, options) => {
+    expect(() => command(argv, options)).toThrow(TypeError);
+  });
+});
+
+describe("what a program says", () => {
+  test("goes to the log: stdout as it is, stderr as warnings", async () => {
+    const { log } = await run(sh("echo one; echo two >&2; sleep 0.05; printf three"));
+    expect(log.toSorted((a, b) => a.message.localeCompare(b.message))).toEqual([
+      { message: "one", level: "info" },
+      { message: "three", level: "info" },
+      { message: "two", level: "warn" },
+    ]);
+  });
+
+  test("comes while it runs, not at its end", async () => {
+    const { said, ended, abort, progress } = begin(sh("echo progress 10 begun; echo begun; sleep 60"));
+    await said("begun");
+    await eventually(
+      () => progress,
+      (shown) => shown.length === 1,
+    );
+    abort.abort("cancelled");
+    await ended;
+  });
+
+  test.each([
+    ["progress 40", { percent: 40, message: "" }],
+    ["progress 99.5 nearly there", { percent: 99.5, message: "nearly there" }],
+    ["progress 0   x", { percent: 0, message: "x" }],
+    ["progress 100", { percent: 100, message: "" }],
+  ])("is progress when it is %j", async (line, shown) => {
+    expect(await run(["echo", line])).toMatchObject({ progress: [shown], log: [] });
+  });
+
+  test.each(["progress", "progress 101", "progress -1", "progress 4x", "Progress 4", "a progress 4"])(
+    "is a line when it is %j",
+    async (line) => {
+      expect(await run(["echo", line])).toMatchObject({ progress: [], log: info(line) });
+    },
+  );
+
+  test("is taken line by line where it goes back to the begin of its line", async () => {
+    const { log } = await run(["printf", "10%%\\r20%%\\r\\n30%%"]);
+    expect(log).toEqual(info("10%", "20%", "30%"));
+  });
+
+  test("need not be text", async () => {
+    const { log, ended } = await run(sh("head -c 300000 /dev/urandom; printf '\\n\\0\\377end\\n'"));
+    expect(ended).toEqual({ result: null });
+    expect(log.at(-1)).toEqual({ message: "\uFFFD\uFFFDend", level: "info" });
+    expect(log.filter(({ message }) => message.includes("\0"))).toEqual([]);
+  });
+
+  test("is cut where a line is longer than a task's log takes", async () => {
+    const { log } = await run(sh("head -c 100000 /dev/zero | tr '\\0' x; echo; echo next"));
+    expect(log).toEqual(info("x".repeat(LIMITS.messageLength), "next"));
+  });
+});
+
+describe("the result", () => {
+  test.each([
+    ["an object", '{"a":[1,2]}', { a: [1, 2] }],
+    ["a list", "[1,2]", [1, 2]],
+  ])("is the last line when that is %s", async (_, line, result) => {
+    const { log, ended } = await run(sh('echo first; printf "%s" "$1"', literal(line)));
+    expect(ended).toEqual({ result });
+    expect(log).toEqual(info("first"));
+    expect((await run(sh('echo "$1"; echo', literal(line)))).ended).toEqual({ result }); // a blank line is none
+  });
+
+  test.each(["42", "true", "null", '"text"', "{not JSON}", "[info] begun]", "{"])(
+    "is not %j, which is a line",
+    async (line) => {
+      expect(await run(["echo", literal(line)])).toEqual({
+        log: info(line),
+        progress: [],
+        ended: { result: null },
+      });
+    },
+  );
+
+  test("is not JSON that another line follows", async () => {
+    const { log, ended } = await run(sh("echo '{\"a\":1}'; echo last"));
+    expect(ended).toEqual({ result: null });
+    expect(log).toEqual(info('{"a":1}', "last"));
+  });
+
+  test("is not what a program said that failed", async () => {
+    const { log, ended } = await run(sh("echo '{\"a\":1}'; exit 1"));
+    expect(ended).toEqual(failed("exit_1", "sh exited with code 1"));
+    expect(log).toEqual(info('{"a":1}'));
+  });
+
+  const ofBytes = (bytes: number): string[] =>
+    sh(`printf '["'; head -c ${bytes - 4} /dev/zero | tr '\\0' x; printf '"]'`);
+
+  test("may have as many bytes as are kept", async () => {
+    const { ended } = await run(ofBytes(LIMITS.resultBytes));
+    expect(ended).toEqual({ result: ["x".repeat(LIMITS.resultBytes - 4)] });
+  });
+
+  test("fails the task for good with one byte more", async () => {
+    const { ended } = await run(ofBytes(LIMITS.resultBytes + 1));
+    expect(ended).toMatchObject({
+      ...{ kind: "failed", retryable: false },
+      error: { code: "result_too_large" },
+    });
+  });
+});
+
+describe("a program fails", () => {
+  test("by its exit code, with the last that stderr said", async () => {
+    const { ended } = await run(sh("echo first >&2; echo 'no such codec' >&2; echo out; exit 3"));
+    expect(ended).toEqual(failed("exit_3", "sh exited with code 3: no such codec"));
+  });
+
+  test("for good by the exit codes that mean that", async () => {
+    const permanentExitCodes = [2, 65];
+    const { ended } = await run(sh("exit 65"), null, { permanentExitCodes });
+    expect(ended).toEqual(failed("exit_65", "sh exited with code 65", false));
+    expect((await run(sh("exit 1"), null, { permanentExitCodes })).ended).toMatchObject({ retryable: true });
+  });
+
+  test("by a signal", async () => {
+    expect((await run(sh("kill -SEGV $$"))).ended).toEqual(
+      failed("signal_SIGSEGV", "sh was ended by SIGSEGV"),
+    );
+  });
+
+  test("for good when it is not there, or is none", async () => {
+    writeFileSync(join(folder, "text"), "no program", { mode: 0o644 });
+    writeFileSync(join(folder, "script"), "#!/nowhere/interpreter\n", { mode: 0o755 });
+    const code = async (argv: readonly string[], options: CommandOptions = {}) => {
+      const { ended } = await run(argv, null, options);
+      return ended;
+    };
+    expect(await code(["no-such-program"])).toMatchObject({
+      retryable: false,
+      error: {
+        code: "command_not_found",
+        message: expect.stringContaining("no-such-program was not found") as string,
+      },
+    });
+    expect(await code([join(folder, "script")])).toMatchObject({
+      retryable: false,
+      error: { code: "command_not_found" },
+    });
+    expect(await code(["true"], { cwd: join(folder, "nowhere") })).toMatchObject({
+      retryable: false,
+      error: {
+        code: "command_not_found",
+        message: expect.stringContaining(`${folder}/nowhere is not there`) as string,
+      },
+    });
+    expect(await code([join(folder, "text")])).toMatchObject({
+      retryable: false,
+      error: { code: "command_not_executable" },
+    });
+    expect((await run(["true", "{payload}"], "x".repeat(300_000))).ended).toMatchObject({
+      retryable: false,
+      error: { code: "command_too_long" },
+    });
+  });
+});
+
+/** Whether the process still does something: one that has ended may stay in the table. */
+const runs = (pid: number): boolean =>
+  !["", "Z"].includes(
+    spawnSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim(),
+  );
+
+/** The pids that a program has said in lines such as "child 123". */
+const pidsIn = ({ log }: Pick<Seen, "log">): number[] =>
+  log.flatMap(({ message }) => (/^\w+ \d+$/.test(message) ? [Number(message.split(" ")[1])] : []));
+
+const DEAF = "trap '' TERM; while :; do sleep 1; done";
+
+describe("a program that is told to stop", () => {
+  test("gets SIGTERM and may end by itself", async () => {
+    const begun = begin(sh("trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.02; done"));
+    await begun.said("begun");
+    begun.abort.abort("cancelled");
+    expect(await begun.ended).toEqual({ threw: "Error: Stopped: cancelled" }); // and its 0 is no success
+    expect(begun.log.at(-1)?.message).toBe("tidied");
+  });
+
+  test("and will not is killed, with all that it has started, once its time is over", async () => {
+    const script = `sh -c "${DEAF}" & echo child $!; echo leader $$; ${DEAF}`;
+    const begun = begin(sh(script), null, { killAfter: "100ms" });
+    await begun.said("leader");
+    const pids = pidsIn(begun);
+    expect(pids.map(runs)).toEqual([true, true]);
+    begun.abort.abort("timeout");
+    expect(await begun.ended).toEqual({ threw: "Error: Stopped: timeout" });
+    expect(pids.map(runs)).toEqual([false, false]);
+  });
+
+  test("leaves no child behind that will not stop", async () => {
+    const begun = begin(sh(`sh -c "${DEAF}" & echo child $!; echo leader $$; wait`), null, {
+      killAfter: "1h",
+    });
+    await begun.said("leader");
+    begun.abort.abort("shutdown");
+    await begun.ended;
+    expect(pidsIn(begun).map(runs)).toEqual([false, false]);
+  });
+
+  test("is not started when that was known before", async () => {
+    const abort = AbortSignal.abort("cancelled");
+    const ran = join(folder, "ran");
+    const work = command(["touch", ran])(TASK, {
+      signal: abort,
+      log: () => undefined,
+      progress: () => undefined,
+    });
+    expect(await endOf(work)).toEqual({ threw: "Error: Stopped: cancelled" });
+    expect(spawnSync("ls", [ran]).status).not.toBe(0);
+  });
+});
+
+describe("a program that ends", () => {
+  test("leaves no child behind", async () => {
+    const { log, ended } = await run(sh("sleep 60 & echo child $!; echo '{\"ok\":true}'"));
+    expect(ended).toEqual({ result: { ok: true } });
+    expect(pidsIn({ log }).map(runs)).toEqual([false]);
+  });
+
+  test("is not waited for by who holds its output open elsewhere", async () => {
+    const { log, ended } = await run(sh("setsid sleep 60 & echo stray $!; sleep 0.05; echo '[1]'"));
+    expect(ended).toEqual({ result: [1] });
+    const [stray = Number.NaN] = pidsIn({ log });
+    expect(runs(stray)).toBe(true); // it has left the group
+    process.kill(stray, "SIGKILL");
+  });
+
+  test("is not waited for by a dead child that nobody takes notice of", async () => {
+    const script = `
+import os, sys, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        os._exit(0)                      # stays in the leader's group, dead
+    os.setsid()                          # its parent leaves the group and never waits for it
+    print("parent", os.getpid(), flush=True)
+    os.close(1); os.close(2)
+    time.sleep(60)
+while not os.read(0, 1): pass
+time.sleep(0.3)
+`;
+    const { log, ended } = await run(["python3", "-c", script], "go");
+    const [parent = Number.NaN] = pidsIn({ log });
+    process.kill(parent, "SIGKILL");
+    expect(ended).toEqual({ result: null });
+  });
+});
+
+describe("the groups that are open", () => {
+  test("are told as they open and close", async () => {
+    const told: string[] = [];
+    const unlisten = listenToGroups({
+      opened: (pid) => told.push(`opened ${pid}`),
+      closed: (pid) => told.push(`closed ${pid}`),
+    });
+    const { log } = await run(sh("echo leader $$"));
+    unlisten();
+    await run(sh("true"));
+    const [pid] = pidsIn({ log });
+    expect(told).toEqual([`opened ${pid}`, `closed ${pid}`]);
+  });
+
+  test("are told to who listens later", async () => {
+    const begun = begin(sh("echo leader $$; sleep 60"));
+    await begun.said("leader");
+    const told: number[] = [];
+    listenToGroups({ opened: (pid) => told.push(pid), closed: () => undefined })();
+    expect(told).toEqual(pidsIn(begun));
+    begun.abort.abort();
+    await begun.ended;
+  });
+
+  test("are killed all at once", async () => {
+    const begun = [begin(sh("echo leader $$; sleep 60")), begin(sh(`echo leader $$; ${DEAF}`))];
+    for (const { said } of begun) await said("leader");
+    killAllGroups();
+    for (const { ended } of begun)
+      expect(await ended).toEqual(failed("signal_SIGKILL", "sh was ended by SIGKILL"));
+  });
+
+  test("end with the process that opened them", async () => {
+    const program = `
+      import { command } from ${JSON.stringify(join(import.meta.dir, "command.ts"))};
+      const log = (line) => { console.log(line); process.exit(3); };
+      command(["sh", "-c", "echo leader $$; exec sleep 60"])({}, { signal: new AbortController().signal, log });
+    `;
+    const { stdout, status } = spawnSync(process.execPath, ["--no-env-file", "-e", program], {
+      encoding: "utf8",
+    });
+    expect({ stdout, status }).toEqual({
+      stdout: expect.stringMatching(/^leader \d+\n$/) as string,
+      status: 3,
+    });
+    const pid = Number(stdout.split(" ")[1]);
+    await eventually(
+      () => runs(pid),
+      (isRunning) => !isRunning,
+    );
+  });
+});
+
+const MIB = 1_048_576;
+
+/** How much memory was taken on top while this ran, in bytes, and whether the event loop went on meanwhile. */
+async function strain(work: () => Promise<unknown>): Promise<{ grown: number; turns: number }> {
+  Bun.gc(true);
+  const before = process.memoryUsage.rss();
+  let peak = before;
+  let turns = 0;
+  const look = setInterval(() => {
+    peak = Math.max(peak, process.memoryUsage.rss());
+    turns++;
+  }, 5);
+  await work();
+  clearInterval(look);
+  return { grown: peak - before, turns };
+}
+
+describe("200 MB of output cost no memory and do not hold up the worker", () => {
+  test.each([
+    ["without an end of line", "head -c 200000000 /dev/zero | tr '\\0' x"],
+    ["that could be a result", "printf '{'; head -c 200000000 /dev/zero | tr '\\0' x; echo"],
+    ["in short lines", "yes 'frame 1 of many, and more words to fill the line' | head -c 200000000"],
+    ["in lines as long as are kept", `yes ${"x".repeat(10_000)} | head -c 200000000`],
+    ["in lines of progress", "yes progress 40 of it, and more words to fill the line | head -c 200000000"],
+    ["to stderr", "yes 'warning: the same as before, as it was' | head -c 200000000 >&2"],
+  ])(
+    "%s",
+    async (_, script) => {
+      const seen = { lines: 0, shown: 0 };
+      const { grown, turns } = await strain(() =>
+        endOf(
+          command(sh(script))(TASK, {
+            signal: new AbortController().signal,
+            log: () => void seen.lines++,
+            progress: () => void seen.shown++,
+          }),
+        ),
+      );
+      expect(grown).toBeLessThan(80 * MIB);
+      expect(turns).toBeGreaterThan(10);
+      expect(seen.lines).toBeLessThan(60_000);
+      expect(seen.shown).toBeLessThan(60);
+    },
+    60_000,
+  );
+
+  test("and it is said how many lines were left out", async () => {
+    const { log } = await run(sh("seq 1 500000"));
+    const left = log.flatMap(({ message }) => /^… (\d+) lines left out$/.exec(message)?.[1] ?? []);
+    const said = log.filter(({ message }) => !message.startsWith("…"));
+    expect(left.reduce((sum, count) => sum + Number(count), 0) + said.length).toBe(500_000);
+    expect(said.slice(-999).map(({ message }) => message)).toEqual(
+      Array.from({ length: 999 }, (_, at) => String(499_002 + at)),
+    );
+  });
+});

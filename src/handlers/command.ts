@@ -1,0 +1,259 @@
+/** A handler that runs a program: what it is called with comes from the task, what it says goes to the task. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { parseDurationMs } from "../core/duration.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import {
+  fail,
+  type Handler,
+  type HandlerContext,
+  type HandlerTask,
+  type Verdict,
+} from "../processor/handler.ts";
+import { fillIn, hasPlaces, parseTemplate, type Template } from "./argv.ts";
+import { isGroupGone, openGroup, signalGroup } from "./groups.ts";
+import type { Lines } from "./lines.ts";
+import { createOutput, type Output } from "./output.ts";
+
+export type CommandOptions = {
+  /** Where the program runs; where the worker runs unless given. */
+  readonly cwd?: string;
+  /** Added to the environment of the worker. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Exit codes that another attempt would not change: the task fails at once. */
+  readonly permanentExitCodes?: readonly number[];
+  /** Lets a value of the task that begins with "-" begin an argument, where the program takes it for an option. */
+  readonly allowDashes?: boolean;
+  /** How long the program may take to end when it is told to; "2s" unless given. */
+  readonly killAfter?: string;
+};
+
+type Settings = {
+  readonly program: string;
+  readonly args: readonly Template[];
+  readonly cwd: string | undefined;
+  readonly env: Readonly<Record<string, string>>;
+  readonly permanentExitCodes: readonly number[];
+  readonly allowDashes: boolean;
+  readonly killAfterMs: number;
+};
+
+/** Less than the three seconds that a worker gives its handlers at its own end: then the task is given back, not lost. */
+const KILL_AFTER = "2s";
+/** How long the output of an ended program is read on, when somebody outside its group holds it open. */
+const DRAIN_MS = 1_000;
+const LONGEST_LOOK_MS = 100;
+/** How long output is read in one go. */
+const TURN_MS = 5;
+
+/**
+ * Makes a handler of a program. `{payload.a.b}`, `{payload.list.0}`, `{payload}`, `{id}`, `{name}`, `{type}` and `{attempt}` in
+ * its arguments stand for the task's; `{{` and `}}` are braces. There is no shell: a value is a part of one argument whatever it
+ * contains. The program reads the payload as JSON from stdin. Its lines are the task's log, `progress 40 some words` is its
+ * progress, and a JSON object or list as the last line of stdout is the result.
+ *
+ * Exit code 0 is success; another is a failure, `exit_1`, that is tried again while attempts are left. When the task is cancelled
+ * the program and all that it has started get SIGTERM, and SIGKILL when it has not ended after `killAfter`.
+ * @param argv the program, which is looked for on the PATH, and its arguments
+ * @throws TypeError for an empty argv, a place that no task can fill, or an option that makes no sense
+ * @example
+ * export default {
+ *   "video.encode": command(["ffmpeg", "-nostdin", "-i", "{payload.input}", "{payload.output}"]),
+ * };
+ */
+export function command(argv: readonly string[], options: CommandOptions = {}): Handler {
+  const settings = settingsOf(argv, options);
+  return async (task, context) => {
+    const { signal } = context;
+    const args = settings.args.map((template) => fillIn(template, task, settings.allowDashes));
+    if (signal.aborted) throw stopped(signal);
+    const child = await begin(settings, args, task);
+    const output = createOutput(context, systemClock);
+    child.stdin?.end(JSON.stringify(task.payload));
+    const ended = await endOf(child, { output, signal, killAfterMs: settings.killAfterMs });
+    const result = output.end(ended.code === 0);
+    // A program that was told to stop may well call it a success; whether its work was done nobody knows.
+    if (ended.wasTold) throw stopped(signal);
+    return ended.code === 0 ? result : failureOf(ended, settings, output.lastError);
+  };
+}
+
+const stopped = ({ reason }: AbortSignal): Error => new Error(`Stopped: ${String(reason)}`);
+
+// ---- what was asked for
+
+function settingsOf(argv: readonly string[], options: CommandOptions): Settings {
+  const [program, ...args] = argv;
+  if (program === undefined || program === "" || argv.some((argument) => typeof argument !== "string")) {
+    throw new TypeError(`command: expected a program and its arguments, got ${JSON.stringify(argv)}`);
+  }
+  const first = parseTemplate(program);
+  if (hasPlaces(first)) {
+    throw new TypeError(`command: a task may not choose the program, got ${JSON.stringify(program)}`);
+  }
+  return {
+    program: first.join(""),
+    args: args.map(parseTemplate),
+    cwd: options.cwd,
+    env: options.env ?? {},
+    permanentExitCodes: exitCodesOf(options.permanentExitCodes ?? []),
+    allowDashes: options.allowDashes ?? false,
+    killAfterMs: killAfterOf(options.killAfter ?? KILL_AFTER),
+  };
+}
+
+function exitCodesOf(codes: readonly number[]): readonly number[] {
+  const wrong = codes.find((code) => !Number.isInteger(code) || code < 1 || code > 255);
+  if (wrong === undefined) return codes;
+  throw new TypeError(`command: permanentExitCodes are whole numbers from 1 to 255, got ${wrong}`);
+}
+
+function killAfterOf(text: string): number {
+  const ms = parseDurationMs(text);
+  if (ms !== null && ms >= 0) return ms;
+  throw new TypeError(`command: expected a duration such as "2s" for killAfter, got ${JSON.stringify(text)}`);
+}
+
+// ---- one run
+
+/**
+ * Starts the program as the leader of a session of its own, so that a signal reaches all that it starts and a terminal's Ctrl-C
+ * none of it. node:child_process, because it is the same in Bun, Node.js and Deno.
+ */
+async function begin(settings: Settings, args: readonly string[], task: HandlerTask): Promise<ChildProcess> {
+  const { program, cwd } = settings;
+  try {
+    const child = spawn(program, args, { cwd, env: environmentOf(settings, task), detached: true });
+    child.stdin.on("error", unheard); // it did not read its input: its own affair
+    await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
+    return child;
+  } catch (error) {
+    throw startFailure(error as NodeJS.ErrnoException, settings); // what spawn throws and emits
+  }
+}
+
+const environmentOf = ({ env }: Settings, { id, attempt, type }: HandlerTask): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...env,
+  TASKTRACK_TASK_ID: String(id),
+  TASKTRACK_ATTEMPT: String(attempt),
+  TASKTRACK_TYPE: type,
+});
+
+function startFailure(error: NodeJS.ErrnoException, { program, cwd }: Settings): Verdict {
+  const forGood = (code: string, message: string): Verdict => fail(message, { code, retryable: false });
+  switch (error.code) {
+    case "ENOENT":
+    case "ENOTDIR":
+      return cwd !== undefined && !existsSync(cwd)
+        ? forGood("command_not_found", `The folder ${cwd} is not there for ${program} to run in`)
+        : forGood(
+            "command_not_found",
+            `${program} was not found, or what its first line asks to run it with`,
+          );
+    case "EACCES":
+    case "EPERM":
+    case "ENOEXEC":
+      return forGood("command_not_executable", `${program} may not be run, or is no program: ${error.code}`);
+    case "E2BIG":
+      return forGood("command_too_long", `The arguments of ${program} are longer than this machine takes`);
+    default: // too many processes or open files: later it may go
+      return fail(`${program} could not be started: ${error.message}`, { code: "command_not_started" });
+  }
+}
+
+type Ended = { readonly code: number | null; readonly signal: string | null; readonly wasTold: boolean };
+
+type Run = {
+  readonly output: Output;
+  readonly signal: HandlerContext["signal"];
+  readonly killAfterMs: number;
+};
+
+/** Reads along until the program has ended, nothing of its group is left and its output is read. */
+async function endOf(child: ChildProcess, { output, signal, killAfterMs }: Run): Promise<Ended> {
+  const pid = child.pid ?? Number.NaN; // it has started
+  const close = openGroup(pid);
+  const drained = Promise.all([read(child.stdout, output.stdout), read(child.stderr, output.stderr)]);
+  const order = stopOn(signal, pid, killAfterMs);
+  const ended = await exitOf(child);
+  order.cancel();
+  await endGroup(pid);
+  close();
+  await within(DRAIN_MS, drained);
+  for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
+  return { ...ended, wasTold: order.isGiven() };
+}
+
+const exitOf = (child: ChildProcess): Promise<Pick<Ended, "code" | "signal">> =>
+  new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+
+/** Reads to the end, and gives way now and then: a program that never pauses would have the event loop for itself. */
+const read = (stream: ChildProcess["stdout"], lines: Lines): Promise<void> =>
+  new Promise((resolve) => {
+    let turnEndsAt = 0;
+    stream
+      ?.on("data", (chunk: Uint8Array) => {
+        lines.feed(chunk);
+        if (systemClock.monotonic() < turnEndsAt) return;
+        stream.pause();
+        systemClock.after(0, () => {
+          turnEndsAt = systemClock.monotonic() + TURN_MS;
+          stream.resume();
+        });
+      })
+      .on("error", unheard)
+      .once("close", resolve);
+  });
+
+/** A pipe that breaks says no more than that the other side has gone, and `exit` says that as well. */
+const unheard = (): void => undefined;
+
+/** Passes an abort on: SIGTERM, and SIGKILL when that was not enough. */
+function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
+  let isGiven = false;
+  let cancelKill = (): void => undefined;
+  const stop = (): void => {
+    isGiven = true;
+    signalGroup(pid, "SIGTERM");
+    cancelKill = systemClock.after(killAfterMs, () => void signalGroup(pid, "SIGKILL"));
+  };
+  signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop();
+  return {
+    isGiven: () => isGiven,
+    cancel: () => {
+      signal.removeEventListener("abort", stop);
+      cancelKill();
+    },
+  };
+}
+
+/** Children that outlive their leader have nobody to work for. The signal is sent again: one of them may just have made another. */
+async function endGroup(pid: number): Promise<void> {
+  for (let pauseMs = 1; signalGroup(pid, "SIGKILL"); pauseMs = Math.min(2 * pauseMs, LONGEST_LOOK_MS)) {
+    if (isGroupGone(pid)) return;
+    await pause(pauseMs);
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => void systemClock.after(ms, resolve));
+
+/** Waits for this, but no longer than so. */
+async function within(ms: number, awaited: Promise<unknown>): Promise<void> {
+  let cancel = (): void => undefined;
+  const over = new Promise<void>((resolve) => {
+    cancel = systemClock.after(ms, resolve);
+  });
+  await Promise.race([awaited, over]);
+  cancel();
+}
+
+function failureOf({ code, signal }: Ended, settings: Settings, lastError: string): Verdict {
+  const what = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
+  const why = lastError === "" ? "" : `: ${lastError}`;
+  return fail(`${settings.program} ${what}${why}`, {
+    code: signal === null ? `exit_${code}` : `signal_${signal}`,
+    retryable: code === null || !settings.permanentExitCodes.includes(code),
+  });
+}

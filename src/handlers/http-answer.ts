@@ -1,0 +1,92 @@
+import { formatDurationMs } from "../core/duration.ts";
+import { FAILURES } from "../core/outcome.ts";
+import { LIMITS } from "../core/task.ts";
+import { fail, snooze } from "../processor/handler.ts";
+import type { Answer } from "./http-call.ts";
+
+/** However a server means its Retry-After, a task is not back at once and not forgotten. */
+const SHORTEST_SNOOZE_MS = 1_000;
+const LONGEST_SNOOZE_MS = 3_600_000;
+
+const LINE_LENGTH = 200;
+
+/** Statuses outside the 500s after which the same request may fare better. */
+const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
+
+/** Statuses that may say when to come again. */
+const COME_AGAIN: ReadonlySet<number> = new Set([429, 503]);
+
+/** What an answer means for the task: its result, or a verdict. */
+export function meaningOf(answer: Answer, asked: { readonly host: string; readonly now: number }): unknown {
+  const { status } = answer;
+  if (status >= 200 && status < 300) return resultOf(answer, asked.host);
+  const waitMs = COME_AGAIN.has(status) ? retryAfterMs(answer.headers["retry-after"], asked.now) : null;
+  if (waitMs !== null) return snooze(formatDurationMs(waitMs));
+  return fail(`${asked.host} answered ${status}${detailOf(answer)}`, {
+    code: `http_${status}`,
+    retryable: PASSING.has(status) || (status >= 500 && status < 600),
+  });
+}
+
+function resultOf(answer: Answer, host: string): unknown {
+  if (answer.isCut) {
+    return fail(`${host} answered ${answer.status} with more than ${LIMITS.resultBytes} bytes`, {
+      code: FAILURES.resultTooLarge,
+      retryable: false,
+    });
+  }
+  const encoding = answer.headers["content-encoding"] ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    return fail(`${host} answered ${answer.status} in ${line(encoding)}, which it was not asked for`, {
+      code: "http_encoding",
+      retryable: false,
+    });
+  }
+  const text = textOf(answer);
+  if (text === "") return null;
+  return isJson(answer.headers["content-type"]) ? parsed(text) : text;
+}
+
+/** Without a type the text speaks for itself. */
+const isJson = (contentType: string | undefined): boolean =>
+  contentType === undefined || /^\s*(?:application|text)\/(?:[^;\s]*\+)?json\s*(?:;|$)/i.test(contentType);
+
+/** JSON that can be written down again, which endless nesting cannot; else the text as it is. */
+function parsed(text: string): unknown {
+  try {
+    const value: unknown = JSON.parse(text);
+    return JSON.stringify(value) === undefined ? text : value;
+  } catch {
+    return text;
+  }
+}
+
+const textOf = ({ body }: Answer): string => new TextDecoder().decode(body);
+
+/** The same in words: where a redirect leads (its origin alone, for paths may carry secrets), or what the body says first. */
+function detailOf(answer: Answer): string {
+  const { status, headers } = answer;
+  if (status >= 300 && status < 400 && headers.location !== undefined) {
+    const origin = URL.parse(headers.location)?.origin ?? "another path";
+    return `: a redirect to ${line(origin)}, and redirects are not followed`;
+  }
+  const first = line(textOf(answer));
+  return first === "" ? "" : `: ${first}`;
+}
+
+/** The first line that says anything, cut short; control characters would only hurt who reads it. */
+const line = (text: string): string =>
+  (text.split(/[\r\n]/).find((one) => one.trim() !== "") ?? "")
+    .replaceAll(/[\p{Cc}\s]+/gu, " ")
+    .trim()
+    .slice(0, LINE_LENGTH);
+
+/** Seconds, or a date (RFC 9110 10.2.3); null for neither. */
+export function retryAfterMs(text: string | undefined, now: number): number | null {
+  if (text === undefined) return null;
+  const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : dateOf(text) - now;
+  return Number.isNaN(ms) ? null : Math.min(LONGEST_SNOOZE_MS, Math.max(SHORTEST_SNOOZE_MS, ms));
+}
+
+/** Only the three forms of the standard, which all begin with the day of the week. */
+const dateOf = (text: string): number => (/^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN);

@@ -1,0 +1,341 @@
+/**
+ * One HTTP request over a connection of its own. The connection is made here and not left to `fetch` or an agent, for only so is it
+ * certain which address is spoken to: the name is looked up once, every address that it has is judged, and the socket is opened to
+ * one of those very addresses. Redirects and the environment's proxies are not for this: both would choose another address.
+ */
+import { lookup as askResolver } from "node:dns/promises";
+import { type IncomingMessage, request } from "node:http";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import type { Clock } from "../core/clock.ts";
+import { formatDurationMs } from "../core/duration.ts";
+import { parseAddress } from "../lib/addresses.ts";
+
+/** All addresses of a host; rejects when it has none. */
+export type Lookup = (host: string) => Promise<readonly string[]>;
+
+export type Target = {
+  readonly isSecure: boolean;
+  /** A name, or an address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  /** Certificate authorities to trust instead of the machine's. */
+  readonly ca: readonly string[] | null;
+};
+
+export type Call = {
+  readonly target: Target;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+  readonly signal: AbortSignal;
+  readonly limits: CallLimits;
+};
+
+export type CallLimits = {
+  /** For the look-up, the connection and the handshake together. */
+  readonly connectMs: number;
+  /** From the connection to the head of the answer. */
+  readonly answerMs: number;
+  /** For each pause within the answer's body. */
+  readonly idleMs: number;
+  /** Of the body of an answer in the 200s. */
+  readonly resultBytes: number;
+  /** Of any other answer's body, of which a line is shown. */
+  readonly errorBytes: number;
+};
+
+export type CallWorld = {
+  readonly lookup: Lookup;
+  readonly clock: Clock;
+  /** Why an address may not be spoken to; null where it may. */
+  readonly refusalOf: (address: string) => string | null;
+};
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | undefined>>;
+  readonly body: Uint8Array;
+  /** The body was longer than its limit and is not whole. */
+  readonly isCut: boolean;
+};
+
+/** Why there was no answer. */
+export class CallError extends Error {
+  override readonly name = "CallError";
+  readonly code: "address_refused" | "network_error" | "http_timeout" | "aborted";
+
+  constructor(code: CallError["code"], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** The machine's resolver. */
+export const systemLookup: Lookup = async (host) => {
+  const found = await askResolver(host, { all: true });
+  return found.map(({ address }) => address);
+};
+
+/** Dead peers are noticed by the kernel even while a long answer is awaited in silence. */
+const KEEP_ALIVE_AFTER_MS = 30_000;
+
+/** Sends the request and reads the answer; rejects with CallError. What was opened is closed in any case. */
+export async function call(asked: Call, world: CallWorld): Promise<Answer> {
+  const connectBy = world.clock.monotonic() + asked.limits.connectMs;
+  const socket = await connect(await addressesOf(asked, world, connectBy), asked, world, connectBy);
+  try {
+    return await exchange(await secure(socket, asked, world, connectBy), asked, world);
+  } finally {
+    socket.destroy();
+  }
+}
+
+// ---- which address
+
+/** The addresses of the target's host, none of them refused: one that is makes the whole name suspect. */
+async function addressesOf(asked: Call, world: CallWorld, by: number): Promise<readonly string[]> {
+  const { host } = asked.target;
+  const addresses = parseAddress(host) === null ? await look(host, asked, world, by) : [host];
+  if (addresses.length === 0) throw new CallError("network_error", `${host} has no address`);
+  for (const address of addresses) judge(address, host, world);
+  return addresses;
+}
+
+const look = (host: string, asked: Call, world: CallWorld, by: number): Promise<readonly string[]> =>
+  step<readonly string[]>({ ...during(asked, world, by), doing: `looking up ${host}` }, (done, failed) => {
+    world.lookup(host).then(done, failed);
+    return () => undefined; // the resolver cannot be stopped; nobody waits for its answer any more
+  });
+
+function judge(address: string, host: string, world: CallWorld): void {
+  const why = world.refusalOf(address);
+  if (why === null) return;
+  const what = address === host ? address : `${host} has the address ${address}, which`;
+  throw new CallError("address_refused", `${what} is not on the open internet (${why})`);
+}
+
+// ---- the connection
+
+/** Tries one address after the other; each has an even share of the time that is left, so that a dead one cannot take all. */
+async function connect(
+  addresses: readonly string[],
+  asked: Call,
+  world: CallWorld,
+  by: number,
+): Promise<Socket> {
+  let latest = new CallError("network_error", `${asked.target.host} has no address`);
+  for (const [at, address] of addresses.entries()) {
+    const now = world.clock.monotonic();
+    try {
+      return await connectTo(address, asked, world, now + (by - now) / (addresses.length - at));
+    } catch (error) {
+      if (!isCallError(error) || error.code === "aborted" || error.code === "address_refused") throw error;
+      latest = error;
+    }
+  }
+  throw latest;
+}
+
+async function connectTo(address: string, asked: Call, world: CallWorld, by: number): Promise<Socket> {
+  const { host, port } = asked.target;
+  const doing = `connecting to ${host} (${address}, port ${port})`;
+  const socket = await step<Socket>({ ...during(asked, world, by), doing }, (done, failed) => {
+    const opened = connectTcp({ host: address, port, noDelay: true });
+    opened.once("connect", () => done(opened)).on("error", failed);
+    return () => opened.destroy();
+  });
+  try {
+    judgeSocket(socket, address, asked, world);
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+  return socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
+}
+
+/** The kernel's own word on who is at the other end, before a byte is sent. */
+function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWorld): void {
+  const [reached, meant] = [parseAddress(socket.remoteAddress ?? ""), parseAddress(address)];
+  if (reached === null || meant === null || reached.value !== meant.value) {
+    const { host } = asked.target;
+    throw new CallError(
+      "address_refused",
+      `${host} was to be ${address}, and ${socket.remoteAddress} answered`,
+    );
+  }
+  judge(address, asked.target.host, world);
+}
+
+/** Puts TLS over the connection where the target wants it, with a certificate that is valid for the URL's host. */
+function secure(socket: Socket, asked: Call, world: CallWorld, by: number): Promise<Socket> {
+  const { isSecure, host, ca } = asked.target;
+  if (!isSecure) return Promise.resolve(socket);
+  const doing = `agreeing on TLS with ${host}`;
+  return step<Socket>({ ...during(asked, world, by), doing }, (done, failed) => {
+    const opened = connectTls({
+      socket,
+      host, // whom the certificate must name
+      ...(parseAddress(host) === null ? { servername: host } : {}), // RFC 6066 3: no address as a server's name
+      ...(ca === null ? {} : { ca: [...ca] }),
+      ALPNProtocols: ["http/1.1"],
+      rejectUnauthorized: true, // also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise
+    });
+    opened.once("secureConnect", () => done(opened)).on("error", failed);
+    socket.on("error", failed).once("close", () => failed(new Error("the connection was closed")));
+    return () => opened.destroy();
+  });
+}
+
+// ---- the request
+
+const exchange = (socket: Socket, asked: Call, world: CallWorld): Promise<Answer> =>
+  step<Answer>(
+    { ...during(asked, world, Number.POSITIVE_INFINITY), doing: `asking ${asked.target.host}` },
+    (done, failed) => {
+      const { host, path } = asked.target;
+      const watch = createWatch(world.clock, (message) => failed(new CallError("http_timeout", message)));
+      const sent = request({ createConnection: () => socket, method: "POST", path, headers: asked.headers });
+      const close = (): void => {
+        watch.end();
+        sent.destroy();
+      };
+      const answered = (answer: Answer): void => {
+        done(answer);
+        close();
+      };
+      watch.within(asked.limits.answerMs, `${host} did not begin to answer`);
+      sent.on("error", failed);
+      sent.once("response", (response) => readAnswer(response, { asked, watch, answered, failed }));
+      sent.once("upgrade", (response) => answered(bareAnswer(response)));
+      sent.end(asked.body);
+      return close;
+    },
+  );
+
+type Reading = {
+  readonly asked: Call;
+  readonly watch: Watch;
+  readonly answered: (answer: Answer) => void;
+  readonly failed: (error: unknown) => void;
+};
+
+function readAnswer(response: IncomingMessage, { asked, watch, answered, failed }: Reading): void {
+  const status = response.statusCode ?? 0;
+  const isSuccess = status >= 200 && status < 300;
+  const most = isSuccess ? asked.limits.resultBytes : asked.limits.errorBytes;
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  const answer = (isCut: boolean): Answer => ({
+    status,
+    headers: plainHeaders(response),
+    body: Buffer.concat(chunks).subarray(0, most),
+    isCut,
+  });
+  const lookAgain = (): void =>
+    watch.within(asked.limits.idleMs, `${asked.target.host} did not go on with its answer`);
+  lookAgain();
+  response.on("data", (chunk: Uint8Array) => {
+    lookAgain();
+    chunks.push(chunk);
+    bytes += chunk.byteLength;
+    if (bytes > most) answered(answer(true));
+  });
+  response.once("end", () => answered(answer(false)));
+  // What an error's body would have said on is no loss; half a result is not a result.
+  const broken = (): void =>
+    isSuccess
+      ? failed(new Error("the connection ended in the middle of the answer"))
+      : answered(answer(true));
+  response.once("error", broken).once("close", broken);
+}
+
+/** To another protocol, which nobody asked for: there is no body that could be read. */
+const bareAnswer = (response: IncomingMessage): Answer => ({
+  status: response.statusCode ?? 0,
+  headers: plainHeaders(response),
+  body: new Uint8Array(),
+  isCut: false,
+});
+
+const plainHeaders = ({ headers }: IncomingMessage): Answer["headers"] => ({
+  "content-type": headers["content-type"],
+  "content-encoding": headers["content-encoding"],
+  "retry-after": headers["retry-after"],
+  location: headers.location,
+});
+
+/** A timer that is set anew again and again. */
+interface Watch {
+  within(ms: number, message: string): void;
+  end(): void;
+}
+
+function createWatch(clock: Clock, late: (message: string) => void): Watch {
+  let end = (): void => undefined;
+  return {
+    within: (ms, message) => {
+      end();
+      end = clock.after(ms, () => late(`${message} within ${formatDurationMs(ms)}`));
+    },
+    end: () => end(),
+  };
+}
+
+// ---- steps
+
+type During = {
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  /** Monotonic. */
+  readonly by: number;
+};
+
+const during = ({ signal }: Call, { clock }: CallWorld, by: number): During => ({ signal, clock, by });
+
+/**
+ * A part of the call that ends by itself, by an error, by its time or by the signal; in the last three cases what it opened is
+ * closed. `begin` gives the way to close it.
+ */
+function step<T>(
+  { signal, clock, by, doing }: During & { readonly doing: string },
+  begin: (done: (value: T) => void, failed: (error: unknown) => void) => () => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let state: "going" | "done" | "failed" = "going";
+    let close = (): void => undefined;
+    let untime = (): void => undefined;
+    const end = (how: "done" | "failed"): boolean => {
+      if (state !== "going") return false;
+      state = how;
+      untime();
+      signal.removeEventListener("abort", abort);
+      return true;
+    };
+    const done = (value: T): void => {
+      if (end("done")) resolve(value);
+    };
+    const failed = (error: unknown): void => {
+      if (!end("failed")) return;
+      close();
+      reject(isCallError(error) ? error : new CallError("network_error", `${doing}: ${textOf(error)}`));
+    };
+    const abort = (): void => failed(new CallError("aborted", `${doing}: aborted`));
+    const hasFailed = (): boolean => state === "failed";
+
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) return abort();
+    const leftMs = by - clock.monotonic();
+    if (leftMs !== Number.POSITIVE_INFINITY) {
+      untime = clock.after(leftMs, () => failed(new CallError("http_timeout", `${doing} took too long`)));
+    }
+    close = begin(done, failed);
+    if (hasFailed()) close(); // failed while it began, when there was nothing to close yet
+  });
+}
+
+export const isCallError = (error: unknown): error is CallError => error instanceof CallError;
+
+/** Bun and Node both put a code on what the system says, and not always a message. */
+const textOf = (error: unknown): string =>
+  error instanceof Error ? error.message || String("code" in error ? error.code : error.name) : String(error);

@@ -1,0 +1,87 @@
+/**
+ * A program's bytes, cut into lines while they come. No line is kept longer than it may be, so that a program that writes
+ * gigabytes without an end of line costs no memory; lines are cut as bytes and decoded whole, so that no character is torn.
+ */
+export type Line = {
+  readonly text: string;
+  /** More came than was kept. */
+  readonly isCut: boolean;
+};
+
+export interface Lines {
+  feed(chunk: Uint8Array): void;
+  /** What came after the last end of line is a line, too. */
+  end(): void;
+}
+
+export type LinesSetup = {
+  /** How many bytes are kept of a line that begins with this one. */
+  readonly bytesKept: (first: number) => number;
+  /** A line that is not blank. */
+  readonly tell: (line: Line) => void;
+};
+
+const USUAL_BYTES = 4_096;
+const LF = 10;
+/** Progress bars go back to the begin of their line; each of their states is a line. */
+const CR = 13;
+
+export function createLines({ bytesKept, tell }: LinesSetup): Lines {
+  const decoder = new TextDecoder();
+  let line: Uint8Array = new Uint8Array(USUAL_BYTES);
+  let kept = 0;
+  let most = 0;
+  let isCut = false;
+
+  function add(bytes: Uint8Array): void {
+    if (kept === 0 && bytes.length > 0) most = bytesKept(bytes[0] ?? LF);
+    const part = bytes.subarray(0, most - kept);
+    if (part.length < bytes.length) isCut = true;
+    if (kept + part.length > line.length) line = grown(line, Math.min(most, 2 * (kept + part.length)));
+    line.set(part, kept);
+    kept += part.length;
+  }
+
+  function end(): void {
+    const text = decoder.decode(line.subarray(0, kept)).trimEnd();
+    if (line.length > USUAL_BYTES) line = new Uint8Array(USUAL_BYTES);
+    const wasCut = isCut;
+    kept = 0;
+    isCut = false;
+    if (text !== "") tell({ text, isCut: wasCut });
+  }
+
+  return {
+    feed: (chunk) => {
+      let at = 0;
+      const nextLf = finder(chunk, LF);
+      const nextCr = finder(chunk, CR);
+      for (;;) {
+        const stop = Math.min(nextLf(at), nextCr(at));
+        add(chunk.subarray(at, stop));
+        if (stop === chunk.length) return;
+        end();
+        at = stop + 1;
+      }
+    },
+    end,
+  };
+}
+
+/** Where a byte comes next; looked for once, not anew at each line: most programs never write a CR. */
+function finder(chunk: Uint8Array, byte: number): (from: number) => number {
+  let found = -1;
+  return (from) => {
+    if (found < from) {
+      const at = chunk.indexOf(byte, from);
+      found = at === -1 ? chunk.length : at;
+    }
+    return found;
+  };
+}
+
+function grown(bytes: Uint8Array, length: number): Uint8Array {
+  const larger = new Uint8Array(length);
+  larger.set(bytes);
+  return larger;
+}

@@ -1,0 +1,105 @@
+/** A module of handlers as its author writes it: a default export of type → handler. Read once, refused in words. */
+import { parseDurationMs } from "../core/duration.ts";
+import { TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
+import { LIMITS, typeFault } from "../core/task.ts";
+import type { Handler } from "../processor/handler.ts";
+
+/**
+ * A handler with what its type does where the task does not say: durations such as "90s" or "10m".
+ * @example { handler: encode, timeout: "30m", max_attempts: 5, backoff: { base: "10s", max: "1h" } }
+ */
+export type HandlerWithDefaults = {
+  readonly handler: Handler;
+  /** The limit of one attempt; none unless given. */
+  readonly timeout?: string;
+  /** 3 unless given. */
+  readonly max_attempts?: number;
+  /** How long failed attempts wait before the next: between 0 and min(max, base · 2ⁿ); 1s and 1h unless given. */
+  readonly backoff?: { readonly base: string; readonly max: string };
+  /** How long from its creation a task is due; at once unless given. */
+  readonly delay?: string;
+};
+
+/**
+ * The default export of a handlers module.
+ * @example
+ * export default {
+ *   "image.resize": async (task, { progress }) => { … },
+ *   "video.encode": { handler: command(["ffmpeg", "-i", "{payload.input}", "out.mp4"]), timeout: "30m" },
+ * } satisfies Handlers;
+ */
+export type Handlers = Readonly<Record<string, Handler | HandlerWithDefaults>>;
+
+export type ReadHandlers = ReadonlyMap<
+  string,
+  { readonly handler: Handler; readonly defaults: TypeDefaults }
+>;
+
+/** @param exported what the module exports as default; throws TypeError with what is wrong with it */
+export function readHandlers(exported: unknown): ReadHandlers {
+  const entries = isObject(exported) ? Object.entries(exported) : [];
+  if (entries.length === 0) {
+    throw new TypeError(
+      'expected a default export of handlers by type, such as { "image.resize": async (task) => … }',
+    );
+  }
+  return new Map(entries.map(([type, value]) => [typeOf(type), readHandler(type, value)]));
+}
+
+function typeOf(type: string): string {
+  const fault = typeFault(type);
+  if (fault === null) return type;
+  throw new TypeError(`the type ${JSON.stringify(type)} ${fault}`);
+}
+
+function readHandler(type: string, value: unknown) {
+  if (isHandler(value)) return { handler: value, defaults: TYPE_DEFAULTS };
+  if (!isObject(value) || !isHandler(value.handler)) {
+    throw new TypeError(`"${type}": expected a function, or an object whose "handler" is one`);
+  }
+  const { handler, ...given } = value;
+  return { handler, defaults: readDefaults(type, given) };
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What it takes and returns shows when it is called. */
+const isHandler = (value: unknown): value is Handler => typeof value === "function";
+
+const FIELDS = ["timeout", "max_attempts", "backoff", "delay"];
+
+function readDefaults(type: string, given: Readonly<Record<string, unknown>>): TypeDefaults {
+  const unknown = Object.keys(given).find((field) => !FIELDS.includes(field));
+  if (unknown !== undefined)
+    throw new TypeError(`"${type}": there is no "${unknown}"; it may say ${FIELDS.join(", ")}`);
+  const { timeout, max_attempts: maxAttempts, backoff, delay } = given;
+  const ms = (field: string, value: unknown): number => durationOf(`"${type}": ${field}`, value);
+  return {
+    delayMs: delay === undefined ? TYPE_DEFAULTS.delayMs : ms("delay", delay),
+    timeoutMs: timeout === undefined ? TYPE_DEFAULTS.timeoutMs : ms("timeout", timeout),
+    maxAttempts: maxAttempts === undefined ? TYPE_DEFAULTS.maxAttempts : attemptsOf(type, maxAttempts),
+    backoff: backoff === undefined ? TYPE_DEFAULTS.backoff : backoffOf(type, backoff, ms),
+  };
+}
+
+function durationOf(where: string, value: unknown): number {
+  const ms = typeof value === "string" ? parseDurationMs(value) : null;
+  if (ms !== null && ms >= 0) return ms;
+  throw new TypeError(`${where}: expected a duration such as "90s" or "10m", got ${JSON.stringify(value)}`);
+}
+
+function attemptsOf(type: string, value: unknown): number {
+  if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= LIMITS.maxAttempts)
+    return value;
+  throw new TypeError(
+    `"${type}": max_attempts: expected a whole number from 1 to ${LIMITS.maxAttempts}, got ${JSON.stringify(value)}`,
+  );
+}
+
+function backoffOf(type: string, value: unknown, ms: (field: string, value: unknown) => number) {
+  if (!isObject(value)) throw new TypeError(`"${type}": backoff: expected {"base": "1s", "max": "1h"}`);
+  const backoff = { baseMs: ms("backoff.base", value.base), maxMs: ms("backoff.max", value.max) };
+  if (backoff.baseMs <= backoff.maxMs) return backoff;
+  throw new TypeError(`"${type}": backoff: base must not be longer than max`);
+}

@@ -1,0 +1,360 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock, settled } from "../../test/support/clock.ts";
+import { createTestLog } from "../../test/support/engine.ts";
+import { CANCEL_GRACE_MS, TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { StopReason } from "./execute.ts";
+import { type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+import { createPool, OVERTIME_MS, type ProcessExit, SILENT_AFTER_MS } from "./pool.ts";
+import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
+
+const DONE: Outcome = { kind: "done", result: '"well"' };
+const RELEASED: Outcome = { kind: "released", delayMs: 0 };
+const CRASHED: ProcessExit = { code: 3, signal: null };
+const KILLED: ProcessExit = { code: null, signal: "SIGKILL" };
+
+/** A process that does what the test says; a killed one ends at once. */
+type Born = {
+  readonly pid: number;
+  readonly got: ToHandlers[];
+  readonly killedGroups: number[][];
+  says(message: FromHandlers): void;
+  ends(exit: ProcessExit): void;
+};
+
+function openPool(processes: number) {
+  const clock = createManualClock();
+  const log = createTestLog();
+  const born: Born[] = [];
+  const types: (readonly string[])[] = [];
+  const pool = createPool({
+    ...{ processes, clock, log },
+    onTypes: (given: ReadonlyMap<string, TypeDefaults>) => types.push([...given.keys()]),
+    spawn: (on) => {
+      let isOver = false;
+      const end = (exit: ProcessExit): void => {
+        if (isOver) return;
+        isOver = true;
+        on.ended(exit);
+      };
+      const one: Born = { pid: born.length + 1, got: [], killedGroups: [], says: on.message, ends: end };
+      born.push(one);
+      return {
+        pid: one.pid,
+        send: (message) => void one.got.push(message),
+        kill: (groups) => {
+          one.killedGroups.push([...groups]);
+          queueMicrotask(() => end(KILLED));
+        },
+      };
+    },
+  });
+  const process = (pid: number): Born => {
+    const found = born[pid - 1];
+    if (found === undefined) throw new Error(`there is no process ${pid}`);
+    return found;
+  };
+  const ready = (pid: number, type = "work"): void =>
+    process(pid).says({ kind: "ready", types: [[type, TYPE_DEFAULTS]] });
+
+  /** Time passes, and these processes say that they live. */
+  async function live(ms: number, ...pids: number[]): Promise<void> {
+    for (let past = 0; past < ms; past += BEAT_EVERY_MS) {
+      for (const pid of pids) process(pid).says({ kind: "beat" });
+      await clock.advance(Math.min(BEAT_EVERY_MS, ms - past));
+    }
+  }
+
+  return { clock, log, pool, born, types, process, ready, live };
+}
+
+async function openStarted(processes: number) {
+  const opened = openPool(processes);
+  const started = opened.pool.start();
+  opened.ready(1);
+  await started;
+  for (let pid = 2; pid <= processes; pid++) opened.ready(pid);
+  return opened;
+}
+
+const TASK: HandlerTask = {
+  ...{
+    id: 1,
+    name: "n",
+    description: "",
+    type: "work",
+    tags: [],
+    attempt: 1,
+    losses: 0,
+    createdAt: 0,
+    payload: null,
+  },
+};
+
+/** Hands a task to the pool; `outcome` is null as long as it works. */
+function hand({ pool }: ReturnType<typeof openPool>, task: Partial<HandlerTask> = {}) {
+  const stop = new AbortController();
+  const said: unknown[] = [];
+  const given = { outcome: null as Outcome | null, said, stop: (reason: StopReason) => stop.abort(reason) };
+  const context = {
+    signal: stop.signal,
+    progress: (percent: number, message = "") => void said.push([percent, message]),
+    log: (message: string, level = "info") => void said.push(`${level}: ${message}`),
+  };
+  void pool.handler({ ...TASK, ...task }, context).then((value) => {
+    if (isVerdict(value)) given.outcome = outcomeOf(value);
+  });
+  return given;
+}
+
+/** The numbers of the runs that a process was given. */
+const runsOf = ({ got }: Born): number[] =>
+  got.flatMap((message) => (message.kind === "run" ? [message.run] : []));
+
+describe("a module", () => {
+  test("is loaded by one process first, and by the others when that has worked", async () => {
+    const { pool, born, ready, types } = openPool(3);
+    const started = pool.start();
+    expect(born).toHaveLength(1);
+    ready(1);
+    await started;
+    expect(born).toHaveLength(3);
+    expect(types).toEqual([["work"]]);
+  });
+
+  test("that cannot be loaded stops the start with its own error, and nothing is started again", async () => {
+    const { pool, born, process, clock } = openPool(3);
+    const started = pool.start();
+    process(1).says({ kind: "unfit", message: "SyntaxError: Unexpected }" });
+    process(1).ends({ code: 1, signal: null });
+    expect(started).rejects.toThrow("SyntaxError: Unexpected }");
+    await clock.advance(100_000);
+    expect(born).toHaveLength(1);
+  });
+
+  test("that takes a minute to load is not waited for", async () => {
+    const { pool, clock, process } = openPool(1);
+    const started = pool.start().catch((error: Error) => error.message);
+    await clock.advance(70_000);
+    expect(await started).toContain("was not loaded within 60 s");
+    expect(process(1).killedGroups).not.toHaveLength(0);
+  });
+});
+
+describe("a task", () => {
+  test("goes to the process with the fewest, and its outcome comes back", async () => {
+    const opened = await openStarted(2);
+    const first = hand(opened);
+    hand(opened);
+    hand(opened);
+    await settled();
+    expect([1, 2].map((pid) => runsOf(opened.process(pid)).length).sort()).toEqual([1, 2]);
+    opened.process(1).says({ kind: "ended", run: 1, outcome: DONE });
+    await settled();
+    expect(first.outcome).toEqual(DONE);
+  });
+
+  test("is not given to a process that has fallen quiet while another is there", async () => {
+    const opened = await openStarted(2);
+    await opened.live(4_000, 2);
+    hand(opened);
+    hand(opened);
+    await settled();
+    expect(runsOf(opened.process(1))).toHaveLength(0);
+    expect(runsOf(opened.process(2))).toHaveLength(2);
+  });
+
+  test("shows its progress and its log lines", async () => {
+    const opened = await openStarted(1);
+    const task = hand(opened);
+    await settled();
+    const log = [{ level: "warn", message: "careful" } as const];
+    opened.process(1).says({ kind: "news", run: 1, progress: { percent: 40, message: "half" }, log });
+    expect(task.said).toEqual([[40, "half"], "warn: careful"]);
+  });
+
+  test("waits in its slot for a process, and is given back when none comes", async () => {
+    const opened = await openStarted(1);
+    opened.process(1).ends(CRASHED);
+    const lucky = hand(opened);
+    await opened.clock.advance(100);
+    opened.ready(2);
+    await settled();
+    expect(runsOf(opened.process(2))).toHaveLength(1);
+    expect(lucky.outcome).toBeNull();
+
+    opened.process(2).ends(CRASHED);
+    const unlucky = hand(opened);
+    await opened.clock.advance(10_000);
+    expect(unlucky.outcome).toEqual({ kind: "released", delayMs: 10_000 });
+  });
+});
+
+describe("a process that dies", () => {
+  test("loses all its tasks once, takes its groups with it and is replaced", async () => {
+    const opened = await openStarted(1);
+    const tasks = [hand(opened), hand(opened)];
+    await settled();
+    opened.process(1).says({ kind: "group", pid: 77, isOpen: true });
+    opened.process(1).says({ kind: "group", pid: 78, isOpen: true });
+    opened.process(1).says({ kind: "group", pid: 78, isOpen: false });
+    opened.process(1).says({ kind: "dying", message: "TypeError: x" });
+    opened.process(1).ends(CRASHED);
+    await settled();
+    const lost = {
+      kind: "lost",
+      message: "The process of its handler ended: exit code 3: TypeError: x",
+    } as const;
+    expect(tasks.map(({ outcome }) => outcome)).toEqual([lost, lost]);
+    expect(opened.process(1).killedGroups).toEqual([[77]]);
+    await opened.clock.advance(100);
+    expect(opened.born).toHaveLength(2);
+  });
+
+  test("again and again is replaced with growing pauses, which begin anew once it has worked", async () => {
+    const opened = await openStarted(1);
+    const pauses: number[] = [];
+    const die = async (pid: number): Promise<void> => {
+      opened.process(pid).ends(CRASHED);
+      const from = opened.clock.monotonic();
+      while (opened.born.length === pid) await opened.clock.advance(50);
+      pauses.push(opened.clock.monotonic() - from);
+    };
+    for (let pid = 1; pid <= 9; pid++) await die(pid);
+    expect(pauses).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
+    opened.ready(10);
+    hand(opened);
+    await settled();
+    opened.process(10).says({ kind: "ended", run: 1, outcome: DONE });
+    await die(10);
+    expect(pauses.at(-1)).toBe(100);
+  });
+
+  test("sends its tasks into processes of their own the next time, so that the innocent are not lost again", async () => {
+    const opened = await openStarted(1);
+    const suspects = [hand(opened, { losses: 1 }), hand(opened, { losses: 1 })];
+    await settled();
+    opened.ready(2);
+    opened.ready(3);
+    await settled();
+    expect(runsOf(opened.process(1))).toHaveLength(0);
+    opened.process(2).ends(CRASHED);
+    opened.process(3).says({ kind: "ended", run: 2, outcome: DONE });
+    await settled();
+    expect(suspects.map(({ outcome }) => outcome?.kind)).toEqual(["lost", "done"]);
+    expect(opened.process(3).killedGroups).not.toHaveLength(0); // it was there for this one task
+    await opened.clock.advance(20_000);
+    expect(opened.born.slice(3).length).toBeLessThanOrEqual(1); // the usual one, which was silent here, and no other
+  });
+});
+
+describe("a process that falls silent", () => {
+  test("is killed after ten seconds, and all its tasks are lost once", async () => {
+    const opened = await openStarted(1);
+    const task = hand(opened);
+    await opened.clock.advance(SILENT_AFTER_MS);
+    expect(task.outcome).toBeNull();
+    await opened.clock.advance(1_500);
+    expect(task.outcome).toMatchObject({
+      kind: "lost",
+      message: expect.stringContaining("not heard of for 10 s"),
+    });
+  });
+
+  test("is left alone while it says that it lives", async () => {
+    const opened = await openStarted(1);
+    const task = hand(opened);
+    await opened.live(120_000, 1);
+    expect(task.outcome).toBeNull();
+  });
+});
+
+describe("a task that goes on after its abort", () => {
+  const PATIENCE: readonly [StopReason, number][] = [
+    ["timeout", OVERTIME_MS],
+    ["lost", OVERTIME_MS],
+    ["shutdown", OVERTIME_MS],
+    ["cancelled", CANCEL_GRACE_MS],
+  ];
+  test.each(PATIENCE)(
+    "(%s) is killed after %i ms, and its neighbours are given back",
+    async (reason, patienceMs) => {
+      const opened = await openStarted(1);
+      const guilty = hand(opened);
+      const neighbour = hand(opened);
+      await settled();
+      guilty.stop(reason);
+      await settled();
+      expect(opened.process(1).got.at(-1)).toEqual({ kind: "stop", run: 1, reason });
+      await opened.live(patienceMs - 1_000, 1);
+      expect(guilty.outcome).toBeNull();
+      await opened.live(2_000, 1);
+      expect(guilty.outcome).toEqual(RELEASED); // why it was stopped decides what becomes of it
+      expect(neighbour.outcome).toEqual(RELEASED);
+    },
+  );
+
+  test("is no longer waited for when it ends in time", async () => {
+    const opened = await openStarted(1);
+    const task = hand(opened);
+    const neighbour = hand(opened);
+    await settled();
+    task.stop("timeout");
+    opened.process(1).says({ kind: "ended", run: 1, outcome: RELEASED });
+    await opened.live(60_000, 1);
+    expect(neighbour.outcome).toBeNull();
+  });
+});
+
+describe("a module that is loaded anew", () => {
+  test("takes the new tasks, while the old processes end with their last one", async () => {
+    const opened = await openStarted(2);
+    const old = hand(opened);
+    await settled();
+    const busy = runsOf(opened.process(1)).length === 1 ? 1 : 2;
+    const reloaded = opened.pool.reload();
+    opened.ready(3, "other");
+    await reloaded;
+    await settled();
+    expect(opened.types.at(-1)).toEqual(["other"]);
+    expect(opened.process(busy).killedGroups).toEqual([]);
+    expect(opened.process(3 - busy).killedGroups).not.toEqual([]);
+    hand(opened);
+    await settled();
+    expect(runsOf(opened.process(3))).toHaveLength(1);
+    opened.process(busy).says({ kind: "ended", run: 1, outcome: DONE });
+    await settled();
+    expect(old.outcome).toEqual(DONE);
+    expect(opened.process(busy).killedGroups).not.toEqual([]);
+    opened.ready(4, "other");
+    await opened.live(20_000, 3, 4);
+    expect(opened.born).toHaveLength(4);
+  });
+
+  test("but cannot be, leaves everything as it was", async () => {
+    const opened = await openStarted(1);
+    const reloaded = opened.pool.reload();
+    opened.process(2).says({ kind: "unfit", message: "SyntaxError" });
+    opened.process(2).ends(CRASHED);
+    await reloaded;
+    expect(opened.log.events).toContain("handlers_not_reloaded");
+    const task = hand(opened);
+    await settled();
+    expect(runsOf(opened.process(1))).toHaveLength(1);
+    expect(task.outcome).toBeNull();
+    await opened.live(20_000, 1);
+    expect(opened.born).toHaveLength(2);
+  });
+});
+
+describe("the end", () => {
+  test("kills all processes, gives their tasks back and starts nothing again", async () => {
+    const opened = await openStarted(2);
+    const tasks = [hand(opened), hand(opened), hand(opened, { losses: 1 })];
+    await settled();
+    opened.pool.kill();
+    await opened.clock.advance(60_000);
+    expect(tasks.map(({ outcome }) => outcome)).toEqual([RELEASED, RELEASED, RELEASED]);
+    expect(opened.born).toHaveLength(3);
+  });
+});
