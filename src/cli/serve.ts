@@ -4,21 +4,36 @@ import type { Config } from "../config.ts";
 import { isTaskError } from "../core/error.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { type Command, FAILED, type Given, OK } from "./command.ts";
 import { freePort, sayListening, spawnServer } from "./processes.ts";
-import { codeOf, complain, configure, FAILED, OK } from "./settings.ts";
+import { codeOf, complain, configure, settingFlags } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
 import { createSupervisor } from "./supervisor.ts";
 
-/** `tasktrack serve`: runs until it is told to stop; resolves with the exit code. */
-export async function serve(argv: readonly string[]): Promise<number> {
-  const config = await configure(argv);
+export const serveCommand: Command = {
+  name: "serve",
+  about: "run the server in the foreground",
+  details: `Runs until SIGTERM or SIGINT. A flag wins over the environment, the environment over the file .env in the working
+directory.`,
+  positionals: [],
+  flags: settingFlags,
+  examples: [
+    { line: "tasktrack serve", about: "everything in memory, on port 8080" },
+    { line: "tasktrack serve --store sqlite:tasks.db --port 9000", about: "tasks survive, on another port" },
+  ],
+  run: ({ given }) => serve(given),
+};
+
+/** Runs until it is told to stop; resolves with the exit code. */
+async function serve(given: Given): Promise<number> {
+  const config = await configure(given);
   if (typeof config === "number") return config;
-  return config.processes === 1 ? serveAlone(config) : serveAsSeveral(config, argv);
+  return config.processes === 1 ? serveAlone(config) : serveAsSeveral(config, given);
 }
 
 /** One of the processes of `serveAsSeveral`: it listens beside the others, and stops when their parent has gone. */
-export async function serveAsOneOfSeveral(argv: readonly string[]): Promise<number> {
-  const config = await configure(argv);
+export async function serveAsOneOfSeveral(given: Given): Promise<number> {
+  const config = await configure(given);
   return typeof config === "number" ? config : serveAlone(config);
 }
 
@@ -40,7 +55,7 @@ async function serveAlone(config: Config): Promise<number> {
 }
 
 /** Opens no store and no door itself: it starts the processes that do, and looks after them. */
-async function serveAsSeveral(config: Config, argv: readonly string[]): Promise<number> {
+async function serveAsSeveral(config: Config, given: Given): Promise<number> {
   const log = logOf(config);
   let port: number;
   try {
@@ -49,11 +64,15 @@ async function serveAsSeveral(config: Config, argv: readonly string[]): Promise<
     complain(startFailure(error, config));
     return FAILED;
   }
-  const spawn = spawnServer([...argv, "--port", String(port)], log);
+  const spawn = spawnServer([...argumentsOf(given), `--port=${port}`], log);
   const supervisor = createSupervisor({ count: config.processes, spawn, clock: systemClock, log });
   const stopped = stopOnSignal(log, supervisor.stop, supervisor.kill);
   return (await supervisor.start()) ?? stopped;
 }
+
+/** What was given, for a process that is to be like this one. */
+const argumentsOf = (given: Given): string[] =>
+  settingFlags.flatMap(({ name }) => given.texts(name).map((value) => `--${name}=${value}`));
 
 const logOf = ({ logLevel, appMode, processes }: Config): Log =>
   createLog({
