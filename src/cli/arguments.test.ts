@@ -26,6 +26,7 @@ describe("arguments", () => {
     ["a value stands behind its flag", ["x", "--priority", "5"], "priority", ["5"]],
     ["or behind an equals sign", ["x", "--priority=5"], "priority", ["5"]],
     ["a number may be negative", ["x", "--priority", "-5"], "priority", ["-5"]],
+    ["so may a word", ["x", "--tag", "-id"], "tag", ["-id"]],
     ["a hyphen alone is a value", ["--payload", "-", "x"], "payload", ["-"]],
     ["a value may hold equals signs and be empty", ["x", "--payload==", "--tag="], "payload", ["="]],
     [

@@ -42,17 +42,17 @@ const optionOf = ({ name, value }: Flag) => {
   return [name, { type: value === undefined ? "boolean" : "string", ...short } as const] as const;
 };
 
-/**
- * `--priority -5` and `--payload -` become `--priority=-5` and `--payload=-`: the parser takes what begins with a hyphen for a
- * flag. What begins with two is one: `--name --json` lacks a value.
- */
+/** What begins with one hyphen may be a value (`--priority -5`, `--sort -id`, `--payload -`). */
+const isFlag = (word: string): boolean => word.startsWith("--") || word === "-h";
+
+/** `--priority -5` becomes `--priority=-5`, which the parser does not take for two flags. `--name --json` lacks a value. */
 function joinValues(argv: readonly string[], flags: readonly Flag[]): string[] {
   const takesValue = new Set(flags.filter(({ value }) => value !== undefined).map(({ name }) => `--${name}`));
   const joined: string[] = [];
   for (let at = 0; at < argv.length; at++) {
     const [word = "", next] = [argv[at], argv[at + 1]];
     if (word === "--") return [...joined, ...argv.slice(at)];
-    if (takesValue.has(word) && next !== undefined && !/^-[^\d.]/.test(next)) {
+    if (takesValue.has(word) && next !== undefined && !isFlag(next)) {
       joined.push(`${word}=${next}`);
       at++;
     } else joined.push(word);

@@ -17,8 +17,7 @@ import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 export const benchCommand: Command = {
   name: "bench",
   about: "measure a running server",
-  details: `How fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a type of their
-own, so that other workers are left alone, and they are deleted at the end.`,
+  details: `How fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a type of their own, so that other workers are left alone, and they are deleted at the end.`,
   positionals: [],
   flags: [
     URL_FLAG,

@@ -13,9 +13,7 @@ import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 export const copyCommand: Command = {
   name: "copy",
   about: "copy all tasks from one store to another",
-  details: `Copies all tasks as they are: ids, history, log lines. Stop the servers of both stores first: what changes meanwhile is
-not followed. Cut short, it goes on where it was when it is run again. At the end the counts of both stores are compared. What is
-remembered of idempotency keys is not copied. The schemas of both are brought up to date.`,
+  details: `Copies all tasks as they are: ids, history, log lines. Stop the servers of both stores first: what changes meanwhile is not followed. Cut short, it goes on where it was when it is run again. At the end the counts of both stores are compared. What is remembered of idempotency keys is not copied. The schemas of both are brought up to date.`,
   positionals: [],
   flags: [
     { name: "from", value: "URL", about: "sqlite:PATH, postgres://… or redis://…" },

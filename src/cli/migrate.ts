@@ -10,8 +10,7 @@ import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 export const migrateCommand: Command = {
   name: "migrate",
   about: "bring the store's schema up to date",
-  details: `Brings the schema of the store that STORE_URL names up to date, as every start of the server does. It is refused where the
-store is newer than this program.`,
+  details: `Brings the schema of the store that STORE_URL names up to date, as every start of the server does. It is refused where the store is newer than this program.`,
   positionals: [],
   flags: [{ name: "dry-run", about: "says what would be done, and does nothing" }, ...mostlyHidden("store")],
   examples: [

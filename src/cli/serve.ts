@@ -13,8 +13,7 @@ import { createSupervisor } from "./supervisor.ts";
 export const serveCommand: Command = {
   name: "serve",
   about: "run the server in the foreground",
-  details: `Runs until SIGTERM or SIGINT. A flag wins over the environment, the environment over the file .env in the working
-directory.`,
+  details: `Runs until SIGTERM or SIGINT. A flag wins over the environment, the environment over the file .env in the working directory.`,
   positionals: [],
   flags: settingFlags,
   examples: [

@@ -7,8 +7,7 @@ import { jsonText } from "./write.ts";
 export const addCommand: Command = {
   name: "add",
   about: "submit a task",
-  details: `With --wait it stays until the task has ended, and the exit code tells how: 0 done, 3 failed, 4 cancelled or deleted. Ctrl-C
-leaves the task alone.`,
+  details: `With --wait it stays until the task has ended, and the exit code tells how: 0 done, 3 failed, 4 cancelled or deleted. Ctrl-C leaves the task alone.`,
   positionals: [{ name: "NAME" }],
   flags: [
     ...SPEC_FLAGS,

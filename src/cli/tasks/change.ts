@@ -47,8 +47,7 @@ const REMOVE: Deed = {
 const WAIT: Flag = { name: "wait", about: "stays until they have ended, however they do" };
 const YES: Flag = { name: "yes", about: "does it to all that the flags choose, and does not ask" };
 
-const CHOOSING = `Name tasks by their ids, or choose them by flags: then it says how many they are and asks first; where nobody can be asked it
-needs --yes.`;
+const CHOOSING = `Name tasks by their ids, or choose them by flags: then it says how many they are and asks first; where nobody can be asked it needs --yes.`;
 
 export const cancelCommand = commandOf(CANCEL, {
   about: "cancel tasks",

@@ -16,9 +16,7 @@ import { jsonLine } from "./write.ts";
 export const watchCommand: Command = {
   name: "watch",
   about: "follow tasks as they change",
-  details: `Without an ID a live table of what runs, what comes next and what has just ended; a line for each change where the output
-is no terminal. With IDs a bar for each task until all have ended; the exit code tells how: 0 done, 3 failed, 4 cancelled or
-deleted. It comes back by itself when the server was away.`,
+  details: `Without an ID a live table of what runs, what comes next and what has just ended; a line for each change where the output is no terminal. With IDs a bar for each task until all have ended; the exit code tells how: 0 done, 3 failed, 4 cancelled or deleted. It comes back by itself when the server was away.`,
   positionals: [{ name: "ID", isMany: true, isOptional: true }],
   flags: [STATUS_FLAG, TYPE_FLAG, { ...JSON_FLAG, about: "a line of JSON for each change" }, ...SERVER_FLAGS],
   examples: [
