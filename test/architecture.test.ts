@@ -67,7 +67,7 @@ const EFFECTS_ALLOWED = [
   "lib/system-clock.ts",
   "cli/serve.ts",
   "cli/settings.ts",
-  "cli/worker.ts",
+  "cli/terminal.ts",
   "lib/system-chance.ts",
   "handlers/command.ts", // what it starts inherits the environment
 ];
