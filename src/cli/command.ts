@@ -9,9 +9,6 @@ export const USAGE = 2;
 export const TASK_FAILED = 3;
 /** Or deleted. */
 export const TASK_CANCELLED = 4;
-/** As a shell says it of a Ctrl-C. */
-export const INTERRUPTED = 130;
-
 export type Flag = {
   readonly name: string;
   readonly about: string;

@@ -31,6 +31,7 @@ export type Draw = (room: { readonly columns: number; readonly rows: number }) =
 export function startLines(terminal: Terminal, draw: Draw): Live {
   const { out } = terminal;
   let drawn: readonly string[] = [];
+  let printed = "";
 
   function erase(): string {
     if (drawn.length === 0) return "";
@@ -48,7 +49,8 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
     drawn = draw({ columns: columns - 1, rows: rows - 1 })
       .slice(0, Math.max(1, rows - 1))
       .map((line) => cutTo(line, columns - 1));
-    out.write(cleared + drawn.map((line) => `${line}\n`).join(""));
+    out.write(cleared + printed + drawn.map((line) => `${line}\n`).join(""));
+    printed = "";
   });
   out.write(HIDE_CURSOR);
   pace.changed();
@@ -56,8 +58,8 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
   return {
     changed: pace.changed,
     print: (line) => {
-      out.write(`${erase()}${line}\n`);
-      pace.changed();
+      printed += `${line}\n`;
+      pace.now(); // in one write with what is drawn below: nothing flickers
     },
     stop: () => {
       if (pace.stop()) out.write(erase() + SHOW_CURSOR);
@@ -111,6 +113,9 @@ function startPace({ clock, onResize }: Terminal, draw: () => void) {
   const stopResizing = onResize(changed);
   return {
     changed,
+    now: (): void => {
+      if (!isOver) drawNow();
+    },
     /** Whether it was going on. */
     stop: (): boolean => {
       const wasGoing = !isOver;

@@ -50,9 +50,9 @@ function waitingLines({ oldest_waiting: oldest }: Stats): string[] {
 function hourLines({ minutes }: Stats, { now, width, paint }: How): string[] {
   const sum = (of: (minute: Stats["minutes"][number]) => number): number =>
     minutes.reduce((total, minute) => total + of(minute), 0);
+  const longest = (of: (minute: Stats["minutes"][number]) => string): string | null =>
+    minutes.length === 0 ? null : briefly(Math.max(...minutes.map((minute) => wireMs(of(minute)))));
   const ended = sum(({ done, failed, cancelled }) => done + failed + cancelled);
-  const started = ended + sum(({ retried }) => retried);
-  const mean = (totalMs: number): string => (started === 0 ? "-" : briefly(totalMs / started));
   const facts: Fact[] = [
     ["created", String(sum(({ created }) => created))],
     [
@@ -60,8 +60,8 @@ function hourLines({ minutes }: Stats, { now, width, paint }: How): string[] {
       `${ended} (${sum(({ done }) => done)} done, ${sum(({ failed }) => failed)} failed, ${sum(({ cancelled }) => cancelled)} cancelled)`,
     ],
     ["tried again", `${sum(({ retried }) => retried)}, lost ${sum(({ lost }) => lost)}`],
-    ["waited", mean(sum(({ wait }) => wireMs(wait.total)))],
-    ["ran", mean(sum(({ run }) => wireMs(run.total)))],
+    ["longest wait", longest(({ wait }) => wait.longest)],
+    ["longest run", longest(({ run }) => run.longest)],
     ["by minute", sparkOf(minutes, { now, most: Math.min(60, width - 16) })],
   ];
   return ["", paint("bold", "The last hour"), ...factLines(facts)];
