@@ -108,21 +108,27 @@ func takeSlots(ctx context.Context, slots chan struct{}) int {
 }
 
 // claim waits for tasks, and asks again soon when there are none. The wait is short, so that a lease is never half over when it
-// comes. A server that sees who asked go away takes back what it had for them.
+// comes. Cut off, it asks for what may have been on its way, under the same name and without a wait, to give that back.
 func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
 	sentAt := time.Now()
 	if most == 0 {
 		return nil, sentAt
 	}
 	wait := w.Lease / 3
+	body := map[string]any{
+		"worker": w.Name, "types": w.Types, "max": most, "lease": w.Lease.String(), "wait": wait.String(),
+		"request": fmt.Sprintf("%s-%d", w.Name, sentAt.UnixNano()),
+	}
 	var answer struct {
 		Tasks     []Task `json:"tasks"`
 		Directive string `json:"directive"`
 	}
-	err := w.post(ctx, wait, "/api/worker/claim", map[string]any{
-		"worker": w.Name, "types": w.Types, "max": most, "lease": w.Lease.String(), "wait": wait.String(),
-	}, &answer)
-	if err != nil && ctx.Err() == nil {
+	err := w.post(ctx, wait, "/api/worker/claim", body, &answer)
+	if err != nil && ctx.Err() != nil {
+		delete(body, "wait")
+		err = w.post(context.Background(), 0, "/api/worker/claim", body, &answer)
+	}
+	if err != nil {
 		log.Printf("no tasks: %v", err)
 		pause(ctx, time.Second)
 	}
