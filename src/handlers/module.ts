@@ -68,7 +68,7 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 const isHandler = (value: unknown): value is Handler => typeof value === "function";
 
 /** As long as the API takes. */
-const CENTURY_MS = 100 * 366 * 24 * 3_600_000;
+const CENTURY_MS = 100 * 365 * 86_400_000;
 
 const FIELDS = ["timeout", "max_attempts", "backoff", "delay"];
 
