@@ -74,7 +74,7 @@ describe.each(["bash", "fish"] as const)("%s", (shell) => {
 describe("zsh", () => {
   let zsh: Tmux;
   beforeAll(async () => {
-    zsh = openTmux({ columns: 100, rows: 30, env: { HOME: home, ZDOTDIR: home } });
+    zsh = await openTmux({ columns: 100, rows: 30, env: { HOME: home, ZDOTDIR: home } });
     zsh.run(`exec ${programAt("zsh")} -f`);
     zsh.run(
       `PS1='> '; fpath=(${home}/functions $fpath); autoload -Uz compinit; compinit -u -D; setopt no_beep`,

@@ -29,11 +29,11 @@ const SHOWN_WITHIN_MS = 20_000;
 let opened = 0;
 
 /** A shell in a terminal of this size, in which `tasktrack` is the program under test. Its prompt is "$ ". */
-export function openTmux(setup: {
+export async function openTmux(setup: {
   readonly columns: number;
   readonly rows: number;
   readonly env: Readonly<Record<string, string>>;
-}): Tmux {
+}): Promise<Tmux> {
   const program = programAt("tmux");
   const socket = `tasktrack-${process.pid}-${++opened}`;
   const tmux = (...args: readonly string[]): string => {
@@ -61,8 +61,12 @@ export function openTmux(setup: {
     write(line);
     tmux("send-keys", "Enter");
   };
-  run(`tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; clear`);
+  run(
+    `tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; printf "\\033[H\\033[2J"`,
+  );
   const screen = (): string[] => tmux("capture-pane", "-p").trimEnd().split("\n");
+  // What is typed before the shell reads would stand there twice.
+  await eventually(screen, ([first, ...others]) => first === "$" && others.length === 0, SHOWN_WITHIN_MS);
 
   return {
     ...{ run, write, screen },
