@@ -65,11 +65,19 @@ export async function openTmux(setup: {
     `tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; printf "\\033[H\\033[2J"`,
   );
   const screen = (): string[] => tmux("capture-pane", "-p").trimEnd().split("\n");
+  const close = (): void => void tmux("kill-server");
   // What is typed before the shell reads would stand there twice.
-  await eventually(screen, ([first, ...others]) => first === "$" && others.length === 0, SHOWN_WITHIN_MS);
+  await eventually(
+    screen,
+    ([first, ...others]) => first === "$" && others.length === 0,
+    SHOWN_WITHIN_MS,
+  ).catch((error: unknown) => {
+    close();
+    throw error;
+  });
 
   return {
-    ...{ run, write, screen },
+    ...{ run, write, screen, close },
     press: (key) => void tmux("send-keys", key),
     coloured: () => tmux("capture-pane", "-p", "-e"),
     state: () => {
@@ -80,6 +88,5 @@ export async function openTmux(setup: {
     },
     resize: (columns, rows) => void tmux("resize-window", "-x", String(columns), "-y", String(rows)),
     until: (satisfies) => eventually(screen, satisfies, SHOWN_WITHIN_MS),
-    close: () => void tmux("kill-server"),
   };
 }
