@@ -85,7 +85,7 @@ describe("zsh", () => {
   afterAll(() => zsh.close());
 
   test.each(LINES)("offers %s", async (_, line, expected) => {
-    for (const key of ["C-c", "C-l"]) zsh.press(key);
+    for (const key of ["C-u", "C-l"]) zsh.press(key); // a line of its own, on an empty screen
     await zsh.until((screen) => screen.join("") === ">");
     zsh.write(line.join(" "));
     zsh.press("Tab");

@@ -1,5 +1,7 @@
 /** A terminal as a person has it: tmux, which draws what programs write, and whose screen is read back. */
 import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
 import { programAt } from "./programs.ts";
@@ -35,9 +37,9 @@ export async function openTmux(setup: {
   readonly env: Readonly<Record<string, string>>;
 }): Promise<Tmux> {
   const program = programAt("tmux");
-  const socket = `tasktrack-${process.pid}-${++opened}`;
+  const socket = join(tmpdir(), `tasktrack-tmux-${process.pid}-${++opened}`);
   const tmux = (...args: readonly string[]): string => {
-    const done = spawnSync(program, ["-u", "-L", socket, "-f", "/dev/null", ...args], { encoding: "utf8" });
+    const done = spawnSync(program, ["-u", "-S", socket, "-f", "/dev/null", ...args], { encoding: "utf8" });
     if (done.status !== 0) throw new Error(`tmux ${args.join(" ")}: ${done.stderr}${done.error ?? ""}`);
     return done.stdout;
   };
@@ -65,7 +67,10 @@ export async function openTmux(setup: {
     `tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; printf "\\033[H\\033[2J"`,
   );
   const screen = (): string[] => tmux("capture-pane", "-p").trimEnd().split("\n");
-  const close = (): void => void tmux("kill-server");
+  const close = (): void => {
+    tmux("kill-server");
+    rmSync(socket, { force: true });
+  };
   // What is typed before the shell reads would stand there twice.
   await eventually(
     screen,
