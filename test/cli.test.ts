@@ -388,6 +388,21 @@ describe("log, explain and stats", () => {
   });
 });
 
+/** `log --follow`, once it has shown a line. */
+async function followsLog(server: string, id: number): Promise<ServerProcess> {
+  const call = async (path: string, body: unknown) => {
+    const response = await fetch(server + path, { method: "POST", body: JSON.stringify(body) });
+    return response.json();
+  };
+  const { tasks } = await call("/api/worker/claim", { worker: "w", types: ["idle"] });
+  const { token } = tasks[0].lease;
+  await call("/api/worker/heartbeat", { worker: "w", leases: [{ id, token, log: ["a line"] }] });
+  await call(`/api/task/${id}/release`, { token });
+  const following = begin(["log", String(id), "--follow", "--url", server]);
+  await eventually(following.written, ({ stdout }) => stdout.includes("a line"));
+  return following;
+}
+
 describe("watch in a pipe", () => {
   test("says a plain line for each change, without a control character, until a Ctrl-C", async () => {
     const watching = begin(["watch", "--type", "piped.*"]);
@@ -440,15 +455,21 @@ describe("watch in a pipe", () => {
     const { id } = await createClient(away).create({ name: "x", type: "idle" });
     const waiting = begin(["watch", String(id), "--url", away]);
     await eventually(waiting.written, ({ stdout }) => stdout.includes("pending"));
+    const following = await followsLog(away, id);
     first.kill("SIGKILL");
-    await eventually(waiting.written, ({ stderr }) => stderr.includes("does not answer; trying again"));
+    for (const one of [waiting, following]) {
+      await eventually(one.written, ({ stderr }) => stderr.includes("does not answer; trying again"), 20_000);
+    }
     await tasktrack(["serve"], { env }).url();
-    await eventually(waiting.written, ({ stderr }) => stderr.includes("is back"), 20_000);
+    for (const one of [waiting, following]) {
+      await eventually(one.written, ({ stderr }) => stderr.includes("is back"), 20_000);
+    }
     await createClient(away).cancel(id);
+    const notices = `tasktrack: ${away} does not answer; trying again\ntasktrack: ${away} is back\n`;
     const { code, stdout, stderr } = await waiting.ended;
-    expect(code).toBe(4);
+    expect({ code, stderr }).toEqual({ code: 4, stderr: notices });
     expect(stdout).toMatch(/ Task \d+ cancelled\n$/);
-    expect(stderr).toBe(`tasktrack: ${away} does not answer; trying again\ntasktrack: ${away} is back\n`);
+    expect(await following.ended).toMatchObject({ code: 0, stderr: notices });
   }, 40_000);
 
   test("takes a task for gone whose store came back without it", async () => {

@@ -74,7 +74,7 @@ describe.each(["bash", "fish"] as const)("%s", (shell) => {
 describe("zsh", () => {
   let zsh: Tmux;
   beforeAll(async () => {
-    zsh = openTmux({ columns: 100, rows: 30, env: { HOME: home, ZDOTDIR: home } });
+    zsh = await openTmux({ columns: 100, rows: 30, env: { HOME: home, ZDOTDIR: home } });
     zsh.run(`exec ${programAt("zsh")} -f`);
     zsh.run(
       `PS1='> '; fpath=(${home}/functions $fpath); autoload -Uz compinit; compinit -u -D; setopt no_beep`,
@@ -85,7 +85,7 @@ describe("zsh", () => {
   afterAll(() => zsh.close());
 
   test.each(LINES)("offers %s", async (_, line, expected) => {
-    for (const key of ["C-c", "C-l"]) zsh.press(key);
+    for (const key of ["C-u", "C-l"]) zsh.press(key); // a line of its own, on an empty screen
     await zsh.until((screen) => screen.join("") === ">");
     zsh.write(line.join(" "));
     zsh.press("Tab");

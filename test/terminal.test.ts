@@ -40,8 +40,8 @@ afterEach(() => {
   for (const tmux of open.splice(0)) tmux.close();
 });
 
-function terminal(url: string, { columns = 80, rows = 24, env = {} } = {}): Tmux {
-  const tmux = openTmux({ columns, rows, env: { TASKTRACK_URL: url, ...env } });
+async function terminal(url: string, { columns = 80, rows = 24, env = {} } = {}): Promise<Tmux> {
+  const tmux = await openTmux({ columns, rows, env: { TASKTRACK_URL: url, ...env } });
   open.push(tmux);
   return tmux;
 }
@@ -73,7 +73,7 @@ const rowsOf = (screen: readonly string[]): string[] =>
 
 describe("the live table", () => {
   test.each(CASES)("fills a terminal of %s", async (_, size) => {
-    const tmux = terminal(slow, size);
+    const tmux = await terminal(slow, size);
     tmux.run("tasktrack watch");
     const screen = await tmux.until(
       (lines) => rowsOf(lines).length === size.rows - 4 && shows(" cancelled")(lines),
@@ -98,14 +98,14 @@ describe("the live table", () => {
   });
 
   test("shows what hostile clients wrote, and obeys none of it", async () => {
-    const tmux = terminal(slow, { columns: 200, rows: 50 });
+    const tmux = await terminal(slow, { columns: 200, rows: 50 });
     tmux.run("tasktrack watch");
     const screen = await tmux.until((lines) => shows("\\x1b[2J\\x1b[31m\\u202e 日本語")(lines));
     expect(screen[0]).toStartWith("3 running");
   });
 
   test("follows the size of the terminal", async () => {
-    const tmux = terminal(slow);
+    const tmux = await terminal(slow);
     tmux.run("tasktrack watch");
     await tmux.until((lines) => rowsOf(lines).length === 20);
     for (const [columns, rows] of [
@@ -126,7 +126,7 @@ describe("the live table", () => {
 
   test("shows changes as they come, and --type and --status leave out the rest", async () => {
     const client = createClient(slow);
-    const tmux = terminal(slow);
+    const tmux = await terminal(slow);
     tmux.run("tasktrack watch --type 'live.*' --status pending");
     await tmux.until(shows("ID  STATUS"));
     const { id } = await client.create({ name: "it comes", type: "live.x" });
@@ -144,7 +144,7 @@ describe("the live table", () => {
     const first = tasktrack(["serve"], { env });
     const url = await first.url();
     await createClient(url).create({ name: "it stays", type: "nobody" });
-    const tmux = terminal(url);
+    const tmux = await terminal(url);
     tmux.run("tasktrack watch");
     await tmux.until(shows("it stays"));
     first.kill("SIGKILL");
@@ -161,7 +161,7 @@ describe("a progress bar", () => {
   });
 
   async function followsToTheEnd(size: (typeof CASES)[number][1]): Promise<void> {
-    const tmux = terminal(quick, size);
+    const tmux = await terminal(quick, size);
     tmux.run("tasktrack add bar --wait");
     const BAR = /^Task \d+ \[#+-+\] {2}\d\d% \d\S*s simulating$/;
     const screen = await tmux.until((lines) => lines.some((line) => BAR.test(line)));
@@ -184,7 +184,7 @@ describe("a progress bar", () => {
       { name: "b", type: "nobody" },
       { name: "c", type: "nobody" },
     ]);
-    const tmux = terminal(slow);
+    const tmux = await terminal(slow);
     tmux.run(`tasktrack watch ${ids.join(" ")}`);
     await tmux.until(shows(`Task ${ids[2]} pending`));
     await client.cancel(ids[1] ?? 0);
@@ -196,7 +196,7 @@ describe("a progress bar", () => {
   });
 
   test("is redrawn in place when the terminal becomes narrower", async () => {
-    const tmux = terminal(slow, { columns: 100, rows: 24 });
+    const tmux = await terminal(slow, { columns: 100, rows: 24 });
     const running = (await createClient(slow).page({ status: "running" })).tasks[0]?.id;
     tmux.run(`tasktrack watch ${running}`);
     await tmux.until(shows(`Task ${running} [---`));
@@ -208,7 +208,7 @@ describe("a progress bar", () => {
   });
 
   test("stays in sight after a Ctrl-C, with the way back", async () => {
-    const tmux = terminal(slow);
+    const tmux = await terminal(slow);
     const running = (await createClient(slow).page({ status: "running" })).tasks[0]?.id;
     tmux.run(`tasktrack watch ${running}`);
     await tmux.until(shows(`Task ${running} [---`));
@@ -220,7 +220,7 @@ describe("a progress bar", () => {
   });
 
   test("is plain lines on a dumb terminal", async () => {
-    const tmux = terminal(quick, { env: { TERM: "dumb" } });
+    const tmux = await terminal(quick, { env: { TERM: "dumb" } });
     tmux.run("tasktrack add plain --wait");
     const screen = await tmux.until(shows("done in"));
     expect(screen.filter((line) => /^Task \d+ running \d+% simulating$/.test(line)).length).toBeGreaterThan(
@@ -232,7 +232,7 @@ describe("a progress bar", () => {
 
 describe("other output", () => {
   test.each(SIZES)("a list fits into %p columns", async (columns) => {
-    const tmux = terminal(slow, { columns, rows: 60 });
+    const tmux = await terminal(slow, { columns, rows: 60 });
     tmux.run("tasktrack list --sort id");
     const screen = await tmux.until((lines) => shows("there are more than these 50")(lines));
     const first = screen.findIndex((line) => line.includes("STATUS"));
@@ -243,7 +243,7 @@ describe("other output", () => {
   });
 
   test("a file gets no control character, though the terminal is there", async () => {
-    const tmux = terminal(quick);
+    const tmux = await terminal(quick);
     tmux.run(
       `cd ${home}; tasktrack add piped --wait > add.txt; tasktrack watch > watch.txt & sleep 0; wait %1 2>/dev/null`,
     );
@@ -273,7 +273,7 @@ describe("other output", () => {
       { name: "x", type: "asked" },
       { name: "y", type: "asked" },
     ]);
-    const tmux = terminal(slow);
+    const tmux = await terminal(slow);
     for (const [answer, says, code] of [
       ["", "tasktrack: nothing was done", 1],
       ["no", "tasktrack: nothing was done", 1],

@@ -1,5 +1,7 @@
 /** A terminal as a person has it: tmux, which draws what programs write, and whose screen is read back. */
 import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
 import { programAt } from "./programs.ts";
@@ -29,15 +31,15 @@ const SHOWN_WITHIN_MS = 20_000;
 let opened = 0;
 
 /** A shell in a terminal of this size, in which `tasktrack` is the program under test. Its prompt is "$ ". */
-export function openTmux(setup: {
+export async function openTmux(setup: {
   readonly columns: number;
   readonly rows: number;
   readonly env: Readonly<Record<string, string>>;
-}): Tmux {
+}): Promise<Tmux> {
   const program = programAt("tmux");
-  const socket = `tasktrack-${process.pid}-${++opened}`;
+  const socket = join(tmpdir(), `tasktrack-tmux-${process.pid}-${++opened}`);
   const tmux = (...args: readonly string[]): string => {
-    const done = spawnSync(program, ["-u", "-L", socket, "-f", "/dev/null", ...args], { encoding: "utf8" });
+    const done = spawnSync(program, ["-u", "-S", socket, "-f", "/dev/null", ...args], { encoding: "utf8" });
     if (done.status !== 0) throw new Error(`tmux ${args.join(" ")}: ${done.stderr}${done.error ?? ""}`);
     return done.stdout;
   };
@@ -61,11 +63,26 @@ export function openTmux(setup: {
     write(line);
     tmux("send-keys", "Enter");
   };
-  run(`tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; clear`);
+  run(
+    `tasktrack() { "${process.execPath}" --no-env-file "${ROOT}/src/main.ts" "$@"; }; printf "\\033[H\\033[2J"`,
+  );
   const screen = (): string[] => tmux("capture-pane", "-p").trimEnd().split("\n");
+  const close = (): void => {
+    tmux("kill-server");
+    rmSync(socket, { force: true });
+  };
+  // What is typed before the shell reads would stand there twice.
+  await eventually(
+    screen,
+    ([first, ...others]) => first === "$" && others.length === 0,
+    SHOWN_WITHIN_MS,
+  ).catch((error: unknown) => {
+    close();
+    throw error;
+  });
 
   return {
-    ...{ run, write, screen },
+    ...{ run, write, screen, close },
     press: (key) => void tmux("send-keys", key),
     coloured: () => tmux("capture-pane", "-p", "-e"),
     state: () => {
@@ -76,6 +93,5 @@ export function openTmux(setup: {
     },
     resize: (columns, rows) => void tmux("resize-window", "-x", String(columns), "-y", String(rows)),
     until: (satisfies) => eventually(screen, satisfies, SHOWN_WITHIN_MS),
-    close: () => void tmux("kill-server"),
   };
 }

@@ -1,5 +1,5 @@
 /** What `tasktrack watch` knows of the tasks: kept by events, made whole by a look at the lists now and then. */
-import type { Client } from "../../client/client.ts";
+import { type Client, TaskTrackError } from "../../client/client.ts";
 import type { Stats, Task, TaskQuery, TaskState } from "../../client/types.ts";
 import { ENDED_STATUSES, type Status, takesType } from "../../core/task.ts";
 import { createLoop } from "../../lib/loop.ts";
@@ -25,7 +25,9 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
   let awaySince: number | null = null;
   let isOutdated = true;
 
-  const { exitCode } = await interruptible(terminal, async (signal) => {
+  const { exitCode } = await interruptible(terminal, async (interrupted) => {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([interrupted, failed.signal]);
     const screen = startScreen(terminal, (size) =>
       watchScreen({ tasks: known.all(), stats, url, awaySince }, { now: clock.now(), paint, ...size }),
     );
@@ -44,8 +46,9 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
     const looking = createLoop({
       after: clock.after,
       round: look,
-      // The stream of events says that the server is away, and when it is back.
-      onError: () => {
+      onError: (error) => {
+        // The stream of events says that the server is away, and when it is back.
+        if (!(error instanceof TaskTrackError)) failed.abort(error);
         isOutdated = true;
         return LOOK_EVERY_MS;
       },
@@ -71,6 +74,7 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
       screen.stop();
       await looking.stop();
     }
+    if (!interrupted.aborted) failed.signal.throwIfAborted();
     return OK;
   });
   return exitCode;

@@ -1,9 +1,11 @@
+import { TaskTrackError } from "../../client/client.ts";
 import type { LogLevel, LogLine } from "../../client/types.ts";
 import { LOG_LEVELS } from "../../lib/log.ts";
 import { type Call, type Command, OK } from "../command.ts";
 import { interruptible } from "../interrupt.ts";
 import { logLine } from "../show/task-facts.ts";
 import { firstId, JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
+import { awayNotice } from "./wait.ts";
 import { jsonLine, jsonText, linesText } from "./write.ts";
 
 export const logCommand: Command = {
@@ -32,25 +34,36 @@ async function show(call: Call, { client }: Server): Promise<number> {
 const LOOK_EVERY_MS = 1_000;
 
 /** Log lines come with a worker's heartbeats and ring no bell: they are asked for, every second or with the end. */
-async function follow(call: Call, { client }: Server): Promise<number> {
+async function follow(call: Call, { client, url }: Server): Promise<number> {
   const { given, terminal, paint } = call;
   const id = firstId(call);
+  const onConnection = awayNotice((text) => terminal.err.write(`tasktrack: ${text}\n`), url);
   const { exitCode } = await interruptible(terminal, async (signal) => {
     let [after, withinMs, isOver] = [0, 0, false];
     while (!isOver) {
-      // First whether it has ended, then the lines: what came before the end is among them.
-      isOver = (await client.wait(id, { withinMs, signal })).finished_at !== null;
-      withinMs = LOOK_EVERY_MS;
-      const lines = await client.log(id, { after, signal });
-      after = lines.at(-1)?.n ?? after;
-      for (const line of wanted(lines, given.text("level"))) {
-        terminal.out.write(given.isOn("json") ? jsonLine(line) : `${logLine(line, paint)}\n`);
+      try {
+        // First whether it has ended, then the lines: what came before the end is among them.
+        const hasEnded = (await client.wait(id, { withinMs, signal })).finished_at !== null;
+        const lines = await client.log(id, { after, signal });
+        onConnection(true);
+        for (const line of wanted(lines, given.text("level"))) {
+          terminal.out.write(given.isOn("json") ? jsonLine(line) : `${logLine(line, paint)}\n`);
+        }
+        after = lines.at(-1)?.n ?? after;
+        withinMs = LOOK_EVERY_MS;
+        isOver = hasEnded;
+      } catch (error) {
+        const wasThere = withinMs > 0;
+        if (!wasThere || !isAway(error)) throw error;
+        onConnection(false); // the client's own tries have their pauses
       }
     }
     return OK;
   });
   return exitCode;
 }
+
+const isAway = (error: unknown): boolean => error instanceof TaskTrackError && error.status === 0;
 
 const wanted = (lines: readonly LogLine[], least: string | undefined): readonly LogLine[] =>
   least === undefined

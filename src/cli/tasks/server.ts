@@ -1,5 +1,6 @@
 /** What all commands share that speak to a running server. */
 import { type Client, createClient, TaskTrackError } from "../../client/client.ts";
+import { withoutPassword } from "../../config.ts";
 import { MAX_TASK_ID } from "../../core/task.ts";
 import { type Call, FAILED, type Flag, type Given, UsageError } from "../command.ts";
 import { refusalLines } from "../show/refusal.ts";
@@ -36,13 +37,15 @@ function clientOf(url: string): Client {
   }
 }
 
+/** `url` is its address as it may be shown. */
 export type Server = { readonly client: Client; readonly url: string };
 
 /** Does it with a client of the server; what the server refuses is said, and the exit code tells it. */
 export async function withServer(call: Call, deed: (server: Server) => Promise<number>): Promise<number> {
-  const url = serverUrl(call.given, call.terminal);
+  const address = serverUrl(call.given, call.terminal);
+  const url = withoutPassword(address);
   try {
-    return await deed({ client: clientOf(url), url });
+    return await deed({ client: clientOf(address), url });
   } catch (error) {
     return refused(call.terminal, error, { url });
   }
