@@ -65,6 +65,7 @@ const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
   "lib/system-clock.ts",
+  "cli/handler-processes.ts",
   "cli/serve.ts",
   "cli/settings.ts",
   "cli/terminal.ts",

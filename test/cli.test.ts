@@ -545,7 +545,20 @@ describe("what is wrong", () => {
 
 describe("help", () => {
   const NAMES = [
-    ...["serve", "add", "list", "get", "watch", "cancel", "retry", "edit", "remove", "log", "explain"],
+    ...[
+      "serve",
+      "worker",
+      "add",
+      "list",
+      "get",
+      "watch",
+      "cancel",
+      "retry",
+      "edit",
+      "remove",
+      "log",
+      "explain",
+    ],
     ...["stats", "bench", "migrate", "copy", "completion"],
   ];
 

@@ -1,6 +1,6 @@
 /** Programs that everybody has, as the work of two types. */
 import { join } from "node:path";
-import { command } from "../../src/handlers/command.ts";
+import { command } from "tasktrack/handlers";
 
 export default {
   /**

@@ -7,7 +7,7 @@ import { rename, rm, stat } from "node:fs/promises";
 import { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { constants, createBrotliCompress, createGzip, createZstdCompress } from "node:zlib";
-import { fail, type Handler } from "../../src/processor/handler.ts";
+import { fail, type Handler } from "tasktrack/handlers";
 
 type Job = { readonly input: string; readonly output: string; readonly format: keyof typeof FORMATS };
 
