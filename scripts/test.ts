@@ -2,9 +2,13 @@
  * `npm test [-- arguments of bun test]`: brings up the servers that the stores are examined on, runs the tests, and takes
  * the servers away again. A server whose URL is in the environment already is used as it is.
  */
+import { availableParallelism } from "node:os";
 import { createPgbouncer, createPostgres } from "../test/support/servers/postgres.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
+
+/** Files run beside one another, each in a global scope of its own: most tests wait for servers, kills and leases. */
+const SIDE_BY_SIDE = [`--parallel=${availableParallelism() + 1}`];
 
 const started: TestServer[] = [];
 
@@ -35,7 +39,15 @@ async function main(): Promise<number> {
   try {
     const env = { ...process.env, ...(await bringUp()) };
     const tests = Bun.spawn(
-      [process.execPath, "--no-env-file", "test", "--timeout", "60000", ...Bun.argv.slice(2)],
+      [
+        process.execPath,
+        "--no-env-file",
+        "test",
+        ...SIDE_BY_SIDE,
+        "--timeout",
+        "60000",
+        ...Bun.argv.slice(2),
+      ],
       { env, stdio: ["inherit", "inherit", "inherit"] },
     );
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => tests.kill(signal));

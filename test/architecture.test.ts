@@ -66,9 +66,10 @@ const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
   "lib/system-clock.ts",
+  "cli/handler-processes.ts",
   "cli/serve.ts",
   "cli/settings.ts",
-  "cli/worker.ts",
+  "cli/terminal.ts",
   "lib/system-chance.ts",
   "handlers/command.ts", // what it starts inherits the environment
 ];

@@ -350,6 +350,22 @@ describe("a worker with the module", () => {
   );
 
   test(
+    "takes on types that its module has got meanwhile",
+    async () => {
+      const { url, add, ended } = await open(tasktrack, { HANDLERS: "" });
+      const module = writeModule("growing.ts", "export default { a: async () => 1 };\n");
+      const flags = ["--watch", "--lease", "3s", "--grace", "0s"];
+      const worker = tasktrack(["worker", module, ...flags], { env: { TASKTRACK_URL: url } });
+      expect((await ended(await add({ type: "a" }))).result).toBe(1);
+      writeModule("growing.ts", "export default { a: async () => 1, b: async () => 2 };\n");
+      expect((await ended(await add({ type: "b" }))).result).toBe(2);
+      worker.kill("SIGTERM");
+      expect(await worker.ended).toMatchObject({ code: 0 });
+    },
+    SLOW_MS,
+  );
+
+  test(
     "ends at once when its module cannot be loaded",
     async () => {
       const worker = tasktrack(["worker", writeModule("empty.ts", "export default {};\n")]);

@@ -20,7 +20,7 @@ export type Target = {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  /** Certificate authorities to trust instead of the machine's. */
+  /** Certificate authorities in PEM to trust instead of those that the runtime brings. */
   readonly ca: readonly string[] | null;
 };
 
@@ -56,7 +56,7 @@ export type Answer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
-  /** The body was longer than its limit and is not whole. */
+  /** The body goes on: it is longer than its limit, or it broke off. */
   readonly isCut: boolean;
 };
 
@@ -130,7 +130,7 @@ async function connect(
     try {
       return await connectTo(address, asked, world, now + (by - now) / (addresses.length - at));
     } catch (error) {
-      if (!isCallError(error) || error.code === "aborted" || error.code === "address_refused") throw error;
+      if (!isCallError(error) || error.code === "address_refused") throw error;
       latest = error;
     }
   }
@@ -156,15 +156,14 @@ async function connectTo(address: string, asked: Call, world: CallWorld, by: num
 
 /** The kernel's own word on who is at the other end, before a byte is sent. */
 function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWorld): void {
-  const [reached, meant] = [parseAddress(socket.remoteAddress ?? ""), parseAddress(address)];
-  if (reached === null || meant === null || reached.value !== meant.value) {
-    const { host } = asked.target;
-    throw new CallError(
-      "address_refused",
-      `${host} was to be ${address}, and ${socket.remoteAddress} answered`,
-    );
+  const { host } = asked.target;
+  const { remoteAddress } = socket;
+  if (remoteAddress === undefined)
+    throw new CallError("network_error", `${host} closed the connection at once`);
+  if (parseAddress(remoteAddress)?.value !== parseAddress(address)?.value) {
+    throw new CallError("address_refused", `${host} was to be ${address}, and ${remoteAddress} answered`);
   }
-  judge(address, asked.target.host, world);
+  judge(remoteAddress, host, world);
 }
 
 /** Puts TLS over the connection where the target wants it, with a certificate that is valid for the URL's host. */
@@ -229,7 +228,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
   const answer = (isCut: boolean): Answer => ({
     status,
     headers: plainHeaders(response),
-    body: Buffer.concat(chunks).subarray(0, most),
+    body: Buffer.concat(chunks),
     isCut,
   });
   const lookAgain = (): void =>
@@ -326,9 +325,9 @@ function step<T>(
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) return abort();
     const leftMs = by - clock.monotonic();
-    if (leftMs !== Number.POSITIVE_INFINITY) {
-      untime = clock.after(leftMs, () => failed(new CallError("http_timeout", `${doing} took too long`)));
-    }
+    const late = (): void => failed(new CallError("http_timeout", `${doing} took too long`));
+    if (leftMs <= 0) return late();
+    if (leftMs !== Number.POSITIVE_INFINITY) untime = clock.after(leftMs, late);
     close = begin(done, failed);
     if (hasFailed()) close(); // failed while it began, when there was nothing to close yet
   });

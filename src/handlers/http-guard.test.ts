@@ -595,6 +595,15 @@ describe("what is allowed", () => {
     });
   }
 
+  test("is not tried any further when somebody else than was meant has answered", async () => {
+    const { lookup } = answering(["0.0.0.0", "127.0.0.1"]);
+    const allowPrivate = ["0.0.0.0", "127.0.0.1"];
+    expect(
+      await ending(createHttp({ ...httpWorld, lookup, allowPrivate })(withPort("http://a.example:PORT/"))),
+    ).toBe(REFUSED);
+    await guarded.reached();
+  });
+
   test("to one handler is not allowed to another", async () => {
     const url = withPort("http://127.0.0.1:PORT/");
     const make = createHttp(httpWorld);

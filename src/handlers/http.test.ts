@@ -365,6 +365,11 @@ describe("an answer that is no success", () => {
     });
   });
 
+  test("is not read to its end, of which nothing would be shown", async () => {
+    const { url } = await serveRaw(`HTTP/1.1 500 No\r\n\r\n${"x".repeat(5_000)}`, "stay");
+    expect(await runOnce(http(url, LOOPBACK))).toMatchObject(failed("http_500", true));
+  });
+
   test("to switch the protocol is none that helps", async () => {
     const { url } = await serveRaw(
       "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello",
@@ -437,6 +442,20 @@ describe("a server that is away or slow", () => {
     const server = await listen(createTcpServer());
     for (const one of open.splice(0)) one.close();
     expect(await runOnce(http(server.url, LOOPBACK))).toMatchObject(failed("network_error", true));
+  });
+
+  test("closes or resets every connection at once: tried again, each time", async () => {
+    for (const close of [
+      (socket: Socket) => socket.destroy(),
+      (socket: Socket) => socket.resetAndDestroy(),
+    ]) {
+      const { port } = await listen(createTcpServer(close));
+      for (const scheme of ["http", "https"]) {
+        const handler = http(`${scheme}://127.0.0.1:${port}`, LOOPBACK);
+        const outcomes = await Promise.all(Array.from({ length: 100 }, () => runOnce(handler)));
+        for (const outcome of outcomes) expect(outcome).toMatchObject(failed("network_error", true));
+      }
+    }
   });
 
   test("has no address: tried again", async () => {

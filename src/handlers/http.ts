@@ -21,7 +21,7 @@ export type HttpOptions = {
   readonly answerTimeout?: string;
   /** For each pause within the answer; "30s" unless given. */
   readonly idleTimeout?: string;
-  /** Certificate authorities in PEM to trust instead of the machine's. */
+  /** Certificate authorities in PEM to trust instead of those that the runtime brings. */
   readonly ca?: string | readonly string[];
 };
 

@@ -162,6 +162,20 @@ const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
   return { fetch: through, sent };
 };
 
+describe("waiting", () => {
+  test("resolves with the task however it ended", async () => {
+    const { id } = await client().create({ name: "ends", type: "nobody" });
+    const waiting = client().wait(id);
+    await client().cancel(id);
+    expect(await waiting).toMatchObject({ id, status: "cancelled" });
+  });
+
+  test("resolves with the task as it stands when its time is over", async () => {
+    const { id } = await client().create({ name: "stays", type: "nobody" });
+    expect(await client().wait(id, { withinMs: 20 })).toMatchObject({ id, status: "pending" });
+  });
+});
+
 describe("over a bad network", () => {
   test("a create is sent again under the same idempotency key", async () => {
     const network = flaky(["refused", "busy"]);
@@ -268,6 +282,35 @@ describe("watching", () => {
     await watching;
     await second.stop();
   }, 30_000);
+
+  test("says when its connection stands, and nothing after that is missed; and when it is lost", async () => {
+    const first = await startApp();
+    const abort = new AbortController();
+    const told: (boolean | string)[] = [];
+    const watching = (async () => {
+      const onConnection = (isConnected: boolean): void => void told.push(isConnected);
+      for await (const event of createClient(first.url).watch({ signal: abort.signal, onConnection })) {
+        if (event.kind === "task") told.push(event.task.status);
+      }
+    })();
+    await eventually(
+      () => told,
+      ([connected]) => connected === true,
+    );
+    await createClient(first.url).create({ name: "only once", type: "nobody" });
+    await eventually(
+      () => told,
+      ([, status]) => status === "pending",
+    );
+    await first.stop();
+    await eventually(
+      () => told,
+      (all) => all[2] === false,
+    );
+    abort.abort();
+    await watching;
+    expect(told.slice(0, 3)).toEqual([true, "pending", false]);
+  });
 
   test("is refused for a query that makes no sense", async () => {
     const iterator = client().watch({ type: "a b" })[Symbol.asyncIterator]();

@@ -1,0 +1,83 @@
+/** A type whose work an HTTP server does, from end to end: a real server, a real worker, a real receiver. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { createWorker } from "../src/client/client.ts";
+import type { Task } from "../src/core/task.ts";
+import { http } from "../src/handlers/http.ts";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { createTestLog } from "./support/engine.ts";
+import { eventually } from "./support/eventually.ts";
+import { create } from "./support/verbs.ts";
+
+let server: RunningApp;
+beforeAll(async () => {
+  server = await startApp({ LEASE: "1s" });
+});
+afterAll(() => server.stop());
+
+/** A receiver that gives these answers, one after the other, and a worker that sends it the tasks of a type of its own. */
+async function receive(type: string, answers: readonly ((response: ServerResponse) => void)[]) {
+  const heard: IncomingMessage["headers"][] = [];
+  const receiver = createServer((request, response) => {
+    heard.push(request.headers);
+    request.resume().on("end", () => answers[Math.min(heard.length, answers.length) - 1]?.(response));
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  // A server that listens on a port has an address of this kind.
+  const { port } = receiver.address() as AddressInfo;
+  const handlers = { [type]: http(`http://127.0.0.1:${port}/hook`, { allowPrivate: ["127.0.0.1"] }) };
+  const worker = createWorker({ url: server.url, handlers, lease: "1s", log: createTestLog() });
+  worker.start();
+  const stop = async (): Promise<void> => {
+    await worker.stop(1_000);
+    receiver.closeAllConnections();
+    receiver.close();
+  };
+  return { heard, stop };
+}
+
+const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
+  eventually(() => server.app.engine.get(id), is, 10_000);
+
+describe("a task that an HTTP server does", () => {
+  test("fails, waits as long as it is told to, is done, and is one task to the server all the while", async () => {
+    const { heard, stop } = await receive("hook.retried", [
+      (response) => response.writeHead(500).end("no"),
+      (response) => response.writeHead(429, { "retry-after": "1" }).end(),
+      (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"sent":true}'),
+    ]);
+    const id = await create(server.app.engine, { type: "hook.retried", backoff: { baseMs: 1, maxMs: 1 } });
+    const task = await becomes(id, ({ status }) => status === "done");
+    expect(task).toMatchObject({ result: '{"sent":true}', failures: 1 });
+    expect(task.attempts.map(({ outcome }) => outcome)).toEqual(["failed", "released", "done"]);
+    await server.app.engine.retry(id);
+    await becomes(id, ({ status, attempts }) => status === "done" && attempts.length === 4);
+    expect(heard.map((headers) => headers["x-tasktrack-attempt"])).toEqual(["1", "2", "2", "1"]);
+    expect(new Set(heard.map((headers) => headers["idempotency-key"])).size).toBe(1);
+    await stop();
+  });
+
+  test("is left alone by the server once it is cancelled: its connection is closed", async () => {
+    let closed = false;
+    const { heard, stop } = await receive("hook.cancelled", [
+      (response) =>
+        response
+          .once("close", () => (closed = true))
+          .writeHead(200)
+          .write("working"),
+    ]);
+    const id = await create(server.app.engine, { type: "hook.cancelled" });
+    await eventually(
+      () => heard.length,
+      (count) => count === 1,
+    );
+    await server.app.engine.cancel(id);
+    await becomes(id, ({ status }) => status === "cancelled");
+    await eventually(
+      () => closed,
+      (is) => is,
+    );
+    await stop();
+  });
+});
