@@ -12,6 +12,7 @@ import type {
   BulkResult,
   Explanation,
   LogLine,
+  Ready,
   Stats,
   Task,
   TaskPage,
@@ -133,6 +134,18 @@ export interface Client {
 
   /** Counts, throughput, waiting and run times, workers. */
   stats(options?: Cancellable): Promise<Stats>;
+
+  /**
+   * Whether the server should get traffic, and what keeps its tasks; rejects with `not_ready` and the reason while it should not.
+   * @example const { store } = await client.ready();
+   */
+  ready(options?: Cancellable): Promise<Ready>;
+
+  /**
+   * Tells a worker to finish what it has and to take no more, for twelve hours; `isDraining` false takes that back.
+   * @example await client.drain("gpu-1", true);
+   */
+  drain(worker: string, isDraining: boolean, options?: Cancellable): Promise<void>;
 
   /**
    * Cancels, retries or deletes all tasks that match, up to 10,000 a call: while `next` is not null, call again with it as
@@ -326,6 +339,11 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
       read(`${pathOf(id)}/log?after=${after}`, signal === undefined ? {} : { signal }),
     explain: (id, options) => read(`${pathOf(id)}/explain`, options),
     stats: (options) => read("/api/stats", options),
+    ready: (options) => read("/readyz", options),
+    drain: async (worker, isDraining, { signal } = {}) => {
+      const path = `/api/worker/${encodeURIComponent(worker)}/drain`;
+      await api.send({ method: isDraining ? "POST" : "DELETE", path, signal });
+    },
     bulk: (request, options) => bulkAs<BulkResult>(request, options),
     bulkPreview: (request, options) => bulkAs<BulkPreview>({ ...request, dry_run: true }, options),
     watch: (query = {}) => watchEvents({ api, clock }, query),

@@ -189,6 +189,13 @@ export type Stats = {
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };
 
+/** What a server that should get traffic says of itself. */
+export type Ready = {
+  readonly status: "ready";
+  /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
+  readonly store: string;
+};
+
 export type BulkRequest = {
   /** Which tasks. An empty filter is refused unless `all` is true. */
   readonly filter: TaskFilter;

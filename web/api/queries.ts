@@ -17,7 +17,8 @@ import { stampReceived } from "./received.ts";
 export type TasksFilter = Omit<TaskQuery, "cursor" | "limit">;
 
 const PAGE = 100;
-const STATS_EVERY_MS = 5_000;
+const STATS_EVERY_MS = 2_000;
+const READY_EVERY_MS = 5_000;
 /** Which worker has it and who goes before it tell no event. */
 const EXPLAIN_EVERY_MS = 5_000;
 const RETRIES = 2;
@@ -30,6 +31,7 @@ export const queryKeys = {
   explain: (id: number) => ["explain", id] as const,
   gone: (id: number) => ["gone", id] as const,
   stats: ["stats"] as const,
+  ready: ["ready"] as const,
 };
 
 export const createQueries = (): QueryClient =>
@@ -89,6 +91,15 @@ export const useStats = () =>
     queryKey: queryKeys.stats,
     queryFn: ({ signal }) => client.stats({ signal }),
     refetchInterval: STATS_EVERY_MS,
+  });
+
+/** Whether the server should get traffic; a "no" is an answer like another. */
+export const useReady = () =>
+  useQuery({
+    queryKey: queryKeys.ready,
+    queryFn: ({ signal }) => client.ready({ signal }),
+    refetchInterval: READY_EVERY_MS,
+    retry: false,
   });
 
 // ---- events

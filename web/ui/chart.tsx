@@ -51,7 +51,7 @@ export function Chart({ label, times, series, height = 180, format = String }: C
     };
   }, [times, series, height, format, language]);
 
-  return <div ref={place} className="chart" role="img" aria-label={label} />;
+  return <div ref={place} className="chart" role="img" aria-label={label} style={{ height }} />;
 }
 
 const dataOf = (times: readonly number[], series: readonly Series[]): UPlot.AlignedData => [
@@ -87,18 +87,19 @@ function optionsOf({
     legend: { show: false },
     cursor: { y: false },
     axes: [
-      { ...axis, values: (_, values) => values.map((at) => clock(at * 1_000)) },
-      { ...axis, size: 44, values: (_, values) => values.map(format) },
+      { ...axis, size: 28, values: (_, values) => values.map((at) => clock(at * 1_000)) },
+      { ...axis, size: 52, values: (_, values) => values.map(format) },
     ],
     scales: { y: { range: (_, __, max) => [0, Math.max(1, max)] } },
     series: [
       {},
-      ...series.map(({ label, color }) => ({
+      ...series.map(({ label, color, values }) => ({
         label,
         stroke: token(color),
         fill: `${token(color)}1f`,
         width: 1.5,
-        points: { show: false },
+        // Between gaps a value alone is no line.
+        points: values.includes(null) ? { show: true, size: 5, fill: token(color) } : { show: false },
       })),
     ],
   };

@@ -1,16 +1,18 @@
 import { type ReactElement, useMemo } from "react";
 import type { Stats } from "../../../src/client/client.ts";
-import { STATUSES } from "../../../src/core/task.ts";
 import { useStats } from "../../api/queries.ts";
 import { useTitle } from "../../app/title.ts";
-import { useLanguage, useWords } from "../../i18n/language.ts";
+import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
-import { formatNumber } from "../../i18n/words.ts";
-import { Chart } from "../../ui/chart.tsx";
+import { useNow } from "../../time/now.ts";
 import { ErrorState, Skeleton } from "../../ui/states.tsx";
-import { StatusBadge } from "../../ui/status-badge.tsx";
-import { words } from "./words.ts";
+import { HourCharts } from "./charts.tsx";
+import { StatusCounts, TypeTable } from "./counts.tsx";
+import { OldestWaiting, StoreHealth } from "./health.tsx";
+import { lastHour } from "./minutes.ts";
+import { Workers } from "./workers.tsx";
 
+/** How the whole stands, for who wants to know at night what is wrong. */
 export function OverviewPage(): ReactElement {
   const t = useWords(shared);
   useTitle(t.overview);
@@ -20,36 +22,28 @@ export function OverviewPage(): ReactElement {
       <div className="page-head">
         <h1>{t.overview}</h1>
       </div>
-      {isPending && <Skeleton rows={8} />}
+      {isPending && <Skeleton rows={12} />}
       {error !== null && <ErrorState error={error} onRetry={() => void refetch()} />}
       {data !== undefined && <Board stats={data} />}
     </>
   );
 }
 
+const MINUTE_MS = 60_000;
+
 function Board({ stats }: { stats: Stats }): ReactElement {
-  const t = useWords(words);
-  const common = useWords(shared);
-  const language = useLanguage();
-  const times = useMemo(() => stats.minutes.map(({ at }) => Date.parse(at)), [stats]);
-  const series = useMemo(
-    () => [{ label: common.done, color: "--done", values: stats.minutes.map(({ done }) => done) }],
-    [stats, common],
-  );
+  const minute = Math.floor(useNow() / MINUTE_MS);
+  const minutes = useMemo(() => lastHour(stats, minute * MINUTE_MS), [stats, minute]);
   return (
-    <>
-      <ul className="counts">
-        {STATUSES.map((status) => (
-          <li key={status} className="card count">
-            <StatusBadge status={status} />
-            <span className="count-number">{formatNumber(language, stats.counts[status])}</span>
-          </li>
-        ))}
-      </ul>
-      <section className="card overview-chart">
-        <h2>{t.doneByMinute}</h2>
-        <Chart label={t.doneByMinute} times={times} series={series} />
-      </section>
-    </>
+    <div className="overview">
+      <StatusCounts counts={stats.counts} />
+      <div className="overview-pair">
+        <OldestWaiting oldest={stats.oldest_waiting} />
+        <StoreHealth />
+      </div>
+      <HourCharts minutes={minutes} />
+      <Workers workers={stats.workers} />
+      <TypeTable types={stats.types} />
+    </div>
   );
 }
