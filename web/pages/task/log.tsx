@@ -37,7 +37,7 @@ export function LogPanel({ task }: { task: Task }): ReactElement {
 
 function Lines({ lines }: { lines: readonly LogLine[] }): ReactElement {
   const t = useWords(words);
-  const [least, setLeast] = useState<string>("debug");
+  const [least, setLeast] = useState<LogLevel>("debug");
   const [text, setText] = useState("");
   const shown = useMemo(() => matching(lines, least, text), [lines, least, text]);
   return (
@@ -55,7 +55,7 @@ function Lines({ lines }: { lines: readonly LogLine[] }): ReactElement {
           label={t.level}
           hideLabel
           value={least}
-          onChange={setLeast}
+          onChange={(value) => setLeast(LEVELS.find((level) => level === value) ?? "debug")}
           options={[
             { value: "debug", label: t.allLevels },
             { value: "info", label: t.infoUp },
@@ -73,7 +73,7 @@ function Lines({ lines }: { lines: readonly LogLine[] }): ReactElement {
   );
 }
 
-function matching(lines: readonly LogLine[], least: string, text: string): readonly LogLine[] {
+function matching(lines: readonly LogLine[], least: LogLevel, text: string): readonly LogLine[] {
   const from = LEVELS.indexOf(least);
   const wanted = text.trim().toLowerCase();
   return lines.filter(
