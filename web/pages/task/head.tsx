@@ -15,6 +15,7 @@ import { ConfirmDialog } from "../../ui/dialog.tsx";
 import { Menu } from "../../ui/menu.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
 import { EditDialog } from "./edit.tsx";
+import { LongText } from "./long-text.tsx";
 import { useNeighbours } from "./neighbours.ts";
 import { words } from "./words.ts";
 
@@ -33,11 +34,7 @@ export function Head({ task, isGone }: { task: Task; isGone: boolean }): ReactEl
         <span className="task-space" />
         {!isGone && <Actions task={task} />}
       </div>
-      {task.description !== "" && (
-        <p className="task-description" dir="auto">
-          {task.description}
-        </p>
-      )}
+      {task.description !== "" && <LongText className="task-description" text={task.description} />}
     </header>
   );
 }

@@ -17,6 +17,7 @@ import { Payload, Result } from "./data.tsx";
 import { Facts } from "./facts.tsx";
 import { Head } from "./head.tsx";
 import { LogPanel } from "./log.tsx";
+import { LongText } from "./long-text.tsx";
 import { TimelinePanel } from "./timeline.tsx";
 import { Why } from "./why.tsx";
 import { words } from "./words.ts";
@@ -84,7 +85,7 @@ function Standing({ task, isGone }: { task: Task; isGone: boolean }): ReactEleme
           <CircleAlert size={16} aria-hidden />
           <div>
             <code>{task.error.code}</code>
-            <p dir="auto">{task.error.message}</p>
+            <LongText className="task-error-message" text={task.error.message} />
           </div>
         </div>
       )}

@@ -5,6 +5,7 @@ import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { useNow } from "../../time/now.ts";
 import { Duration, Time } from "../../time/time.tsx";
+import { LongText } from "./long-text.tsx";
 import { placeOf, type Span, type Step, timelineOf } from "./timeline.ts";
 import { outcomeWords, words } from "./words.ts";
 
@@ -90,9 +91,10 @@ function StepRow({ step, whole, task }: { step: Step; whole: Span; task: Task })
           )}
         </p>
         {step.error !== null && (
-          <p className="task-step-error" dir="auto">
-            <code>{step.error.code}</code> {step.error.message}
-          </p>
+          <div className="task-step-error">
+            <code>{step.error.code}</code>
+            <LongText className="task-step-message" text={step.error.message} />
+          </div>
         )}
         <span className="task-track" aria-hidden>
           <Bar span={step.waited} whole={whole} look="wait" />
