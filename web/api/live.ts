@@ -5,6 +5,7 @@
  * each tab reads for itself.
  */
 import type { TaskState, WatchEvent } from "../../src/client/client.ts";
+import { durationMs } from "../time/format.ts";
 import { client } from "./client.ts";
 import { type Connection, connection } from "./connection.ts";
 import { stampReceived } from "./received.ts";
@@ -46,8 +47,10 @@ export function withLatest<T extends TaskState>(task: T): T {
   return told !== undefined && isNewer(told, task) ? stampReceived({ ...task, ...told }) : task;
 }
 
+/** Progress leaves version and times of change alone; but while a task runs, its duration grows. */
 export const isNewer = (one: TaskState, other: TaskState): boolean =>
-  one.version > other.version || (one.version === other.version && one.updated_at > other.updated_at);
+  one.version > other.version ||
+  (one.version === other.version && durationMs(one.duration) > durationMs(other.duration));
 
 let lastEventId = "";
 

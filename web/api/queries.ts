@@ -8,7 +8,7 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { useEffect } from "react";
-import type { Task, TaskPage, TaskQuery, TaskState } from "../../src/client/client.ts";
+import type { LogLine, Task, TaskPage, TaskQuery, TaskState } from "../../src/client/client.ts";
 import { isRefusal } from "../../src/client/error.ts";
 import { client } from "./client.ts";
 import { isNewer, type LiveBatch, onLive, withLatest } from "./live.ts";
@@ -21,6 +21,10 @@ const STATS_EVERY_MS = 2_000;
 const READY_EVERY_MS = 5_000;
 /** Which worker has it and who goes before it tell no event. */
 const EXPLAIN_EVERY_MS = 5_000;
+/** While a task runs, its log is asked for this often: no event tells of lines. */
+const LOG_EVERY_MS = 1_000;
+/** The server keeps the last 1,000; a page that watched from the start may show more, but not without end. */
+const LOG_LINES_SHOWN = 5_000;
 const RETRIES = 2;
 
 export const queryKeys = {
@@ -40,6 +44,7 @@ export const createQueries = (): QueryClient =>
       queries: {
         staleTime: 30_000, // the events keep it fresh meanwhile
         retry: (failures, error) => !isRefusal(error) && failures < RETRIES,
+        structuralSharing: false, // it copies what it keeps: the time of an answer's coming would be lost, and a key "__proto__"
         networkMode: "always", // "offline" says nothing about a server on this machine
       },
       mutations: { networkMode: "always" },
@@ -85,6 +90,21 @@ export const useExplanation = (id: number) =>
     queryFn: ({ signal }) => client.explain(id, { signal }),
     refetchInterval: EXPLAIN_EVERY_MS,
   });
+
+/** The log so far; only lines that are not there yet are asked for. */
+export const useLog = (id: number, isRunning: boolean) => {
+  const queries = useQueryClient();
+  return useQuery({
+    enabled: !useIsGone(id),
+    queryKey: queryKeys.log(id),
+    queryFn: async ({ signal }): Promise<readonly LogLine[]> => {
+      const known = queries.getQueryData<readonly LogLine[]>(queryKeys.log(id)) ?? [];
+      const fresh = await client.log(id, { after: known.at(-1)?.n ?? 0, signal });
+      return fresh.length === 0 ? known : [...known, ...fresh].slice(-LOG_LINES_SHOWN);
+    },
+    refetchInterval: isRunning ? LOG_EVERY_MS : false,
+  });
+};
 
 export const useStats = () =>
   useQuery({
@@ -150,6 +170,7 @@ function changeTask(queries: QueryClient, state: TaskState): void {
   if (known === undefined) return;
   queries.setQueryData<Task>(key, merged(known, new Map([[state.id, state]])));
   if (state.finished_at !== known.finished_at) void queries.invalidateQueries({ queryKey: key });
+  if (state.version !== known.version) void queries.invalidateQueries({ queryKey: queryKeys.log(state.id) });
   void queries.invalidateQueries({ queryKey: queryKeys.explain(state.id) });
 }
 

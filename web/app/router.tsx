@@ -11,6 +11,7 @@ import { SearchX } from "lucide-react";
 import type { ReactElement } from "react";
 import { useWords } from "../i18n/language.ts";
 import { shared } from "../i18n/shared.ts";
+import { validateNewSearch } from "../pages/new/search.ts";
 import { validateTasksSearch } from "../pages/tasks/search.ts";
 import { EmptyState, ErrorState, Skeleton } from "../ui/states.tsx";
 import { parseSearch, stringifySearch } from "./search.ts";
@@ -42,6 +43,7 @@ const task = createRoute({
 const newTask = createRoute({
   getParentRoute: () => root,
   path: "/new",
+  validateSearch: validateNewSearch,
   component: lazyRouteComponent(() => import("../pages/new/page.tsx"), "NewTaskPage"),
 });
 

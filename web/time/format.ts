@@ -57,3 +57,11 @@ const padded = (value: number): string => String(value).padStart(2, "0");
 
 /** Of a duration as the API writes it; 0 for what is none. */
 export const durationMs = (text: string): number => parseDurationMs(text) ?? 0;
+
+const seconds = {
+  en: new Intl.DateTimeFormat("en", { timeStyle: "medium", hourCycle: "h23" }),
+  ru: new Intl.DateTimeFormat("ru", { timeStyle: "medium", hourCycle: "h23" }),
+};
+
+/** The time of day with seconds, always as wide: for columns of them. */
+export const formatSecond = (language: Language, at: number): string => seconds[language].format(at);

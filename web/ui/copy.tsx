@@ -7,7 +7,10 @@ import { toast } from "./toast.tsx";
 
 const SHOWN_MS = 2_000;
 
-export function CopyButton({ text, label }: { text: string; label?: string }): ReactElement {
+/** What is long to write may be given as a function. */
+type Text = string | (() => string);
+
+export function CopyButton({ text, label }: { text: Text; label?: string }): ReactElement {
   const t = useWords(shared);
   const [copied, setCopied] = useState(false);
 
@@ -18,7 +21,7 @@ export function CopyButton({ text, label }: { text: string; label?: string }): R
   }, [copied]);
 
   const copy = async (): Promise<void> => {
-    if (await copyText(text)) setCopied(true);
+    if (await copyText(typeof text === "string" ? text : text())) setCopied(true);
     else toast({ title: t.copyFailed, look: "failed" });
   };
   return (

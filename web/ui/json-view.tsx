@@ -1,7 +1,8 @@
-import type { ReactElement } from "react";
+import { type ReactElement, useMemo } from "react";
 import { allExpanded, JsonView as Base, collapseAllNested } from "react-json-view-lite";
 import { useWords } from "../i18n/language.ts";
 import { defineWords } from "../i18n/words.ts";
+import { inPieces } from "./json-pieces.ts";
 
 const words = defineWords({ fold: "Fold", unfold: "Unfold" }, { fold: "Свернуть", unfold: "Развернуть" });
 
@@ -23,19 +24,23 @@ const STYLE = {
   collapsedContent: "json-more",
   noQuotesForStringValues: false,
   quotesForFieldNames: false,
+  stringifyStringValues: true, // a quote or a line break within a text must not look like its end
 };
 
 /** What is larger begins folded. */
 const SHOWN_WHOLE = 4_000;
 
-/** Any JSON, to be folded and unfolded. */
+/** Any JSON, to be folded and unfolded. A large one begins folded, and never draws more than a screen or two at once. */
 export function JsonView({ value, label }: { value: unknown; label: string }): ReactElement {
   const t = useWords(words);
-  if (typeof value !== "object" || value === null) return <pre className="json">{JSON.stringify(value)}</pre>;
-  const isSmall = JSON.stringify(value).length <= SHOWN_WHOLE;
+  const { pieces, isSmall } = useMemo(() => {
+    return { pieces: inPieces(value), isSmall: JSON.stringify(value).length <= SHOWN_WHOLE };
+  }, [value]);
+  if (typeof pieces !== "object" || pieces === null)
+    return <pre className="json">{JSON.stringify(pieces)}</pre>;
   return (
     <Base
-      data={value}
+      data={pieces}
       aria-label={label}
       clickToExpandNode
       shouldExpandNode={isSmall ? allExpanded : collapseAllNested}
