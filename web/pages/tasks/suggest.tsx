@@ -45,8 +45,10 @@ export function Suggest(props: SuggestProps): ReactElement {
       close();
       props.onEnter();
     } else if (event.key === "Escape" && isShown) close();
-    else if (event.key === "Escape" && props.text !== "") onText("");
-    else if (event.key === "Escape") event.currentTarget.blur();
+    else if (event.key === "Escape" && props.text !== "") {
+      close();
+      onText("");
+    } else if (event.key === "Escape") event.currentTarget.blur();
     else return;
     event.preventDefault();
   };
