@@ -165,7 +165,7 @@ const list = fc
     {
       limit: fc.integer({ min: 1, max: 1_000 }),
       status: fc.constantFrom("pending", "running", "done", "failed", "cancelled"),
-      view: fc.constant("full"),
+      view: fc.constantFrom("full", "state"),
       type: fc.constantFrom("simulate", "video.*", "*"),
       tag: fc.constantFrom("x", "нет"),
       q: fc.constantFrom("a", "payload.a:b", "НЕТ"),

@@ -13,12 +13,14 @@ import type {
   Explanation,
   LogLine,
   Ready,
+  StatePage,
   Stats,
   Task,
   TaskPage,
   TaskPatch,
   TaskQuery,
   TaskSpec,
+  TaskState,
 } from "./types.ts";
 import { toQuery, type WatchEvent, type WatchQuery, watchEvents } from "./watch.ts";
 
@@ -92,6 +94,18 @@ export interface Client {
    * @example const { tasks, next } = await client.page({ status: "done", limit: 50 });
    */
   page(query?: TaskQuery & Cancellable): Promise<TaskPage>;
+
+  /**
+   * One page of tasks without payload and result, which may be long: for who shows many.
+   * @example const { tasks, next } = await client.statePage({ sort: "-id", limit: 100 });
+   */
+  statePage(query?: TaskQuery & Cancellable): Promise<StatePage>;
+
+  /**
+   * How many tasks match, exactly; not with `q`.
+   * @example const failed = await client.count({ status: "failed" });
+   */
+  count(query?: Omit<TaskQuery, "q" | "limit" | "cursor"> & Cancellable): Promise<number>;
 
   /**
    * Changes what the patch names.
@@ -244,10 +258,22 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   const get = (id: number, options: Cancellable = {}): Promise<Task> => read(pathOf(id), options);
 
-  async function page({ signal, limit = PAGE, ...query }: TaskQuery & Cancellable = {}): Promise<TaskPage> {
-    const path = `/api/task${toQuery({ ...query, limit, view: "full" })}`;
-    const answer = await api.send<readonly Task[]>({ method: "GET", path, signal });
+  async function pageAs<T>(
+    view: "full" | "state",
+    { signal, limit = PAGE, ...query }: TaskQuery & Cancellable = {},
+  ): Promise<{ readonly tasks: readonly T[]; readonly next: string | null }> {
+    const path = `/api/task${toQuery({ ...query, limit, view })}`;
+    const answer = await api.send<readonly T[]>({ method: "GET", path, signal });
     return { tasks: answered(answer), next: nextCursor(answer?.headers.get("link") ?? "") };
+  }
+
+  const page = (query?: TaskQuery & Cancellable): Promise<TaskPage> => pageAs<Task>("full", query);
+
+  async function count({ signal, ...query }: TaskQuery & Cancellable = {}): Promise<number> {
+    const path = `/api/task${toQuery({ ...query, limit: 1 })}`;
+    const headers = { prefer: "count=exact" };
+    const answer = await api.send<unknown>({ method: "GET", path, headers, signal });
+    return Number(answer?.headers.get("x-total-count"));
   }
 
   async function* list(query: TaskQuery & Cancellable = {}): AsyncGenerator<Task, void, void> {
@@ -334,7 +360,8 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   }
 
   return {
-    ...{ create, createMany, get, list, page, edit, cancel, retry, remove, wait, run },
+    ...{ create, createMany, get, list, page, count, edit, cancel, retry, remove, wait, run },
+    statePage: (query) => pageAs<TaskState>("state", query),
     log: (id, { after = 0, signal } = {}) =>
       read(`${pathOf(id)}/log?after=${after}`, signal === undefined ? {} : { signal }),
     explain: (id, options) => read(`${pathOf(id)}/explain`, options),

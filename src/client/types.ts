@@ -127,6 +127,9 @@ export type TaskQuery = TaskFilter & {
 /** A page of a list. It may be short or even empty while `next` is not null. */
 export type TaskPage = { readonly tasks: readonly Task[]; readonly next: string | null };
 
+/** The same of tasks without payload and result. */
+export type StatePage = { readonly tasks: readonly TaskState[]; readonly next: string | null };
+
 export type LogLine = {
   /** Numbered from 1 through the task's whole life. */
   readonly n: number;

@@ -70,6 +70,20 @@ describe("the client", () => {
     expect((await client().page({ tag: "y", type: ["full"] })).tasks.map((task) => task.id)).toEqual([id]);
   });
 
+  test("counts what matches, and brings pages without payloads", async () => {
+    const ids = await client().createMany(
+      ["a", "b", "c"].map((name) => ({ name, type: "counted", payload: { long: name } })),
+    );
+    expect(await client().count({ type: "counted" })).toBe(3);
+    expect(await client().count({ type: "counted", status: "done" })).toBe(0);
+    const { tasks, next } = await client().statePage({ type: "counted", limit: 2 });
+    expect(tasks.map((task) => [task.id, "payload" in task, "result" in task])).toEqual(
+      ids.slice(0, 2).map((id) => [id, false, false]),
+    );
+    const rest = await client().statePage({ type: "counted", cursor: next ?? "" });
+    expect(rest.tasks.map(({ id }) => id)).toEqual(ids.slice(2));
+  });
+
   test("cancels and retries; what has another version is left alone", async () => {
     const { id } = await client().create({ name: "on and off", type: "waits" });
     expect(await client().cancel(id)).toMatchObject({ id, status: "cancelled" });

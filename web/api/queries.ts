@@ -3,13 +3,15 @@ import {
   type InfiniteData,
   keepPreviousData,
   QueryClient,
+  type QueryKey,
   useInfiniteQuery,
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
 import { useEffect } from "react";
-import type { LogLine, Task, TaskPage, TaskQuery, TaskState } from "../../src/client/client.ts";
+import type { LogLine, StatePage, Task, TaskQuery, TaskState } from "../../src/client/client.ts";
 import { isRefusal } from "../../src/client/error.ts";
+import { type Cell, createCell } from "../app/cell.ts";
 import { client } from "./client.ts";
 import { isNewer, type LiveBatch, onLive, withLatest } from "./live.ts";
 import { stampReceived } from "./received.ts";
@@ -29,6 +31,7 @@ const RETRIES = 2;
 
 export const queryKeys = {
   tasks: (filter: TasksFilter) => ["tasks", filter] as const,
+  count: (filter: TasksFilter) => ["count", filter] as const,
   allTasks: ["tasks"] as const,
   task: (id: number) => ["task", id] as const,
   log: (id: number) => ["log", id] as const,
@@ -51,21 +54,48 @@ export const createQueries = (): QueryClient =>
     },
   });
 
-const received = (task: Task): Task => withLatest(stampReceived(task));
+const received = <T extends TaskState>(task: T): T => withLatest(stampReceived(task));
 
 /** The tasks that match, a page more with each `fetchNextPage`. Rows change as events tell; new ones come with `refetch`. */
 export const useTasks = (filter: TasksFilter) =>
   useInfiniteQuery({
     queryKey: queryKeys.tasks(filter),
     initialPageParam: "",
-    queryFn: async ({ pageParam, signal }): Promise<TaskPage> => {
+    queryFn: async ({ pageParam, signal }): Promise<StatePage> => {
       const cursor = pageParam === "" ? {} : { cursor: pageParam };
-      const { tasks, next } = await client.page({ ...filter, limit: PAGE, ...cursor, signal });
+      const { tasks, next } = await client.statePage({ ...filter, limit: PAGE, ...cursor, signal });
       return { tasks: tasks.map(received), next };
     },
     getNextPageParam: ({ next }) => next,
     placeholderData: keepPreviousData, // no empty table between two filters
+    staleTime: 0, // who comes back sees what came meanwhile
+    refetchOnWindowFocus: false, // but nothing jumps under somebody who only looked away
   });
+
+/** Exactly how many match; null while it is not known, and for a search, which nobody can count cheaply. */
+export const useTaskCount = ({ q, ...filter }: TasksFilter): number | null =>
+  useQuery({
+    enabled: q === undefined,
+    queryKey: queryKeys.count(filter),
+    queryFn: ({ signal }) => client.count({ ...filter, signal }),
+    // Stores keep counts by type and status; for a tag they read, so that is not asked again and again.
+    refetchInterval: filter.tag === undefined ? STATS_EVERY_MS : false,
+    placeholderData: keepPreviousData,
+  }).data ?? null;
+
+/** What was read of a list beyond its first page is let go, and the first page is read anew. */
+export function useReadAnew(filter: TasksFilter): () => Promise<void> {
+  const queries = useQueryClient();
+  return async () => {
+    queries.setQueryData<InfiniteData<StatePage>>(queryKeys.tasks(filter), (data) =>
+      data === undefined ? data : { pages: data.pages.slice(0, 1), pageParams: data.pageParams.slice(0, 1) },
+    );
+    await Promise.all([
+      queries.invalidateQueries({ queryKey: queryKeys.tasks(filter) }),
+      queries.invalidateQueries({ queryKey: queryKeys.count(filter) }),
+    ]);
+  };
+}
 
 export const useTask = (id: number) =>
   useQuery({
@@ -129,26 +159,33 @@ export function useLive(listener: (batch: LiveBatch) => void): void {
   useEffect(() => onLive(listener), [listener]);
 }
 
+/** While set, lists stay as they were read; who lets them go again reads them anew. */
+export const listsHeld: Cell<boolean> = createCell(false);
+
 /** Lets the events change what is kept; returns how to stop. Rows stay in their places, so that nothing jumps. */
 export const feedQueries = (queries: QueryClient): (() => void) =>
   onLive((batch) => {
-    if (batch.reset) return void queries.invalidateQueries();
+    const isHeld = ({ queryKey: [kind] }: { readonly queryKey: QueryKey }): boolean =>
+      listsHeld.get() && kind === queryKeys.allTasks[0];
+    if (batch.reset) return void queries.invalidateQueries({ predicate: (query) => !isHeld(query) });
     const told = new Map(batch.tasks.map((task) => [task.id, task]));
     const gone = new Set(batch.deleted);
-    queries.setQueriesData<InfiniteData<TaskPage>>({ queryKey: queryKeys.allTasks }, (data) =>
-      data === undefined ? data : withBatch(data, told, gone),
-    );
+    if (!listsHeld.get()) {
+      queries.setQueriesData<InfiniteData<StatePage>>({ queryKey: queryKeys.allTasks }, (data) =>
+        data === undefined ? data : withBatch(data, told, gone),
+      );
+    }
     for (const task of batch.tasks) changeTask(queries, task);
     for (const id of gone) queries.setQueryData(queryKeys.gone(id), true);
   });
 
 /** The same object where nothing has changed, so that nothing is drawn anew. */
 function withBatch(
-  data: InfiniteData<TaskPage>,
+  data: InfiniteData<StatePage>,
   told: ReadonlyMap<number, TaskState>,
   gone: ReadonlySet<number>,
-): InfiniteData<TaskPage> {
-  const touches = ({ id }: Task): boolean => told.has(id) || gone.has(id);
+): InfiniteData<StatePage> {
+  const touches = ({ id }: TaskState): boolean => told.has(id) || gone.has(id);
   if (!data.pages.some(({ tasks }) => tasks.some(touches))) return data;
   const pages = data.pages.map((page) =>
     page.tasks.some(touches)
@@ -158,7 +195,7 @@ function withBatch(
   return { ...data, pages };
 }
 
-function merged(task: Task, told: ReadonlyMap<number, TaskState>): Task {
+function merged<T extends TaskState>(task: T, told: ReadonlyMap<number, TaskState>): T {
   const state = told.get(task.id);
   return state === undefined || !isNewer(state, task) ? task : stampReceived({ ...task, ...state });
 }

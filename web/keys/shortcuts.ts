@@ -56,7 +56,7 @@ function onKey(event: KeyboardEvent): void {
   if (!enabled.get() || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
   if (isTyping(event.target) || document.querySelector("[role=dialog], [role=alertdialog], [role=menu]"))
     return;
-  if (event.key === "Shift") return;
+  if (event.key === "Shift" || (event.key === "Enter" && isPressed(event.target))) return;
   const before = event.timeStamp - typedAt < NEXT_KEY_WITHIN_MS ? typed : [];
   typedAt = event.timeStamp;
   for (const keys of [[...before, event.key], [event.key]]) {
@@ -75,6 +75,10 @@ function onKey(event: KeyboardEvent): void {
   }
   typed = [];
 }
+
+/** What Enter presses by itself. */
+const isPressed = (target: EventTarget | null): boolean =>
+  target instanceof HTMLElement && target.matches("a, button, summary, [role=button]");
 
 const isTyping = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement &&

@@ -7,13 +7,13 @@ type Sample = Omit<TaskSpec, "name"> & { readonly name: Readonly<Record<Language
 const SAMPLES: readonly Sample[] = [
   {
     name: { en: "Make thumbnails of yesterday's photos", ru: "Сделать миниатюры вчерашних фото" },
-    payload: { folder: "photos/2026-11-23", sizes: [320, 640, 1280], format: "webp" },
+    payload: { folder: "photos/yesterday", sizes: [320, 640, 1280], format: "webp" },
     tags: ["images"],
     priority: 10,
   },
   {
     name: { en: "Monthly report for accounting", ru: "Месячный отчёт для бухгалтерии" },
-    payload: { month: "2026-10", format: "pdf", recipients: ["accounting@example.org"] },
+    payload: { month: "last", format: "pdf", recipients: ["accounting@example.org"] },
     tags: ["reports", "monthly"],
     max_attempts: 3,
     backoff: { base: "5s", max: "1m" },

@@ -1,197 +1,207 @@
 import { getRouteApi, Link } from "@tanstack/react-router";
-import { ArrowUp, Inbox } from "lucide-react";
-import { type ReactElement, useCallback, useRef, useState } from "react";
-import type { Task } from "../../../src/client/client.ts";
-import { STATUSES } from "../../../src/core/task.ts";
-import type { LiveBatch } from "../../api/live.ts";
-import { type TasksFilter, useLive, useRefresh, useTasks } from "../../api/queries.ts";
+import { FlaskConical, Inbox, Search, SearchX } from "lucide-react";
+import { type ReactElement, useCallback, useEffect, useMemo, useState } from "react";
+import { useAction } from "../../api/action.ts";
+import { client } from "../../api/client.ts";
+import { useRefresh, useTaskCount, useTasks } from "../../api/queries.ts";
+import { stringifySearch } from "../../app/search.ts";
 import { useTitle } from "../../app/title.ts";
-import { useWords } from "../../i18n/language.ts";
+import { useLanguage, useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
-import { TaskDuration, Time } from "../../time/time.tsx";
 import { Button } from "../../ui/button.tsx";
+import { CurlLine, curlOf } from "../../ui/copy.tsx";
 import { Select } from "../../ui/fields.tsx";
-import { ProgressBar } from "../../ui/progress-bar.tsx";
-import { EmptyState, ErrorState, Skeleton } from "../../ui/states.tsx";
-import { StatusBadge } from "../../ui/status-badge.tsx";
-import { useVirtualRows } from "../../ui/virtual-rows.ts";
-import { filterOf } from "./search.ts";
+import { EmptyState, ErrorState } from "../../ui/states.tsx";
+import { addSamples } from "../new/samples.ts";
+import { BulkBar } from "./bulk-bar.tsx";
+import { Filters, useFilterChange } from "./filters.tsx";
+import { LiveSwitch, NewOnes, useHeld } from "./fresh.tsx";
+import { DisplayMenu, ViewsMenu } from "./menus.tsx";
+import { filterOf, isFiltered, SORTS, sortOf, type TasksSearch } from "./search.ts";
+import { NOTHING, type Selection } from "./selection.ts";
+import { TableSkeleton, TaskTable } from "./table.tsx";
 import { words } from "./words.ts";
 
 const route = getRouteApi("/tasks");
 
-/** A row's height in tasks.css. */
-const ROW_HEIGHT = 52;
+/** So many pages without a single task that a search finds, and it goes on only when it is asked to. */
+const EMPTY_PAGES_AT_MOST = 25;
+const SKELETON_ROWS = 12;
 
 export function TasksPage(): ReactElement {
   const t = useWords(shared);
   useTitle(t.tasks);
-  const filter = filterOf(route.useSearch());
+  const search = route.useSearch();
   return (
     <>
       <div className="page-head">
         <h1>{t.tasks}</h1>
-        <StatusFilter />
-        <NewOnes key={JSON.stringify(filter)} />
+        <span className="tasks-space" />
+        <ViewsMenu search={search} />
       </div>
-      <TaskList filter={filter} />
+      <Filters search={search} />
+      <TaskList search={search} />
     </>
   );
 }
 
-function StatusFilter(): ReactElement {
+function TaskList({ search }: { search: TasksSearch }): ReactElement {
+  const query = useTasks(filterOf(search));
+  const isHeld = useHeld();
+  const [selection, setSelection] = useSelection(search);
+  const tasks = useMemo(() => query.data?.pages.flatMap((page) => page.tasks) ?? [], [query.data]);
+
+  const { hasNextPage, isFetching, isError, fetchNextPage } = query;
+  const emptyPages = trailingEmpty(query.data?.pages ?? []);
+  const mayReadOn = hasNextPage && !isError && emptyPages < EMPTY_PAGES_AT_MOST;
+  const readOn = useCallback(() => {
+    if (mayReadOn && !isFetching) void fetchNextPage();
+  }, [mayReadOn, isFetching, fetchNextPage]);
+
+  const isOld = query.isPlaceholderData;
+  const retry = (): void => void query.refetch();
+  return (
+    <>
+      <div className="tasks-line">
+        <Total search={search} shown={tasks.length} hasMore={hasNextPage} />
+        {query.data !== undefined && !isOld && (
+          <NewOnes key={stringifySearch(search)} search={search} tasks={tasks} hasMore={hasNextPage} />
+        )}
+        <span className="tasks-space" />
+        <SortSelect search={search} />
+        <DisplayMenu />
+        <LiveSwitch isHeld={isHeld} />
+      </div>
+      {isError && <ErrorState error={query.error} onRetry={retry} />}
+      {query.isPending && <TableSkeleton rows={SKELETON_ROWS} />}
+      {query.data !== undefined && tasks.length === 0 && (
+        <NoTasks
+          search={search}
+          isSearching={hasNextPage && emptyPages < EMPTY_PAGES_AT_MOST}
+          onReadOn={readOn}
+        />
+      )}
+      {tasks.length > 0 && (
+        <TaskTable {...{ tasks, selection, isHeld, isOld }} onSelect={setSelection} onNearEnd={readOn} />
+      )}
+      <Foot
+        isReading={query.isFetchingNextPage}
+        isStuck={hasNextPage && !mayReadOn}
+        onReadOn={() => void fetchNextPage()}
+      />
+      <BulkBar search={search} tasks={tasks} selection={selection} onSelect={setSelection} />
+    </>
+  );
+}
+
+/** Of one filter: another shows other tasks. */
+function useSelection(search: TasksSearch): [Selection, (next: Selection) => void] {
+  const filter = stringifySearch(search);
+  const [made, setMade] = useState({ filter, selection: NOTHING });
+  return [made.filter === filter ? made.selection : NOTHING, (selection) => setMade({ filter, selection })];
+}
+
+function trailingEmpty(pages: readonly { readonly tasks: readonly unknown[] }[]): number {
+  const last = pages.findLastIndex(({ tasks }) => tasks.length > 0);
+  return pages.length - 1 - last;
+}
+
+/** Exactly, but for a search: then what was found so far. */
+function Total(props: { search: TasksSearch; shown: number; hasMore: boolean }): ReactElement {
+  const { search, shown, hasMore } = props;
   const t = useWords(words);
-  const common = useWords(shared);
-  const { status = [] } = route.useSearch();
-  const navigate = route.useNavigate();
-  const choose = (value: string): void => {
-    const chosen = STATUSES.find((one) => one === value);
-    void navigate({
-      search: ({ status: _, ...others }) => (chosen === undefined ? others : { ...others, status: [chosen] }),
-    });
-  };
+  const count = useTaskCount(filterOf(search));
+  if (search.q !== undefined) {
+    return <span className="tasks-total">{hasMore ? t.shownSoFar(shown) : t.total(shown)}</span>;
+  }
+  return <span className="tasks-total">{count === null ? "\u00a0" : t.total(count)}</span>;
+}
+
+function SortSelect({ search }: { search: TasksSearch }): ReactElement {
+  const t = useWords(words);
+  const change = useFilterChange();
   return (
     <Select
-      label={common.status}
+      label={t.sort}
       hideLabel
-      value={status[0] ?? ""}
-      onChange={choose}
-      options={[
-        { value: "", label: t.anyStatus },
-        ...STATUSES.map((one) => ({ value: one, label: common[one] })),
-      ]}
+      value={sortOf(search)}
+      onChange={(value) => change({ sort: SORTS.find((sort) => sort === value) })}
+      options={SORTS.map((sort) => ({ value: sort, label: t[`sort_${sort}`] }))}
     />
   );
 }
 
-/** Says how many came since the list was read, instead of pushing its rows down. */
-function NewOnes(): ReactElement | null {
+function NoTasks(props: {
+  search: TasksSearch;
+  isSearching: boolean;
+  onReadOn: () => void;
+}): ReactElement | null {
+  const { search, isSearching, onReadOn } = props;
   const t = useWords(words);
-  const refresh = useRefresh();
-  const [ids, setIds] = useState<ReadonlySet<number>>(new Set());
-  const notice = useCallback(({ tasks }: LiveBatch) => {
-    const fresh = tasks.filter(({ version }) => version === 1).map(({ id }) => id);
-    if (fresh.length > 0) setIds((known) => new Set([...known, ...fresh]));
-  }, []);
-  useLive(notice);
-  if (ids.size === 0) return null;
-  const show = (): void => {
-    setIds(new Set());
-    void refresh();
-  };
-  return (
-    <Button icon={ArrowUp} onClick={show}>
-      {t.newOnes(ids.size)}
-    </Button>
-  );
-}
-
-function TaskList({ filter }: { filter: TasksFilter }): ReactElement {
-  const t = useWords(words);
-  const query = useTasks(filter);
-  if (query.isPending) {
+  const change = useFilterChange();
+  useEffect(() => {
+    if (isSearching) onReadOn();
+  }, [isSearching, onReadOn]);
+  if (isSearching) {
     return (
       <div className="card">
-        <Skeleton rows={8} />
+        <EmptyState icon={Search} title={t.searching} />
       </div>
     );
   }
-  if (query.data === undefined)
-    return <ErrorState error={query.error} onRetry={() => void query.refetch()} />;
-  const tasks = query.data.pages.flatMap((page) => page.tasks);
-  return (
-    <>
-      {query.isError && <ErrorState error={query.error} onRetry={() => void query.refetch()} />}
-      {tasks.length === 0 ? <NoTasks /> : <TaskTable tasks={tasks} />}
-      {query.hasNextPage && (
-        <p className="tasks-more">
-          <Button busy={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>
-            {t.more}
-          </Button>
-        </p>
-      )}
-    </>
-  );
-}
-
-function NoTasks(): ReactElement {
-  const t = useWords(words);
-  const common = useWords(shared);
+  if (!isFiltered(search) && search.sort === undefined) return <FirstMinute />;
   return (
     <div className="card">
-      <EmptyState icon={Inbox} title={t.empty}>
-        <p>{t.emptyText}</p>
-        <Link to="/new" className="button primary">
-          {common.newTask}
-        </Link>
+      <EmptyState icon={SearchX} title={t.noMatch}>
+        <p>{t.noMatchText}</p>
+        <Button
+          onClick={() =>
+            change({ status: undefined, type: undefined, tag: undefined, q: undefined, sort: undefined })
+          }
+        >
+          {t.clearFilters}
+        </Button>
       </EmptyState>
     </div>
   );
 }
 
-function TaskTable({ tasks }: { tasks: readonly Task[] }): ReactElement {
-  const t = useWords(shared);
-  const own = useWords(words);
-  const place = useRef<HTMLTableElement>(null);
-  const rows = useVirtualRows({ count: tasks.length, rowHeight: ROW_HEIGHT, place });
+function FirstMinute(): ReactElement {
+  const t = useWords(words);
+  const common = useWords(shared);
+  const refresh = useRefresh();
+  const samples = useAction(refresh);
+  const language = useLanguage();
   return (
-    <div className="card tasks-card">
-      <table ref={place} className="tasks" aria-rowcount={tasks.length + 1}>
-        <thead>
-          <tr>
-            <th scope="col" className="tasks-id">
-              Id
-            </th>
-            <th scope="col">{t.name}</th>
-            <th scope="col">{t.status}</th>
-            <th scope="col" className="tasks-wide">
-              {t.progress}
-            </th>
-            <th scope="col" className="tasks-number">
-              <abbr title={t.duration}>{own.time}</abbr>
-            </th>
-            <th scope="col" className="tasks-wide">
-              {t.created}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          <Gap height={rows.before} />
-          {rows.indexes.map((index) => {
-            const task = tasks[index];
-            return task === undefined ? null : <TaskRow key={task.id} task={task} />;
-          })}
-          <Gap height={rows.after} />
-        </tbody>
-      </table>
+    <div className="card">
+      <EmptyState icon={Inbox} title={t.empty}>
+        <p>{t.emptyText}</p>
+        <div className="tasks-first">
+          <Button
+            look="primary"
+            icon={FlaskConical}
+            busy={samples.isPending}
+            onClick={() => samples.mutate(() => addSamples(client, language))}
+          >
+            {t.addSamples}
+          </Button>
+          <Link to="/new" className="button plain">
+            {common.newTask}
+          </Link>
+        </div>
+        <CurlLine command={curlOf("POST", "/api/task", { name: "my first task" })} />
+      </EmptyState>
     </div>
   );
 }
 
-/** Stands for rows that are out of sight. */
-const Gap = ({ height }: { height: number }): ReactElement | null =>
-  height === 0 ? null : <tr aria-hidden style={{ height }} />;
-
-function TaskRow({ task }: { task: Task }): ReactElement {
+/** Always as high, so that nothing moves while more is read. */
+function Foot(props: { isReading: boolean; isStuck: boolean; onReadOn: () => void }): ReactElement {
+  const { isReading, isStuck, onReadOn } = props;
+  const t = useWords(words);
   return (
-    <tr>
-      <td className="tasks-id muted">{task.id}</td>
-      <td className="tasks-name">
-        <Link to="/tasks/$id" params={{ id: String(task.id) }}>
-          {task.name}
-        </Link>
-        <div className="tasks-type muted">{task.type}</div>
-      </td>
-      <td>
-        <StatusBadge status={task.status} cancelling={task.cancel_requested} />
-      </td>
-      <td className="tasks-wide">{task.progress !== null && <ProgressBar progress={task.progress} />}</td>
-      <td className="tasks-number">
-        <TaskDuration task={task} />
-      </td>
-      <td className="tasks-wide muted">
-        <Time value={task.created_at} />
-      </td>
-    </tr>
+    <div className="tasks-foot muted">
+      {isReading ? t.loadingMore : isStuck && <Button onClick={onReadOn}>{t.more}</Button>}
+    </div>
   );
 }
