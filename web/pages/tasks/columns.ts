@@ -24,7 +24,7 @@ export type ColumnId = (typeof COLUMNS)[number]["id"];
 /** Without it nobody knows what a row is. */
 export const ALWAYS: ColumnId = "name";
 /** All that a phone has room for; the row's second line says the rest. */
-export const ON_A_PHONE: readonly ColumnId[] = ["name", "status", "duration"];
+export const ON_A_PHONE: readonly ColumnId[] = ["name", "status"];
 
 /** An exact time is longer than a relative one. */
 const EXACT_TIME_WIDTH = 196;
