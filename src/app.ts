@@ -4,6 +4,7 @@ import { type Config, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { createOwnSource } from "./engine/own-source.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
 import type { Log } from "./lib/log.ts";
@@ -105,7 +106,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     config.role === "api"
       ? null
       : createProcessor({
-          source: engine,
+          source: createOwnSource(engine, clock),
           handlers,
           ...(pool === null ? {} : { kill: pool.kill }),
           worker,
