@@ -196,7 +196,10 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
         SLOW_MS,
       );
       expect(outcomesOf(await after.running(id))).toEqual(["lost"]);
-      expect(processesOf(`sleep ${mark}`)).toHaveLength(2); // the second run's
+      await eventually(
+        () => processesOf(`sleep ${mark}`),
+        ({ length }) => length === 2, // the second run's
+      );
       after.server.kill("SIGKILL");
       await after.server.ended;
       await eventually(
