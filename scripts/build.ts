@@ -3,8 +3,10 @@
  * commands, needs nothing beside it, and runs a module of handlers from the disk.
  */
 import { spawnSync } from "node:child_process";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { buildWeb } from "../web/build.ts";
 
 const ROOT = join(import.meta.dir, "..");
 
@@ -19,13 +21,30 @@ const AUTOLOAD = [
   "--compile-autoload-package-json",
 ];
 
+const SOURCE = join(ROOT, "src");
 const target = resolve(Bun.argv[2] ?? join(ROOT, "dist/tasktrack"));
+const entries = ENTRIES.map((name) => join(SOURCE, name));
+
+/** The archive of the web UI as a file whose name the executable keeps, and finds it by; see src/ui/open.ts. */
+async function writeUi(folder: string): Promise<string> {
+  const path = join(folder, "web-ui.bin");
+  await Bun.write(path, await buildWeb());
+  return path;
+}
+
+/** `--root`, for otherwise the archive's place would move the threads' entries away from where they are looked for. */
+const compile = (ui: string): boolean =>
+  spawnSync(
+    process.execPath,
+    ["build", "--compile", ...AUTOLOAD, "--root", SOURCE, ...entries, ui, "--outfile", target],
+    { stdio: ["ignore", "ignore", "inherit"] },
+  ).status === 0;
+
 await mkdir(dirname(target), { recursive: true });
-const entries = ENTRIES.map((name) => join(ROOT, "src", name));
-const built = spawnSync(
-  process.execPath,
-  ["build", "--compile", ...AUTOLOAD, ...entries, "--outfile", target],
-  { stdio: ["ignore", "ignore", "inherit"] },
-);
-if (built.status === 0) console.log(target);
-else process.exitCode = 1;
+const folder = await mkdtemp(join(tmpdir(), "tasktrack-build-"));
+try {
+  if (compile(await writeUi(folder))) console.log(target);
+  else process.exitCode = 1;
+} finally {
+  await rm(folder, { recursive: true });
+}

@@ -2,12 +2,23 @@
  * `npm test [-- arguments of bun test]`: brings up the servers that the stores are examined on, runs the tests, and takes
  * the servers away again. A server whose URL is in the environment already is used as it is.
  */
-
+import { availableParallelism } from "node:os";
 import { createKafka } from "../test/support/servers/kafka.ts";
 import { createPgbouncer, createPostgres } from "../test/support/servers/postgres.ts";
 import { createRabbitmq } from "../test/support/servers/rabbitmq.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
+
+/** Files run beside one another, each in a global scope of its own: most tests wait for servers, kills and leases. */
+const SIDE_BY_SIDE = [`--parallel=${availableParallelism() + 1}`];
+
+/** Those that look at what a server does to itself, or at a terminal as a person sees it: who works beside them would be seen too. */
+const ALONE = [
+  "src/store/postgres/postgres.test.ts",
+  "src/store/redis/load.test.ts",
+  "test/terminal.test.ts",
+];
+const OTHERS = ALONE.map((file) => `--path-ignore-patterns=${file}`);
 
 const started: TestServer[] = [];
 
@@ -45,6 +56,21 @@ async function bringUpStores(): Promise<Record<string, string>> {
   return env;
 }
 
+async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<number> {
+  const tests = Bun.spawn([process.execPath, "--no-env-file", "test", "--timeout", "60000", ...args], {
+    env,
+    stdio: ["inherit", "inherit", "inherit"],
+  });
+  const passOn = (signal: NodeJS.Signals): void => tests.kill(signal);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, passOn);
+  const code = await tests.exited;
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.off(signal, passOn);
+  return code;
+}
+
 async function takeDown(): Promise<void> {
   for (const server of started.toReversed()) await server.remove();
 }
@@ -52,12 +78,10 @@ async function takeDown(): Promise<void> {
 async function main(): Promise<number> {
   try {
     const env = { ...process.env, ...(await bringUp()) };
-    const tests = Bun.spawn(
-      [process.execPath, "--no-env-file", "test", "--timeout", "60000", ...Bun.argv.slice(2)],
-      { env, stdio: ["inherit", "inherit", "inherit"] },
-    );
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => tests.kill(signal));
-    return await tests.exited;
+    const asked = Bun.argv.slice(2);
+    if (asked.length > 0) return await run([...SIDE_BY_SIDE, ...asked], env);
+    const codes = [await run([...SIDE_BY_SIDE, ...OTHERS], env), await run(ALONE, env)];
+    return Math.max(...codes);
   } finally {
     await takeDown();
   }

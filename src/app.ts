@@ -4,6 +4,7 @@ import { type Config, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { createOwnSource } from "./engine/own-source.ts";
 import { createRelay } from "./engine/relay.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
@@ -14,6 +15,7 @@ import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openFlow, openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
+import { createUiFiles } from "./ui/open.ts";
 
 export const VERSION = packageJson.version;
 
@@ -110,7 +112,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     config.role === "api"
       ? null
       : createProcessor({
-          source: engine,
+          source: createOwnSource(engine, clock),
           handlers,
           ...(pool === null ? {} : { kill: pool.kill }),
           worker,
@@ -147,6 +149,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     notReadyBecause,
     durability: store.durability,
     requestId,
+    uiFiles: createUiFiles(),
   });
 
   async function notReadyBecause(): Promise<string | null> {

@@ -543,6 +543,15 @@ describe("a list", () => {
     const all = await json<Whole[]>(fetch(`${server.url}/api/task?view=full`));
     expect(all[2]).toEqual(await getTask(server.url, 3));
   });
+
+  test("gives whole objects but payload and result with view=state", async () => {
+    const [, second] = await json<Whole[]>(fetch(`${server.url}/api/task?view=state&limit=2`));
+    const { payload, result, ...state } = await json<Record<string, unknown>>(
+      fetch(`${server.url}/api/task/2`),
+    );
+    expect([payload, result]).not.toContain(undefined);
+    expect<unknown>(second).toEqual(state);
+  });
 });
 
 /** A second front door before the same engine, whose lists come by way of the test. */

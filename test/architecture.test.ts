@@ -21,7 +21,8 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "processor/execute.ts",
     "processor/pool-messages.ts",
   ],
-  http: ["http", "core", "lib", "type engine/engine.ts"],
+  http: ["http", "core", "lib", "type engine/engine.ts", "ui/archive.ts"],
+  ui: ["ui"],
   client: ["client", "core", "lib", "processor"],
   cli: [
     "cli",
@@ -40,7 +41,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
   "config.ts": ["core", "lib"],
   "main.ts": ["cli"],
-  "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "config.ts"],
+  "app.ts": ["core", "lib", "store", "queue", "engine", "processor", "handlers", "http", "ui", "config.ts"],
 };
 
 /** What comes from outside the project, and which part, folder or file may use it. */
@@ -58,7 +59,7 @@ const MAY_USE: Record<string, readonly string[]> = {
   "node:fs": ["store/sqlite", "handlers", "cli"],
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
-  "node:path": ["store/sqlite", "cli"],
+  "node:path": ["store/sqlite", "ui", "cli"],
   "node:util": ["cli"],
 };
 
@@ -67,9 +68,10 @@ const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
   "lib/system-clock.ts",
+  "cli/handler-processes.ts",
   "cli/serve.ts",
   "cli/settings.ts",
-  "cli/worker.ts",
+  "cli/terminal.ts",
   "lib/system-chance.ts",
   "handlers/command.ts", // what it starts inherits the environment
 ];
@@ -112,6 +114,22 @@ function faultOf(file: string, { target, isType }: Import): string | null {
 
 const textOf = (file: string): Promise<string> => Bun.file(join(SOURCE, file)).text();
 
+/** Of the server and the SDK the web UI knows the client, the words of core, and nothing else. */
+const WEB_MAY_IMPORT = /^(web\/|src\/client\/|src\/core\/)/;
+const WEB = join(SOURCE, "../web");
+
+async function webFaults(): Promise<string[]> {
+  const found = [...new Glob("**/*.{ts,tsx}").scanSync(WEB)].filter((file) => file !== "build.ts").sort();
+  const faults = found.map(async (file) =>
+    importsOf(await Bun.file(join(WEB, file)).text())
+      .filter(({ target }) => target.startsWith("."))
+      .map(({ target }) => relative(join(WEB, ".."), join(WEB, dirname(file), target)))
+      .filter((path) => !WEB_MAY_IMPORT.test(path))
+      .map((path) => `web/${file} imports ${path}`),
+  );
+  return (await Promise.all(faults)).flat();
+}
+
 describe("the house", () => {
   test("every part of the source has its rule", () => {
     expect([...new Set(files.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([]);
@@ -122,6 +140,10 @@ describe("the house", () => {
       files.map(async (file) => importsOf(await textOf(file)).map((found) => faultOf(file, found))),
     );
     expect(faults.flat().filter((fault) => fault !== null)).toEqual([]);
+  });
+
+  test("the web UI stands on the client and on core alone", async () => {
+    expect(await webFaults()).toEqual([]);
   });
 
   test("the rules see what is against them", () => {

@@ -165,7 +165,7 @@ const list = fc
     {
       limit: fc.integer({ min: 1, max: 1_000 }),
       status: fc.constantFrom("pending", "running", "done", "failed", "cancelled"),
-      view: fc.constant("full"),
+      view: fc.constantFrom("full", "state"),
       type: fc.constantFrom("simulate", "video.*", "*"),
       tag: fc.constantFrom("x", "нет"),
       q: fc.constantFrom("a", "payload.a:b", "НЕТ"),
@@ -378,7 +378,8 @@ async function take(step: Step, known: Known): Promise<void> {
   const response = await client.send(request);
   seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
 
-  const faults = await checker.faults({ method: "GET", ...request }, response.clone());
+  const answer = { method: "GET", ...request };
+  const faults = isPage(answer) ? [] : await checker.faults(answer, response.clone());
   expect({ request, status: response.status, faults }).toEqual({
     request,
     status: expect.any(Number),
@@ -392,6 +393,10 @@ async function take(step: Step, known: Known): Promise<void> {
   if (task !== undefined) task.alive = false;
   else strays.add(Number(/\/task\/(\d+)/.exec(decodeURI(request.target))?.[1]));
 }
+
+/** The web UI's pages are no part of the API, nor of its document; what methods they have may be asked all the same. */
+const isPage = ({ method, target }: { readonly method: string; readonly target: string }): boolean =>
+  method === "OPTIONS" && /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
 
 /** Tasks that were deleted by an id that was drawn at random and happened to be somebody's. */
 const strays = new Set<number>();

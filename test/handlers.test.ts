@@ -196,7 +196,10 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
         SLOW_MS,
       );
       expect(outcomesOf(await after.running(id))).toEqual(["lost"]);
-      expect(processesOf(`sleep ${mark}`)).toHaveLength(2); // the second run's
+      await eventually(
+        () => processesOf(`sleep ${mark}`),
+        ({ length }) => length === 2, // the second run's
+      );
       after.server.kill("SIGKILL");
       await after.server.ended;
       await eventually(
@@ -345,6 +348,22 @@ describe("a worker with the module", () => {
       worker.kill("SIGTERM");
       expect(await worker.ended).toMatchObject({ code: 0 });
       expect(outcomesOf(await client.get(deaf))).toEqual(["released"]);
+    },
+    SLOW_MS,
+  );
+
+  test(
+    "takes on types that its module has got meanwhile",
+    async () => {
+      const { url, add, ended } = await open(tasktrack, { HANDLERS: "" });
+      const module = writeModule("growing.ts", "export default { a: async () => 1 };\n");
+      const flags = ["--watch", "--lease", "3s", "--grace", "0s"];
+      const worker = tasktrack(["worker", module, ...flags], { env: { TASKTRACK_URL: url } });
+      expect((await ended(await add({ type: "a" }))).result).toBe(1);
+      writeModule("growing.ts", "export default { a: async () => 1, b: async () => 2 };\n");
+      expect((await ended(await add({ type: "b" }))).result).toBe(2);
+      worker.kill("SIGTERM");
+      expect(await worker.ended).toMatchObject({ code: 0 });
     },
     SLOW_MS,
   );

@@ -1,4 +1,4 @@
-/** The single-file executable carries all that it loads by name: the thread of a SQLite file and its migrations. */
+/** The single-file executable carries all that it loads by name: the thread of a SQLite file, its migrations, the web UI. */
 import { afterAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -9,7 +9,6 @@ import { executable, killLeftovers } from "./support/server-process.ts";
 import { sharedPostgres } from "./support/servers/shared.ts";
 import { uniqueName } from "./support/stores.ts";
 
-const SOURCE = join(import.meta.dir, "../src");
 const home = await mkdtemp(join(tmpdir(), "tasktrack-single-"));
 afterAll(async () => {
   killLeftovers();
@@ -19,8 +18,7 @@ afterAll(async () => {
 const program = join(home, "tasktrack");
 
 test("an executable of one file keeps tasks in SQLite", async () => {
-  const entries = ["main.ts", "store/sqlite/thread-entry.ts"].map((name) => join(SOURCE, name));
-  const built = spawnSync(process.execPath, ["build", "--compile", ...entries, "--outfile", program]);
+  const built = spawnSync(process.execPath, [join(import.meta.dir, "../scripts/build.ts"), program]);
   expect(built.status).toBe(0);
 
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", STORE_URL: "sqlite:tasks.db", SHUTDOWN_GRACE: "0s" };
@@ -31,6 +29,19 @@ test("an executable of one file keeps tasks in SQLite", async () => {
     server.kill("SIGTERM");
     expect((await server.ended).code).toBe(0);
   }
+}, 60_000);
+
+test("an executable of one file shows the web UI that it carries", async () => {
+  const server = executable(program, ["serve"], {
+    env: { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0" },
+    cwd: home,
+  });
+  const url = await server.url();
+  const page = await (await fetch(url, { headers: { accept: "text/html" } })).text();
+  const [script] = /\/assets\/main-\w+\.js/.exec(page) ?? [page];
+  expect((await fetch(url + script)).headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+  server.kill("SIGTERM");
+  expect((await server.ended).code).toBe(0);
 }, 60_000);
 
 test("an executable of one file starts itself again for each of several processes", async () => {

@@ -1,5 +1,4 @@
 /** `tasktrack bench`: measures a running server through HTTP, as its clients and workers see it. */
-import { parseArgs } from "node:util";
 import { createApi } from "../client/api.ts";
 import { type Client, createClient, TaskTrackError } from "../client/client.ts";
 import {
@@ -11,20 +10,30 @@ import {
 } from "../client/work.ts";
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { complain, FAILED, OK, USAGE } from "./settings.ts";
+import { type Call, type Command, FAILED, OK, UsageError } from "./command.ts";
+import { complain } from "./settings.ts";
+import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 
-export const benchHelp = `Usage: tasktrack bench [flags]
-
-Measures a running server: how fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a
-type of their own, so that other workers are left alone, and they are deleted at the end.
-
-  --url URL           the server, default http://localhost:8080
-  --tasks N           how many tasks, default 10000
-  --connections N     how many creates are under way at once, default 64
-  --workers N         how many workers claim and complete at once, default 16
-  --batch N           how many tasks a create, and a claim, has; default 10, at most 1000
-  --json              one line of JSON instead of a table
-`;
+export const benchCommand: Command = {
+  name: "bench",
+  about: "measure a running server",
+  details: `How fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a type of their own, so that other workers are left alone, and they are deleted at the end.`,
+  positionals: [],
+  flags: [
+    URL_FLAG,
+    { name: "tasks", value: "N", about: "how many tasks, default 10000" },
+    { name: "connections", value: "N", about: "how many creates are under way at once, default 64" },
+    { name: "workers", value: "N", about: "how many workers claim and complete at once, default 16" },
+    {
+      name: "batch",
+      value: "N",
+      about: `how many tasks a create, and a claim, has; default 10, at most 1000`,
+    },
+    { name: "json", about: "one line of JSON instead of a table" },
+  ],
+  examples: [{ line: "tasktrack bench --tasks 100000", about: "a longer run against this machine's server" }],
+  run: bench,
+};
 
 export type Plan = {
   readonly url: string;
@@ -51,16 +60,12 @@ const LARGEST_BATCH = 1_000;
 const LEASE = "1m";
 const NOT_ALL = "some tasks were taken or deleted by somebody else meanwhile";
 
-/** Resolves with the exit code. */
-export async function bench(argv: readonly string[]): Promise<number> {
-  const read = readPlan(argv);
-  if (typeof read === "string") {
-    complain(read);
-    return USAGE;
-  }
+async function bench(call: Call): Promise<number> {
+  const plan = readPlan(call);
   try {
-    const figures = await measure(read.plan);
-    process.stdout.write(read.json ? `${JSON.stringify(figures)}\n` : table(figures));
+    const figures = await measure(plan);
+    const text = call.given.isOn("json") ? `${JSON.stringify(figures)}\n` : table(figures);
+    call.terminal.out.write(text);
     return OK;
   } catch (error) {
     if (!(error instanceof TaskTrackError)) throw error;
@@ -69,41 +74,20 @@ export async function bench(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** The plan, or what is wrong with it. */
-function readPlan(argv: readonly string[]): { readonly plan: Plan; readonly json: boolean } | string {
-  try {
-    const text = (fallback: string) => ({ type: "string", default: fallback }) as const;
-    const { values } = parseArgs({
-      args: [...argv],
-      options: {
-        url: text("http://localhost:8080"),
-        tasks: text("10000"),
-        connections: text("64"),
-        workers: text("16"),
-        batch: text("10"),
-        json: { type: "boolean", default: false },
-      },
-    });
-    const number = (name: "tasks" | "connections" | "workers" | "batch", most: number): number => {
-      const value = /^[1-9]\d{0,7}$/.test(values[name]) ? Number(values[name]) : Number.NaN;
-      if (value <= most) return value;
-      throw new TypeError(
-        `--${name}: expected a whole number from 1 to ${most}, got ${JSON.stringify(values[name])}`,
-      );
-    };
-    createClient(values.url); // throws for what is no address
-    const plan = {
-      url: values.url,
-      tasks: number("tasks", MOST),
-      connections: number("connections", 10_000),
-      workers: number("workers", 10_000),
-      batch: number("batch", LARGEST_BATCH),
-    };
-    return { plan, json: values.json };
-  } catch (error) {
-    if (error instanceof TypeError) return error.message;
-    throw error;
-  }
+function readPlan({ given, terminal }: Call): Plan {
+  const number = (name: string, { fallback, most }: { fallback: number; most: number }): number => {
+    const text = given.text(name) ?? String(fallback);
+    const value = /^[1-9]\d{0,7}$/.test(text) ? Number(text) : Number.NaN;
+    if (value <= most) return value;
+    throw new UsageError(`--${name}: expected a whole number from 1 to ${most}, got ${JSON.stringify(text)}`);
+  };
+  return {
+    url: serverUrl(given, terminal),
+    tasks: number("tasks", { fallback: 10_000, most: MOST }),
+    connections: number("connections", { fallback: 64, most: 10_000 }),
+    workers: number("workers", { fallback: 16, most: 10_000 }),
+    batch: number("batch", { fallback: 10, most: LARGEST_BATCH }),
+  };
 }
 
 /** Both phases; what was made is deleted, whatever happens. */

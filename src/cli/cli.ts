@@ -1,70 +1,90 @@
 import { VERSION } from "../app.ts";
-import { settings } from "../config.ts";
-import { bench, benchHelp } from "./bench.ts";
-import { copy, copyHelp } from "./copy.ts";
-import { migrate, migrateHelp } from "./migrate.ts";
+import { parseArguments } from "./arguments.ts";
+import { benchCommand } from "./bench.ts";
+import { type Call, type Command, OK, USAGE, UsageError } from "./command.ts";
+import { completionCommand } from "./completion.ts";
+import { copyCommand } from "./copy.ts";
+import { commandHelp, overview } from "./help.ts";
+import { migrateCommand } from "./migrate.ts";
+import { nearest } from "./nearest.ts";
 import { ONE_OF_SEVERAL } from "./processes.ts";
 import { RUN_HANDLERS, runHandlers } from "./run-handlers.ts";
-import { serve, serveAsOneOfSeveral } from "./serve.ts";
-import { OK, USAGE } from "./settings.ts";
-import { worker, workerHelp } from "./worker.ts";
+import { serveAsOneOfSeveral, serveCommand } from "./serve.ts";
+import { complain } from "./settings.ts";
+import { createPaint, wantsColour } from "./show/paint.ts";
+import { addCommand } from "./tasks/add.ts";
+import { cancelCommand, removeCommand, retryCommand } from "./tasks/change.ts";
+import { editCommand } from "./tasks/edit.ts";
+import { explainCommand } from "./tasks/explain.ts";
+import { getCommand } from "./tasks/get.ts";
+import { listCommand } from "./tasks/list.ts";
+import { logCommand } from "./tasks/log.ts";
+import { NO_COLOR } from "./tasks/server.ts";
+import { statsCommand } from "./tasks/stats.ts";
+import { watchCommand } from "./tasks/watch.ts";
+import { createTerminal, type Terminal } from "./terminal.ts";
+import { workerCommand } from "./worker.ts";
 
-type Command = {
-  readonly about: string;
-  readonly help: () => string;
-  readonly run: (argv: readonly string[]) => Promise<number>;
-};
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  serve: { about: "run the server in the foreground", help: serveHelp, run: serve },
-  worker: { about: "work on a module's types for a server anywhere", help: () => workerHelp, run: worker },
-  migrate: { about: "bring the store's schema up to date", help: () => migrateHelp, run: migrate },
-  copy: { about: "copy all tasks from one store to another", help: () => copyHelp, run: copy },
-  bench: { about: "measure a running server", help: () => benchHelp, run: bench },
-};
+/** All that there is, in the order of the help page. */
+const COMMANDS: readonly Command[] = [
+  serveCommand,
+  workerCommand,
+  addCommand,
+  listCommand,
+  getCommand,
+  watchCommand,
+  cancelCommand,
+  retryCommand,
+  editCommand,
+  removeCommand,
+  logCommand,
+  explainCommand,
+  statsCommand,
+  benchCommand,
+  migrateCommand,
+  copyCommand,
+  completionCommand,
+];
 
 /** The command line; resolves with the exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const [command, ...rest] = argv;
-  if (command === "--version" || command === "-v") return say(VERSION);
-  if (command === undefined || isHelp(command) || command === "help") return say(help());
-  if (command === ONE_OF_SEVERAL) return serveAsOneOfSeveral(rest);
-  if (command === RUN_HANDLERS) return runHandlers(rest);
-  const known = Object.hasOwn(COMMANDS, command) ? COMMANDS[command] : undefined;
-  if (known !== undefined) return rest.some(isHelp) ? say(known.help()) : known.run(rest);
-  process.stderr.write(`tasktrack: there is no command "${command}"; see tasktrack --help\n`);
+  const [word, ...rest] = argv;
+  if (word === "--version" || word === "-v") return say(VERSION);
+  if (word === undefined || word === "--help" || word === "-h") return say(overview(VERSION, COMMANDS));
+  if (word === "help") return rest.length === 0 ? run([]) : run([...rest, "--help"]);
+  if (word === ONE_OF_SEVERAL) return serveAsOneOfSeveral(parseArguments(serveCommand, rest).given);
+  if (word === RUN_HANDLERS) return runHandlers(rest);
+  const command = COMMANDS.find(({ name }) => name === word);
+  if (command !== undefined) return attempt(command, rest);
+  const meant = nearest(
+    word,
+    COMMANDS.map(({ name }) => name),
+  );
+  const question = meant === null ? "" : `; did you mean ${meant}?`;
+  complain(`there is no command ${JSON.stringify(word)}${question} (see tasktrack --help)`);
   return USAGE;
 }
 
-const isHelp = (argument: string): boolean => argument === "--help" || argument === "-h";
+async function attempt(command: Command, argv: readonly string[]): Promise<number> {
+  try {
+    const { given, positionals, isHelp } = parseArguments(command, argv);
+    if (isHelp) return say(commandHelp(command));
+    const terminal = createTerminal();
+    return await command.run({
+      ...{ given, positionals, terminal, commands: COMMANDS },
+      paint: paintFor(terminal, given.isOn(NO_COLOR.name)),
+    });
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    complain(`${error.message} (see tasktrack ${command.name} --help)`);
+    return USAGE;
+  }
+}
+
+const paintFor = ({ out, env }: Terminal, isRefused: boolean): Call["paint"] =>
+  createPaint(wantsColour({ isRefused, isTerminal: out.isTerminal, env }));
 
 function say(text: string): number {
   process.stdout.write(`${text.trimEnd()}\n`);
   return OK;
-}
-
-const help = (): string => `TaskTrack ${VERSION}: the server for work that takes minutes.
-
-Usage: tasktrack <command>
-
-${Object.entries(COMMANDS)
-  .map(([name, { about }]) => `  ${name.padEnd(12)} ${about} (tasktrack ${name} --help)`)
-  .join("\n")}
-  --help       this page
-  --version    the version
-`;
-
-function serveHelp(): string {
-  return `Usage: tasktrack serve [flags]
-
-Runs the server in the foreground until SIGTERM or SIGINT. A flag wins over the environment, the environment over the
-file .env in the working directory.
-
-${settings
-  .map(
-    ({ flag, name, fallback, about }) =>
-      `  --${flag} VALUE\n        ${about}\n        ${name}, default ${fallback || "(none)"}`,
-  )
-  .join("\n")}
-`;
 }

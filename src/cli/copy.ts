@@ -6,20 +6,29 @@ import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { migrateStore, openStore, type StoreSetup } from "../store/open.ts";
 import type { Cursor, TaskPage, TaskRecord, TaskStore } from "../store/store.ts";
+import { type Command, FAILED, type Given, OK, USAGE } from "./command.ts";
 import { createProgress } from "./progress.ts";
-import { complain, configureWith, FAILED, OK, storeSetup, USAGE } from "./settings.ts";
+import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 
-export const copyHelp = `Usage: tasktrack copy --from URL --to URL
-
-Copies all tasks from one store to another as they are: ids, history, log lines. Stop the servers of both stores first: what
-changes meanwhile is not followed. Cut short, it goes on where it was when it is run again. At the end the counts of both
-stores are compared. What is remembered of idempotency keys is not copied.
-
-  --from URL   sqlite:PATH, postgres://… or redis://…
-  --to URL     the same, another store, empty or with what an earlier run has copied
-
-The schemas of both are brought up to date.
-`;
+export const copyCommand: Command = {
+  name: "copy",
+  about: "copy all tasks from one store to another",
+  details: `Copies all tasks as they are: ids, history, log lines. Stop the servers of both stores first: what changes meanwhile is not followed. Cut short, it goes on where it was when it is run again. At the end the counts of both stores are compared. What is remembered of idempotency keys is not copied. The schemas of both are brought up to date.`,
+  positionals: [],
+  flags: [
+    { name: "from", value: "URL", about: "sqlite:PATH, postgres://… or redis://…" },
+    {
+      name: "to",
+      value: "URL",
+      about: "the same, another store, empty or with what an earlier run has copied",
+    },
+    ...mostlyHidden(),
+  ],
+  examples: [
+    { line: "tasktrack copy --from sqlite:tasks.db --to postgres://localhost/tasks", about: "moves house" },
+  ],
+  run: ({ given }) => copy(given),
+};
 
 /** Tasks listed at once. A store's page is short where its tasks are large. */
 const PAGE = 500;
@@ -30,12 +39,10 @@ const CALL_BYTES = 4 * 1_048_576;
 
 type Way = { readonly from: string; readonly to: string };
 
-/** `tasktrack copy`: resolves with the exit code. */
-export async function copy(argv: readonly string[]): Promise<number> {
-  const configured = await configureWith(argv, { from: { type: "string" }, to: { type: "string" } });
-  if (typeof configured === "number") return configured;
-  const { config, given } = configured;
-  const way: Way = { from: String(given.from ?? ""), to: String(given.to ?? "") };
+async function copy(given: Given): Promise<number> {
+  const config = await configure(given);
+  if (typeof config === "number") return config;
+  const way: Way = { from: given.text("from") ?? "", to: given.text("to") ?? "" };
   const fault = wayFault(way);
   if (fault !== null) {
     complain(fault);

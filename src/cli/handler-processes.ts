@@ -4,9 +4,9 @@ import { signalGroup } from "../handlers/groups.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { HandlerProcess, SpawnHandlers } from "../processor/pool.ts";
 import type { FromHandlers } from "../processor/pool-messages.ts";
+import { FAILED } from "./command.ts";
 import { SELF } from "./processes.ts";
 import { RUN_HANDLERS } from "./run-handlers.ts";
-import { FAILED } from "./settings.ts";
 
 /**
  * Each process leads a session of its own: a Ctrl-C at the terminal is the server's alone, and one signal reaches all that the
@@ -20,6 +20,7 @@ export const spawnHandlers =
     try {
       const child = Bun.spawn([...SELF, RUN_HANDLERS, setup.module, setup.allowPrivate], {
         detached: true,
+        env: { ...process.env, ...SECRETS },
         stdio: ["ignore", 2, 2, "pipe"],
         serialization: "json",
         ipc: (message) => on.message(message as FromHandlers), // run-handlers.ts has sent it
@@ -43,6 +44,9 @@ export const spawnHandlers =
       return NOBODY;
     }
   };
+
+/** Where the tasks are, with a password perhaps, is nothing that handlers, and the programs that they start, need to know. */
+const SECRETS = { STORE_URL: undefined, QUEUE_URL: undefined };
 
 const NOBODY: HandlerProcess = { pid: 0, send: () => undefined, kill: () => undefined };
 

@@ -4,23 +4,28 @@ import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Migration } from "../store/migrations.ts";
 import { migrateStore } from "../store/open.ts";
-import { complain, configureWith, FAILED, OK, storeSetup } from "./settings.ts";
+import { type Command, FAILED, type Given, OK } from "./command.ts";
+import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 
-export const migrateHelp = `Usage: tasktrack migrate [--dry-run] [--store URL]
+export const migrateCommand: Command = {
+  name: "migrate",
+  about: "bring the store's schema up to date",
+  details: `Brings the schema of the store that STORE_URL names up to date, as every start of the server does. It is refused where the store is newer than this program.`,
+  positionals: [],
+  flags: [{ name: "dry-run", about: "says what would be done, and does nothing" }, ...mostlyHidden("store")],
+  examples: [
+    {
+      line: "tasktrack migrate --dry-run --store postgres://localhost/tasks",
+      about: "what a start would change",
+    },
+  ],
+  run: ({ given }) => migrate(given),
+};
 
-Brings the schema of the store that STORE_URL names up to date, as every start of the server does. It is refused where the
-store is newer than this program.
-
-  --dry-run    says what would be done, and does nothing
-  --store URL  another store than STORE_URL's
-`;
-
-/** `tasktrack migrate`: resolves with the exit code. */
-export async function migrate(argv: readonly string[]): Promise<number> {
-  const configured = await configureWith(argv, { "dry-run": { type: "boolean" } });
-  if (typeof configured === "number") return configured;
-  const { config, given } = configured;
-  const isDry = given["dry-run"] === true;
+async function migrate(given: Given): Promise<number> {
+  const config = await configure(given);
+  if (typeof config === "number") return config;
+  const isDry = given.isOn("dry-run");
   const log = createLog({ level: "error", pretty: false, now: systemClock.now, write: () => undefined });
   try {
     const { current, pending } = await migrateStore(storeSetup(config.storeUrl, config, log), !isDry);

@@ -10,7 +10,7 @@ import { readHandlers } from "../handlers/module.ts";
 import { type Allowance, parseAllowance } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
-import { FAILED } from "./settings.ts";
+import { FAILED } from "./command.ts";
 
 /** The command under which it is started; not for people. */
 export const RUN_HANDLERS = "run-handlers";

@@ -4,35 +4,47 @@ import type { Config } from "../config.ts";
 import { isTaskError } from "../core/error.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { type Command, FAILED, type Flag, type Given, OK } from "./command.ts";
 import { spawnHandlers } from "./handler-processes.ts";
 import { freePort, sayListening, spawnServer } from "./processes.ts";
-import { codeOf, complain, configureWith, FAILED, OK } from "./settings.ts";
+import { codeOf, complain, configure, settingFlags } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
 import { createSupervisor } from "./supervisor.ts";
 import { watchModule } from "./watch-module.ts";
 
-/** `tasktrack serve`: runs until it is told to stop; resolves with the exit code. */
-export async function serve(argv: readonly string[]): Promise<number> {
-  const start = await configureServe(argv);
-  if (typeof start === "number") return start;
-  return start.config.processes === 1 ? serveAlone(start) : serveAsSeveral(start.config, argv);
+const WATCH: Flag = {
+  name: "watch",
+  about: "for development: load the module of handlers anew when a file of its folder changes",
+};
+
+export const serveCommand: Command = {
+  name: "serve",
+  about: "run the server in the foreground",
+  details: `Runs until SIGTERM or SIGINT. A flag wins over the environment, the environment over the file .env in the working directory.`,
+  positionals: [],
+  flags: [...settingFlags, WATCH],
+  examples: [
+    { line: "tasktrack serve", about: "everything in memory, on port 8080" },
+    { line: "tasktrack serve --store sqlite:tasks.db --port 9000", about: "tasks survive, on another port" },
+    { line: "tasktrack serve --handlers ./handlers.ts --watch", about: "with work of your own" },
+  ],
+  run: ({ given }) => serve(given),
+};
+
+/** Runs until it is told to stop; resolves with the exit code. */
+async function serve(given: Given): Promise<number> {
+  const config = await configure(given);
+  if (typeof config === "number") return config;
+  return config.processes === 1 ? serveAlone(config, given) : serveAsSeveral(config, given);
 }
 
 /** One of the processes of `serveAsSeveral`: it listens beside the others, and stops when their parent has gone. */
-export async function serveAsOneOfSeveral(argv: readonly string[]): Promise<number> {
-  const start = await configureServe(argv);
-  return typeof start === "number" ? start : serveAlone(start);
+export async function serveAsOneOfSeveral(given: Given): Promise<number> {
+  const config = await configure(given);
+  return typeof config === "number" ? config : serveAlone(config, given);
 }
 
-type Start = { readonly config: Config; readonly watches: boolean };
-
-async function configureServe(argv: readonly string[]): Promise<Start | number> {
-  const configured = await configureWith(argv, { watch: { type: "boolean" } });
-  if (typeof configured === "number") return configured;
-  return { config: configured.config, watches: configured.given.watch === true };
-}
-
-async function serveAlone({ config, watches }: Start): Promise<number> {
+async function serveAlone(config: Config, given: Given): Promise<number> {
   const log = logOf(config);
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
@@ -44,7 +56,8 @@ async function serveAlone({ config, watches }: Start): Promise<number> {
     });
     stopped = stopOnSignal(log, () => app.stop().then(() => OK));
     await app.start();
-    if (watches && handlers !== null) watchModule(config.handlers, app.reloadHandlers, systemClock);
+    if (given.isOn(WATCH.name) && handlers !== null)
+      watchModule(config.handlers, app.reloadHandlers, systemClock);
     sayListening();
   } catch (error) {
     complain(startFailure(error, config));
@@ -64,7 +77,7 @@ function handlersOf(config: Config, log: Log): Effects["handlers"] {
 }
 
 /** Opens no store and no door itself: it starts the processes that do, and looks after them. */
-async function serveAsSeveral(config: Config, argv: readonly string[]): Promise<number> {
+async function serveAsSeveral(config: Config, given: Given): Promise<number> {
   const log = logOf(config);
   let port: number;
   try {
@@ -73,11 +86,17 @@ async function serveAsSeveral(config: Config, argv: readonly string[]): Promise<
     complain(startFailure(error, config));
     return FAILED;
   }
-  const spawn = spawnServer([...argv, "--port", String(port)], log);
+  const spawn = spawnServer([...argumentsOf(given), `--port=${port}`], log);
   const supervisor = createSupervisor({ count: config.processes, spawn, clock: systemClock, log });
   const stopped = stopOnSignal(log, supervisor.stop, supervisor.kill);
   return (await supervisor.start()) ?? stopped;
 }
+
+/** What was given, for a process that is to be like this one. */
+const argumentsOf = (given: Given): string[] => [
+  ...settingFlags.flatMap(({ name }) => given.texts(name).map((value) => `--${name}=${value}`)),
+  ...(given.isOn(WATCH.name) ? [`--${WATCH.name}`] : []),
+];
 
 const logOf = ({ logLevel, appMode, processes }: Config): Log =>
   createLog({

@@ -1,49 +1,34 @@
 /** What every command does before its own work: settings in, or one line that says which is wrong. */
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { parseArgs, parseEnv } from "node:util";
+import { parseEnv } from "node:util";
 import { type Config, readConfig, settings } from "../config.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { StoreSetup } from "../store/open.ts";
+import { type Flag, type Given, USAGE } from "./command.ts";
 
-export const OK = 0;
-export const FAILED = 1;
-export const USAGE = 2;
+/** A flag for each setting. */
+export const settingFlags: readonly Flag[] = settings.map(({ flag, name, fallback, about }) => ({
+  ...{ name: flag, value: "VALUE" },
+  about: `${about}\n${name}, default ${fallback || "(none)"}`,
+}));
 
-/** A flag of one command alone, beside those of the settings. */
-export type OwnFlags = Readonly<Record<string, { readonly type: "string" | "boolean" }>>;
-type Given = Readonly<Record<string, string | boolean | undefined>>;
+/** The same, without a word about them but for these: for commands that need a store and little more. */
+export const mostlyHidden = (...shown: readonly string[]): readonly Flag[] =>
+  settingFlags.map((flag) => (shown.includes(flag.name) ? flag : { ...flag, isHidden: true }));
 
-/** The configuration with the command's own flags, or the exit code of a start that must not be. */
-export async function configureWith(
-  argv: readonly string[],
-  own: OwnFlags,
-): Promise<{ readonly config: Config; readonly given: Given } | number> {
+/** The configuration, or the exit code of a start that must not be. */
+export async function configure(given: Given): Promise<Config | number> {
   try {
-    const { flags, given } = readFlags(argv, own);
-    return { config: readConfig({ flags, env: process.env, file: await readEnvFile() }), given };
+    const flags = Object.fromEntries(settingFlags.map(({ name }) => [name, given.text(name)]));
+    return readConfig({ flags, env: process.env, file: await readEnvFile() });
   } catch (error) {
-    if (!isTaskError(error) && !(error instanceof TypeError)) throw error;
+    if (!isTaskError(error)) throw error;
     complain(error.message);
     return USAGE;
   }
-}
-
-/** Throws a TypeError for what is no flag. */
-function readFlags(argv: readonly string[], own: OwnFlags) {
-  const shared = Object.fromEntries(settings.map(({ flag }) => [flag, { type: "string" as const }]));
-  const { values } = parseArgs({
-    args: [...argv],
-    options: { ...shared, ...own },
-    strict: true,
-    allowPositionals: false,
-  });
-  const all = Object.entries(values as Given); // no flag is declared as one that may come more than once
-  const isOwn = ([name]: [string, unknown]): boolean => Object.hasOwn(own, name);
-  const flags = all.filter((entry) => !isOwn(entry)).map(([name, value]) => [name, value as string] as const); // "string" above
-  return { flags: Object.fromEntries(flags), given: Object.fromEntries(all.filter(isOwn)) };
 }
 
 /** `.env` in the working directory, that file alone. */

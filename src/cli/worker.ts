@@ -1,6 +1,5 @@
 /** `tasktrack worker`: a module of handlers that works for a server anywhere, over HTTP. */
 import { availableParallelism, hostname } from "node:os";
-import { parseArgs } from "node:util";
 import { createWorker, type Worker } from "../client/client.ts";
 import { parseDurationMs } from "../core/duration.ts";
 import { isTaskError } from "../core/error.ts";
@@ -9,39 +8,55 @@ import { createLog, LOG_LEVELS } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Handler } from "../processor/handler.ts";
 import { createPool } from "../processor/pool.ts";
+import { type Call, type Command, FAILED, OK, UsageError } from "./command.ts";
 import { spawnHandlers } from "./handler-processes.ts";
-import { complain, FAILED, OK, USAGE } from "./settings.ts";
+import { complain } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
+import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 import { watchModule } from "./watch-module.ts";
 
-export const workerHelp = `Usage: tasktrack worker MODULE [flags]
-
-Works on the types of a module of handlers for a server anywhere, until SIGTERM or SIGINT. The handlers run in processes of
-their own; what the module's types say of timeout, max_attempts, backoff and delay counts only where the server itself has
-the module (HANDLERS).
-
-  --url URL                the server; TASKTRACK_URL, default http://localhost:8080
-  --concurrency N          how many tasks are worked on at once, default 10
-  --handler-processes N    how many processes run the handlers, default as many as there are cores
-  --name NAME              how leases and statistics name it, default the host's name and the process id
-  --lease DURATION         how long a task stays its own without a heartbeat, default 30s
-  --grace DURATION         how long running work may go on after the signal, default 25s
-  --http-allow-private L   which private addresses http() may call: ranges parted by commas, or 1 for all; none unless given
-  --watch                  load the module anew when a file of its folder changes
-  --log-level LEVEL        debug, info, warn or error, default info
-`;
-
-const OPTIONS = {
-  url: { type: "string" },
-  concurrency: { type: "string" },
-  "handler-processes": { type: "string" },
-  name: { type: "string" },
-  lease: { type: "string" },
-  grace: { type: "string" },
-  "http-allow-private": { type: "string" },
-  watch: { type: "boolean" },
-  "log-level": { type: "string" },
-} as const;
+export const workerCommand: Command = {
+  name: "worker",
+  about: "work on a module's types for a server anywhere",
+  details: `Runs until SIGTERM or SIGINT, or until the server drains it. The handlers run in processes of their own. What the module's types say of timeout, max_attempts, backoff and delay counts only where the server has the module too (HANDLERS).`,
+  positionals: [{ name: "MODULE" }],
+  flags: [
+    URL_FLAG,
+    { name: "concurrency", value: "N", about: "how many tasks are worked on at once, default 10" },
+    {
+      name: "handler-processes",
+      value: "N",
+      about: "how many processes run the handlers, default as many as there are cores",
+    },
+    {
+      name: "name",
+      value: "NAME",
+      about: "how leases and statistics name it, default the host and the process id",
+    },
+    {
+      name: "lease",
+      value: "DURATION",
+      about: "how long a task stays its own without a heartbeat, default 30s",
+    },
+    {
+      name: "grace",
+      value: "DURATION",
+      about: "how long running work may go on after the signal, default 25s",
+    },
+    {
+      name: "http-allow-private",
+      value: "RANGES",
+      about:
+        "which private addresses http() may call: ranges parted by commas, or 1 for all; none unless given",
+    },
+    { name: "watch", about: "load the module anew when a file of its folder changes" },
+    { name: "log-level", value: "LEVEL", about: "default info", choices: LOG_LEVELS },
+  ],
+  examples: [
+    { line: "tasktrack worker ./handlers.ts --url http://tasks.internal:8080", about: "ten tasks at once" },
+  ],
+  run: (call) => work(readWish(call)),
+};
 
 type Wish = {
   readonly module: string;
@@ -56,34 +71,22 @@ type Wish = {
   readonly logLevel: (typeof LOG_LEVELS)[number];
 };
 
-export async function worker(argv: readonly string[]): Promise<number> {
-  const wish = readWish(argv);
-  return typeof wish === "number" ? wish : work(wish);
-}
-
-function readWish(argv: readonly string[]): Wish | number {
-  try {
-    const { values, positionals } = parseArgs({ args: [...argv], options: OPTIONS, allowPositionals: true });
-    const [module, ...others] = positionals;
-    if (module === undefined || others.length > 0)
-      throw new TypeError("worker: expected one module of handlers");
-    return {
-      module,
-      url: values.url ?? (process.env.TASKTRACK_URL || "http://localhost:8080"),
-      concurrency: wholeOf("--concurrency", values.concurrency ?? "10"),
-      processes: wholeOf("--handler-processes", values["handler-processes"] ?? `${availableParallelism()}`),
-      name: values.name ?? `${hostname()}-${process.pid}`,
-      lease: values.lease ?? "30s",
-      graceMs: durationOf("--grace", values.grace ?? "25s"),
-      allowPrivate: allowanceOf("--http-allow-private", values["http-allow-private"] ?? ""),
-      watches: values.watch === true,
-      logLevel: levelOf(values["log-level"] ?? "info"),
-    };
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    complain(error.message);
-    return USAGE;
-  }
+function readWish(call: Call): Wish {
+  const { given, positionals } = call;
+  const whole = (name: string, fallback: number): number =>
+    wholeOf(name, given.text(name) ?? String(fallback));
+  return {
+    module: positionals[0] ?? "",
+    url: serverUrl(given, call.terminal),
+    concurrency: whole("concurrency", 10),
+    processes: whole("handler-processes", availableParallelism()),
+    name: given.text("name") ?? `${hostname()}-${process.pid}`,
+    lease: given.text("lease") ?? "30s",
+    graceMs: durationOf("grace", given.text("grace") ?? "25s"),
+    allowPrivate: allowanceOf("http-allow-private", given.text("http-allow-private") ?? ""),
+    watches: given.isOn("watch"),
+    logLevel: LOG_LEVELS.find((level) => level === given.text("log-level")) ?? "info",
+  };
 }
 
 async function work(wish: Wish): Promise<number> {
@@ -130,13 +133,13 @@ async function work(wish: Wish): Promise<number> {
 
 function wholeOf(flag: string, text: string): number {
   if (/^[1-9]\d{0,5}$/.test(text)) return Number(text);
-  throw new TypeError(`${flag}: expected a whole number from 1 up, got ${JSON.stringify(text)}`);
+  throw new UsageError(`--${flag}: expected a whole number from 1 up, got ${JSON.stringify(text)}`);
 }
 
 function durationOf(flag: string, text: string): number {
   const ms = parseDurationMs(text);
   if (ms !== null && ms >= 0) return ms;
-  throw new TypeError(`${flag}: expected a duration such as "25s", got ${JSON.stringify(text)}`);
+  throw new UsageError(`--${flag}: expected a duration such as "25s", got ${JSON.stringify(text)}`);
 }
 
 function allowanceOf(flag: string, text: string): string {
@@ -144,10 +147,4 @@ function allowanceOf(flag: string, text: string): string {
   throw new TypeError(
     `${flag}: expected address ranges parted by commas, or 1 for all, got ${JSON.stringify(text)}`,
   );
-}
-
-function levelOf(text: string): Wish["logLevel"] {
-  const level = LOG_LEVELS.find((word) => word === text);
-  if (level !== undefined) return level;
-  throw new TypeError(`--log-level: expected debug, info, warn or error, got ${JSON.stringify(text)}`);
 }

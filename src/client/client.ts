@@ -12,12 +12,15 @@ import type {
   BulkResult,
   Explanation,
   LogLine,
+  Ready,
+  StatePage,
   Stats,
   Task,
   TaskPage,
   TaskPatch,
   TaskQuery,
   TaskSpec,
+  TaskState,
 } from "./types.ts";
 import { toQuery, type WatchEvent, type WatchQuery, watchEvents } from "./watch.ts";
 
@@ -93,6 +96,18 @@ export interface Client {
   page(query?: TaskQuery & Cancellable): Promise<TaskPage>;
 
   /**
+   * One page of tasks without payload and result, which may be long: for who shows many.
+   * @example const { tasks, next } = await client.statePage({ sort: "-id", limit: 100 });
+   */
+  statePage(query?: TaskQuery & Cancellable): Promise<StatePage>;
+
+  /**
+   * How many tasks match, exactly; not with `q`.
+   * @example const failed = await client.count({ status: "failed" });
+   */
+  count(query?: Omit<TaskQuery, "q" | "limit" | "cursor"> & Cancellable): Promise<number>;
+
+  /**
    * Changes what the patch names.
    * @example await client.edit(7, { name: "another name" });
    */
@@ -135,6 +150,18 @@ export interface Client {
   stats(options?: Cancellable): Promise<Stats>;
 
   /**
+   * Whether the server should get traffic, and what keeps its tasks; rejects with `not_ready` and the reason while it should not.
+   * @example const { store } = await client.ready();
+   */
+  ready(options?: Cancellable): Promise<Ready>;
+
+  /**
+   * Tells a worker to finish what it has and to take no more, for twelve hours; `isDraining` false takes that back.
+   * @example await client.drain("gpu-1", true);
+   */
+  drain(worker: string, isDraining: boolean, options?: Cancellable): Promise<void>;
+
+  /**
    * Cancels, retries or deletes all tasks that match, up to 10,000 a call: while `next` is not null, call again with it as
    * `after_id`. Each task by its own rules; not all or none.
    * @example
@@ -149,6 +176,12 @@ export interface Client {
   /**
    * Resolves with the task as soon as it has ended, or as it stands when `withinMs` are over.
    * @example const task = await client.wait(7, { withinMs: 60_000 });
+   */
+  wait(id: number, options?: WaitOptions): Promise<Task>;
+
+  /**
+   * Waits for a task's end; resolves with it however it ended, or as it stands when `withinMs` is over.
+   * @example const { status, result } = await client.wait(7, { withinMs: 60_000 });
    */
   wait(id: number, options?: WaitOptions): Promise<Task>;
 
@@ -225,10 +258,22 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   const get = (id: number, options: Cancellable = {}): Promise<Task> => read(pathOf(id), options);
 
-  async function page({ signal, limit = PAGE, ...query }: TaskQuery & Cancellable = {}): Promise<TaskPage> {
-    const path = `/api/task${toQuery({ ...query, limit, view: "full" })}`;
-    const answer = await api.send<readonly Task[]>({ method: "GET", path, signal });
+  async function pageAs<T>(
+    view: "full" | "state",
+    { signal, limit = PAGE, ...query }: TaskQuery & Cancellable = {},
+  ): Promise<{ readonly tasks: readonly T[]; readonly next: string | null }> {
+    const path = `/api/task${toQuery({ ...query, limit, view })}`;
+    const answer = await api.send<readonly T[]>({ method: "GET", path, signal });
     return { tasks: answered(answer), next: nextCursor(answer?.headers.get("link") ?? "") };
+  }
+
+  const page = (query?: TaskQuery & Cancellable): Promise<TaskPage> => pageAs<Task>("full", query);
+
+  async function count({ signal, ...query }: TaskQuery & Cancellable = {}): Promise<number> {
+    const path = `/api/task${toQuery({ ...query, limit: 1 })}`;
+    const headers = { prefer: "count=exact" };
+    const answer = await api.send<unknown>({ method: "GET", path, headers, signal });
+    return Number(answer?.headers.get("x-total-count"));
   }
 
   async function* list(query: TaskQuery & Cancellable = {}): AsyncGenerator<Task, void, void> {
@@ -315,11 +360,17 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   }
 
   return {
-    ...{ create, createMany, get, list, page, edit, cancel, retry, remove, wait, run },
+    ...{ create, createMany, get, list, page, count, edit, cancel, retry, remove, wait, run },
+    statePage: (query) => pageAs<TaskState>("state", query),
     log: (id, { after = 0, signal } = {}) =>
       read(`${pathOf(id)}/log?after=${after}`, signal === undefined ? {} : { signal }),
     explain: (id, options) => read(`${pathOf(id)}/explain`, options),
     stats: (options) => read("/api/stats", options),
+    ready: (options) => read("/readyz", options),
+    drain: async (worker, isDraining, { signal } = {}) => {
+      const path = `/api/worker/${encodeURIComponent(worker)}/drain`;
+      await api.send({ method: isDraining ? "POST" : "DELETE", path, signal });
+    },
     bulk: (request, options) => bulkAs<BulkResult>(request, options),
     bulkPreview: (request, options) => bulkAs<BulkPreview>({ ...request, dry_run: true }, options),
     watch: (query = {}) => watchEvents({ api, clock }, query),

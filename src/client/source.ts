@@ -8,7 +8,14 @@ import { TaskError } from "../core/error.ts";
 import { FAILURES, type Outcome } from "../core/outcome.ts";
 import { BATCH_LIMITS, createBatch } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { Claimed, ClaimedTask, ClaimWish, SourceBeat, TaskSource } from "../processor/source.ts";
+import {
+  ASK_ANEW,
+  type Claimed,
+  type ClaimedTask,
+  type ClaimWish,
+  type SourceBeat,
+  type TaskSource,
+} from "../processor/source.ts";
 import { isRefusal, type TaskTrackError } from "./error.ts";
 import type { BeatBody, ClaimBody, Completion, Directive, LeasedTask, WorkCalls } from "./work.ts";
 
@@ -50,6 +57,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   const waitMs = Math.floor(Math.min(LONGEST_WAIT_MS, leaseMs / 3));
   const brought: Claimed[] = []; // came with the answer to a complete, for the claims that follow
   let types: readonly string[] = [];
+  let slots = 1;
   let polling = false;
   let closed = false;
   const leaving = new AbortController();
@@ -59,7 +67,11 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   async function claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed> {
     types = wish.types;
-    signal.addEventListener("abort", endClaims, { once: true });
+    slots = wish.slots ?? wish.max;
+    const onAbort = (): void => {
+      if (signal.reason !== ASK_ANEW) endClaims(); // else the claim that waits ends by itself, soon
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
     while (!signal.aborted) {
       const claimed = takeBrought(wish.max) ?? (await poll(wish.max));
       if (closed) brought.push(claimed);
@@ -109,7 +121,10 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     }
   }
 
-  const claimBody = (max: number): ClaimBody => ({ worker, types, max, lease: formatDurationMs(leaseMs) });
+  const claimBody = (max: number): ClaimBody => ({
+    ...{ worker, types, max, slots },
+    lease: formatDurationMs(leaseMs),
+  });
 
   /** One that does not wait may be repeated; one that waits must not outlive who waits. */
   const repeatable = (max: number): ClaimBody => ({ ...claimBody(max), request: setup.nonce() });

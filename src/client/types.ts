@@ -127,6 +127,9 @@ export type TaskQuery = TaskFilter & {
 /** A page of a list. It may be short or even empty while `next` is not null. */
 export type TaskPage = { readonly tasks: readonly Task[]; readonly next: string | null };
 
+/** The same of tasks without payload and result. */
+export type StatePage = { readonly tasks: readonly TaskState[]; readonly next: string | null };
+
 export type LogLine = {
   /** Numbered from 1 through the task's whole life. */
   readonly n: number;
@@ -187,6 +190,13 @@ export type Stats = {
   }[];
   /** The commonest among the latest 1,000 tasks. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
+};
+
+/** What a server that should get traffic says of itself. */
+export type Ready = {
+  readonly status: "ready";
+  /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
+  readonly store: string;
 };
 
 export type BulkRequest = {

@@ -16,6 +16,11 @@ export type WatchQuery = {
   readonly since?: string;
   /** Ends the iteration. */
   readonly signal?: AbortSignal;
+  /**
+   * Is called with true when a connection stands: what changes from then on is told. With false when one was lost, or was
+   * tried for in vain; it is tried again.
+   */
+  readonly onConnection?: (isConnected: boolean) => void;
 };
 
 /**
@@ -54,6 +59,8 @@ export async function* watchEvents(
       if (isAborted(signal)) return;
       if (error instanceof TaskTrackError && !isTransient(error)) throw error;
     }
+    if (isAborted(signal)) return;
+    query.onConnection?.(false);
     await api.pause(api.backoffMs(failures), signal).catch(() => undefined); // only for being aborted, which the loop sees
   }
 
@@ -71,6 +78,7 @@ export async function* watchEvents(
       const headers: Record<string, string> = { accept: "text/event-stream" };
       if (eventId !== "") headers["last-event-id"] = eventId;
       const { body } = await api.open({ method: "GET", path, headers, signal: abort.signal });
+      query.onConnection?.(true);
       if (body !== null) yield* readBlocks(body, heard);
     } finally {
       cancelTimer();

@@ -12,6 +12,8 @@ export type ClaimBody = {
   /** Exact types, or prefixes ending in `*`. */
   readonly types: readonly string[];
   readonly max: number;
+  /** How many tasks it works on at once. */
+  readonly slots?: number;
   readonly lease: string;
   readonly wait?: string;
   /**

@@ -429,7 +429,10 @@ export function createEngine(setup: EngineSetup): Engine {
     explain: explainTask,
     stats,
     drain: roster.drain,
-    isDraining: roster.isDraining,
+    isDraining: (worker) => {
+      roster.beat(worker); // who asks is there
+      return roster.isDraining(worker);
+    },
     onRevoked: (listener) => listenForRevocations(tail, listener),
     now: () => time.now(),
     sweep,

@@ -10,12 +10,28 @@ describe("workers", () => {
     const { engine: other } = openEngine({ clock, store });
     await create(engine);
     const { id } = await claim(engine);
-    await engine.claimNow(ask({ worker: "рабочий", types: ["a.*"], max: 4 }));
+    await engine.claimNow(ask({ worker: "рабочий", types: ["a.*"], max: 4, slots: 9 }));
     await engine.stats();
     const { workers } = await other.stats();
     expect(workers).toEqual([
-      { name: "worker-1", types: ["*"], free: 0, seenAt: engine.now(), isDraining: false, tasks: [id] },
-      { name: "рабочий", types: ["a.*"], free: 4, seenAt: engine.now(), isDraining: false, tasks: [] },
+      {
+        name: "worker-1",
+        types: ["*"],
+        free: 0,
+        slots: null,
+        seenAt: engine.now(),
+        isDraining: false,
+        tasks: [id],
+      },
+      {
+        name: "рабочий",
+        types: ["a.*"],
+        free: 4,
+        slots: 9,
+        seenAt: engine.now(),
+        isDraining: false,
+        tasks: [],
+      },
     ]);
   });
 

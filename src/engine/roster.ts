@@ -12,14 +12,18 @@ export type KnownWorker = {
   readonly types: readonly string[];
   /** For how many tasks it asked when it was last heard. */
   readonly free: number;
+  /** How many it works on at once, where it has said so. */
+  readonly slots: number | null;
   /** Epoch milliseconds by the store's clock. */
   readonly seenAt: number;
   readonly isDraining: boolean;
 };
 
+type WorkerAsk = Pick<Ask, "worker" | "types" | "max" | "slots">;
+
 export interface Roster {
   /** A worker asks for work. */
-  heard(ask: Pick<Ask, "worker" | "types" | "max">): void;
+  heard(ask: WorkerAsk): void;
   /** A worker that was heard before speaks of its tasks. */
   beat(worker: string): void;
   /** Whether the worker should finish what it has and take no more; at most a second out of date. */
@@ -40,14 +44,14 @@ const DRAINS_READ_EVERY_MS = 1_000;
 /** A process hears at most this many; who is beyond is worked for all the same, and not listed. */
 const REMEMBERED_AT_MOST = 10_000;
 
-type Heard = { types: readonly string[]; free: number; seenAt: number; isWritten: boolean };
-type Written = { readonly types: readonly string[]; readonly free: number; readonly seenAt: number };
+type Written = Pick<KnownWorker, "types" | "free" | "slots" | "seenAt">;
+type Heard = Omit<Written, "seenAt"> & { seenAt: number; isWritten: boolean };
 
 export function createRoster(setup: {
   readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
   readonly now: () => number;
   /** Who waits for work right now: they say nothing, and are there. */
-  readonly waiting: () => Iterable<Pick<Ask, "worker" | "types" | "max">>;
+  readonly waiting: () => Iterable<WorkerAsk>;
   readonly clock: Clock;
   readonly log: Log;
 }): Roster {
@@ -56,10 +60,10 @@ export function createRoster(setup: {
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
 
-  function heard({ worker, types, max }: Pick<Ask, "worker" | "types" | "max">): void {
+  function heard({ worker, types, max, slots }: WorkerAsk): void {
     const known = workers.get(worker);
     if (known === undefined && workers.size >= REMEMBERED_AT_MOST) return;
-    workers.set(worker, { types, free: max, seenAt: now(), isWritten: false });
+    workers.set(worker, { types, free: max, slots: slots ?? null, seenAt: now(), isWritten: false });
   }
 
   function beat(worker: string): void {
@@ -75,9 +79,9 @@ export function createRoster(setup: {
     const fresh = [...workers].filter(([, { isWritten }]) => !isWritten);
     for (const [name, { seenAt }] of workers) if (seenAt < at - SEEN_FOR_MS) workers.delete(name);
     if (fresh.length === 0) return WRITE_EVERY_MS;
-    const notes = fresh.map(([name, { types, free, seenAt }]) => ({
+    const notes = fresh.map(([name, { types, free, slots, seenAt }]) => ({
       name: noteOf("worker", name),
-      value: JSON.stringify({ types, free, seenAt } satisfies Written),
+      value: JSON.stringify({ types, free, slots, seenAt } satisfies Written),
       until: seenAt + SEEN_FOR_MS,
     }));
     await store.writeNotes(notes, at);

@@ -18,11 +18,15 @@ type Listener = {
   close(): void;
 };
 
+/** Where the connection comes from that is counted last; a port alone may be that of an earlier one, given out again. */
+const MARK = "127.77.7.7";
+
 async function listen(host: string, answer: string): Promise<Listener> {
-  const visits: { readonly at: string; readonly from: number | undefined }[] = [];
+  const visits: { readonly at: string; readonly isMark: boolean }[] = [];
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
-    visits.push({ at: (socket.localAddress ?? "").replace("::ffff:", ""), from: socket.remotePort });
+    const isMark = socket.remoteAddress?.endsWith(MARK) === true;
+    visits.push({ at: (socket.localAddress ?? "").replace("::ffff:", ""), isMark });
     sockets.add(socket);
     socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
     socket.once("data", () => socket.end(answer));
@@ -32,14 +36,12 @@ async function listen(host: string, answer: string): Promise<Listener> {
   const { port } = server.address() as AddressInfo;
   /** Connections are taken in the order in which they came: when a last one is counted, all before it are. */
   const reached = async (): Promise<string[]> => {
-    const last = connect({ port, host: host === "::" ? "::1" : host });
-    const isLast = ({ from }: { readonly from: number | undefined }): boolean =>
-      from !== undefined && from === last.localPort;
+    const last = connect({ port, host: "127.0.0.1", localAddress: MARK });
     await eventually(
-      () => visits.some(isLast),
+      () => visits.some(({ isMark }) => isMark),
       (isCounted) => isCounted,
     );
-    const all = visits.splice(0).filter((visit) => !isLast(visit));
+    const all = visits.splice(0).filter(({ isMark }) => !isMark);
     last.destroy();
     return all.map(({ at }) => at);
   };

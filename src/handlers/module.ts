@@ -67,6 +67,9 @@ const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
 /** What it takes and returns shows when it is called. */
 const isHandler = (value: unknown): value is Handler => typeof value === "function";
 
+/** As long as the API takes. */
+const CENTURY_MS = 100 * 365 * 86_400_000;
+
 const FIELDS = ["timeout", "max_attempts", "backoff", "delay"];
 
 function readDefaults(type: string, given: Readonly<Record<string, unknown>>): TypeDefaults {
@@ -77,7 +80,7 @@ function readDefaults(type: string, given: Readonly<Record<string, unknown>>): T
   const ms = (field: string, value: unknown): number => durationOf(`"${type}": ${field}`, value);
   return {
     delayMs: delay === undefined ? TYPE_DEFAULTS.delayMs : ms("delay", delay),
-    timeoutMs: timeout === undefined ? TYPE_DEFAULTS.timeoutMs : ms("timeout", timeout),
+    timeoutMs: timeout === undefined ? TYPE_DEFAULTS.timeoutMs : Math.max(1, ms("timeout", timeout)),
     maxAttempts: maxAttempts === undefined ? TYPE_DEFAULTS.maxAttempts : attemptsOf(type, maxAttempts),
     backoff: backoff === undefined ? TYPE_DEFAULTS.backoff : backoffOf(type, backoff, ms),
   };
@@ -85,7 +88,7 @@ function readDefaults(type: string, given: Readonly<Record<string, unknown>>): T
 
 function durationOf(where: string, value: unknown): number {
   const ms = typeof value === "string" ? parseDurationMs(value) : null;
-  if (ms !== null && ms >= 0) return ms;
+  if (ms !== null && ms >= 0 && ms <= CENTURY_MS) return ms;
   throw new TypeError(`${where}: expected a duration such as "90s" or "10m", got ${JSON.stringify(value)}`);
 }
 

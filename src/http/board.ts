@@ -58,7 +58,10 @@ const StatsAnswer = z.object({
     z.object({
       worker: z.string(),
       types: z.array(z.string()),
-      slots: z.int().meta({ description: "Tasks that it works on, and those that it asks for" }),
+      slots: z.int().meta({
+        description:
+          "How many tasks it works on at once; of one that does not say so, those that it has and those that it asks for",
+      }),
       seen_at: time,
       draining: z.boolean(),
       tasks: z.array(z.int()).meta({ description: "What it works on, up to 100" }),
@@ -120,10 +123,10 @@ function presentStats({ types, minutes, workers, tags }: Stats, now: number): z.
       wait: { total: formatDurationMs(waitMs), longest: formatDurationMs(longestWaitMs) },
       run: { total: formatDurationMs(runMs), longest: formatDurationMs(longestRunMs) },
     })),
-    workers: workers.map(({ name, types, free, seenAt, isDraining, tasks }) => ({
+    workers: workers.map(({ name, types, free, slots, seenAt, isDraining, tasks }) => ({
       worker: name,
       types: [...types],
-      slots: free + tasks.length,
+      slots: slots ?? free + tasks.length,
       seen_at: timestamp(seenAt),
       draining: isDraining,
       tasks: [...tasks],

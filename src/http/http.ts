@@ -2,7 +2,7 @@ import nodeHttp from "node:http";
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Engine } from "../engine/engine.ts";
-import { errorText, type Log } from "../lib/log.ts";
+import { errorText } from "../lib/log.ts";
 import { createBoardRoutes } from "./board.ts";
 import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
@@ -13,6 +13,7 @@ import { createOpenApi } from "./openapi.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { createTaskRoutes } from "./tasks.ts";
+import { createUiRoutes, type UiSetup } from "./ui.ts";
 import { createWorkRoutes } from "./work.ts";
 
 export interface HttpServer {
@@ -24,23 +25,23 @@ export interface HttpServer {
   stop(withinMs: number): Promise<void>;
 }
 
-export type HttpSetup = HealthSetup & {
-  readonly engine: Engine;
-  /** Whether there is more to ask than the probes. */
-  readonly hasApi: boolean;
-  /** Of claims that name no lease of their own. */
-  readonly leaseMs: number;
-  readonly hostname: string;
-  readonly port: number;
-  /** Whether other processes of the same server listen there too. */
-  readonly sharesPort: boolean;
-  readonly allowedHosts: readonly string[];
-  readonly version: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Makes the id of a request that brings none. */
-  readonly requestId: () => string;
-};
+export type HttpSetup = HealthSetup &
+  UiSetup & {
+    readonly engine: Engine;
+    /** Whether there is more to ask than the probes: the API and the web UI. */
+    readonly hasApi: boolean;
+    /** Of claims that name no lease of their own. */
+    readonly leaseMs: number;
+    readonly hostname: string;
+    readonly port: number;
+    /** Whether other processes of the same server listen there too. */
+    readonly sharesPort: boolean;
+    readonly allowedHosts: readonly string[];
+    readonly version: string;
+    readonly clock: Clock;
+    /** Makes the id of a request that brings none. */
+    readonly requestId: () => string;
+  };
 
 /** Everything that can be asked. */
 function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, work: WorkRoutes): Routes {
@@ -48,12 +49,12 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
   const lists = createListRoutes(setup);
   const board = createBoardRoutes(setup);
   const health = createHealthRoutes(setup);
-  const openapi = createOpenApiRoute(() => createOpenApi(routes, setup.version));
+  const openapi = createOpenApiRoute(() => createOpenApi(api, setup.version));
   const probes: Routes = {
     "/livez": { GET: health.livez },
     "/readyz": { GET: health.readyz },
   };
-  const routes: Routes = {
+  const api: Routes = {
     "/api/task": { GET: lists.list, POST: tasks.create },
     "/api/task/bulk": { POST: lists.bulk },
     "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
@@ -73,7 +74,7 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
     ...probes,
     "/openapi.json": { GET: openapi },
   };
-  return setup.hasApi ? routes : probes;
+  return setup.hasApi ? { ...api, ...createUiRoutes(setup) } : probes;
 }
 
 type EventRoutes = ReturnType<typeof createEventRoutes>;

@@ -12,6 +12,7 @@ import { targetOf } from "./target.ts";
 import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./task-schemas.ts";
 import {
   BulkAnswer,
+  presentEvent,
   presentSummary,
   presentTask,
   queryOf,
@@ -36,7 +37,7 @@ type Wish = {
   readonly filter: TaskFilter;
   readonly sort: Sort;
   readonly after: Cursor | null;
-  readonly isFull: boolean;
+  readonly view: ListQuery["view"];
 };
 
 export function createListRoutes({ engine, clock, log }: ListsSetup) {
@@ -47,8 +48,11 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     requestHeaders: { Prefer: "`count=exact`: how many there are, in X-Total-Count; not with `q`" },
     answers: {
       200: {
-        description: "Tasks, id ascending unless `sort` says otherwise; whole ones with `view=full`",
-        schema: z.array(z.union([SummaryAnswer, TaskAnswer])),
+        description:
+          "Tasks, id ascending unless `sort` says otherwise; whole ones with `view=full`, without payload and result with `view=state`",
+        schema: z.array(
+          z.union([SummaryAnswer, TaskAnswer, TaskAnswer.omit({ payload: true, result: true })]),
+        ),
         headers: {
           Link: 'With `limit`, while there may be more: the next page, `rel="next"`; a page may be short or empty then',
           "X-Total-Count": "How many tasks the filter takes, where that was asked for",
@@ -82,8 +86,11 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   const pageAfter = ({ filter, sort }: Wish, after: Cursor | null, limit: number): Promise<TaskPage> =>
     engine.list({ filter, sort, after, limit });
 
-  const presenter = ({ isFull }: Wish) =>
-    isFull ? (task: Task) => presentTask(task, engine.now()) : presentSummary;
+  function presenter({ view }: Wish): (task: Task) => string {
+    if (view === undefined) return presentSummary;
+    const present = view === "full" ? presentTask : presentEvent;
+    return (task) => present(task, engine.now());
+  }
 
   async function page(
     { request, reply }: Call,
@@ -208,7 +215,7 @@ function wishOf(query: ListQuery): Wish {
   if (cursor !== undefined && after === null) {
     throw invalid("/cursor", "must be a cursor from a Link header of this list, in this order");
   }
-  return { filter: filterOf(query), sort, after, isFull: view === "full" };
+  return { filter: filterOf(query), sort, after, view };
 }
 
 const invalid = (pointer: string, detail: string): TaskError =>

@@ -42,10 +42,10 @@ export type Call = {
   readonly cut: () => void;
 };
 
-/** Answers with JSON, or with no body, and with these headers beside those that every answer bears. */
+/** Answers with JSON (unless the headers name another type) or with no body; these headers join or replace those of every answer. */
 export type Reply = (
   status: number,
-  json: string | ReadableStream<Uint8Array> | null,
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null,
   headers?: Readonly<Record<string, string>>,
 ) => Response;
 

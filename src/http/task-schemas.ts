@@ -247,6 +247,9 @@ const whole = (least: number, most: number) =>
 
 export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
 
+/** How much of each task a list brings; without one the four fields of the first version. */
+const VIEWS = ["full", "state"] as const;
+
 export const ListQuery = z.strictObject({
   limit: whole(1, 1_000).optional(),
   cursor: z.string("must be given once").optional(),
@@ -258,7 +261,10 @@ export const ListQuery = z.strictObject({
     .enum(SORTS)
     .optional()
     .meta({ description: "By id, or ended tasks alone by their end; `-`: backwards" }),
-  view: z.literal("full").optional(),
+  view: z
+    .enum(VIEWS)
+    .optional()
+    .meta({ description: "`full`: whole tasks; `state`: all of them but payload and result" }),
 });
 export type ListQuery = z.output<typeof ListQuery>;
 

@@ -26,6 +26,9 @@ export const Claim = z.strictObject({
     .max(100, "must name at most 100 types")
     .meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
   max: z.int().min(1).max(1_000).default(1),
+  slots: z.int().min(1).max(1_000_000).exactOptional().meta({
+    description: "How many tasks the worker works on at once, for who looks at the board",
+  }),
   lease: duration(LEAST_LEASE_MS, DAY_MS, 'must be a duration from "1s" to "24h"')
     .exactOptional()
     .meta({ description: "How long they stay this worker's without a heartbeat", examples: ["30s"] }),

@@ -107,7 +107,14 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
 
   /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
   async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    const ask = { worker: wish.worker, types: wish.types, max: wish.max, leaseMs: wish.lease ?? leaseMs };
+    const { worker, types, max, slots } = wish;
+    const ask = {
+      worker,
+      types,
+      max,
+      leaseMs: wish.lease ?? leaseMs,
+      ...(slots === undefined ? {} : { slots }),
+    };
     const atOnce = await engine.claimNow(ask);
     const tasks = atOnce.length > 0 || !wish.wait ? atOnce : await waitFor(ask, wish.wait, gone);
     if (!gone.aborted) return tasks;

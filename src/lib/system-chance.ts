@@ -2,6 +2,9 @@
 export const systemChance = {
   /** From [0, 1). */
   random: (): number => Math.random(),
-  /** A text that never comes twice. */
-  nonce: (): string => crypto.randomUUID(),
+  /** A text that never comes twice: 128 random bits. Browsers have `randomUUID` only where the page came over https. */
+  nonce: (): string =>
+    Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join(
+      "",
+    ),
 };

@@ -171,7 +171,7 @@ describe("slots", () => {
     });
     source.offer(...tasks(2));
     await settled();
-    const wish = { worker: "worker-1", types: ["work", "play"], leaseMs: LEASE_MS };
+    const wish = { worker: "worker-1", types: ["work", "play"], leaseMs: LEASE_MS, slots: 5 };
     expect(source.wishes).toEqual([
       { ...wish, max: 3 },
       { ...wish, max: 3 },

@@ -10,7 +10,7 @@ import { LIMITS, type Progress, storableText, type TaskId } from "../core/task.t
 import { errorText, type Log } from "../lib/log.ts";
 import { execute, type StopReason } from "./execute.ts";
 import type { Handler, HandlerContext } from "./handler.ts";
-import type { ClaimedTask, SourceBeat, TaskSource } from "./source.ts";
+import { ASK_ANEW, type ClaimedTask, type SourceBeat, type TaskSource } from "./source.ts";
 import { createStop, type Stop } from "./stop.ts";
 
 export interface Processor {
@@ -101,7 +101,10 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const { signal } = asking;
     const types = [...setup.handlers.keys()];
     try {
-      const { tasks, leasedAt } = await source.claim({ worker: setup.worker, types, max, leaseMs }, signal);
+      const { tasks, leasedAt } = await source.claim(
+        { worker: setup.worker, types, max, leaseMs, slots: setup.concurrency },
+        signal,
+      );
       for (const task of tasks) begin(task, leasedAt);
       if (tasks.length === 0 && !signal.aborted) await pause(RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
@@ -300,7 +303,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   function refresh(): void {
     const old = asking;
     asking = new AbortController();
-    old.abort();
+    old.abort(ASK_ANEW);
   }
 
   async function stop(graceMs: number): Promise<number> {

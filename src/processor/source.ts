@@ -45,6 +45,9 @@ export type ClaimedTask = Pick<
   | "createdAt"
 >;
 
+/** The reason of a claim's signal when the processor will claim again at once, for other types; else it has claimed its last. */
+export const ASK_ANEW = "ask_anew";
+
 export type Claimed = {
   readonly tasks: readonly ClaimedTask[];
   /** Monotonic time that is surely not after the start of the leases. */
@@ -56,6 +59,8 @@ export type ClaimWish = {
   readonly types: readonly string[];
   readonly max: number;
   readonly leaseMs: number;
+  /** How many tasks the worker works on at once. */
+  readonly slots?: number;
 };
 
 export type SourceBeat = {

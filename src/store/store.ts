@@ -198,6 +198,8 @@ export type Ask = {
   readonly types: readonly string[];
   readonly max: number;
   readonly leaseMs: number;
+  /** How many tasks it works on at once, where it says so; no store's business. */
+  readonly slots?: number;
 };
 export type ClaimTerms = { readonly now: number; readonly nonce: string };
 

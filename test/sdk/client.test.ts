@@ -70,6 +70,20 @@ describe("the client", () => {
     expect((await client().page({ tag: "y", type: ["full"] })).tasks.map((task) => task.id)).toEqual([id]);
   });
 
+  test("counts what matches, and brings pages without payloads", async () => {
+    const ids = await client().createMany(
+      ["a", "b", "c"].map((name) => ({ name, type: "counted", payload: { long: name } })),
+    );
+    expect(await client().count({ type: "counted" })).toBe(3);
+    expect(await client().count({ type: "counted", status: "done" })).toBe(0);
+    const { tasks, next } = await client().statePage({ type: "counted", limit: 2 });
+    expect(tasks.map((task) => [task.id, "payload" in task, "result" in task])).toEqual(
+      ids.slice(0, 2).map((id) => [id, false, false]),
+    );
+    const rest = await client().statePage({ type: "counted", cursor: next ?? "" });
+    expect(rest.tasks.map(({ id }) => id)).toEqual(ids.slice(2));
+  });
+
   test("cancels and retries; what has another version is left alone", async () => {
     const { id } = await client().create({ name: "on and off", type: "waits" });
     expect(await client().cancel(id)).toMatchObject({ id, status: "cancelled" });
@@ -161,6 +175,20 @@ const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
   };
   return { fetch: through, sent };
 };
+
+describe("waiting", () => {
+  test("resolves with the task however it ended", async () => {
+    const { id } = await client().create({ name: "ends", type: "nobody" });
+    const waiting = client().wait(id);
+    await client().cancel(id);
+    expect(await waiting).toMatchObject({ id, status: "cancelled" });
+  });
+
+  test("resolves with the task as it stands when its time is over", async () => {
+    const { id } = await client().create({ name: "stays", type: "nobody" });
+    expect(await client().wait(id, { withinMs: 20 })).toMatchObject({ id, status: "pending" });
+  });
+});
 
 describe("over a bad network", () => {
   test("a create is sent again under the same idempotency key", async () => {
@@ -268,6 +296,35 @@ describe("watching", () => {
     await watching;
     await second.stop();
   }, 30_000);
+
+  test("says when its connection stands, and nothing after that is missed; and when it is lost", async () => {
+    const first = await startApp();
+    const abort = new AbortController();
+    const told: (boolean | string)[] = [];
+    const watching = (async () => {
+      const onConnection = (isConnected: boolean): void => void told.push(isConnected);
+      for await (const event of createClient(first.url).watch({ signal: abort.signal, onConnection })) {
+        if (event.kind === "task") told.push(event.task.status);
+      }
+    })();
+    await eventually(
+      () => told,
+      ([connected]) => connected === true,
+    );
+    await createClient(first.url).create({ name: "only once", type: "nobody" });
+    await eventually(
+      () => told,
+      ([, status]) => status === "pending",
+    );
+    await first.stop();
+    await eventually(
+      () => told,
+      (all) => all[2] === false,
+    );
+    abort.abort();
+    await watching;
+    expect(told.slice(0, 3)).toEqual([true, "pending", false]);
+  });
 
   test("is refused for a query that makes no sense", async () => {
     const iterator = client().watch({ type: "a b" })[Symbol.asyncIterator]();

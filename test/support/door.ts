@@ -27,6 +27,7 @@ export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
     notReadyBecause: async () => null,
     durability: "",
     requestId: () => "1",
+    uiFiles: async () => new Map(),
     ...setup,
   });
   const { hostname, port } = http.start();

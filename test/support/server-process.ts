@@ -18,6 +18,8 @@ export interface ServerProcess {
   readonly pid: number;
   /** Where it listens, once it has said so; throws when it ends before. */
   url(): Promise<string>;
+  /** What it has written so far. */
+  written(): { readonly stdout: string; readonly stderr: string };
   /** What it has logged so far. */
   events(): readonly LogEvent[];
   /** To the process that was started, and to it alone. */
@@ -30,6 +32,8 @@ export interface ServerProcess {
 type Options = {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** What it reads from its standard input; nothing unless given. */
+  readonly input?: string;
 };
 
 /** `tasktrack …` */
@@ -51,14 +55,19 @@ export function killLeftovers(): void {
   for (const child of started) killGroupOf(child, "SIGKILL");
 }
 
-function start(command: string, args: readonly string[], { env = {}, cwd = ROOT }: Options): ServerProcess {
+function start(
+  command: string,
+  args: readonly string[],
+  { env = {}, cwd = ROOT, input = "" }: Options,
+): ServerProcess {
   const child = spawn(command, args, {
     cwd,
     env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
     detached: true, // a group of its own
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["pipe", "pipe", "pipe"],
   });
   started.add(child);
+  child.stdin.on("error", () => undefined).end(input); // a program that reads nothing may end before
   let stdout = "";
   let stderr = "";
   let over = false;
@@ -86,6 +95,7 @@ function start(command: string, args: readonly string[], { env = {}, cwd = ROOT 
 
   return {
     pid: child.pid ?? Number.NaN,
+    written: () => ({ stdout, stderr }),
     events,
     ended,
     url: async () => {

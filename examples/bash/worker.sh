@@ -1,0 +1,184 @@
+#!/usr/bin/env bash
+# A TaskTrack worker in bash, with curl and jq. See README.md beside it.
+#
+#   ./worker.sh http://localhost:8080 count ./count.sh
+#
+# Claims one task after another of a type, runs a command for it, and says how that went.
+set -u
+set -m # each job is a process group, so that it can be ended with all that it has started
+
+server=${1:-http://localhost:8080}
+type=${2:-count}
+work=("${@:3}")
+((${#work[@]})) || work=("$(dirname "$0")/count.sh")
+lease=${LEASE_SECONDS:-30} # whole seconds
+seconds() { printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
+third=$(seconds $((lease * 1000 / 3)))
+sixth=$(seconds $((lease * 1000 / 6)))
+worker=$HOSTNAME-$$
+
+stopping='' # ask for no more, give back what runs
+draining='' # ask for no more, finish what runs
+job=''      # what is waited for: the claim, or the work
+
+files=$(mktemp -d)
+trap 'rm -rf "$files"' EXIT
+trap 'stopping=1; end_group "$job"' TERM INT
+
+# end_group GROUP: SIGTERM, and SIGKILL two seconds later to what is left.
+end_group() {
+  local tenth
+  [[ $1 ]] || return
+  kill -TERM -- "-$1" 2>/dev/null
+  for tenth in {1..20}; do
+    kill -0 -- "-$1" 2>/dev/null || return
+    sleep 0.1
+  done
+  kill -KILL -- "-$1" 2>/dev/null
+}
+
+# await GROUP: waits for a job to its very end; the status is the job's. A signal to the worker ends it, but not the waiting.
+await() {
+  local status
+  job=$1
+  [[ $stopping ]] && end_group "$job" # the signal came before there was a job to end
+  wait "$job"
+  status=$?
+  while kill -0 "$job" 2>/dev/null; do
+    wait "$job"
+    status=$?
+  done
+  kill -KILL -- "-$job" 2>/dev/null # what it has left behind
+  job=''
+  return $status
+}
+
+# post PATH BODY SECONDS: sends JSON and prints the answer. 0: it is there; 1: worth another try; 2: refused, now and later.
+post() {
+  local answer
+  answer=$(curl -sS --max-time "$3" -H 'Content-Type: application/json' --data-binary @- \
+    -w '\n%{http_code}' "$server$1" <<<"$2") || return 1
+  printf '%s\n' "${answer%$'\n'*}"
+  case ${answer##*$'\n'} in
+  2??) return 0 ;;
+  429 | 5??) return 1 ;;
+  *) return 2 ;;
+  esac
+}
+
+now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
+
+# claim: waits for a task, which comes into the file claim. The wait is short, so that a lease is never half over when it comes. Cut
+# off by a signal, it asks for what may have been on its way, under the same name and without a wait, to give that back.
+claim() {
+  local body status
+  body=$(jq -nc --arg worker "$worker" --arg type "$type" --arg lease "${lease}s" --arg wait "${sixth}s" \
+    --arg request "$worker-$EPOCHREALTIME" '{$worker, types: [$type], max: 1, $lease, $wait, $request}')
+  claimed_at=$(now_ms)
+  post /api/worker/claim "$body" "$lease" >"$files/claim" &
+  await $!
+  status=$?
+  [[ $stopping ]] || return $status
+  post /api/worker/claim "$(jq -c 'del(.wait)' <<<"$body")" "$third" >"$files/claim"
+}
+
+# beat ID TOKEN GROUP: renews the lease every third of it, and ends the work when the task was cancelled or lost (which it writes
+# into the file verdict), or when the worker is no more.
+beat() {
+  local heard=$claimed_at self=$BASHPID body answer status
+  while sleep "$third"; do
+    if (($(ps -o ppid= -p "$self") != $$)); then # killed: nobody is left to say how it goes
+      end_group "$3"
+      rm -rf "$files"
+      return
+    fi
+    status=ok
+    if is_held; then # else it may be another's by now, as after a sleep of the whole machine
+      body=$(beat_body "$1" "$2")
+      answer=$(post /api/worker/heartbeat "$body" "$third") && heard=$(now_ms) &&
+        status=$(jq -r '.leases[0].status' <<<"$answer")
+      [[ $(jq -r .directive <<<"$answer" 2>/dev/null) =~ drain|stop ]] && touch "$files/drain"
+    fi
+    is_held || status=lost
+    [[ $status == ok ]] && continue
+    echo "$status" >"$files/verdict"
+    end_group "$3"
+    [[ $status == lost ]] && return
+  done
+}
+
+# is_held: within a beat, whether five sixths of the lease are not over yet.
+is_held() { (($(now_ms) - heard < lease * 5000 / 6)); }
+
+beat_body() {
+  local percent message
+  read -r percent message <"$files/progress"
+  jq -nc --arg worker "$worker" --argjson id "$1" --arg token "$2" --arg percent "$percent" --arg message "$message" \
+    '($percent | tonumber? // null) as $percent
+     | {$worker, leases: [{$id, $token} + if $percent then {progress: {$percent, $message}} else {} end]}'
+}
+
+# say VERB ID BODY: ends the attempt, and says so until somebody hears it: the same word twice is the same as once.
+say() {
+  local tries answer
+  for ((tries = 0; tries < lease; tries++)); do
+    answer=$(post "/api/task/$2/$1" "$3" "$third") && return
+    (($? == 2)) && break
+    sleep 1
+  done
+  echo "task $2: $1 was not heard: $answer" >&2
+}
+
+give_back() { say release "$1" "$(jq -nc --arg token "$2" '{$token}')"; }
+
+# run TASK: the command gets the payload on stdin and may write "40 some words" into the file $TASKTRACK_PROGRESS.
+run() {
+  local id token group beats status verdict message
+  id=$(jq -r .id <<<"$1")
+  token=$(jq -r .lease.token <<<"$1")
+  if [[ $stopping ]]; then
+    give_back "$id" "$token"
+    return
+  fi
+  jq -c .payload <<<"$1" >"$files/payload"
+  : >"$files/progress"
+  : >"$files/verdict"
+
+  TASKTRACK_TASK_ID=$id TASKTRACK_WORKER=$worker TASKTRACK_PROGRESS=$files/progress \
+    "${work[@]}" <"$files/payload" >"$files/output" 2>"$files/errors" &
+  group=$!
+  beat "$id" "$token" "$group" &
+  beats=$!
+  await "$group"
+  status=$?
+  cat "$files/errors" >&2
+
+  verdict=$(<"$files/verdict")
+  if [[ $verdict == lost ]]; then
+    echo "task $id: lost" >&2
+  elif [[ $stopping || $verdict == cancel ]]; then # after a cancel this ends the task as cancelled
+    give_back "$id" "$token"
+  elif ((status == 0)); then # the output is the result: JSON as it is, anything else as a text
+    say complete "$id" "$(jq -Rsc --arg token "$token" \
+      '. as $text | {$token, result: (if . == "" then null else try fromjson catch $text end)}' <"$files/output")"
+  else
+    message=$(tail -n 1 "$files/errors")
+    say fail "$id" "$(jq -nc --arg token "$token" --arg code "exit_$status" --arg message "${message:-exit code $status}" \
+      '{$token, error: {$code, $message}, retryable: true}')"
+  fi
+  kill -KILL -- "-$beats" 2>/dev/null
+  wait "$beats" 2>/dev/null
+  [[ -e $files/drain ]] && draining=1
+}
+
+until [[ $stopping || $draining ]]; do
+  if claim; then
+    task=$(jq -c '.tasks[0] // empty' "$files/claim")
+    [[ $(jq -r .directive "$files/claim") == run ]] || draining=1
+    [[ $task ]] && run "$task"
+  elif [[ ! $stopping ]]; then
+    echo "no tasks: $(<"$files/claim")" >&2
+    sleep 1
+  fi
+done
+exit 0

@@ -1,0 +1,3 @@
+module tasktrack-worker
+
+go 1.19

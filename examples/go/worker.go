@@ -1,0 +1,362 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Task is what a worker sees of a task.
+type Task struct {
+	ID      int64           `json:"id"`
+	Name    string          `json:"name"`
+	Type    string          `json:"type"`
+	Attempt int             `json:"attempt"`
+	Payload json.RawMessage `json:"payload"`
+	Lease   struct {
+		Token     string   `json:"token"`
+		ExpiresIn duration `json:"expires_in"`
+	} `json:"lease"`
+}
+
+// Handler does the work of a task. What it returns is the task's result. It ends soon after its context does: then the task was
+// cancelled, or lost, or the worker stops.
+type Handler func(ctx context.Context, task Task, report func(percent float64, message string)) (any, error)
+
+// Permanent marks an error that another attempt would not change.
+type Permanent struct{ error }
+
+// Worker asks a server for tasks of its types and works on as many at once as it has slots.
+type Worker struct {
+	Server string // http://localhost:8080
+	Name   string // shown in leases, history and statistics
+	Types  []string
+	Slots  int
+	Lease  time.Duration // how long a task stays this worker's without a heartbeat
+	Handle Handler
+
+	mu    sync.Mutex
+	runs  map[*run]struct{}
+	drain context.CancelFunc // asks for no more
+	stop  context.CancelFunc // ends what runs, too
+}
+
+// A run is a task in its slot.
+type run struct {
+	task     Task
+	cancel   context.CancelFunc
+	lost     bool      // nobody is left to tell how it goes
+	until    time.Time // surely not after the end of the lease
+	progress *progress // what the next heartbeat brings
+}
+
+type progress struct {
+	Percent float64 `json:"percent"`
+	Message string  `json:"message"`
+}
+
+// Run works until the context ends, or until the server tells it to stop; what it cannot finish it gives back.
+func (w *Worker) Run(ctx context.Context) {
+	w.runs = map[*run]struct{}{}
+	ctx, w.stop = context.WithCancel(ctx)
+	defer w.stop()
+	claiming, drain := context.WithCancel(ctx)
+	w.drain = drain
+	defer drain()
+	beating, stopBeating := context.WithCancel(context.Background()) // leases are held until the last end is told
+	defer stopBeating()
+	go w.beat(beating)
+	go w.watch(beating)
+
+	slots := make(chan struct{}, w.Slots)
+	for claiming.Err() == nil {
+		free := takeSlots(claiming, slots)
+		tasks, sentAt := w.claim(claiming, free)
+		for free -= len(tasks); free > 0; free-- {
+			<-slots
+		}
+		for _, task := range tasks {
+			w.begin(ctx, task, sentAt, func() { <-slots })
+		}
+	}
+	for i := 0; i < w.Slots; i++ {
+		slots <- struct{}{} // each run has given its slot back
+	}
+}
+
+// takeSlots waits for a free slot and takes all that are free; none when the context ends first.
+func takeSlots(ctx context.Context, slots chan struct{}) int {
+	select {
+	case <-ctx.Done():
+		return 0
+	case slots <- struct{}{}:
+	}
+	for taken := 1; ; taken++ {
+		select {
+		case slots <- struct{}{}:
+		default:
+			return taken
+		}
+	}
+}
+
+// claim waits for tasks, and asks again soon when there are none. The wait is short, so that a lease is never half over when it
+// comes. Cut off, it asks for what may have been on its way, under the same name and without a wait, to give that back.
+func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
+	sentAt := time.Now()
+	if most == 0 {
+		return nil, sentAt
+	}
+	wait := w.Lease / 3
+	body := map[string]any{
+		"worker": w.Name, "types": w.Types, "max": most, "lease": w.Lease.String(), "wait": wait.String(),
+		"request": fmt.Sprintf("%s-%d", w.Name, sentAt.UnixNano()),
+	}
+	var answer struct {
+		Tasks     []Task `json:"tasks"`
+		Directive string `json:"directive"`
+	}
+	err := w.post(ctx, wait, "/api/worker/claim", body, &answer)
+	if err != nil && ctx.Err() != nil {
+		delete(body, "wait")
+		err = w.post(context.Background(), 0, "/api/worker/claim", body, &answer)
+	}
+	if err != nil {
+		log.Printf("no tasks: %v", err)
+		pause(ctx, time.Second)
+	}
+	w.heed(answer.Directive)
+	return answer.Tasks, sentAt
+}
+
+func (w *Worker) heed(directive string) {
+	switch directive {
+	case "drain":
+		w.drain()
+	case "stop":
+		w.stop()
+	}
+}
+
+func (w *Worker) begin(ctx context.Context, task Task, sentAt time.Time, freeSlot func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	r := &run{task: task, cancel: cancel, until: sentAt.Add(time.Duration(task.Lease.ExpiresIn))}
+	w.mu.Lock()
+	w.runs[r] = struct{}{}
+	w.mu.Unlock()
+	go func() {
+		defer freeSlot()
+		defer cancel()
+		w.live(ctx, r)
+		w.mu.Lock()
+		delete(w.runs, r)
+		w.mu.Unlock()
+	}()
+}
+
+// live works on a task and says how that went.
+func (w *Worker) live(ctx context.Context, r *run) {
+	log.Printf("task %d: attempt %d", r.task.ID, r.task.Attempt)
+	result, err := w.attempt(ctx, r)
+	var permanent Permanent
+	switch {
+	case err == nil: // also of who was told to stop: what is done is done
+		w.tell(r, "complete", map[string]any{"result": result})
+	case ctx.Err() != nil: // after a cancel this ends the task as cancelled
+		w.tell(r, "release", map[string]any{})
+	default:
+		w.tell(r, "fail", map[string]any{
+			"error":     map[string]string{"code": "handler_error", "message": err.Error()},
+			"retryable": !errors.As(err, &permanent),
+		})
+	}
+}
+
+// attempt: whatever goes wrong in the work is the task's failure, not the worker's.
+func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, err error) {
+	defer func() {
+		if thrown := recover(); thrown != nil {
+			err = fmt.Errorf("panic: %v", thrown)
+		}
+	}()
+	value, err := w.Handle(ctx, r.task, func(percent float64, message string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		r.progress = &progress{percent, message}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(value)
+}
+
+// tell says how an attempt ended until somebody hears it, as long as the lease lasts: the same word twice is the same as once.
+func (w *Worker) tell(r *run, verb string, body map[string]any) {
+	body["token"] = r.task.Lease.Token
+	for !w.isLost(r) {
+		err := w.post(context.Background(), 0, fmt.Sprintf("/api/task/%d/%s", r.task.ID, verb), body, nil)
+		var refused refusal
+		if err == nil {
+			return
+		}
+		log.Printf("task %d: %s: %v", r.task.ID, verb, err)
+		if errors.As(err, &refused) {
+			return // most often the task is somebody else's by now
+		}
+		time.Sleep(time.Second)
+	}
+}
+
+func (w *Worker) isLost(r *run) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return r.lost
+}
+
+// beat renews all leases, every third of one.
+func (w *Worker) beat(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.beatOnce(ctx)
+		pause(ctx, w.Lease/3)
+	}
+}
+
+// watch gives up in time what can no longer be held, whether the server answers or not.
+func (w *Worker) watch(ctx context.Context) {
+	for ctx.Err() == nil {
+		w.giveUp()
+		pause(ctx, w.Lease/12)
+	}
+}
+
+// giveUp ends the runs whose lease may soon be another's.
+func (w *Worker) giveUp() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r := range w.runs {
+		if time.Now().After(r.until.Add(-w.Lease / 6)) {
+			r.lose()
+		}
+	}
+}
+
+func (r *run) lose() {
+	r.lost = true
+	r.cancel()
+}
+
+func (w *Worker) beatOnce(ctx context.Context) {
+	runs, leases := w.due()
+	if len(runs) == 0 {
+		return
+	}
+	sentAt := time.Now()
+	var answer struct {
+		Directive string `json:"directive"`
+		Leases    []struct {
+			Status    string   `json:"status"`
+			ExpiresIn duration `json:"expires_in"`
+		} `json:"leases"` // in the order in which they were sent
+	}
+	err := w.post(ctx, 0, "/api/worker/heartbeat", map[string]any{"worker": w.Name, "leases": leases}, &answer)
+	if err != nil || len(answer.Leases) != len(runs) {
+		return // the next beat may get through
+	}
+	w.heed(answer.Directive)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, lease := range answer.Leases {
+		switch lease.Status {
+		case "lost":
+			runs[i].lose()
+		case "cancel":
+			runs[i].cancel()
+			fallthrough // the lease holds on while the work ends
+		default:
+			runs[i].until = sentAt.Add(time.Duration(lease.ExpiresIn))
+		}
+	}
+}
+
+// due takes what the runs have to say.
+func (w *Worker) due() (runs []*run, leases []map[string]any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for r := range w.runs {
+		if r.lost {
+			continue
+		}
+		lease := map[string]any{"id": r.task.ID, "token": r.task.Lease.Token}
+		if r.progress != nil {
+			lease["progress"], r.progress = r.progress, nil
+		}
+		runs, leases = append(runs, r), append(leases, lease)
+	}
+	return runs, leases
+}
+
+// A refusal is an answer that will be the same next time.
+type refusal struct {
+	status int
+	body   string
+}
+
+func (r refusal) Error() string { return fmt.Sprintf("refused with %d: %s", r.status, r.body) }
+
+// post sends JSON and reads the answer's. A refusal is final; any other error is worth another try.
+func (w *Worker) post(ctx context.Context, wait time.Duration, path string, body, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, wait+w.Lease/3)
+	defer cancel()
+	data, err := json.Marshal(body)
+	if err != nil {
+		return refusal{0, err.Error()}
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.Server+path, bytes.NewReader(data))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	switch {
+	case err != nil:
+		return err
+	case response.StatusCode == http.StatusTooManyRequests || response.StatusCode >= 500:
+		return fmt.Errorf("%s: %s", response.Status, answer)
+	case response.StatusCode >= 400:
+		return refusal{response.StatusCode, string(answer)}
+	case into == nil:
+		return nil
+	}
+	return json.Unmarshal(answer, into)
+}
+
+// pause waits, but not for longer than the context lasts.
+func pause(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// A duration is on the wire as Go writes it.
+type duration time.Duration
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}

@@ -1,0 +1,99 @@
+import { describe, expect, test } from "bun:test";
+import { parseArguments } from "./arguments.ts";
+import type { Command } from "./command.ts";
+
+const command: Command = {
+  name: "do",
+  about: "do something",
+  positionals: [{ name: "NAME" }],
+  flags: [
+    { name: "json", about: "" },
+    { name: "priority", about: "", value: "N" },
+    { name: "payload", about: "", value: "JSON" },
+    { name: "tag", about: "", value: "TAG", isMany: true },
+    { name: "status", about: "", value: "STATUS", choices: ["pending", "done"] },
+    { name: "secret", about: "", isHidden: true },
+  ],
+  examples: [],
+  run: async () => 0,
+};
+const many: Command = { ...command, positionals: [{ name: "ID", isMany: true, isOptional: true }] };
+const none: Command = { ...command, positionals: [] };
+const shell: Command = { ...command, positionals: [{ name: "SHELL", choices: ["bash", "zsh"] }] };
+
+describe("arguments", () => {
+  const values: readonly (readonly [string, string[], string, readonly string[]])[] = [
+    ["a value stands behind its flag", ["x", "--priority", "5"], "priority", ["5"]],
+    ["or behind an equals sign", ["x", "--priority=5"], "priority", ["5"]],
+    ["a number may be negative", ["x", "--priority", "-5"], "priority", ["-5"]],
+    ["so may a word", ["x", "--tag", "-id"], "tag", ["-id"]],
+    ["a hyphen alone is a value", ["--payload", "-", "x"], "payload", ["-"]],
+    ["a value may hold equals signs and be empty", ["x", "--payload==", "--tag="], "payload", ["="]],
+    [
+      "of a flag that may come once the last counts",
+      ["x", "--priority", "1", "--priority", "2"],
+      "priority",
+      ["2"],
+    ],
+    ["one that may be repeated keeps all, in order", ["--tag", "a", "x", "--tag=b"], "tag", ["a", "b"]],
+    ["a flag may stand anywhere", ["--status", "done", "x"], "status", ["done"]],
+  ];
+  test.each(values)("%s", (_, argv, flag, expected) => {
+    const { given, positionals } = parseArguments(command, argv);
+    expect([given.texts(flag), positionals]).toEqual([expected, ["x"]]);
+    expect(given.text(flag)).toBe(expected.at(-1));
+  });
+
+  test("what was not given is not there", () => {
+    const { given } = parseArguments(command, ["x"]);
+    expect([given.isOn("json"), given.text("priority"), given.texts("tag")]).toEqual([false, undefined, []]);
+  });
+
+  test("behind two hyphens everything is a word", () => {
+    expect(parseArguments(many, ["--json", "--", "--tag", "-x"])).toMatchObject({
+      positionals: ["--tag", "-x"],
+    });
+  });
+
+  test.each([["--help"], ["-h"]])("%s is understood wherever it stands, whatever is missing", (flag) => {
+    expect(parseArguments(command, ["--json", flag]).isHelp).toBe(true);
+  });
+
+  const faults: readonly (readonly [string, Command, string[], string])[] = [
+    ["a flag that is not there", command, ["x", "--nope"], "there is no flag --nope"],
+    [
+      "one that was nearly right",
+      command,
+      ["x", "--prioritty", "5"],
+      "there is no flag --prioritty; did you mean --priority?",
+    ],
+    ["one whose near neighbour is not spoken of", command, ["x", "--secrets"], "there is no flag --secrets"],
+    ["a short flag", command, ["x", "-j"], "there is no flag -j"],
+    ["a value that is missing at the end", command, ["x", "--tag"], "--tag needs a value: --tag TAG"],
+    [
+      "a value that is missing before a flag",
+      command,
+      ["x", "--tag", "--json"],
+      "--tag needs a value: --tag TAG",
+    ],
+    ["a value too many", command, ["x", "--json=1"], "--json takes no value"],
+    [
+      "a word that is no choice",
+      command,
+      ["x", "--status", "dnoe"],
+      '--status: expected pending or done, got "dnoe"; did you mean done?',
+    ],
+    ["a word that is missing", command, [], "do needs NAME"],
+    ["a word too many", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote what has spaces)'],
+    ["a word where none is wanted", none, ["a"], 'do takes nothing but flags; "a" is too many'],
+    [
+      "a word of its own that is none",
+      shell,
+      ["bsh"],
+      'SHELL: expected bash or zsh, got "bsh"; did you mean bash?',
+    ],
+  ];
+  test.each(faults)("%s is refused", (_, of, argv, message) => {
+    expect(() => parseArguments(of, argv)).toThrow(message);
+  });
+});

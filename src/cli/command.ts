@@ -1,0 +1,66 @@
+/** A command is data: its words, its flags and what it does. Help, completion and parsing are made of it. */
+import type { Paint } from "./show/paint.ts";
+import type { Terminal } from "./terminal.ts";
+
+export const OK = 0;
+/** A request was refused, or nobody answered. */
+export const FAILED = 1;
+export const USAGE = 2;
+export const TASK_FAILED = 3;
+/** Or deleted. */
+export const TASK_CANCELLED = 4;
+export type Flag = {
+  readonly name: string;
+  readonly about: string;
+  /** What stands for its value in the help; a flag without one is on or off. */
+  readonly value?: string;
+  /** May be repeated. */
+  readonly isMany?: boolean;
+  /** All that it may be. */
+  readonly choices?: readonly string[];
+  /** Taken, but not worth a line of help or a completion. */
+  readonly isHidden?: boolean;
+};
+
+export type Positional = {
+  readonly name: string;
+  readonly isMany?: boolean;
+  readonly isOptional?: boolean;
+  readonly choices?: readonly string[];
+};
+
+export type Example = { readonly line: string; readonly about: string };
+
+export type Command = {
+  readonly name: string;
+  /** Half a line for the list of commands. */
+  readonly about: string;
+  /** What else is to be known, in lines as they are to stand. */
+  readonly details?: string;
+  readonly positionals: readonly Positional[];
+  readonly flags: readonly Flag[];
+  readonly examples: readonly Example[];
+  /** Resolves with the exit code. Throws a UsageError for what cannot be meant. */
+  readonly run: (call: Call) => Promise<number>;
+};
+
+/** What was given on the command line, by the names of the command's flags. */
+export type Given = {
+  readonly isOn: (name: string) => boolean;
+  readonly text: (name: string) => string | undefined;
+  readonly texts: (name: string) => readonly string[];
+};
+
+export type Call = {
+  readonly given: Given;
+  readonly positionals: readonly string[];
+  readonly terminal: Terminal;
+  readonly paint: Paint;
+  /** All there are. */
+  readonly commands: readonly Command[];
+};
+
+/** The command line itself is at fault. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}

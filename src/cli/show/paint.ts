@@ -1,0 +1,46 @@
+import { styleText } from "node:util";
+import type { AttemptOutcome, Status } from "../../client/types.ts";
+
+type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan" | "magenta";
+
+/** Colours a text, or leaves it alone where there is no colour. */
+export type Paint = (style: Style, text: string) => string;
+
+/**
+ * Whether to use colour: never against `--no-color` or NO_COLOR, whatever else is said; with FORCE_COLOR even where nobody
+ * looks; else on a terminal that is not dumb.
+ */
+export function wantsColour(facts: {
+  readonly isRefused: boolean;
+  readonly isTerminal: boolean;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = facts.env;
+  if (facts.isRefused || (NO_COLOR ?? "") !== "") return false;
+  if (FORCE_COLOR !== undefined) return FORCE_COLOR !== "0" && FORCE_COLOR !== "false";
+  return facts.isTerminal && TERM !== "dumb";
+}
+
+/** Whether it is a terminal is known already, and not asked of the stream again. */
+export const createPaint = (isColoured: boolean): Paint =>
+  isColoured ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text;
+
+/** The colour of a status, or of an attempt's end. */
+export function styleOf(status: Status | AttemptOutcome): Style {
+  switch (status) {
+    case "pending":
+    case "released":
+      return "yellow";
+    case "running":
+      return "cyan";
+    case "done":
+      return "green";
+    case "failed":
+    case "lost":
+      return "red";
+    case "cancelled":
+      return "magenta";
+    default:
+      return status satisfies never;
+  }
+}

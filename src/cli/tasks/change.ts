@@ -1,0 +1,192 @@
+/** What is done to tasks: cancel, retry, remove; by id, or to all that some flags choose. */
+import type { Client } from "../../client/client.ts";
+import type { BulkRequest, Task } from "../../client/types.ts";
+import { type Call, type Command, FAILED, type Flag, OK, UsageError } from "../command.ts";
+import { interruptible } from "../interrupt.ts";
+import { taskSentence } from "../show/task-row.ts";
+import { FILTER_FLAGS, filterOf } from "./filter.ts";
+import { followToEnd } from "./follow.ts";
+import { forEachTask, idsOf, SERVER_FLAGS, type Server, withServer } from "./server.ts";
+
+type Deed = {
+  readonly name: "cancel" | "retry" | "remove";
+  readonly action: BulkRequest["action"];
+  /** "12 tasks cancelled" */
+  readonly past: string;
+  /** Resolves with what is said of it. */
+  readonly one: (client: Client, id: number) => Promise<string>;
+};
+
+const CANCEL: Deed = {
+  name: "cancel",
+  action: "cancel",
+  past: "cancelled or asked to stop",
+  one: async (client, id) => cancelled(await client.cancel(id)),
+};
+
+const RETRY: Deed = {
+  name: "retry",
+  action: "retry",
+  past: "pending again",
+  one: async (client, id) => {
+    await client.retry(id);
+    return `Task ${id} is pending again`;
+  },
+};
+
+const REMOVE: Deed = {
+  name: "remove",
+  action: "delete",
+  past: "deleted",
+  one: async (client, id) => {
+    await client.remove(id);
+    return `Task ${id} deleted`;
+  },
+};
+
+const WAIT: Flag = { name: "wait", about: "stays until they have ended, however they do" };
+const YES: Flag = { name: "yes", about: "does it to all that the flags choose, and does not ask" };
+
+const CHOOSING = `Name tasks by their ids, or choose them by flags: then it says how many they are and asks first; where nobody can be asked it needs --yes.`;
+
+export const cancelCommand = commandOf(CANCEL, {
+  about: "cancel tasks",
+  details: `A pending task ends at once; a running one is asked to stop, and has 30 seconds for it. ${CHOOSING}`,
+  flags: [WAIT],
+  examples: [
+    { line: "tasktrack cancel 7 8", about: "two tasks" },
+    { line: "tasktrack cancel --status pending --type 'video.*'", about: "all of them, after a question" },
+  ],
+});
+
+export const retryCommand = commandOf(RETRY, {
+  about: "make ended tasks pending again",
+  details: `Their attempts are counted anew, their history is kept. ${CHOOSING}`,
+  flags: [],
+  examples: [
+    { line: "tasktrack retry 7", about: "once more" },
+    { line: "tasktrack retry --status failed --tag nightly --yes", about: "all of them, from a script" },
+  ],
+});
+
+export const removeCommand = commandOf(REMOVE, {
+  about: "delete tasks",
+  details: `Running work is aborted, and its result goes nowhere. ${CHOOSING}`,
+  flags: [],
+  examples: [
+    { line: "tasktrack remove 7", about: "in any status" },
+    { line: "tasktrack remove --status cancelled", about: "all of them, after a question" },
+  ],
+});
+
+function commandOf(
+  deed: Deed,
+  words: Pick<Command, "about" | "flags" | "examples"> & { readonly details: string },
+): Command {
+  return {
+    ...words,
+    name: deed.name,
+    positionals: [{ name: "ID", isMany: true, isOptional: true }],
+    flags: [...words.flags, ...FILTER_FLAGS, YES, ...SERVER_FLAGS],
+    run: (call) => withServer(call, (server) => change(call, server, deed)),
+  };
+}
+
+function change(call: Call, server: Server, deed: Deed): Promise<number> {
+  const ids = idsOf(call.positionals);
+  const isChosen = Object.keys(filterOf(call.given)).length > 0;
+  if (ids.length > 0 && isChosen) throw new UsageError("ids and flags that choose tasks do not go together");
+  if (ids.length === 0 && !isChosen) {
+    throw new UsageError(`${deed.name} needs an ID, or a flag that chooses tasks, such as --status failed`);
+  }
+  if (isChosen && call.given.isOn("wait")) throw new UsageError("--wait needs ids");
+  return isChosen ? changeMany(call, server, deed) : changeEach(call, server, { deed, ids });
+}
+
+async function changeEach(
+  call: Call,
+  { client, url }: Server,
+  { deed, ids }: { readonly deed: Deed; readonly ids: readonly number[] },
+): Promise<number> {
+  const { given, terminal } = call;
+  const done: number[] = [];
+  const exitCode = await forEachTask(call, { url, ids }, async (id) => {
+    terminal.out.write(`${await deed.one(client, id)}\n`);
+    done.push(id);
+    return OK;
+  });
+  if (!given.isOn("wait") || done.length === 0) return exitCode;
+  return Math.max(exitCode, await waitForAny(call, client, done));
+}
+
+const cancelled = ({ id, status }: Task): string =>
+  status === "running" ? `Task ${id} was asked to stop` : `Task ${id} ${status}`;
+
+/** Each in any way: a success that was quicker than the request to stop is told, and no fault. */
+async function waitForAny(
+  { terminal, paint }: Call,
+  client: Client,
+  ids: readonly number[],
+): Promise<number> {
+  const { out, clock } = terminal;
+  const open: number[] = [];
+  for (const id of ids) {
+    const task = await client.get(id);
+    if (task.finished_at === null) open.push(id);
+  }
+  if (open.length === 0) return OK;
+  const { exitCode } = await interruptible(terminal, async (signal) => {
+    const say = (text: string): void => out.write(`${text}\n`);
+    const follower = {
+      onTask: (task: Parameters<typeof taskSentence>[0]["task"]) => {
+        if (task.finished_at === null) return;
+        say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
+      },
+      onDeleted: (id: number) => say(`Task ${id} is gone: it was deleted`),
+      onConnection: () => undefined,
+    };
+    await followToEnd(client, open, { follower, signal, known: open });
+    return OK;
+  });
+  return exitCode;
+}
+
+async function changeMany(call: Call, { client }: Server, { name, action, past }: Deed): Promise<number> {
+  const { given, terminal } = call;
+  const request: BulkRequest = { filter: filterOf(given), action };
+  const { count, up_to_id } = await client.bulkPreview(request);
+  if (count === 0) {
+    terminal.err.write("tasktrack: no task matches\n");
+    return OK;
+  }
+  if (!given.isOn("yes")) {
+    const answer = await terminal.ask(`${name} ${tasks(count)}? (y/N) `);
+    if (answer === null) {
+      throw new UsageError(`${name} would touch ${tasks(count)}, and nobody can be asked; --yes does it`);
+    }
+    if (!/^y(es)?$/i.test(answer)) {
+      terminal.err.write("tasktrack: nothing was done\n");
+      return FAILED;
+    }
+  }
+  const result = await bulk(client, { ...request, up_to_id });
+  const kept = result.refused === 0 ? "" : `, ${result.refused} left as they were`;
+  terminal.out.write(`${tasks(result.count)} ${past}${kept}\n`);
+  return OK;
+}
+
+async function bulk(
+  client: Client,
+  request: BulkRequest,
+): Promise<{ readonly count: number; readonly refused: number }> {
+  let [count, refused] = [0, 0];
+  for (let next: number | null = 0; next !== null; ) {
+    const result = await client.bulk({ ...request, ...(next === 0 ? {} : { after_id: next }) });
+    count += result.count;
+    refused += result.refused;
+    next = result.next;
+  }
+  return { count, refused };
+}
+
+const tasks = (count: number): string => `${count.toLocaleString("en")} ${count === 1 ? "task" : "tasks"}`;

@@ -1,0 +1,25 @@
+import { type Call, type Command, OK } from "../command.ts";
+import { explanationLines } from "../show/task-facts.ts";
+import { firstId, JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
+import { jsonText, linesText } from "./write.ts";
+
+export const explainCommand: Command = {
+  name: "explain",
+  about: "say why a task stands where it stands",
+  positionals: [{ name: "ID" }],
+  flags: [JSON_FLAG, ...SERVER_FLAGS],
+  examples: [
+    { line: "tasktrack explain 7", about: "not due, no worker takes its type, how many go first …" },
+  ],
+  run: (call) => withServer(call, (server) => explain(call, server)),
+};
+
+async function explain(call: Call, { client }: Server): Promise<number> {
+  const { terminal, paint, given } = call;
+  const explained = await client.explain(firstId(call));
+  const text = given.isOn("json")
+    ? jsonText(explained)
+    : linesText(explanationLines(explained, { now: terminal.clock.now(), paint }));
+  terminal.out.write(text);
+  return OK;
+}

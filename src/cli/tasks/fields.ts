@@ -1,0 +1,119 @@
+/** The flags that name a task's fields, when it is created and when it is edited. */
+import type { TaskPatch, TaskSpec } from "../../client/types.ts";
+import { type Call, type Flag, UsageError } from "../command.ts";
+import { codeOf } from "../settings.ts";
+
+const PAYLOAD: Flag = {
+  name: "payload",
+  value: "JSON",
+  about: "for the worker: any JSON, @FILE that holds some, or - for the standard input",
+};
+const PRIORITY: Flag = { name: "priority", value: "N", about: "from -1000 to 1000, higher goes first" };
+const RUN_AT: Flag = { name: "run-at", value: "TIME", about: 'when it is due: "2026-01-31T12:00:00Z"' };
+const MAX_ATTEMPTS: Flag = { name: "max-attempts", value: "N", about: "failures after which it has failed" };
+const DESCRIPTION: Flag = { name: "description", value: "TEXT", about: "more words" };
+const TAG: Flag = { name: "tag", value: "TAG", about: "a word to find it by", isMany: true };
+
+export const SPEC_FLAGS: readonly Flag[] = [
+  { name: "type", value: "TYPE", about: 'who works on it: workers ask by type; "simulate" unless given' },
+  DESCRIPTION,
+  PAYLOAD,
+  PRIORITY,
+  { name: "delay", value: "DURATION", about: 'how long from now it is due: "10m"' },
+  RUN_AT,
+  { name: "timeout", value: "DURATION", about: "the limit of one attempt; none unless given" },
+  MAX_ATTEMPTS,
+  { name: "backoff", value: "BASE,MAX", about: 'how long failed attempts wait: "1s,1h"' },
+  TAG,
+  { name: "key", value: "KEY", about: "unique among live tasks: a second one gives the first one's id" },
+];
+
+export const PATCH_FLAGS: readonly Flag[] = [
+  { name: "name", value: "TEXT", about: "another name" },
+  DESCRIPTION,
+  { ...TAG, about: "its tags from now on, in place of those it has" },
+  { name: "no-tags", about: "takes its tags away" },
+  { ...PAYLOAD, about: `${PAYLOAD.about}; like the following, of a pending task alone` },
+  PRIORITY,
+  RUN_AT,
+  { name: "timeout", value: "DURATION", about: 'the limit of one attempt; "none" takes it away' },
+  MAX_ATTEMPTS,
+];
+
+export async function specOf(call: Call): Promise<TaskSpec> {
+  const { given, positionals } = call;
+  const [type, delay, key, backoff] = ["type", "delay", "key", "backoff"].map(given.text);
+  return {
+    name: positionals[0] ?? "",
+    ...(await sharedFields(call)),
+    ...(type === undefined ? {} : { type }),
+    ...(delay === undefined ? {} : { delay }),
+    ...(key === undefined ? {} : { key }),
+    ...(backoff === undefined ? {} : { backoff: backoffOf(backoff) }),
+  };
+}
+
+export async function patchOf(call: Call): Promise<TaskPatch> {
+  const { given } = call;
+  const name = given.text("name");
+  const patch = {
+    ...(name === undefined ? {} : { name }),
+    ...(await sharedFields(call)),
+    ...(given.isOn("no-tags") ? { tags: [] } : {}),
+    ...(given.text("timeout") === "none" ? { timeout: null } : {}),
+  };
+  if (Object.keys(patch).length > 0) return patch;
+  throw new UsageError("edit needs a flag that says what to change");
+}
+
+async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
+  const { given } = call;
+  const [description, payload, run_at, timeout] = ["description", "payload", "run-at", "timeout"].map(
+    given.text,
+  );
+  const [priority, max_attempts] = ["priority", "max-attempts"].map((name) => wholeOf(call, name));
+  const tags = given.texts("tag");
+  return {
+    ...(description === undefined ? {} : { description }),
+    ...(payload === undefined ? {} : { payload: await payloadOf(payload, call) }),
+    ...(priority === undefined ? {} : { priority }),
+    ...(run_at === undefined ? {} : { run_at }),
+    ...(timeout === undefined ? {} : { timeout }),
+    ...(max_attempts === undefined ? {} : { max_attempts }),
+    ...(tags.length === 0 ? {} : { tags }),
+  };
+}
+
+/** Its bounds are the server's to judge. */
+export function wholeOf({ given }: Call, name: string): number | undefined {
+  const text = given.text(name);
+  if (text === undefined) return undefined;
+  if (/^-?\d{1,9}$/.test(text)) return Number(text);
+  throw new UsageError(`--${name}: expected a whole number, got ${JSON.stringify(text)}`);
+}
+
+function backoffOf(text: string): { readonly base: string; readonly max: string } {
+  const [base = "", max = "", more] = text.split(",").map((part) => part.trim());
+  if (base !== "" && max !== "" && more === undefined) return { base, max };
+  throw new UsageError(`--backoff: expected two durations such as "1s,1h", got ${JSON.stringify(text)}`);
+}
+
+async function payloadOf(source: string, { terminal }: Call): Promise<unknown> {
+  const text = await sourceText(source, terminal);
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--payload: expected JSON (a text needs quotes of its own: '"like this"'): ${why}`);
+  }
+}
+
+async function sourceText(source: string, terminal: Call["terminal"]): Promise<string> {
+  if (source === "-") return terminal.readInput();
+  if (!source.startsWith("@")) return source;
+  try {
+    return await terminal.readFile(source.slice(1));
+  } catch (error) {
+    throw new UsageError(`--payload: ${JSON.stringify(source.slice(1))} cannot be read: ${codeOf(error)}`);
+  }
+}

@@ -1,0 +1,44 @@
+/** The flags that choose tasks. */
+import type { TaskFilter } from "../../client/types.ts";
+import { STATUSES, type Status } from "../../core/task.ts";
+import type { Flag, Given } from "../command.ts";
+
+export const STATUS_FLAG: Flag = {
+  name: "status",
+  value: "STATUS",
+  about: "of this status",
+  isMany: true,
+  choices: STATUSES,
+};
+export const TYPE_FLAG: Flag = {
+  name: "type",
+  value: "TYPE",
+  about: "of this type, or of a prefix that ends in *",
+  isMany: true,
+};
+
+export const FILTER_FLAGS: readonly Flag[] = [
+  STATUS_FLAG,
+  TYPE_FLAG,
+  { name: "tag", value: "TAG", about: "with this tag", isMany: true },
+  { name: "query", value: "WORDS", about: "with these words; payload.a.b:text asks one field" },
+];
+
+/** The parser has looked at the choices. */
+export const statusesOf = (given: Given): readonly Status[] => given.texts("status") as readonly Status[];
+
+/** Empty where no such flag was given. */
+export function filterOf(given: Given): TaskFilter {
+  const [status, type, tag, q] = [
+    statusesOf(given),
+    given.texts("type"),
+    given.texts("tag"),
+    given.text("query"),
+  ];
+  return {
+    ...(status.length === 0 ? {} : { status }),
+    ...(type.length === 0 ? {} : { type }),
+    ...(tag.length === 0 ? {} : { tag }),
+    ...(q === undefined ? {} : { q }),
+  };
+}

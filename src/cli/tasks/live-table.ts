@@ -1,0 +1,137 @@
+/** What `tasktrack watch` knows of the tasks: kept by events, made whole by a look at the lists now and then. */
+import { type Client, TaskTrackError } from "../../client/client.ts";
+import type { Stats, Task, TaskQuery, TaskState } from "../../client/types.ts";
+import { ENDED_STATUSES, type Status, takesType } from "../../core/task.ts";
+import { createLoop } from "../../lib/loop.ts";
+import { type Call, OK } from "../command.ts";
+import { interruptible } from "../interrupt.ts";
+import { startScreen } from "../live.ts";
+import { watchScreen } from "../show/live-table.ts";
+import type { Seen } from "../show/task-row.ts";
+import { statusesOf } from "./filter.ts";
+import type { Server } from "./server.ts";
+
+/** Events tell of changes alone: which pending task comes next, and how many there are, is looked up this often. */
+const LOOK_EVERY_MS = 1_000;
+
+/** Resolves with the exit code, when it is interrupted. */
+export async function watchTable(call: Call, { client, url }: Server): Promise<number> {
+  const { terminal, given, paint } = call;
+  const { clock } = terminal;
+  const statuses = statusesOf(given);
+  const types = given.texts("type");
+  const known = createKnown(clock.now, (task) => takes({ statuses, types }, task));
+  let stats: Stats = await client.stats(); // rejects where nobody answers: then nothing is drawn
+  let awaySince: number | null = null;
+  let isOutdated = true;
+
+  const { exitCode } = await interruptible(terminal, async (interrupted) => {
+    const failed = new AbortController();
+    const signal = AbortSignal.any([interrupted, failed.signal]);
+    const screen = startScreen(terminal, (size) =>
+      watchScreen({ tasks: known.all(), stats, url, awaySince }, { now: clock.now(), paint, ...size }),
+    );
+
+    async function look(): Promise<number> {
+      if (isOutdated) {
+        isOutdated = false;
+        const done = known.beginLook();
+        done(await lookAround(client, { statuses, types, limit: terminal.out.size().rows, signal }));
+      }
+      stats = await client.stats({ signal });
+      screen.changed();
+      return LOOK_EVERY_MS;
+    }
+
+    const looking = createLoop({
+      after: clock.after,
+      round: look,
+      onError: (error) => {
+        // The stream of events says that the server is away, and when it is back.
+        if (!(error instanceof TaskTrackError)) failed.abort(error);
+        isOutdated = true;
+        return LOOK_EVERY_MS;
+      },
+    });
+    try {
+      const events = client.watch({
+        ...(types.length === 0 ? {} : { type: types }),
+        signal,
+        onConnection: (isConnected) => {
+          awaySince = isConnected ? null : (awaySince ?? clock.now());
+          if (isConnected) isOutdated = true;
+          screen.changed();
+        },
+      });
+      looking.start();
+      for await (const event of events) {
+        if (event.kind === "task") known.see(event.task);
+        if (event.kind === "deleted") known.lose(event.id);
+        isOutdated = true;
+        screen.changed();
+      }
+    } finally {
+      screen.stop();
+      await looking.stop();
+    }
+    if (!interrupted.aborted) failed.signal.throwIfAborted();
+    return OK;
+  });
+  return exitCode;
+}
+
+type Wanted = { readonly statuses: readonly Status[]; readonly types: readonly string[] };
+
+const takes = ({ statuses, types }: Wanted, task: TaskState): boolean =>
+  (statuses.length === 0 || statuses.includes(task.status)) &&
+  (types.length === 0 || types.some((pattern) => takesType(pattern, task.type)));
+
+/** The first of those that run, of those that wait and of those that ended last: enough for a screen. */
+async function lookAround(
+  client: Client,
+  { statuses, types, limit, signal }: Wanted & { readonly limit: number; readonly signal: AbortSignal },
+): Promise<readonly Task[]> {
+  const isWanted = (status: Status): boolean => statuses.length === 0 || statuses.includes(status);
+  const ended = ENDED_STATUSES.filter(isWanted);
+  const queries: readonly TaskQuery[] = [
+    ...(["running", "pending"] as const).filter(isWanted).map((status) => ({ status })),
+    ...(ended.length === 0 ? [] : [{ status: ended, sort: "-finished_at" as const }]),
+  ];
+  const pages = queries.map((query) =>
+    client.page({ ...query, ...(types.length === 0 ? {} : { type: types }), limit, signal }),
+  );
+  return (await Promise.all(pages)).flatMap(({ tasks }) => tasks);
+}
+
+/** Tasks by what was heard of them last. What a look does not find, and no event has told of since, is forgotten. */
+export function createKnown(now: () => number, isWanted: (task: TaskState) => boolean) {
+  let tasks = new Map<number, Seen>();
+  /** Told of since the latest look began: what it found is older than that. */
+  let told = new Set<number>();
+
+  function put(into: Map<number, Seen>, task: TaskState): void {
+    if (isWanted(task)) into.set(task.id, { task, seenAt: now() });
+    else into.delete(task.id);
+  }
+
+  return {
+    all: (): Iterable<Seen> => tasks.values(),
+    see: (task: TaskState): void => {
+      told.add(task.id);
+      put(tasks, task);
+    },
+    lose: (id: number): void => {
+      told.add(id);
+      tasks.delete(id);
+    },
+    /** Call what it returns with all that was found. */
+    beginLook: () => {
+      told = new Set();
+      return (found: readonly TaskState[]): void => {
+        const kept = new Map([...tasks].filter(([id]) => told.has(id)));
+        for (const task of found) if (!told.has(task.id)) put(kept, task);
+        tasks = kept;
+      };
+    },
+  };
+}

@@ -1,0 +1,71 @@
+import { TaskTrackError } from "../../client/client.ts";
+import type { LogLevel, LogLine } from "../../client/types.ts";
+import { LOG_LEVELS } from "../../lib/log.ts";
+import { type Call, type Command, OK } from "../command.ts";
+import { interruptible } from "../interrupt.ts";
+import { logLine } from "../show/task-facts.ts";
+import { firstId, JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
+import { awayNotice } from "./wait.ts";
+import { jsonLine, jsonText, linesText } from "./write.ts";
+
+export const logCommand: Command = {
+  name: "log",
+  about: "show the log lines of a task",
+  positionals: [{ name: "ID" }],
+  flags: [
+    { name: "follow", about: "stays, and shows more lines as they come, until the task has ended" },
+    { name: "level", value: "LEVEL", about: "of this level and above", choices: LOG_LEVELS },
+    { ...JSON_FLAG, about: "one JSON array; with --follow a line of JSON for each" },
+    ...SERVER_FLAGS,
+  ],
+  examples: [{ line: "tasktrack log 7 --follow --level warn", about: "what goes wrong, as it goes wrong" }],
+  run: (call) =>
+    withServer(call, (server) => (call.given.isOn("follow") ? follow(call, server) : show(call, server))),
+};
+
+async function show(call: Call, { client }: Server): Promise<number> {
+  const { given, terminal, paint } = call;
+  const lines = wanted(await client.log(firstId(call)), given.text("level"));
+  const text = given.isOn("json") ? jsonText(lines) : linesText(lines.map((line) => logLine(line, paint)));
+  terminal.out.write(text);
+  return OK;
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+/** Log lines come with a worker's heartbeats and ring no bell: they are asked for, every second or with the end. */
+async function follow(call: Call, { client, url }: Server): Promise<number> {
+  const { given, terminal, paint } = call;
+  const id = firstId(call);
+  const onConnection = awayNotice((text) => terminal.err.write(`tasktrack: ${text}\n`), url);
+  const { exitCode } = await interruptible(terminal, async (signal) => {
+    let [after, withinMs, isOver] = [0, 0, false];
+    while (!isOver) {
+      try {
+        // First whether it has ended, then the lines: what came before the end is among them.
+        const hasEnded = (await client.wait(id, { withinMs, signal })).finished_at !== null;
+        const lines = await client.log(id, { after, signal });
+        onConnection(true);
+        for (const line of wanted(lines, given.text("level"))) {
+          terminal.out.write(given.isOn("json") ? jsonLine(line) : `${logLine(line, paint)}\n`);
+        }
+        after = lines.at(-1)?.n ?? after;
+        withinMs = LOOK_EVERY_MS;
+        isOver = hasEnded;
+      } catch (error) {
+        const wasThere = withinMs > 0;
+        if (!wasThere || !isAway(error)) throw error;
+        onConnection(false); // the client's own tries have their pauses
+      }
+    }
+    return OK;
+  });
+  return exitCode;
+}
+
+const isAway = (error: unknown): boolean => error instanceof TaskTrackError && error.status === 0;
+
+const wanted = (lines: readonly LogLine[], least: string | undefined): readonly LogLine[] =>
+  least === undefined
+    ? lines
+    : lines.filter(({ level }) => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least as LogLevel)); // the parser has looked

@@ -1,0 +1,24 @@
+import { type Call, type Command, OK } from "../command.ts";
+import { boardLines } from "../show/board.ts";
+import { widthFor } from "../terminal.ts";
+import { JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
+import { jsonText, linesText } from "./write.ts";
+
+export const statsCommand: Command = {
+  name: "stats",
+  about: "show how the whole stands",
+  details:
+    "Counts by type and status, the oldest waiting task, the last hour, workers and what they work on.",
+  positionals: [],
+  flags: [JSON_FLAG, ...SERVER_FLAGS],
+  examples: [{ line: "tasktrack stats --json | jq .counts.failed", about: "one number for a monitor" }],
+  run: (call) => withServer(call, (server) => stats(call, server)),
+};
+
+async function stats({ terminal, paint, given }: Call, { client }: Server): Promise<number> {
+  const { out, clock } = terminal;
+  const board = await client.stats();
+  const how = { now: clock.now(), width: widthFor(out), paint };
+  out.write(given.isOn("json") ? jsonText(board) : linesText(boardLines(board, how)));
+  return OK;
+}

@@ -1,0 +1,141 @@
+/** Waits for tasks to end, and shows how far they are while a person looks. */
+import type { TaskState } from "../../client/types.ts";
+import { type Call, OK, TASK_CANCELLED } from "../command.ts";
+import { interruptible } from "../interrupt.ts";
+import { type Live, startLines } from "../live.ts";
+import { progressLine, type Seen, taskSentence } from "../show/task-row.ts";
+import { clockTime } from "../show/time.ts";
+import { canRedraw } from "../terminal.ts";
+import { exitCodeOf, type Follower, followToEnd } from "./follow.ts";
+import type { Server } from "./server.ts";
+
+export type Waiting = {
+  readonly ids: readonly number[];
+  /** That are there for certain. */
+  readonly known?: readonly number[];
+  /** Says nothing. */
+  readonly isQuiet?: boolean;
+  /** Puts the time before plain lines. */
+  readonly isDated?: boolean;
+};
+
+/** Resolves with the exit code that the worst end stands for; after a Ctrl-C the tasks go on, and it says how to come back. */
+export async function waitForEnds(call: Call, { client, url }: Server, waiting: Waiting): Promise<number> {
+  const { terminal } = call;
+  const { ids, known = [], isQuiet = false } = waiting;
+  const codes = new Map<number, number>();
+  const open = new Set(ids);
+  const shown = isQuiet ? SILENT : canRedraw(terminal) ? asBars(call, ids, url) : asLines(call, waiting, url);
+  const follower: Follower = {
+    onTask: (task) => {
+      codes.set(task.id, exitCodeOf(task));
+      if (task.finished_at !== null) open.delete(task.id);
+      shown.onTask(task);
+    },
+    onDeleted: (id) => {
+      codes.set(id, TASK_CANCELLED);
+      open.delete(id);
+      shown.onDeleted(id);
+    },
+    onConnection: shown.onConnection,
+  };
+  const { exitCode, wasInterrupted } = await interruptible(terminal, async (signal) => {
+    try {
+      await followToEnd(client, ids, { follower, signal, known });
+    } finally {
+      shown.stop();
+    }
+    return Math.max(OK, ...codes.values());
+  });
+  if (wasInterrupted) terminal.err.write(`tasktrack: ${comeBack([...open])}\n`);
+  return exitCode;
+}
+
+const NAMED = 20;
+
+function comeBack(open: readonly number[]): string {
+  const who = open.length === 1 ? `task ${open[0]} goes on` : `${open.length} tasks go on`;
+  const more = open.length > NAMED ? " …" : "";
+  return `${who}; come back by: tasktrack watch ${open.slice(0, NAMED).join(" ")}${more}`;
+}
+
+type Shown = Follower & { readonly stop: () => void };
+
+const nothing = (): void => undefined;
+const SILENT: Shown = { onTask: nothing, onDeleted: nothing, onConnection: nothing, stop: nothing };
+
+const goneLine = (id: number): string => `Task ${id} is gone: it was deleted`;
+
+/** A plain line for each change of status or progress. */
+function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: string): Shown {
+  const { out, err, clock } = terminal;
+  const last = new Map<number, string>();
+  const say = (text: string): void => {
+    const date = isDated ? `${clockTime(new Date(clock.now()).toISOString())} ` : "";
+    out.write(`${date}${text}\n`);
+  };
+  return {
+    onTask: (task) => {
+      const state = JSON.stringify([task.status, task.attempt, task.progress, task.cancel_requested]);
+      if (state === last.get(task.id)) return;
+      last.set(task.id, state);
+      say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
+    },
+    onDeleted: (id) => say(goneLine(id)),
+    onConnection: awayNotice((text) => err.write(`tasktrack: ${text}\n`), url),
+    stop: nothing,
+  };
+}
+
+/** Says once that the server is away, and once that it is back. */
+export function awayNotice(say: (text: string) => void, url: string): (isConnected: boolean) => void {
+  let wasConnected = true;
+  return (isConnected) => {
+    if (isConnected !== wasConnected)
+      say(isConnected ? `${url} is back` : `${url} does not answer; trying again`);
+    wasConnected = isConnected;
+  };
+}
+
+/** A bar for each task that has not ended; the ends stay above. */
+function asBars({ terminal, paint }: Call, ids: readonly number[], url: string): Shown {
+  const { clock, out } = terminal;
+  const open = new Map<number, Seen>();
+  let isConnected = true;
+  const live: Live = startLines(terminal, ({ columns, rows }) => {
+    const now = clock.now();
+    const away = isConnected ? [] : [paint("yellow", `${url} does not answer; trying again`)];
+    const room = Math.max(1, rows - away.length - 1);
+    const all = ids.flatMap((id) => open.get(id) ?? []);
+    const hidden = all.length - room;
+    return [
+      ...all.slice(0, room).map((seen) => progressLine(seen, { now, width: columns, paint })),
+      ...(hidden > 0 ? [paint("dim", `… and ${hidden} more`)] : []),
+      ...away,
+    ];
+  });
+  return {
+    onTask: (task: TaskState) => {
+      const seen = { task, seenAt: clock.now() };
+      open.set(task.id, seen);
+      if (task.finished_at === null) return live.changed();
+      open.delete(task.id);
+      live.print(taskSentence(seen, { now: clock.now(), paint }));
+    },
+    onDeleted: (id) => {
+      open.delete(id);
+      live.print(goneLine(id));
+    },
+    onConnection: (connected) => {
+      isConnected = connected;
+      live.changed();
+    },
+    stop: () => {
+      live.stop();
+      // What still goes on stays in sight, as it was seen last.
+      for (const seen of open.values()) {
+        out.write(`${progressLine(seen, { now: clock.now(), width: out.size().columns - 1, paint })}\n`);
+      }
+    },
+  };
+}

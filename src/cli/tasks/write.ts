@@ -1,0 +1,9 @@
+import { harmlessJson } from "../show/text.ts";
+
+/** One JSON document, to be read by a person too. */
+export const jsonText = (value: unknown): string => `${harmlessJson(JSON.stringify(value, null, 2))}\n`;
+
+/** One JSON document on one line, of many. */
+export const jsonLine = (value: unknown): string => `${harmlessJson(JSON.stringify(value))}\n`;
+
+export const linesText = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join("");

@@ -1,0 +1,105 @@
+/** Where a command is run: what it writes to, what it reads from, its clock, and the hand on the keyboard. */
+import { readFile } from "node:fs/promises";
+import type { Clock } from "../core/clock.ts";
+import { systemClock } from "../lib/system-clock.ts";
+
+export type Output = {
+  /** A person looks at it. */
+  readonly isTerminal: boolean;
+  /** As they are now; some terminals say 0. */
+  readonly size: () => { readonly columns: number; readonly rows: number };
+  readonly write: (text: string) => void;
+};
+
+export interface Terminal {
+  readonly out: Output;
+  readonly err: Output;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  /** The whole of the standard input. */
+  readInput(): Promise<string>;
+  readFile(path: string): Promise<string>;
+  /** The answer to a question, or null where there is nobody to ask. */
+  ask(question: string): Promise<string | null>;
+  /** Calls when the size has changed, until it is undone. */
+  onResize(run: () => void): () => void;
+  /** Calls with the exit code that a Ctrl-C, or another wish to end, stands for, until it is undone. */
+  onInterrupt(run: (exitCode: number) => void): () => void;
+  /** Resolves when what was written is on its way, so that who writes much waits for who reads. */
+  flushed(): Promise<void>;
+}
+
+/** Whether lines may be drawn over: a dumb terminal knows no such thing. */
+export const canRedraw = ({ out, env }: Terminal): boolean => out.isTerminal && env.TERM !== "dumb";
+
+/** In columns; without end where nobody looks, so that nothing is cut for a file. */
+export const widthFor = (out: Output): number =>
+  out.isTerminal ? out.size().columns : Number.POSITIVE_INFINITY;
+
+const USUAL_SIZE = { columns: 80, rows: 24 };
+/** By number as a shell says them. */
+const ENDING_SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/** The terminal of this process. */
+export function createTerminal(): Terminal {
+  const { stdin, stdout, stderr } = process;
+  // Who reads may have seen enough (`tasktrack list | head -1`): that is no fault, and nobody is left to tell it to.
+  for (const stream of [stdout, stderr]) stream.on("error", endQuietly);
+  return {
+    ...{ out: outputOf(stdout), err: outputOf(stderr), env: process.env, clock: systemClock },
+    readInput: () => Bun.stdin.text(),
+    readFile: (path) => readFile(path, "utf8"),
+    ask: async (question) => {
+      if (stdin.isTTY !== true || stdout.isTTY !== true) return null;
+      stdout.write(question);
+      return firstLine(stdin);
+    },
+    onResize: (run) => {
+      stdout.on("resize", run);
+      return () => void stdout.off("resize", run);
+    },
+    onInterrupt: (run) => {
+      const undo = Object.entries(ENDING_SIGNALS).map(([signal, exitCode]) => {
+        const listener = (): void => run(exitCode);
+        process.on(signal, listener);
+        return () => void process.off(signal, listener);
+      });
+      return () => {
+        for (const one of undo) one();
+      };
+    },
+    flushed: () =>
+      new Promise((resolve) => {
+        stdout.write("", () => resolve());
+      }),
+  };
+}
+
+const outputOf = (stream: NodeJS.WriteStream): Output => ({
+  isTerminal: stream.isTTY === true,
+  size: () => ({
+    columns: stream.columns || USUAL_SIZE.columns,
+    rows: stream.rows || USUAL_SIZE.rows,
+  }),
+  write: (text) => void stream.write(text),
+});
+
+function endQuietly(error: Error): void {
+  if (!("code" in error) || error.code !== "EPIPE") throw error;
+  process.exit(0);
+}
+
+function firstLine(stdin: NodeJS.ReadStream): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    const end = (): void => {
+      stdin.off("data", take).off("end", end).pause();
+      resolve(text.split("\n")[0]?.trim() ?? "");
+    };
+    const take = (chunk: Buffer | string): void => {
+      text += String(chunk);
+      if (text.includes("\n")) end();
+    };
+    stdin.on("data", take).on("end", end);
+  });
+}

@@ -1,0 +1,64 @@
+import { describe, expect, test } from "bun:test";
+import { settled } from "../../test/support/clock.ts";
+import { openEngine } from "../../test/support/engine.ts";
+import { ask, create, NEVER } from "../../test/support/verbs.ts";
+import { createOwnSource } from "./own-source.ts";
+
+const SECOND = 1_000;
+
+function open() {
+  const { engine, clock } = openEngine();
+  const source = createOwnSource(engine, clock);
+  const claims: number[][] = [];
+  const claim = (signal: AbortSignal = NEVER): Promise<void> =>
+    source
+      .claim(ask({ worker: "own" }), signal)
+      .then(({ tasks }) => void claims.push(tasks.map(({ id }) => id)));
+  return { engine, clock, claim, claims };
+}
+
+describe("the server's own pool", () => {
+  test("gets what is due while nobody drains it", async () => {
+    const { engine, claim, claims } = open();
+    await create(engine);
+    await claim();
+    expect(claims).toEqual([[1]]);
+  });
+
+  test("gets nothing while it is drained, and is still known", async () => {
+    const { engine, clock, claim, claims } = open();
+    await engine.drain("own", true);
+    await create(engine);
+    void claim();
+    await clock.advance(90 * SECOND);
+    expect(claims).toEqual([]);
+    await engine.drain("own", false);
+    await clock.advance(2 * SECOND);
+    expect(claims).toEqual([[1]]);
+  });
+
+  test("that waits already gets nothing more from a second after a drain on", async () => {
+    const { engine, clock, claim, claims } = open();
+    void claim();
+    await clock.advance(5 * SECOND);
+    await engine.drain("own", true);
+    await clock.advance(3 * SECOND);
+    await create(engine);
+    await clock.advance(5 * SECOND);
+    expect(claims).toEqual([]);
+    expect((await engine.stats()).workers).toMatchObject([{ name: "own", isDraining: true }]);
+  });
+
+  test("ends its wait when its signal aborts, drained or not", async () => {
+    for (const isDrained of [false, true]) {
+      const { engine, clock, claim, claims } = open();
+      if (isDrained) await engine.drain("own", true);
+      const leaving = new AbortController();
+      void claim(leaving.signal);
+      await clock.advance(3 * SECOND);
+      leaving.abort();
+      await settled();
+      expect(claims).toEqual([[]]);
+    }
+  });
+});

@@ -1,0 +1,65 @@
+import { describe, expect, test } from "bun:test";
+import { TYPE_DEFAULTS } from "../core/lifecycle.ts";
+import { readHandlers } from "./module.ts";
+
+const work = async (): Promise<number> => 1;
+
+describe("a module of handlers", () => {
+  test("is read with each type's defaults", () => {
+    const backoff = { base: "2s", max: "1m" };
+    const read = readHandlers({
+      "image.resize": work,
+      "video-encode_2": { handler: work, timeout: "90s", max_attempts: 5, backoff, delay: "500ms" },
+      half: { handler: work, timeout: "1h" },
+    });
+    expect([...read].map(([type, { defaults }]) => [type, defaults])).toEqual([
+      ["image.resize", TYPE_DEFAULTS],
+      [
+        "video-encode_2",
+        { delayMs: 500, timeoutMs: 90_000, maxAttempts: 5, backoff: { baseMs: 2_000, maxMs: 60_000 } },
+      ],
+      ["half", { ...TYPE_DEFAULTS, timeoutMs: 3_600_000 }],
+    ]);
+    for (const { handler } of read.values()) expect(handler).toBe(work);
+  });
+
+  const REFUSED: readonly (readonly [about: string, exported: unknown, says: string])[] = [
+    ["nothing", undefined, "expected a default export of handlers by type"],
+    ["null", null, "expected a default export of handlers by type"],
+    ["no type", {}, "expected a default export of handlers by type"],
+    ["a list", [work], "expected a default export of handlers by type"],
+    ["a function alone", work, "expected a default export of handlers by type"],
+    ["a type with a space", { "a b": work }, '"a b" must be 1 to 64 letters'],
+    ["a type that is too long", { ["x".repeat(65)]: work }, "must be 1 to 64 letters"],
+    ["a prefix", { "a.*": work }, '"a.*" must be 1 to 64 letters'],
+    ["a text for a handler", { a: "work" }, '"a": expected a function'],
+    ["null for a handler", { a: null }, '"a": expected a function'],
+    ["an object without a handler", { a: { timeout: "1s" } }, '"a": expected a function'],
+    ["a field that is none", { a: { handler: work, maxAttempts: 3 } }, '"a": there is no "maxAttempts"'],
+    [
+      "a timeout without a unit",
+      { a: { handler: work, timeout: "30" } },
+      '"a": timeout: expected a duration',
+    ],
+    ["a timeout as a number", { a: { handler: work, timeout: 30 } }, '"a": timeout: expected a duration'],
+    [
+      "a delay beyond all days",
+      { a: { handler: work, delay: "9000000h" } },
+      '"a": delay: expected a duration',
+    ],
+    ["a delay into the past", { a: { handler: work, delay: "-1s" } }, '"a": delay: expected a duration'],
+    ["no attempt", { a: { handler: work, max_attempts: 0 } }, '"a": max_attempts: expected a whole number'],
+    ["half an attempt", { a: { handler: work, max_attempts: 1.5 } }, '"a": max_attempts: expected'],
+    ["a backoff of one", { a: { handler: work, backoff: { base: "1s" } } }, '"a": backoff.max: expected'],
+    ["a backoff as a text", { a: { handler: work, backoff: "1s" } }, '"a": backoff: expected'],
+    [
+      "a backoff that shrinks",
+      { a: { handler: work, backoff: { base: "2s", max: "1s" } } },
+      '"a": backoff: base must not be longer than max',
+    ],
+  ];
+  test.each(REFUSED)("that is %s is refused in words", (_, exported, says) => {
+    expect(() => readHandlers(exported)).toThrow(says);
+    expect(() => readHandlers(exported)).toThrow(TypeError);
+  });
+});

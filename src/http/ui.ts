@@ -1,0 +1,103 @@
+import { errorText, type Log } from "../lib/log.ts";
+import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../ui/archive.ts";
+import { refuse } from "./errors.ts";
+import type { Call, Route, Routes } from "./route.ts";
+import { targetOf } from "./target.ts";
+
+export type UiSetup = {
+  /** The web UI's files; may take a second the first time. */
+  readonly uiFiles: () => Promise<UiFiles>;
+  readonly log: Log;
+};
+
+/** The pages' addresses. They are one document, whose script shows the page that the address names. */
+const PAGES = ["/", "/tasks", "/tasks/:id", "/new", "/overview"];
+
+/** The UI loads nothing but its own files, and nobody may frame it. */
+const PAGE_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'self'",
+  "frame-ancestors 'none'",
+].join("; ");
+
+const PAGE_HEADERS = {
+  "content-security-policy": PAGE_POLICY,
+  "referrer-policy": "same-origin",
+  "cache-control": "no-cache", // asked for again each time, answered 304 while it is the same
+};
+
+/** Their names change with their content. */
+const ASSET_HEADERS = { "cache-control": "public, max-age=31536000, immutable" };
+
+/** The web UI, for people with a browser; no part of the API. */
+export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
+  const page: Route = {
+    id: "page",
+    summary: "The web UI",
+    answers: {},
+    problems: [],
+    run: async (call) => {
+      if (!takesHtml(call.headers.accept)) throw nothingHere(call);
+      return answerWith(await find("index.html", call), call, PAGE_HEADERS);
+    },
+  };
+
+  const asset: Route = {
+    id: "asset",
+    summary: "A file that the web UI loads",
+    answers: {},
+    problems: [],
+    run: async (call) => answerWith(await find(call.params.file ?? "", call), call, ASSET_HEADERS),
+  };
+
+  async function find(name: string, call: Call): Promise<UiFile> {
+    const files = await uiFiles().catch((error: unknown) => {
+      log.error("ui_failed", { request_id: call.requestId, error: errorText(error) });
+      throw refuse(
+        "not_ready",
+        "The web UI cannot be shown; the server's log says why. The API is not affected",
+      );
+    });
+    const file = files.get(name);
+    if (file === undefined) throw nothingHere(call);
+    return file;
+  }
+
+  return {
+    ...Object.fromEntries(PAGES.map((path) => [path, { GET: page }])),
+    "/assets/:file": { GET: asset },
+  };
+}
+
+const nothingHere = ({ request }: Call) =>
+  refuse("unknown_route", `There is nothing at ${targetOf(request.url).path}`);
+
+/** Browsers name it when they go to an address; clients of the API do not. */
+const takesHtml = (accept: string | undefined): boolean => accept?.includes("text/html") ?? false;
+
+function answerWith(file: UiFile, { headers, reply }: Call, own: Readonly<Record<string, string>>): Response {
+  const encoding = encodingFor(headers["accept-encoding"] ?? "");
+  const etag = `"${file.hash}-${encoding}"`;
+  const all = { ...own, etag, vary: "accept-encoding" };
+  if (headers["if-none-match"]?.includes(etag)) return reply(304, null, all);
+  return reply(200, file.contents[encoding], {
+    ...all,
+    "content-type": file.type,
+    ...(encoding === "identity" ? {} : { "content-encoding": encoding }),
+  });
+}
+
+/** The smallest of those that the client takes. */
+function encodingFor(accept: string): Encoding {
+  const taken = accept
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => !/;\s*q=0(\.0*)?$/.test(part))
+    .map((part) => part.split(";")[0]?.trim().toLowerCase());
+  return ENCODINGS.find((encoding) => taken.includes(encoding)) ?? "identity";
+}

@@ -1,0 +1,231 @@
+/** What a worker in any language is examined on, as a process: it works, and what becomes of its task when it dies, freezes, … */
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { hostname } from "node:os";
+import type { Task } from "../../src/core/task.ts";
+import { eventually } from "../support/eventually.ts";
+import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";
+
+export type WorkerExam = {
+  /** The command that starts a worker, named after host and pid, for tasks of this type, which count to `payload.seconds`. */
+  readonly command: (server: string, type: string) => readonly string[];
+  /** Installs and builds what the command needs. */
+  readonly prepare: () => void;
+  /** How many tasks it works on at once. */
+  readonly slots: number;
+};
+
+/** Of whole seconds, because a shell counts in them; long enough for one on a machine that is busy with other tests. */
+const LEASE_MS = 3_000;
+/** What another worker may take beyond the lease to have the task. */
+const LATE_MS = 5_000;
+
+type Seen = {
+  readonly id: number;
+  readonly status: Task["status"];
+  readonly attempt: number;
+  readonly progress: { readonly percent: number } | null;
+  readonly result: unknown;
+  readonly error: { readonly code: string; readonly message: string } | null;
+  readonly attempts: readonly { readonly outcome: string | null }[];
+};
+
+/** A worker as a process, in a session of its own. */
+type Worker = { readonly pid: number; readonly child: ChildProcess; readonly ended: Promise<number | null> };
+
+/** All processes of a session, whatever group they are in. */
+const processesOf = (session: number): number[] =>
+  spawnSync("ps", ["-o", "pid=", "-s", String(session)], { encoding: "utf8" })
+    .stdout.split("\n")
+    .filter((line) => line.trim() !== "")
+    .map(Number);
+
+function signalAll(session: number, signal: NodeJS.Signals): void {
+  for (const pid of processesOf(session)) {
+    try {
+      process.kill(pid, signal);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // what process.kill throws; it has just ended
+    }
+  }
+}
+
+export function examineWorker(title: string, exam: WorkerExam): void {
+  let server: ServerProcess;
+  let url: string;
+  let workers: Worker[] = [];
+  let types = 0;
+
+  beforeAll(async () => {
+    exam.prepare();
+    const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", LEASE: "1s", SHUTDOWN_GRACE: "0s" };
+    server = tasktrack(["serve"], { env });
+    url = await server.url();
+  }, 300_000);
+  afterEach(async () => {
+    for (const { pid } of workers) signalAll(pid, "SIGKILL");
+    await Promise.all(workers.map(({ ended }) => ended));
+    workers = [];
+  });
+  afterAll(async () => {
+    killLeftovers();
+    await server.ended;
+  });
+
+  function start(type: string): Worker {
+    const [program = "", ...args] = exam.command(url, type);
+    const child = spawn(program, args, {
+      env: { ...process.env, LEASE_SECONDS: String(LEASE_MS / 1_000) },
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    const ended = once(child, "exit").then(([code]) => code as number | null); // what `exit` says
+    const worker = { pid: child.pid ?? Number.NaN, child, ended };
+    workers.push(worker);
+    return worker;
+  }
+
+  async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const init = body === undefined ? {} : { body: JSON.stringify(body) };
+    const answer = await fetch(`${url}/api/${path}`, { method, ...init });
+    return (await answer.json()) as T; // as CONTRACT has it
+  }
+
+  const submit = async (type: string, payload: unknown, fields: object = {}): Promise<number> => {
+    const task = { name: "count", type, payload, backoff: { base: "0s", max: "0s" }, ...fields };
+    return (await ask<{ task_id: number }>("POST", "task", task)).task_id;
+  };
+  const look = (id: number): Promise<Seen> => ask("GET", `task/${id}`);
+  const becomes = (id: number, is: (task: Seen) => boolean, withinMs = 15_000): Promise<Seen> =>
+    eventually(() => look(id), is, withinMs);
+  const isRunning = ({ status }: Seen): boolean => status === "running";
+  const isEnded = ({ status }: Seen): boolean => ["done", "failed", "cancelled"].includes(status);
+  const isTaken = (task: Seen): boolean => isRunning(task) && task.attempt === 2;
+
+  describe(title, () => {
+    test("works off tasks and keeps what they come to", async () => {
+      const type = `count-${++types}`;
+      start(type);
+      const ids = [await submit(type, { seconds: 0 }), await submit(type, { seconds: 0.2 })];
+      for (const id of ids) expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
+      expect((await look(ids[1] ?? 0)).result).toMatchObject({ counted: 0.2 });
+    });
+
+    test("works on as many tasks at once as it has slots", async () => {
+      const type = `count-${++types}`;
+      const ids: number[] = [];
+      for (let n = 0; n <= exam.slots; n++) ids.push(await submit(type, { seconds: 60 }));
+      start(type);
+      const running = (): Promise<Seen[]> =>
+        ask<Seen[]>("GET", `task?view=full&type=${type}&status=running&limit=100`);
+      await eventually(running, (tasks) => tasks.length === exam.slots, 10_000);
+      await becomes(ids[0] ?? 0, ({ progress }) => progress !== null); // a beat later …
+      expect(await running()).toHaveLength(exam.slots); // … they are no more
+    });
+
+    test("holds a task for longer than its lease, and shows its progress", async () => {
+      const type = `count-${++types}`;
+      start(type);
+      const id = await submit(type, { seconds: (2 * LEASE_MS) / 1_000 });
+      await becomes(id, ({ progress }) => (progress?.percent ?? 0) > 0);
+      expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
+    });
+
+    test("fails what it cannot do, and says why", async () => {
+      const type = `count-${++types}`;
+      start(type);
+      const id = await submit(type, { seconds: "many" });
+      const failed = await becomes(id, isEnded);
+      expect(failed.status).toBe("failed");
+      expect(failed.error?.message).not.toBe("");
+    });
+
+    test("hears of a cancel with its next heartbeat, and ends the work", async () => {
+      const type = `count-${++types}`;
+      const worker = start(type);
+      const id = await submit(type, { seconds: 60 });
+      await becomes(id, isRunning);
+      await ask("POST", `task/${id}/cancel`);
+      expect(await becomes(id, isEnded, LEASE_MS + LATE_MS)).toMatchObject({
+        status: "cancelled",
+        attempt: 1,
+      });
+      const after = await submit(type, { seconds: 0 });
+      await becomes(after, isEnded); // the slot is free
+      expect(worker.child.exitCode).toBeNull();
+    });
+
+    test("gives up a task that was deleted", async () => {
+      const type = `count-${++types}`;
+      start(type);
+      const ids: number[] = [];
+      for (let n = 0; n < exam.slots; n++) ids.push(await submit(type, { seconds: 60 }));
+      for (const id of ids) await becomes(id, isRunning);
+      await fetch(`${url}/api/task/${ids[0]}`, { method: "DELETE" });
+      await becomes(await submit(type, { seconds: 0 }), isEnded);
+    });
+
+    test("killed in the middle of a task, it loses it to another, and nothing of it goes on", async () => {
+      const type = `count-${++types}`;
+      const first = start(type);
+      const id = await submit(type, { seconds: 60 });
+      await becomes(id, isRunning);
+      process.kill(first.pid, "SIGKILL"); // the process alone, not what it has started
+      start(type);
+      const taken = await becomes(id, isTaken, LEASE_MS + LATE_MS);
+      expect(taken.attempts[0]?.outcome).toBe("lost");
+      await eventually(
+        () => processesOf(first.pid),
+        (left) => left.length === 0,
+        LEASE_MS + LATE_MS,
+      );
+    }, 30_000);
+
+    test("frozen for longer than its lease, it loses its task to another and does not disturb it", async () => {
+      const type = `count-${++types}`;
+      const first = start(type);
+      const id = await submit(type, { seconds: 4 });
+      await becomes(id, isRunning);
+      signalAll(first.pid, "SIGSTOP");
+      start(type);
+      await becomes(id, isTaken, LEASE_MS + LATE_MS);
+      signalAll(first.pid, "SIGCONT");
+      const done = await becomes(id, isEnded);
+      expect(done).toMatchObject({ status: "done", attempt: 2 });
+      expect(JSON.stringify(done.result)).not.toInclude(`-${first.pid}"`);
+      expect(done.attempts.map(({ outcome }) => outcome)).toEqual(["lost", "done"]);
+    }, 30_000);
+
+    test("told to stop by SIGTERM it gives back what it has, which burns no attempt, and ends", async () => {
+      const type = `count-${++types}`;
+      const worker = start(type);
+      const id = await submit(type, { seconds: 60 });
+      await becomes(id, isRunning);
+      process.kill(worker.pid, "SIGTERM");
+      expect(await worker.ended).toBe(0);
+      expect(await look(id)).toMatchObject({ status: "pending", attempt: 0 });
+      expect(processesOf(worker.pid)).toEqual([]);
+    });
+
+    test("told to stop while it waits for tasks, it ends and takes none with it", async () => {
+      const type = `count-${++types}`;
+      const worker = start(type);
+      await becomes(await submit(type, { seconds: 0 }), isEnded);
+      process.kill(worker.pid, "SIGTERM");
+      expect(await worker.ended).toBe(0);
+      // The server may give it to who has just gone, and takes it back as soon as it sees that.
+      await becomes(await submit(type, { seconds: 0 }), (task) => !isRunning(task) && task.attempt === 0);
+    });
+
+    test("that is drained finishes what it has, asks for no more and ends", async () => {
+      const type = `count-${++types}`;
+      const worker = start(type);
+      const id = await submit(type, { seconds: 1.5 });
+      await becomes(id, isRunning);
+      await ask("POST", `worker/${hostname()}-${worker.pid}/drain`);
+      expect(await worker.ended).toBe(0);
+      expect((await look(id)).status).toBe("done");
+    });
+  });
+}

@@ -1,0 +1,31 @@
+/**
+ * Runs a shell script as a `command()` in a process of its own, and says how much memory it took on top, in bytes, how often the event
+ * loop came round meanwhile, and how much of the output was passed on. A process of its own: in one that has run a thousand
+ * tests before, what the collector does would be measured.
+ */
+import { command } from "../../src/handlers/command.ts";
+
+const [script = ""] = process.argv.slice(2);
+const task = {
+  ...{ id: 1, name: "strain", description: "", type: "strain", tags: [], attempt: 1, losses: 0 },
+  ...{ createdAt: 0, payload: null },
+};
+
+Bun.gc(true);
+const before = process.memoryUsage.rss();
+const seen = { grown: 0, turns: 0, lines: 0, shown: 0, ended: "" };
+const look = setInterval(() => {
+  seen.grown = Math.max(seen.grown, process.memoryUsage.rss() - before);
+  seen.turns++;
+}, 5);
+const context = {
+  signal: new AbortController().signal,
+  log: () => void seen.lines++,
+  progress: () => void seen.shown++,
+};
+seen.ended = await command(["sh", "-c", script.replaceAll(/[{}]/g, "$&$&")])(task, context).then(
+  () => "done",
+  (error: unknown) => (error instanceof Error ? error.message : "refused"),
+);
+clearInterval(look);
+console.log(JSON.stringify(seen));

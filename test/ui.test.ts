@@ -1,0 +1,131 @@
+/** How the web UI's files are served; what they show is tested in test/web. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import type { Engine } from "../src/engine/engine.ts";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { openDoor } from "./support/door.ts";
+import { expectProblem } from "./support/problem.ts";
+
+let app: RunningApp;
+beforeAll(async () => {
+  app = await startApp();
+});
+afterAll(() => app.stop());
+
+const HTML = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
+
+/** As it was sent: `decompress` is Bun's own switch. */
+const ask = (path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Response> =>
+  fetch(app.url + path, { headers, method, decompress: false } as RequestInit);
+
+async function assetPath(ending: string): Promise<string> {
+  const page = await (await ask("/", { ...HTML, "accept-encoding": "identity" })).text();
+  return new RegExp(`/assets/[\\w-]+\\.${ending}`).exec(page)?.[0] ?? `no ${ending} in ${page}`;
+}
+
+describe("pages", () => {
+  test.each(["/", "/tasks", "/tasks/7", "/new", "/overview", "/tasks?status=failed"])(
+    "a browser that goes to %s gets the one document",
+    async (path) => {
+      const response = await ask(path, HTML);
+      expect(response.status).toBe(200);
+      expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
+      expect(response.headers.get("cache-control")).toBe("no-cache");
+    },
+  );
+
+  test("a document may load its own files and nothing else", async () => {
+    const { headers } = await ask("/", HTML);
+    expect(headers.get("content-security-policy")).toBe(
+      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    );
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("referrer-policy")).toBe("same-origin");
+  });
+
+  test("a document has no script and no style within itself", async () => {
+    const page = await (await ask("/", { ...HTML, "accept-encoding": "identity" })).text();
+    expect(page).not.toMatch(/<style|style=|\son\w+=|<script(?![^>]*\bsrc=)/);
+  });
+
+  test("who does not ask for HTML is told in JSON that there is nothing", async () => {
+    await expectProblem(await ask("/", { accept: "*/*" }), { status: 404, code: "unknown_route" });
+    await expectProblem(await ask("/tasks/7", {}), { status: 404, code: "unknown_route" });
+  });
+
+  test("an unknown address stays a JSON 404, for browsers too", async () => {
+    await expectProblem(await ask("/nothing", HTML), { status: 404, code: "unknown_route" });
+  });
+
+  test("a page takes no other method", async () => {
+    const response = await ask("/tasks", HTML, "POST");
+    expect(response.headers.get("allow")).toBe("GET, HEAD, OPTIONS");
+    await expectProblem(response, { status: 405, code: "method_not_allowed" });
+  });
+
+  test("HEAD answers as GET, without the body", async () => {
+    const response = await ask("/tasks", HTML, "HEAD");
+    expect(response.status).toBe(200);
+    expect(response.headers.get("etag")).toBe((await ask("/tasks", HTML)).headers.get("etag"));
+    expect(await response.text()).toBe("");
+  });
+
+  test("a document that has not changed is not sent again", async () => {
+    const etag = (await ask("/", HTML)).headers.get("etag") ?? "";
+    const again = await ask("/", { ...HTML, "if-none-match": etag });
+    expect([again.status, await again.text()]).toEqual([304, ""]);
+  });
+
+  test("a browser that came under a foreign host's name gets none", async () => {
+    const response = await ask("/", { ...HTML, host: "evil.example", "user-agent": "Mozilla/5.0" });
+    await expectProblem(response, { status: 403, code: "forbidden_host" });
+  });
+});
+
+describe("assets", () => {
+  test("an asset may be kept for ever", async () => {
+    const response = await ask(await assetPath("js"));
+    expect(response.status).toBe(200);
+    expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+    expect(response.headers.get("content-type")).toBe("text/javascript; charset=utf-8");
+  });
+
+  const encodings: readonly [
+    accept: string,
+    encoding: string | null,
+    decode: (bytes: Uint8Array) => Uint8Array,
+  ][] = [
+    ["gzip, deflate, br, zstd", "br", brotliDecompressSync],
+    ["gzip, deflate", "gzip", gunzipSync],
+    ["br;q=0, gzip;q=0.5", "gzip", gunzipSync],
+    ["identity", null, (bytes) => bytes],
+  ];
+  test.each(encodings)("who takes %p gets %p, and the same content", async (accept, encoding, decode) => {
+    const path = await assetPath("css");
+    const response = await ask(path, { "accept-encoding": accept });
+    expect(response.headers.get("content-encoding")).toBe(encoding);
+    expect(response.headers.get("vary")).toBe("accept-encoding");
+    const plain = await (await ask(path, { "accept-encoding": "identity" })).text();
+    expect(new TextDecoder().decode(decode(new Uint8Array(await response.arrayBuffer())))).toBe(plain);
+  });
+
+  test("an asset that is not there is a JSON 404", async () => {
+    await expectProblem(await ask("/assets/main-00000000.js"), { status: 404, code: "unknown_route" });
+    await expectProblem(await ask("/assets/..%2fpackage.json"), { status: 404, code: "unknown_route" });
+  });
+});
+
+test("a UI that cannot be built is a 503 that says so, and is tried again", async () => {
+  const files = new Map();
+  let calls = 0;
+  const uiFiles = async () => {
+    if (++calls === 1) throw new Error("no disk");
+    return files;
+  };
+  const door = openDoor({} as Engine, { uiFiles }); // no verb is asked
+  const goTo = (): Promise<Response> => fetch(door.url, { headers: HTML });
+  await expectProblem(await goTo(), { status: 503, code: "not_ready" });
+  expect(door.lines.join()).toContain("no disk");
+  await expectProblem(await goTo(), { status: 404, code: "unknown_route" });
+  await door.close();
+});

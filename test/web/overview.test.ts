@@ -1,0 +1,111 @@
+/** The overview in a real browser. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createClient, createWorker, fail } from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { eventually } from "../support/eventually.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+let worker: ReturnType<typeof createWorker>;
+let end = (): void => undefined;
+
+beforeAll(async () => {
+  app = await startApp({ DISPATCH_INTERVAL: "0s", ROLE: "api" });
+  browser = await launchBrowser();
+  const client = createClient(app.url);
+  const ended = new Promise<void>((resolve) => (end = resolve));
+  worker = createWorker({
+    ...{ url: app.url, name: "gpu-1", concurrency: 4, lease: "10s" },
+    handlers: {
+      "video.encode": () => ended,
+      "mail.send": async () => "sent",
+      "mail.bounce": async () => fail("nobody there", { retryable: false }),
+    },
+  });
+  worker.start();
+  await client.create({ name: "a film", type: "video.encode" });
+  for (const type of ["mail.send", "mail.send", "mail.bounce"])
+    await client.run({ name: type, type }).catch(() => null);
+  await client.create({ name: "nobody takes it", type: "orphan" });
+});
+afterAll(async () => {
+  end();
+  await worker?.stop(0);
+  await browser?.close();
+  await app?.stop();
+});
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const viewport of [
+    { width: 1280, height: 1000 },
+    { width: 360, height: 740 },
+  ]) {
+    test(`shows how the whole stands, without a barrier, in ${colorScheme} at ${viewport.width}`, async () => {
+      const shown = await browser.open(`${app.url}/overview`, { colorScheme, viewport });
+      const { page } = shown;
+      await page.getByRole("heading", { name: "Overview", exact: true }).waitFor();
+      const counts = page.getByRole("list", { name: "Tasks by status" });
+      await counts.getByRole("link", { name: "Done 2" }).waitFor();
+      await counts.getByRole("link", { name: "Failed 1" }).waitFor();
+      await counts.getByRole("link", { name: "Running 1" }).waitFor();
+      await page.getByText(/orphan has been due for/).waitFor();
+      await page.getByText("Ready for traffic").waitFor();
+      const row = page.getByRole("row").filter({ hasText: "gpu-1" });
+      await row.getByText("1 / 4").waitFor();
+      await row.getByRole("link", { name: "1", exact: true }).waitFor();
+      await page.getByRole("img", { name: "Ended, by minute" }).locator("canvas").waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+      await shown.picture(`overview-${colorScheme}-${viewport.width}`);
+      expect(await shown.faults()).toEqual([]);
+      expect(shown.complaints()).toEqual([]);
+      await shown.close();
+    });
+  }
+}
+
+test("says the numbers of a chart as a table", async () => {
+  const shown = await browser.open(`${app.url}/overview`);
+  const chart = shown.page.locator(".overview-section").filter({ hasText: "Ended, by minute" });
+  await chart.getByText("As a table").click();
+  const done = await chart.getByRole("row").nth(1).getByRole("cell").first().innerText();
+  expect(Number(done)).toBeGreaterThan(0);
+  await shown.close();
+});
+
+test("leads from a count to the tasks that it counts", async () => {
+  const shown = await browser.open(`${app.url}/overview`);
+  await shown.page.getByRole("link", { name: "Failed 1" }).click();
+  await shown.page.getByRole("link", { name: "mail.bounce" }).first().waitFor();
+  expect(new URL(shown.page.url()).search).toBe("?status=failed");
+  await shown.close();
+});
+
+test("drains a worker after a question, and takes that back", async () => {
+  const client = createClient(app.url);
+  const isDraining = async (): Promise<boolean | undefined> =>
+    (await client.stats()).workers.find(({ worker: name }) => name === "gpu-2")?.draining;
+  const other = createWorker({ url: app.url, name: "gpu-2", handlers: { nothing: async () => null } });
+  other.start();
+  await eventually(isDraining, (draining) => draining === false);
+  const shown = await browser.open(`${app.url}/overview`);
+  const row = shown.page.getByRole("row").filter({ hasText: "gpu-2" });
+  await row.getByRole("button", { name: "Drain" }).click();
+  await shown.page.getByRole("alertdialog").getByRole("button", { name: "Drain" }).click();
+  await eventually(isDraining, (draining) => draining === true);
+  await row.getByRole("button", { name: "Take on again" }).click();
+  await eventually(isDraining, (draining) => draining === false);
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+  await other.stop(0);
+});
+
+test("is quiet in words while there is nothing to show, in Russian too", async () => {
+  const empty = await startApp({ ROLE: "api" });
+  const shown = await browser.open(`${empty.url}/overview`, { locale: "ru-RU" });
+  await shown.page.getByText("За последний час ничего не начиналось").waitFor();
+  await shown.page.getByText("ни один исполнитель").waitFor();
+  expect(await shown.faults()).toEqual([]);
+  await shown.close();
+  await empty.stop();
+});

@@ -1,0 +1,155 @@
+/** The web UI's frame in a real browser. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { eventually } from "../support/eventually.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+
+beforeAll(async () => {
+  app = await startApp({ DISPATCH_INTERVAL: "1h" });
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.stop();
+});
+
+const create = (name: string): Promise<Response> =>
+  fetch(`${app.url}/api/task`, { method: "POST", body: JSON.stringify({ name }) });
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`the tasks page shows a task of the API, without complaint or barrier, in ${colorScheme} colours`, async () => {
+    await create(`thumbnails ${colorScheme}`);
+    const shown = await browser.open(`${app.url}/`, { colorScheme });
+    await shown.page.getByRole("link", { name: `thumbnails ${colorScheme}` }).waitFor();
+    expect(new URL(shown.page.url()).pathname).toBe("/tasks");
+    expect(await shown.faults()).toEqual([]);
+    expect(shown.complaints()).toEqual([]);
+    await shown.close();
+  });
+}
+
+test("the first visit to the tasks page loads less than 250 KiB", async () => {
+  await create("first visit");
+  const shown = await browser.open(app.url);
+  await shown.page.getByRole("link", { name: "first visit" }).waitFor();
+  const loaded = await shown.page.evaluate(() =>
+    performance
+      .getEntries()
+      .filter((entry) => entry instanceof PerformanceResourceTiming && !entry.name.includes("/api/"))
+      .map((entry) => [entry.name, (entry as PerformanceResourceTiming).encodedBodySize] as const),
+  );
+  expect(loaded.length).toBeGreaterThan(3);
+  const bytes = loaded.reduce((sum, [, size]) => sum + size, 0);
+  expect(bytes).toBeLessThan(250 * 1_024);
+  await shown.close();
+});
+
+test("the page's policy refuses a style that is written into it, and the test sees the complaint", async () => {
+  const shown = await browser.open(app.url);
+  await shown.page.evaluate(() =>
+    document.body.insertAdjacentHTML("beforeend", "<style>a { color: red }</style>"),
+  );
+  await eventually(shown.complaints, (complaints) =>
+    complaints.some((text) => text.includes("style-src 'self'")),
+  );
+  await shown.close();
+});
+
+test("a row changes by itself when its task does", async () => {
+  const { task_id: id } = (await (await create("a live one")).json()) as { readonly task_id: number };
+  const shown = await browser.open(app.url);
+  const row = shown.page.getByRole("row").filter({ hasText: "a live one" });
+  await row.getByText("Pending").waitFor();
+  await fetch(`${app.url}/api/task/${id}/cancel`, { method: "POST" });
+  await row.getByText("Cancelled").waitFor();
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("two tabs of a browser share one stream of events, and it goes on when its reader closes", async () => {
+  const { task_id: id } = (await (await create("shared")).json()) as { readonly task_id: number };
+  const first = await browser.open(app.url);
+  const second = await first.page.context().newPage();
+  const streams = { opened: 0 };
+  second.on("request", (request) => {
+    if (request.url().includes("/api/events")) streams.opened += 1;
+  });
+  await second.goto(app.url);
+  const row = second.getByRole("row").filter({ hasText: "shared" });
+  await row.getByText("Pending").waitFor();
+  await fetch(`${app.url}/api/task/${id}/cancel`, { method: "POST" });
+  await row.getByText("Cancelled").waitFor();
+  expect(streams.opened).toBe(0);
+
+  await first.page.close();
+  await eventually(
+    () => streams.opened,
+    (opened) => opened === 1,
+  );
+  await fetch(`${app.url}/api/task/${id}`, { method: "DELETE" });
+  await row.waitFor({ state: "detached" });
+  await first.close();
+});
+
+test("the language is the browser's, until another is chosen, which stays", async () => {
+  const shown = await browser.open(app.url, { locale: "ru-RU" });
+  await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
+  await shown.page.getByRole("combobox", { name: "Язык" }).selectOption("en");
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
+  await shown.page.reload();
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
+  expect(await shown.page.evaluate(() => document.documentElement.lang)).toBe("en");
+  await shown.close();
+});
+
+test("the keys lead about, and a question mark shows them", async () => {
+  const shown = await browser.open(app.url);
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
+  await shown.page.keyboard.press("n");
+  await shown.page.getByRole("heading", { name: "New task" }).waitFor();
+  await shown.page.keyboard.press("g");
+  await shown.page.keyboard.press("o");
+  await shown.page.getByRole("heading", { name: "Overview" }).waitFor();
+  await shown.page.keyboard.press("?");
+  const sheet = shown.page.getByRole("dialog", { name: "Keyboard shortcuts" });
+  await sheet.getByText("Go to the tasks").waitFor();
+  expect(await shown.faults()).toEqual([]);
+  await shown.page.keyboard.press("Escape");
+  await sheet.waitFor({ state: "hidden" });
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("every page fits a narrow phone, without barriers", async () => {
+  const { task_id: id } = (await (await create("narrow")).json()) as { readonly task_id: number };
+  const shown = await browser.open(app.url, { viewport: { width: 360, height: 740 }, locale: "ru-RU" });
+  for (const path of ["/tasks", `/tasks/${id}`, "/new", "/overview"]) {
+    await shown.page.goto(app.url + path);
+    await shown.page.getByRole("heading", { level: 1 }).waitFor();
+    const [wants, has] = await shown.page.evaluate(() => [
+      document.documentElement.scrollWidth,
+      document.documentElement.clientWidth,
+    ]);
+    expect(`${path}: ${wants}`).toBe(`${path}: ${has}`);
+    expect(await shown.faults()).toEqual([]);
+  }
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("while the server is away a banner says so, and goes when it is back", async () => {
+  const lone = await startApp();
+  const { port } = new URL(lone.url);
+  const shown = await browser.open(lone.url);
+  await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
+  await lone.stop();
+  const banner = shown.page.getByText("The server does not answer.");
+  await banner.waitFor();
+  const again = await startApp({ HTTP_PORT: port });
+  await banner.waitFor({ state: "detached" });
+  await again.stop();
+  await shown.close();
+});

@@ -1,0 +1,357 @@
+/** The page of one task: watched, changed and asked about through the page alone. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import {
+  type Client,
+  createClient,
+  createWorker,
+  fail,
+  type Handler,
+  type TaskSpec,
+} from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+let client: Client;
+
+beforeAll(async () => {
+  app = await startApp({ DISPATCH_INTERVAL: "1h" });
+  browser = await launchBrowser();
+  client = createClient(app.url);
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.stop();
+});
+
+const create = async (spec: TaskSpec): Promise<number> => (await client.create(spec)).id;
+const open = (id: number | string, options = {}) => browser.open(`${app.url}/tasks/${id}`, options);
+
+/** A worker of one type whose handler does what the test tells it to. */
+function startWorker(type: string, handler: Handler): () => Promise<number> {
+  const worker = createWorker({ url: app.url, handlers: { [type]: handler }, name: `worker of ${type}` });
+  worker.start();
+  return () => worker.stop(0);
+}
+
+/** Something that a handler waits for and a test gives. */
+function gate() {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  return { passed: promise, pass: () => resolve() };
+}
+
+test("a task is watched from its wait through its progress to its result", async () => {
+  const [half, end] = [gate(), gate()];
+  const id = await create({ name: "watched", type: "watched", payload: { input: "a.mp4" } });
+  const shown = await open(id);
+  await shown.page.getByText("no worker heard of in the last minute takes “watched”").waitFor();
+  const stop = startWorker("watched", async (_, { progress }) => {
+    progress(10, "reading the file");
+    await half.passed;
+    progress(60, "writing the file");
+    await end.passed;
+    return { frames: 4711 };
+  });
+  await shown.page.getByText("reading the file").waitFor();
+  await shown.page.getByText("Worker worker of watched works on it, attempt 1.").waitFor();
+  half.pass();
+  await shown.page.getByText("writing the file").waitFor();
+  await shown.page.waitForFunction(() => document.title.startsWith("Running 60% · watched"));
+  end.pass();
+  await shown.page.getByText("It is done.").waitFor();
+  await shown.page.getByText("4711").waitFor();
+  await shown.page.waitForFunction(() => document.title.startsWith("Done · watched"));
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+  await stop();
+}, 30_000);
+
+test("the duration of a running task goes on by itself after an event has come", async () => {
+  const end = gate();
+  const id = await create({ name: "ticking", type: "ticking" });
+  const shown = await open(id);
+  const stop = startWorker("ticking", async (_, { progress }) => {
+    progress(1, "begun");
+    await end.passed;
+  });
+  await shown.page.getByText("begun").waitFor();
+  const duration = shown.page.locator(".task-facts .duration");
+  const first = await duration.textContent();
+  await shown.page.waitForFunction(
+    (text) => document.querySelector(".task-facts .duration")?.textContent !== text,
+    first,
+  );
+  end.pass();
+  await stop();
+  await shown.close();
+}, 30_000);
+
+test("the timeline tells which attempt failed with which error, and when the next one is due", async () => {
+  const id = await create({
+    name: "broken",
+    type: "broken",
+    max_attempts: 2,
+    backoff: { base: "1h", max: "1h" },
+  });
+  const stop = startWorker("broken", async () => fail("The file is not there", { code: "no_file" }));
+  const shown = await open(id);
+  const step = shown.page.locator(".task-step.failed");
+  await step.getByText("The file is not there").waitFor();
+  await step.getByText("no_file").waitFor();
+  await step.getByText("Attempt 1 failed").waitFor();
+  await shown.page.getByText("It failed once and is tried again:").waitFor();
+  await shown.page.locator(".task-step.waiting").getByText("next try").waitFor();
+  await stop();
+  await shown.close();
+}, 30_000);
+
+test("a log is followed until the reader scrolls up, and again when they say so", async () => {
+  const more = gate();
+  const last = gate();
+  const end = gate();
+  const id = await create({ name: "talkative", type: "talkative" });
+  const stop = startWorker("talkative", async (_, { log }) => {
+    for (let n = 1; n <= 900; n++) log(`line number ${n}`, n % 100 === 0 ? "warn" : "info");
+    await more.passed;
+    log("one more line");
+    await last.passed;
+    log("the very last line", "error");
+    await end.passed;
+  });
+  const shown = await open(id);
+  const log = shown.page.getByRole("log", { name: "Log" });
+  const isAtEnd = () => log.evaluate((one) => one.scrollHeight - one.scrollTop - one.clientHeight < 10);
+  await log.getByText("line number 900").waitFor();
+  expect(await isAtEnd()).toBe(true);
+  await log.hover();
+  await shown.page.mouse.wheel(0, -2_000);
+  await shown.page.getByRole("button", { name: "Follow" }).waitFor();
+  const top = await log.evaluate((one) => one.scrollTop);
+  more.pass();
+  await shown.page.getByRole("button", { name: "1 new line" }).waitFor();
+  expect(await log.evaluate((one) => one.scrollTop)).toBe(top);
+  await shown.page.getByRole("button", { name: "1 new line" }).click();
+  last.pass();
+  await log.getByText("the very last line").waitFor();
+  expect(await isAtEnd()).toBe(true);
+
+  await shown.page.getByRole("combobox", { name: "Level" }).selectOption("warn");
+  await shown.page.getByText("10 of 902 lines").waitFor();
+  await shown.page.getByRole("searchbox", { name: "Filter the lines" }).fill("number 500");
+  await shown.page.getByText("1 of 902 lines").waitFor();
+  expect(await log.innerText()).toContain("line number 500");
+  await shown.page.getByRole("searchbox", { name: "Filter the lines" }).fill("nowhere");
+  await shown.page.getByText("No line matches the filter.").waitFor();
+  expect(await shown.faults()).toEqual([]);
+  expect(shown.complaints()).toEqual([]);
+  end.pass();
+  await stop();
+  await shown.close();
+}, 40_000);
+
+test("a pending task is edited in everything that it works with", async () => {
+  const id = await create({
+    name: "to edit",
+    type: "edited",
+    payload: { width: 1 },
+    run_at: "2099-01-01T00:00:00Z",
+  });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  await dialog.getByRole("textbox", { name: "Name" }).fill("edited");
+  await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 640}');
+  await dialog.getByRole("textbox", { name: "Priority" }).fill("7");
+  await dialog.getByRole("textbox", { name: "Time limit" }).fill("90s");
+  await dialog.getByRole("textbox", { name: "Attempts at most" }).fill("9");
+  await dialog.getByRole("combobox", { name: "Tags" }).fill("night");
+  await shown.page.keyboard.press("Enter");
+  expect(await shown.faults()).toEqual([]);
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await shown.page.getByRole("heading", { name: "edited" }).waitFor();
+  await shown.page.getByText("640", { exact: true }).waitFor();
+  expect(await client.get(id)).toMatchObject({
+    ...{
+      name: "edited",
+      payload: { width: 640 },
+      priority: 7,
+      timeout: "1m30s",
+      max_attempts: 9,
+      tags: ["night"],
+    },
+    run_at: "2099-01-01T00:00:00.000Z",
+  });
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+}, 20_000);
+
+test("the server's faults of an edit stand at the fields", async () => {
+  const id = await create({ name: "faulty", type: "faulty" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  await dialog.getByRole("textbox", { name: "Priority" }).fill("2000");
+  await dialog.getByRole("textbox", { name: "Time limit" }).fill("soon");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("must be a whole number from -1000 to 1000").waitFor();
+  await dialog.getByText("must be a duration of at least 1ms").waitFor();
+  expect(await client.get(id)).toMatchObject({ version: 1 });
+  await shown.close();
+});
+
+test("a conflict of two writers is said in words, and neither is lost unasked", async () => {
+  const id = await create({ name: "disputed", type: "disputed", description: "first" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  await dialog.getByRole("textbox", { name: "Name" }).fill("mine");
+  await client.edit(id, { description: "theirs", priority: 3 });
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("Somebody or something else has changed this task since you opened it.").waitFor();
+  await dialog.getByText("Also changed there: Description, Priority.").waitFor();
+  expect(await client.get(id)).toMatchObject({ name: "disputed", description: "theirs" });
+  expect(await shown.faults()).toEqual([]);
+  await dialog.getByRole("button", { name: "Save mine over it" }).click();
+  await dialog.waitFor({ state: "detached" });
+  expect(await client.get(id)).toMatchObject({ name: "mine", description: "theirs", priority: 3 });
+  await shown.close();
+});
+
+test("running work is cancelled only after a question, and its worker learns of it", async () => {
+  const id = await create({ name: "to cancel", type: "cancellable" });
+  const aborted = gate();
+  const stop = startWorker("cancellable", async (_, { signal, progress }) => {
+    progress(1, "at it");
+    await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+    aborted.pass();
+    throw signal.reason;
+  });
+  const shown = await open(id);
+  await shown.page.getByText("at it").waitFor();
+  await shown.page.getByRole("button", { name: "Cancel", exact: true }).click();
+  const question = shown.page.getByRole("alertdialog", { name: "Cancel “to cancel”?" });
+  expect(await shown.faults()).toEqual([]);
+  await question.getByRole("button", { name: "Cancel the task" }).click();
+  await aborted.passed;
+  await shown.page.getByText("It was cancelled.").waitFor();
+  await shown.page.locator(".task-step.cancelled").waitFor();
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+  await stop();
+}, 40_000);
+
+test("a cancelled task is retried at once, a done one after a question", async () => {
+  const id = await create({ name: "to retry", type: "retried" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await shown.page.getByText("It was cancelled.").waitFor();
+  await shown.page.getByRole("button", { name: "Retry" }).click();
+  await shown.page.getByRole("button", { name: "Cancel", exact: true }).waitFor();
+  const stop = startWorker("retried", async (task) => ({ attempt: task.attempt }));
+  await shown.page.getByText("It is done.").waitFor();
+  await stop();
+  await shown.page.getByRole("button", { name: "Retry" }).click();
+  await shown.page
+    .getByRole("alertdialog", { name: "Run “to retry” again?" })
+    .getByRole("button", { name: "Run again" })
+    .click();
+  await shown.page.locator(".task-step.waiting").getByText("Retried by hand").waitFor();
+  expect(await client.get(id)).toMatchObject({ status: "pending", attempt: 0 });
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+}, 30_000);
+
+test("a refusal is a sentence with the request's id", async () => {
+  const id = await create({ name: "refused", type: "refused", key: "only-one" });
+  await client.cancel(id);
+  await create({ name: "the living one", type: "refused", key: "only-one" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Retry" }).click();
+  await shown.page
+    .locator(".toast")
+    .getByText(/^Request \S+/)
+    .waitFor();
+  await shown.page.locator(".toast").getByText(/key/).waitFor();
+  await shown.close();
+});
+
+test("every curl line does what its button does", async () => {
+  const id = await create({
+    ...{ name: "it's “curly” $HOME `id`", type: "curled", payload: { "a'b": 'c\\n"d"\n' }, tags: ["x y"] },
+  });
+  const shown = await open(id);
+  await shown.page.getByText("The same with curl").click();
+  const line = async (label: string): Promise<string> =>
+    (await shown.page
+      .locator(".task-curl dl > div")
+      .filter({ has: shown.page.getByText(label, { exact: true }) })
+      .locator("code")
+      .textContent()) ?? "";
+  const lines = new Map<string, string>();
+  for (const label of [
+    "Read it",
+    "Its log",
+    "Why it waits",
+    "Edit",
+    "Cancel",
+    "Retry",
+    "Create one like it",
+    "Delete",
+  ])
+    lines.set(label, await line(label));
+  const run = async (label: string): Promise<string> => {
+    const child = Bun.spawn(["sh", "-c", `${lines.get(label)} -sSf`]);
+    const answer = await new Response(child.stdout).text();
+    expect(`${label}: ${await child.exited}`).toBe(`${label}: 0`);
+    return answer;
+  };
+  expect(JSON.parse(await run("Read it"))).toMatchObject({ id, name: "it's “curly” $HOME `id`" });
+  expect(JSON.parse(await run("Its log"))).toEqual([]);
+  expect(JSON.parse(await run("Why it waits"))).toMatchObject({ reason: "no_worker" });
+  await run("Edit");
+  expect(await client.get(id)).toMatchObject({ name: "another name" });
+  await run("Cancel");
+  expect(await client.get(id)).toMatchObject({ status: "cancelled" });
+  await run("Retry");
+  expect(await client.get(id)).toMatchObject({ status: "pending" });
+  const { task_id: like } = JSON.parse(await run("Create one like it"));
+  expect(await client.get(like)).toMatchObject({
+    ...{ name: "it's “curly” $HOME `id`", type: "curled", payload: { "a'b": 'c\\n"d"\n' }, tags: ["x y"] },
+  });
+  await run("Delete");
+  await shown.page.getByText("This task has been deleted.").waitFor();
+  await shown.close();
+}, 20_000);
+
+test("j and k go to the next and the previous task of the list that the reader came from", async () => {
+  const [first, second, third] = [
+    await create({ name: "neighbour one", type: "n" }),
+    await create({ name: "neighbour two", type: "n" }),
+    await create({ name: "neighbour three", type: "n" }),
+  ];
+  expect(third).toBeGreaterThan(second);
+  const shown = await browser.open(`${app.url}/tasks?type=n`);
+  await shown.page.getByRole("link", { name: "neighbour two" }).click();
+  await shown.page.getByRole("heading", { name: "neighbour two" }).waitFor();
+  await shown.page.keyboard.press("j");
+  await shown.page.waitForURL(`${app.url}/tasks/${first}`);
+  await shown.page.getByRole("heading", { name: "neighbour one" }).waitFor();
+  await shown.page.keyboard.press("k");
+  await shown.page.getByRole("heading", { name: "neighbour two" }).waitFor();
+  await shown.close();
+});
+
+test("an id that is no number, and one that no task has, are pages of their own", async () => {
+  const shown = await open("abc");
+  await shown.page.getByRole("heading", { level: 1, name: "This is not the number of a task" }).waitFor();
+  expect(await shown.faults()).toEqual([]);
+  expect(shown.complaints()).toEqual([]);
+  await shown.page.goto(`${app.url}/tasks/123456789`);
+  await shown.page.getByRole("heading", { level: 1, name: "There is no task 123456789" }).waitFor();
+  await shown.page.getByText(/^Request \S+/).waitFor();
+  await shown.page.getByRole("link", { name: "To the tasks" }).click();
+  await shown.page.waitForURL(`${app.url}/tasks`);
+  await shown.close();
+});

@@ -1,0 +1,144 @@
+/** One deed on many tasks, through the page: what it is about to do, and that it does just that. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import type { Page } from "playwright-core";
+import { type Client, createClient } from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser, type TestPage } from "../support/browser.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+let client: Client;
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.stop();
+});
+beforeEach(async () => {
+  await app?.stop();
+  app = await startApp({ ROLE: "api" });
+  client = createClient(app.url);
+});
+
+/** Creates so many tasks of a type, named after it. */
+const add = (type: string, count: number): Promise<readonly number[]> =>
+  client.createMany(Array.from({ length: count }, (_, n) => ({ name: `${type} ${n + 1}`, type })));
+
+const counts = async () => ({
+  pending: await client.count({ status: "pending" }),
+  cancelled: await client.count({ status: "cancelled" }),
+});
+
+const open = async (path: string): Promise<TestPage> => {
+  const shown = await browser.open(`${app.url}${path}`);
+  await shown.page.getByRole("row").nth(1).waitFor();
+  return shown;
+};
+
+const bar = (page: Page) => page.getByRole("region", { name: "What to do with the selected tasks" });
+const question = (page: Page) => page.getByRole("alertdialog");
+
+async function selectAll(page: Page): Promise<void> {
+  await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+  await bar(page).getByRole("button", { name: "Select all that match" }).click();
+  await bar(page).getByText("All that match are selected").waitFor();
+}
+
+describe("on rows that are selected", () => {
+  test("names the deed and how many it is about, does it to them alone and says so", async () => {
+    await add("mail", 5);
+    const { page, complaints, close } = await open("/tasks");
+    for (const id of [2, 4]) await page.getByRole("checkbox", { name: `Select task ${id}` }).check();
+    await bar(page).getByText("2 selected").waitFor();
+    await bar(page).getByRole("button", { name: "Cancel" }).click();
+    await question(page).getByText("Cancel 2 tasks?").waitFor();
+    await question(page).getByRole("button", { name: "Cancel 2 tasks" }).click();
+    await page.getByText("2 tasks cancelled").first().waitFor();
+    const cancelled = await client.page({ status: "cancelled" });
+    expect(cancelled.tasks.map(({ id }) => id)).toEqual([2, 4]);
+    expect(await bar(page).count()).toBe(0);
+    expect(complaints()).toEqual([]);
+    await close();
+  });
+
+  test("does nothing when the question is answered with no", async () => {
+    await add("mail", 2);
+    const { page, close } = await open("/tasks");
+    await page.getByRole("checkbox", { name: "Select task 1" }).check();
+    await bar(page).getByRole("button", { name: "Delete" }).click();
+    await question(page).getByText("This cannot be undone.").waitFor();
+    await question(page).getByRole("button", { name: "Back" }).click();
+    await question(page).waitFor({ state: "hidden" });
+    expect(await counts()).toMatchObject({ pending: 2 });
+    await close();
+  });
+
+  test("says how many refuse before it is done, and how many have after", async () => {
+    await add("mail", 3);
+    await client.cancel(1);
+    await client.cancel(3);
+    const { page, close } = await open("/tasks");
+    await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+    await bar(page).getByRole("button", { name: "Retry" }).click();
+    await question(page).getByText("The status of 1 of them does not allow it").waitFor();
+    await question(page).getByRole("button", { name: "Retry 3 tasks" }).click();
+    await page.getByText("2 tasks retried").first().waitFor();
+    await page.getByText("1 was left as it is").first().waitFor();
+    expect(await counts()).toMatchObject({ pending: 3, cancelled: 0 });
+    await close();
+  });
+});
+
+describe("on all that a filter takes", () => {
+  test("asks the server how many first, and leaves all else alone", async () => {
+    await add("mail", 150);
+    await add("film", 3);
+    const { page, complaints, close } = await open("/tasks?type=mail");
+    await selectAll(page);
+    await bar(page).getByRole("button", { name: "Delete" }).click();
+    await question(page).getByText("Delete 150 tasks?").waitFor();
+    await question(page).getByRole("button", { name: "Delete 150 tasks" }).click();
+    await page.getByText("150 tasks deleted").first().waitFor();
+    expect((await client.page({})).tasks.map(({ type }) => type)).toEqual(["film", "film", "film"]);
+    expect(complaints()).toEqual([]);
+    await close();
+  });
+
+  test("leaves alone what has come since it was counted", async () => {
+    await add("mail", 2);
+    const { page, close } = await open("/tasks?type=mail");
+    await selectAll(page);
+    await bar(page).getByRole("button", { name: "Cancel" }).click();
+    await question(page).getByText("Cancel 2 tasks?").waitFor();
+    await add("mail", 1);
+    await question(page).getByRole("button", { name: "Cancel 2 tasks" }).click();
+    await page.getByText("2 tasks cancelled").first().waitFor();
+    expect(await counts()).toMatchObject({ pending: 1, cancelled: 2 });
+    await close();
+  });
+
+  test("says that it is every task there is, where nothing is filtered", async () => {
+    await add("mail", 2);
+    const { page, close } = await open("/tasks");
+    await selectAll(page);
+    await bar(page).getByRole("button", { name: "Delete" }).click();
+    await question(page).getByText("This is every task there is.").waitFor();
+    await question(page).getByRole("button", { name: "Delete 2 tasks" }).click();
+    await page.getByText("No tasks yet").waitFor();
+    expect(await counts()).toMatchObject({ pending: 0 });
+    await close();
+  });
+
+  test("goes on over more pieces than one call takes", async () => {
+    for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
+    const { page, close } = await open("/tasks?status=pending");
+    await selectAll(page);
+    await bar(page).getByRole("button", { name: "Cancel" }).click();
+    await question(page).getByRole("button", { name: "Cancel 11,000 tasks" }).click();
+    await page.getByText("11,000 tasks cancelled").first().waitFor();
+    expect(await counts()).toEqual({ pending: 0, cancelled: 11_000 });
+    await close();
+  });
+});

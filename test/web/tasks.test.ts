@@ -1,0 +1,102 @@
+/** The tasks page and the page of one task. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+
+beforeAll(async () => {
+  app = await startApp({ DISPATCH_INTERVAL: "1h" });
+  browser = await launchBrowser();
+});
+afterAll(async () => {
+  await browser?.close();
+  await app?.stop();
+});
+
+async function create(...names: readonly string[]): Promise<readonly number[]> {
+  const body = JSON.stringify(names.map((name) => ({ name })));
+  const answer = await (await fetch(`${app.url}/api/task`, { method: "POST", body })).json();
+  return (answer as { readonly task_ids: readonly number[] }).task_ids; // the contract's shape
+}
+
+test("a new task is announced, and comes into the list when it is asked for", async () => {
+  await create("an old one");
+  const shown = await browser.open(`${app.url}/tasks`);
+  await shown.page.getByRole("link", { name: "an old one" }).waitFor();
+  await create("a new one", "another new one");
+  await shown.page.getByRole("button", { name: "2 new tasks" }).click();
+  await shown.page.getByRole("link", { name: "another new one" }).waitFor();
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("a filter lives in the address", async () => {
+  const [id = 0] = await create("one to cancel");
+  await fetch(`${app.url}/api/task/${id}/cancel`, { method: "POST" });
+  const shown = await browser.open(`${app.url}/tasks`);
+  await shown.page.getByRole("button", { name: /^Cancelled/ }).click();
+  await shown.page.waitForURL(`${app.url}/tasks?status=cancelled`);
+  await shown.page.getByRole("link", { name: "an old one" }).waitFor({ state: "detached" });
+  await shown.page.reload();
+  await shown.page.getByRole("link", { name: "one to cancel" }).waitFor();
+  expect(await shown.page.getByRole("link", { name: "an old one" }).count()).toBe(0);
+  await shown.close();
+});
+
+test("a long list is drawn a screen at a time", async () => {
+  await create(...Array.from({ length: 100 }, (_, index) => `many ${index}`));
+  const shown = await browser.open(`${app.url}/tasks?q=many`);
+  await shown.page.getByRole("link", { name: "many 99" }).waitFor();
+  expect(await shown.page.getByRole("row").count()).toBeLessThan(60);
+  await shown.page.evaluate(() => window.scrollTo(0, document.body.scrollHeight));
+  await shown.page.getByRole("link", { name: "many 0", exact: true }).waitFor();
+  await shown.close();
+});
+
+test("a task is deleted only after a question", async () => {
+  const [id = 0] = await create("one to delete");
+  const shown = await browser.open(`${app.url}/tasks/${id}`);
+  await shown.page.getByRole("button", { name: "Actions" }).click();
+  expect(await shown.faults()).toEqual([]);
+  await shown.page.getByRole("menuitem", { name: "Delete" }).click();
+  const question = shown.page.getByRole("alertdialog", { name: "Delete “one to delete”?" });
+  await question.waitFor();
+  expect(await shown.faults()).toEqual([]);
+  await question.getByRole("button", { name: "Delete" }).click();
+  await shown.page.waitForURL(`${app.url}/tasks`);
+  expect((await fetch(`${app.url}/api/task/${id}`)).status).toBe(404);
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("a page whose task is deleted elsewhere says so and asks no more", async () => {
+  const [id = 0] = await create("deleted elsewhere");
+  const shown = await browser.open(`${app.url}/tasks/${id}`);
+  await shown.page.getByRole("heading", { name: "deleted elsewhere" }).waitFor();
+  await fetch(`${app.url}/api/task/${id}`, { method: "DELETE" });
+  await shown.page.getByText("This task has been deleted.").waitFor();
+  expect(await shown.page.getByRole("button", { name: "Actions" }).count()).toBe(0);
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("a task that is not there is a sentence with the request's id", async () => {
+  const shown = await browser.open(`${app.url}/tasks/999999`);
+  const alert = shown.page.getByRole("alert");
+  await alert.getByText("Task not found").waitFor();
+  await alert.getByText(/^Request \S+/).waitFor();
+  await shown.close();
+});
+
+test("a task is created in a form and shown", async () => {
+  const shown = await browser.open(`${app.url}/new`);
+  await shown.page.getByRole("textbox", { name: "Name" }).fill("from the form");
+  await shown.page.getByRole("combobox", { name: "Tags" }).fill("nightly");
+  await shown.page.keyboard.press("Enter");
+  await shown.page.getByRole("button", { name: "Create" }).click();
+  await shown.page.getByRole("heading", { name: "from the form" }).waitFor();
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});

@@ -1,0 +1,132 @@
+/**
+ * What happens on the server, as it happens: one stream of events a browser, however many of its tabs show TaskTrack. The tab
+ * that holds a lock reads the stream and tells the others through a BroadcastChannel; when it closes, the next one gets the lock
+ * and goes on behind the last event that it heard of. A page from a plain http address other than localhost has no locks: there
+ * each tab reads for itself.
+ */
+import type { TaskState, WatchEvent } from "../../src/client/client.ts";
+import { durationMs } from "../time/format.ts";
+import { client } from "./client.ts";
+import { type Connection, connection } from "./connection.ts";
+import { stampReceived } from "./received.ts";
+
+/** Several events told at once; of each task only the latest. */
+export type LiveBatch = {
+  readonly tasks: readonly TaskState[];
+  readonly deleted: readonly number[];
+  /** Something may have been missed: read everything anew. */
+  readonly reset: boolean;
+};
+
+type Message =
+  | { readonly kind: "batch"; readonly batch: LiveBatch; readonly eventId: string }
+  | { readonly kind: "connection"; readonly state: Connection };
+
+const LOCK = "tasktrack.events";
+const CHANNEL = "tasktrack.events";
+/** So that a thousand events a second redraw a page ten times. */
+const GATHER_MS = 100;
+/** After a refusal of the stream itself, which only an outdated page or a stranger's proxy brings. */
+const REFUSED_PAUSE_MS = 10_000;
+
+const listeners = new Set<(batch: LiveBatch) => void>();
+
+/** Calls with each batch from now on; returns how to stop. */
+export function onLive(listener: (batch: LiveBatch) => void): () => void {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** The latest known state of each task, for an answer that was under way while an event overtook it. */
+const latest = new Map<number, TaskState>();
+const LATEST_KEPT = 2_000;
+
+/** Puts what the events told later over an answer. */
+export function withLatest<T extends TaskState>(task: T): T {
+  const told = latest.get(task.id);
+  return told !== undefined && isNewer(told, task) ? stampReceived({ ...task, ...told }) : task;
+}
+
+/** Progress leaves version and times of change alone; but while a task runs, its duration grows. */
+export const isNewer = (one: TaskState, other: TaskState): boolean =>
+  one.version > other.version ||
+  (one.version === other.version && durationMs(one.duration) > durationMs(other.duration));
+
+let lastEventId = "";
+
+function tell(batch: LiveBatch): void {
+  for (const id of batch.deleted) latest.delete(id);
+  for (const task of batch.tasks) {
+    latest.delete(task.id); // to the end of the order, the oldest goes first
+    latest.set(task.id, stampReceived(task));
+  }
+  for (const id of latest.keys()) {
+    if (latest.size <= LATEST_KEPT) break;
+    latest.delete(id);
+  }
+  for (const listener of listeners) listener(batch);
+}
+
+let started = false;
+
+/** Begins, once a page. */
+export function startLive(): void {
+  if (started) return;
+  started = true;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = ({ data }: MessageEvent<Message>) => {
+    if (data.kind === "connection") return connection.set(data.state);
+    lastEventId = data.eventId;
+    tell(data.batch);
+  };
+  // Its type says that it is always there; outside of secure contexts it is not.
+  const locks = navigator.locks as LockManager | undefined;
+  if (locks === undefined) void read(() => undefined);
+  else void locks.request(LOCK, () => read((message) => channel.postMessage(message)));
+}
+
+/** Reads the stream for ever and tells everybody. */
+async function read(share: (message: Message) => void): Promise<never> {
+  connection.subscribe(() => share({ kind: "connection", state: connection.get() }));
+  const gather = createGatherer((batch) => {
+    tell(batch);
+    share({ kind: "batch", batch, eventId: lastEventId });
+  });
+  for (;;) {
+    try {
+      for await (const event of client.watch(lastEventId === "" ? {} : { since: lastEventId })) {
+        lastEventId = event.eventId;
+        gather(event);
+      }
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, REFUSED_PAUSE_MS));
+    }
+  }
+}
+
+function createGatherer(flush: (batch: LiveBatch) => void): (event: WatchEvent) => void {
+  let tasks = new Map<number, TaskState>();
+  let deleted = new Set<number>();
+  let reset = false;
+  let isWaiting = false;
+
+  const send = (): void => {
+    isWaiting = false;
+    const batch: LiveBatch = { tasks: [...tasks.values()], deleted: [...deleted], reset };
+    tasks = new Map();
+    deleted = new Set();
+    reset = false;
+    flush(batch);
+  };
+
+  return (event) => {
+    if (event.kind === "task") tasks.set(event.task.id, event.task);
+    if (event.kind === "deleted") {
+      tasks.delete(event.id);
+      deleted.add(event.id);
+    }
+    if (event.kind === "reset") reset = true;
+    if (!isWaiting) setTimeout(send, GATHER_MS);
+    isWaiting = true;
+  };
+}

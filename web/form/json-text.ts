@@ -1,0 +1,87 @@
+/** JSON as a person types it: what it says, or where it first goes wrong. */
+
+/** What should have stood there. */
+export type Expected = "value" | "key" | "colon" | "commaOrEnd" | "nothing" | "stringEnd";
+
+/** Lines and columns count from 1, as editors do. */
+export type JsonFault = { readonly line: number; readonly column: number; readonly expected: Expected };
+
+export type JsonText =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly fault: JsonFault };
+
+/** Browsers tell of a fault in words of their own, some without its place; so that it is looked for here. */
+export function readJson(text: string): JsonText {
+  try {
+    return { ok: true, value: JSON.parse(text) };
+  } catch {
+    return { ok: false, fault: placeOf(text, firstFault(text)) };
+  }
+}
+
+const SPACE = /[ \t\n\r]*/y;
+const SCALAR = /(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them in strings
+const OPEN_STRING = /"(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*/y;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: JSON forbids them in strings
+const STRING = /"(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
+
+type Found = { readonly at: number; readonly expected: Expected };
+
+/** The first place that no JSON goes on with. A list of what is open instead of recursion: depth is the writer's choice. */
+function firstFault(text: string): Found {
+  const open: ("{" | "[")[] = [];
+  let at = skip(SPACE, text, 0);
+  let expected: Expected = "value";
+  let mayClose = false;
+  for (;;) {
+    const char = text.charAt(at);
+    const isClosing = char === (open.at(-1) === "{" ? "}" : "]") && open.length > 0;
+    if (isClosing && (mayClose || expected === "commaOrEnd")) {
+      open.pop();
+      at++;
+      expected = open.length === 0 ? "nothing" : "commaOrEnd";
+    } else if (expected === "value" && (char === "{" || char === "[")) {
+      open.push(char);
+      at++;
+      expected = char === "{" ? "key" : "value";
+      mayClose = true;
+      at = skip(SPACE, text, at);
+      continue;
+    } else if (expected === "value" || expected === "key") {
+      const end = expected === "key" ? skip(STRING, text, at) : endOfScalar(text, at);
+      if (end === at)
+        return char === '"' ? { at: brokenString(text, at), expected: "stringEnd" } : { at, expected };
+      at = end;
+      expected = expected === "key" ? "colon" : open.length === 0 ? "nothing" : "commaOrEnd";
+    } else if (expected === "colon" && char === ":") {
+      at++;
+      expected = "value";
+    } else if (expected === "commaOrEnd" && char === ",") {
+      at++;
+      expected = open.at(-1) === "{" ? "key" : "value";
+    } else return { at, expected };
+    mayClose = false;
+    at = skip(SPACE, text, at);
+  }
+}
+
+const endOfScalar = (text: string, at: number): number =>
+  text.charAt(at) === '"' ? skip(STRING, text, at) : skip(SCALAR, text, at);
+
+/** Behind what matches at `at`; `at` itself where nothing does. */
+function skip(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return at + (pattern.exec(text)?.[0].length ?? 0);
+}
+
+/** Where a string that does not end as it should goes wrong: at a bare line break, a wrong escape, or the end of all. */
+const brokenString = (text: string, start: number): number => skip(OPEN_STRING, text, start);
+
+function placeOf(text: string, { at, expected }: Found): JsonFault {
+  const before = text.slice(0, at).split("\n");
+  return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, expected };
+}
+
+/** With two spaces a level, as people read it. */
+export const printJson = (value: unknown): string => JSON.stringify(value, null, 2);

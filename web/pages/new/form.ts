@@ -1,0 +1,79 @@
+/** What the form holds, and what it sends. */
+import type { Task, TaskSpec } from "../../../src/client/client.ts";
+import { readOptionalJson } from "../../form/json-editor.tsx";
+import { printJson } from "../../form/json-text.ts";
+import { fromLocalInput, numberOrText } from "../../form/local-time.ts";
+
+/** Texts as they were typed: an empty one leaves the field to the server. */
+export type Form = {
+  readonly name: string;
+  readonly description: string;
+  readonly type: string;
+  readonly payload: string;
+  readonly tags: readonly string[];
+  readonly priority: string;
+  /** Which of the next two counts. */
+  readonly start: "now" | "delay" | "at";
+  readonly delay: string;
+  readonly run_at: string;
+  readonly timeout: string;
+  readonly max_attempts: string;
+  readonly backoff_base: string;
+  readonly backoff_max: string;
+  readonly key: string;
+};
+
+export const EMPTY: Form = {
+  ...{ name: "", description: "", type: "", payload: "", tags: [], priority: "", start: "now" },
+  ...{ delay: "", run_at: "", timeout: "", max_attempts: "", backoff_base: "", backoff_max: "", key: "" },
+};
+
+/** What makes one like it; not its key, which is the living one's own, nor its time, which has come. */
+export const formLike = (task: Task): Form => ({
+  ...EMPTY,
+  name: task.name,
+  description: task.description,
+  type: task.type,
+  payload: task.payload === null ? "" : printJson(task.payload),
+  tags: task.tags,
+  priority: task.priority === 0 ? "" : String(task.priority),
+  timeout: task.timeout ?? "",
+  max_attempts: String(task.max_attempts),
+});
+
+/** The server alone judges what is typed; so that a number that is none goes as text, and comes back as a fault of its field. */
+export function specOf(form: Form): TaskSpec {
+  const payload = readOptionalJson(form.payload);
+  const spec: Readonly<Record<keyof TaskSpec, unknown>> = {
+    name: form.name,
+    description: form.description || undefined,
+    type: textOrNothing(form.type),
+    payload: payload.ok ? payload.value : undefined,
+    tags: form.tags.length === 0 ? undefined : form.tags,
+    priority: numberOrNothing(form.priority),
+    delay: form.start === "delay" ? form.delay.trim() : undefined,
+    run_at: form.start === "at" ? fromLocalInput(form.run_at) : undefined,
+    timeout: textOrNothing(form.timeout),
+    max_attempts: numberOrNothing(form.max_attempts),
+    backoff: backoffOf(form),
+    key: form.key || undefined,
+  };
+  const given = Object.entries(spec).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as TaskSpec; // as the server will judge it, see above
+}
+
+const textOrNothing = (text: string): string | undefined => text.trim() || undefined;
+
+const numberOrNothing = (text: string): unknown => (text.trim() === "" ? undefined : numberOrText(text));
+
+/** The server wants both; who gives one gets its own default for the other. */
+const backoffOf = ({ backoff_base, backoff_max }: Form): object | undefined =>
+  backoff_base.trim() === "" && backoff_max.trim() === ""
+    ? undefined
+    : { base: backoff_base.trim() || "1s", max: backoff_max.trim() || "1h" };
+
+const OPTIONAL = ["priority", "timeout", "max_attempts", "backoff_base", "backoff_max", "key"] as const;
+
+/** Whether something is set among the fields that are folded away. */
+export const usesOptional = (form: Form): boolean =>
+  form.start !== "now" || OPTIONAL.some((field) => form[field] !== "");

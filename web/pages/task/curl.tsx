@@ -1,0 +1,67 @@
+/** For each button of the page the line that does the same. */
+import { type ReactElement, useMemo } from "react";
+import type { Task } from "../../../src/client/client.ts";
+import { useWords } from "../../i18n/language.ts";
+import { shared } from "../../i18n/shared.ts";
+import { CopyButton, curlOf } from "../../ui/copy.tsx";
+import { words } from "./words.ts";
+
+export function CurlLines({ task }: { task: Task }): ReactElement {
+  const t = useWords(words);
+  return (
+    <details className="card task-panel task-curl">
+      <summary>
+        <h2>{t.curl}</h2>
+      </summary>
+      <p className="muted">{t.curlText}</p>
+      <dl>
+        {useLines(task).map(([label, command]) => (
+          <div key={label}>
+            <dt>{label}</dt>
+            {command === null ? (
+              <dd className="muted">{t.curlTooLong}</dd>
+            ) : (
+              <dd className="curl-line">
+                <code dir="ltr">{command}</code>
+                <CopyButton text={command} />
+              </dd>
+            )}
+          </div>
+        ))}
+      </dl>
+    </details>
+  );
+}
+
+function useLines(task: Task): readonly (readonly [string, string | null])[] {
+  const t = useWords(words);
+  const common = useWords(shared);
+  const path = `/api/task/${task.id}`;
+  const isLong = useMemo(() => JSON.stringify(task.payload).length > LONGEST_PAYLOAD, [task.payload]);
+  return [
+    [t.curlRead, curlOf("GET", path)],
+    [t.curlLog, curlOf("GET", `${path}/log`)],
+    [t.curlExplain, curlOf("GET", `${path}/explain`)],
+    [common.edit, curlOf("PATCH", path, { name: t.curlEditName })],
+    [common.cancel, curlOf("POST", `${path}/cancel`)],
+    [common.retry, curlOf("POST", `${path}/retry`)],
+    [t.like, isLong ? null : curlOf("POST", "/api/task", likeOf(task))],
+    [common.delete, curlOf("DELETE", path)],
+  ];
+}
+
+/** A shell takes no more than 128 KiB as one argument, and nobody reads as much. */
+const LONGEST_PAYLOAD = 20_000;
+
+/** What the form for one like it sends as it opens. */
+function likeOf({ name, description, type, payload, priority, tags, timeout, max_attempts }: Task): object {
+  return {
+    ...{ name, type },
+    ...(description === "" ? {} : { description }),
+    ...(payload === null ? {} : { payload }),
+    ...(priority === 0 ? {} : { priority }),
+    ...(tags.length === 0 ? {} : { tags }),
+    ...(timeout === null ? {} : { timeout }),
+    max_attempts,
+  };
+}

@@ -1,0 +1,231 @@
+/** Changes a task, as long as it is still the one that was opened; a conflict is said and left to the reader. */
+import { useMutation } from "@tanstack/react-query";
+import { TriangleAlert } from "lucide-react";
+import { type FormEvent, type KeyboardEvent, type ReactElement, useId, useState } from "react";
+import type { Task, TaskPatch } from "../../../src/client/client.ts";
+import { TaskTrackError } from "../../../src/client/error.ts";
+import { client } from "../../api/client.ts";
+import { useRefresh } from "../../api/queries.ts";
+import { isShownAtFields, useFaults } from "../../form/faults.ts";
+import { JsonEditor, readOptionalJson } from "../../form/json-editor.tsx";
+import { printJson } from "../../form/json-text.ts";
+import { fromLocalInput, numberOrText, toLocalInput } from "../../form/local-time.ts";
+import { useWords } from "../../i18n/language.ts";
+import { shared } from "../../i18n/shared.ts";
+import { Button } from "../../ui/button.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
+import { TagInput, TextArea, TextField } from "../../ui/fields.tsx";
+import { ErrorState } from "../../ui/states.tsx";
+import { toast } from "../../ui/toast.tsx";
+import { words } from "./words.ts";
+
+/** What the fields hold. */
+type Form = {
+  readonly name: string;
+  readonly description: string;
+  readonly tags: readonly string[];
+  readonly payload: string;
+  readonly priority: string;
+  readonly run_at: string;
+  readonly timeout: string;
+  readonly max_attempts: string;
+};
+
+const formOf = (task: Task): Form => ({
+  name: task.name,
+  description: task.description,
+  tags: task.tags,
+  payload: task.payload === null ? "" : printJson(task.payload),
+  priority: String(task.priority),
+  run_at: toLocalInput(task.run_at),
+  timeout: task.timeout ?? "",
+  max_attempts: String(task.max_attempts),
+});
+
+const FIELDS = [
+  "name",
+  "description",
+  "tags",
+  "payload",
+  "priority",
+  "run_at",
+  "timeout",
+  "max_attempts",
+] as const;
+type Field = (typeof FIELDS)[number];
+
+const differing = (one: Form, other: Form): readonly Field[] =>
+  FIELDS.filter((field) => JSON.stringify(one[field]) !== JSON.stringify(other[field]));
+
+/** A form always makes JSON of the payload before it sends. */
+function fieldValue(form: Form, field: Field): unknown {
+  switch (field) {
+    case "payload": {
+      const read = readOptionalJson(form.payload);
+      return read.ok ? (read.value ?? null) : null;
+    }
+    case "priority":
+    case "max_attempts":
+      return numberOrText(form[field]);
+    case "run_at":
+      return fromLocalInput(form.run_at);
+    case "timeout":
+      return form.timeout.trim() === "" ? null : form.timeout.trim();
+    default:
+      return form[field];
+  }
+}
+
+/** Only what was changed; what does not fit its type goes as it is, for the server to say so at the field. */
+const patchOf = (form: Form, fields: readonly Field[]): TaskPatch =>
+  Object.fromEntries(fields.map((field) => [field, fieldValue(form, field)])) as TaskPatch;
+
+export function EditDialog({ task, onClose }: { task: Task; onClose: () => void }): ReactElement {
+  const t = useWords(words);
+  const common = useWords(shared);
+  const formId = useId();
+  const [base, setBase] = useState(task);
+  const [form, setForm] = useState(() => formOf(task));
+  const refresh = useRefresh();
+  const save = useMutation({
+    mutationFn: (ifVersion: number) =>
+      client.edit(task.id, patchOf(form, differing(formOf(base), form)), { ifVersion }),
+    onSuccess: () => {
+      toast({ title: t.saved });
+      onClose();
+      return refresh();
+    },
+    onError: (error) => {
+      if (isConflict(error)) void refresh();
+    },
+  });
+  const changed = differing(formOf(base), form);
+  const canSave = changed.length > 0 && readOptionalJson(form.payload).ok && !save.isPending;
+  const submit = (event: FormEvent): void => {
+    event.preventDefault();
+    if (canSave) save.mutate(base.version);
+  };
+  const startAnew = (): void => {
+    setBase(task);
+    setForm(formOf(task));
+    save.reset();
+  };
+  return (
+    <Dialog
+      open
+      onClose={onClose}
+      title={t.editTitle}
+      actions={
+        <>
+          <Button onClick={onClose}>{common.back}</Button>
+          <Button look="primary" type="submit" form={formId} busy={save.isPending} disabled={!canSave}>
+            {common.save}
+          </Button>
+        </>
+      }
+    >
+      <form id={formId} className="task-edit" onSubmit={submit} onKeyDown={submitByKeys} noValidate>
+        {isConflict(save.error) && (
+          <Conflict
+            fields={differing(formOf(base), formOf(task))}
+            onAnew={startAnew}
+            onAnyway={() => save.mutate(task.version)}
+          />
+        )}
+        <Fields form={form} onChange={setForm} isPending={task.status === "pending"} error={save.error} />
+        {save.error !== null && !isConflict(save.error) && !isShownAtFields(save.error, FIELDS) && (
+          <ErrorState error={save.error} />
+        )}
+      </form>
+    </Dialog>
+  );
+}
+
+const isConflict = (error: unknown): boolean =>
+  error instanceof TaskTrackError && error.code === "version_mismatch";
+
+function submitByKeys(event: KeyboardEvent<HTMLFormElement>): void {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  event.currentTarget.requestSubmit();
+}
+
+/** Somebody was faster: what they changed, and the two ways on. */
+function Conflict(props: {
+  readonly fields: readonly Field[];
+  readonly onAnew: () => void;
+  readonly onAnyway: () => void;
+}): ReactElement {
+  const t = useWords(words);
+  const labels = useLabels();
+  return (
+    <div className="task-conflict" role="alert">
+      <TriangleAlert size={16} aria-hidden />
+      <div>
+        <p>{t.conflict}</p>
+        {props.fields.length > 0 && (
+          <p>{t.conflictFields(props.fields.map((field) => labels[field]).join(", "))}</p>
+        )}
+        <div className="task-conflict-ways">
+          <Button onClick={props.onAnyway}>{t.saveAnyway}</Button>
+          <Button onClick={props.onAnew}>{t.takeTheirs}</Button>
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function useLabels(): Readonly<Record<Field, string>> {
+  const t = useWords(words);
+  const common = useWords(shared);
+  return {
+    ...{ name: common.name, description: common.description, tags: common.tags, payload: t.payload },
+    ...{ priority: common.priority, run_at: t.runAt, timeout: t.timeout, max_attempts: t.maxAttempts },
+  };
+}
+
+type FieldsProps = {
+  readonly form: Form;
+  readonly onChange: (form: Form) => void;
+  readonly isPending: boolean;
+  readonly error: unknown;
+};
+
+function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement {
+  const t = useWords(words);
+  const label = useLabels();
+  const faults = useFaults(error);
+  const of = <F extends Exclude<Field, "tags">>(field: F) => ({
+    label: label[field],
+    value: form[field],
+    error: faults(field),
+    onChange: (value: string) => onChange({ ...form, [field]: value }),
+  });
+  return (
+    <>
+      <TextField {...of("name")} autoComplete="off" dir="auto" />
+      <TextArea {...of("description")} rows={3} dir="auto" />
+      <TagInput
+        label={label.tags}
+        tags={form.tags}
+        error={faults("tags")}
+        onChange={(tags) => onChange({ ...form, tags })}
+      />
+      {isPending ? (
+        <>
+          <JsonEditor {...of("payload")} />
+          <div className="task-edit-row">
+            <TextField {...of("priority")} inputMode="numeric" />
+            <TextField {...of("max_attempts")} inputMode="numeric" />
+          </div>
+          <div className="task-edit-row">
+            <TextField {...of("run_at")} type="datetime-local" step="1" hint={t.runAtHint} />
+            <TextField {...of("timeout")} hint={t.timeoutHint} autoComplete="off" />
+          </div>
+        </>
+      ) : (
+        <p className="muted task-none">{t.editOnlyPending}</p>
+      )}
+    </>
+  );
+}

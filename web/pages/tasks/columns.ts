@@ -1,0 +1,79 @@
+/** Which columns the table may have, how wide they are, and which of them this reader has chosen. */
+import { useSyncExternalStore } from "react";
+import type { Sort } from "../../../src/client/client.ts";
+import { createCell } from "../../app/cell.ts";
+import { readSetting, writeSetting } from "../../app/settings.ts";
+
+export const COLUMNS = [
+  { id: "id", width: 96, isFirst: true },
+  { id: "name", width: 260, isFirst: true },
+  { id: "status", width: 132, isFirst: true },
+  { id: "type", width: 144, isFirst: true },
+  { id: "tags", width: 176, isFirst: true },
+  { id: "progress", width: 148, isFirst: true },
+  { id: "priority", width: 92, isFirst: false },
+  { id: "attempt", width: 92, isFirst: false },
+  { id: "duration", width: 108, isFirst: true },
+  { id: "created", width: 136, isFirst: true },
+  { id: "started", width: 136, isFirst: false },
+  { id: "finished", width: 136, isFirst: false },
+] as const;
+
+export type ColumnId = (typeof COLUMNS)[number]["id"];
+
+/** Without it nobody knows what a row is. */
+export const ALWAYS: ColumnId = "name";
+/** All that a phone has room for; the row's second line says the rest. */
+export const ON_A_PHONE: readonly ColumnId[] = ["name", "status"];
+
+/** An exact time is longer than a relative one. */
+const EXACT_TIME_WIDTH = 196;
+const SELECT_WIDTH = 44;
+
+/** What a click on the head sorts by: first the one, then the other. */
+export const SORTED_BY: Partial<Record<ColumnId, readonly [Sort, Sort]>> = {
+  id: ["-id", "id"],
+  created: ["-id", "id"], // ids are given in the order of creation
+  finished: ["-finished_at", "finished_at"],
+};
+
+export const isTime = (id: ColumnId): boolean => id === "created" || id === "started" || id === "finished";
+
+export function widthOf(id: ColumnId, exact: boolean): number {
+  if (exact && isTime(id)) return EXACT_TIME_WIDTH;
+  return COLUMNS.find((column) => column.id === id)?.width ?? 0;
+}
+
+/** Narrower than this the name would have no room. */
+export const leastWidth = (ids: readonly ColumnId[], exact: boolean): number =>
+  ids.reduce((sum, id) => sum + widthOf(id, exact), SELECT_WIDTH);
+
+// ---- the reader's choice
+
+const COLUMNS_SETTING = "tasks.columns";
+const TIMES_SETTING = "tasks.times";
+
+const initial = (): readonly ColumnId[] => {
+  const chosen = readSetting(COLUMNS_SETTING)?.split(" ");
+  return COLUMNS.filter(({ id, isFirst }) => id === ALWAYS || (chosen?.includes(id) ?? isFirst)).map(
+    ({ id }) => id,
+  );
+};
+
+const columns = createCell(initial());
+const exactTimes = createCell(readSetting(TIMES_SETTING) === "exact");
+
+export const useColumns = (): readonly ColumnId[] => useSyncExternalStore(columns.subscribe, columns.get);
+export const useExactTimes = (): boolean => useSyncExternalStore(exactTimes.subscribe, exactTimes.get);
+
+export function showColumn(id: ColumnId, isShown: boolean): void {
+  const before = columns.get();
+  const chosen = COLUMNS.filter((one) => (one.id === id ? isShown : before.includes(one.id)));
+  columns.set(chosen.map((one) => one.id));
+  writeSetting(COLUMNS_SETTING, columns.get().join(" "));
+}
+
+export function showExactTimes(isExact: boolean): void {
+  writeSetting(TIMES_SETTING, isExact ? "exact" : "relative");
+  exactTimes.set(isExact);
+}

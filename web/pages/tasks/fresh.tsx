@@ -1,0 +1,149 @@
+/** What came since the list was read is said, instead of pushing its rows about; and whether rows change at all. */
+import { useQueryClient } from "@tanstack/react-query";
+import { ArrowUp, Pause, Radio, RotateCw } from "lucide-react";
+import { type ReactElement, useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import type { TaskState } from "../../../src/client/client.ts";
+import { client } from "../../api/client.ts";
+import type { LiveBatch } from "../../api/live.ts";
+import { listsHeld, queryKeys, useLive, useReadAnew } from "../../api/queries.ts";
+import { useWords } from "../../i18n/language.ts";
+import { Button } from "../../ui/button.tsx";
+import { filterOf, isBefore, sortOf, type TasksSearch, takes } from "./search.ts";
+import { words } from "./words.ts";
+
+type Read = {
+  readonly search: TasksSearch;
+  /** The rows that were read so far. */
+  readonly tasks: readonly TaskState[];
+  /** Behind them there are more. */
+  readonly hasMore: boolean;
+};
+
+/** More than these are not told apart. */
+const MOST = 1_000;
+/** How often the server is asked which of the new tasks a search finds. */
+const ASK_EVERY_MS = 1_000;
+const ASKED = 100;
+
+/** Belongs to one filter: give it a `key`. */
+export function NewOnes(read: Read): ReactElement {
+  const t = useWords(words);
+  const readAnew = useReadAnew(filterOf(read.search));
+  const fresh = useFresh(read);
+  const left = read.tasks.filter((task) => !takes(read.search, task)).length;
+  const show = (): void => {
+    window.scrollTo({ top: 0 });
+    void readAnew();
+  };
+  return (
+    <>
+      <span className="visually-hidden" role="status">
+        {fresh.length > 0 && t.newAnnounced}
+      </span>
+      {fresh.length > 0 && (
+        <Button look="primary" icon={ArrowUp} onClick={show}>
+          {fresh.length >= MOST ? t.manyNewOnes(MOST) : t.newOnes(fresh.length)}
+        </Button>
+      )}
+      {fresh.length === 0 && left > 0 && (
+        <Button icon={RotateCw} onClick={show}>
+          {t.leftOnes(left)}
+        </Button>
+      )}
+    </>
+  );
+}
+
+/** Ids of tasks that belong among the rows and are not there yet. */
+function useFresh(read: Read): readonly number[] {
+  const candidates = useCandidates(read);
+  const found = useFound(read, candidates);
+  const known = new Set(read.tasks.map(({ id }) => id));
+  return (read.search.q === undefined ? [...candidates] : found).filter((id) => !known.has(id));
+}
+
+/** Whatever the events tell that the filter takes and whose place is among the rows; new ones and such as changed into it. */
+function useCandidates(read: Read): ReadonlySet<number> {
+  const [ids, setIds] = useState<ReadonlySet<number>>(new Set());
+  const latest = useRef(read);
+  useEffect(() => {
+    latest.current = read;
+  });
+  const notice = useCallback(({ tasks, deleted }: LiveBatch) => {
+    const { search, tasks: rows, hasMore } = latest.current;
+    const known = new Set(rows.map(({ id }) => id));
+    const last = hasMore ? rows.at(-1) : undefined;
+    const isHere = (task: TaskState): boolean =>
+      takes(search, task) && (last === undefined || isBefore(sortOf(search), task, last));
+    setIds((before) => {
+      const next = new Set([...before].filter((id) => !known.has(id)));
+      for (const id of deleted) next.delete(id);
+      for (const task of tasks) {
+        if (!isHere(task)) next.delete(task.id);
+        else if (!known.has(task.id) && next.size < MOST) next.add(task.id);
+      }
+      return next.size === before.size && [...next].every((id) => before.has(id)) ? before : next;
+    });
+  }, []);
+  useLive(notice);
+  return ids;
+}
+
+/** Events bring no payloads, so which of them a search finds is asked from the server. */
+function useFound({ search }: Read, candidates: ReadonlySet<number>): readonly number[] {
+  const [found, setFound] = useState<readonly number[]>([]);
+  const isWanted = search.q !== undefined && candidates.size > 0;
+  const latest = useRef(candidates);
+  latest.current = candidates;
+
+  useEffect(() => {
+    if (!isWanted) return;
+    const stop = new AbortController();
+    let asked: ReadonlySet<number> = new Set();
+    const ask = async (): Promise<void> => {
+      if (asked === latest.current) return;
+      asked = latest.current;
+      const page = await client.statePage({ ...filterOf(search), limit: ASKED, signal: stop.signal });
+      setFound(page.tasks.map(({ id }) => id).filter((id) => asked.has(id)));
+    };
+    const askQuietly = (): void => void ask().catch(() => undefined); // the banner says that the server is away
+    askQuietly();
+    const timer = setInterval(askQuietly, ASK_EVERY_MS);
+    return () => {
+      clearInterval(timer);
+      stop.abort();
+    };
+  }, [isWanted, search]);
+  return isWanted ? found : [];
+}
+
+// ---- pause
+
+/** Whether rows stand still. They go on when the page is left. */
+export function useHeld(): boolean {
+  useEffect(() => () => listsHeld.set(false), []);
+  return useSyncExternalStore(listsHeld.subscribe, listsHeld.get);
+}
+
+export function LiveSwitch({ isHeld }: { isHeld: boolean }): ReactElement {
+  const t = useWords(words);
+  const queries = useQueryClient();
+  const toggle = (): void => {
+    listsHeld.set(!isHeld);
+    if (isHeld) void queries.invalidateQueries({ queryKey: queryKeys.allTasks });
+  };
+  const Icon = isHeld ? Pause : Radio;
+  return (
+    <button
+      type="button"
+      role="switch"
+      aria-checked={!isHeld}
+      className={isHeld ? "button plain live held" : "button plain live"}
+      title={isHeld ? t.pausedHint : t.liveHint}
+      onClick={toggle}
+    >
+      <Icon size={16} aria-hidden />
+      {isHeld ? t.paused : t.live}
+    </button>
+  );
+}

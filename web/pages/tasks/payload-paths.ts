@@ -1,0 +1,56 @@
+/** What a search in payloads may name: the paths that tasks have, and the values that were seen there. */
+export type PayloadPaths = ReadonlyMap<string, ReadonlySet<string>>;
+
+const DEEPEST = 4;
+const MOST_PATHS = 100;
+const MOST_VALUES = 20;
+const LONGEST = 40;
+const OFFERED = 8;
+const PREFIX = "payload.";
+
+/** Words of a search end at white space, a path at its colon, a step at its dot. */
+const isSayable = (text: string, marks: RegExp): boolean =>
+  text !== "" && text.length <= LONGEST && !marks.test(text);
+
+export function pathsOf(payloads: readonly unknown[]): PayloadPaths {
+  const paths = new Map<string, Set<string>>();
+
+  const collect = (value: unknown, steps: readonly string[]): void => {
+    if (typeof value === "object" && value !== null) {
+      if (steps.length === DEEPEST) return;
+      for (const [step, member] of Object.entries(value)) {
+        if (isSayable(step, /[\s:.]/u)) collect(member, [...steps, step]);
+      }
+      return;
+    }
+    if (steps.length === 0 || value === null) return;
+    const path = steps.join(".");
+    if (!paths.has(path) && paths.size === MOST_PATHS) return;
+    const values = paths.get(path) ?? new Set<string>();
+    paths.set(path, values);
+    const text = String(value);
+    if (values.size < MOST_VALUES && isSayable(text, /\s/u)) values.add(text);
+  };
+
+  for (const payload of payloads) collect(payload, []);
+  return paths;
+}
+
+/** Whole texts of the search field, with the last word carried on. */
+export function suggestionsFor(text: string, paths: PayloadPaths): string[] {
+  const [, before = "", word = ""] = /^(.*?)(\S*)$/su.exec(text) ?? [];
+  const colon = word.indexOf(":");
+  const words =
+    colon === -1
+      ? [...paths.keys()].map((path) => `${PREFIX}${path}:`)
+      : [...(paths.get(word.slice(PREFIX.length, colon)) ?? [])].map(
+          (value) => word.slice(0, colon + 1) + value,
+        );
+  return words
+    .filter((one) => one !== word && (one.startsWith(word) || one.startsWith(PREFIX + word)))
+    .slice(0, OFFERED)
+    .map((one) => before + one);
+}
+
+/** A path that still waits for its text finds nothing, so nobody looks for it. */
+export const isUnfinished = (text: string): boolean => /(^|\s)payload\.[^:\s]+:$/u.test(text);

@@ -1,0 +1,70 @@
+/** What the address of the tasks page says, and which tasks that takes. */
+import type { Sort, Status, TaskFilter, TaskState } from "../../../src/client/client.ts";
+import { ENDED_STATUSES, STATUSES, takesType } from "../../../src/core/task.ts";
+import type { TasksFilter } from "../../api/queries.ts";
+import { knownOf, listOf, textOf } from "../../app/search.ts";
+
+export const SORTS = ["-id", "id", "-finished_at", "finished_at"] as const satisfies readonly Sort[];
+const NEWEST_FIRST: Sort = "-id";
+
+export type TasksSearch = {
+  status?: Status[];
+  type?: string[];
+  tag?: string[];
+  q?: string;
+  sort?: Sort;
+};
+
+/** Leaves out what is not given or is not known, so that addresses stay short and old links work. */
+export function validateTasksSearch(raw: Record<string, unknown>): TasksSearch {
+  const status = knownOf(raw.status, STATUSES);
+  const type = listOf(raw.type);
+  const tag = listOf(raw.tag);
+  const q = textOf(raw.q);
+  const [sort] = knownOf(raw.sort, SORTS);
+  return {
+    ...(status.length > 0 ? { status } : {}),
+    ...(type.length > 0 ? { type } : {}),
+    ...(tag.length > 0 ? { tag } : {}),
+    ...(q !== "" ? { q } : {}),
+    ...(sort !== undefined && sort !== NEWEST_FIRST ? { sort } : {}),
+  };
+}
+
+export const sortOf = ({ sort = NEWEST_FIRST }: TasksSearch): Sort => sort;
+
+export const filterOf = (search: TasksSearch): TasksFilter => ({ ...search, sort: sortOf(search) });
+
+export const isFiltered = ({ sort: _, ...filter }: TasksSearch): boolean => Object.keys(filter).length > 0;
+
+const isByEnd = (sort: Sort): boolean => sort.endsWith("finished_at");
+
+/** The same tasks in words of the bulk actions, which know no order: by their end only ended tasks are listed. */
+export function bulkFilterOf({ sort = NEWEST_FIRST, ...filter }: TasksSearch): TaskFilter {
+  if (!isByEnd(sort)) return filter;
+  return { ...filter, status: ENDED_STATUSES.filter((status) => filter.status?.includes(status) ?? true) };
+}
+
+/** Whether the list takes a task, as far as its state tells; the words of a search may be in its payload, which it does not bring. */
+export function takes({ status, type, tag, sort = NEWEST_FIRST }: TasksSearch, task: TaskState): boolean {
+  return (
+    (status?.includes(task.status) ?? true) &&
+    (type?.some((pattern) => takesType(pattern, task.type)) ?? true) &&
+    (tag?.every((one) => task.tags.includes(one)) ?? true) &&
+    (!isByEnd(sort) || task.finished_at !== null)
+  );
+}
+
+/** Whether its place is before the last one that was read; what lies behind that comes with reading on. */
+export function isBefore(sort: Sort, task: TaskState, last: TaskState): boolean {
+  switch (sort) {
+    case "-id":
+      return task.id > last.id;
+    case "id":
+      return task.id < last.id;
+    case "-finished_at":
+      return (task.finished_at ?? "") > (last.finished_at ?? "");
+    case "finished_at":
+      return (task.finished_at ?? "") < (last.finished_at ?? "");
+  }
+}

@@ -1,0 +1,34 @@
+/** Cuts JSON into pieces that a page can draw: what is wide is grouped, what is long is shortened. Copies carry the whole. */
+
+/** More entries than these are shown in groups of as many. */
+const GROUP = 100;
+const LONGEST_STRING = 5_000;
+
+/** The same value, to be looked at: `{ "0 … 99": […], "100 … 199": […] }` for a list of many. */
+export function inPieces(value: unknown): unknown {
+  if (typeof value === "string") return shortened(value);
+  if (Array.isArray(value)) return grouped(value.map(inPieces), (piece) => piece);
+  if (typeof value !== "object" || value === null) return value;
+  const entries = Object.entries(value).map(([key, one]) => [shortened(key), inPieces(one)] as const);
+  // Not by assignment: a key may be "__proto__".
+  return grouped(entries, (piece) => Object.fromEntries(piece));
+}
+
+/** Groups of groups where there are very many, so that no level is wide. */
+function grouped<T>(list: readonly T[], toValue: (piece: readonly T[]) => unknown): unknown {
+  if (list.length <= GROUP) return toValue(list);
+  let size = GROUP;
+  while (Math.ceil(list.length / size) > GROUP) size *= GROUP;
+  const starts = Array.from({ length: Math.ceil(list.length / size) }, (_, index) => index * size);
+  return Object.fromEntries(
+    starts.map((start) => {
+      const piece = list.slice(start, start + size);
+      return [`${start} … ${start + piece.length - 1}`, grouped(piece, toValue)];
+    }),
+  );
+}
+
+const shortened = (text: string): string =>
+  text.length <= LONGEST_STRING
+    ? text
+    : `${text.slice(0, LONGEST_STRING).toWellFormed()}… (+${text.length - LONGEST_STRING})`;
