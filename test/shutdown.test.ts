@@ -247,7 +247,7 @@ describe("a start is refused with one line:", () => {
     ["WORKER_CONCURRENCY", "0", "a whole number from 1 to 1000000"],
     ["LEASE", "10ms", 'a duration such as "250ms", "30s" or "1h30m", at least 1s'],
     ["STORE_URL", "mysql://localhost/tasks", "memory:, sqlite:PATH, postgres://… or redis://…"],
-    ["QUEUE_URL", "amqp://localhost", "to be empty: this version knows no broker"],
+    ["QUEUE_URL", "nats://localhost", "amqp://…, amqps://… or kafka://host:port,…"],
     ["ROLE", "workers", "all, api or worker"],
   ];
   test.each(bad)("%s=%s", async (name, value, expected) => {
