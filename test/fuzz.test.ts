@@ -379,7 +379,8 @@ async function take(step: Step, known: Known): Promise<void> {
   seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
 
   const answer = { method: "GET", ...request };
-  const faults = isPage(answer) ? [] : await checker.faults(answer, response.clone());
+  const isShown = isPage(answer) && PAGE_STATUSES.has(response.status);
+  const faults = isShown ? [] : await checker.faults(answer, response.clone());
   expect({ request, status: response.status, faults }).toEqual({
     request,
     status: expect.any(Number),
@@ -394,9 +395,10 @@ async function take(step: Step, known: Known): Promise<void> {
   else strays.add(Number(/\/task\/(\d+)/.exec(decodeURI(request.target))?.[1]));
 }
 
-/** The web UI's pages are no part of the API, nor of its document; what methods they have may be asked all the same. */
-const isPage = ({ method, target }: { readonly method: string; readonly target: string }): boolean =>
-  method === "OPTIONS" && /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
+/** The web UI's pages are no part of the API, nor of its document; who asks for HTML there is shown them. */
+const isPage = ({ target }: { readonly target: string }): boolean =>
+  /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
+const PAGE_STATUSES: ReadonlySet<number> = new Set([200, 204, 304]);
 
 /** Tasks that were deleted by an id that was drawn at random and happened to be somebody's. */
 const strays = new Set<number>();
