@@ -21,6 +21,7 @@ export type TasksFilter = Omit<TaskQuery, "cursor" | "limit">;
 const PAGE = 100;
 const STATS_EVERY_MS = 2_000;
 const READY_EVERY_MS = 5_000;
+const RUNNING_EVERY_MS = 3_000;
 /** Which worker has it and who goes before it tell no event. */
 const EXPLAIN_EVERY_MS = 5_000;
 /** While a task runs, its log is asked for this often: no event tells of lines. */
@@ -102,6 +103,8 @@ export const useTask = (id: number) =>
     enabled: !useIsGone(id),
     queryKey: queryKeys.task(id),
     queryFn: async ({ signal }) => received(await client.get(id, { signal })),
+    // Of the progress that falls within one second the events tell the first alone.
+    refetchInterval: ({ state }) => (state.data?.status === "running" ? RUNNING_EVERY_MS : false),
   });
 
 /** Whether the events told that it was deleted; what is shown of it is then its last state, and nothing asks for it any more. */

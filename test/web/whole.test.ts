@@ -1,0 +1,104 @@
+/** What goes through the whole web UI: every page without a barrier, a server that goes and comes back, the language. */
+import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { killLeftovers, tasktrack } from "../support/server-process.ts";
+import { freePort } from "../support/servers/runner.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+const home = mkdtempSync(join(tmpdir(), "tasktrack-whole-"));
+
+beforeAll(async () => {
+  app = await startApp({ ROLE: "api" });
+  browser = await launchBrowser();
+  const client = createClient(app.url);
+  await client.create({ name: "a task with a payload", tags: ["one"], payload: { a: [1, { b: "c" }] } });
+  await client.cancel(1);
+  await client.create({ name: "one that waits" });
+});
+afterEach(killLeftovers);
+afterAll(async () => {
+  await browser?.close();
+  await app?.stop();
+  rmSync(home, { recursive: true, force: true });
+});
+
+const PAGES = [
+  ["/tasks", "Tasks"],
+  ["/tasks/1", "a task with a payload"],
+  ["/new", "New task"],
+  ["/overview", "Overview"],
+] as const;
+
+for (const colorScheme of ["light", "dark"] as const) {
+  for (const width of [1280, 360]) {
+    test.each(PAGES)(`%s has no barrier and fits, in ${colorScheme} at ${width}`, async (path, heading) => {
+      const viewport = { width, height: 800 };
+      const shown = await browser.open(app.url + path, { colorScheme, viewport });
+      await shown.page.getByRole("heading", { name: heading, exact: true }).first().waitFor();
+      await shown.page.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
+      expect(await shown.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+      expect(await shown.faults()).toEqual([]);
+      expect(shown.complaints()).toEqual([]);
+      await shown.close();
+    });
+  }
+}
+
+test("a server that is restarted under the open page is said to be away, and what has changed meanwhile is shown", async () => {
+  const port = await freePort();
+  const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: String(port), ROLE: "api" };
+  const start = () =>
+    tasktrack(["serve"], { env: { ...env, STORE_URL: `sqlite:${join(home, "tasks.db")}` }, cwd: home });
+  const first = start();
+  const url = await first.url();
+  const client = createClient(url);
+  const { id } = await client.create({ name: "it outlives the server" });
+  const shown = await browser.open(`${url}/tasks`);
+  const row = shown.page.getByRole("row").filter({ hasText: "it outlives the server" });
+  await row.getByText("Pending").waitFor();
+
+  first.kill("SIGKILL");
+  await first.ended;
+  const away = shown.page.getByText("The server does not answer").first();
+  await away.waitFor();
+  await start().url();
+  await client.cancel(id);
+  await row.getByText("Cancelled").waitFor();
+  await away.waitFor({ state: "hidden" });
+  await shown.close();
+}, 60_000);
+
+test("the language is chosen once and kept, and the page says which it is", async () => {
+  const shown = await browser.open(`${app.url}/tasks`);
+  await shown.page.getByRole("combobox", { name: /Language|Язык/ }).selectOption("ru");
+  await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
+  await shown.page.reload();
+  await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
+  expect(await shown.page.evaluate(() => document.documentElement.lang)).toBe("ru");
+  await shown.page.getByText("2 задачи").first().waitFor();
+  await shown.close();
+});
+
+test("what the server refuses is a sentence with the request's id", async () => {
+  const shown = await browser.open(`${app.url}/tasks/2`);
+  const { page } = shown;
+  await page.getByRole("button", { name: "Cancel" }).waitFor();
+  // The page is kept from hearing of it, as a slow network would.
+  await page.route("**/api/task/2/cancel", async (route) => {
+    await createClient(app.url).cancel(2);
+    await route.continue();
+  });
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByText("Task 2 is already cancelled").first().waitFor();
+  await page
+    .getByText(/Request [\w-]+/)
+    .first()
+    .waitFor();
+  await shown.close();
+});
