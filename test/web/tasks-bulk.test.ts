@@ -91,6 +91,30 @@ describe("on rows that are selected", () => {
   });
 });
 
+describe("on rows, when the server fails midway,", () => {
+  test("begins nothing more, says the fault, and the question can be closed", async () => {
+    await add("mail", 40);
+    const { page, close } = await open("/tasks");
+    let asked = 0;
+    await page.route("**/api/task/*", async (route) => {
+      if (route.request().method() !== "DELETE") return route.continue();
+      asked++;
+      if (asked !== 5) return route.continue();
+      const problem = { error: "It broke", title: "Internal Server Error", status: 500, code: "internal" };
+      await route.fulfill({ status: 500, contentType: "application/problem+json", json: problem });
+    });
+    await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+    await bar(page).getByRole("button", { name: "Delete" }).click();
+    await question(page).getByRole("button", { name: "Delete 40 tasks" }).click();
+    await question(page).getByRole("alert").waitFor();
+    expect(asked).toBeLessThan(12); // those that were under way, and no more
+    await question(page).getByRole("button", { name: "Back" }).click();
+    await question(page).waitFor({ state: "hidden" });
+    expect((await counts()).pending).toBeGreaterThan(28);
+    await close();
+  });
+});
+
 describe("on all that a filter takes", () => {
   test("asks the server how many first, and leaves all else alone", async () => {
     await add("mail", 150);

@@ -40,16 +40,23 @@ export async function actOnRows(
   { signal, onDone }: Run,
 ): Promise<Outcome> {
   const waiting = ids.values(); // one for all, so that each is taken once
+  const faults: unknown[] = [];
   let [count, refused] = [0, 0];
   const work = async (): Promise<void> => {
     for (const id of waiting) {
-      if (await isDone(ONE[deed](id))) count++;
-      else refused++;
+      try {
+        if (await isDone(ONE[deed](id))) count++;
+        else refused++;
+      } catch (error) {
+        faults.push(error);
+      }
+      if (faults.length > 0) return; // what has begun is waited for, and nothing more is begun
       onDone(count + refused);
       if (signal.aborted) return;
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+  if (faults.length > 0) throw faults[0];
   return { count, refused, isStopped: count + refused < ids.length };
 }
 
