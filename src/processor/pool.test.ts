@@ -139,6 +139,13 @@ describe("a module", () => {
     expect(await started).toContain("was not loaded within 60 s");
     expect(process(1).killedGroups).not.toHaveLength(0);
   });
+
+  test("that waits for ever while it loads is not waited for either, though its process lives", async () => {
+    const { pool, live } = openPool(1);
+    const started = pool.start().catch((error: Error) => error.message);
+    await live(70_000, 1);
+    expect(await started).toContain("was not loaded within 60 s");
+  });
 });
 
 describe("a task", () => {

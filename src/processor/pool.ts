@@ -89,6 +89,7 @@ type Member = {
   /** One that is alone works on a single task, and is then retired. */
   readonly isAlone: boolean;
   state: "loading" | "ready" | "retired";
+  readonly startedAt: number;
   heardAt: number;
   /** It was silent at the last look too: one look alone may come from a server that was itself suspended. */
   isSuspect: boolean;
@@ -118,9 +119,10 @@ export function createPool(setup: PoolSetup): Pool {
       message: (message) => hear(member, message),
       ended: (exit) => bury(member, exit),
     });
+    const startedAt = clock.monotonic();
     const member: Member = {
-      ...{ process, deaths, trial, isAlone, runs: new Map(), groups: new Set() },
-      ...{ state: "loading", heardAt: clock.monotonic(), isSuspect: false, hasWorked: false },
+      ...{ process, startedAt, deaths, trial, isAlone, runs: new Map(), groups: new Set() },
+      ...{ state: "loading", heardAt: startedAt, isSuspect: false, hasWorked: false },
       ...{ fault: null, killedFor: null },
     };
     members.add(member);
@@ -331,9 +333,12 @@ export function createPool(setup: PoolSetup): Pool {
 
   function watch(member: Member, now: number): void {
     if (member.killedFor !== null) return;
-    const patienceMs = member.state === "loading" ? LOADS_WITHIN_MS : SILENT_AFTER_MS;
+    const { state, startedAt, heardAt } = member;
+    // One that loads may be busy with that for long, and one that waits for something says that it lives all the while.
+    const isPatient =
+      state === "loading" ? now - startedAt <= LOADS_WITHIN_MS : now - heardAt <= SILENT_AFTER_MS;
     if ([...member.runs.values()].some(({ killAt }) => now >= killAt)) slay(member, "overtime");
-    else if (now - member.heardAt <= patienceMs) member.isSuspect = false;
+    else if (isPatient) member.isSuspect = false;
     else if (member.isSuspect) slay(member, "silence");
     else member.isSuspect = true;
   }
