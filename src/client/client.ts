@@ -180,12 +180,6 @@ export interface Client {
   wait(id: number, options?: WaitOptions): Promise<Task>;
 
   /**
-   * Waits for a task's end; resolves with it however it ended, or as it stands when `withinMs` is over.
-   * @example const { status, result } = await client.wait(7, { withinMs: 60_000 });
-   */
-  wait(id: number, options?: WaitOptions): Promise<Task>;
-
-  /**
    * Submits a task and waits for its end: resolves when it is done, rejects with TaskFailed when it failed or was cancelled. The
    * signal stops the waiting alone; to stop the work, `cancel` it.
    * @example

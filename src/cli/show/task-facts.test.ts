@@ -105,3 +105,8 @@ test.each([
 ] as const)("a log line of level %s", (level, line) => {
   expect(logLine({ n: 1, at: at(0), level, message: "a\u001b" }, paint)).toBe(line);
 });
+
+test("a tab in a log line is room between columns", () => {
+  const line = { n: 1, at: at(0), level: "info", message: "733M\t/usr/share" } as const;
+  expect(logLine(line, createPaint(false))).toEndWith("info  733M  /usr/share");
+});

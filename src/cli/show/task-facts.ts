@@ -84,5 +84,5 @@ export function explanationLines(explained: Explanation, { now, paint }: How): s
 export function logLine({ at, level, message }: LogLine, paint: Paint): string {
   const word = level.padEnd(5);
   const style = { debug: "dim", info: "cyan", warn: "yellow", error: "red" } as const;
-  return `${paint("dim", clockTime(at))} ${paint(style[level], word)} ${harmless(message)}`;
+  return `${paint("dim", clockTime(at))} ${paint(style[level], word)} ${harmless(message.replaceAll("\t", "  "))}`; // programs part columns by tabs
 }
