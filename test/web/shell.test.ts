@@ -94,6 +94,29 @@ test("two tabs of a browser share one stream of events, and it goes on when its 
   await first.close();
 });
 
+test("a tab that has heard nothing yet misses nothing when it takes the stream over", async () => {
+  const { task_id: id } = (await (await create("handed over")).json()) as { readonly task_id: number };
+  const first = await browser.open(app.url);
+  const second = await first.page.context().newPage();
+  const { promise: isChanged, resolve: goOn } = Promise.withResolvers<void>();
+  const { promise: isAsking, resolve: asks } = Promise.withResolvers<void>();
+  await second.route("**/api/events", async (route) => {
+    asks();
+    await isChanged;
+    await route.continue();
+  });
+  await second.goto(app.url);
+  const row = second.getByRole("row").filter({ hasText: "handed over" });
+  await row.getByText("Pending").waitFor();
+
+  await first.page.close();
+  await isAsking;
+  await fetch(`${app.url}/api/task/${id}/cancel`, { method: "POST" });
+  goOn();
+  await row.getByText("Cancelled").waitFor();
+  await first.close();
+});
+
 test("the language is the browser's, until another is chosen, which stays", async () => {
   const shown = await browser.open(app.url, { locale: "ru-RU" });
   await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();

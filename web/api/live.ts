@@ -92,9 +92,18 @@ async function read(share: (message: Message) => void): Promise<never> {
     tell(batch);
     share({ kind: "batch", batch, eventId: lastEventId });
   });
+  // What changed after a page had asked and before the stream stood would be told by nobody: who begins without a place in the
+  // log has everything read anew once it stands.
+  let isSure = lastEventId !== "";
+  const onConnection = (isUp: boolean): void => {
+    if (isSure || !isUp) return;
+    isSure = true;
+    gather({ kind: "reset", eventId: lastEventId });
+  };
   for (;;) {
     try {
-      for await (const event of client.watch(lastEventId === "" ? {} : { since: lastEventId })) {
+      const since = lastEventId === "" ? {} : { since: lastEventId };
+      for await (const event of client.watch({ ...since, onConnection })) {
         lastEventId = event.eventId;
         gather(event);
       }
