@@ -107,6 +107,7 @@ describe("on rows, when the server fails midway,", () => {
     await bar(page).getByRole("button", { name: "Delete" }).click();
     await question(page).getByRole("button", { name: "Delete 40 tasks" }).click();
     await question(page).getByRole("alert").waitFor();
+    await page.getByText("Stopped before the end").first().waitFor(); // with how many were deleted before
     expect(asked).toBeLessThan(12); // those that were under way, and no more
     await question(page).getByRole("button", { name: "Back" }).click();
     await question(page).waitFor({ state: "hidden" });
@@ -163,6 +164,43 @@ describe("on all that a filter takes", () => {
     await question(page).getByRole("button", { name: "Cancel 11,000 tasks" }).click();
     await page.getByText("11,000 tasks cancelled").first().waitFor();
     expect(await counts()).toEqual({ pending: 0, cancelled: 11_000 });
+    await close();
+  });
+
+  test("can be stopped between two pieces, and says how far it came", async () => {
+    for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
+    const { page, close } = await open("/tasks?status=pending");
+    await selectAll(page);
+    const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<void>();
+    await page.route("**/api/task/bulk", async (route) => {
+      if (!route.request().postData()?.includes("dry_run")) await mayAnswer;
+      await route.continue();
+    });
+    await bar(page).getByRole("button", { name: "Cancel" }).click();
+    await question(page).getByRole("button", { name: "Cancel 11,000 tasks" }).click();
+    await question(page).getByRole("button", { name: "Stop" }).click();
+    answer();
+    await page.getByText("10,000 tasks cancelled").first().waitFor();
+    await page.getByText("Stopped before the end").first().waitFor();
+    expect(await counts()).toEqual({ pending: 1_000, cancelled: 10_000 });
+    await close();
+  });
+
+  test("that fails between two pieces says the fault and how far it came", async () => {
+    for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
+    const { page, close } = await open("/tasks?status=pending");
+    await selectAll(page);
+    await page.route("**/api/task/bulk", async (route) => {
+      if (!route.request().postData()?.includes("after_id")) return route.continue();
+      const problem = { error: "It broke", title: "Internal Server Error", status: 500, code: "internal" };
+      await route.fulfill({ status: 500, contentType: "application/problem+json", json: problem });
+    });
+    await bar(page).getByRole("button", { name: "Cancel" }).click();
+    await question(page).getByRole("button", { name: "Cancel 11,000 tasks" }).click();
+    await question(page).getByRole("alert").getByText("It broke").waitFor();
+    await page.getByText("10,000 tasks cancelled").first().waitFor();
+    await question(page).getByRole("button", { name: "Back" }).click();
+    expect(await counts()).toEqual({ pending: 1_000, cancelled: 10_000 });
     await close();
   });
 });

@@ -37,6 +37,8 @@ export function Dialog({ open, onClose, title, children, actions }: DialogProps)
 type ConfirmProps = Omit<DialogProps, "actions"> & {
   /** What the button that does it says: the verb. */
   readonly action: string;
+  /** What the other button says; "Back" unless given. */
+  readonly back?: string;
   readonly onConfirm: () => void;
   readonly danger?: boolean;
   readonly busy?: boolean;
@@ -45,7 +47,8 @@ type ConfirmProps = Omit<DialogProps, "actions"> & {
 /** Asks before what cannot be undone. */
 export function ConfirmDialog(props: ConfirmProps): ReactElement {
   const t = useWords(shared);
-  const { open, onClose, title, children, action, onConfirm, danger = false, busy = false } = props;
+  const { open, onClose, title, children, action, back = t.back, onConfirm } = props;
+  const { danger = false, busy = false } = props;
   return (
     <BaseAlert.Root open={open} onOpenChange={(isOpen) => !isOpen && onClose()}>
       <BaseAlert.Portal>
@@ -56,7 +59,7 @@ export function ConfirmDialog(props: ConfirmProps): ReactElement {
             {children}
           </BaseAlert.Description>
           <footer className="dialog-foot">
-            <BaseAlert.Close render={<Button>{t.back}</Button>} />
+            <BaseAlert.Close render={<Button>{back}</Button>} />
             <Button look={danger ? "danger" : "primary"} busy={busy} onClick={onConfirm}>
               {action}
             </Button>

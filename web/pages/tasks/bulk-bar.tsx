@@ -84,6 +84,7 @@ function useExtent(props: BulkProps & { readonly deed: Deed }) {
 function Confirmation(props: BulkProps & { deed: Deed; onClose: () => void }): ReactElement {
   const { deed, search, selection, onClose } = props;
   const t = useWords(words);
+  const common = useWords(shared);
   const { extent, error, recount } = useExtent(props);
   const work = useWork(props);
 
@@ -100,6 +101,7 @@ function Confirmation(props: BulkProps & { deed: Deed; onClose: () => void }): R
       onClose={close}
       title={extent === null ? t.countingTitle : t[`ask_${deed}`](extent.count)}
       action={t[`do_${deed}`](extent?.count ?? 0)}
+      back={work.done === null ? common.back : t.stop}
       danger={deed === "delete"}
       busy={work.done !== null || extent === null || extent.count === extent.refusing}
       onConfirm={confirm}
@@ -164,16 +166,15 @@ function useWork({
     const how = { signal: stopper.current.signal, onDone: setDone };
     setDone(0);
     setError(null);
-    try {
-      tell(
-        selection.isAll
-          ? await actOnFilter(deed, search, upToId, how)
-          : await actOnRows(deed, [...selection.ids], how),
-      );
+    const outcome = selection.isAll
+      ? await actOnFilter(deed, search, upToId, how)
+      : await actOnRows(deed, [...selection.ids], how);
+    if (outcome.fault === null || outcome.count + outcome.refused > 0) tell(outcome);
+    if (outcome.fault === null) {
       onSelect(NOTHING);
       onClose();
-    } catch (fault) {
-      setError(fault);
+    } else {
+      setError(outcome.fault);
       setDone(null);
     }
     await refresh();

@@ -12,8 +12,10 @@ export type Outcome = {
   readonly count: number;
   /** Whose status did not allow it, or who are gone. */
   readonly refused: number;
-  /** Somebody stopped it, so the rest is as it was. */
+  /** Somebody stopped it, or it failed, so the rest is as it was. */
   readonly isStopped: boolean;
+  /** Why it went no further; null where nothing has failed. */
+  readonly fault: unknown;
 };
 
 type Run = { readonly signal: AbortSignal; readonly onDone: (done: number) => void };
@@ -56,8 +58,7 @@ export async function actOnRows(
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  if (faults.length > 0) throw faults[0];
-  return { count, refused, isStopped: count + refused < ids.length };
+  return { count, refused, isStopped: count + refused < ids.length, fault: faults[0] ?? null };
 }
 
 async function isDone(call: Promise<unknown>): Promise<boolean> {
@@ -89,11 +90,15 @@ export async function actOnFilter(
   let next: number | null = 0;
   while (next !== null && !signal.aborted) {
     const after = next === 0 ? {} : { after_id: next };
-    const answer = await client.bulk({ ...requestOf(deed, search), up_to_id: upToId, ...after });
-    count += answer.count;
-    refused += answer.refused;
-    next = answer.next;
+    try {
+      const answer = await client.bulk({ ...requestOf(deed, search), up_to_id: upToId, ...after });
+      count += answer.count;
+      refused += answer.refused;
+      next = answer.next;
+    } catch (fault) {
+      return { count, refused, isStopped: true, fault };
+    }
     onDone(count + refused);
   }
-  return { count, refused, isStopped: next !== null };
+  return { count, refused, isStopped: next !== null, fault: null };
 }

@@ -89,6 +89,7 @@ export const words = defineWords(
         one: "# was left as it is: its status did not allow it",
         other: "# were left as they are: their status did not allow it",
       }),
+    stop: "Stop",
     stopped: "Stopped before the end",
     what_cancel:
       "Pending ones end at once; running ones are asked to stop. Those that have ended stay as they are.",
@@ -207,6 +208,7 @@ export const words = defineWords(
     told_retry: (count) => `Отправлено повторно задач: ${formatNumber("ru", count)}`,
     told_delete: (count) => `Удалено задач: ${formatNumber("ru", count)}`,
     refused: (count) => `Оставлено без изменений, статус не позволил: ${formatNumber("ru", count)}`,
+    stop: "Остановить",
     stopped: "Остановлено до конца",
     what_cancel:
       "Ожидающие завершатся сразу, выполняемым придёт просьба остановиться. Завершённые не изменятся.",
