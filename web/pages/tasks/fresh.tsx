@@ -94,7 +94,9 @@ function useFound({ search }: Read, candidates: ReadonlySet<number>): readonly n
   const [found, setFound] = useState<readonly number[]>([]);
   const isWanted = search.q !== undefined && candidates.size > 0;
   const latest = useRef(candidates);
-  latest.current = candidates;
+  useEffect(() => {
+    latest.current = candidates;
+  });
 
   useEffect(() => {
     if (!isWanted) return;

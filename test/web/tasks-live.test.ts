@@ -1,0 +1,133 @@
+/** The tasks page while tasks change: what moves, what is only announced, and what stands still. */
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
+import type { Page } from "playwright-core";
+import { type Client, createClient } from "../../src/client/client.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+
+let app: RunningApp;
+let browser: TestBrowser;
+let client: Client;
+
+beforeAll(async () => {
+  browser = await launchBrowser();
+});
+afterAll(() => browser?.close());
+beforeEach(async () => {
+  app = await startApp({ ROLE: "api" });
+  client = createClient(app.url);
+});
+afterEach(() => app.stop());
+
+/** Creates so many tasks of a type, named after it. */
+const add = (type: string, count: number): Promise<readonly number[]> =>
+  client.createMany(Array.from({ length: count }, (_, n) => ({ name: `${type} ${n + 1}`, type })));
+
+const open = async (path: string, options = {}) => {
+  const shown = await browser.open(`${app.url}${path}`, options);
+  await shown.page.getByRole("row").nth(1).waitFor();
+  return shown;
+};
+
+/** The ids as the rows stand. */
+const ids = async (page: Page): Promise<number[]> => {
+  const boxes = await page.getByRole("checkbox", { name: /^Select task/ }).all();
+  const labels = await Promise.all(boxes.map((box) => box.getAttribute("aria-label")));
+  return labels.map((label) => Number(/\d+/.exec(label ?? "")?.[0]));
+};
+
+const row = (page: Page, name: string) => page.getByRole("row").filter({ hasText: name });
+
+test("a row changes where it stands", async () => {
+  await add("mail", 5);
+  const { page, complaints, close } = await open("/tasks");
+  const before = await ids(page);
+  await client.edit(3, { name: "mail three" });
+  await client.cancel(3);
+  await row(page, "mail three").getByText("Cancelled").waitFor();
+  expect(await ids(page)).toEqual(before);
+  expect(complaints()).toEqual([]);
+  await close();
+});
+
+test("new tasks are announced, as many as the filter takes, and come when they are asked for", async () => {
+  await add("mail", 2);
+  const { page, close } = await open("/tasks?type=mail");
+  await add("film", 3);
+  await add("mail", 1);
+  const news = page.getByRole("button", { name: "1 new task", exact: true });
+  await news.waitFor();
+  expect(await ids(page)).toEqual([2, 1]);
+  await news.click();
+  await row(page, "mail 1").nth(1).waitFor();
+  expect(await ids(page)).toEqual([6, 2, 1]);
+  await close();
+});
+
+test("a row that no longer matches stays until the list is read anew", async () => {
+  await add("mail", 3);
+  const { page, close } = await open("/tasks?status=pending");
+  await client.cancel(2);
+  await row(page, "mail 2").getByText("Cancelled").waitFor();
+  const left = page.getByRole("button", { name: "1 no longer matches" });
+  await left.click();
+  await row(page, "mail 2").waitFor({ state: "detached" });
+  expect(await ids(page)).toEqual([3, 1]);
+  await close();
+});
+
+test("rows that are paused stand still, and catch up when they go on", async () => {
+  await add("mail", 3);
+  const { page, close } = await open("/tasks");
+  await page.getByRole("switch", { name: "Live" }).click();
+  await client.cancel(1);
+  await client.cancel(2);
+  await add("mail", 1);
+  await page.getByRole("button", { name: "1 new task", exact: true }).waitFor(); // so the events have come
+  expect(await row(page, "mail 2").getByText("Cancelled").count()).toBe(0);
+  await page.getByRole("switch", { name: "Paused" }).click();
+  await row(page, "mail 2").getByText("Cancelled").waitFor();
+  await close();
+});
+
+test("scrolling reads on past the first page", async () => {
+  await add("mail", 250);
+  const { page, close } = await open("/tasks");
+  const last = page.getByRole("checkbox", { name: "Select task 1", exact: true });
+  while ((await last.count()) === 0) {
+    await page.evaluate(() => window.scrollTo({ top: document.body.scrollHeight }));
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
+  }
+  await close();
+}, 30_000);
+
+test("the head of a column sorts, and says how", async () => {
+  await add("mail", 3);
+  const { page, close } = await open("/tasks");
+  await page.getByRole("columnheader", { name: "Id" }).getByRole("button").click();
+  await page.getByRole("columnheader", { name: "Id", exact: true }).waitFor();
+  await page.waitForURL(/sort=id/);
+  expect(await page.getByRole("columnheader", { name: "Id" }).getAttribute("aria-sort")).toBe("ascending");
+  await row(page, "mail 1").waitFor();
+  expect(await ids(page)).toEqual([1, 2, 3]);
+  await close();
+});
+
+test("a click with Shift selects all rows up to it", async () => {
+  await add("mail", 6);
+  const { page, close } = await open("/tasks");
+  await page.getByRole("checkbox", { name: "Select task 5" }).click();
+  await page.getByRole("checkbox", { name: "Select task 2" }).click({ modifiers: ["Shift"] });
+  await page.getByText("4 selected").waitFor();
+  await close();
+});
+
+test("an empty board offers sample tasks, and shows them, in Russian too", async () => {
+  const shown = await browser.open(`${app.url}/tasks`, { locale: "ru-RU" });
+  await shown.page.getByRole("button", { name: "Добавить примеры" }).click();
+  await shown.page.getByRole("row").nth(5).waitFor();
+  expect((await client.page({})).tasks.length).toBeGreaterThan(4);
+  expect(await shown.faults()).toEqual([]);
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
