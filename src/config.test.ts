@@ -84,7 +84,9 @@ describe("a good value is taken:", () => {
       "valkey://h",
     ].map((url) => ["STORE_URL", url, { storeUrl: url }] as const),
     ["QUEUE_URL", "amqp://h/v", { queueUrl: "amqp://h/v" }],
-    ["QUEUE_URL", "kafka://a:1,b:2?partitions=12", { queueUrl: "kafka://a:1,b:2?partitions=12" }],
+    ...["amqp://h/v", "amqps://u:p@h", "kafka://a:1,b:2?partitions=12", "kafkas://u:p@h:1?sasl=plain"].map(
+      (url) => ["QUEUE_URL", url, { queueUrl: url }] as const,
+    ),
     ["EVENTS", "OFF", { events: "off" }],
     ["ROLE", "api", { role: "api" }],
     ["ALLOW_VOLATILE_REDIS", "1", { allowVolatileRedis: true }],
@@ -125,8 +127,8 @@ describe("a bad value names itself, what was expected and what came:", () => {
     ["STORE_URL", ["memory", "sqlite:", "postgres:h/d", "mysql://h/d", "redis://"], STORES],
     [
       "QUEUE_URL",
-      ["store", "amqp://", "mqtt://h", "kafka://h", "kafka://h:1?acks=0", "kafka://h:1,"],
-      "amqp://…, amqps://… or kafka://host:port,…",
+      ["store", "amqp://", "mqtt://h", "kafka:h:1", "kafka://h:1 ,b:2"],
+      "amqp://…, amqps://…, kafka://host:port,… or kafkas://host:port,…",
     ],
     ["EVENTS", ["1", "yes"], "on or off"],
     ["ROLE", ["workers", "both"], "all, api or worker"],
@@ -193,10 +195,26 @@ describe("a bad value names itself, what was expected and what came:", () => {
     },
   );
 
-  test("a refusal does not tell a password", () => {
-    const said = refusalOf({ env: { STORE_URL: "mysql://user:secret@h/d" } });
+  test("the broker's URL says which of its parts is wrong", () => {
+    expect(refusalOf({ env: { QUEUE_URL: "kafka://user:secret@h:1?sasl=oauth" } })).toBe(
+      'QUEUE_URL: expected sasl to be one of plain, scram-sha-256, scram-sha-512, got "kafka://user:***@h:1?sasl=oauth"',
+    );
+  });
+
+  test.each([
+    ["STORE_URL", "mysql://user:secret@h/d", "mysql://user:***@h/d"],
+    ["STORE_URL", "mysql://:secret@h/d", "mysql://:***@h/d"],
+    ["STORE_URL", "mysql://user:secret:secret@h/d", "mysql://user:***@h/d"],
+    ["QUEUE_URL", "amqp://user:se@secret@h:x", "amqp://user:***@h:x"],
+    ["QUEUE_URL", "amqp://user:1/secret@h", "amqp://user:***@h"],
+    ["QUEUE_URL", "kafka://user:se?secret@h:1", "kafka://user:***@h:1"],
+    ["QUEUE_URL", "kafka://user:1?sasl=secret@h:1", "kafka://user:***@h:1"],
+    ["QUEUE_URL", "kafka://user:%secret@h:1", "kafka://user:***@h:1"],
+    ["QUEUE_URL", "amqps://user:se#secret@h", "amqps://user:***@h"],
+  ])("a refusal does not tell a password: %s=%s", (name, url, shown) => {
+    const said = refusalOf({ env: { [name]: url } });
     expect(said).not.toInclude("secret");
-    expect(said).toInclude("mysql://user:***@h/d");
+    expect(said).toInclude(`got ${JSON.stringify(shown)}`);
   });
 
   test("a refusal is one line, whatever came", () => {

@@ -1,9 +1,10 @@
 /** The only reader of the environment: every setting, its default and its meaning in one table. */
 
 import { parseDurationMs } from "./core/duration.ts";
-import { TaskError } from "./core/error.ts";
+import { isTaskError, TaskError } from "./core/error.ts";
 import { parseAllowance } from "./lib/addresses.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
+import { parseBrokerUrl } from "./queue/broker-url.ts";
 
 /** A setting's text becomes a value, or null when it is none. */
 type Parse<T> = (text: string) => T | null;
@@ -49,8 +50,9 @@ const hostNames: Parse<readonly string[]> = (text) =>
 
 const STORE_URL = /^(memory:|sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
 
-const QUEUE_URL =
-  /^(amqps?:\/\/\S+|kafka:\/\/[^\s/?@:,]+:\d+(,[^\s/?@:,]+:\d+)*\/?(\?partitions=[1-9]\d{0,3})?)?$/;
+/** What lies behind the scheme is looked at when all settings are read: its refusals name more than this can. */
+const QUEUE_URL = /^((amqps?|kafkas?):\/\/\S+)?$/;
+const QUEUE_URLS = "amqp://…, amqps://…, kafka://host:port,… or kafkas://host:port,…";
 
 const storeUrl: Parse<string> = (text) => (STORE_URL.test(text) && !text.includes("\0") ? text : null);
 
@@ -114,9 +116,8 @@ const SETTINGS = {
     name: "QUEUE_URL",
     flag: "queue",
     fallback: "",
-    about:
-      "a broker that brings tasks in and carries events out: amqp://…, amqps://… or kafka://host:port,…; empty: none",
-    expected: "amqp://…, amqps://… or kafka://host:port,…",
+    about: `a broker that brings tasks in and carries events out: ${QUEUE_URLS}; empty: none`,
+    expected: QUEUE_URLS,
     parse: (text: string) => (QUEUE_URL.test(text) ? text : null),
   },
   events: {
@@ -298,14 +299,24 @@ export function readConfig(sources: {
       "PROCESSES: more than one need a store that they share; STORE_URL must be postgres://… or redis://…",
     );
   }
+  refuseBadBroker(config.queueUrl);
   return config;
+}
+
+function refuseBadBroker(url: string): void {
+  try {
+    if (url !== "") parseBrokerUrl(url);
+  } catch (error) {
+    if (!isTaskError(error, "invalid")) throw error;
+    throw refusal("QUEUE_URL", error.message, withoutPassword(url));
+  }
 }
 
 const refusal = (name: string, expected: string, came: string): TaskError =>
   new TaskError("invalid", `${name}: expected ${expected}, got ${JSON.stringify(came)}`);
 
-/** A URL as it may be shown. */
-export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^:/@\s]*):[^@/\s]*@/, "$1:***@");
+/** A URL as it may be shown. A password that should have been percent-encoded may hold anything, so it ends at the last @. */
+export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^:/@\s]*):.*@/s, "$1:***@");
 
 /** The text of `.env.example`; a test keeps the file equal to it. */
 export function envExample(): string {

@@ -55,6 +55,21 @@ function prettyLine(now: number, level: Level, event: string, fields: LogFields)
   return `${time} \u001b[${COLOURS[level]}m${level.padEnd(5)}\u001b[0m ${event}${words.join("")}\n`;
 }
 
-/** What an error says of itself, for a log field. */
-export const errorText = (error: unknown): string =>
-  error instanceof Error ? (error.stack ?? error.message) : String(error);
+/** What an error says of itself, for a log field, and at its end what lies under it: "cannot connect" is no reason. */
+export const errorText = (error: unknown): string => {
+  if (!(error instanceof Error)) return String(error);
+  const reasons = [...new Set(causesOf(error).flatMap(reasonsOf))];
+  return [error.stack ?? error.message, ...reasons.map((reason) => `caused by: ${reason}`)].join("\n");
+};
+
+const causesOf = (error: unknown): readonly unknown[] => {
+  if (error instanceof AggregateError) return error.errors;
+  return error instanceof Error && error.cause !== undefined ? [error.cause] : [];
+};
+
+/** The messages at the ends of all its causes. */
+const reasonsOf = (error: unknown): readonly string[] => {
+  const causes = causesOf(error);
+  if (causes.length > 0) return causes.flatMap(reasonsOf);
+  return [error instanceof Error ? error.message : String(error)];
+};

@@ -1,6 +1,7 @@
 import { Admin, Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { kafkaOptions } from "./broker-options.ts";
 import { createKafkaInlet, REJECTED, SUBMIT } from "./kafka-inlet.ts";
 import { createKafkaOutlet, EVENTS } from "./kafka-outlet.ts";
 import type { Flow } from "./open.ts";
@@ -8,21 +9,21 @@ import type { Flow } from "./open.ts";
 const CLIENT = "tasktrack";
 const TOPICS = [SUBMIT, REJECTED, EVENTS];
 
-/** Tasks in and events out. `kafka://host:port,host:port?partitions=6`: the partitions of topics that are not there yet. */
+/** Tasks in and events out. */
 export function openKafkaFlow(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
-  const [, hosts = "", query = ""] = /^kafka:\/\/([^/?]+)\/?(?:\?(.*))?$/.exec(url) ?? [];
-  const brokers = hosts.split(",");
-  const partitions = Number(new URLSearchParams(query).get("partitions") ?? "6");
-  const admin = new Admin({ clientId: CLIENT, bootstrapBrokers: brokers });
-  const producer = new Producer({ clientId: CLIENT, bootstrapBrokers: brokers });
+  const { connection, partitions } = kafkaOptions(url);
+  const admin = new Admin({ clientId: CLIENT, ...connection });
+  const producer = new Producer({ clientId: CLIENT, ...connection });
   let areThere = false;
 
   /** Where they may not be made, or nobody answers, the look at them says what is wrong. */
   async function createTopics(): Promise<void> {
     if (areThere) return;
+    // One that does not let us in says so here at once; asked for each topic, with the client's own attempts, it took a minute.
+    await admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
     for (const topic of TOPICS) {
       await admin
         .createTopics({ topics: [topic], partitions, replicas: -1 })
@@ -40,7 +41,7 @@ export function openKafkaFlow(
 
   const outlet = createKafkaOutlet({ producer, ready: createTopics });
   return {
-    inlet: createKafkaInlet({ brokers, producer, topicId, clock, log }),
+    inlet: createKafkaInlet({ connection, producer, topicId, clock, log }),
     outlet,
     close: async () => {
       await outlet.close();

@@ -2,6 +2,7 @@
 import { Consumer, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import type { KafkaConnection } from "./broker-options.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
 import { createOffsets, type Offsets } from "./offsets.ts";
 import { rejectionOf } from "./rejection.ts";
@@ -14,7 +15,7 @@ const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
 const RETRY_MS = 1_000;
 
 export type KafkaInletSetup = {
-  readonly brokers: readonly string[];
+  readonly connection: KafkaConnection;
   readonly producer: Producer;
   /** Sees to it that the topics are there; says what tells this topic from another one of its name. */
   readonly topicId: () => Promise<string>;
@@ -46,7 +47,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     const consumer = new Consumer({
       clientId: "tasktrack",
       groupId: GROUP,
-      bootstrapBrokers: [...setup.brokers],
+      ...setup.connection,
       autocommit: false,
       sessionTimeout: 10_000,
       heartbeatInterval: 3_000,

@@ -17,12 +17,15 @@ export interface Flow {
   close(): Promise<void>;
 }
 
-/** The broker that QUEUE_URL names, loaded only where it is named; null where none is. It need not be there yet. */
+/**
+ * The broker that QUEUE_URL names, loaded only where it is named; null where none is. It need not be there yet, but the files
+ * that the URL names must: a TaskError says which cannot be used.
+ */
 export async function openFlow(
   url: string,
   effects: { readonly clock: Clock; readonly log: Log },
 ): Promise<Flow | null> {
   if (url === "") return null;
-  if (url.startsWith("kafka:")) return (await import("./kafka-flow.ts")).openKafkaFlow(url, effects);
+  if (/^kafkas?:/.test(url)) return (await import("./kafka-flow.ts")).openKafkaFlow(url, effects);
   return (await import("./rabbitmq-flow.ts")).openRabbitmqFlow(url, effects.log);
 }

@@ -1,5 +1,6 @@
 import { Connection } from "rabbitmq-client";
 import { errorText, type Log } from "../lib/log.ts";
+import { rabbitmqOptions } from "./broker-options.ts";
 import type { Flow } from "./open.ts";
 import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
 import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
@@ -8,7 +9,12 @@ const RETRY = { retryLow: 250, retryHigh: 5_000 };
 
 /** Tasks in and events out share a connection that comes back by itself, for as long as it takes. */
 export function openRabbitmqFlow(url: string, log: Log): Flow {
-  const connection = new Connection({ url, connectionName: "tasktrack", acquireTimeout: 5_000, ...RETRY });
+  const connection = new Connection({
+    ...rabbitmqOptions(url),
+    connectionName: "tasktrack",
+    acquireTimeout: 5_000,
+    ...RETRY,
+  });
   let isAway = false;
 
   connection.on("error", (error) => {

@@ -1,20 +1,99 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Certificate, type Certificates, createCertificates } from "./certificates.ts";
 import { createServerOf, findBinary, findOrInstall, freePort, type TestServer } from "./runner.ts";
 
 export interface KafkaServer extends TestServer {
   readonly url: string;
 }
 
-const VERSION = "3.9.2";
+/** Beside its open listener, which is for the tests themselves, it has one for each way to be secured. */
+export interface SecuredKafka extends KafkaServer {
+  readonly certificates: Certificates;
+  /** SASL over a plain connection. */
+  readonly sasl: string;
+  /** SASL over TLS, by the name localhost. */
+  readonly saslTls: string;
+  /** TLS with certificates on both sides, by the address. */
+  readonly mutualTls: string;
+}
+
+/** Who is let in, by PLAIN and by SCRAM; a name and a password without quotes and commas, which its own settings use. */
+export type Account = { readonly user: string; readonly password: string };
+
+const VERSION = process.env.TEST_KAFKA_VERSION ?? "3.9.2";
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
-const JARS = join(CACHE, `kafka-${VERSION}`);
 
 /** A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own. */
-export async function createKafka(): Promise<KafkaServer> {
+export async function createKafka(version = VERSION): Promise<KafkaServer> {
+  return open(version, { listeners: async () => [], format: [] });
+}
+
+export async function createSecuredKafka(account: Account, version = VERSION): Promise<SecuredKafka> {
+  const [sasl, saslTls, mutualTls] = [await freePort(), await freePort(), await freePort()];
+  let certificates: Certificates | null = null;
+  const server = await open(version, {
+    listeners: async (directory) => {
+      certificates = createCertificates(directory);
+      const { authority, byName, byAddress } = certificates;
+      const trust = { "ssl.truststore.type": "PEM", "ssl.truststore.location": authority };
+      return [
+        { name: "SASL_PLAINTEXT", protocol: "SASL_PLAINTEXT", port: sasl, settings: letIn(account) },
+        {
+          name: "SASL_SSL",
+          protocol: "SASL_SSL",
+          port: saslTls,
+          settings: { ...letIn(account), ...(await keyStore(directory, "by-name", byName)) },
+        },
+        {
+          name: "MUTUAL",
+          protocol: "SSL",
+          port: mutualTls,
+          settings: {
+            ...trust,
+            "ssl.client.auth": "required",
+            ...(await keyStore(directory, "by-address", byAddress)),
+          },
+        },
+      ];
+    },
+    format: SCRAM.flatMap((mechanism) => [
+      "--add-scram",
+      `${mechanism}=[name="${account.user}",password="${account.password}"]`,
+    ]),
+  });
+  if (certificates === null)
+    throw new Error("a secured Kafka needs Java on the machine: compose has none such");
+  return {
+    ...server,
+    certificates,
+    sasl: `127.0.0.1:${sasl}`,
+    saslTls: `localhost:${saslTls}`,
+    mutualTls: `127.0.0.1:${mutualTls}`,
+  };
+}
+
+type Listener = {
+  readonly name: string;
+  readonly protocol: string;
+  readonly port: number;
+  readonly settings: Readonly<Record<string, string>>;
+};
+
+async function open(
+  version: string,
+  more: {
+    readonly listeners: (directory: string) => Promise<readonly Listener[]>;
+    readonly format: readonly string[];
+  },
+): Promise<KafkaServer> {
   const controllerPort = await freePort();
+  const jvm = (heapMb: number): string[] => [
+    ...[`-Xmx${heapMb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"],
+    ...["-cp", join(jarsOf(version), "*")],
+  ];
   const server = await createServerOf({
     name: "kafka",
     debianPackage: "openjdk-17-jre-headless",
@@ -22,11 +101,13 @@ export async function createKafka(): Promise<KafkaServer> {
     account: null,
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port, binary, run }) => {
-      await fetchJars();
+      await fetchJars(version);
       const properties = join(directory, "server.properties");
-      await writeFile(properties, propertiesOf({ directory, port, controllerPort }));
+      const listeners = await more.listeners(directory);
+      await writeFile(properties, propertiesOf({ directory, port, controllerPort, listeners }));
       const cluster = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
-      run(binary, [...jvm(128), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]);
+      const format = ["format", "-t", cluster, "-c", properties, ...more.format];
+      run(binary, [...jvm(128), "kafka.tools.StorageTool", ...format]);
     },
     args: ({ directory }) => [...jvm(256), "kafka.Kafka", join(directory, "server.properties")],
     composeEnv: () => ({}),
@@ -34,23 +115,51 @@ export async function createKafka(): Promise<KafkaServer> {
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
 
-const jvm = (heapMb: number): string[] => [
-  ...[`-Xmx${heapMb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"],
-  ...["-cp", join(JARS, "*")],
-];
+const SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+function letIn({ user, password }: Account): Record<string, string> {
+  const security = "org.apache.kafka.common.security";
+  return {
+    "sasl.enabled.mechanisms": ["PLAIN", ...SCRAM].join(),
+    "plain.sasl.jaas.config": `${security}.plain.PlainLoginModule required user_${user}="${password}";`,
+    ...Object.fromEntries(
+      SCRAM.map((mechanism) => [
+        `${mechanism.toLowerCase()}.sasl.jaas.config`,
+        `${security}.scram.ScramLoginModule required;`,
+      ]),
+    ),
+  };
+}
+
+/** As Kafka reads it: the key and its certificate in one file. */
+async function keyStore(
+  directory: string,
+  name: string,
+  { certificate, key }: Certificate,
+): Promise<Record<string, string>> {
+  const path = join(directory, `${name}.keystore.pem`);
+  await writeFile(path, (await readFile(key, "utf8")) + (await readFile(certificate, "utf8")));
+  return { "ssl.keystore.type": "PEM", "ssl.keystore.location": path };
+}
 
 const propertiesOf = (at: {
   readonly directory: string;
   readonly port: number;
   readonly controllerPort: number;
-}): string =>
-  `process.roles=broker,controller
+  readonly listeners: readonly Listener[];
+}): string => {
+  const own: readonly Listener[] = [
+    { name: "PLAINTEXT", protocol: "PLAINTEXT", port: at.port, settings: {} },
+    ...at.listeners,
+  ];
+  const urls = own.map(({ name, port }) => `${name}://127.0.0.1:${port}`).join();
+  return `process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:${at.controllerPort}
-listeners=PLAINTEXT://127.0.0.1:${at.port},CONTROLLER://127.0.0.1:${at.controllerPort}
-advertised.listeners=PLAINTEXT://127.0.0.1:${at.port}
+listeners=${urls},CONTROLLER://127.0.0.1:${at.controllerPort}
+advertised.listeners=${urls.replace("SASL_SSL://127.0.0.1:", "SASL_SSL://localhost:")}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,${own.map(({ name, protocol }) => `${name}:${protocol}`).join()}
 log.dirs=${join(at.directory, "data")}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=1
@@ -58,25 +167,33 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
-`;
+${own.map(settingsOf).join("")}`;
+};
 
-const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+const settingsOf = ({ name, settings }: Listener): string =>
+  Object.entries(settings)
+    .map(([key, value]) => `listener.name.${name.toLowerCase()}.${key}=${value}\n`)
+    .join("");
+
+const jarsOf = (version: string): string => join(CACHE, `kafka-${version}`);
+
+const pomOf = (version: string): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tasktrack</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${VERSION}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
   </dependencies>
 </project>
 `;
 
 /** By Maven, which knows the machine's mirrors and checks what it loads; once, into a folder that appears whole or not at all. */
-async function fetchJars(): Promise<void> {
-  if (existsSync(JARS)) return;
+async function fetchJars(version: string): Promise<void> {
+  if (existsSync(jarsOf(version))) return;
   const mvn = findOrInstall({ name: "kafka", debianPackage: "maven", find: () => findBinary("mvn") });
   if (mvn === null) throw new Error("the tests need Maven for Kafka's jars: install Debian's maven");
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "kafka-"));
-  await writeFile(join(folder, "pom.xml"), POM);
+  await writeFile(join(folder, "pom.xml"), pomOf(version));
   const jars = join(folder, "jars");
   const goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
   const done = spawnSync(
@@ -85,6 +202,6 @@ async function fetchJars(): Promise<void> {
     { encoding: "utf8" },
   );
   if (done.status !== 0) throw new Error(`Maven could not fetch Kafka:\n${done.stdout}${done.stderr}`);
-  await rename(jars, JARS);
+  await rename(jars, jarsOf(version));
   await rm(folder, { recursive: true });
 }

@@ -1,0 +1,203 @@
+/** QUEUE_URL taken apart, or refused with what was expected. Pure: nothing is looked up and no file is read. */
+import { TaskError } from "../core/error.ts";
+
+export type BrokerUrl = RabbitmqUrl | KafkaUrl;
+
+export type RabbitmqUrl = {
+  readonly kind: "rabbitmq";
+  readonly host: Host;
+  readonly account: Account;
+  readonly vhost: string;
+  readonly tls: TlsFiles | null;
+  readonly heartbeatSeconds: number | null;
+  readonly connectionTimeoutMs: number | null;
+};
+
+export type KafkaUrl = {
+  readonly kind: "kafka";
+  readonly hosts: readonly Host[];
+  /** How the account proves itself; null is open, or known by its certificate. */
+  readonly sasl: (Account & { readonly mechanism: SaslMechanism }) | null;
+  readonly tls: TlsFiles | null;
+  /** Of topics that are not there yet. */
+  readonly partitions: number;
+};
+
+export type Host = { readonly host: string; readonly port: number };
+export type Account = { readonly user: string; readonly password: string };
+export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
+
+/** Paths of PEM files. Without an authority's, those that the runtime brings are trusted. */
+export type TlsFiles = {
+  readonly authority: string | null;
+  readonly own: { readonly certificate: string; readonly key: string } | null;
+  /** Whether the broker must prove that it is who was asked for. */
+  readonly isVerified: boolean;
+};
+
+const SASL_MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
+/**
+ * Where an account is given and no mechanism. SCRAM shows the broker no password, so that a wrong guess gives none away:
+ * one that has only PLAIN refuses the handshake, and its refusal is logged. Of the two it is the stronger.
+ */
+const SASL_DEFAULT: SaslMechanism = "scram-sha-512";
+
+const PARTITIONS_DEFAULT = 6;
+/** What RabbitMQ and all its clients mean by a URL that names nobody. */
+const GUEST: Account = { user: "guest", password: "guest" };
+const RABBITMQ_PORTS = { amqp: 5672, amqps: 5671 };
+
+const TLS_NAMES = ["cacertfile", "certfile", "keyfile", "verify"];
+const RABBITMQ_NAMES = [...TLS_NAMES, "heartbeat", "connection_timeout"];
+const KAFKA_NAMES = ["partitions", "sasl", ...TLS_NAMES];
+
+const RABBITMQ_SHAPE =
+  "amqp(s)://user:password@host:port/vhost, in which what is not a letter or a digit of user, password and vhost is percent-encoded,";
+const KAFKA_SHAPE =
+  "kafka(s)://user:password@host:port,host:port, in which what is not a letter or a digit of user and password is percent-encoded,";
+
+const URL_PARTS = /^(amqps?|kafkas?):\/\/(?:([^/?#\s]*)@)?([^/?#@\s]+)(?:\/([^?#@\s]*))?(?:\?([^#\s]*))?$/;
+const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
+
+/**
+ * @param text begins with one of the four schemes
+ * Throws a TaskError whose message says what was expected of QUEUE_URL, and nothing of what came: that may be a password.
+ */
+export function parseBrokerUrl(text: string): BrokerUrl {
+  const [, scheme = "", account, hosts = "", path = "", query = ""] = URL_PARTS.exec(text) ?? [];
+  const parts = { account, hosts: hosts.split(","), path, query };
+  switch (scheme) {
+    case "amqp":
+    case "amqps":
+      return rabbitmqUrl(scheme, parts);
+    case "kafka":
+    case "kafkas":
+      return kafkaUrl(scheme, parts);
+    default:
+      throw expected(/^amqps?:/.test(text) ? RABBITMQ_SHAPE : KAFKA_SHAPE);
+  }
+}
+
+type Parts = {
+  readonly account: string | undefined;
+  readonly hosts: readonly string[];
+  readonly path: string;
+  readonly query: string;
+};
+
+function rabbitmqUrl(scheme: "amqp" | "amqps", parts: Parts): RabbitmqUrl {
+  const [first = "", ...more] = parts.hosts;
+  const host = hostOf(first, RABBITMQ_PORTS[scheme]);
+  // Several segments would be a name of which the client takes the first.
+  if (host === null || more.length > 0 || parts.path.includes("/")) throw expected(RABBITMQ_SHAPE);
+  const given = parametersOf(parts.query, RABBITMQ_NAMES);
+  return {
+    kind: "rabbitmq",
+    host,
+    account: accountOf(parts.account, RABBITMQ_SHAPE) ?? GUEST,
+    vhost: decoded(parts.path, RABBITMQ_SHAPE) || "/",
+    tls: tlsOf(given, scheme === "amqps" ? null : "amqps://"),
+    heartbeatSeconds: wholeNumber(given, "heartbeat", { least: 0, most: 65_535 }),
+    connectionTimeoutMs: wholeNumber(given, "connection_timeout", { least: 1, most: 999_999 }),
+  };
+}
+
+function kafkaUrl(scheme: "kafka" | "kafkas", parts: Parts): KafkaUrl {
+  const hosts = parts.hosts.map((text) => hostOf(text, null));
+  if (!hosts.every((host) => host !== null) || parts.path !== "") throw expected(KAFKA_SHAPE);
+  const given = parametersOf(parts.query, KAFKA_NAMES);
+  return {
+    kind: "kafka",
+    hosts,
+    sasl: saslOf(given.get("sasl"), accountOf(parts.account, KAFKA_SHAPE)),
+    tls: tlsOf(given, scheme === "kafkas" ? null : "kafkas://"),
+    partitions: wholeNumber(given, "partitions", { least: 1, most: 9_999 }) ?? PARTITIONS_DEFAULT,
+  };
+}
+
+const expected = (what: string): TaskError => new TaskError("invalid", what);
+
+/** @param port the one that goes without saying; null: it must be said */
+function hostOf(text: string, port: number | null): Host | null {
+  const [, address, name, said] = HOST.exec(text) ?? [];
+  const host = address ?? name;
+  const found = said === undefined ? port : Number(said);
+  return host === undefined || found === null || found < 1 || found > 65_535 ? null : { host, port: found };
+}
+
+function accountOf(text: string | undefined, shape: string): Account | null {
+  if (text === undefined) return null;
+  const colon = text.indexOf(":");
+  const account = {
+    user: decoded(text.slice(0, Math.max(0, colon)), shape),
+    password: decoded(text.slice(colon + 1), shape),
+  };
+  if (account.user === "" || account.password === "") throw expected(shape);
+  return account;
+}
+
+function saslOf(mechanism: string | undefined, account: Account | null): KafkaUrl["sasl"] {
+  const chosen = SASL_MECHANISMS.find((one) => one === (mechanism?.toLowerCase() ?? SASL_DEFAULT));
+  if (chosen === undefined) throw expected(`sasl to be one of ${SASL_MECHANISMS.join(", ")}`);
+  if (account !== null) return { ...account, mechanism: chosen };
+  if (mechanism !== undefined) throw expected("a user and a password where there is sasl");
+  return null;
+}
+
+/** @param instead the scheme that would have TLS, where this one has none */
+function tlsOf(given: Parameters, instead: string | null): TlsFiles | null {
+  if (instead !== null) {
+    if (TLS_NAMES.some((name) => given.has(name)))
+      throw expected(`${instead} where there is ${alternatives(TLS_NAMES)}`);
+    return null;
+  }
+  const [authority = null, certificate, key] = TLS_NAMES.map((name) => given.get(name));
+  if ((certificate === undefined) !== (key === undefined)) throw expected("certfile and keyfile together");
+  const own = certificate === undefined || key === undefined ? null : { certificate, key };
+  return { authority, own, isVerified: isVerified(given.get("verify")) };
+}
+
+function isVerified(verify: string | undefined): boolean {
+  if (verify !== undefined && !/^verify_(peer|none)$/.test(verify))
+    throw expected("verify to be verify_peer or verify_none");
+  return verify !== "verify_none";
+}
+
+function wholeNumber(
+  given: Parameters,
+  name: string,
+  { least, most }: { readonly least: number; readonly most: number },
+): number | null {
+  const text = given.get(name);
+  if (text === undefined) return null;
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(number >= least && number <= most))
+    throw expected(`${name} to be a whole number from ${least} to ${most}`);
+  return number;
+}
+
+type Parameters = ReadonlyMap<string, string>;
+
+/** By hand, for the runtime reads a form, in which the plus of a file's name would be a space. */
+function parametersOf(query: string, names: readonly string[]): Parameters {
+  const given = new Map<string, string>();
+  const fault = `no parameters but ${names.join(", ")}, each once and percent-encoded,`;
+  for (const pair of query.split("&").filter((text) => text !== "")) {
+    const [name = "", ...rest] = pair.split("=");
+    const value = decoded(rest.join("="), fault);
+    if (!names.includes(name) || value === "" || given.has(name)) throw expected(fault);
+    given.set(name, value);
+  }
+  return given;
+}
+
+const alternatives = (names: readonly string[]): string =>
+  `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
+
+function decoded(text: string, fault: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw expected(fault);
+  }
+}
