@@ -256,6 +256,16 @@ describe("a start is refused with one line:", () => {
     expect(line).toBe(`tasktrack: ${name}: expected ${expected}, got ${JSON.stringify(value)}`);
   });
 
+  test("a file that the broker's URL names is missing", async () => {
+    const QUEUE_URL = "kafkas://user:secret@localhost:9092?cacertfile=/nowhere/ca.pem";
+    const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, QUEUE_URL } }), 1);
+    expect(line).toStartWith(
+      "tasktrack: QUEUE_URL: expected cacertfile to name a PEM file with a certificate",
+    );
+    expect(line).toInclude("/nowhere/ca.pem");
+    expect(line).not.toInclude("secret");
+  });
+
   test("the simulation would have to be longer than its longest", async () => {
     const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, SIMULATE_MIN: "6m" } }), 2);
     expect(line).toInclude("SIMULATE_MIN");

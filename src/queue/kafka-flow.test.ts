@@ -1,6 +1,7 @@
 /** Tasks in and events out on a real Kafka. */
 import { afterAll, expect, test } from "bun:test";
-import { Consumer, Producer } from "@platformatic/kafka";
+import type { Socket } from "node:net";
+import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
@@ -8,6 +9,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
 import { openKafkaFlow } from "./kafka-flow.ts";
 import type { TaskEvent } from "./outlet.ts";
+import { withstand } from "./withstand.ts";
 
 const brokers = [new URL(sharedKafka()).host];
 const SIGNAL = new AbortController().signal;
@@ -158,3 +160,16 @@ test("events of a task come in order", async () => {
   await flow.inlet.close();
   await flow.close();
 }, 60_000);
+
+test("a connection that errs twice, where its client listens once, ends nothing", async () => {
+  const admin = withstand(new Admin({ clientId: "test", bootstrapBrokers: brokers }));
+  const sockets: Socket[] = [];
+  admin.on("client:broker:connect", ({ connection }) => sockets.push(connection.socket));
+  await admin.metadata({ topics: [] });
+  expect(sockets).not.toBeEmpty();
+  for (const socket of sockets) {
+    for (const word of ["first", "second"]) socket.emit("error", new Error(word)); // throws where nobody listens
+    socket.destroy();
+  }
+  await admin.close();
+});

@@ -5,6 +5,7 @@ import { kafkaOptions } from "./broker-options.ts";
 import { createKafkaInlet, REJECTED, SUBMIT } from "./kafka-inlet.ts";
 import { createKafkaOutlet, EVENTS } from "./kafka-outlet.ts";
 import type { Flow } from "./open.ts";
+import { withstand } from "./withstand.ts";
 
 const CLIENT = "tasktrack";
 const TOPICS = [SUBMIT, REJECTED, EVENTS];
@@ -15,8 +16,8 @@ export function openKafkaFlow(
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
   const { connection, partitions } = kafkaOptions(url);
-  const admin = new Admin({ clientId: CLIENT, ...connection });
-  const producer = new Producer({ clientId: CLIENT, ...connection });
+  const admin = withstand(new Admin({ clientId: CLIENT, ...connection }));
+  const producer = withstand(new Producer({ clientId: CLIENT, ...connection }));
   let areThere = false;
 
   /** Where they may not be made, or nobody answers, the look at them says what is wrong. */

@@ -6,6 +6,7 @@ import type { KafkaConnection } from "./broker-options.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
 import { createOffsets, type Offsets } from "./offsets.ts";
 import { rejectionOf } from "./rejection.ts";
+import { withstand } from "./withstand.ts";
 
 export const SUBMIT = "tasktrack.submit";
 export const REJECTED = "tasktrack.rejected";
@@ -44,15 +45,17 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   /** From joining the group to whatever ends it. What was in hand then comes again, and is known by its key. */
   async function session(take: Take): Promise<void> {
     const topicId = await setup.topicId();
-    const consumer = new Consumer({
-      clientId: "tasktrack",
-      groupId: GROUP,
-      ...setup.connection,
-      autocommit: false,
-      sessionTimeout: 10_000,
-      heartbeatInterval: 3_000,
-      maxWaitTime: 500,
-    });
+    const consumer = withstand(
+      new Consumer({
+        clientId: "tasktrack",
+        groupId: GROUP,
+        ...setup.connection,
+        autocommit: false,
+        sessionTimeout: 10_000,
+        heartbeatInterval: 3_000,
+        maxWaitTime: 500,
+      }),
+    );
     try {
       stream = await consumer.consume({ topics: [SUBMIT], mode: "committed", fallbackMode: "earliest" });
       if (isTroubled) log.info("submissions_flow_again");

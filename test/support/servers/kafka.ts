@@ -110,7 +110,7 @@ async function open(
       run(binary, [...jvm(128), "kafka.tools.StorageTool", ...format]);
     },
     args: ({ directory }) => [...jvm(256), "kafka.Kafka", join(directory, "server.properties")],
-    composeEnv: () => ({}),
+    composeEnv: () => ({ KAFKA_VERSION: version }),
   });
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }

@@ -1,16 +1,80 @@
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { type Certificates, createCertificates } from "./certificates.ts";
 import { createServerOf, findBinary, freePort, type TestServer } from "./runner.ts";
 
 export interface RabbitmqServer extends TestServer {
   readonly url: string;
 }
 
+/** Beside its open listener, which is for the tests themselves, it has one with TLS. */
+export interface SecuredRabbitmq extends RabbitmqServer {
+  readonly certificates: Certificates;
+  /** TLS, by the name localhost; a client need not have a certificate, but one that it has must be the authority's. */
+  readonly tls: string;
+}
+
+/** Somebody who may do all in one virtual host, and nothing elsewhere. */
+export type Tenant = { readonly user: string; readonly password: string; readonly vhost: string };
+
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
 /** A RabbitMQ of its own: node, cookie, data and even the daemon by which Erlang's nodes find each other. */
-export async function createRabbitmq(): Promise<RabbitmqServer> {
+export const createRabbitmq = (): Promise<RabbitmqServer> => open(async () => []);
+
+export async function createSecuredRabbitmq(tenant: Tenant): Promise<SecuredRabbitmq> {
+  const tls = await freePort();
+  let certificates: Certificates | null = null;
+  const server = await open(async (directory) => {
+    certificates = createCertificates(directory);
+    const definitions = join(directory, "definitions.json");
+    await writeFile(definitions, JSON.stringify(definitionsOf(tenant)));
+    return [
+      `load_definitions = ${definitions}`,
+      `listeners.ssl.1 = 127.0.0.1:${tls}`,
+      `ssl_options.cacertfile = ${certificates.authority}`,
+      `ssl_options.certfile = ${certificates.byName.certificate}`,
+      `ssl_options.keyfile = ${certificates.byName.key}`,
+      "ssl_options.verify = verify_peer",
+      "ssl_options.fail_if_no_peer_cert = false",
+    ];
+  });
+  if (certificates === null)
+    throw new Error("a secured RabbitMQ needs its server on the machine: compose has none such");
+  return { ...server, certificates, tls: `localhost:${tls}` };
+}
+
+function definitionsOf({ user, password, vhost }: Tenant) {
+  const all = { configure: ".*", write: ".*", read: ".*" };
+  const tenants: readonly Tenant[] = [
+    { user: "guest", password: "guest", vhost: "/" },
+    { user, password, vhost },
+  ];
+  return {
+    users: tenants.map((one) => ({
+      name: one.user,
+      password_hash: hashOf(one.password),
+      hashing_algorithm: "rabbit_password_hashing_sha256",
+      tags: [],
+    })),
+    vhosts: tenants.map((one) => ({ name: one.vhost })),
+    permissions: [
+      ...tenants.map((one) => ({ user: one.user, vhost: one.vhost, ...all })),
+      { user: "guest", vhost, ...all },
+    ],
+  };
+}
+
+/** As RabbitMQ keeps it: four bytes of salt, and the hash of them and the password. */
+function hashOf(password: string): string {
+  const salt = crypto.getRandomValues(Buffer.alloc(4));
+  const hash = createHash("sha256").update(salt).update(password).digest();
+  return Buffer.concat([salt, hash]).toString("base64");
+}
+
+async function open(settings: (directory: string) => Promise<readonly string[]>): Promise<RabbitmqServer> {
   const [nodesPort, epmdPort] = [await freePort(), await freePort()];
   const server = await createServerOf({
     name: "rabbitmq",
@@ -20,7 +84,8 @@ export async function createRabbitmq(): Promise<RabbitmqServer> {
     account: null,
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port }) => {
-      await writeFile(join(directory, "rabbitmq.conf"), `listeners.tcp.1 = 127.0.0.1:${port}\n`);
+      const lines = [`listeners.tcp.1 = 127.0.0.1:${port}`, ...(await settings(directory))];
+      await writeFile(join(directory, "rabbitmq.conf"), `${lines.join("\n")}\n`);
       await writeFile(join(directory, "plugins"), "[].");
     },
     args: ({ directory, port }) => [

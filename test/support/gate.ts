@@ -1,0 +1,36 @@
+import { connect, createServer, type Socket } from "node:net";
+
+/** A way to a server of 127.0.0.1 that counts who comes by it. */
+export interface Gate {
+  readonly port: number;
+  readonly passed: () => number;
+  close(): void;
+}
+
+export async function openGate(to: number): Promise<Gate> {
+  let passed = 0;
+  const open = new Set<Socket>();
+  const server = createServer((from) => {
+    passed++;
+    const onward = connect(to, "127.0.0.1");
+    for (const [one, other] of [
+      [from, onward],
+      [onward, from],
+    ] as const) {
+      open.add(one);
+      one.pipe(other);
+      one.on("error", () => other.destroy()); // whoever ends it, ends both
+      one.on("close", () => open.delete(one));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  return {
+    port: typeof address === "object" && address !== null ? address.port : 0,
+    passed: () => passed,
+    close: () => {
+      server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
