@@ -12,9 +12,9 @@ export interface KafkaServer extends TestServer {
 /** Beside its open listener, which is for the tests themselves, it has one for each way to be secured. */
 export interface SecuredKafka extends KafkaServer {
   readonly certificates: Certificates;
-  /** SASL over a plain connection. */
+  /** SASL over a plain connection: PLAIN and SCRAM-SHA-256. */
   readonly sasl: string;
-  /** SASL over TLS, by the name localhost. */
+  /** SASL over TLS, by the name localhost: PLAIN and SCRAM-SHA-512. */
   readonly saslTls: string;
   /** TLS with certificates on both sides, by the address. */
   readonly mutualTls: string;
@@ -40,12 +40,12 @@ export async function createSecuredKafka(account: Account, version = VERSION): P
       const { authority, byName, byAddress } = certificates;
       const trust = { "ssl.truststore.type": "PEM", "ssl.truststore.location": authority };
       return [
-        { name: "SASL_PLAINTEXT", protocol: "SASL_PLAINTEXT", port: sasl, settings: letIn(account) },
+        { name: "SASL_PLAINTEXT", protocol: "SASL_PLAINTEXT", port: sasl, settings: letIn(account, SHA_256) },
         {
           name: "SASL_SSL",
           protocol: "SASL_SSL",
           port: saslTls,
-          settings: { ...letIn(account), ...(await keyStore(directory, "by-name", byName)) },
+          settings: { ...letIn(account, SHA_512), ...(await keyStore(directory, "by-name", byName)) },
         },
         {
           name: "MUTUAL",
@@ -59,7 +59,7 @@ export async function createSecuredKafka(account: Account, version = VERSION): P
         },
       ];
     },
-    format: SCRAM.flatMap((mechanism) => [
+    format: [SHA_256, SHA_512].flatMap((mechanism) => [
       "--add-scram",
       `${mechanism}=[name="${account.user}",password="${account.password}"]`,
     ]),
@@ -115,19 +115,16 @@ async function open(
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
 
-const SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+const SHA_256 = "SCRAM-SHA-256";
+const SHA_512 = "SCRAM-SHA-512";
 
-function letIn({ user, password }: Account): Record<string, string> {
+/** By PLAIN, whose accounts are settings, and by one of the two whose accounts are in the cluster's data. */
+function letIn({ user, password }: Account, scram: string): Record<string, string> {
   const security = "org.apache.kafka.common.security";
   return {
-    "sasl.enabled.mechanisms": ["PLAIN", ...SCRAM].join(),
+    "sasl.enabled.mechanisms": `PLAIN,${scram}`,
     "plain.sasl.jaas.config": `${security}.plain.PlainLoginModule required user_${user}="${password}";`,
-    ...Object.fromEntries(
-      SCRAM.map((mechanism) => [
-        `${mechanism.toLowerCase()}.sasl.jaas.config`,
-        `${security}.scram.ScramLoginModule required;`,
-      ]),
-    ),
+    [`${scram.toLowerCase()}.sasl.jaas.config`]: `${security}.scram.ScramLoginModule required;`,
   };
 }
 
