@@ -2,13 +2,19 @@ import { Admin, Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { kafkaOptions } from "./broker-options.ts";
+import { BELLS, createKafkaBells } from "./kafka-bells.ts";
 import { createKafkaInlet, REJECTED, SUBMIT } from "./kafka-inlet.ts";
 import { createKafkaOutlet, EVENTS } from "./kafka-outlet.ts";
 import type { Flow } from "./open.ts";
 import { withstand } from "./withstand.ts";
 
 const CLIENT = "tasktrack";
-const TOPICS = [SUBMIT, REJECTED, EVENTS];
+const TOPICS = [SUBMIT, REJECTED, EVENTS, BELLS];
+/** Bells are of no use after half a minute. */
+const BELL_CONFIGS = [
+  { name: "retention.ms", value: "600000" },
+  { name: "segment.ms", value: "600000" },
+];
 
 /** Tasks in and events out. */
 export function openKafkaFlow(
@@ -27,11 +33,21 @@ export function openKafkaFlow(
     await admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
     for (const topic of TOPICS) {
       await admin
-        .createTopics({ topics: [topic], partitions, replicas: -1 })
+        .createTopics({
+          topics: [topic],
+          partitions,
+          replicas: -1,
+          configs: topic === BELLS ? BELL_CONFIGS : [],
+        })
         .catch((error: unknown) => log.debug("topic_not_created", { topic, error: errorText(error) }));
     }
     await admin.metadata({ topics: TOPICS, forceUpdate: true });
     areThere = true;
+  }
+
+  /** Somebody may have deleted a topic. */
+  function doubt(): void {
+    areThere = false;
   }
 
   async function topicId(): Promise<string> {
@@ -41,11 +57,16 @@ export function openKafkaFlow(
   }
 
   const outlet = createKafkaOutlet({ producer, ready: createTopics });
+  const bells = createKafkaBells({
+    options: { clientId: CLIENT, ...connection },
+    ...{ producer, ready: createTopics, doubt, clock, log },
+  });
   return {
     inlet: createKafkaInlet({ connection, producer, topicId, clock, log }),
     outlet,
+    bells,
     close: async () => {
-      await outlet.close();
+      await Promise.all([bells.close(), outlet.close()]);
       await producer.close();
       await admin.close();
     },

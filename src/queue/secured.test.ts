@@ -1,4 +1,4 @@
-/** Tasks in and events out on brokers that ask who comes, and prove who they are: TLS, SASL, virtual hosts. */
+/** Tasks in, events out and bells on brokers that ask who comes, and prove who they are: TLS, SASL, virtual hosts. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -63,8 +63,8 @@ type OtherEnd = {
   readonly heard: readonly string[];
 };
 
-/** Sends a message until it has come in, for the flow makes its queue or topic when it comes; then an event, until it has gone out. */
-async function expectBothWays(url: string, { submit, heard }: OtherEnd): Promise<void> {
+/** Sends a message until it has come in, for the flow makes its queue or topic when it comes; then an event, until it has gone out; then one bell. */
+async function expectAllWays(url: string, { submit, heard }: OtherEnd): Promise<void> {
   const own = crypto.randomUUID();
   const texts: string[] = [];
   const flow = await open(url, createTestLog());
@@ -84,6 +84,14 @@ async function expectBothWays(url: string, { submit, heard }: OtherEnd): Promise
     () => heard.includes(JSON.stringify(event)),
     WITHIN_MS,
   );
+  const bell = flow.bells.hear([own], SIGNAL);
+  await eventually(
+    () => flow.bells.isLive([own]),
+    (isLive) => isLive,
+    WITHIN_MS,
+  );
+  await flow.bells.ring([own]);
+  await (await bell)?.ack(1);
   await close(flow);
 }
 
@@ -138,7 +146,7 @@ describe("RabbitMQ", async () => {
       `amqps://${account}@${tls}/%2Fprod?${trust}&${filesOf(certificates.client)}`,
     ],
     ["TLS that trusts anybody", byAddress(`amqps://${account}@${tls}/%2Fprod?verify=verify_none`)],
-  ])("tasks come in and events go out by %s", (_, url) => expectBothWays(url, otherEnd), TEST_MS);
+  ])("tasks come in, events go out and bells ring by %s", (_, url) => expectAllWays(url, otherEnd), TEST_MS);
 
   testRefusals([
     {
@@ -213,7 +221,7 @@ describe("Kafka", async () => {
     ["SCRAM-SHA-512, which goes without saying, in TLS", `kafkas://${account}@${saslTls}?${trust}`],
     ["TLS and a certificate of its own", `kafkas://${mutualTls}?${trust}&${filesOf(certificates.client)}`],
     ["TLS that trusts anybody", byAddress(`kafkas://${account}@${saslTls}?verify=verify_none`)],
-  ])("tasks come in and events go out by %s", (_, url) => expectBothWays(url, otherEnd), TEST_MS);
+  ])("tasks come in, events go out and bells ring by %s", (_, url) => expectAllWays(url, otherEnd), TEST_MS);
 
   testRefusals([
     {
