@@ -12,8 +12,14 @@ const VERSION = "3.9.2";
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
 const JARS = join(CACHE, `kafka-${VERSION}`);
 
-/** A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own. */
-export async function createKafka(): Promise<KafkaServer> {
+/** A test waits for the start more than for anything else. */
+const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+
+/**
+ * A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own.
+ * @param flags of the virtual machine that runs it
+ */
+export async function createKafka(flags: readonly string[] = QUICK_TO_START): Promise<KafkaServer> {
   const controllerPort = await freePort();
   const server = await createServerOf({
     name: "kafka",
@@ -26,18 +32,23 @@ export async function createKafka(): Promise<KafkaServer> {
       const properties = join(directory, "server.properties");
       await writeFile(properties, propertiesOf({ directory, port, controllerPort }));
       const cluster = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
-      run(binary, [...jvm(128), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]);
+      run(binary, [
+        ...jvm(QUICK_TO_START),
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        cluster,
+        "-c",
+        properties,
+      ]);
     },
-    args: ({ directory }) => [...jvm(256), "kafka.Kafka", join(directory, "server.properties")],
+    args: ({ directory }) => [...jvm(flags), "kafka.Kafka", join(directory, "server.properties")],
     composeEnv: () => ({}),
   });
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
 
-const jvm = (heapMb: number): string[] => [
-  ...[`-Xmx${heapMb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"],
-  ...["-cp", join(JARS, "*")],
-];
+const jvm = (flags: readonly string[]): string[] => [...flags, "-Xshare:auto", "-cp", join(JARS, "*")];
 
 const propertiesOf = (at: {
   readonly directory: string;
