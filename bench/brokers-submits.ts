@@ -57,11 +57,11 @@ const ask = async (store: PostgresStore, what: string): Promise<number> => {
 const lastId = (store: PostgresStore): Promise<number> => ask(store, "coalesce(max(id), 0)");
 const countStored = (store: PostgresStore): Promise<number> => ask(store, "count(*)");
 
-const until = async (what: string, holds: () => Promise<boolean>, everyMs: number): Promise<void> => {
+const until = async (what: () => string, holds: () => Promise<boolean>, everyMs: number): Promise<void> => {
   const giveUpAt = performance.now() + WITHIN_MS;
   while (!(await holds())) {
     if (performance.now() > giveUpAt) {
-      throw new Error(`${what}: not within ${WITHIN_MS} ms`);
+      throw new Error(`${what()} after ${WITHIN_MS} ms`);
     }
     if (everyMs > 0) {
       await Bun.sleep(everyMs);
@@ -71,8 +71,16 @@ const until = async (what: string, holds: () => Promise<boolean>, everyMs: numbe
 
 /** Batches may commit in any order: the last id says when it pays to count. */
 const untilStored = async (store: PostgresStore, tasks: number): Promise<void> => {
-  await until(`${tasks} ids are drawn`, async () => (await lastId(store)) >= tasks, LOOK_EVERY_MS);
-  await until(`${tasks} tasks are stored`, async () => (await countStored(store)) >= tasks, LOOK_EVERY_MS);
+  let stored = 0;
+  const are =
+    (look: typeof lastId): (() => Promise<boolean>) =>
+    async () => {
+      stored = await look(store);
+      return stored >= tasks;
+    };
+  const what = (): string => `the store has ${stored} of ${tasks} tasks`;
+  await until(what, are(lastId), LOOK_EVERY_MS);
+  await until(what, are(countStored), LOOK_EVERY_MS);
 };
 
 /** How many there are once no more come. */
@@ -83,7 +91,7 @@ const countAtRest = async (store: PostgresStore): Promise<number> => {
     count = await countStored(store);
     return count === before;
   };
-  await until("no more tasks come", isStill, STILL_MS);
+  await until(() => "tasks still come", isStill, STILL_MS);
   return count;
 };
 
@@ -151,7 +159,7 @@ const untilTaken = async (producer: Producer, store: PostgresStore): Promise<voi
     await producer.send([message(0, false)]).catch(() => undefined); // Kafka refuses what it has no topic for
     return (await lastId(store)) > 0;
   };
-  await until("a task comes through the broker", comesThrough, STILL_MS);
+  await until(() => "no task has come through the broker", comesThrough, STILL_MS);
   await countAtRest(store);
 };
 
@@ -164,7 +172,11 @@ const measureSingles = async (way: Way, store: PostgresStore, singles: number): 
     last += 1;
     const sentAt = performance.now();
     const sending = way.submitOne();
-    await until("a single task is stored", async () => (await lastId(store)) >= last, 0);
+    await until(
+      () => "a single task is not stored",
+      async () => (await lastId(store)) >= last,
+      0,
+    );
     times.push(performance.now() - sentAt);
     await sending;
   }
