@@ -1,6 +1,6 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import packageJson from "../package.json" with { type: "json" };
-import { type Config, withoutPassword } from "./config.ts";
+import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
@@ -13,6 +13,7 @@ import { errorText, type Log } from "./lib/log.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
+import { createBrokerQueue } from "./queue/broker.ts";
 import { openFlow, openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
 import { createUiFiles } from "./ui/open.ts";
@@ -64,11 +65,14 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = openQueue(store);
   const flow = await openFlow(config.queueUrl, { clock, log });
+  // Where one process has the store to itself, nobody else is to be woken.
+  const ownQueue = flow !== null && isSharedStore(url) ? createBrokerQueue(flow.bells, queue) : queue;
 
   const types = new Map<string, TypeDefaults>();
   const engine = createEngine({
     store,
     queue,
+    ownQueue,
     clock,
     log,
     random,

@@ -16,7 +16,7 @@ import {
 import { TaskError } from "../core/error.ts";
 import { create as createDraft, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { TaskId } from "../core/task.ts";
-import type { TaskQueue } from "../queue/queue.ts";
+import type { Bell, TaskQueue } from "../queue/queue.ts";
 import type { TaskStore } from "../store/store.ts";
 import type { Claimed } from "./dispatch.ts";
 import type { Engine } from "./engine.ts";
@@ -162,7 +162,39 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("rings once for a batch, for the types that are due", async () => {
+  test("rings that fail for long are told of once, and so is the first that does not", async () => {
+    let isBroken = true;
+    const ring = async (): Promise<void> => {
+      if (isBroken) throw new Error("no broker");
+    };
+    const { engine, log } = openEngine({ queue: { ...DEAF, ring } });
+    for (let n = 0; n < 5; n++) await create(engine);
+    isBroken = false;
+    for (let n = 0; n < 5; n++) await create(engine);
+    await settled();
+    expect(log.events).toEqual(["ring_failed", "ring_works_again"]);
+  });
+
+  test("of the process itself hears a queue of its own, that is rung in the other one's stead", async () => {
+    const rung: string[] = [];
+    const bell = Promise.withResolvers<Bell>();
+    const named = (name: string, hear = DEAF.hear): TaskQueue => ({
+      ...DEAF,
+      hear,
+      ring: async () => void rung.push(name),
+    });
+    const { engine } = openEngine({ queue: named("all"), ownQueue: named("own", () => bell.promise) });
+    const [remote, own] = [engine.claim(ask(), NEVER), engine.claimOwn(ask(), NEVER)];
+    await settled();
+    await create(engine);
+    bell.resolve({ ack: async () => undefined });
+    expect(ids(await own)).toEqual([1]);
+    expect(rung).toEqual(["own"]);
+    await engine.close();
+    expect(ids(await remote)).toEqual([]);
+  });
+
+  test("rings once for a batch, a type as often as it is due", async () => {
     const rung: string[][] = [];
     const { engine } = openEngine({ queue: { ...DEAF, ring: async (types) => void rung.push([...types]) } });
     await Promise.all([
@@ -175,12 +207,12 @@ describe("a claim", () => {
         { name: "n", type: "later", delayMs: 1 },
       ]),
     ]);
-    expect(rung).toEqual([["a", "b"]]);
+    expect(rung).toEqual([["a", "b", "a"]]);
   });
 
   test("acknowledges a bell right after the store was asked, and before any work is done", async () => {
     const order: string[] = [];
-    const bell = Promise.withResolvers<{ ack(): Promise<void> }>();
+    const bell = Promise.withResolvers<Bell>();
     const { engine } = openEngine({
       queue: { ...DEAF, hear: () => bell.promise },
       around: (store) => ({
@@ -195,10 +227,10 @@ describe("a claim", () => {
     const claimed = engine.claim(ask(), NEVER);
     await settled();
     await create(engine);
-    bell.resolve({ ack: async () => void order.push("acknowledged") });
+    bell.resolve({ ack: async (tasks) => void order.push(`acknowledged ${tasks}`) });
     await claimed;
     await settled();
-    expect(order).toEqual(["claimed 0", "claimed 1", "acknowledged"]);
+    expect(order).toEqual(["claimed 0", "claimed 1", "acknowledged 1"]);
   });
 
   test("asks again at the next poll, no sooner, when the store refuses", async () => {

@@ -111,21 +111,23 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       woken = false;
       hear(); // before the claim, so that no bell falls between the two
       const answered = bells.splice(0);
-      const filled = await round();
+      const claimed = await round();
+      const filled = claimed > 0;
       ofAWish = filled ? ofAWish * 2 : FIRST_OF_A_WISH;
-      for (const bell of answered) bell.ack().catch(logFailure("ack_failed"));
+      for (const bell of answered) bell.ack(claimed).catch(logFailure("ack_failed"));
       if (waiters.size > 0 && !filled && !woken) await sleep(answered.length > 0 ? AGAIN_MS : setup.pollMs);
     }
     hush();
     serving = null;
   }
 
-  /** Asks the store for those who wait, in order of arrival; true as soon as somebody got something. */
-  async function round(): Promise<boolean> {
+  /** Asks the store for those who wait, in order of arrival, until somebody got something; says how many tasks. */
+  async function round(): Promise<number> {
     for (const asked of inClaims(firstOfEachWish())) {
-      if (await claimFor(asked)) return true;
+      const claimed = await claimFor(asked);
+      if (claimed > 0) return claimed;
     }
-    return false;
+    return 0;
   }
 
   function firstOfEachWish(): Waiter[] {
@@ -138,17 +140,17 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     });
   }
 
-  async function claimFor(asked: readonly Waiter[]): Promise<boolean> {
+  async function claimFor(asked: readonly Waiter[]): Promise<number> {
     const leasedAt = clock.monotonic();
     try {
       const answers = await setup.claim(asked.map(({ ask }) => ask));
       const given = asked.map((waiter, at) => deliver(waiter, answers[at] ?? [], leasedAt));
       await Promise.all(given);
-      return answers.some((tasks) => tasks.length > 0);
+      return answers.reduce((count, tasks) => count + tasks.length, 0);
     } catch (error) {
       logFailure("claim_failed")(error);
       woken = false; // a store that is away is asked again at the next poll
-      return false;
+      return 0;
     }
   }
 

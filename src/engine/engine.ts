@@ -41,7 +41,7 @@ import type {
   TypeCount,
 } from "../store/store.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
-import { type Claimed, createDispatch } from "./dispatch.ts";
+import { type Claimed, createDispatch, type Dispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";
 import { createMinutes, type MinuteAt } from "./minutes.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
@@ -94,6 +94,8 @@ export interface Engine {
   // ---- for workers
 
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
+  /** The same for who works in this process itself, and is woken by `ownQueue` where there is one. */
+  claimOwn(ask: Ask, signal: AbortSignal): Promise<Claimed>;
   /** What is due at this moment; asks of one turn are one call of the store. */
   claimNow(ask: Ask): Promise<readonly RunningTask[]>;
   /** How long each of these leases lasts from a beat that was just answered, in milliseconds; null where it is lost. */
@@ -137,7 +139,10 @@ export type Creation = { readonly tasks: readonly Inserted[]; readonly repeated:
 
 export type EngineSetup = {
   readonly store: TaskStore;
+  /** Rung by every commit, and heard by those who claim. */
   readonly queue: TaskQueue;
+  /** Rung and heard in its stead for who works in this process itself. */
+  readonly ownQueue?: TaskQueue;
   readonly clock: Clock;
   readonly log: Log;
   /** Draws from [0, 1). */
@@ -164,7 +169,7 @@ const SWEEP_JITTER = 0.2;
 const STEPS_AT_MOST = 1_000;
 
 export function createEngine(setup: EngineSetup): Engine {
-  const { store, queue, clock, log } = setup;
+  const { store, queue, ownQueue = queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
   const held = createHeld();
   const tail = createTail({ store, clock, log });
@@ -198,7 +203,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
     const now = time.now();
-    const due = new Set<string>();
+    const due: string[] = [];
     const requests = calls.map(({ specs, idempotency }) => ({
       drafts: specs.map((spec) => draft(spec, now, due)),
       idempotency: idempotency === null ? null : { ...idempotency, until: now + IDEMPOTENCY_KEPT_MS },
@@ -209,19 +214,17 @@ export function createEngine(setup: EngineSetup): Engine {
     return answers;
   }
 
-  function draft(spec: TaskSpec, now: number, due: Set<string>): Draft {
+  function draft(spec: TaskSpec, now: number, due: string[]): Draft {
     const defaults = setup.types.get(spec.type ?? DEFAULT_TYPE) ?? TYPE_DEFAULTS;
     const made = create(spec, defaults, now);
-    if (made.runAt <= now) due.add(made.type);
+    if (made.runAt <= now) due.push(made.type);
     return made;
   }
 
   async function replaceAll(steps: readonly Step[]) {
     const answers = await store.replace(steps);
     for (const [at, { from, to }] of steps.entries()) if (answers[at] === "ok") minutes.stepped(from, to);
-    const due = new Set<string>();
-    for (const { to } of steps) if (isClaimable(to, to.updatedAt)) due.add(to.type);
-    ring(due);
+    ring(steps.filter(({ to }) => isClaimable(to, to.updatedAt)).map(({ to }) => to.type));
     return answers;
   }
 
@@ -248,9 +251,21 @@ export function createEngine(setup: EngineSetup): Engine {
     return claimed;
   }
 
-  function ring(due: ReadonlySet<string>): void {
-    if (due.size === 0) return;
-    queue.ring([...due]).catch((error: unknown) => log.warn("ring_failed", { error: errorText(error) }));
+  let isRingBroken = false;
+
+  /** Nobody waits for it, and one that is broken for long is told of once. */
+  function ring(due: readonly string[]): void {
+    if (due.length === 0) return;
+    ownQueue.ring(due).then(
+      () => {
+        if (isRingBroken) log.info("ring_works_again");
+        isRingBroken = false;
+      },
+      (error: unknown) => {
+        if (!isRingBroken) log.warn("ring_failed", { error: errorText(error) });
+        isRingBroken = true;
+      },
+    );
   }
 
   // ---- verbs
@@ -322,14 +337,18 @@ export function createEngine(setup: EngineSetup): Engine {
 
   // ---- claims
 
-  const dispatch = createDispatch({
-    claim: claimAll,
-    giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
-    queue,
-    pollMs: setup.pollMs,
-    clock,
-    log,
-  });
+  const dispatchFrom = (heard: TaskQueue): Dispatch =>
+    createDispatch({
+      claim: claimAll,
+      giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
+      queue: heard,
+      pollMs: setup.pollMs,
+      clock,
+      log,
+    });
+
+  const dispatch = dispatchFrom(queue);
+  const ownDispatch = ownQueue === queue ? dispatch : dispatchFrom(ownQueue);
 
   /** The asker has gone; a failure here costs the task no more than its lease. */
   const giveBack = (task: RunningTask): Promise<void> =>
@@ -352,7 +371,9 @@ export function createEngine(setup: EngineSetup): Engine {
 
   // ---- telling of it
 
-  const roster = createRoster({ store, now: time.now, waiting: dispatch.waiting, clock, log });
+  const waiting = (): Iterable<Ask> =>
+    ownDispatch === dispatch ? dispatch.waiting() : [...dispatch.waiting(), ...ownDispatch.waiting()];
+  const roster = createRoster({ store, now: time.now, waiting, clock, log });
   const minutes = createMinutes({ store, now: time.now, name: setup.nonce(), clock, log });
 
   async function explainTask(id: TaskId) {
@@ -419,7 +440,8 @@ export function createEngine(setup: EngineSetup): Engine {
     position: async () => (await store.changes(null, 1)).position,
     follow: (after) => createChangeReader({ tail, store }, after),
     look,
-    claim: (ask, signal) => dispatch.claim(ask, signal),
+    claim: dispatch.claim,
+    claimOwn: ownDispatch.claim,
     claimNow: (ask) => claimsNow(ask),
     leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
@@ -445,7 +467,7 @@ export function createEngine(setup: EngineSetup): Engine {
     releaseWaits: waits.release,
     close: async () => {
       waits.release();
-      await dispatch.close();
+      await Promise.all([dispatch.close(), ownDispatch.close()]);
       tail.close();
       await sweeping.stop();
       await roster.stop();

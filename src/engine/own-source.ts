@@ -35,7 +35,7 @@ export function createOwnSource(engine: Engine, clock: Clock) {
       else if (!waiting.signal.aborted) cancelLook = clock.after(LOOK_EVERY_MS, look);
     }
     try {
-      return await engine.claim(ask, waiting.signal);
+      return await engine.claimOwn(ask, waiting.signal);
     } finally {
       waiting.abort();
       cancelLook();

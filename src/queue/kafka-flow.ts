@@ -1,12 +1,18 @@
 import { Admin, Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { BELLS, createKafkaBells } from "./kafka-bells.ts";
 import { createKafkaInlet, REJECTED, SUBMIT } from "./kafka-inlet.ts";
 import { createKafkaOutlet, EVENTS } from "./kafka-outlet.ts";
 import type { Flow } from "./open.ts";
 
 const CLIENT = "tasktrack";
-const TOPICS = [SUBMIT, REJECTED, EVENTS];
+const TOPICS = [SUBMIT, REJECTED, EVENTS, BELLS];
+/** Bells are of no use after half a minute. */
+const BELL_CONFIGS = [
+  { name: "retention.ms", value: "600000" },
+  { name: "segment.ms", value: "600000" },
+];
 
 /** Tasks in and events out. `kafka://host:port,host:port?partitions=6`: the partitions of topics that are not there yet. */
 export function openKafkaFlow(
@@ -25,11 +31,21 @@ export function openKafkaFlow(
     if (areThere) return;
     for (const topic of TOPICS) {
       await admin
-        .createTopics({ topics: [topic], partitions, replicas: -1 })
+        .createTopics({
+          topics: [topic],
+          partitions,
+          replicas: -1,
+          configs: topic === BELLS ? BELL_CONFIGS : [],
+        })
         .catch((error: unknown) => log.debug("topic_not_created", { topic, error: errorText(error) }));
     }
     await admin.metadata({ topics: TOPICS, forceUpdate: true });
     areThere = true;
+  }
+
+  /** Somebody may have deleted a topic. */
+  function doubt(): void {
+    areThere = false;
   }
 
   async function topicId(): Promise<string> {
@@ -39,11 +55,16 @@ export function openKafkaFlow(
   }
 
   const outlet = createKafkaOutlet({ producer, ready: createTopics });
+  const bells = createKafkaBells({
+    options: { clientId: CLIENT, bootstrapBrokers: brokers },
+    ...{ producer, ready: createTopics, doubt, clock, log },
+  });
   return {
     inlet: createKafkaInlet({ brokers, producer, topicId, clock, log }),
     outlet,
+    bells,
     close: async () => {
-      await outlet.close();
+      await Promise.all([bells.close(), outlet.close()]);
       await producer.close();
       await admin.close();
     },

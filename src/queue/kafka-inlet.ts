@@ -3,7 +3,7 @@ import { Consumer, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
-import { createOffsets, type Offsets } from "./offsets.ts";
+import { createCommits } from "./kafka-commits.ts";
 import { rejectionOf } from "./rejection.ts";
 
 export const SUBMIT = "tasktrack.submit";
@@ -68,7 +68,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       if (isClosed) return;
       for await (const message of from) {
         await hand.room();
-        if (isClosed) return;
+        if (isClosed) continue; // to the end of what has come: a stream that is left before calls that an error
         hand.add(message);
       }
     } finally {
@@ -78,13 +78,12 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
   /** The messages in hand: taken all at once, committed as far as there is no gap. */
   function createHand(own: { readonly consumer: Consumer; readonly topicId: string; readonly take: Take }) {
-    const offsets = createOffsets();
+    const commits = createCommits({ consumer: own.consumer, topic: SUBMIT, onError: troubled });
     const inHand = new Set<Promise<void>>();
     let bytes = 0;
-    let committing: Promise<void> | null = null;
 
     function add(message: Message): void {
-      offsets.begin(message.partition, message.offset);
+      commits.begin(message);
       bytes += sizeOf(message);
       const done = takeOne(message).finally(() => {
         bytes -= sizeOf(message);
@@ -101,10 +100,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       } catch {
         return; // closing: it is not dealt with, and comes again
       }
-      offsets.end(message.partition, message.offset);
-      committing ??= commit(own.consumer, offsets).finally(() => {
-        committing = null;
-      });
+      commits.end(message);
     }
 
     return {
@@ -114,19 +110,9 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       },
       empty: async () => {
         await Promise.all(inHand);
-        await committing;
-        await commit(own.consumer, offsets);
+        await commits.finish();
       },
     };
-  }
-
-  /** One that fails costs no more than that what is dealt with comes again. */
-  async function commit(consumer: Consumer, offsets: Offsets): Promise<void> {
-    await Promise.resolve(); // those that ended in the same turn come along
-    for (let done = offsets.take(); done.length > 0; done = offsets.take()) {
-      const commits = done.map((one) => ({ topic: SUBMIT, leaderEpoch: -1, ...one }));
-      await consumer.commit({ offsets: commits }).catch(troubled);
-    }
   }
 
   /** A refusal that cannot be kept is tried again: only then may its message be committed. */

@@ -1,18 +1,20 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { TaskStore } from "../store/store.ts";
+import type { BrokerBells } from "./broker.ts";
 import type { TaskInlet } from "./inlet.ts";
 import type { EventOutlet } from "./outlet.ts";
 import type { TaskQueue } from "./queue.ts";
 import { createStoreQueue } from "./store.ts";
 
 /** The store rings by itself. */
-export const openQueue = (store: TaskStore): TaskQueue => createStoreQueue(store);
+export const openQueue = (store: Pick<TaskStore, "watch">): TaskQueue => createStoreQueue(store);
 
-/** What a broker does beside ringing: it brings tasks in and carries events out. */
+/** What a broker does: it brings tasks in, carries events out, and wakes the processes that share a store. */
 export interface Flow {
   readonly inlet: TaskInlet;
   readonly outlet: EventOutlet;
+  readonly bells: BrokerBells;
   /** Ends the connection, after the inlet was closed; safe twice. */
   close(): Promise<void>;
 }
@@ -24,5 +26,5 @@ export async function openFlow(
 ): Promise<Flow | null> {
   if (url === "") return null;
   if (url.startsWith("kafka:")) return (await import("./kafka-flow.ts")).openKafkaFlow(url, effects);
-  return (await import("./rabbitmq-flow.ts")).openRabbitmqFlow(url, effects.log);
+  return (await import("./rabbitmq-flow.ts")).openRabbitmqFlow(url, effects);
 }

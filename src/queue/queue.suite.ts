@@ -100,7 +100,7 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       const ear = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
-      expect(await (await ear.answer)?.ack()).toBeUndefined();
+      expect(await (await ear.answer)?.ack(1)).toBeUndefined();
     });
 
     exam("who hears again hears the next bell", async ({ queue, becomeDue, listening }) => {
@@ -110,7 +110,7 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
         await becomeDue(["mail"]);
         const bell = await ear.answer;
         expect(bell).not.toBeNull();
-        await bell?.ack();
+        await bell?.ack(1);
       }
     });
 
@@ -123,7 +123,7 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
         const bell = await first.answer;
         await becomeDue(["b"]);
         expect(await second.answer).not.toBeNull();
-        await bell?.ack();
+        await bell?.ack(1);
       },
     );
 
@@ -131,14 +131,14 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       const before = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
-      await (await before.answer)?.ack();
+      await (await before.answer)?.ack(1);
       await becomeDue(["mail"]); // nobody hears; the next may be told of it or not
       const after = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       const bell = await after.answer;
       expect(bell).not.toBeNull();
-      await bell?.ack();
+      await bell?.ack(1);
     });
 
     exam("many bells at once are one answer", async ({ queue, becomeDue, listening }) => {
@@ -211,7 +211,7 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       const bell = await ear.answer;
       ear.leave();
       expect(bell).not.toBeNull();
-      expect(await bell?.ack()).toBeUndefined();
+      expect(await bell?.ack(1)).toBeUndefined();
     });
 
     exam("the queue's end answers all who hear with null", async ({ queue, listening }) => {

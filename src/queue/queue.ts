@@ -4,15 +4,15 @@
  */
 export interface TaskQueue {
   /**
-   * Tells processes that tasks of these types have become due. Never needed for correctness: a failure is logged by
-   * the caller and the next poll finds the work.
+   * Tells processes that tasks have become due: a type as often as there are tasks of it, for a doorbell that wakes no more of them
+   * than there is work for. Never needed for correctness: a failure is logged by the caller and the next poll finds the work.
    */
   ring(types: readonly string[]): Promise<void>;
 
   /**
    * Waits for the next bell of one of these types (exact, or a prefix ending in `*`). Bells that came before the call
-   * may be reported or not; none that comes after it is missed while the connection stands. Resolves to null, and holds
-   * no bell, as soon as `signal` aborts or the queue closes: who has no free slot listens to nothing.
+   * may be reported or not; none that comes after it is missed while the connection stands. Resolves to null as soon as
+   * `signal` aborts or the queue closes: who has no free slot listens to nothing, and soon holds no bell.
    */
   hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null>;
 
@@ -22,5 +22,9 @@ export interface TaskQueue {
 
 /** Heard; acknowledged right after the store was asked, never after the work. */
 export interface Bell {
-  ack(): Promise<void>;
+  /**
+   * Says how many tasks the store gave: as many bells are answered with it, for they told of these. None: there is nothing to be
+   * had, and every bell that had come when this one was heard told of what somebody else has taken.
+   */
+  ack(claimed: number): Promise<void>;
 }

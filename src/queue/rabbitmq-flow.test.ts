@@ -25,7 +25,7 @@ beforeEach(async () => {
 /** An inlet that is ready, and what it has been given. */
 async function openInlet(take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED) {
   const seen: Submission[] = [];
-  const inlet = createRabbitmqInlet({ connection, log: createTestLog() });
+  const inlet = createRabbitmqInlet({ publishing: connection, listening: connection, log: createTestLog() });
   inlet.consume((submission) => {
     seen.push(submission);
     return take(submission);

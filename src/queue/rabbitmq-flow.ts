@@ -1,32 +1,55 @@
 import { Connection } from "rabbitmq-client";
+import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Flow } from "./open.ts";
+import { createRabbitmqBells } from "./rabbitmq-bells.ts";
 import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
 import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
 
-const RETRY = { retryLow: 250, retryHigh: 5_000 };
+/** They come back by themselves, for as long as it takes; a server that is frozen is given up after two heartbeats. */
+const LASTING = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, heartbeat: 10 };
 
-/** Tasks in and events out share a connection that comes back by itself, for as long as it takes. */
-export function openRabbitmqFlow(url: string, log: Log): Flow {
-  const connection = new Connection({ url, connectionName: "tasktrack", acquireTimeout: 5_000, ...RETRY });
+/**
+ * Two connections: while the server is short of memory or disk it reads no more from a connection that publishes, not even what is
+ * acknowledged on it.
+ */
+export function openRabbitmqFlow(
+  url: string,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): Flow {
+  const publishing = new Connection({ url, connectionName: "tasktrack publishes", ...LASTING });
+  const listening = new Connection({ url, connectionName: "tasktrack listens", ...LASTING });
   let isAway = false;
+  let isBlocked = false;
 
-  connection.on("error", (error) => {
+  listening.on("error", () => undefined); // the other one tells
+  publishing.on("error", (error) => {
     if (!isAway) log.warn("broker_away", { error: errorText(error) });
     isAway = true;
+    isBlocked = false;
   });
-  connection.on("connection", () => {
+  publishing.on("connection", () => {
     if (isAway) log.info("broker_back");
     isAway = false;
   });
+  publishing.on("connection.blocked", (reason) => {
+    if (!isBlocked) log.warn("broker_takes_nothing", { reason });
+    isBlocked = true;
+  });
+  publishing.on("connection.unblocked", () => {
+    if (isBlocked) log.info("broker_takes_again");
+    isBlocked = false;
+  });
 
-  const outlet = createRabbitmqOutlet(connection);
+  const outlet = createRabbitmqOutlet(publishing);
+  const bells = createRabbitmqBells({ publishing, listening, clock, log });
   return {
-    inlet: createRabbitmqInlet({ connection, log }),
+    inlet: createRabbitmqInlet({ publishing, listening, log }),
     outlet,
+    bells,
     close: async () => {
-      await outlet.close();
-      await connection.close();
+      await Promise.all([bells.close(), outlet.close()]);
+      await Promise.all([publishing.close(), listening.close()]);
     },
   };
 }

@@ -17,18 +17,19 @@ const ACKNOWLEDGE = 0;
 const RETURN = 1;
 
 export function createRabbitmqInlet(setup: {
-  readonly connection: Connection;
+  readonly publishing: Connection;
+  readonly listening: Connection;
   readonly log: Log;
 }): TaskInlet {
-  const { connection, log } = setup;
-  const rejected = connection.createPublisher({ confirm: true, queues: [{ queue: REJECTED, ...KEPT }] });
+  const { publishing, listening, log } = setup;
+  const rejected = publishing.createPublisher({ confirm: true, queues: [{ queue: REJECTED, ...KEPT }] });
   let consumer: Consumer | null = null;
   let isClosed = false;
   let isTroubled = false;
 
   function consume(take: (submission: Submission) => Promise<Taken>): void {
     if (isClosed) return;
-    consumer = connection.createConsumer(
+    consumer = listening.createConsumer(
       {
         queue: SUBMIT,
         queueOptions: KEPT,

@@ -99,8 +99,7 @@ function createLocal(program: Program, place: Place, account: Account | null): T
     const running = child;
     if (running === null || running.exitCode !== null || running.signalCode !== null) return;
     if (name === "SIGSTOP" || name === "SIGCONT") {
-      // A server of many processes freezes with all of them, the first one first, so that it starts no more.
-      for (const pid of [running.pid ?? 0, ...childrenOf(running.pid ?? 0)]) sendTo(pid, name);
+      await freezeOrThaw(running.pid ?? 0, name);
       return;
     }
     const ended = new Promise((resolve) => running.once("exit", resolve));
@@ -121,6 +120,17 @@ function createLocal(program: Program, place: Place, account: Account | null): T
   };
 }
 
+/** A server of many processes freezes with all of them, the first one first, so that it starts no more. */
+async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promise<void> {
+  const everyone = () => [parent, ...childrenOf(parent)];
+  for (const pid of everyone()) sendTo(pid, name);
+  // A process that runs on another core stops a moment later, and may have started one more before.
+  while (name === "SIGSTOP" && !everyone().every(isStopped)) {
+    for (const pid of everyone()) sendTo(pid, name);
+    await Bun.sleep(1);
+  }
+}
+
 function sendTo(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -135,12 +145,21 @@ const childrenOf = (parent: number): number[] =>
     .filter((name) => /^\d+$/.test(name) && parentOf(name) === parent)
     .map(Number);
 
-function parentOf(pid: string): number | null {
+const parentOf = (pid: string): number | null => {
+  const parent = statOf(pid)?.[1];
+  return parent === undefined ? null : Number(parent);
+};
+
+/** One that has ended meanwhile does no more either. */
+const isStopped = (pid: number): boolean => ["T", "Z", undefined].includes(statOf(String(pid))?.[0]);
+
+/** What /proc says of a process after its name: state, parent and more; null where it has ended. */
+function statOf(pid: string): string[] | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   } catch {
-    return null; // it has ended meanwhile
+    return null;
   }
 }
 

@@ -1,0 +1,99 @@
+/** A broker as the doorbell of several processes, with the store's own ring for as long as the broker cannot be heard. */
+import { typeFault } from "../core/task.ts";
+import type { Log } from "../lib/log.ts";
+import type { Bell, TaskQueue } from "./queue.ts";
+
+/** Bells that a broker spreads over processes: each wakes one of those that hear it. */
+export interface BrokerBells extends TaskQueue {
+  /** Whether a bell that is rung now for one of these types would come to who hears them here. */
+  isLive(types: readonly string[]): boolean;
+}
+
+/**
+ * Rings by the broker. Hears the broker while that is there, so that a task wakes one process and not all; the store's ring, which
+ * sounds anyway, is let by then.
+ */
+export function createBrokerQueue(bells: BrokerBells, store: Pick<TaskQueue, "hear">): TaskQueue {
+  async function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+    const either = new AbortController();
+    const leave = (): void => either.abort();
+    signal.addEventListener("abort", leave);
+    if (signal.aborted) leave();
+    try {
+      return await Promise.race([bells.hear(types, either.signal), hearStore(types, either.signal)]);
+    } finally {
+      leave();
+      signal.removeEventListener("abort", leave);
+    }
+  }
+
+  async function hearStore(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+    for (;;) {
+      const bell = await store.hear(types, signal);
+      if (bell === null || !bells.isLive(types)) return bell;
+    }
+  }
+
+  return { ring: bells.ring, hear, close: bells.close };
+}
+
+/** What one process hears of one set of types. */
+export interface Subscription {
+  hear(signal: AbortSignal): Promise<Bell | null>;
+  isLive(): boolean;
+  close(): Promise<void>;
+}
+
+/** One subscription for each set of types, from the first time that somebody hears it. */
+export function createSubscriptions(subscribe: (types: readonly string[]) => Subscription) {
+  const bySet = new Map<string, Subscription>();
+  let isClosed = false;
+  const keyOf = (types: readonly string[]): string => [...types].sort().join();
+  return {
+    hear: (types: readonly string[], signal: AbortSignal): Promise<Bell | null> => {
+      if (isClosed || signal.aborted) return Promise.resolve(null);
+      const known = bySet.get(keyOf(types)) ?? subscribe(types);
+      bySet.set(keyOf(types), known);
+      return known.hear(signal);
+    },
+    isLive: (types: readonly string[]): boolean => bySet.get(keyOf(types))?.isLive() ?? false,
+    close: async (): Promise<void> => {
+      isClosed = true;
+      await Promise.all([...bySet.values()].map((one) => one.close()));
+    },
+  };
+}
+
+const READABLE_AT_MOST = 100;
+
+/** The same in every process that takes these types; to be read by a person where there are few. */
+export function nameOfSet(prefix: string, types: readonly string[]): string {
+  const text = [...types].sort().join();
+  if (text.length <= READABLE_AT_MOST) return `${prefix}:${text}`;
+  return `${prefix}:${new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 32)}`;
+}
+
+/** Who is woken takes as many tasks as it has room for, so this is how many processes one commit can wake for a type. */
+const RING_AT_MOST = 100;
+
+export function bellsFor(types: readonly string[]): string[] {
+  const counts = new Map<string, number>();
+  return types.filter((type) => {
+    const count = counts.get(type) ?? 0;
+    counts.set(type, count + 1);
+    return count < RING_AT_MOST;
+  });
+}
+
+const TOLD_EVERY = 1_000;
+
+/** Whether somebody else's message is a bell; what is none is of no use to anyone, and is counted. */
+export function createBellCheck(log: Log): (type: string) => boolean {
+  let malformed = 0;
+  return (type) => {
+    if (typeFault(type) === null) return true;
+    if (malformed++ % TOLD_EVERY === 0)
+      log.warn("malformed_bell", { bell: type.slice(0, 100), count: malformed });
+    return false;
+  };
+}

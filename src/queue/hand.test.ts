@@ -1,0 +1,80 @@
+import { describe, expect, test } from "bun:test";
+import { createHand } from "./hand.ts";
+
+const NEVER = new AbortController().signal;
+
+/** A hand that holds so many bells, and what has become of each. */
+function holding(count: number) {
+  let silences = 0;
+  const hand = createHand(() => silences++);
+  const fates: string[] = [];
+  const take = (): void => {
+    const at = fates.push("held") - 1;
+    void hand.take().then((fate) => {
+      fates[at] = fate;
+    });
+  };
+  for (let n = 0; n < count; n++) take();
+  return { hand, fates, take, silences: () => silences };
+}
+
+describe("bells in hand", () => {
+  test("are heard as one, at once", async () => {
+    const { hand } = holding(3);
+    expect(await hand.hear(NEVER)).not.toBeNull();
+  });
+
+  test("are answered as many as there were tasks, the oldest first", async () => {
+    const { hand, fates } = holding(4);
+    await (await hand.hear(NEVER))?.ack(3);
+    await Promise.resolve();
+    expect(fates).toEqual(["answered", "answered", "answered", "held"]);
+  });
+
+  test("are all answered when there was nothing to be had, but for those that came after it was asked", async () => {
+    const { hand, fates, take } = holding(2);
+    const bell = await hand.hear(NEVER);
+    take();
+    await bell?.ack(0);
+    await Promise.resolve();
+    expect(fates).toEqual(["answered", "answered", "held"]);
+  });
+
+  test("may be fewer than there were tasks", async () => {
+    const { hand, fates } = holding(1);
+    await (await hand.hear(NEVER))?.ack(10);
+    await Promise.resolve();
+    expect(fates).toEqual(["answered"]);
+  });
+
+  test("go to others when they are put back, and do not come to an answer that is late", async () => {
+    const { hand, fates, take } = holding(2);
+    const bell = await hand.hear(NEVER);
+    hand.putBack();
+    take();
+    await bell?.ack(0);
+    await Promise.resolve();
+    expect(fates).toEqual(["returned", "returned", "held"]);
+  });
+
+  test("are put back at the end, and so is what comes after it", async () => {
+    const { hand, fates, take } = holding(1);
+    hand.close();
+    take();
+    await Promise.resolve();
+    expect(fates).toEqual(["returned", "returned"]);
+    expect(await hand.hear(NEVER)).toBeNull();
+  });
+});
+
+test("silence is told of when the last one has stopped listening", async () => {
+  const { hand, silences } = holding(0);
+  const abort = new AbortController();
+  const [stays, leaves] = [hand.hear(NEVER), hand.hear(abort.signal)];
+  abort.abort();
+  expect(await leaves).toBeNull();
+  expect(silences()).toBe(0);
+  void hand.take();
+  expect(await stays).not.toBeNull();
+  expect(silences()).toBe(1);
+});

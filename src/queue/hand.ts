@@ -1,0 +1,78 @@
+import type { Bell } from "./queue.ts";
+
+/** What becomes of a bell that a broker has given to this process: it has served, or another process may have it. */
+export type Fate = "answered" | "returned";
+
+/** The bells for one set of types that a broker has given to this process and that nobody has answered yet, and who hears them. */
+export interface Hand {
+  /** Takes a bell in. */
+  take(): Promise<Fate>;
+  /** As TaskQueue's; one that is in the hand already is heard at once. */
+  hear(signal: AbortSignal): Promise<Bell | null>;
+  readonly size: number;
+  /** Gives all that it holds to others. */
+  putBack(): void;
+  /** Ends every `hear` and holds nothing more; safe twice. */
+  close(): void;
+}
+
+/** `onSilence` is called whenever the last one has stopped listening. */
+export function createHand(onSilence: () => void): Hand {
+  const ears = new Set<(bell: Bell | null) => void>();
+  const held: { readonly number: number; readonly settle: (fate: Fate) => void }[] = [];
+  let taken = 0;
+  let isClosed = false;
+
+  function take(): Promise<Fate> {
+    if (isClosed) return Promise.resolve("returned");
+    const { promise, resolve } = Promise.withResolvers<Fate>();
+    held.push({ number: ++taken, settle: resolve });
+    for (const ear of [...ears]) ear(bell());
+    return promise;
+  }
+
+  /** All that is in the hand, as one: a claim takes whatever there is. */
+  function bell(): Bell {
+    const upTo = taken;
+    return {
+      ack: async (claimed) => {
+        const answered = claimed > 0 ? claimed : held.filter(({ number }) => number <= upTo).length;
+        for (const { settle } of held.splice(0, answered)) settle("answered");
+      },
+    };
+  }
+
+  function hear(signal: AbortSignal): Promise<Bell | null> {
+    if (signal.aborted || isClosed) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      const ear = (heard: Bell | null): void => {
+        ears.delete(ear);
+        signal.removeEventListener("abort", hush);
+        resolve(heard);
+        if (ears.size === 0) onSilence();
+      };
+      const hush = (): void => ear(null);
+      ears.add(ear);
+      signal.addEventListener("abort", hush);
+      if (held.length > 0) ear(bell());
+    });
+  }
+
+  function putBack(): void {
+    for (const { settle } of held.splice(0)) settle("returned");
+  }
+
+  return {
+    take,
+    hear,
+    get size() {
+      return held.length;
+    },
+    putBack,
+    close: () => {
+      isClosed = true;
+      for (const ear of [...ears]) ear(null);
+      putBack();
+    },
+  };
+}

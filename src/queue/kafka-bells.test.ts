@@ -1,0 +1,111 @@
+/** Wake-ups by a real Kafka. */
+import { afterAll, expect, test } from "bun:test";
+import { Admin, Producer } from "@platformatic/kafka";
+import { createTestLog } from "../../test/support/engine.ts";
+import { eventually } from "../../test/support/eventually.ts";
+import { sharedKafka } from "../../test/support/servers/shared.ts";
+import { systemClock } from "../lib/system-clock.ts";
+import { examineBells, type Member } from "./bells.suite.ts";
+import { createKafkaBells } from "./kafka-bells.ts";
+import { examineQueue } from "./queue.suite.ts";
+
+const options = { clientId: "test", bootstrapBrokers: [new URL(sharedKafka()).host] };
+const NEVER = new AbortController().signal;
+const WITHIN_MS = 20_000;
+const producer = new Producer(options);
+const admin = new Admin(options);
+afterAll(async () => {
+  await producer.close();
+  await admin.close();
+});
+
+async function newTopic(partitions: number): Promise<string> {
+  const topic = `bells-${crypto.randomUUID()}`;
+  await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+  return topic;
+}
+
+/** A process's bells on a topic. */
+function open(topic: string) {
+  const log = createTestLog();
+  const bells = createKafkaBells({
+    ...{ options, producer, clock: systemClock, log, name: topic },
+    ready: () => admin.metadata({ topics: [topic], forceUpdate: true }),
+    doubt: () => undefined,
+  });
+  return { bells, warnings: () => log.events };
+}
+
+const untilLive = (isLive: () => boolean): Promise<unknown> => eventually(isLive, (live) => live, WITHIN_MS);
+
+examineQueue("Kafka", async () => {
+  const { bells } = open(await newTopic(1));
+  const sets = new Set<readonly string[]>();
+  const hear: typeof bells.hear = (types, signal) => {
+    if (!signal.aborted) sets.add(types);
+    return bells.hear(types, signal);
+  };
+  return {
+    queue: { ...bells, hear },
+    becomeDue: bells.ring,
+    listening: async () => void (await untilLive(() => [...sets].every(bells.isLive))),
+    close: bells.close,
+  };
+});
+
+async function join(topic: string, types: readonly string[]): Promise<Member> {
+  const { bells, warnings } = open(topic);
+  const answer = bells.hear(types, NEVER);
+  await untilLive(() => bells.isLive(types));
+  return { bells, answer, warnings };
+}
+
+const send = (topic: string, text: string, timestamp = BigInt(Date.now())) =>
+  producer.send({ messages: [{ topic, value: Buffer.from(text), timestamp }], acks: 1 });
+
+examineBells("Kafka", async () => {
+  const topic = await newTopic(4);
+  const members: Member[] = [];
+  return {
+    join: async (types) => {
+      const member = await join(topic, types);
+      members.push(member);
+      return member;
+    },
+    sendRaw: async (text) => void (await send(topic, text)),
+    purge: async () => {
+      await admin.deleteTopics({ topics: [topic] });
+      await eventually(
+        () =>
+          admin.createTopics({ topics: [topic], partitions: 4, replicas: 1 }).then(
+            () => true,
+            () => false,
+          ),
+        (isThere) => isThere,
+        WITHIN_MS,
+      );
+    },
+    close: async () => {
+      for (const { bells } of members) await bells.close();
+    },
+  };
+});
+
+test("a bell of long ago wakes nobody", async () => {
+  const topic = await newTopic(1);
+  const member = await join(topic, ["mail"]);
+  await send(topic, "mail", BigInt(Date.now() - 60_000));
+  await send(topic, "video"); // is let by, after the one before it
+  const answer = await Promise.race([member.answer, Bun.sleep(300)]);
+  expect(answer).toBeUndefined();
+  await member.bells.close();
+}, 60_000);
+
+test("who has no partition says that it hears nothing", async () => {
+  const topic = await newTopic(1);
+  const [one, other] = [open(topic), open(topic)];
+  const hearing = [one, other].map(({ bells }) => bells.hear(["mail"], NEVER));
+  await untilLive(() => one.bells.isLive(["mail"]) !== other.bells.isLive(["mail"]));
+  for (const { bells } of [one, other]) await bells.close();
+  expect(await Promise.all(hearing)).toEqual([null, null]);
+}, 60_000);

@@ -1,0 +1,199 @@
+/**
+ * Wake-ups by Kafka: a bell is a message on the topic `tasktrack.bells` whose value is the task's type. All processes that take the
+ * same types are one group, so that each bell wakes one of them.
+ */
+import { Consumer, type ConsumerOptions, type Message, type Producer } from "@platformatic/kafka";
+import type { Clock } from "../core/clock.ts";
+import { takesType } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import {
+  type BrokerBells,
+  bellsFor,
+  createBellCheck,
+  createSubscriptions,
+  nameOfSet,
+  type Subscription,
+} from "./broker.ts";
+import { createHand, type Fate } from "./hand.ts";
+import { createCommits } from "./kafka-commits.ts";
+import type { Bell } from "./queue.ts";
+
+export const BELLS = "tasktrack.bells";
+
+/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
+const UNCONFIRMED_AT_MOST = 1_000;
+/** Until then each process has either heard it, or had no room and looks when it has. */
+const BELL_LIVES_MS = 30_000;
+/** In hand at once; the rest of a partition waits behind them. */
+const HELD_AT_MOST = 20;
+/** To leave the group and to join it again halts all of its members for a moment, so who is busy for a while stays. */
+const SILENT_MS = 30_000;
+const RETRY_MS = 1_000;
+
+export type KafkaBellsSetup = {
+  readonly options: Pick<ConsumerOptions<Buffer, Buffer, Buffer, Buffer>, "clientId" | "bootstrapBrokers">;
+  readonly producer: Producer;
+  /** Sees to it that the topic is there. */
+  readonly ready: () => Promise<unknown>;
+  /** Says that something failed for which the topic may be to blame. */
+  readonly doubt: () => void;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The topic, and what the names of the groups begin with. */
+  readonly name?: string;
+};
+
+export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
+  const { producer, clock, log, name = BELLS } = setup;
+  const isBell = createBellCheck(log);
+  const subscriptions = createSubscriptions(subscribe);
+  let unconfirmed = 0;
+  let isClosed = false;
+
+  async function ring(types: readonly string[]): Promise<void> {
+    const bells = bellsFor(types);
+    if (bells.length === 0 || isClosed) return;
+    if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error("Kafka does not confirm");
+    unconfirmed += bells.length;
+    try {
+      await setup.ready();
+      const messages = bells.map((type) => ({ topic: name, value: Buffer.from(type) }));
+      await producer.send({ messages, acks: 1 });
+    } catch (error) {
+      setup.doubt();
+      throw error;
+    } finally {
+      unconfirmed -= bells.length;
+    }
+  }
+
+  function subscribe(types: readonly string[]): Subscription {
+    const hand = createHand(waitForAnother);
+    let current: Session | null = null;
+    let stopWaiting = (): void => undefined;
+
+    function hear(signal: AbortSignal): Promise<Bell | null> {
+      stopWaiting();
+      current ??= createSession(types, hand);
+      return hand.hear(signal);
+    }
+
+    function waitForAnother(): void {
+      stopWaiting();
+      stopWaiting = clock.after(SILENT_MS, () => {
+        stopWaiting = (): void => undefined;
+        void end();
+      });
+    }
+
+    async function end(): Promise<void> {
+      stopWaiting();
+      const ended = current;
+      current = null;
+      hand.putBack();
+      await ended?.close();
+    }
+
+    return {
+      hear,
+      isLive: () => current?.isLive() ?? false,
+      close: () => {
+        hand.close();
+        return end();
+      },
+    };
+  }
+
+  type Session = ReturnType<typeof createSession>;
+
+  /** A member of the group from now until it is closed, as often as it has to join again. */
+  function createSession(types: readonly string[], hand: ReturnType<typeof createHand>) {
+    const stopping = Promise.withResolvers<void>();
+    let isOver = false;
+    let consumer: Consumer | null = null;
+    let stream: Awaited<ReturnType<Consumer["consume"]>> | null = null;
+    let room = Promise.withResolvers<void>();
+
+    async function run(): Promise<void> {
+      while (!isOver) {
+        await join().catch(interrupted);
+        if (!isOver) await Promise.race([pause(), stopping.promise]);
+      }
+    }
+
+    async function join(): Promise<void> {
+      await setup.ready();
+      const member = new Consumer({
+        ...setup.options,
+        groupId: nameOfSet(name, types),
+        autocommit: false,
+        sessionTimeout: 10_000,
+        heartbeatInterval: 1_000,
+        maxWaitTime: 500,
+      });
+      const commits = createCommits({ consumer: member, topic: name, onError: interrupted });
+      try {
+        stream = await member.consume({ topics: [name], mode: "committed", fallbackMode: "earliest" });
+        consumer = member;
+        if (isOver) return;
+        for await (const message of stream) {
+          while (hand.size >= HELD_AT_MOST && !isOver) await room.promise;
+          if (isOver) continue; // to the end of what has come: a stream that is left before calls that an error
+          commits.begin(message);
+          void fateOf(message).then((fate) => {
+            if (fate === "answered") commits.end(message);
+            room.resolve();
+            room = Promise.withResolvers();
+          });
+        }
+      } finally {
+        consumer = null;
+        stream = null;
+        hand.putBack();
+        await commits.finish();
+        await member.close(true);
+      }
+    }
+
+    /** One that is returned is not committed: who gets the partition next reads it again. */
+    async function fateOf({ value, timestamp }: Message): Promise<Fate> {
+      const type = value?.toString() ?? "";
+      if (Number(timestamp) < clock.now() - BELL_LIVES_MS) return "answered";
+      if (!isBell(type) || !types.some((pattern) => takesType(pattern, type))) return "answered";
+      return hand.take();
+    }
+
+    function interrupted(error: unknown): void {
+      setup.doubt();
+      log.debug("bells_interrupted", { group: nameOfSet(name, types), error: errorText(error) });
+    }
+
+    const pause = (): Promise<void> =>
+      new Promise((resolve) => {
+        clock.after(RETRY_MS, resolve);
+      });
+
+    const running = run();
+    return {
+      /** A group may have more members than the topic has partitions: who has none hears nothing. */
+      isLive: (): boolean => consumer?.assignments?.some(({ partitions }) => partitions.length > 0) ?? false,
+      close: async (): Promise<void> => {
+        isOver = true;
+        stopping.resolve();
+        room.resolve();
+        await stream?.close();
+        await running;
+      },
+    };
+  }
+
+  return {
+    ring,
+    hear: subscriptions.hear,
+    isLive: subscriptions.isLive,
+    close: async () => {
+      isClosed = true;
+      await subscriptions.close();
+    },
+  };
+}

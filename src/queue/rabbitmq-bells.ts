@@ -1,0 +1,161 @@
+/**
+ * Wake-ups by RabbitMQ: a bell is a message without a body on the topic exchange `tasktrack.bells`, under the task's type. All
+ * processes that take the same types share a queue, so that each bell wakes one of them.
+ */
+import type { Connection, Consumer } from "rabbitmq-client";
+import type { Clock } from "../core/clock.ts";
+import { takesType } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import {
+  type BrokerBells,
+  bellsFor,
+  createBellCheck,
+  createSubscriptions,
+  nameOfSet,
+  type Subscription,
+} from "./broker.ts";
+import { createHand } from "./hand.ts";
+import type { Bell } from "./queue.ts";
+
+/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
+const UNCONFIRMED_AT_MOST = 1_000;
+/** Until then each process has either heard it, or had no room and looks when it has. */
+const BELL_LIVES_MS = 30_000;
+const QUEUE_LIVES_MS = 24 * 3_600_000;
+const BELLS_AT_MOST = 10_000;
+/** Bells of one process at a time: enough for a claim, few enough to leave others theirs. */
+const PREFETCH = 20;
+/** Pools are without a free slot for a moment all the time. */
+const SILENT_MS = 100;
+
+const ACKNOWLEDGE = 0;
+const RETURN = 1;
+
+/** A bell is not worth a write to a disk: the queue survives a restart of the server, what is in it need not. */
+const queueOptions = {
+  durable: true,
+  arguments: { "x-expires": QUEUE_LIVES_MS, "x-max-length": BELLS_AT_MOST },
+};
+
+export type RabbitmqBellsSetup = {
+  /** The server stops reading from who publishes while it is short of memory or disk, so who listens has a connection of its own. */
+  readonly publishing: Connection;
+  readonly listening: Connection;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The exchange, and what the names of the queues begin with. */
+  readonly name?: string;
+};
+
+export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
+  const { publishing, listening, clock, log, name = "tasktrack.bells" } = setup;
+  const exchange = { exchange: name, type: "topic", durable: true };
+  const publisher = publishing.createPublisher({ confirm: true, exchanges: [exchange] });
+  const isBell = createBellCheck(log);
+  const subscriptions = createSubscriptions(subscribe);
+  let unconfirmed = 0;
+  let isClosed = false;
+
+  async function ring(types: readonly string[]): Promise<void> {
+    const bells = bellsFor(types);
+    if (bells.length === 0 || isClosed) return;
+    // The client would keep what comes meanwhile and send it when it is of no use any more.
+    if (!publishing.ready) throw new Error("RabbitMQ is away, or takes nothing");
+    if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error("RabbitMQ does not confirm");
+    unconfirmed += bells.length;
+    const sent = bells.map((type) =>
+      publisher.send({ exchange: name, routingKey: type, expiration: String(BELL_LIVES_MS) }, NOTHING),
+    );
+    const answers = await Promise.allSettled(sent);
+    unconfirmed -= bells.length;
+    for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+  }
+
+  function subscribe(types: readonly string[]): Subscription {
+    const queue = nameOfSet(name, types);
+    const hand = createHand(waitForAnother);
+    let consumer: Consumer | null = null;
+    let isReady = false;
+    let stopWaiting = (): void => undefined;
+
+    function hear(signal: AbortSignal): Promise<Bell | null> {
+      stopWaiting();
+      consumer ??= consume();
+      return hand.hear(signal);
+    }
+
+    function consume(): Consumer {
+      const current = listening.createConsumer(
+        {
+          queue,
+          queueOptions,
+          exchanges: [exchange],
+          queueBindings: types.map((type) => ({ exchange: name, queue, routingKey: bindingOf(type) })),
+          qos: { prefetchCount: PREFETCH },
+        },
+        ({ routingKey }) => (current === consumer ? bellCame(routingKey) : RETURN),
+      );
+      current.on("ready", () => {
+        isReady = current === consumer;
+      });
+      // The client comes back by itself.
+      current.on("error", (error) => {
+        if (current === consumer) isReady = false;
+        log.debug("bells_interrupted", { queue, error: errorText(error) });
+      });
+      return current;
+    }
+
+    async function bellCame(type: string): Promise<number> {
+      if (!isBell(type) || !types.some((pattern) => takesType(pattern, type))) return ACKNOWLEDGE;
+      return (await hand.take()) === "answered" ? ACKNOWLEDGE : RETURN;
+    }
+
+    /** Who had no more slots a moment ago mostly has one again; who has none for longer holds no bell. */
+    function waitForAnother(): void {
+      stopWaiting();
+      stopWaiting = clock.after(SILENT_MS, () => {
+        stopWaiting = (): void => undefined;
+        void end();
+      });
+    }
+
+    async function end(): Promise<void> {
+      stopWaiting();
+      const ended = consumer;
+      consumer = null;
+      isReady = false;
+      hand.putBack();
+      await ended?.close();
+    }
+
+    return {
+      hear,
+      isLive: () => isReady && listening.ready,
+      close: () => {
+        hand.close();
+        return end();
+      },
+    };
+  }
+
+  return {
+    ring,
+    hear: subscriptions.hear,
+    isLive: subscriptions.isLive,
+    close: async () => {
+      isClosed = true;
+      await subscriptions.close();
+      await publisher.close();
+    },
+  };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** What a pattern of AMQP cannot say, such as a prefix within a word, is let by when it comes. */
+function bindingOf(pattern: string): string {
+  if (!pattern.endsWith("*")) return pattern;
+  const words = pattern.slice(0, -1).split(".").slice(0, -1);
+  return [...words, "#"].join(".");
+}
