@@ -28,6 +28,11 @@ export const pinned = (core: number, command: readonly string[]): string[] => [
   ...command,
 ];
 
+const everyCore = `0-${availableParallelism() - 1}`;
+
+/** For what the pinned bench starts, which would else inherit its core. */
+export const unpinned = (command: readonly string[]): string[] => ["taskset", "-c", everyCore, ...command];
+
 const allow = (cores: string): void => {
   Bun.spawnSync(["taskset", "-acp", cores, String(process.pid)]);
 };
@@ -37,7 +42,7 @@ export const pinSelf = (core: number): void => allow(String(core));
 
 /** What is started meanwhile may run on every core; the bench itself is on the load's afterwards. */
 export const onEveryCore = async <T>(start: () => Promise<T>): Promise<T> => {
-  allow(`0-${availableParallelism() - 1}`);
+  allow(everyCore);
   try {
     return await start();
   } finally {

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import { across } from "./across.ts";
 import { beats } from "./beats.ts";
+import { brokers } from "./brokers.ts";
 import { changelog } from "./changelog.ts";
 import { churn } from "./churn.ts";
 import { claims } from "./claims.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS = new Map(
     claims,
     beats,
     changelog,
+    brokers,
     workers,
     handlers,
   }),

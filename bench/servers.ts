@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { CREATE_TASK, type LoadPlan, type LoadResult } from "./load.ts";
-import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE } from "./machine.ts";
+import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE, unpinned } from "./machine.ts";
 
 export type Server = { readonly name: string; readonly port: number; readonly pid: number };
 
@@ -13,6 +13,8 @@ type Start = {
   readonly env?: Readonly<Record<string, string>>;
   /** Answers 200 once the server takes requests. */
   readonly ready?: string;
+  /** The server's core, unless it says otherwise. */
+  readonly pin?: (command: readonly string[]) => string[];
 };
 
 /** A load and how busy each side's core was meanwhile. */
@@ -103,9 +105,17 @@ export const untilReady = async (child: Subprocess, port: number, path: string):
   }
 };
 
-export const startServer = async ({ name, command, env, ready = "/readyz" }: Start): Promise<Server> => {
+const toServerCore = (command: readonly string[]): string[] => pinned(SERVER_CORE, command);
+
+export const startServer = async ({
+  name,
+  command,
+  env,
+  ready = "/readyz",
+  pin = toServerCore,
+}: Start): Promise<Server> => {
   const port = freePort();
-  const child = spawn(pinned(SERVER_CORE, command), { HTTP_PORT: String(port), ...env });
+  const child = spawn(pin(command), { HTTP_PORT: String(port), ...env });
   await untilReady(child, port, ready);
   return { name, port, pid: child.pid };
 };
@@ -124,6 +134,10 @@ export const startTasktrack = (
   flags: readonly string[] = [],
 ): Promise<Server> =>
   startServer({ name: "TaskTrack", command: tasktrackCommand(flags), env: tasktrackEnv(settings) });
+
+/** One of many, which find their places on the cores themselves. */
+export const startTasktrackAnywhere = (settings: Readonly<Record<string, string>>): Promise<Server> =>
+  startServer({ name: "TaskTrack", command: tasktrackCommand(), env: tasktrackEnv(settings), pin: unpinned });
 
 export const startBare = (): Promise<Server> =>
   startServer({ name: "bare Bun.serve", command: [...bun, join(import.meta.dir, "bare.ts")] });

@@ -38,7 +38,8 @@ export const removeStores = async (): Promise<void> => {
   }
 };
 
-const register = <S extends { remove(): Promise<void> }>(store: S): S => {
+/** Ends with the bench, before what was registered earlier. */
+export const register = <S extends { remove(): Promise<void> }>(store: S): S => {
   const registered: S = {
     ...store,
     remove: async () => {
@@ -50,7 +51,7 @@ const register = <S extends { remove(): Promise<void> }>(store: S): S => {
   return registered;
 };
 
-const started = async <S extends TestServer>(create: () => Promise<S>): Promise<S> => {
+export const started = async <S extends TestServer>(create: () => Promise<S>): Promise<S> => {
   const server = await create();
   register(server);
   await onEveryCore(() => server.start());
@@ -60,10 +61,13 @@ const started = async <S extends TestServer>(create: () => Promise<S>): Promise<
 /**
  * A PostgreSQL as Debian starts it, with fsync on and the default synchronous_commit, but with the memory and the room for
  * its log that one gives to a database with work to do.
+ * @param settings more lines of postgresql.conf, by name
  */
-export const startPostgres = async (): Promise<PostgresStore> => {
+export const startPostgres = async (
+  settings: Readonly<Record<string, string>> = {},
+): Promise<PostgresStore> => {
   const server = await started(() =>
-    createPostgres({ shared_buffers: "1GB", max_wal_size: "8GB", checkpoint_timeout: "30min" }),
+    createPostgres({ shared_buffers: "1GB", max_wal_size: "8GB", checkpoint_timeout: "30min", ...settings }),
   );
   const house = new SQL(server.url, { max: 1, idleTimeout: 0 });
   const [{ pid }] = (await house`SELECT pg_backend_pid() AS pid`) as [{ pid: number }];

@@ -25,16 +25,23 @@ export type Account = { readonly user: string; readonly password: string };
 
 const VERSION = process.env.TEST_KAFKA_VERSION ?? "3.9.2";
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
+const JARS = join(CACHE, `kafka-${VERSION}`);
 
-/** A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own. */
-export async function createKafka(version = VERSION): Promise<KafkaServer> {
-  return open(version, { listeners: async () => [], format: [] });
-}
+/** A test waits for the start more than for anything else. */
+const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
-export async function createSecuredKafka(account: Account, version = VERSION): Promise<SecuredKafka> {
+/**
+ * A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own.
+ * @param flags of the virtual machine that runs it
+ */
+export const createKafka = (flags: readonly string[] = QUICK_TO_START): Promise<KafkaServer> =>
+  open({ listeners: async () => [], format: [], flags });
+
+export async function createSecuredKafka(account: Account): Promise<SecuredKafka> {
   const [sasl, saslTls, mutualTls] = [await freePort(), await freePort(), await freePort()];
   let certificates: Certificates | null = null;
-  const server = await open(version, {
+  const server = await open({
+    flags: QUICK_TO_START,
     listeners: async (directory) => {
       certificates = createCertificates(directory);
       const { authority, byName, byAddress } = certificates;
@@ -82,18 +89,12 @@ type Listener = {
   readonly settings: Readonly<Record<string, string>>;
 };
 
-async function open(
-  version: string,
-  more: {
-    readonly listeners: (directory: string) => Promise<readonly Listener[]>;
-    readonly format: readonly string[];
-  },
-): Promise<KafkaServer> {
+async function open(more: {
+  readonly listeners: (directory: string) => Promise<readonly Listener[]>;
+  readonly format: readonly string[];
+  readonly flags: readonly string[];
+}): Promise<KafkaServer> {
   const controllerPort = await freePort();
-  const jvm = (heapMb: number): string[] => [
-    ...[`-Xmx${heapMb}m`, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"],
-    ...["-cp", join(jarsOf(version), "*")],
-  ];
   const server = await createServerOf({
     name: "kafka",
     debianPackage: "openjdk-17-jre-headless",
@@ -101,19 +102,21 @@ async function open(
     account: null,
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port, binary, run }) => {
-      await fetchJars(version);
+      await fetchJars();
       const properties = join(directory, "server.properties");
       const listeners = await more.listeners(directory);
       await writeFile(properties, propertiesOf({ directory, port, controllerPort, listeners }));
       const cluster = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
       const format = ["format", "-t", cluster, "-c", properties, ...more.format];
-      run(binary, [...jvm(128), "kafka.tools.StorageTool", ...format]);
+      run(binary, [...jvm(QUICK_TO_START), "kafka.tools.StorageTool", ...format]);
     },
-    args: ({ directory }) => [...jvm(256), "kafka.Kafka", join(directory, "server.properties")],
-    composeEnv: () => ({ KAFKA_VERSION: version }),
+    args: ({ directory }) => [...jvm(more.flags), "kafka.Kafka", join(directory, "server.properties")],
+    composeEnv: () => ({ KAFKA_VERSION: VERSION }),
   });
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
+
+const jvm = (flags: readonly string[]): string[] => [...flags, "-Xshare:auto", "-cp", join(JARS, "*")];
 
 const SHA_256 = "SCRAM-SHA-256";
 const SHA_512 = "SCRAM-SHA-512";
@@ -172,25 +175,23 @@ const settingsOf = ({ name, settings }: Listener): string =>
     .map(([key, value]) => `listener.name.${name.toLowerCase()}.${key}=${value}\n`)
     .join("");
 
-const jarsOf = (version: string): string => join(CACHE, `kafka-${version}`);
-
-const pomOf = (version: string): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
+const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tasktrack</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${VERSION}</version></dependency>
   </dependencies>
 </project>
 `;
 
 /** By Maven, which knows the machine's mirrors and checks what it loads; once, into a folder that appears whole or not at all. */
-async function fetchJars(version: string): Promise<void> {
-  if (existsSync(jarsOf(version))) return;
+async function fetchJars(): Promise<void> {
+  if (existsSync(JARS)) return;
   const mvn = findOrInstall({ name: "kafka", debianPackage: "maven", find: () => findBinary("mvn") });
   if (mvn === null) throw new Error("the tests need Maven for Kafka's jars: install Debian's maven");
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "kafka-"));
-  await writeFile(join(folder, "pom.xml"), pomOf(version));
+  await writeFile(join(folder, "pom.xml"), POM);
   const jars = join(folder, "jars");
   const goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
   const done = spawnSync(
@@ -199,6 +200,6 @@ async function fetchJars(version: string): Promise<void> {
     { encoding: "utf8" },
   );
   if (done.status !== 0) throw new Error(`Maven could not fetch Kafka:\n${done.stdout}${done.stderr}`);
-  await rename(jars, jarsOf(version));
+  await rename(jars, JARS);
   await rm(folder, { recursive: true });
 }

@@ -14,6 +14,8 @@ import { setTimeout as wait } from "node:timers/promises";
 /** A server that can be stopped, killed and started again on its data. */
 export interface TestServer {
   readonly port: number;
+  /** Its process on this machine; null while it does not run, and where a container hides it. */
+  pid(): number | null;
   /** Starts it and waits until it answers. */
   start(): Promise<void>;
   /** Sends a signal; after one that ends it, waits for that. */
@@ -107,6 +109,7 @@ function createLocal(program: Program, place: Place, account: Account | null): T
 
   return {
     port: place.port,
+    pid: () => child?.pid ?? null,
     start,
     signal,
     remove: async () => {
@@ -179,6 +182,7 @@ async function createComposed(program: Program): Promise<TestServer> {
   };
   return {
     port,
+    pid: () => null,
     start: async () => {
       compose("up", "--detach", "--no-recreate", program.name);
       compose("start", program.name);
