@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
-import { everyStore } from "./support/every-store.ts";
+import { everyPairing } from "./support/every-pairing.ts";
 import { expectProblem } from "./support/problem.ts";
 import { ask, DONE, FAILED, NEVER } from "./support/verbs.ts";
 
@@ -47,9 +47,9 @@ let types = 0;
 /** A type that no other test uses. */
 const ownType = (): string => `type-${++types}`;
 
-describe.each(everyStore("model"))("tasks in %s", (_, STORE_URL) => {
+describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   beforeAll(async () => {
-    server = await startApp({ ROLE: "api", STORE_URL });
+    server = await startApp({ ROLE: "api", ...settings });
     engine = server.app.engine;
   });
   afterAll(() => server.stop());

@@ -5,7 +5,7 @@ import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
 import { eventually } from "./support/eventually.ts";
-import { everyStore } from "./support/every-store.ts";
+import { everyPairing } from "./support/every-pairing.ts";
 import { expectProblem } from "./support/problem.ts";
 
 type Json = Record<string, unknown>;
@@ -56,9 +56,9 @@ const LOST = { status: 409, code: "lease_lost" } as const;
 let types = 0;
 const ownType = (): string => `work-${++types}`;
 
-describe.each(everyStore("work"))("workers of a store in %s", (_, STORE_URL) => {
+describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) => {
   beforeAll(async () => {
-    server = await startApp({ ROLE: "api", STORE_URL });
+    server = await startApp({ ROLE: "api", ...settings });
     engine = server.app.engine;
   });
   afterAll(() => server.stop());
@@ -369,11 +369,11 @@ test("the end of the server waits for no claim that waits", async () => {
   expect(performance.now() - startedAt).toBeLessThan(1_500);
 });
 
-describe.each(everyStore("twice").slice(2))("two processes on %s", (_, STORE_URL) => {
+describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, settings) => {
   test("give a repeated claim the same leases, whichever is asked, also at the same moment", async () => {
     const [here, there] = [
-      await startApp({ ROLE: "api", STORE_URL }),
-      await startApp({ ROLE: "api", STORE_URL }),
+      await startApp({ ROLE: "api", ...settings }),
+      await startApp({ ROLE: "api", ...settings }),
     ];
     server = here;
     const type = ownType();

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { createCertificates } from "../../test/support/servers/certificates.ts";
 import { isTaskError } from "../core/error.ts";
 import { kafkaOptions, rabbitmqOptions } from "./broker-options.ts";
+import { namesUnder } from "./names.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tasktrack-"));
 afterAll(() => rm(folder, { recursive: true }));
@@ -15,10 +16,11 @@ const OWN = `certfile=${client.certificate}&keyfile=${client.key}`;
 
 test("RabbitMQ's client is given what the URL says, and nothing that the URL does not", () => {
   expect(rabbitmqOptions("amqp://h")).toEqual({
-    ...{ hostname: "h", port: 5672, username: "guest", password: "guest", vhost: "/" },
+    connection: { hostname: "h", port: 5672, username: "guest", password: "guest", vhost: "/" },
+    names: namesUnder("tasktrack"),
   });
   const url = `amqps://u:p%40@[::1]:1/%2Fv?heartbeat=5&connection_timeout=9&cacertfile=${authority}&${OWN}`;
-  expect(rabbitmqOptions(url)).toEqual({
+  expect(rabbitmqOptions(url).connection).toEqual({
     ...{ hostname: "::1", port: 1, username: "u", password: "p@", vhost: "/v" },
     ...{ heartbeat: 5, connectionTimeout: 9 },
     tls: {
@@ -34,8 +36,11 @@ test("Kafka's client is given what the URL says, and nothing that the URL does n
   expect(kafkaOptions("kafka://h:1")).toEqual({
     connection: { bootstrapBrokers: [{ host: "h", port: 1 }] },
     partitions: 6,
+    names: namesUnder("tasktrack"),
   });
-  expect(kafkaOptions("kafkas://u:p@h:1,i:2?sasl=plain&partitions=2&verify=verify_none")).toEqual({
+  expect(
+    kafkaOptions("kafkas://u:p@h:1,i:2?sasl=plain&partitions=2&verify=verify_none&prefix=staging"),
+  ).toEqual({
     connection: {
       bootstrapBrokers: [
         { host: "h", port: 1 },
@@ -45,6 +50,7 @@ test("Kafka's client is given what the URL says, and nothing that the URL does n
       tls: { rejectUnauthorized: false },
     },
     partitions: 2,
+    names: namesUnder("staging"),
   });
   const { connection } = kafkaOptions(`kafkas://h:1?cacertfile=${authority}&${OWN}`);
   expect(connection.tls).toEqual({

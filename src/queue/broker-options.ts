@@ -5,11 +5,15 @@ import type { ConnectionOptions as KafkaConnectionOptions } from "@platformatic/
 import type { ConnectionOptions as RabbitmqConnectionOptions } from "rabbitmq-client";
 import { TaskError } from "../core/error.ts";
 import { type KafkaUrl, parseBrokerUrl, type RabbitmqUrl, type TlsFiles } from "./broker-url.ts";
+import { type Names, namesUnder } from "./names.ts";
 
-/** For `new Connection(…)`. Throws a TaskError for a URL or a file that cannot be right. */
-export function rabbitmqOptions(url: string): RabbitmqConnectionOptions {
-  const { host, account, vhost, tls, heartbeatSeconds, connectionTimeoutMs } = rabbitmqUrl(url);
-  return {
+/** The connection for `new Connection(…)`. Throws a TaskError for a URL or a file that cannot be right. */
+export function rabbitmqOptions(url: string): {
+  readonly connection: RabbitmqConnectionOptions;
+  readonly names: Names;
+} {
+  const { host, account, vhost, tls, prefix, heartbeatSeconds, connectionTimeoutMs } = rabbitmqUrl(url);
+  const connection = {
     hostname: host.host,
     port: host.port,
     username: account.user,
@@ -19,18 +23,20 @@ export function rabbitmqOptions(url: string): RabbitmqConnectionOptions {
     ...(heartbeatSeconds === null ? {} : { heartbeat: heartbeatSeconds }),
     ...(connectionTimeoutMs === null ? {} : { connectionTimeout: connectionTimeoutMs }),
   };
+  return { connection, names: namesUnder(prefix) };
 }
 
 export type KafkaConnection = Pick<KafkaConnectionOptions, "sasl" | "tls"> & {
   readonly bootstrapBrokers: { readonly host: string; readonly port: number }[];
 };
 
-/** For `new Producer(…)` and its like, beside their `clientId`. Throws a TaskError for a URL or a file that cannot be right. */
+/** The connection for `new Producer(…)` and its like, beside their `clientId`. Throws a TaskError for a URL or a file that cannot be right. */
 export function kafkaOptions(url: string): {
   readonly connection: KafkaConnection;
   readonly partitions: number;
+  readonly names: Names;
 } {
-  const { hosts, sasl, tls, partitions } = kafkaUrl(url);
+  const { hosts, sasl, tls, prefix, partitions } = kafkaUrl(url);
   return {
     connection: {
       bootstrapBrokers: [...hosts],
@@ -38,6 +44,7 @@ export function kafkaOptions(url: string): {
       ...(tls === null ? {} : { tls: tlsOptions(tls) }),
     },
     partitions,
+    names: namesUnder(prefix),
   };
 }
 

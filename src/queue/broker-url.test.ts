@@ -17,6 +17,7 @@ const RABBITMQ: RabbitmqUrl = {
   host: { host: "h", port: 5672 },
   account: { user: "guest", password: "guest" },
   vhost: "/",
+  prefix: "tasktrack",
   tls: null,
   heartbeatSeconds: null,
   connectionTimeoutMs: null,
@@ -26,6 +27,7 @@ const KAFKA: KafkaUrl = {
   hosts: [{ host: "h", port: 1 }],
   sasl: null,
   tls: null,
+  prefix: "tasktrack",
   partitions: 6,
 };
 const TLS = { authority: null, own: null, isVerified: true };
@@ -47,6 +49,7 @@ describe("RabbitMQ:", () => {
     ["amqp://h/%2Fprod", { ...RABBITMQ, vhost: "/prod" }],
     ["amqp://h/%2f", { ...RABBITMQ, vhost: "/" }],
     ["amqp://h/a%20b%2Fc", { ...RABBITMQ, vhost: "a b/c" }],
+    ["amqp://h?prefix=staging", { ...RABBITMQ, prefix: "staging" }],
     ["amqp://h?heartbeat=0", { ...RABBITMQ, heartbeatSeconds: 0 }],
     [
       "amqp://h/?heartbeat=5&connection_timeout=1000",
@@ -81,6 +84,7 @@ describe("Kafka:", () => {
         ],
       },
     ],
+    ["kafka://h:1?prefix=my.own_tasks-2", { ...KAFKA, prefix: "my.own_tasks-2" }],
     ["kafka://h:1?partitions=1", { ...KAFKA, partitions: 1 }],
     ["kafka://h:1/?partitions=9999", { ...KAFKA, partitions: 9_999 }],
     ["kafka://u:p@h:1", { ...KAFKA, sasl: SCRAM }],
@@ -121,7 +125,7 @@ describe("what cannot be meant is refused with what was expected:", () => {
     ],
     [KAFKA_SHAPE, ["kafka://u@h:1", "kafka://u:@h:1", "kafka://u:p/q@h:1", "kafkas://u:p#q@h:1"]],
     [
-      "no parameters but cacertfile, certfile, keyfile, verify, heartbeat, connection_timeout, each once",
+      "no parameters but prefix, cacertfile, certfile, keyfile, verify, heartbeat, connection_timeout, each once",
       [
         "amqp://h?sasl=plain",
         "amqps://h?cacertfile=",
@@ -130,7 +134,7 @@ describe("what cannot be meant is refused with what was expected:", () => {
       ],
     ],
     [
-      "no parameters but partitions, sasl, cacertfile, certfile, keyfile, verify, each once",
+      "no parameters but prefix, partitions, sasl, cacertfile, certfile, keyfile, verify, each once",
       ["kafka://h:1?acks=0", "kafka://h:1?partitions", "kafka://u:1?q@h:1"],
     ],
     [
@@ -147,6 +151,10 @@ describe("what cannot be meant is refused with what was expected:", () => {
       ["kafka://u:p@h:1?sasl=oauthbearer", "kafka://h:1?sasl=scram"],
     ],
     ["a user and a password where there is sasl", ["kafka://h:1?sasl=plain", "kafkas://h:1?sasl=plain"]],
+    [
+      "prefix to be up to 100 letters, digits, dots, dashes and underscores",
+      ["amqp://h?prefix=a%2Fb", "kafka://h:1?prefix=%20", `kafka://h:1?prefix=${"x".repeat(101)}`],
+    ],
     ["certfile and keyfile together", ["amqps://h?certfile=c", "kafkas://h:1?keyfile=k"]],
     ["verify to be verify_peer or verify_none", ["amqps://h?verify=none", "kafkas://h:1?verify=0"]],
     [

@@ -1,5 +1,6 @@
 /** QUEUE_URL taken apart, or refused with what was expected. Pure: nothing is looked up and no file is read. */
 import { TaskError } from "../core/error.ts";
+import { PREFIX_DEFAULT } from "./names.ts";
 
 export type BrokerUrl = RabbitmqUrl | KafkaUrl;
 
@@ -9,6 +10,7 @@ export type RabbitmqUrl = {
   readonly account: Account;
   readonly vhost: string;
   readonly tls: TlsFiles | null;
+  readonly prefix: string;
   readonly heartbeatSeconds: number | null;
   readonly connectionTimeoutMs: number | null;
 };
@@ -19,6 +21,7 @@ export type KafkaUrl = {
   /** How the account proves itself; null is open, or known by its certificate. */
   readonly sasl: (Account & { readonly mechanism: SaslMechanism }) | null;
   readonly tls: TlsFiles | null;
+  readonly prefix: string;
   /** Of topics that are not there yet. */
   readonly partitions: number;
 };
@@ -48,8 +51,8 @@ const GUEST: Account = { user: "guest", password: "guest" };
 const RABBITMQ_PORTS = { amqp: 5672, amqps: 5671 };
 
 const TLS_NAMES = ["cacertfile", "certfile", "keyfile", "verify"];
-const RABBITMQ_NAMES = [...TLS_NAMES, "heartbeat", "connection_timeout"];
-const KAFKA_NAMES = ["partitions", "sasl", ...TLS_NAMES];
+const RABBITMQ_NAMES = ["prefix", ...TLS_NAMES, "heartbeat", "connection_timeout"];
+const KAFKA_NAMES = ["prefix", "partitions", "sasl", ...TLS_NAMES];
 
 const RABBITMQ_SHAPE =
   "amqp(s)://user:password@host:port/vhost, in which what is not a letter or a digit of user, password and vhost is percent-encoded,";
@@ -97,6 +100,7 @@ function rabbitmqUrl(scheme: "amqp" | "amqps", parts: Parts): RabbitmqUrl {
     account: accountOf(parts.account, RABBITMQ_SHAPE) ?? GUEST,
     vhost: decoded(parts.path, RABBITMQ_SHAPE) || "/",
     tls: tlsOf(given, scheme === "amqps" ? null : "amqps://"),
+    prefix: prefixOf(given),
     heartbeatSeconds: wholeNumber(given, "heartbeat", { least: 0, most: 65_535 }),
     connectionTimeoutMs: wholeNumber(given, "connection_timeout", { least: 1, most: 999_999 }),
   };
@@ -111,6 +115,7 @@ function kafkaUrl(scheme: "kafka" | "kafkas", parts: Parts): KafkaUrl {
     hosts,
     sasl: saslOf(given.get("sasl"), accountOf(parts.account, KAFKA_SHAPE)),
     tls: tlsOf(given, scheme === "kafkas" ? null : "kafkas://"),
+    prefix: prefixOf(given),
     partitions: wholeNumber(given, "partitions", { least: 1, most: 9_999 }) ?? PARTITIONS_DEFAULT,
   };
 }
@@ -161,6 +166,14 @@ function isVerified(verify: string | undefined): boolean {
   if (verify !== undefined && !/^verify_(peer|none)$/.test(verify))
     throw expected("verify to be verify_peer or verify_none");
   return verify !== "verify_none";
+}
+
+/** What both brokers take as part of a name. */
+function prefixOf(given: Parameters): string {
+  const prefix = given.get("prefix") ?? PREFIX_DEFAULT;
+  if (!/^[\w.-]{1,100}$/.test(prefix))
+    throw expected("prefix to be up to 100 letters, digits, dots, dashes and underscores");
+  return prefix;
 }
 
 function wholeNumber(

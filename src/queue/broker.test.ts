@@ -73,6 +73,16 @@ describe("a broker as doorbell", () => {
     expect(await hearing).toBe(bell);
   });
 
+  test("is what is answered when both ring at once", async () => {
+    const { queue, broker, store, state } = open();
+    state.isLive = false;
+    const hearing = queue.hear(["mail"], NEVER);
+    const bell = bellOf();
+    store.sound(bellOf());
+    broker.sound(bell);
+    expect(await hearing).toBe(bell);
+  });
+
   test("listens to neither when nobody hears any more", async () => {
     const { queue, broker, store } = open();
     const abort = new AbortController();

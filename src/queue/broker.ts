@@ -19,8 +19,11 @@ export function createBrokerQueue(bells: BrokerBells, store: Pick<TaskQueue, "he
     const leave = (): void => either.abort();
     signal.addEventListener("abort", leave);
     if (signal.aborted) leave();
+    const fromBroker = bells.hear(types, either.signal);
     try {
-      return await Promise.race([bells.hear(types, either.signal), hearStore(types, either.signal)]);
+      const first = await Promise.race([fromBroker, hearStore(types, either.signal)]);
+      leave();
+      return (await fromBroker) ?? first; // both may ring at once, and the broker's is to be answered
     } finally {
       leave();
       signal.removeEventListener("abort", leave);

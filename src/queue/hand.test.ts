@@ -31,6 +31,21 @@ describe("bells in hand", () => {
     expect(fates).toEqual(["answered", "answered", "answered", "held"]);
   });
 
+  test("are not heard again while the store is asked, but what is left of them is heard after it", async () => {
+    const { hand, take } = holding(1);
+    const first = await hand.hear(NEVER);
+    let isHeard = false;
+    const second = hand.hear(NEVER).then((bell) => {
+      isHeard = true;
+      return bell;
+    });
+    take();
+    await Promise.resolve();
+    expect(isHeard).toBe(false);
+    await first?.ack(1);
+    expect(await second).not.toBeNull();
+  });
+
   test("are all answered when there was nothing to be had, but for those that came after it was asked", async () => {
     const { hand, fates, take } = holding(2);
     const bell = await hand.hear(NEVER);

@@ -21,14 +21,22 @@ export function createHand(onSilence: () => void): Hand {
   const ears = new Set<(bell: Bell | null) => void>();
   const held: { readonly number: number; readonly settle: (fate: Fate) => void }[] = [];
   let taken = 0;
+  /** Whether one has been heard whose answer is still to come: it stands for what comes until then, too. */
+  let isBeingAnswered = false;
   let isClosed = false;
 
   function take(): Promise<Fate> {
     if (isClosed) return Promise.resolve("returned");
     const { promise, resolve } = Promise.withResolvers<Fate>();
     held.push({ number: ++taken, settle: resolve });
-    for (const ear of [...ears]) ear(bell());
+    if (!isBeingAnswered) sound();
     return promise;
+  }
+
+  function sound(): void {
+    const heard = bell();
+    isBeingAnswered = ears.size > 0;
+    for (const ear of [...ears]) ear(heard);
   }
 
   /** All that is in the hand, as one: a claim takes whatever there is. */
@@ -38,6 +46,8 @@ export function createHand(onSilence: () => void): Hand {
       ack: async (claimed) => {
         const answered = claimed > 0 ? claimed : held.filter(({ number }) => number <= upTo).length;
         for (const { settle } of held.splice(0, answered)) settle("answered");
+        isBeingAnswered = false;
+        if (held.length > 0) sound();
       },
     };
   }
@@ -54,11 +64,12 @@ export function createHand(onSilence: () => void): Hand {
       const hush = (): void => ear(null);
       ears.add(ear);
       signal.addEventListener("abort", hush);
-      if (held.length > 0) ear(bell());
+      if (held.length > 0 && !isBeingAnswered) sound();
     });
   }
 
   function putBack(): void {
+    isBeingAnswered = false;
     for (const { settle } of held.splice(0)) settle("returned");
   }
 

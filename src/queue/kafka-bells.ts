@@ -19,8 +19,6 @@ import { createCommits } from "./kafka-commits.ts";
 import type { Bell } from "./queue.ts";
 import { withstand } from "./withstand.ts";
 
-export const BELLS = "tasktrack.bells";
-
 /** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
 const UNCONFIRMED_AT_MOST = 1_000;
 /** Until then each process has either heard it, or had no room and looks when it has. */
@@ -44,11 +42,11 @@ export type KafkaBellsSetup = {
   readonly clock: Clock;
   readonly log: Log;
   /** The topic, and what the names of the groups begin with. */
-  readonly name?: string;
+  readonly name: string;
 };
 
 export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
-  const { producer, clock, log, name = BELLS } = setup;
+  const { producer, clock, log, name } = setup;
   const isBell = createBellCheck(log);
   const subscriptions = createSubscriptions(subscribe);
   let unconfirmed = 0;

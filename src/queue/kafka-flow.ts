@@ -2,14 +2,15 @@ import { Admin, Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { kafkaOptions } from "./broker-options.ts";
-import { BELLS, createKafkaBells } from "./kafka-bells.ts";
-import { createKafkaInlet, REJECTED, SUBMIT } from "./kafka-inlet.ts";
-import { createKafkaOutlet, EVENTS } from "./kafka-outlet.ts";
+import { createKafkaBells } from "./kafka-bells.ts";
+import { createKafkaInlet } from "./kafka-inlet.ts";
+import { createKafkaOutlet } from "./kafka-outlet.ts";
 import type { Flow } from "./open.ts";
 import { withstand } from "./withstand.ts";
 
 const CLIENT = "tasktrack";
-const TOPICS = [SUBMIT, REJECTED, EVENTS, BELLS];
+/** A process without a partition hears no bell, so there are enough for some dozen of them. */
+const BELL_PARTITIONS = 24;
 /** Bells are of no use after half a minute. */
 const BELL_CONFIGS = [
   { name: "retention.ms", value: "600000" },
@@ -21,7 +22,8 @@ export function openKafkaFlow(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
-  const { connection, partitions } = kafkaOptions(url);
+  const { connection, partitions, names } = kafkaOptions(url);
+  const topics = [names.submit, names.rejected, names.events, names.bells];
   const admin = withstand(new Admin({ clientId: CLIENT, ...connection }));
   const producer = withstand(new Producer({ clientId: CLIENT, ...connection }));
   let areThere = false;
@@ -31,17 +33,16 @@ export function openKafkaFlow(
     if (areThere) return;
     // One that does not let us in says so here at once; asked for each topic, with the client's own attempts, it took a minute.
     await admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
-    for (const topic of TOPICS) {
+    for (const topic of topics) {
+      const own =
+        topic === names.bells
+          ? { partitions: Math.max(partitions, BELL_PARTITIONS), configs: BELL_CONFIGS }
+          : { partitions };
       await admin
-        .createTopics({
-          topics: [topic],
-          partitions,
-          replicas: -1,
-          configs: topic === BELLS ? BELL_CONFIGS : [],
-        })
+        .createTopics({ topics: [topic], replicas: -1, ...own })
         .catch((error: unknown) => log.debug("topic_not_created", { topic, error: errorText(error) }));
     }
-    await admin.metadata({ topics: TOPICS, forceUpdate: true });
+    await admin.metadata({ topics, forceUpdate: true });
     areThere = true;
   }
 
@@ -52,17 +53,17 @@ export function openKafkaFlow(
 
   async function topicId(): Promise<string> {
     await createTopics();
-    const { topics } = await admin.metadata({ topics: [SUBMIT], forceUpdate: true });
-    return topics.get(SUBMIT)?.id ?? "";
+    const found = await admin.metadata({ topics: [names.submit], forceUpdate: true });
+    return found.topics.get(names.submit)?.id ?? "";
   }
 
-  const outlet = createKafkaOutlet({ producer, ready: createTopics });
+  const outlet = createKafkaOutlet({ producer, topic: names.events, ready: createTopics });
   const bells = createKafkaBells({
     options: { clientId: CLIENT, ...connection },
-    ...{ producer, ready: createTopics, doubt, clock, log },
+    ...{ producer, ready: createTopics, doubt, name: names.bells, clock, log },
   });
   return {
-    inlet: createKafkaInlet({ connection, producer, topicId, clock, log }),
+    inlet: createKafkaInlet({ connection, names, producer, topicId, clock, log }),
     outlet,
     bells,
     close: async () => {

@@ -5,18 +5,17 @@ import { errorText, type Log } from "../lib/log.ts";
 import type { KafkaConnection } from "./broker-options.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
 import { createCommits } from "./kafka-commits.ts";
+import type { Names } from "./names.ts";
 import { rejectionOf } from "./rejection.ts";
 import { withstand } from "./withstand.ts";
 
-export const SUBMIT = "tasktrack.submit";
-export const REJECTED = "tasktrack.rejected";
-const GROUP = "tasktrack";
 /** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
 const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
 const RETRY_MS = 1_000;
 
 export type KafkaInletSetup = {
   readonly connection: KafkaConnection;
+  readonly names: Pick<Names, "submit" | "rejected" | "group">;
   readonly producer: Producer;
   /** Sees to it that the topics are there; says what tells this topic from another one of its name. */
   readonly topicId: () => Promise<string>;
@@ -28,7 +27,7 @@ type Take = (submission: Submission) => Promise<Taken>;
 type Stream = Awaited<ReturnType<Consumer["consume"]>>;
 
 export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
-  const { clock, log, producer } = setup;
+  const { clock, log, producer, names } = setup;
   const stopping = Promise.withResolvers<void>();
   let isClosed = false;
   let isTroubled = false;
@@ -48,7 +47,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     const consumer = withstand(
       new Consumer({
         clientId: "tasktrack",
-        groupId: GROUP,
+        groupId: names.group,
         ...setup.connection,
         autocommit: false,
         sessionTimeout: 10_000,
@@ -57,7 +56,11 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       }),
     );
     try {
-      stream = await consumer.consume({ topics: [SUBMIT], mode: "committed", fallbackMode: "earliest" });
+      stream = await consumer.consume({
+        topics: [names.submit],
+        mode: "committed",
+        fallbackMode: "earliest",
+      });
       if (isTroubled) log.info("submissions_flow_again");
       isTroubled = false;
       await read(stream, createHand({ consumer, topicId, take }));
@@ -82,7 +85,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
   /** The messages in hand: taken all at once, committed as far as there is no gap. */
   function createHand(own: { readonly consumer: Consumer; readonly topicId: string; readonly take: Take }) {
-    const commits = createCommits({ consumer: own.consumer, topic: SUBMIT, onError: troubled });
+    const commits = createCommits({ consumer: own.consumer, topic: names.submit, onError: troubled });
     const inHand = new Set<Promise<void>>();
     let bytes = 0;
 
@@ -121,7 +124,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
   /** A refusal that cannot be kept is tried again: only then may its message be committed. */
   async function reject(submission: Submission, problem: string): Promise<void> {
-    const message = { topic: REJECTED, value: Buffer.from(rejectionOf(submission, problem)) };
+    const message = { topic: names.rejected, value: Buffer.from(rejectionOf(submission, problem)) };
     for (;;) {
       if (isClosed) throw new Error("closing");
       const error = await producer.send({ messages: [message], acks: -1 }).then(

@@ -2,17 +2,16 @@
 import type { Producer } from "@platformatic/kafka";
 import type { EventOutlet, TaskEvent } from "./outlet.ts";
 
-export const EVENTS = "tasktrack.events";
-
 export function createKafkaOutlet(setup: {
   readonly producer: Producer;
+  readonly topic: string;
   /** Sees to it that the topics are there. */
   readonly ready: () => Promise<unknown>;
 }): EventOutlet {
   async function send(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
     await setup.ready();
     if (signal.aborted) throw new Error("publishing was given up");
-    await setup.producer.send({ messages: events.map(messageOf), acks: -1 });
+    await setup.producer.send({ messages: events.map((event) => messageOf(setup.topic, event)), acks: -1 });
   }
 
   function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
@@ -26,8 +25,8 @@ export function createKafkaOutlet(setup: {
   return { publish, close: async () => undefined };
 }
 
-const messageOf = (event: TaskEvent) => ({
-  topic: EVENTS,
+const messageOf = (topic: string, event: TaskEvent) => ({
+  topic,
   key: Buffer.from(String(event.id)),
   value: Buffer.from(JSON.stringify(event)),
 });

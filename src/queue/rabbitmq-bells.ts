@@ -44,11 +44,11 @@ export type RabbitmqBellsSetup = {
   readonly clock: Clock;
   readonly log: Log;
   /** The exchange, and what the names of the queues begin with. */
-  readonly name?: string;
+  readonly name: string;
 };
 
 export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
-  const { publishing, listening, clock, log, name = "tasktrack.bells" } = setup;
+  const { publishing, listening, clock, log, name } = setup;
   const exchange = { exchange: name, type: "topic", durable: true };
   const publisher = publishing.createPublisher({ confirm: true, exchanges: [exchange] });
   const isBell = createBellCheck(log);

@@ -5,6 +5,7 @@ import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { sharedRabbitmq } from "../../test/support/servers/shared.ts";
 import type { Submission, Taken } from "./inlet.ts";
+import { namesUnder } from "./names.ts";
 import type { TaskEvent } from "./outlet.ts";
 import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
 import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
@@ -25,7 +26,12 @@ beforeEach(async () => {
 /** An inlet that is ready, and what it has been given. */
 async function openInlet(take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED) {
   const seen: Submission[] = [];
-  const inlet = createRabbitmqInlet({ publishing: connection, listening: connection, log: createTestLog() });
+  const inlet = createRabbitmqInlet({
+    publishing: connection,
+    listening: connection,
+    names: namesUnder("tasktrack"),
+    log: createTestLog(),
+  });
   inlet.consume((submission) => {
     seen.push(submission);
     return take(submission);
@@ -109,7 +115,7 @@ test("one that is refused is kept with its problem, and holds up none of the oth
 });
 
 test("events come in order, under keys that say what happened to what type", async () => {
-  const outlet = createRabbitmqOutlet(connection);
+  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
   const event = (id: number, version: number, type: string | null): TaskEvent => ({
     ...{ event: "task.done", id, type, status: "done", version },
   });
@@ -143,7 +149,7 @@ test("events come in order, under keys that say what happened to what type", asy
 });
 
 test("nothing is published once it is called off", async () => {
-  const outlet = createRabbitmqOutlet(connection);
+  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
   expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
   await outlet.close();

@@ -18,7 +18,8 @@ export function openRabbitmqFlow(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
-  const options = { ...LASTING, ...rabbitmqOptions(url) };
+  const { connection, names } = rabbitmqOptions(url);
+  const options = { ...LASTING, ...connection };
   const publishing = new Connection({ ...options, connectionName: "tasktrack publishes" });
   const listening = new Connection({ ...options, connectionName: "tasktrack listens" });
   let isAway = false;
@@ -43,10 +44,10 @@ export function openRabbitmqFlow(
     isBlocked = false;
   });
 
-  const outlet = createRabbitmqOutlet(publishing);
-  const bells = createRabbitmqBells({ publishing, listening, clock, log });
+  const outlet = createRabbitmqOutlet(publishing, names);
+  const bells = createRabbitmqBells({ publishing, listening, name: names.bells, clock, log });
   return {
-    inlet: createRabbitmqInlet({ publishing, listening, log }),
+    inlet: createRabbitmqInlet({ publishing, listening, names, log }),
     outlet,
     bells,
     close: async () => {

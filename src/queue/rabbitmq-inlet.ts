@@ -3,10 +3,9 @@ import type { AsyncMessage, Connection, Consumer } from "rabbitmq-client";
 import type { Log } from "../lib/log.ts";
 import { errorText } from "../lib/log.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
+import type { Names } from "./names.ts";
 import { rejectionOf } from "./rejection.ts";
 
-const SUBMIT = "tasktrack.submit";
-const REJECTED = "tasktrack.rejected";
 /** The server counts messages, not bytes: of the longest that are taken, 200 MiB. Commits are shared, so it is no brake. */
 const PREFETCH = 200;
 /** Where the server is there, it has kept what a producer was told it has; quorum queues are what survives a node, too. */
@@ -19,10 +18,14 @@ const RETURN = 1;
 export function createRabbitmqInlet(setup: {
   readonly publishing: Connection;
   readonly listening: Connection;
+  readonly names: Pick<Names, "submit" | "rejected">;
   readonly log: Log;
 }): TaskInlet {
-  const { publishing, listening, log } = setup;
-  const rejected = publishing.createPublisher({ confirm: true, queues: [{ queue: REJECTED, ...KEPT }] });
+  const { publishing, listening, names, log } = setup;
+  const rejected = publishing.createPublisher({
+    confirm: true,
+    queues: [{ queue: names.rejected, ...KEPT }],
+  });
   let consumer: Consumer | null = null;
   let isClosed = false;
   let isTroubled = false;
@@ -31,10 +34,10 @@ export function createRabbitmqInlet(setup: {
     if (isClosed) return;
     consumer = listening.createConsumer(
       {
-        queue: SUBMIT,
+        queue: names.submit,
         queueOptions: KEPT,
-        exchanges: [{ exchange: SUBMIT, type: "fanout", durable: true }],
-        queueBindings: [{ exchange: SUBMIT, routingKey: "", queue: SUBMIT }],
+        exchanges: [{ exchange: names.submit, type: "fanout", durable: true }],
+        queueBindings: [{ exchange: names.submit, routingKey: "", queue: names.submit }],
         qos: { prefetchCount: PREFETCH },
       },
       (message) => takeOne(submissionOf(message), take),
@@ -63,7 +66,7 @@ export function createRabbitmqInlet(setup: {
 
   const reject = (submission: Submission, problem: string): Promise<void> =>
     rejected.send(
-      { routingKey: REJECTED, durable: true, contentType: "application/json", ...named(submission) },
+      { routingKey: names.rejected, durable: true, contentType: "application/json", ...named(submission) },
       Buffer.from(rejectionOf(submission, problem)),
     );
 

@@ -1,15 +1,15 @@
 /** Events out by RabbitMQ: the topic exchange `tasktrack.events`, under `task.done.<type>` and the like. */
 import type { Connection } from "rabbitmq-client";
+import type { Names } from "./names.ts";
 import type { EventOutlet, TaskEvent } from "./outlet.ts";
 
-const EVENTS = "tasktrack.events";
 /** Between two pieces it is asked whether to go on. */
 const PIECE = 100;
 
-export function createRabbitmqOutlet(connection: Connection): EventOutlet {
+export function createRabbitmqOutlet(connection: Connection, names: Pick<Names, "events">): EventOutlet {
   const publisher = connection.createPublisher({
     confirm: true,
-    exchanges: [{ exchange: EVENTS, type: "topic", durable: true }],
+    exchanges: [{ exchange: names.events, type: "topic", durable: true }],
   });
 
   async function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
@@ -30,7 +30,7 @@ export function createRabbitmqOutlet(connection: Connection): EventOutlet {
   const send = (event: TaskEvent): Promise<void> =>
     publisher.send(
       {
-        exchange: EVENTS,
+        exchange: names.events,
         routingKey: routingKeyOf(event),
         durable: true,
         contentType: "application/json",
