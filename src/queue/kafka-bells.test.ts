@@ -3,6 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { Admin, Producer } from "@platformatic/kafka";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import { watchMembers } from "../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { examineBells, type Member } from "./bells.suite.ts";
@@ -108,4 +109,21 @@ test("who has no partition says that it hears nothing", async () => {
   await untilLive(() => one.bells.isLive(["mail"]) !== other.bells.isLive(["mail"]));
   for (const { bells } of [one, other]) await bells.close();
   expect(await Promise.all(hearing)).toEqual([null, null]);
+}, 60_000);
+
+test("who could not join its group again begins anew", async () => {
+  const topic = await newTopic(1);
+  const watch = watchMembers();
+  const member = await join(topic, ["mail"]);
+  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  await eventually(
+    () => watch.members.length,
+    (count) => count === 2,
+    WITHIN_MS,
+  );
+  await untilLive(() => member.bells.isLive(["mail"]));
+  await member.bells.ring(["mail"]);
+  expect(await member.answer).not.toBeNull();
+  await member.bells.close();
+  watch.close();
 }, 60_000);

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import { watchMembers } from "../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
@@ -174,3 +175,24 @@ test("a connection that errs twice, where its client listens once, ends nothing"
   }
   await admin.close();
 });
+
+test("who takes tasks in and could not join its group again begins anew", async () => {
+  const own = unique();
+  const watch = watchMembers();
+  const x = await openInlet(own);
+  await eventually(
+    () => watch.members[0]?.isActive(),
+    (isMember) => isMember === true,
+    WITHIN_MS,
+  );
+  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  await eventually(
+    () => watch.members[1]?.isActive(),
+    (isMember) => isMember === true,
+    WITHIN_MS,
+  );
+  await submit([`${own} later`]);
+  await eventually(x.texts, (texts) => texts.includes(`${own} later`), WITHIN_MS);
+  await x.close();
+  watch.close();
+}, 60_000);

@@ -7,7 +7,7 @@ import type { Submission, Taken, TaskInlet } from "./inlet.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Names } from "./names.ts";
 import { rejectionOf } from "./rejection.ts";
-import { withstand } from "./withstand.ts";
+import { onLostMembership, withstand } from "./withstand.ts";
 
 /** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
 const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
@@ -55,6 +55,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
         maxWaitTime: 500,
       }),
     );
+    onLostMembership(consumer, (error) => stream?.destroy(error));
     try {
       stream = await consumer.consume({
         topics: [names.submit],
@@ -154,7 +155,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     close: async () => {
       isClosed = true;
       stopping.resolve();
-      await stream?.close();
+      await stream?.close().catch(troubled);
       await running;
     },
   };
