@@ -196,3 +196,41 @@ test("who takes tasks in and could not join its group again begins anew", async 
   await x.close();
   watch.close();
 }, 60_000);
+
+test("a topic that somebody has deleted is made anew for who publishes to it, and for who takes tasks from it", async () => {
+  const prefix = `gone-${unique()}`;
+  const flow = openKafkaFlow(`${sharedKafka()}?prefix=${prefix}`, {
+    clock: systemClock,
+    log: createTestLog(),
+  });
+  const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
+  await flow.outlet.publish([event], SIGNAL);
+  const taken: string[] = [];
+  flow.inlet.consume(async (submission) => {
+    taken.push(textOf(submission));
+    return ACCEPTED;
+  });
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers });
+  const works = (promise: Promise<unknown>): Promise<boolean> =>
+    promise.then(
+      () => true,
+      () => false,
+    );
+  const message = { topic: `${prefix}.submit`, value: Buffer.from("1") };
+  const submitted = () => works(producer.send({ messages: [message], acks: -1 })).then(() => taken.length);
+  await eventually(submitted, (count) => count > 0, WITHIN_MS);
+
+  await admin.deleteTopics({ topics: [`${prefix}.events`] });
+  await eventually(
+    () => works(flow.outlet.publish([event], SIGNAL)),
+    (isPublished) => isPublished,
+    WITHIN_MS,
+  );
+
+  await admin.deleteTopics({ topics: [`${prefix}.submit`] });
+  taken.length = 0;
+  await eventually(submitted, (count) => count > 0, WITHIN_MS);
+  await flow.inlet.close();
+  await flow.close();
+  await admin.close();
+}, 90_000);
