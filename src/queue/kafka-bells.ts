@@ -125,6 +125,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
 
     async function join(): Promise<void> {
       await setup.ready();
+      if (isOver) return;
       const member = withstand(
         new Consumer({
           ...setup.options,
