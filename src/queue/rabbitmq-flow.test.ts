@@ -194,6 +194,9 @@ test("a refusal that cannot be kept comes again after a while, and not at once",
     (count) => count === 2,
   );
   await inlet.close();
-  expect(await lengthOf(names.submit)).toBe(1);
+  await eventually(
+    () => lengthOf(names.submit),
+    (length) => length === 1,
+  );
   await connection.queueDelete({ queue: names.submit });
 });
