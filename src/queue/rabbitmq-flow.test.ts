@@ -159,7 +159,7 @@ test("nothing is published once it is called off", async () => {
 });
 
 test("a refusal that cannot be kept comes again after a while, and not at once", async () => {
-  const names = namesUnder(`own-${crypto.randomUUID()}`);
+  const names = { ...namesUnder("tasktrack"), rejected: `own-${crypto.randomUUID()}` };
   const clock = createManualClock();
   let pauses = 0;
   const waits = {
@@ -198,5 +198,4 @@ test("a refusal that cannot be kept comes again after a while, and not at once",
     () => lengthOf(names.submit),
     (length) => length === 1,
   );
-  await connection.queueDelete({ queue: names.submit });
 });
