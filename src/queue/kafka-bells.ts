@@ -17,7 +17,7 @@ import {
 import { createHand, type Fate } from "./hand.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Bell } from "./queue.ts";
-import { withstand } from "./withstand.ts";
+import { onLostMembership, withstand } from "./withstand.ts";
 
 /** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
 const UNCONFIRMED_AT_MOST = 1_000;
@@ -125,6 +125,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
 
     async function join(): Promise<void> {
       await setup.ready();
+      if (isOver) return;
       const member = withstand(
         new Consumer({
           ...setup.options,
@@ -135,6 +136,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
           maxWaitTime: 500,
         }),
       );
+      onLostMembership(member, (error) => stream?.destroy(error));
       const commits = createCommits({ consumer: member, topic: name, onError: interrupted });
       try {
         stream = await member.consume({ topics: [name], mode: "committed", fallbackMode: "earliest" });
@@ -185,7 +187,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
         isOver = true;
         stopping.resolve();
         room.resolve();
-        await stream?.close();
+        await stream?.close().catch(interrupted);
         await running;
       },
     };
