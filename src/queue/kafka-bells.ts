@@ -155,7 +155,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
       } finally {
         consumer = null;
         stream = null;
-        hand.putBack();
+        if (!isOver) hand.putBack(); // else it was done at the end, and what is in the hand is the next session's
         await commits.finish();
         await member.close(true);
       }

@@ -48,6 +48,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   /** From joining the group to whatever ends it. What was in hand then comes again, and is known by its key. */
   async function session(take: Take): Promise<void> {
     const topicId = await setup.topicId();
+    if (isClosed) return;
     const consumer = withstand(
       new Consumer({
         clientId: "tasktrack",

@@ -12,13 +12,37 @@ import type { TaskEvent } from "./outlet.ts";
 import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
 import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
 
+/**
+ * RabbitMQ 3.10 may break the connection of who publishes to a quorum queue that is just made, so these are made, and have taken
+ * a message each, before anything is examined; between tests they are emptied and not deleted.
+ */
+async function prepareQueues(): Promise<void> {
+  const names = namesUnder("tasktrack");
+  for (const queue of [names.submit, names.rejected]) {
+    const prepare = async (): Promise<boolean> => {
+      const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
+      connection.on("error", () => undefined); // tried again on another one
+      try {
+        await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "quorum" } });
+        await connection.createPublisher({ confirm: true }).send({ routingKey: queue }, "first");
+        return true;
+      } catch {
+        return false;
+      } finally {
+        connection.unsafeDestroy();
+      }
+    };
+    await eventually(prepare, (isPrepared) => isPrepared, 20_000);
+  }
+}
+
+await prepareQueues();
 const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
 await connection.onConnect(10_000);
 
 const SIGNAL = new AbortController().signal;
 const ACCEPTED: Taken = { kind: "accepted" };
 
-/** Emptied and not deleted: RabbitMQ 3.10 breaks the connection of who publishes to a quorum queue that is just made anew. */
 beforeEach(async () => {
   for (const queue of ["tasktrack.submit", "tasktrack.rejected"]) {
     await connection.queuePurge({ queue }).catch(() => undefined); // it need not be there

@@ -51,7 +51,7 @@ export function openRabbitmqFlow(
     outlet,
     bells,
     close: async () => {
-      await Promise.all([bells.close(), outlet.close()]);
+      await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connection
       await Promise.all([publishing.close(), listening.close()]);
     },
   };
