@@ -15,6 +15,8 @@ export interface BrokenBroker {
   readonly server: TestServer;
   /** For a TaskTrack that shares it with others. */
   urlFor(prefix: string): string;
+  /** How many processes are given bells for simulated work, by the broker's own count. */
+  hearers(prefix: string): Promise<number>;
   /** Throws away the bells for simulated work that no process holds; says how many, where the broker does. */
   purge(prefix: string): Promise<number | null>;
   /** From now on each bell rings ten times more, in random order. */
@@ -84,6 +86,12 @@ async function openRabbitmq(): Promise<BrokenBroker> {
     name: "RabbitMQ",
     server,
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
+    hearers: (prefix) =>
+      connect(async (connection) => {
+        const queue = `${prefix}.bells:simulate`;
+        const found = await connection.queueDeclare({ queue, passive: true }).catch(() => null); // nobody has made it yet
+        return found?.consumerCount ?? 0;
+      }),
     purge: (prefix) =>
       connect(async (connection) => {
         const { messageCount } = await connection.queuePurge({ queue: `${prefix}.bells:simulate` });
@@ -99,6 +107,7 @@ async function openRabbitmq(): Promise<BrokenBroker> {
       );
       const consumer = connection.createConsumer(
         {
+          noAck: true, // its own copies come back to it, and still do when it closes
           queueOptions: { exclusive: true },
           exchanges: [exchange],
           queueBindings: [{ exchange: exchange.exchange, routingKey: "#" }],
@@ -143,6 +152,13 @@ async function openKafka(): Promise<BrokenBroker> {
     name: "Kafka",
     server,
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
+    hearers: (prefix) =>
+      connect(async (admin) => {
+        const id = `${prefix}.bells:simulate`;
+        const groups = await admin.describeGroups({ groups: [id] }).catch(() => null); // it is just being made, or balanced anew
+        const members = [...(groups?.get(id)?.members.values() ?? [])];
+        return members.filter(({ assignments }) => assignments !== undefined && assignments.size > 0).length;
+      }),
     purge: (prefix) =>
       connect(async (admin) => {
         const topic = `${prefix}.bells`;
