@@ -9,8 +9,8 @@ type Size = { readonly submits: SubmitsSize; readonly wakes: WakesSize };
 const FULL: Size = {
   submits: { rounds: 3, warmUp: 10_000, tasks: 40_000, singles: 500 },
   wakes: {
-    ...{ rounds: 3, processes: [1, 4, 16], warmUp: 5_000, tasks: 20_000 },
-    ...{ idleSeconds: 10, trickleSeconds: 10 },
+    ...{ rounds: 2, processes: [1, 4, 16], warmUp: 5_000, tasks: 20_000 },
+    ...{ idleSeconds: 5, trickleSeconds: 10 },
   },
 };
 const QUICK: Size = {

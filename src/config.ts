@@ -116,7 +116,7 @@ const SETTINGS = {
     name: "QUEUE_URL",
     flag: "queue",
     fallback: "",
-    about: `a broker that brings tasks in and carries events out: ${QUEUE_URLS}; empty: none`,
+    about: `a broker that brings tasks in, wakes processes that share a store, and carries events out: ${QUEUE_URLS}; empty: none`,
     expected: QUEUE_URLS,
     parse: (text: string) => (QUEUE_URL.test(text) ? text : null),
   },
