@@ -162,17 +162,30 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("rings that fail for long are told of once, and so is the first that does not", async () => {
+  test("rings that fail for long are told of once, and so is that they have worked for a while", async () => {
     let isBroken = true;
     const ring = async (): Promise<void> => {
       if (isBroken) throw new Error("no broker");
     };
-    const { engine, log } = openEngine({ queue: { ...DEAF, ring } });
+    const { engine, log, clock } = openEngine({ queue: { ...DEAF, ring } });
     for (let n = 0; n < 5; n++) await create(engine);
     isBroken = false;
+    await create(engine);
+    await clock.advance(10_000);
     for (let n = 0; n < 5; n++) await create(engine);
     await settled();
     expect(log.events).toEqual(["ring_failed", "ring_works_again"]);
+  });
+
+  test("rings that fail now and then, as those of a broker that is too slow, are told of once", async () => {
+    let rings = 0;
+    const ring = async (): Promise<void> => {
+      if (rings++ % 2 === 0) throw new Error("does not confirm");
+    };
+    const { engine, log } = openEngine({ queue: { ...DEAF, ring } });
+    for (let n = 0; n < 10; n++) await create(engine);
+    await settled();
+    expect(log.events).toEqual(["ring_failed"]);
   });
 
   test("of the process itself hears a queue of its own, that is rung in the other one's stead", async () => {

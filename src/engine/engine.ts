@@ -165,6 +165,8 @@ const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 const AHEAD_COUNTED = 1_000;
 const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
+/** A broker that confirms too slowly refuses some rings and takes those between, hundreds of each a second. */
+const RING_WORKS_AFTER_MS = 10_000;
 /** A step is lost only to another one that was written, so even a crowd gets through; this many losses mean a defect. */
 const STEPS_AT_MOST = 1_000;
 
@@ -252,18 +254,21 @@ export function createEngine(setup: EngineSetup): Engine {
   }
 
   let isRingBroken = false;
+  let ringFailedAt = 0;
 
-  /** Nobody waits for it, and one that is broken for long is told of once. */
+  /** Nobody waits for it, and one that is broken for long is told of once; one that fails now and then counts as broken. */
   function ring(due: readonly string[]): void {
     if (due.length === 0) return;
     ownQueue.ring(due).then(
       () => {
-        if (isRingBroken) log.info("ring_works_again");
+        if (!isRingBroken || clock.monotonic() < ringFailedAt + RING_WORKS_AFTER_MS) return;
+        log.info("ring_works_again");
         isRingBroken = false;
       },
       (error: unknown) => {
         if (!isRingBroken) log.warn("ring_failed", { error: errorText(error) });
         isRingBroken = true;
+        ringFailedAt = clock.monotonic();
       },
     );
   }

@@ -1,8 +1,10 @@
 /** Wake-ups by a real Kafka. */
 import { afterAll, expect, test } from "bun:test";
 import { Admin, Producer } from "@platformatic/kafka";
+import { createManualClock } from "../../test/support/clock.ts";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import { watchMembers } from "../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { examineBells, type Member } from "./bells.suite.ts";
@@ -108,4 +110,49 @@ test("who has no partition says that it hears nothing", async () => {
   await untilLive(() => one.bells.isLive(["mail"]) !== other.bells.isLive(["mail"]));
   for (const { bells } of [one, other]) await bells.close();
   expect(await Promise.all(hearing)).toEqual([null, null]);
+}, 60_000);
+
+test("who could not join its group again begins anew", async () => {
+  const topic = await newTopic(1);
+  const watch = watchMembers();
+  const member = await join(topic, ["mail"]);
+  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  await eventually(
+    () => watch.members.length,
+    (count) => count === 2,
+    WITHIN_MS,
+  );
+  await untilLive(() => member.bells.isLive(["mail"]));
+  await member.bells.ring(["mail"]);
+  expect(await member.answer).not.toBeNull();
+  await member.bells.close();
+  watch.close();
+}, 60_000);
+
+test("a member that is over before the topic is there joins no group, beside the one after it", async () => {
+  const topic = await newTopic(1);
+  const clock = createManualClock(Date.now());
+  const gate = Promise.withResolvers<void>();
+  const there = () => admin.metadata({ topics: [topic], forceUpdate: true });
+  const readies = [() => gate.promise.then(there), there];
+  const bells = createKafkaBells({
+    ...{ options, producer, clock, log: createTestLog(), name: topic },
+    ready: () => (readies.shift() ?? there)(),
+    doubt: () => undefined,
+  });
+  const abort = new AbortController();
+  const watch = watchMembers();
+  const early = bells.hear(["mail"], abort.signal); // its member waits for the topic
+  abort.abort();
+  expect(await early).toBeNull();
+  await clock.advance(30_000); // so long that it is to end
+  const late = bells.hear(["mail"], NEVER);
+  await untilLive(() => bells.isLive(["mail"]));
+  await send(topic, "mail", BigInt(clock.now()));
+  const bell = await late;
+  gate.resolve();
+  await bells.close();
+  expect(bell).not.toBeNull();
+  expect(watch.members).toHaveLength(1);
+  watch.close();
 }, 60_000);

@@ -17,7 +17,7 @@ import {
 import { createHand, type Fate } from "./hand.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Bell } from "./queue.ts";
-import { withstand } from "./withstand.ts";
+import { onLostMembership, withstand } from "./withstand.ts";
 
 /** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
 const UNCONFIRMED_AT_MOST = 1_000;
@@ -28,8 +28,6 @@ const HELD_AT_MOST = 20;
 /** To leave the group and to join it again halts all of its members for a moment, so who is busy for a while stays. */
 const SILENT_MS = 30_000;
 const RETRY_MS = 1_000;
-/** Without a heartbeat for so long a member is none any more, as the broker sees it and as it sees itself. */
-const GONE_MS = 10_000;
 
 export type KafkaBellsSetup = {
   readonly options: Pick<
@@ -127,20 +125,18 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
 
     async function join(): Promise<void> {
       await setup.ready();
+      if (isOver) return;
       const member = withstand(
         new Consumer({
           ...setup.options,
           groupId: nameOfSet(name, types),
           autocommit: false,
-          sessionTimeout: GONE_MS,
-          rebalanceTimeout: GONE_MS,
-          heartbeatStallTimeout: GONE_MS,
+          sessionTimeout: 10_000,
           heartbeatInterval: 1_000,
           maxWaitTime: 500,
         }),
       );
-      // The client tries a few times to join a group that has forgotten it, and then reads on as nobody's member, which is given nothing.
-      for (const lost of ["error", "consumer:heartbeat:stalled"] as const) member.on(lost, leave);
+      onLostMembership(member, (error) => stream?.destroy(error));
       const commits = createCommits({ consumer: member, topic: name, onError: interrupted });
       try {
         stream = await member.consume({ topics: [name], mode: "committed", fallbackMode: "earliest" });
@@ -163,12 +159,6 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
         await commits.finish();
         await member.close(true);
       }
-    }
-
-    /** Ends the membership; the next one begins a moment later. */
-    function leave(): void {
-      interrupted(new Error("the group is lost"));
-      stream?.close().catch(interrupted);
     }
 
     /** One that is returned is not committed: who gets the partition next reads it again. */
@@ -197,7 +187,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
         isOver = true;
         stopping.resolve();
         room.resolve();
-        await stream?.close();
+        await stream?.close().catch(interrupted);
         await running;
       },
     };

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import { watchMembers } from "../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
@@ -174,3 +175,62 @@ test("a connection that errs twice, where its client listens once, ends nothing"
   }
   await admin.close();
 });
+
+test("who takes tasks in and could not join its group again begins anew", async () => {
+  const own = unique();
+  const watch = watchMembers();
+  const x = await openInlet(own);
+  await eventually(
+    () => watch.members[0]?.isActive(),
+    (isMember) => isMember === true,
+    WITHIN_MS,
+  );
+  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  await eventually(
+    () => watch.members[1]?.isActive(),
+    (isMember) => isMember === true,
+    WITHIN_MS,
+  );
+  await submit([`${own} later`]);
+  await eventually(x.texts, (texts) => texts.includes(`${own} later`), WITHIN_MS);
+  await x.close();
+  watch.close();
+}, 60_000);
+
+test("a topic that somebody has deleted is made anew for who publishes to it, and for who takes tasks from it", async () => {
+  const prefix = `gone-${unique()}`;
+  const flow = openKafkaFlow(`${sharedKafka()}?prefix=${prefix}`, {
+    clock: systemClock,
+    log: createTestLog(),
+  });
+  const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
+  await flow.outlet.publish([event], SIGNAL);
+  const taken: string[] = [];
+  flow.inlet.consume(async (submission) => {
+    taken.push(textOf(submission));
+    return ACCEPTED;
+  });
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers });
+  const works = (promise: Promise<unknown>): Promise<boolean> =>
+    promise.then(
+      () => true,
+      () => false,
+    );
+  const message = { topic: `${prefix}.submit`, value: Buffer.from("1") };
+  const submitted = () => works(producer.send({ messages: [message], acks: -1 })).then(() => taken.length);
+  await eventually(submitted, (count) => count > 0, WITHIN_MS);
+
+  await admin.deleteTopics({ topics: [`${prefix}.events`] });
+  await eventually(
+    () => works(flow.outlet.publish([event], SIGNAL)),
+    (isPublished) => isPublished,
+    WITHIN_MS,
+  );
+
+  await admin.deleteTopics({ topics: [`${prefix}.submit`] });
+  taken.length = 0;
+  await eventually(submitted, (count) => count > 0, WITHIN_MS);
+  await flow.inlet.close();
+  await flow.close();
+  await admin.close();
+}, 90_000);

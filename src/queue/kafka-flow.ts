@@ -27,10 +27,19 @@ export function openKafkaFlow(
   const admin = withstand(new Admin({ clientId: CLIENT, ...connection }));
   const producer = withstand(new Producer({ clientId: CLIENT, ...connection }));
   let areThere = false;
+  let creating: Promise<void> | null = null;
+
+  /** Who asks while others wait for it waits with them. */
+  async function ready(): Promise<void> {
+    if (areThere) return;
+    creating ??= createTopics().finally(() => {
+      creating = null;
+    });
+    await creating;
+  }
 
   /** Where they may not be made, or nobody answers, the look at them says what is wrong. */
   async function createTopics(): Promise<void> {
-    if (areThere) return;
     // One that does not let us in says so here at once; asked for each topic, with the client's own attempts, it took a minute.
     await admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
     for (const topic of topics) {
@@ -52,18 +61,18 @@ export function openKafkaFlow(
   }
 
   async function topicId(): Promise<string> {
-    await createTopics();
+    await ready();
     const found = await admin.metadata({ topics: [names.submit], forceUpdate: true });
     return found.topics.get(names.submit)?.id ?? "";
   }
 
-  const outlet = createKafkaOutlet({ producer, topic: names.events, ready: createTopics });
+  const outlet = createKafkaOutlet({ producer, topic: names.events, ready, doubt });
   const bells = createKafkaBells({
     options: { clientId: CLIENT, ...connection },
-    ...{ producer, ready: createTopics, doubt, name: names.bells, clock, log },
+    ...{ producer, ready, doubt, name: names.bells, clock, log },
   });
   return {
-    inlet: createKafkaInlet({ connection, names, producer, topicId, clock, log }),
+    inlet: createKafkaInlet({ connection, names, producer, ready, doubt, topicId, clock, log }),
     outlet,
     bells,
     close: async () => {

@@ -7,7 +7,7 @@ import type { Submission, Taken, TaskInlet } from "./inlet.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Names } from "./names.ts";
 import { rejectionOf } from "./rejection.ts";
-import { withstand } from "./withstand.ts";
+import { onLostMembership, withstand } from "./withstand.ts";
 
 /** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
 const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
@@ -17,7 +17,11 @@ export type KafkaInletSetup = {
   readonly connection: KafkaConnection;
   readonly names: Pick<Names, "submit" | "rejected" | "group">;
   readonly producer: Producer;
-  /** Sees to it that the topics are there; says what tells this topic from another one of its name. */
+  /** Sees to it that the topics are there. */
+  readonly ready: () => Promise<unknown>;
+  /** Says that something failed for which a topic may be to blame. */
+  readonly doubt: () => void;
+  /** Sees to the same; says what tells this topic from another one of its name. */
   readonly topicId: () => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,7 +40,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
   async function run(take: Take): Promise<void> {
     while (!isClosed) {
-      await session(take).catch(troubled);
+      await session(take).catch(failed);
       if (!isClosed) await Promise.race([pause(), stopping.promise]);
     }
   }
@@ -55,6 +59,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
         maxWaitTime: 500,
       }),
     );
+    onLostMembership(consumer, (error) => stream?.destroy(error));
     try {
       stream = await consumer.consume({
         topics: [names.submit],
@@ -127,14 +132,24 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     const message = { topic: names.rejected, value: Buffer.from(rejectionOf(submission, problem)) };
     for (;;) {
       if (isClosed) throw new Error("closing");
-      const error = await producer.send({ messages: [message], acks: -1 }).then(
+      const error = await keep(message).then(
         () => null,
         (reason: unknown) => reason,
       );
       if (error === null) return;
-      troubled(error);
+      failed(error);
       await Promise.race([pause(), stopping.promise]);
     }
+  }
+
+  async function keep(message: { readonly topic: string; readonly value: Buffer }): Promise<void> {
+    await setup.ready();
+    await producer.send({ messages: [message], acks: -1 });
+  }
+
+  function failed(error: unknown): void {
+    setup.doubt();
+    troubled(error);
   }
 
   function troubled(error: unknown): void {
@@ -154,7 +169,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     close: async () => {
       isClosed = true;
       stopping.resolve();
-      await stream?.close();
+      await stream?.close().catch(troubled);
       await running;
     },
   };

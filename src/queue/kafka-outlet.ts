@@ -7,11 +7,19 @@ export function createKafkaOutlet(setup: {
   readonly topic: string;
   /** Sees to it that the topics are there. */
   readonly ready: () => Promise<unknown>;
+  /** Says that something failed for which a topic may be to blame. */
+  readonly doubt: () => void;
 }): EventOutlet {
   async function send(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
     await setup.ready();
     if (signal.aborted) throw new Error("publishing was given up");
-    await setup.producer.send({ messages: events.map((event) => messageOf(setup.topic, event)), acks: -1 });
+    const messages = events.map((event) => messageOf(setup.topic, event));
+    try {
+      await setup.producer.send({ messages, acks: -1 });
+    } catch (error) {
+      setup.doubt();
+      throw error;
+    }
   }
 
   function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {

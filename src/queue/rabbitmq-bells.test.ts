@@ -1,5 +1,6 @@
 /** Wake-ups by a real RabbitMQ. */
 import { afterAll, expect, test } from "bun:test";
+import { connect as connectSocket, createServer, type Socket } from "node:net";
 import { Connection } from "rabbitmq-client";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
@@ -26,10 +27,12 @@ afterAll(async () => {
 const newHouse = (): string => `test.${crypto.randomUUID()}`;
 
 /** A process's bells in a house. */
-function open(house: string) {
+function open(house: string, listensBy = listening) {
   const log = createTestLog();
   return {
-    bells: createRabbitmqBells({ publishing, listening, clock: systemClock, log, name: house }),
+    bells: createRabbitmqBells({
+      ...{ publishing, listening: listensBy, clock: systemClock, log, name: house },
+    }),
     warnings: () => log.events,
   };
 }
@@ -111,4 +114,87 @@ test("a thousand tasks that become due at once ring no more than a hundred times
   await bells.ring(Array.from({ length: 1_000 }, () => "mail"));
   expect(await lengthOf(`${house}:mail`)).toBe(100);
   await bells.close();
+});
+
+/** A connection by a wire that can fall silent, or break. */
+async function connectByWire() {
+  const { hostname, port } = new URL(sharedRabbitmq());
+  const sockets = new Set<Socket>();
+  let isSilent = false;
+  let swallowed = 0;
+  const wire = createServer((near) => {
+    const far = connectSocket(Number(port), hostname);
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", () => {
+        sockets.delete(socket);
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.on("data", (bytes) => {
+      if (isSilent) swallowed += bytes.length;
+      else far.write(bytes);
+    });
+    far.on("data", (bytes) => near.write(bytes));
+  });
+  await new Promise<void>((resolve) => wire.listen(0, "127.0.0.1", resolve));
+  const address = wire.address();
+  const url = new URL(sharedRabbitmq());
+  url.port = String(typeof address === "object" ? address?.port : "");
+  const connection = new Connection({ url: url.href, acquireTimeout: 5_000, retryLow: 10 });
+  connection.on("error", () => undefined);
+  await connection.onConnect(10_000);
+  return {
+    connection,
+    fallSilent: () => {
+      isSilent = true;
+    },
+    swallowed: () => swallowed,
+    break: () => {
+      isSilent = false;
+      for (const socket of sockets) socket.destroy();
+    },
+    close: async () => {
+      await connection.close();
+      wire.close();
+    },
+  };
+}
+
+test("a server that is lost while it is told that nobody listens ends nothing", async () => {
+  const wire = await connectByWire();
+  const { bells } = open(newHouse(), wire.connection);
+  const abort = new AbortController();
+  const hearing = bells.hear(["mail"], abort.signal);
+  await untilLive(() => bells.isLive(["mail"]));
+  wire.fallSilent();
+  abort.abort();
+  expect(await hearing).toBeNull();
+  await eventually(wire.swallowed, (bytes) => bytes > 0); // the consumer's cancellation, which nobody answers
+  wire.break();
+  const again = bells.hear(["mail"], NEVER);
+  await untilLive(() => bells.isLive(["mail"]));
+  await bells.ring(["mail"]);
+  expect(await again).not.toBeNull();
+  await bells.close();
+  await wire.close();
+});
+
+test("a server that has come back is not heard before its bells are asked for again", async () => {
+  const wire = await connectByWire();
+  const { bells } = open(newHouse(), wire.connection);
+  const hearing = bells.hear(["mail"], NEVER);
+  await untilLive(() => bells.isLive(["mail"]));
+  const isLiveAtReturn = new Promise<boolean>((resolve) => {
+    wire.connection.once("connection", () => resolve(bells.isLive(["mail"])));
+  });
+  wire.break();
+  expect(await isLiveAtReturn).toBe(false);
+  await untilLive(() => bells.isLive(["mail"]));
+  await bells.ring(["mail"]);
+  expect(await hearing).not.toBeNull();
+  await bells.close();
+  await wire.close();
 });

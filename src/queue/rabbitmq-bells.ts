@@ -101,15 +101,24 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
       // The client comes back by itself.
       current.on("error", (error) => {
         if (current === consumer) isReady = false;
-        log.debug("bells_interrupted", { queue, error: errorText(error) });
+        interrupted(error);
       });
       return current;
     }
+
+    const interrupted = (error: unknown): void =>
+      log.debug("bells_interrupted", { queue, error: errorText(error) });
 
     async function bellCame(type: string): Promise<number> {
       if (!isBell(type) || !types.some((pattern) => takesType(pattern, type))) return ACKNOWLEDGE;
       return (await hand.take()) === "answered" ? ACKNOWLEDGE : RETURN;
     }
+
+    /** Its consumer is told of nothing when the connection is lost, and asks for bells again only a while after that is back. */
+    const connected = (): void => {
+      isReady = false;
+    };
+    listening.on("connection", connected);
 
     /** Who had no more slots a moment ago mostly has one again; who has none for longer holds no bell. */
     function waitForAnother(): void {
@@ -120,19 +129,21 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
       });
     }
 
+    /** A connection that is lost meanwhile has ended it, too. */
     async function end(): Promise<void> {
       stopWaiting();
       const ended = consumer;
       consumer = null;
       isReady = false;
       hand.putBack();
-      await ended?.close();
+      await ended?.close().catch(interrupted);
     }
 
     return {
       hear,
       isLive: () => isReady && listening.ready,
       close: () => {
+        listening.off("connection", connected);
         hand.close();
         return end();
       },

@@ -1,9 +1,11 @@
 /** Tasks in and events out on a real RabbitMQ. */
 import { afterAll, beforeEach, expect, test } from "bun:test";
 import { type AsyncMessage, Connection } from "rabbitmq-client";
+import { createManualClock } from "../../test/support/clock.ts";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { sharedRabbitmq } from "../../test/support/servers/shared.ts";
+import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
 import { namesUnder } from "./names.ts";
 import type { TaskEvent } from "./outlet.ts";
@@ -30,6 +32,7 @@ async function openInlet(take: (submission: Submission) => Promise<Taken> = asyn
     publishing: connection,
     listening: connection,
     names: namesUnder("tasktrack"),
+    clock: systemClock,
     log: createTestLog(),
   });
   inlet.consume((submission) => {
@@ -153,4 +156,46 @@ test("nothing is published once it is called off", async () => {
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
   expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
   await outlet.close();
+});
+
+test("a refusal that cannot be kept comes again after a while, and not at once", async () => {
+  const names = { ...namesUnder("tasktrack"), rejected: `own-${crypto.randomUUID()}` };
+  const clock = createManualClock();
+  let pauses = 0;
+  const waits = {
+    ...clock,
+    after: (ms: number, run: () => void) => {
+      pauses++;
+      return clock.after(ms, run);
+    },
+  };
+  await connection.queueDeclare({ queue: names.rejected, exclusive: true }); // not as the inlet wants it
+  let taken = 0;
+  const inlet = createRabbitmqInlet({
+    ...{ publishing: connection, listening: connection, names, clock: waits, log: createTestLog() },
+  });
+  inlet.consume(async () => {
+    taken++;
+    return { kind: "rejected", problem: "{}" };
+  });
+  await eventually(
+    () => lengthOf(names.submit).catch(() => -1),
+    (length) => length === 0,
+  );
+  await publisher.send({ routingKey: names.submit, durable: true }, Buffer.from("bad"));
+  await eventually(
+    () => pauses,
+    (count) => count === 1,
+  );
+  expect(taken).toBe(1);
+  await clock.advance(1_000);
+  await eventually(
+    () => taken,
+    (count) => count === 2,
+  );
+  await inlet.close();
+  await eventually(
+    () => lengthOf(names.submit),
+    (length) => length === 1,
+  );
 });

@@ -47,7 +47,7 @@ export function openRabbitmqFlow(
   const outlet = createRabbitmqOutlet(publishing, names);
   const bells = createRabbitmqBells({ publishing, listening, name: names.bells, clock, log });
   return {
-    inlet: createRabbitmqInlet({ publishing, listening, names, log }),
+    inlet: createRabbitmqInlet({ publishing, listening, names, clock, log }),
     outlet,
     bells,
     close: async () => {

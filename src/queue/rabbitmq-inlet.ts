@@ -1,5 +1,6 @@
 /** Tasks in by RabbitMQ: publish to the exchange `tasktrack.submit` under any routing key, or straight to the queue of that name. */
 import type { AsyncMessage, Connection, Consumer } from "rabbitmq-client";
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { errorText } from "../lib/log.ts";
 import type { Submission, Taken, TaskInlet } from "./inlet.ts";
@@ -11,6 +12,9 @@ const PREFETCH = 200;
 /** Where the server is there, it has kept what a producer was told it has; quorum queues are what survives a node, too. */
 const KEPT = { durable: true, arguments: { "x-queue-type": "quorum" } } as const;
 
+/** Where refusals cannot be kept, a message that is returned at once comes back at once, thousands of times a second. */
+const RETURN_AFTER_MS = 1_000;
+
 /** The client's words for what becomes of a message. */
 const ACKNOWLEDGE = 0;
 const RETURN = 1;
@@ -19,13 +23,15 @@ export function createRabbitmqInlet(setup: {
   readonly publishing: Connection;
   readonly listening: Connection;
   readonly names: Pick<Names, "submit" | "rejected">;
+  readonly clock: Clock;
   readonly log: Log;
 }): TaskInlet {
-  const { publishing, listening, names, log } = setup;
+  const { publishing, listening, names, clock, log } = setup;
   const rejected = publishing.createPublisher({
     confirm: true,
     queues: [{ queue: names.rejected, ...KEPT }],
   });
+  const stopping = Promise.withResolvers<void>();
   let consumer: Consumer | null = null;
   let isClosed = false;
   let isTroubled = false;
@@ -60,6 +66,7 @@ export function createRabbitmqInlet(setup: {
       return ACKNOWLEDGE;
     } catch (error) {
       troubled(error);
+      if (!isClosed) await Promise.race([pause(), stopping.promise]);
       return RETURN;
     }
   }
@@ -76,10 +83,16 @@ export function createRabbitmqInlet(setup: {
     isTroubled = true;
   }
 
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      clock.after(RETURN_AFTER_MS, resolve);
+    });
+
   return {
     consume,
     close: async () => {
       isClosed = true;
+      stopping.resolve();
       await consumer?.close();
       await rejected.close();
     },

@@ -11,3 +11,12 @@ export function withstand<C extends Admin | Consumer | Producer>(client: C): C {
   }
   return client;
 }
+
+/**
+ * A member that could not join its group again says so by this alone, once, and beats no more: the group gives its partitions to
+ * others while it still reads them. Where nobody listens, the word ends the process.
+ */
+export function onLostMembership(member: Consumer, lost: (error: Error) => void): void {
+  member.on("error", lost);
+  member.on("consumer:heartbeat:stalled", () => lost(new Error("Kafka answers no heartbeat")));
+}
