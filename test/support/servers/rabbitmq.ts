@@ -7,6 +7,8 @@ import { createServerOf, findBinary, freePort, type TestServer } from "./runner.
 
 export interface RabbitmqServer extends TestServer {
   readonly url: string;
+  /** `rabbitmqctl …` on its node; throws with what that said when it fails. */
+  control(args: readonly string[]): Promise<void>;
 }
 
 /** Beside its open listener, which is for the tests themselves, it has one with TLS. */
@@ -20,6 +22,7 @@ export interface SecuredRabbitmq extends RabbitmqServer {
 export type Tenant = { readonly user: string; readonly password: string; readonly vhost: string };
 
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 /** A RabbitMQ of its own: node, cookie, data and even the daemon by which Erlang's nodes find each other. */
 export const createRabbitmq = (): Promise<RabbitmqServer> => open(async () => []);
@@ -76,6 +79,7 @@ function hashOf(password: string): string {
 
 async function open(settings: (directory: string) => Promise<readonly string[]>): Promise<RabbitmqServer> {
   const [nodesPort, epmdPort] = [await freePort(), await freePort()];
+  let home = "";
   const server = await createServerOf({
     name: "rabbitmq",
     debianPackage: "rabbitmq-server",
@@ -84,6 +88,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
     account: null,
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port }) => {
+      home = directory;
       const lines = [`listeners.tcp.1 = 127.0.0.1:${port}`, ...(await settings(directory))];
       await writeFile(join(directory, "rabbitmq.conf"), `${lines.join("\n")}\n`);
       await writeFile(join(directory, "plugins"), "[].");
@@ -107,6 +112,19 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
   return {
     ...server,
     url: `amqp://guest:guest@127.0.0.1:${server.port}`,
+    control: async (args) => {
+      if (home === "")
+        throw new Error("RabbitMQ is controlled where its server is on the machine: not by compose");
+      const { PATH = "" } = process.env;
+      const env = { PATH, HOME: home, RABBITMQ_CONF_ENV_FILE: "/dev/null", ERL_EPMD_PORT: String(epmdPort) };
+      const control = Bun.spawn([CONTROL, "-n", `test${server.port}@localhost`, ...args], {
+        ...{ env, stdout: "pipe", stderr: "pipe" },
+      });
+      const said = await Promise.all(
+        [control.stdout, control.stderr].map((stream) => new Response(stream).text()),
+      );
+      if ((await control.exited) !== 0) throw new Error(`rabbitmqctl ${args.join(" ")}: ${said.join("")}`);
+    },
     remove: async () => {
       await server.remove();
       spawnSync("epmd", ["-kill"], { env: { ...process.env, ERL_EPMD_PORT: String(epmdPort) } });

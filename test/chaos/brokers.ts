@@ -1,0 +1,216 @@
+/** Brokers of their own that are broken, and what befalls the bells they carry: all thrown away, or each rung ten times. */
+import { Admin, Consumer, Producer } from "@platformatic/kafka";
+import { Connection } from "rabbitmq-client";
+import { eventually } from "../support/eventually.ts";
+import { createRandom } from "../support/random.ts";
+import { createKafka } from "../support/servers/kafka.ts";
+import { createRabbitmq } from "../support/servers/rabbitmq.ts";
+import type { TestServer } from "../support/servers/runner.ts";
+
+export type BrokerName = "RabbitMQ" | "Kafka";
+export const BROKERS: readonly BrokerName[] = ["RabbitMQ", "Kafka"];
+
+export interface BrokenBroker {
+  readonly name: BrokerName;
+  readonly server: TestServer;
+  /** For a TaskTrack that shares it with others. */
+  urlFor(prefix: string): string;
+  /** How many processes are given bells for simulated work, by the broker's own count. */
+  hearers(prefix: string): Promise<number>;
+  /** Throws away the bells for simulated work that no process holds; says how many, where the broker does. */
+  purge(prefix: string): Promise<number | null>;
+  /** From now on each bell rings ten times more, in random order. */
+  multiply(prefix: string): Promise<Multiplier>;
+  /** Takes nothing from who publishes, or takes it again. */
+  readonly alarm: ((isOn: boolean) => Promise<void>) | null;
+  remove(): Promise<void>;
+}
+
+export interface Multiplier {
+  /** How many bells were rung once more so far, all copies counted. */
+  rung(): number;
+  stop(): Promise<void>;
+}
+
+export const openBroker = (name: BrokerName): Promise<BrokenBroker> =>
+  name === "Kafka" ? openKafka() : openRabbitmq();
+
+const COPIES = 10;
+/** So many bells are mixed with one another. */
+const MIXED = 50;
+const RING_EVERY_MS = 100;
+const WITHIN_MS = 60_000;
+
+/** Collects bells, and rings the copies of those that have come so far in random order; what is a copy, `ring` must mark. */
+function createMixer(ring: (types: readonly string[]) => Promise<unknown>) {
+  const random = createRandom(20_260_202);
+  let waiting: string[] = [];
+  let rung = 0;
+  let ringing: Promise<unknown> = Promise.resolve();
+
+  function mix(): void {
+    const copies = waiting.flatMap((type) => Array.from({ length: COPIES }, () => type));
+    waiting = [];
+    const mixed = copies.map((type) => ({ type, at: random() })).sort((a, b) => a.at - b.at);
+    ringing = Promise.all([ringing, ring(mixed.map(({ type }) => type))]);
+    rung += mixed.length;
+  }
+  const timer = setInterval(mix, RING_EVERY_MS);
+
+  return {
+    take: (type: string): void => {
+      waiting.push(type);
+      if (waiting.length >= MIXED) mix();
+    },
+    rung: () => rung,
+    stop: async (): Promise<void> => {
+      clearInterval(timer);
+      await ringing;
+    },
+  };
+}
+
+async function openRabbitmq(): Promise<BrokenBroker> {
+  const server = await createRabbitmq();
+  await server.start();
+  const connect = async <T>(body: (connection: Connection) => Promise<T>): Promise<T> => {
+    const connection = new Connection({ url: server.url, acquireTimeout: WITHIN_MS, retryHigh: 1_000 });
+    connection.on("error", () => undefined); // it is restarted on purpose
+    try {
+      return await body(connection);
+    } finally {
+      await connection.close();
+    }
+  };
+  return {
+    name: "RabbitMQ",
+    server,
+    urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
+    hearers: (prefix) =>
+      connect(async (connection) => {
+        const queue = `${prefix}.bells:simulate`;
+        const found = await connection.queueDeclare({ queue, passive: true }).catch(() => null); // nobody has made it yet
+        return found?.consumerCount ?? 0;
+      }),
+    purge: (prefix) =>
+      connect(async (connection) => {
+        const { messageCount } = await connection.queuePurge({ queue: `${prefix}.bells:simulate` });
+        return messageCount;
+      }),
+    multiply: async (prefix) => {
+      const connection = new Connection({ url: server.url });
+      const exchange = { exchange: `${prefix}.bells`, type: "topic", durable: true };
+      const publisher = connection.createPublisher({ confirm: true, exchanges: [exchange] });
+      const copy = { exchange: exchange.exchange, messageId: "copy" };
+      const mixer = createMixer((types) =>
+        Promise.all(types.map((type) => publisher.send({ ...copy, routingKey: type }, Buffer.alloc(0)))),
+      );
+      const consumer = connection.createConsumer(
+        {
+          noAck: true, // its own copies come back to it, and still do when it closes
+          queueOptions: { exclusive: true },
+          exchanges: [exchange],
+          queueBindings: [{ exchange: exchange.exchange, routingKey: "#" }],
+        },
+        ({ routingKey, messageId }) => {
+          if (messageId !== "copy") mixer.take(routingKey);
+        },
+      );
+      await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
+      return {
+        rung: mixer.rung,
+        stop: async () => {
+          await consumer.close();
+          await mixer.stop();
+          await publisher.close();
+          await connection.close();
+        },
+      };
+    },
+    alarm: (isOn) => server.control(["set_vm_memory_high_watermark", isOn ? "0.0000001" : "0.4"]),
+    remove: server.remove,
+  };
+}
+
+async function openKafka(): Promise<BrokenBroker> {
+  const server = await createKafka();
+  await server.start();
+  const options = { clientId: "chaos", bootstrapBrokers: [new URL(server.url).host] };
+  const connect = async <T>(body: (admin: Admin) => Promise<T>): Promise<T> => {
+    const admin = new Admin(options);
+    try {
+      return await body(admin);
+    } finally {
+      await admin.close();
+    }
+  };
+  const idOf = async (admin: Admin, topic: string): Promise<string | null> => {
+    const { topics } = await admin.metadata({ topics: [topic], forceUpdate: true });
+    return topics.get(topic)?.id ?? null;
+  };
+  return {
+    name: "Kafka",
+    server,
+    urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
+    hearers: (prefix) =>
+      connect(async (admin) => {
+        const id = `${prefix}.bells:simulate`;
+        const groups = await admin.describeGroups({ groups: [id] }).catch(() => null); // it is just being made, or balanced anew
+        const members = [...(groups?.get(id)?.members.values() ?? [])];
+        return members.filter(({ assignments }) => assignments !== undefined && assignments.size > 0).length;
+      }),
+    purge: (prefix) =>
+      connect(async (admin) => {
+        const topic = `${prefix}.bells`;
+        const before = await idOf(admin, topic);
+        if (before === null) throw new Error("there is no topic of bells");
+        await admin.deleteTopics({ topics: [topic] });
+        // Whoever is first makes it anew: we, or a process that misses it.
+        const make = (): Promise<unknown> =>
+          admin.createTopics({ topics: [topic], partitions: 24, replicas: 1 }).catch(() => null);
+        await eventually(
+          async () => {
+            await make();
+            return idOf(admin, topic).catch(() => null);
+          },
+          (id) => id !== null && id !== before,
+          WITHIN_MS,
+        );
+        return null;
+      }),
+    multiply: async (prefix) => {
+      const topic = `${prefix}.bells`;
+      const producer = new Producer(options);
+      const mixer = createMixer((types) => {
+        const headers = new Map([[Buffer.from("copy"), Buffer.from("1")]]);
+        const messages = types.map((type) => ({ topic, value: Buffer.from(type), headers }));
+        return messages.length === 0 ? Promise.resolve() : producer.send({ messages, acks: 1 });
+      });
+      const consumer = new Consumer({ ...options, groupId: `${prefix}-copies` });
+      const stream = await eventually(
+        () => consumer.consume({ topics: [topic], mode: "latest" }).catch(() => null), // until a process has made it
+        (found) => found !== null,
+        WITHIN_MS,
+      );
+      stream?.on("data", ({ value, headers }) => {
+        if (headers.size === 0) mixer.take(value.toString());
+      });
+      stream?.on("error", () => undefined); // it is closed while it reads
+      await eventually(
+        () => consumer.assignments?.length ?? 0,
+        (count) => count > 0,
+        WITHIN_MS,
+      );
+      return {
+        rung: mixer.rung,
+        stop: async () => {
+          await consumer.close(true);
+          await mixer.stop();
+          await producer.close();
+        },
+      };
+    },
+    alarm: null,
+    remove: server.remove,
+  };
+}
