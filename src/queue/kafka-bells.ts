@@ -133,6 +133,8 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
           autocommit: false,
           sessionTimeout: 10_000,
           heartbeatInterval: 1_000,
+          rebalanceTimeout: 10_000,
+          heartbeatStallTimeout: 10_000, // the client's own is minutes
           maxWaitTime: 500,
         }),
       );
