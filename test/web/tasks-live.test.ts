@@ -26,8 +26,19 @@ const add = (type: string, count: number): Promise<readonly number[]> =>
 const open = async (path: string, options = {}) => {
   const shown = await browser.open(`${app.url}${path}`, options);
   await shown.page.getByRole("row").nth(1).waitFor();
+  await untilLive(shown.page);
   return shown;
 };
+
+/** Until the page hears of changes: what happens before that it reads, and then there is nothing to announce. */
+async function untilLive(page: Page): Promise<void> {
+  const [id = 0] = await ids(page);
+  const { name } = await client.get(id);
+  await client.edit(id, { name: `${name} is live` });
+  await row(page, `${name} is live`).waitFor();
+  await client.edit(id, { name });
+  await row(page, `${name} is live`).waitFor({ state: "detached" });
+}
 
 /** The ids as the rows stand. */
 const ids = async (page: Page): Promise<number[]> => {
