@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createTestLog } from "../../test/support/engine.ts";
-import { type BrokerBells, bellsFor, createBellCheck, createBrokerQueue, nameOfSet } from "./broker.ts";
+import { type BrokerBells, bellsFor, createBellFilter, createBrokerQueue, nameOfSet } from "./broker.ts";
 import type { Bell, TaskQueue } from "./queue.ts";
 
 /** A doorbell that is rung by hand. */
@@ -116,10 +116,15 @@ test("a set of types has one name in every process, which no other set has", () 
 
 test("what is no bell is told of once, and then every thousandth time", () => {
   const log = createTestLog();
-  const isBell = createBellCheck(log);
-  expect([isBell("video.encode"), isBell(""), isBell("\u0000")]).toEqual([true, false, false]);
+  const concerns = createBellFilter(log);
+  expect(["video.encode", "mail", "", "\u0000"].map((type) => concerns(["video.*"], type))).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ]);
   expect(log.events).toEqual(["malformed_bell"]);
-  for (let n = 0; n < 1_000; n++) isBell("");
+  for (let n = 0; n < 1_000; n++) concerns(["*"], "");
   expect(log.events).toEqual(["malformed_bell", "malformed_bell"]);
   expect(log.logged.at(-1)?.fields).toMatchObject({ count: 1_001 });
 });

@@ -1,5 +1,5 @@
 /** A broker as the doorbell of several processes, with the store's own ring for as long as the broker cannot be heard. */
-import { typeFault } from "../core/task.ts";
+import { takesType, typeFault } from "../core/task.ts";
 import type { Log } from "../lib/log.ts";
 import type { Bell, TaskQueue } from "./queue.ts";
 
@@ -39,6 +39,11 @@ export function createBrokerQueue(bells: BrokerBells, store: Pick<TaskQueue, "he
 
   return { ring: bells.ring, hear, close: bells.close };
 }
+
+/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
+export const UNCONFIRMED_AT_MOST = 1_000;
+/** Until then each process has either heard it, or had no room and looks when it has. */
+export const BELL_LIVES_MS = 30_000;
 
 /** What one process hears of one set of types. */
 export interface Subscription {
@@ -90,11 +95,11 @@ export function bellsFor(types: readonly string[]): string[] {
 
 const TOLD_EVERY = 1_000;
 
-/** Whether somebody else's message is a bell; what is none is of no use to anyone, and is counted. */
-export function createBellCheck(log: Log): (type: string) => boolean {
+/** Whether a message is a bell for one of these types; what is none at all is of no use to anyone, and is counted. */
+export function createBellFilter(log: Log): (types: readonly string[], type: string) => boolean {
   let malformed = 0;
-  return (type) => {
-    if (typeFault(type) === null) return true;
+  return (types, type) => {
+    if (typeFault(type) === null) return types.some((pattern) => takesType(pattern, type));
     if (malformed++ % TOLD_EVERY === 0)
       log.warn("malformed_bell", { bell: type.slice(0, 100), count: malformed });
     return false;

@@ -4,25 +4,22 @@
  */
 import { Consumer, type ConsumerOptions, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
-import { takesType } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import {
+  BELL_LIVES_MS,
   type BrokerBells,
   bellsFor,
-  createBellCheck,
+  createBellFilter,
   createSubscriptions,
   nameOfSet,
   type Subscription,
+  UNCONFIRMED_AT_MOST,
 } from "./broker.ts";
 import { createHand, type Fate } from "./hand.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Bell } from "./queue.ts";
 import { onLostMembership, withstand } from "./withstand.ts";
 
-/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
-const UNCONFIRMED_AT_MOST = 1_000;
-/** Until then each process has either heard it, or had no room and looks when it has. */
-const BELL_LIVES_MS = 30_000;
 /** In hand at once; the rest of a partition waits behind them. */
 const HELD_AT_MOST = 20;
 /** To leave the group and to join it again halts all of its members for a moment, so who is busy for a while stays. */
@@ -47,7 +44,7 @@ export type KafkaBellsSetup = {
 
 export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
   const { producer, clock, log, name } = setup;
-  const isBell = createBellCheck(log);
+  const concerns = createBellFilter(log);
   const subscriptions = createSubscriptions(subscribe);
   let unconfirmed = 0;
   let isClosed = false;
@@ -167,7 +164,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
     async function fateOf({ value, timestamp }: Message): Promise<Fate> {
       const type = value?.toString() ?? "";
       if (Number(timestamp) < clock.now() - BELL_LIVES_MS) return "answered";
-      if (!isBell(type) || !types.some((pattern) => takesType(pattern, type))) return "answered";
+      if (!concerns(types, type)) return "answered";
       return hand.take();
     }
 

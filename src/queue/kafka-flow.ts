@@ -17,7 +17,7 @@ const BELL_CONFIGS = [
   { name: "segment.ms", value: "600000" },
 ];
 
-/** Tasks in and events out. */
+/** Tasks in, wake-ups and events out. */
 export function openKafkaFlow(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
@@ -76,7 +76,7 @@ export function openKafkaFlow(
     outlet,
     bells,
     close: async () => {
-      await Promise.all([bells.close(), outlet.close()]);
+      await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connections
       await producer.close();
       await admin.close();
     },

@@ -4,23 +4,20 @@
  */
 import type { Connection, Consumer } from "rabbitmq-client";
 import type { Clock } from "../core/clock.ts";
-import { takesType } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import {
+  BELL_LIVES_MS,
   type BrokerBells,
   bellsFor,
-  createBellCheck,
+  createBellFilter,
   createSubscriptions,
   nameOfSet,
   type Subscription,
+  UNCONFIRMED_AT_MOST,
 } from "./broker.ts";
 import { createHand } from "./hand.ts";
 import type { Bell } from "./queue.ts";
 
-/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
-const UNCONFIRMED_AT_MOST = 1_000;
-/** Until then each process has either heard it, or had no room and looks when it has. */
-const BELL_LIVES_MS = 30_000;
 const QUEUE_LIVES_MS = 24 * 3_600_000;
 const BELLS_AT_MOST = 10_000;
 /** Bells of one process at a time: enough for a claim, few enough to leave others theirs. */
@@ -51,7 +48,7 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
   const { publishing, listening, clock, log, name } = setup;
   const exchange = { exchange: name, type: "topic", durable: true };
   const publisher = publishing.createPublisher({ confirm: true, exchanges: [exchange] });
-  const isBell = createBellCheck(log);
+  const concerns = createBellFilter(log);
   const subscriptions = createSubscriptions(subscribe);
   let unconfirmed = 0;
   let isClosed = false;
@@ -110,7 +107,7 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
       log.debug("bells_interrupted", { queue, error: errorText(error) });
 
     async function bellCame(type: string): Promise<number> {
-      if (!isBell(type) || !types.some((pattern) => takesType(pattern, type))) return ACKNOWLEDGE;
+      if (!concerns(types, type)) return ACKNOWLEDGE;
       return (await hand.take()) === "answered" ? ACKNOWLEDGE : RETURN;
     }
 
