@@ -4,6 +4,7 @@ import type { Page } from "playwright-core";
 import { type Client, createClient } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { untilLive } from "../support/live.ts";
 
 let app: RunningApp;
 let browser: TestBrowser;
@@ -26,19 +27,10 @@ const add = (type: string, count: number): Promise<readonly number[]> =>
 const open = async (path: string, options = {}) => {
   const shown = await browser.open(`${app.url}${path}`, options);
   await shown.page.getByRole("row").nth(1).waitFor();
-  await untilLive(shown.page);
+  const [id = 0] = await ids(shown.page);
+  await untilLive(shown.page, client, id);
   return shown;
 };
-
-/** Until the page hears of changes: what happens before that it reads, and then there is nothing to announce. */
-async function untilLive(page: Page): Promise<void> {
-  const [id = 0] = await ids(page);
-  const { name } = await client.get(id);
-  await client.edit(id, { name: `${name} is live` });
-  await row(page, `${name} is live`).waitFor();
-  await client.edit(id, { name });
-  await row(page, `${name} is live`).waitFor({ state: "detached" });
-}
 
 /** The ids as the rows stand. */
 const ids = async (page: Page): Promise<number[]> => {

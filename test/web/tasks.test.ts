@@ -1,13 +1,17 @@
 /** The tasks page and the page of one task. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
+import { type Client, createClient } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { untilLive } from "../support/live.ts";
 
 let app: RunningApp;
 let browser: TestBrowser;
+let client: Client;
 
 beforeAll(async () => {
   app = await startApp({ DISPATCH_INTERVAL: "1h" });
+  client = createClient(app.url);
   browser = await launchBrowser();
 });
 afterAll(async () => {
@@ -22,9 +26,10 @@ async function create(...names: readonly string[]): Promise<readonly number[]> {
 }
 
 test("a new task is announced, and comes into the list when it is asked for", async () => {
-  await create("an old one");
+  const [id = 0] = await create("an old one");
   const shown = await browser.open(`${app.url}/tasks`);
   await shown.page.getByRole("link", { name: "an old one" }).waitFor();
+  await untilLive(shown.page, client, id);
   await create("a new one", "another new one");
   await shown.page.getByRole("button", { name: "2 new tasks" }).click();
   await shown.page.getByRole("link", { name: "another new one" }).waitFor();
@@ -75,10 +80,24 @@ test("a page whose task is deleted elsewhere says so and asks no more", async ()
   const [id = 0] = await create("deleted elsewhere");
   const shown = await browser.open(`${app.url}/tasks/${id}`);
   await shown.page.getByRole("heading", { name: "deleted elsewhere" }).waitFor();
-  await fetch(`${app.url}/api/task/${id}`, { method: "DELETE" });
+  await untilLive(shown.page, client, id);
+  await client.remove(id);
   await shown.page.getByText("This task has been deleted.").waitFor();
   expect(await shown.page.getByRole("button", { name: "Actions" }).count()).toBe(0);
   expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("a page whose task was deleted while no events came says so when they come again", async () => {
+  const [id = 0] = await create("deleted unheard");
+  const shown = await browser.open("about:blank");
+  await shown.page.route("**/api/events*", (route) => route.abort());
+  await shown.page.goto(`${app.url}/tasks/${id}`);
+  await shown.page.getByRole("heading", { name: "deleted unheard" }).waitFor();
+  await client.remove(id);
+  await shown.page.unroute("**/api/events*");
+  await shown.page.getByText("This task has been deleted.").waitFor();
+  await shown.page.getByRole("heading", { name: "deleted unheard" }).waitFor();
   await shown.close();
 });
 

@@ -10,7 +10,7 @@ import {
 } from "@tanstack/react-query";
 import { useEffect } from "react";
 import type { LogLine, StatePage, Task, TaskQuery, TaskState } from "../../src/client/client.ts";
-import { isRefusal } from "../../src/client/error.ts";
+import { isRefusal, TaskTrackError } from "../../src/client/error.ts";
 import { type Cell, createCell } from "../app/cell.ts";
 import { client } from "./client.ts";
 import { isNewer, type LiveBatch, onLive, withLatest } from "./live.ts";
@@ -98,16 +98,30 @@ export function useReadAnew(filter: TasksFilter): () => Promise<void> {
   };
 }
 
-export const useTask = (id: number) =>
-  useQuery({
+export const useTask = (id: number) => {
+  const queries = useQueryClient();
+  return useQuery({
     enabled: !useIsGone(id),
     queryKey: queryKeys.task(id),
-    queryFn: async ({ signal }) => received(await client.get(id, { signal })),
+    queryFn: async ({ signal }) => {
+      try {
+        return received(await client.get(id, { signal }));
+      } catch (error) {
+        const known = queries.getQueryData<Task>(queryKeys.task(id));
+        if (known === undefined || !isUnknown(error)) throw error;
+        queries.setQueryData(queryKeys.gone(id), true); // deleted while no events came
+        return known;
+      }
+    },
     // Of the progress that falls within one second the events tell the first alone.
     refetchInterval: ({ state }) => (state.data?.status === "running" ? RUNNING_EVERY_MS : false),
   });
+};
 
-/** Whether the events told that it was deleted; what is shown of it is then its last state, and nothing asks for it any more. */
+export const isUnknown = (error: unknown): error is TaskTrackError =>
+  error instanceof TaskTrackError && error.code === "not_found";
+
+/** Whether it was deleted after it was read; what is shown of it is then its last state, and nothing asks for it any more. */
 export const useIsGone = (id: number): boolean =>
   useQuery({
     queryKey: queryKeys.gone(id),

@@ -237,17 +237,28 @@ function run(command: string, args: readonly string[], account: Account | null):
     throw new Error(`${command} ${args.join(" ")} failed:\n${done.stdout}${done.stderr}`);
 }
 
+/** Below what the system gives to outgoing connections and to who listens on port 0: nobody gets one of these by chance. */
+const PORTS = { from: 10_000, to: 32_000 };
+/** Processes side by side look in places of their own, and none gives a port twice: a server takes a while until it listens. */
+const PORTS_OF_A_PROCESS = 250;
+const places = Math.floor((PORTS.to - PORTS.from) / PORTS_OF_A_PROCESS);
+let nextPort = PORTS.from + (process.pid % places) * PORTS_OF_A_PROCESS;
+
 /** A port that nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : 0));
-    });
-  });
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = nextPort++;
+    if (nextPort >= PORTS.to) nextPort = PORTS.from;
+    if (await isFree(port)) return port;
+  }
 }
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
+  });
 
 async function answers(port: number, check: () => void): Promise<void> {
   const giveUpAt = performance.now() + READY_WITHIN_MS;

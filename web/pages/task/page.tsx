@@ -3,9 +3,9 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { CircleAlert, Hash, SearchX } from "lucide-react";
 import type { ReactElement } from "react";
 import type { Task } from "../../../src/client/client.ts";
-import { TaskTrackError } from "../../../src/client/error.ts";
+import type { TaskTrackError } from "../../../src/client/error.ts";
 import { MAX_TASK_ID } from "../../../src/core/task.ts";
-import { useIsGone, useTask } from "../../api/queries.ts";
+import { isUnknown, useIsGone, useTask } from "../../api/queries.ts";
 import { useTitle } from "../../app/title.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -36,7 +36,7 @@ function OneTask({ id }: { id: number }): ReactElement {
   const { data, error, isPending, refetch } = useTask(id);
   if (isPending) return <TaskSkeleton id={id} />;
   if (data !== undefined) return <Shown task={data} />;
-  if (error instanceof TaskTrackError && error.code === "not_found") return <Unknown id={id} error={error} />;
+  if (isUnknown(error)) return <Unknown id={id} error={error} />;
   return <ErrorState error={error} onRetry={() => void refetch()} />;
 }
 

@@ -1,0 +1,12 @@
+import type { Page } from "playwright-core";
+import type { Client } from "../../src/client/client.ts";
+
+/** Until a page that shows this task hears of changes: what happens before that it reads, and has nothing to announce. */
+export async function untilLive(page: Page, client: Client, id: number): Promise<void> {
+  const { name } = await client.get(id);
+  const renamed = page.getByText(`${name} is live`).first();
+  await client.edit(id, { name: `${name} is live` });
+  await renamed.waitFor();
+  await client.edit(id, { name });
+  await renamed.waitFor({ state: "detached" });
+}
