@@ -1,6 +1,7 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import packageJson from "../package.json" with { type: "json" };
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
+import type { BrokerHealth } from "./core/broker.ts";
 import type { Clock } from "./core/clock.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
@@ -14,7 +15,7 @@ import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { createBrokerQueue } from "./queue/broker.ts";
-import { openFlow, openQueue } from "./queue/open.ts";
+import { type Flow, openFlow, openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
 import { createUiFiles } from "./ui/open.ts";
 
@@ -53,8 +54,8 @@ const ANSWER_WITHIN_MS = 2_000;
 /** Events that are not out yet get this long at the end; what is left, the next process on the store publishes. */
 const PUBLISH_WITHIN_MS = 2_000;
 const BROKER_CLOSES_WITHIN_MS = 2_000;
-/** A store that takes longer to say its time gets no traffic. */
-const STORE_ANSWERS_WITHIN_MS = 1_000;
+/** A store that takes longer to say its time gets no traffic, and a broker that takes longer is away. */
+const ANSWERS_A_PROBE_WITHIN_MS = 1_000;
 /** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
 const SLOWEST_POLL_MS = 1_000;
 
@@ -152,21 +153,30 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     log,
     notReadyBecause,
     durability: store.durability,
+    broker: flow === null ? null : () => healthOf(flow),
     requestId,
     uiFiles: createUiFiles(),
   });
 
   async function notReadyBecause(): Promise<string | null> {
     if (draining) return "The server is shutting down";
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    const cancelTimer = clock.after(STORE_ANSWERS_WITHIN_MS, () => resolve(false));
-    store.now().then(
-      () => resolve(true),
-      () => resolve(false),
+    const isThere = store.now().then(
+      () => true,
+      () => false,
     );
-    const answers = await promise;
-    cancelTimer();
-    return answers ? null : "The store does not answer";
+    return (await soon(isThere, false)) ? null : "The store does not answer";
+  }
+
+  async function healthOf({ broker, state }: Flow): Promise<BrokerHealth> {
+    return { name: broker, state: await soon(state(), "away") };
+  }
+
+  /** What a probe waits for, or what is said for one that takes too long. */
+  function soon<T>(answer: Promise<T>, otherwise: T): Promise<T> {
+    const { promise, resolve } = Promise.withResolvers<T>();
+    const cancelTimer = clock.after(ANSWERS_A_PROBE_WITHIN_MS, () => resolve(otherwise));
+    answer.then(resolve);
+    return promise.finally(cancelTimer);
   }
 
   async function start(): Promise<{ readonly url: string }> {

@@ -197,6 +197,11 @@ export type Ready = {
   readonly status: "ready";
   /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
   readonly store: string;
+  /**
+   * Only where there is a broker. `away`: nobody answers there. `blocked`: it takes nothing, for want of memory or disk. Work goes
+   * on in both, and the server is ready.
+   */
+  readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" };
 };
 
 export type BulkRequest = {

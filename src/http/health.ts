@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BROKER_STATES, type BrokerHealth } from "../core/broker.ts";
 import { refuse } from "./errors.ts";
 import type { Route } from "./route.ts";
 
@@ -6,6 +7,18 @@ const AliveAnswer = z.object({ status: z.literal("alive") });
 const ReadyAnswer = z.object({
   status: z.literal("ready"),
   store: z.string().meta({ description: "What keeps the tasks, and what of them a crash may lose" }),
+  broker: z
+    .object({
+      name: z.string().meta({ examples: ["RabbitMQ"] }),
+      state: z.enum(BROKER_STATES).meta({
+        description: "away: nobody answers there. blocked: it takes nothing, for want of memory or disk",
+      }),
+    })
+    .optional()
+    .meta({
+      description:
+        "Only with QUEUE_URL. A server whose broker is away or blocked works on, and should get traffic",
+    }),
 });
 
 export type HealthSetup = {
@@ -13,10 +26,12 @@ export type HealthSetup = {
   readonly notReadyBecause: () => Promise<string | null>;
   /** What keeps the tasks, in one sentence. */
   readonly durability: string;
+  /** How the broker stands; null where there is none. */
+  readonly broker: (() => Promise<BrokerHealth>) | null;
 };
 
 /** Probes. */
-export function createHealthRoutes({ notReadyBecause, durability }: HealthSetup) {
+export function createHealthRoutes({ notReadyBecause, durability, broker }: HealthSetup) {
   const livez: Route = {
     id: "livez",
     summary: "Whether the process answers at all",
@@ -33,7 +48,8 @@ export function createHealthRoutes({ notReadyBecause, durability }: HealthSetup)
     run: async ({ reply }) => {
       const reason = await notReadyBecause();
       if (reason !== null) throw refuse("not_ready", reason);
-      return reply(200, JSON.stringify({ status: "ready", store: durability }));
+      const ofBroker = broker === null ? {} : { broker: await broker() };
+      return reply(200, JSON.stringify({ status: "ready", store: durability, ...ofBroker }));
     },
   };
 

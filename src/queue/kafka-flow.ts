@@ -1,4 +1,5 @@
 import { Admin, Producer } from "@platformatic/kafka";
+import type { BrokerState } from "../core/broker.ts";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { kafkaOptions } from "./broker-options.ts";
@@ -41,7 +42,7 @@ export function openKafkaFlow(
   /** Where they may not be made, or nobody answers, the look at them says what is wrong. */
   async function createTopics(): Promise<void> {
     // One that does not let us in says so here at once; asked for each topic, with the client's own attempts, it took a minute.
-    await admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
+    await knock();
     for (const topic of topics) {
       const own =
         topic === names.bells
@@ -53,6 +54,22 @@ export function openKafkaFlow(
     }
     await admin.metadata({ topics, forceUpdate: true });
     areThere = true;
+  }
+
+  const knock = (): Promise<unknown> => admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
+  let knocking: Promise<BrokerState> | null = null;
+
+  /** Who asks while it is being asked hears the same answer. */
+  function state(): Promise<BrokerState> {
+    knocking ??= knock()
+      .then(
+        (): BrokerState => "up",
+        (): BrokerState => "away",
+      )
+      .finally(() => {
+        knocking = null;
+      });
+    return knocking;
   }
 
   /** Somebody may have deleted a topic. */
@@ -75,6 +92,8 @@ export function openKafkaFlow(
     inlet: createKafkaInlet({ connection, names, producer, ready, doubt, topicId, clock, log }),
     outlet,
     bells,
+    broker: "Kafka",
+    state,
     close: async () => {
       await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connections
       await producer.close();

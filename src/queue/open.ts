@@ -1,3 +1,4 @@
+import type { BrokerState } from "../core/broker.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 import type { TaskStore } from "../store/store.ts";
@@ -15,6 +16,10 @@ export interface Flow {
   readonly inlet: TaskInlet;
   readonly outlet: EventOutlet;
   readonly bells: BrokerBells;
+  /** For people, such as RabbitMQ. */
+  readonly broker: string;
+  /** How the broker stands at this moment; never rejects, but takes as long as the broker does. */
+  state(): Promise<BrokerState>;
   /** Ends the connection, after the inlet was closed; safe twice. */
   close(): Promise<void>;
 }

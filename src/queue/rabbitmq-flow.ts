@@ -50,6 +50,8 @@ export function openRabbitmqFlow(
     inlet: createRabbitmqInlet({ publishing, listening, names, clock, log }),
     outlet,
     bells,
+    broker: "RabbitMQ",
+    state: async () => (isBlocked ? "blocked" : publishing.ready && listening.ready ? "up" : "away"),
     close: async () => {
       await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connection
       await Promise.all([publishing.close(), listening.close()]);

@@ -3,6 +3,7 @@
  * no task is lost, none is run by two, and no client waits for a bell.
  */
 import { afterAll, expect, test } from "bun:test";
+import type { BrokerState } from "../../src/core/broker.ts";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { exchange } from "../support/raw.ts";
@@ -170,6 +171,16 @@ const startOf = ({ attempts }: Task): number => attempts[0]?.startedAt ?? Number
 const startsOf = (tasks: readonly Task[]): number[] => tasks.map(({ attempts }) => attempts.length);
 const pickupsOf = (tasks: readonly Task[]): number[] => tasks.map((task) => startOf(task) - task.createdAt);
 
+/** The server is ready all the while, and says how its broker stands. */
+async function isSaidToBe({ broker, api }: House, state: BrokerState): Promise<void> {
+  const ask = async (): Promise<unknown> => (await (await fetch(`${api.url}/readyz`)).json()) as unknown;
+  await eventually(
+    ask,
+    (answer) => Bun.deepEquals(answer, expect.objectContaining({ broker: { name: broker.name, state } })),
+    ENDED_WITHIN_MS,
+  );
+}
+
 // ---- bells that are lost, and bells that are too many
 
 const DUE = 1_000;
@@ -330,13 +341,15 @@ testBrokers(
   async (broker) => {
     const restarts = scale(2, 10);
     const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: RARE_POLL_MS } as const;
-    const outcome = await withLoad(broker, work, async () => {
+    const outcome = await withLoad(broker, work, async (house) => {
       const broken: Span[] = [];
       for (let restart = 0; restart < restarts; restart++) {
         const from = Date.now();
         await broker.server.signal(restart % 2 === 0 ? "SIGTERM" : "SIGKILL");
+        await isSaidToBe(house, "away");
         await broker.server.start();
         broken.push({ from, to: Date.now() });
+        await isSaidToBe(house, "up");
         await Bun.sleep(STEADY_MS);
       }
       return broken;
@@ -385,6 +398,7 @@ testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing
     await broker.alarm?.(true);
     try {
       await hasTold("broker_takes_nothing");
+      await isSaidToBe(house, "blocked");
       const ids = await createMany(house, 100);
       const isDone = async (id: number) => (await statusOf(house, id)) === "done";
       await eventually(
@@ -398,6 +412,7 @@ testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing
     }
     const to = Date.now();
     await hasTold("broker_takes_again");
+    await isSaidToBe(house, "up");
     expect([told("broker_takes_nothing"), told("broker_takes_again")]).toEqual([1, 1]);
     expect(told("broker_away")).toBe(0);
     return [{ from, to }];

@@ -26,6 +26,7 @@ export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
     log: createLog({ level: "debug", pretty: false, now: Date.now, write: (line) => lines.push(line) }),
     notReadyBecause: async () => null,
     durability: "",
+    broker: null,
     requestId: () => "1",
     uiFiles: async () => new Map(),
     ...setup,

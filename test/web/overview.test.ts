@@ -4,6 +4,7 @@ import { createClient, createWorker, fail } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/servers/runner.ts";
 
 let app: RunningApp;
 let browser: TestBrowser;
@@ -108,4 +109,19 @@ test("is quiet in words while there is nothing to show, in Russian too", async (
   expect(await shown.faults()).toEqual([]);
   await shown.close();
   await empty.stop();
+});
+
+test("says that the broker does not answer, and that the server is ready all the same", async () => {
+  const nobody = `amqp://guest:guest@127.0.0.1:${await freePort()}`;
+  const brokerless = await startApp({ QUEUE_URL: nobody, ROLE: "api" });
+  const shown = await browser.open(`${brokerless.url}/overview`);
+  const broker = shown.page
+    .locator("section")
+    .filter({ has: shown.page.getByRole("heading", { name: "Broker" }) });
+  await broker.getByText("RabbitMQ does not answer.").waitFor();
+  await shown.page.getByText("Ready for traffic").waitFor();
+  await shown.picture("overview-broker-away");
+  expect(await shown.faults()).toEqual([]);
+  await shown.close();
+  await brokerless.stop();
 });

@@ -4,6 +4,7 @@ import type { ReactElement } from "react";
 import type { Stats } from "../../../src/client/client.ts";
 import { useReady } from "../../api/queries.ts";
 import { useLanguage, useWords } from "../../i18n/language.ts";
+import { isolated } from "../../text/isolate.ts";
 import { durationMs, formatDuration } from "../../time/format.ts";
 import { useErrorWords } from "../../ui/states.tsx";
 import { words } from "./words.ts";
@@ -36,16 +37,39 @@ export function StoreHealth(): ReactElement {
   const t = useWords(words);
   const wordsOf = useErrorWords();
   const { data, error } = useReady();
-  const isReady = error === null;
-  const Icon = isReady ? CircleCheck : CircleAlert;
+  return error === null ? (
+    <Health isGood head={t.store} state={t.ready} more={data?.store ?? ""} />
+  ) : (
+    <Health isGood={false} head={t.store} state={t.notReady} more={wordsOf(error).sentence} />
+  );
+}
+
+/** How the broker stands, where there is one. */
+export function BrokerHealth(): ReactElement | null {
+  const t = useWords(words);
+  const broker = useReady().data?.broker;
+  if (broker === undefined) return null;
+  const { name, state } = broker;
+  const wordsOf = { up: t.brokerUp, away: t.brokerAway, blocked: t.brokerBlocked };
+  return <Health isGood={state === "up"} head={t.broker} state={isolated(name)} more={wordsOf[state]} />;
+}
+
+type HealthProps = {
+  readonly isGood: boolean;
+  readonly head: string;
+  readonly state: string;
+  readonly more: string;
+};
+
+function Health({ isGood, head, state, more }: HealthProps): ReactElement {
+  const Icon = isGood ? CircleCheck : CircleAlert;
   return (
-    <section className={`card overview-fact ${isReady ? "good" : "bad"}`} aria-live="polite">
+    <section className={`card overview-fact ${isGood ? "good" : "bad"}`} aria-live="polite">
       <Icon size={18} aria-hidden />
       <div>
-        <h2>{t.store}</h2>
+        <h2>{head}</h2>
         <p>
-          <strong>{isReady ? t.ready : t.notReady}</strong>{" "}
-          <span className="muted">{isReady ? (data?.store ?? "") : wordsOf(error).sentence}</span>
+          <strong>{state}</strong> <span className="muted">{more}</span>
         </p>
       </div>
     </section>

@@ -8,7 +8,7 @@ import { useNow } from "../../time/now.ts";
 import { ErrorState, Skeleton } from "../../ui/states.tsx";
 import { HourCharts } from "./charts.tsx";
 import { StatusCounts, TypeTable } from "./counts.tsx";
-import { OldestWaiting, StoreHealth } from "./health.tsx";
+import { BrokerHealth, OldestWaiting, StoreHealth } from "./health.tsx";
 import { lastHour } from "./minutes.ts";
 import { Workers } from "./workers.tsx";
 
@@ -37,9 +37,10 @@ function Board({ stats }: { stats: Stats }): ReactElement {
   return (
     <div className="overview">
       <StatusCounts counts={stats.counts} />
-      <div className="overview-pair">
+      <div className="overview-facts">
         <OldestWaiting oldest={stats.oldest_waiting} />
         <StoreHealth />
+        <BrokerHealth />
       </div>
       <HourCharts minutes={minutes} />
       <Workers workers={stats.workers} />

@@ -36,6 +36,11 @@ export const words = defineWords(
     store: "Store",
     ready: "Ready for traffic",
     notReady: "Not ready",
+    broker: "Broker",
+    brokerUp: "answers",
+    brokerAway: "does not answer. Tasks run all the same; none come by it and no events go out until it does",
+    brokerBlocked:
+      "takes nothing, for want of memory or disk. Tasks run all the same; no events go out until it does",
   },
   {
     byStatus: "Задачи по статусам",
@@ -72,5 +77,11 @@ export const words = defineWords(
     store: "Хранилище",
     ready: "Готов принимать запросы",
     notReady: "Не готов",
+    broker: "Брокер",
+    brokerUp: "отвечает",
+    brokerAway:
+      "не отвечает. Задачи всё равно выполняются; пока он молчит, через него не приходят задачи и не уходят события",
+    brokerBlocked:
+      "ничего не принимает: не хватает памяти или диска. Задачи всё равно выполняются; события пока не уходят",
   },
 );
