@@ -40,7 +40,7 @@ export type Effects = {
   readonly clock: Clock;
   /** Draws from [0, 1). */
   readonly random: () => number;
-  /** A short text that never comes twice. */
+  /** A short random text; that two processes draw the same at a time is as good as impossible, over years it is not. */
   readonly nonce: () => string;
   /** Names this process in leases and history. */
   readonly worker: string;

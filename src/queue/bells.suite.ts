@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/eventually.ts";
 import type { BrokerBells } from "./broker.ts";
+import type { OpenedQueue } from "./queue.suite.ts";
 import type { Bell } from "./queue.ts";
 
 /** A house in which several processes hear the same bells. */
@@ -20,6 +21,37 @@ export type Member = {
   readonly answer: Promise<Bell | null>;
   readonly warnings: () => readonly string[];
 };
+
+/** For Kafka's groups, which are balanced anew with each member. */
+const LIVE_WITHIN_MS = 20_000;
+
+export const untilLive = (isLive: () => boolean): Promise<unknown> =>
+  eventually(isLive, (live) => live, LIVE_WITHIN_MS);
+
+/** One process's bells, under the exam of every queue. */
+export function asQueue(bells: BrokerBells): OpenedQueue {
+  const sets = new Set<readonly string[]>();
+  const hear: typeof bells.hear = (types, signal) => {
+    if (!signal.aborted) sets.add(types);
+    return bells.hear(types, signal);
+  };
+  return {
+    queue: { ...bells, hear },
+    becomeDue: bells.ring,
+    listening: async () => void (await untilLive(() => [...sets].every(bells.isLive))),
+    close: bells.close,
+  };
+}
+
+/** Has a process hear these types; resolves when the next bell may come to it. */
+export async function joining(
+  { bells, warnings }: Pick<Member, "bells" | "warnings">,
+  types: readonly string[],
+): Promise<Member> {
+  const answer = bells.hear(types, NEVER);
+  await untilLive(() => bells.isLive(types));
+  return { bells, answer, warnings };
+}
 
 const TIMEOUT_MS = 60_000;
 const NEVER = new AbortController().signal;

@@ -1,12 +1,15 @@
 import { describe, expect, test } from "bun:test";
+import { createManualClock } from "../../test/support/clock.ts";
 import { createHand } from "./hand.ts";
 
+const SILENT_MS = 100;
 const NEVER = new AbortController().signal;
 
 /** A hand that holds so many bells, and what has become of each. */
 function holding(count: number) {
   let silences = 0;
-  const hand = createHand(() => silences++);
+  const clock = createManualClock();
+  const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => silences++ });
   const fates: string[] = [];
   const take = (): void => {
     const at = fates.push("held") - 1;
@@ -15,7 +18,7 @@ function holding(count: number) {
     });
   };
   for (let n = 0; n < count; n++) take();
-  return { hand, fates, take, silences: () => silences };
+  return { hand, fates, take, clock, silences: () => silences };
 }
 
 describe("bells in hand", () => {
@@ -82,14 +85,33 @@ describe("bells in hand", () => {
   });
 });
 
-test("silence is told of when the last one has stopped listening", async () => {
-  const { hand, silences } = holding(0);
-  const abort = new AbortController();
-  const [stays, leaves] = [hand.hear(NEVER), hand.hear(abort.signal)];
-  abort.abort();
-  expect(await leaves).toBeNull();
-  expect(silences()).toBe(0);
-  void hand.take();
-  expect(await stays).not.toBeNull();
-  expect(silences()).toBe(1);
+describe("silence", () => {
+  test("is told of when nobody has listened for a while", async () => {
+    const { hand, clock, silences } = holding(0);
+    const abort = new AbortController();
+    const [stays, leaves] = [hand.hear(NEVER), hand.hear(abort.signal)];
+    abort.abort();
+    expect(await leaves).toBeNull();
+    await clock.advance(SILENT_MS);
+    expect(silences()).toBe(0);
+    void hand.take();
+    expect(await stays).not.toBeNull();
+    await clock.advance(SILENT_MS - 1);
+    expect(silences()).toBe(0);
+    await clock.advance(1);
+    expect(silences()).toBe(1);
+  });
+
+  test("is none where somebody listens again before, nor after the end", async () => {
+    const { hand, clock, silences } = holding(1);
+    await hand.hear(NEVER);
+    await clock.advance(SILENT_MS - 1);
+    const again = hand.hear(NEVER);
+    await clock.advance(SILENT_MS);
+    expect(silences()).toBe(0);
+    hand.close();
+    expect(await again).toBeNull();
+    await clock.advance(SILENT_MS);
+    expect(silences()).toBe(0);
+  });
 });

@@ -1,3 +1,4 @@
+import type { Clock } from "../core/clock.ts";
 import type { Bell } from "./queue.ts";
 
 /** What becomes of a bell that a broker has given to this process: it has served, or another process may have it. */
@@ -16,14 +17,21 @@ export interface Hand {
   close(): void;
 }
 
-/** `onSilence` is called whenever the last one has stopped listening. */
-export function createHand(onSilence: () => void): Hand {
+export type HandSetup = {
+  readonly clock: Clock;
+  /** Nobody has listened for so long. */
+  readonly silentMs: number;
+  readonly onSilence: () => void;
+};
+
+export function createHand({ clock, silentMs, onSilence }: HandSetup): Hand {
   const ears = new Set<(bell: Bell | null) => void>();
   const held: { readonly number: number; readonly settle: (fate: Fate) => void }[] = [];
   let taken = 0;
   /** Whether one has been heard whose answer is still to come: it stands for what comes until then, too. */
   let isBeingAnswered = false;
   let isClosed = false;
+  let endWait = (): void => undefined;
 
   function take(): Promise<Fate> {
     if (isClosed) return Promise.resolve("returned");
@@ -54,12 +62,13 @@ export function createHand(onSilence: () => void): Hand {
 
   function hear(signal: AbortSignal): Promise<Bell | null> {
     if (signal.aborted || isClosed) return Promise.resolve(null);
+    endWait();
     return new Promise((resolve) => {
       const ear = (heard: Bell | null): void => {
         ears.delete(ear);
         signal.removeEventListener("abort", hush);
         resolve(heard);
-        if (ears.size === 0) onSilence();
+        if (ears.size === 0) endWait = clock.after(silentMs, onSilence);
       };
       const hush = (): void => ear(null);
       ears.add(ear);
@@ -83,6 +92,7 @@ export function createHand(onSilence: () => void): Hand {
     close: () => {
       isClosed = true;
       for (const ear of [...ears]) ear(null);
+      endWait();
       putBack();
     },
   };

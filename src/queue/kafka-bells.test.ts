@@ -7,7 +7,7 @@ import { eventually } from "../../test/support/eventually.ts";
 import { watchMembers } from "../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { examineBells, type Member } from "./bells.suite.ts";
+import { asQueue, examineBells, joining, type Member, untilLive } from "./bells.suite.ts";
 import { createKafkaBells } from "./kafka-bells.ts";
 import { examineQueue } from "./queue.suite.ts";
 
@@ -38,29 +38,9 @@ function open(topic: string) {
   return { bells, warnings: () => log.events };
 }
 
-const untilLive = (isLive: () => boolean): Promise<unknown> => eventually(isLive, (live) => live, WITHIN_MS);
+examineQueue("Kafka", async () => asQueue(open(await newTopic(1)).bells));
 
-examineQueue("Kafka", async () => {
-  const { bells } = open(await newTopic(1));
-  const sets = new Set<readonly string[]>();
-  const hear: typeof bells.hear = (types, signal) => {
-    if (!signal.aborted) sets.add(types);
-    return bells.hear(types, signal);
-  };
-  return {
-    queue: { ...bells, hear },
-    becomeDue: bells.ring,
-    listening: async () => void (await untilLive(() => [...sets].every(bells.isLive))),
-    close: bells.close,
-  };
-});
-
-async function join(topic: string, types: readonly string[]): Promise<Member> {
-  const { bells, warnings } = open(topic);
-  const answer = bells.hear(types, NEVER);
-  await untilLive(() => bells.isLive(types));
-  return { bells, answer, warnings };
-}
+const join = (topic: string, types: readonly string[]): Promise<Member> => joining(open(topic), types);
 
 const send = (topic: string, text: string, timestamp = BigInt(Date.now())) =>
   producer.send({ messages: [{ topic, value: Buffer.from(text), timestamp }], acks: 1 });

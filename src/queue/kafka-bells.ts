@@ -67,26 +67,15 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
   }
 
   function subscribe(types: readonly string[]): Subscription {
-    const hand = createHand(waitForAnother);
+    const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => void end() });
     let current: Session | null = null;
-    let stopWaiting = (): void => undefined;
 
     function hear(signal: AbortSignal): Promise<Bell | null> {
-      stopWaiting();
       current ??= createSession(types, hand);
       return hand.hear(signal);
     }
 
-    function waitForAnother(): void {
-      stopWaiting();
-      stopWaiting = clock.after(SILENT_MS, () => {
-        stopWaiting = (): void => undefined;
-        void end();
-      });
-    }
-
     async function end(): Promise<void> {
-      stopWaiting();
       const ended = current;
       current = null;
       hand.putBack();

@@ -6,7 +6,7 @@ import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { sharedRabbitmq } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { examineBells, type Member } from "./bells.suite.ts";
+import { asQueue, examineBells, joining, type Member, untilLive } from "./bells.suite.ts";
 import { examineQueue } from "./queue.suite.ts";
 import { createRabbitmqBells } from "./rabbitmq-bells.ts";
 
@@ -37,29 +37,9 @@ function open(house: string, listensBy = listening) {
   };
 }
 
-const untilLive = (isLive: () => boolean): Promise<unknown> => eventually(isLive, (live) => live);
+examineQueue("RabbitMQ", async () => asQueue(open(newHouse()).bells));
 
-examineQueue("RabbitMQ", async () => {
-  const { bells } = open(newHouse());
-  const sets = new Set<readonly string[]>();
-  const hear: typeof bells.hear = (types, signal) => {
-    if (!signal.aborted) sets.add(types);
-    return bells.hear(types, signal);
-  };
-  return {
-    queue: { ...bells, hear },
-    becomeDue: bells.ring,
-    listening: async () => void (await untilLive(() => [...sets].every(bells.isLive))),
-    close: bells.close,
-  };
-});
-
-async function join(house: string, types: readonly string[]): Promise<Member> {
-  const { bells, warnings } = open(house);
-  const answer = bells.hear(types, NEVER);
-  await untilLive(() => bells.isLive(types));
-  return { bells, answer, warnings };
-}
+const join = (house: string, types: readonly string[]): Promise<Member> => joining(open(house), types);
 
 examineBells("RabbitMQ", async () => {
   const house = newHouse();

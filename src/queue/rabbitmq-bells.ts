@@ -70,13 +70,12 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
 
   function subscribe(types: readonly string[]): Subscription {
     const queue = nameOfSet(name, types);
-    const hand = createHand(waitForAnother);
+    // Who had no more slots a moment ago mostly has one again; who has none for longer holds no bell.
+    const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => void end() });
     let consumer: Consumer | null = null;
     let isReady = false;
-    let stopWaiting = (): void => undefined;
 
     function hear(signal: AbortSignal): Promise<Bell | null> {
-      stopWaiting();
       consumer ??= consume();
       return hand.hear(signal);
     }
@@ -117,18 +116,8 @@ export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
     };
     listening.on("connection", connected);
 
-    /** Who had no more slots a moment ago mostly has one again; who has none for longer holds no bell. */
-    function waitForAnother(): void {
-      stopWaiting();
-      stopWaiting = clock.after(SILENT_MS, () => {
-        stopWaiting = (): void => undefined;
-        void end();
-      });
-    }
-
     /** A connection that is lost meanwhile has ended it, too. */
     async function end(): Promise<void> {
-      stopWaiting();
       const ended = consumer;
       consumer = null;
       isReady = false;

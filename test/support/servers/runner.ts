@@ -49,7 +49,7 @@ export type Place = {
   readonly run: (command: string, args: readonly string[]) => void;
 };
 
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 120_000;
 const COMPOSE_FILE = join(import.meta.dir, "compose.yaml");
 
 const isRoot = process.getuid?.() === 0;
@@ -88,11 +88,11 @@ function createLocal(program: Program, place: Place, account: Account | null): T
     }
     leftovers.add(started);
     started.once("exit", () => leftovers.delete(started));
-    await answers(place.port, () => {
-      if (started.exitCode !== null || started.signalCode !== null) {
-        throw new Error(`${program.name} ended at its start:\n${output}`);
-      }
-    });
+    const isOver = (): boolean => started.exitCode !== null || started.signalCode !== null;
+    if (await answers(place.port, isOver)) return;
+    throw new Error(
+      `${program.name} ${isOver() ? "ended at" : "was not ready in time after"} its start:\n${output}`,
+    );
   }
 
   async function signal(name: NodeJS.Signals): Promise<void> {
@@ -186,7 +186,7 @@ async function createComposed(program: Program): Promise<TestServer> {
     start: async () => {
       compose("up", "--detach", "--no-recreate", program.name);
       compose("start", program.name);
-      await answers(port, () => undefined);
+      if (!(await answers(port, () => false))) throw new Error(`${program.name} was not ready in time`);
     },
     signal: async (name) => {
       if (name === "SIGSTOP") compose("pause", program.name);
@@ -260,13 +260,14 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
   });
 
-async function answers(port: number, check: () => void): Promise<void> {
+/** Resolves with whether somebody listens there before it is over. */
+async function answers(port: number, isOver: () => boolean): Promise<boolean> {
   const giveUpAt = performance.now() + READY_WITHIN_MS;
   while (!(await accepts(port))) {
-    check();
-    if (performance.now() > giveUpAt) throw new Error(`nothing listens on port ${port}`);
+    if (isOver() || performance.now() > giveUpAt) return false;
     await wait(10);
   }
+  return true;
 }
 
 const accepts = (port: number): Promise<boolean> =>
