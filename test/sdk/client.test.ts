@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createClient, TaskFailed, TaskTrackError, type WatchEvent } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/servers/runner.ts";
 
 let server: RunningApp;
 beforeAll(async () => {
@@ -277,8 +278,8 @@ describe("watching", () => {
   });
 
   test("comes back when the server does, and says that it begins anew", async () => {
-    const first = await startApp();
-    const port = new URL(first.url).port;
+    const port = String(await freePort());
+    const first = await startApp({ HTTP_PORT: port });
     const abort = new AbortController();
     const { events, watching } = collect(first.url, abort.signal);
     await eventually(

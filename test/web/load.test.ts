@@ -135,11 +135,14 @@ test(
         heaps.push(await heapBytes(session));
     }
     heaps.push(await heapBytes(session));
+    await page
+      .getByRole("link", { name: /^Changed / })
+      .first()
+      .waitFor(); // the rows in sight change
     const changed = await changes.stop();
     const interactions = (await page.evaluate(() => Object.values(window.interactions))).sort(
       (a, b) => a - b,
     );
-    const seen = await page.getByRole("link", { name: /^Changed / }).count();
     if (IS_FULL) {
       const inMib = heaps.map((bytes) => Math.round(bytes / 104_857.6) / 10);
       console.log(
@@ -152,7 +155,6 @@ test(
     }
     expect(changed).toBeGreaterThan(0);
     expect(rounds).toBeGreaterThan(0);
-    expect(seen).toBeGreaterThan(0); // the rows in sight have changed
     expect(shown.complaints()).toEqual([]);
     await shown.close();
   },

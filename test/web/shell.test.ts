@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";
+import { freePort } from "../support/servers/runner.ts";
 
 let app: RunningApp;
 let browser: TestBrowser;
@@ -164,8 +165,8 @@ test("every page fits a narrow phone, without barriers", async () => {
 });
 
 test("while the server is away a banner says so, and goes when it is back", async () => {
-  const lone = await startApp();
-  const { port } = new URL(lone.url);
+  const port = String(await freePort());
+  const lone = await startApp({ HTTP_PORT: port });
   const shown = await browser.open(lone.url);
   await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   await lone.stop();
