@@ -1,4 +1,4 @@
-/** Tasks in and events out by a broker, while the server is killed again and again, and the broker too. */
+/** Tasks in and events out by a broker, while servers are killed again and again, and the broker too. */
 import { afterAll, expect, test } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -14,6 +14,10 @@ import { report, scale } from "./scale.ts";
 const KILLS = scale(2, 5);
 const MESSAGES = scale(1_000, 10_000);
 const BAD_EVERY = 100;
+/** Of three servers one dies so often, while messages come at an even rate. */
+const KILLS_OF_THREE = scale(3, 12);
+const KILL_EVERY_MS = scale(1_500, 5_000);
+const PER_SECOND = (0.8 * MESSAGES) / ((KILLS_OF_THREE * KILL_EVERY_MS) / 1_000);
 const TASKS = scale(400, 3_400);
 /** Each is created, claimed and done: more than 10,000 changes where all of it is asked for. */
 const TASKS_AT_ONCE = 50;
@@ -158,20 +162,21 @@ async function openKafka(): Promise<Broker> {
 async function openFlow(name: string, env: Readonly<Record<string, string>>) {
   const broker = await (openers[name] ?? openRabbitmq)();
   const place = corner("PostgreSQL");
-  const server = createMember({
-    STORE_URL: place.storeUrl,
-    QUEUE_URL: broker.url,
-    LEASE: "1s",
-    LOG_LEVEL: "info",
-    ...env,
-  });
+  const another = (): Member =>
+    createMember({
+      STORE_URL: place.storeUrl,
+      QUEUE_URL: broker.url,
+      LEASE: "1s",
+      LOG_LEVEL: "info",
+      ...env,
+    });
   const close = async (): Promise<void> => {
     leftOpen.delete(close);
     await broker.remove();
     await place.remove();
   };
   leftOpen.add(close);
-  return { broker, server, close };
+  return { broker, server: another(), another, close };
 }
 
 async function killAndStart(server: Member): Promise<void> {
@@ -190,12 +195,42 @@ const bodyOf = (n: number): string =>
   isBad(n) ? '{"nome":"bad"}' : JSON.stringify({ name: `message ${n}` });
 const isBad = (n: number): boolean => n % BAD_EVERY === 0;
 
-async function submitAll(broker: Broker): Promise<void> {
+/** Fifty at a time, and no faster than that many a second. */
+async function submitAll(broker: Broker, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
+  const startedAt = performance.now();
   let next = 0;
   const one = async (): Promise<void> => {
-    for (let n = next++; n < MESSAGES; n = next++) await broker.submit({ id: `m${n}`, body: bodyOf(n) });
+    for (let n = next++; n < MESSAGES; n = next++) {
+      await Bun.sleep(startedAt + (n / perSecond) * 1_000 - performance.now());
+      await broker.submit({ id: `m${n}`, body: bodyOf(n) });
+    }
   };
   await Promise.all(Array.from({ length: 50 }, one));
+}
+
+/** Waits until all that was submitted has come to something, ends the servers, and expects each message to have become one task. */
+async function expectEachOnce(broker: Broker, servers: readonly [Member, ...Member[]]): Promise<void> {
+  const [server] = servers;
+  const bad = Array.from({ length: MESSAGES }, (_, n) => n).filter(isBad);
+  await eventually(
+    () => tasksOf(server),
+    (found) => found.length >= MESSAGES - bad.length,
+    WITHIN_MS,
+  );
+  // One may be there twice: refused, and its server killed before it could say so.
+  const rejected = await eventually(
+    async () => new Map((await broker.rejected()).map((one) => [one.key, one])),
+    (found) => found.size >= bad.length,
+    WITHIN_MS,
+  );
+  const tasks = await tasksOf(server);
+  expect(await Promise.all(servers.map((one) => one.stop()))).toEqual(servers.map(() => 0));
+  expect(new Set(tasks.map((task) => task.name)).size).toBe(MESSAGES - bad.length);
+  expect(tasks).toHaveLength(MESSAGES - bad.length);
+  expect([...rejected.keys()].sort()).toEqual(bad.map((n) => `m${n}`).sort());
+  for (const { problem } of rejected.values()) {
+    expect(problem).toMatchObject({ status: 400, detail: expect.stringContaining("/nome") });
+  }
 }
 
 test.each(Object.keys(openers))(
@@ -215,27 +250,35 @@ test.each(Object.keys(openers))(
       await killAndStart(x.server);
     }
     await submitting;
-    const bad = Array.from({ length: MESSAGES }, (_, n) => n).filter(isBad);
-    await eventually(
-      () => tasksOf(x.server),
-      (found) => found.length >= MESSAGES - bad.length,
-      WITHIN_MS,
-    );
-    // One may be there twice: refused, and its server killed before it could say so.
-    const rejected = await eventually(
-      async () => new Map((await x.broker.rejected()).map((one) => [one.key, one])),
-      (found) => found.size >= bad.length,
-      WITHIN_MS,
-    );
-    const tasks = await tasksOf(x.server);
-    expect(await x.server.stop()).toBe(0);
-    expect(new Set(tasks.map((task) => task.name)).size).toBe(MESSAGES - bad.length);
-    expect(tasks).toHaveLength(MESSAGES - bad.length);
-    expect([...rejected.keys()].sort()).toEqual(bad.map((n) => `m${n}`).sort());
-    for (const { problem } of rejected.values()) {
-      expect(problem).toMatchObject({ status: 400, detail: expect.stringContaining("/nome") });
+    await expectEachOnce(x.broker, [x.server]);
+    report(`tasks in, ${name}`, { messages: MESSAGES, kills: KILLS });
+    await x.close();
+  },
+  WITHIN_MS,
+);
+
+test.each(Object.keys(openers))(
+  "%s: of three servers that share what comes in, kills lose no message and double none",
+  async (name) => {
+    const x = await openFlow(name, { ROLE: "api" });
+    await x.server.start(); // makes the tables
+    const servers = [x.server, x.another(), x.another()] as const;
+    await Promise.all(servers.slice(1).map((server) => server.start()));
+    let isSubmitting = true;
+    const submitting = submitAll(x.broker, PER_SECOND).then(() => {
+      isSubmitting = false;
+    });
+    const restarts: Promise<void>[] = [];
+    for (let kill = 0; kill < KILLS_OF_THREE; kill++) {
+      await Bun.sleep(KILL_EVERY_MS);
+      const victim = servers[kill % servers.length] as Member; // of three
+      await victim.kill();
+      restarts.push(victim.start());
+      if (kill === 0) expect(isSubmitting).toBe(true); // else nobody was killed over anything
     }
-    report(`tasks in, ${name}`, { messages: MESSAGES, kills: KILLS, rejected: rejected.size });
+    await Promise.all([...restarts, submitting]);
+    await expectEachOnce(x.broker, servers);
+    report(`tasks in by three, ${name}`, { messages: MESSAGES, kills: KILLS_OF_THREE });
     await x.close();
   },
   WITHIN_MS,

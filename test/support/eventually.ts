@@ -1,12 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 
 const ASK_EVERY_MS = 5;
+/** A machine that does much else at once stands still for seconds now and then; who waits in vain waits once. */
+const PATIENCE_MS = 20_000;
 
 /** Asks again and again until the answer satisfies; throws, with the last answer, when it does not within the time. */
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   satisfies: (answer: T) => boolean,
-  withinMs = 5_000,
+  withinMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = performance.now() + withinMs;
   for (;;) {
