@@ -19,7 +19,7 @@ export type WorkerExam = {
 /** Of whole seconds, because a shell counts in them; long enough for one on a machine that is busy with other tests. */
 const LEASE_MS = 3_000;
 /** What another worker may take beyond the lease to have the task. */
-const LATE_MS = 5_000;
+const LATE_MS = 15_000;
 
 type Seen = {
   readonly id: number;
@@ -34,12 +34,23 @@ type Seen = {
 /** A worker as a process, in a session of its own. */
 type Worker = { readonly pid: number; readonly child: ChildProcess; readonly ended: Promise<number | null> };
 
-/** All processes of a session, whatever group they are in. */
-const processesOf = (session: number): number[] =>
-  spawnSync("ps", ["-o", "pid=", "-s", String(session)], { encoding: "utf8" })
+/** Of all processes of a session, whatever group they are in, a column of `ps`. */
+const columnOf = (session: number, column: string): string[] =>
+  spawnSync("ps", ["-o", `${column}=`, "-s", String(session)], { encoding: "utf8" })
     .stdout.split("\n")
-    .filter((line) => line.trim() !== "")
-    .map(Number);
+    .filter((line) => line.trim() !== "");
+
+const processesOf = (session: number): number[] => columnOf(session, "pid").map(Number);
+const standStill = (session: number): boolean =>
+  columnOf(session, "stat").every((state) => /^[TZ]/.test(state));
+
+/** One that is started at this moment is not seen yet, so again until all of them stand. */
+async function freezeAll(session: number): Promise<void> {
+  do {
+    signalAll(session, "SIGSTOP");
+    await Bun.sleep(1);
+  } while (!standStill(session));
+}
 
 function signalAll(session: number, signal: NodeJS.Signals): void {
   for (const pid of processesOf(session)) {
@@ -180,14 +191,14 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         (left) => left.length === 0,
         LEASE_MS + LATE_MS,
       );
-    }, 30_000);
+    }, 60_000);
 
     test("frozen for longer than its lease, it loses its task to another and does not disturb it", async () => {
       const type = `count-${++types}`;
       const first = start(type);
       const id = await submit(type, { seconds: 4 });
       await becomes(id, isRunning);
-      signalAll(first.pid, "SIGSTOP");
+      await freezeAll(first.pid);
       start(type);
       await becomes(id, isTaken, LEASE_MS + LATE_MS);
       signalAll(first.pid, "SIGCONT");
@@ -195,7 +206,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(done).toMatchObject({ status: "done", attempt: 2 });
       expect(JSON.stringify(done.result)).not.toInclude(`-${first.pid}"`);
       expect(done.attempts.map(({ outcome }) => outcome)).toEqual(["lost", "done"]);
-    }, 30_000);
+    }, 60_000);
 
     test("told to stop by SIGTERM it gives back what it has, which burns no attempt, and ends", async () => {
       const type = `count-${++types}`;
