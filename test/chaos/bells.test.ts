@@ -26,8 +26,8 @@ const WITHIN_MS = 300_000;
 const ENDED_WITHIN_MS = 120_000;
 const STEADY_MS = scale(500, 3_000);
 const PER_SECOND = 50;
-/** If creates waited for a broken broker, half of them would wait for longer than that: it is broken for three seconds and more. */
-const CREATED_WITHIN_MS = 1_000;
+/** A create that waits for a broken broker waits for longer than that; one that waits for its turn on a busy machine does not. */
+const CREATED_WITHIN_MS = 2_000;
 
 const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
 
@@ -298,7 +298,7 @@ async function withLoad(
   expect(faultsOfCreates(load.asked, tasks)).toEqual([]);
   const duringIt = load.asked.filter(({ askedAt }) => isIn(broken)(askedAt));
   expect(duringIt.length).toBeGreaterThan(0);
-  expect(median(duringIt.map(({ tookMs }) => tookMs))).toBeLessThan(CREATED_WITHIN_MS);
+  expect(most(duringIt.map(({ tookMs }) => tookMs))).toBeLessThan(CREATED_WITHIN_MS);
   return { tasks, asked: load.asked, broken };
 }
 

@@ -17,7 +17,7 @@ const DELAY_MS = 1_000;
 /** The process asks the store's time once a second and rounds it; half a round trip is the error. */
 const CLOCK_ERROR_MS = 100;
 /** How late something may begin or be written on a machine that is busy with other tests. */
-const LATE_MS = 10_000;
+const LATE_MS = 3_000;
 
 afterAll(killLeftovers);
 

@@ -14,7 +14,7 @@ const LEASE_MS = 1_000;
 /** From the death of a worker to the next start of its task: until the lease ends, a sweep finds it, somebody takes it. */
 const RECOVERED_WITHIN_MS = LEASE_MS + 5_000;
 /** On two cores that other tests use as well, each of these steps may have to wait for its turn. */
-const MARGIN_MS = 10_000;
+const MARGIN_MS = 3_000;
 
 afterAll(killLeftovers);
 
