@@ -44,6 +44,9 @@ const padded = (length: number): string => '{"name":"x"}'.padEnd(length, " ");
 
 // ---- 400 invalid: it is JSON, but no task
 
+const unknownFields = (count: number): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, 1]));
+
 const fields: readonly Refused[] = [
   { it: "a task without a name", send: post("{}"), pointers: ["/name"] },
   ...["null", "7", "true", "[]", '["x"]', "{}", "1e400"].map((value) => ({
@@ -104,6 +107,20 @@ const fields: readonly Refused[] = [
     it: "a field that nobody knows",
     send: post('{"name":"x","a/b~c":1}'),
     pointers: ["/a~1b~0c"],
+  },
+  {
+    it: "80,000 fields that nobody knows",
+    send: post(JSON.stringify({ name: "x", ...unknownFields(80_000) })),
+    pointers: Array.from({ length: 100 }, (_, n) => `/k${n}`),
+  },
+  {
+    it: "a thousand tasks of sixty fields that nobody knows",
+    send: post(JSON.stringify(Array.from({ length: 1_000 }, () => ({ name: "x", ...unknownFields(60) })))),
+  },
+  {
+    it: "a field whose name is 900,000 letters long",
+    send: post(JSON.stringify({ name: "x", ["k".repeat(900_000)]: 1 })),
+    pointers: [`/${"k".repeat(255)}`],
   },
   {
     it: "the key __proto__",
@@ -253,6 +270,7 @@ const malformed: readonly Refused[] = [
   { it: "an empty body", send: post("") },
   { it: "an empty body in chunks", send: { ...post(""), chunked: true } },
   { it: "a body of white space", send: post(" \n") },
+  { it: "a body that is one word of a megabyte", send: post("x".repeat(BODY_BYTES)) },
   ...[
     '{"name":"x"',
     '{"name":',

@@ -197,6 +197,7 @@ async function refusalOf(response: Response, now: number): Promise<TaskTrackErro
     status,
     requestId: headers.get("x-request-id"),
     fields: problem.fields,
+    fieldsOmitted: problem.fieldsOmitted,
     retryAfterMs: retryAfterMs(headers.get("retry-after"), now),
   });
 }
@@ -205,18 +206,20 @@ type SeenProblem = {
   readonly code?: string;
   readonly message?: string;
   readonly fields: readonly FieldFault[];
+  readonly fieldsOmitted: number;
 };
 
 function problemOf(text: string): SeenProblem {
   try {
-    const { code, error, errors } = JSON.parse(text) as Record<string, unknown>; // each member is looked at below
+    const { code, error, errors, errors_omitted } = JSON.parse(text) as Record<string, unknown>; // each member is looked at below
     return {
       ...(typeof code === "string" ? { code } : {}),
       ...(typeof error === "string" ? { message: error } : {}),
       fields: Array.isArray(errors) ? errors : [],
+      fieldsOmitted: typeof errors_omitted === "number" ? errors_omitted : 0,
     };
   } catch {
-    return { fields: [] };
+    return { fields: [], fieldsOmitted: 0 };
   }
 }
 

@@ -8,6 +8,7 @@ type Facts = {
   readonly status: number;
   readonly requestId?: string | null;
   readonly fields?: readonly FieldFault[];
+  readonly fieldsOmitted?: number;
   readonly retryAfterMs?: number | null;
   readonly cause?: unknown;
 };
@@ -29,8 +30,10 @@ export class TaskTrackError extends Error {
   readonly status: number;
   /** Under which the server's log has the request; null when nobody answered. */
   readonly requestId: string | null;
-  /** The fields at fault, where the server names them. */
+  /** The fields at fault, where the server names them; at most 100. */
   readonly fields: readonly FieldFault[];
+  /** How many more fields are at fault than `fields` lists. */
+  readonly fieldsOmitted: number;
   /** How long the server asks to wait before the next try, in milliseconds; null where it does not say. */
   readonly retryAfterMs: number | null;
 
@@ -40,6 +43,7 @@ export class TaskTrackError extends Error {
     this.status = facts.status;
     this.requestId = facts.requestId ?? null;
     this.fields = facts.fields ?? [];
+    this.fieldsOmitted = facts.fieldsOmitted ?? 0;
     this.retryAfterMs = facts.retryAfterMs ?? null;
   }
 }

@@ -14,6 +14,9 @@ export type ErrorCode =
 /** One field that is at fault: a JSON Pointer into the request, and what was expected there. */
 export type FieldFault = { readonly pointer: string; readonly detail: string };
 
+/** Faults that one refusal lists at most: a request may have tens of thousands. */
+export const FIELD_FAULTS_LISTED = 100;
+
 /**
  * An expected refusal. It is thrown by the pure rules, the engine and the stores, and turned into an answer in one
  * place (http/errors). Anything else that is thrown is a defect.
@@ -22,11 +25,14 @@ export class TaskError extends Error {
   override readonly name = "TaskError";
   readonly code: ErrorCode;
   readonly fields: readonly FieldFault[];
+  /** How many more fields are at fault than `fields` lists. */
+  readonly fieldsOmitted: number;
 
-  constructor(code: ErrorCode, message: string, fields: readonly FieldFault[] = []) {
+  constructor(code: ErrorCode, message: string, fields: readonly FieldFault[] = [], fieldsOmitted = 0) {
     super(message);
     this.code = code;
     this.fields = fields;
+    this.fieldsOmitted = fieldsOmitted;
   }
 }
 

@@ -51,6 +51,8 @@ export type Problem = {
   readonly code: ProblemCode;
   readonly message: string;
   readonly fields?: readonly FieldFault[];
+  /** How many more fields are at fault than `fields` lists. */
+  readonly fieldsOmitted?: number;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
@@ -72,25 +74,35 @@ const isRefusal = (thrown: unknown): thrown is Refusal =>
 /** What the client is told of anything thrown; null when it was a defect. */
 export function problemOf(thrown: unknown): Problem | null {
   if (isRefusal(thrown)) return thrown[REFUSAL];
-  if (thrown instanceof TaskError)
-    return { code: thrown.code, message: thrown.message, fields: thrown.fields };
+  if (thrown instanceof TaskError) {
+    const { code, message, fields, fieldsOmitted } = thrown;
+    return { code, message, fields, fieldsOmitted };
+  }
   return null;
 }
 
 /** RFC 9457, with the member `error` that clients of the first version read; as JSON. */
 export function problemDocument(problem: Problem, requestId: string): string {
   const status = PROBLEM_STATUS[problem.code];
+  const message = bounded(problem.message);
   return JSON.stringify({
-    error: problem.message,
+    error: message,
     type: "about:blank",
     title: STATUS_CODES[status] ?? "Error",
     status,
-    detail: problem.message,
+    detail: message,
     code: problem.code,
     request_id: requestId,
     ...(problem.fields?.length ? { errors: problem.fields } : {}),
+    ...(problem.fieldsOmitted ? { errors_omitted: problem.fieldsOmitted } : {}),
   });
 }
+
+const MESSAGE_LENGTH = 4_000;
+
+/** A message may quote what came: the runtime's parser names an unexpected word whole, though it be a megabyte long. */
+const bounded = (message: string): string =>
+  message.length <= MESSAGE_LENGTH ? message : `${message.slice(0, MESSAGE_LENGTH).toWellFormed()}…`;
 
 export function problemResponse(
   problem: Problem,

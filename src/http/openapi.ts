@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { FIELD_FAULTS_LISTED } from "../core/error.ts";
 import { PROBLEM_STATUS, type ProblemCode } from "./errors.ts";
 import { type Answer, METHODS, type Method, type Route, type Routes } from "./route.ts";
 
@@ -11,7 +12,15 @@ const ProblemAnswer = z
     detail: z.string(),
     code: z.enum(Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]), // never empty
     request_id: z.string(),
-    errors: z.array(z.object({ pointer: z.string(), detail: z.string() })).optional(),
+    errors: z
+      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .max(FIELD_FAULTS_LISTED)
+      .optional(),
+    errors_omitted: z
+      .int()
+      .min(1)
+      .optional()
+      .meta({ description: "How many more fields are at fault than `errors` lists" }),
   })
   .meta({ description: "RFC 9457, and `error`: the message alone" });
 

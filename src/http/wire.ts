@@ -1,7 +1,7 @@
 /** The JSON that goes over the wire, both ways: what is taken in is parsed once, here; what goes out is made here. */
 import { z } from "zod";
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
-import { type FieldFault, TaskError } from "../core/error.ts";
+import { TaskError } from "../core/error.ts";
 import { isCancelRequested } from "../core/lifecycle.ts";
 import {
   type Attempt,
@@ -11,11 +11,11 @@ import {
   type LogLine,
   MAX_TASK_ID,
   STATUSES,
-  storableText,
   type Task,
   type TaskId,
 } from "../core/task.ts";
 import type { Position } from "../engine/engine.ts";
+import { faultsOf, sentenceOf } from "./faults.ts";
 import { targetOf } from "./target.ts";
 
 // ---- what comes in
@@ -74,46 +74,13 @@ export function queryOf(request: Request, repeatable: readonly string[]): Record
   return query;
 }
 
-/** Checks a value against a schema; throws `invalid` with every fault and where it is. */
+/** Checks a value against a schema; throws `invalid` with its faults and where they are. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const faults = result.error.issues.flatMap(faultsOf);
-  throw new TaskError(
-    "invalid",
-    faults.map(({ pointer, detail }) => `${pointer || "body"} ${detail}`).join("; "),
-    faults,
-  );
+  const faults = faultsOf(result.error.issues);
+  throw new TaskError("invalid", sentenceOf(faults), faults.listed, faults.omitted);
 }
-
-function faultsOf(issue: z.core.$ZodIssue): FieldFault[] {
-  const pointer = issue.path.map((step) => `/${escapePointer(String(step))}`).join("");
-  switch (issue.code) {
-    case "unrecognized_keys":
-      return issue.keys.map((key) => ({
-        pointer: `${pointer}/${printable(key)}`,
-        detail: "is unknown or not yours to set",
-      }));
-    case "invalid_type":
-      return [
-        { pointer, detail: isOurs(issue.message) ? issue.message : `must be ${article(issue.expected)}` },
-      ];
-    case "invalid_value":
-      return [{ pointer, detail: `must be one of ${issue.values.map(String).join(", ")}` }];
-    default:
-      return [{ pointer, detail: issue.message }];
-  }
-}
-
-/** Zod's own words begin so. */
-const isOurs = (message: string): boolean => !message.startsWith("Invalid input");
-
-const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
-
-/** A client's key, as far as it can be shown. */
-const printable = (key: string): string => escapePointer(storableText(key, LIMITS.keyCodePoints));
-
-const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
 
 const ID = /^[1-9]\d{0,15}$/;
 

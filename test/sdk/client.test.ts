@@ -50,6 +50,9 @@ describe("the client", () => {
     expect(ids).toHaveLength(2);
     const error = await refusalOf(client().createMany([{ name: "a", type: "none" }, { name: "" }]));
     expect(error.fields).toMatchObject([{ pointer: "/1/name" }]);
+    expect(error.fieldsOmitted).toBe(0);
+    const many = await refusalOf(client().createMany(Array.from({ length: 512 }, () => ({ name: "" }))));
+    expect([many.fields.length, many.fieldsOmitted]).toEqual([100, 412]);
     expect((await client().page({ type: "none" })).tasks).toEqual([]);
   });
 

@@ -10,7 +10,12 @@ export type ProblemBody = {
   readonly code: string;
   readonly request_id: string;
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[];
+  readonly errors_omitted?: number;
 };
+
+/** Whatever a client sent: a hundred faults in the longest words. */
+const BYTES_AT_MOST = 300_000;
+const FAULTS_AT_MOST = 100;
 
 const MEMBERS = ["error", "type", "title", "status", "detail", "code", "request_id"];
 
@@ -23,7 +28,8 @@ export async function expectProblem(
   expect(`${response.status} ${text}`).toStartWith(`${expected.status} {`);
   expect(response.headers.get("content-type")).toBe("application/problem+json");
   const problem = JSON.parse(text) as ProblemBody; // each member is checked below
-  expect(Object.keys(problem).filter((member) => member !== "errors")).toEqual(MEMBERS);
+  expect(Buffer.byteLength(text)).toBeLessThan(BYTES_AT_MOST);
+  expect(Object.keys(problem).filter((member) => !member.startsWith("errors"))).toEqual(MEMBERS);
   expect(problem).toMatchObject({ status: expected.status, code: expected.code, type: "about:blank" });
   expect(problem.error).toBeString();
   expect(problem.error).not.toBeEmpty();
@@ -31,6 +37,8 @@ export async function expectProblem(
   expect(problem.title).not.toBeEmpty();
   expect(problem.request_id).not.toBeEmpty();
   expect(problem.request_id).toBe(response.headers.get("x-request-id") ?? "(no header)");
+  expect(problem.errors?.length ?? 0).toBeLessThanOrEqual(FAULTS_AT_MOST);
+  if (problem.errors_omitted !== undefined) expect(problem.errors_omitted).toBeGreaterThan(0);
   for (const fault of problem.errors ?? []) {
     expect(fault).toEqual({ pointer: expect.any(String), detail: expect.any(String) });
   }

@@ -21,6 +21,7 @@ export function useFaults(error: unknown): Faults {
 export const isShownAtFields = (error: unknown, shown: readonly string[]): boolean =>
   error instanceof TaskTrackError &&
   error.fields.length > 0 &&
+  error.fieldsOmitted === 0 &&
   error.fields.every(({ pointer }) => shown.includes(pointer.split("/")[1] ?? ""));
 
 /** The API speaks English; these are the sentences that a form can bring about. Others stay as they are. */

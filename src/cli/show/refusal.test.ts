@@ -24,6 +24,17 @@ test("fields at fault stand on lines of their own, and nothing in them is obeyed
   ]);
 });
 
+test("faults that the server did not list are counted", () => {
+  const fields = [{ pointer: "/a", detail: "is unknown" }];
+  const error = new TaskTrackError("all in one", {
+    code: "invalid",
+    status: 400,
+    fields,
+    fieldsOmitted: 412,
+  });
+  expect(refusalLines(error, { url: URL }).at(-1)).toBe("  and 412 more");
+});
+
 test("where nobody answers it says who does not, and the way out", () => {
   const error = new TaskTrackError("http://here does not answer: refused", {
     code: "unreachable",

@@ -16,7 +16,7 @@ export function refusalLines(
       `  start a server by \`tasktrack serve\`, or name another by --url or TASKTRACK_URL (now ${harmless(url)})`,
     ];
   }
-  const { code, requestId, fields } = error;
+  const { code, requestId, fields, fieldsOmitted } = error;
   const where = requestId === null ? code : `${code}, request ${requestId}`;
   const sentence = fields.length === 0 ? error.message : "what was sent is not valid";
   return [
@@ -24,5 +24,6 @@ export function refusalLines(
     ...fields.map(
       ({ pointer, detail }) => `  ${harmless(pointer.replace(/^\//, "") || "it")} ${harmless(detail)}`,
     ),
+    ...(fieldsOmitted > 0 ? [`  and ${fieldsOmitted} more`] : []),
   ];
 }

@@ -1,0 +1,80 @@
+import { expect, test } from "bun:test";
+import { isTaskError } from "../core/error.ts";
+import { problemDocument, problemOf } from "./errors.ts";
+import { specsOf } from "./task-schemas.ts";
+
+type Document = {
+  readonly error: string;
+  readonly detail: string;
+  readonly errors: readonly { readonly pointer: string; readonly detail: string }[];
+  readonly errors_omitted?: number;
+};
+
+/** The problem document of a POST with this value. */
+function refusalOf(value: unknown): { readonly document: Document; readonly bytes: number } {
+  try {
+    specsOf(value);
+  } catch (error) {
+    if (!isTaskError(error, "invalid")) throw error;
+    const text = problemDocument({ ...problemOf(error), code: "invalid", message: error.message }, "r");
+    return { document: JSON.parse(text) as Document, bytes: Buffer.byteLength(text) };
+  }
+  throw new Error("it was accepted");
+}
+
+const unknownKeys = (count: number): Record<string, number> =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`key_${n}`, 1]));
+
+test("all faults are listed where they are at most a hundred", () => {
+  const { document } = refusalOf({ name: "a", ...unknownKeys(100) });
+  expect(document.errors).toHaveLength(100);
+  expect(document).not.toHaveProperty("errors_omitted");
+});
+
+test("of more a hundred are listed and the rest is counted", () => {
+  const { document, bytes } = refusalOf({ name: "a", ...unknownKeys(80_000) });
+  expect(document.errors).toHaveLength(100);
+  expect(document.errors[99]).toEqual({ pointer: "/key_99", detail: "is unknown or not yours to set" });
+  expect(document.errors_omitted).toBe(79_900);
+  expect(document.error).toEndWith("; /key_9 is unknown or not yours to set; and 79990 more");
+  expect(bytes).toBeLessThan(20_000);
+});
+
+test("faults of many tasks are counted together", () => {
+  const { document } = refusalOf(Array.from({ length: 1_000 }, () => ({ ...unknownKeys(80) })));
+  expect(document.errors).toHaveLength(100);
+  expect(document.errors_omitted).toBe(1_000 * (80 + 1) - 100); // each has no name either
+  expect(document.errors[0]?.pointer).toBe("/0/name");
+});
+
+test("ten faults or fewer are all named in the sentence", () => {
+  const { document } = refusalOf({ ...unknownKeys(2) });
+  expect(document.error).toBe(
+    "/name must be a string; /key_0 is unknown or not yours to set; /key_1 is unknown or not yours to set",
+  );
+  expect(document.detail).toBe(document.error);
+});
+
+test("a key of 100,000 characters is not repeated whole", () => {
+  const { document, bytes } = refusalOf({ name: "a", ["k".repeat(100_000)]: 1 });
+  expect(document.errors).toEqual([
+    { pointer: `/${"k".repeat(255)}`, detail: "is unknown or not yours to set" },
+  ]);
+  expect(bytes).toBeLessThan(2_000);
+});
+
+test("keys that JSON writes six times as long as they are stay bounded", () => {
+  const keys = Array.from({ length: 300 }, (_, n) => [`${"\u0001".repeat(400)}${n}`, 1]);
+  const { bytes } = refusalOf({ name: "a", ...Object.fromEntries(keys) });
+  expect(bytes).toBeLessThan(300_000);
+});
+
+test("a message that quotes what came is cut off", () => {
+  const quoted = problemDocument({ code: "malformed_body", message: "a".repeat(1_000_000) }, "r");
+  expect(quoted.length).toBeLessThan(10_000);
+  const cutInPair = problemDocument(
+    { code: "malformed_body", message: `${"a".repeat(3_999)}\u{1f600}` },
+    "r",
+  );
+  expect((JSON.parse(cutInPair) as Document).error.isWellFormed()).toBe(true);
+});

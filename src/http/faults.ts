@@ -1,0 +1,73 @@
+/** What zod finds wrong with a value, as the faults of a problem document: bounded in number and length, whatever came. */
+import type { z } from "zod";
+import { FIELD_FAULTS_LISTED, type FieldFault } from "../core/error.ts";
+import { LIMITS, storableText } from "../core/task.ts";
+
+export type Faults = {
+  /** The first FIELD_FAULTS_LISTED. */
+  readonly listed: readonly FieldFault[];
+  /** How many more there are. */
+  readonly omitted: number;
+};
+
+/** 80,000 unknown keys are one issue: only as many are put into words as are listed, the others are counted. */
+export function faultsOf(issues: readonly z.core.$ZodIssue[]): Faults {
+  const listed: FieldFault[] = [];
+  let count = 0;
+  for (const issue of issues) {
+    const room = FIELD_FAULTS_LISTED - listed.length;
+    if (room > 0) listed.push(...faultsIn(issue, room));
+    count += issue.code === "unrecognized_keys" ? issue.keys.length : 1;
+  }
+  return { listed, omitted: count - listed.length };
+}
+
+const NAMED_IN_SENTENCE = 10;
+
+/** The faults as one sentence, for clients that read only that. */
+export function sentenceOf({ listed, omitted }: Faults): string {
+  const named = listed.slice(0, NAMED_IN_SENTENCE);
+  const more = listed.length - named.length + omitted;
+  return [
+    ...named.map(({ pointer, detail }) => `${pointer || "body"} ${detail}`),
+    ...(more > 0 ? [`and ${more} more`] : []),
+  ].join("; ");
+}
+
+function faultsIn(issue: z.core.$ZodIssue, atMost: number): FieldFault[] {
+  const pointer = issue.path.map((step) => `/${escapePointer(String(step))}`).join("");
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.slice(0, atMost).map((key) => ({
+      pointer: shortened(`${pointer}/${printable(key)}`),
+      detail: "is unknown or not yours to set",
+    }));
+  }
+  return [{ pointer: shortened(pointer), detail: shortened(detailOf(issue)) }];
+}
+
+function detailOf(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return isOurs(issue.message) ? issue.message : `must be ${article(issue.expected)}`;
+    case "invalid_value":
+      return `must be one of ${issue.values.map(String).join(", ")}`;
+    default:
+      return issue.message;
+  }
+}
+
+/** Zod's own words begin so. */
+const isOurs = (message: string): boolean => !message.startsWith("Invalid input");
+
+const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
+
+/** A client's key, as far as it can be shown. */
+const printable = (key: string): string => escapePointer(storableText(key, LIMITS.keyCodePoints));
+
+/** Of the pointer or the detail of one fault; the longest that a client's known field can have is far shorter. */
+const FAULT_TEXT = 400;
+
+const shortened = (text: string): string =>
+  text.length <= FAULT_TEXT ? text : `${storableText(text, FAULT_TEXT)}…`;
+
+const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
