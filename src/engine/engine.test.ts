@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { settled } from "../../test/support/clock.ts";
 import { openEngine } from "../../test/support/engine.ts";
 import {
+  ask,
   claim,
   codeOf,
   counting,
@@ -174,6 +175,43 @@ describe("an idempotency key", () => {
     expect((await engine.create([{ name: "a" }], key)).repeated).toBe(true);
     await clock.advance(1);
     expect((await engine.create([{ name: "a" }], key)).repeated).toBe(false);
+  });
+});
+
+describe("claiming what is due now", () => {
+  test("asks again for those that got nothing because another ask's tasks filled the answer", async () => {
+    const { engine } = openEngine();
+    const payload = JSON.stringify("x".repeat(1_048_576));
+    for (let n = 0; n < 12; n++) await create(engine, { payload });
+    const answers = await Promise.all([
+      engine.claimNow(ask({ max: 1_000 })),
+      engine.claimNow(ask({ max: 1 })),
+      engine.claimNow(ask({ max: 1_000 })),
+      engine.claimNow(ask({ types: ["other"] })),
+    ]);
+    expect(answers.map((tasks) => tasks.map(({ id }) => id))).toEqual([
+      [1, 2, 3, 4, 5, 6, 7, 8],
+      [9],
+      [10, 11, 12],
+      [],
+    ]);
+  });
+
+  test("what was claimed first is handed out although the store fails when it is asked again", async () => {
+    let claims = 0;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        claim: (asks, terms) =>
+          claims++ === 0
+            ? store.claim(asks, terms)
+            : Promise.reject(new TaskError("store_unavailable", "away")),
+      }),
+    });
+    for (let n = 0; n < 10; n++) await create(engine, { payload: JSON.stringify("x".repeat(1_048_576)) });
+    const answers = await Promise.all([engine.claimNow(ask({ max: 1_000 })), engine.claimNow(ask())]);
+    expect(answers.map((tasks) => tasks.length)).toEqual([8, 0]);
+    expect(claims).toBe(2);
   });
 });
 

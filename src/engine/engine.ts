@@ -20,6 +20,7 @@ import {
 } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { Draft, LogLine, RunningTask, Task, TaskId } from "../core/task.ts";
+import { ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
 import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
@@ -201,7 +202,7 @@ export function createEngine(setup: EngineSetup): Engine {
     limits: WORKERS_LIMITS,
   });
 
-  const claimsNow = lane<Ask, readonly RunningTask[]>({ send: claimAll });
+  const claimsNow = lane<Ask, readonly RunningTask[]>({ send: claimNowAll });
 
   async function insertAll(calls: readonly Creating[]): Promise<InsertAnswer[]> {
     const now = time.now();
@@ -251,6 +252,20 @@ export function createEngine(setup: EngineSetup): Engine {
       roster.heard({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });
     }
     return claimed;
+  }
+
+  /** An ask that got nothing because the tasks of other asks filled the store's answer is sent again. */
+  async function claimNowAll(asks: readonly Ask[]): Promise<(readonly RunningTask[])[]> {
+    const answers: (readonly RunningTask[])[] = await claimAll(asks);
+    let latest = answers;
+    while (mayBeCut(latest)) {
+      const unserved = [...asks.keys()].filter((at) => answers[at]?.length === 0);
+      if (unserved.length === 0) break;
+      // What the earlier calls have claimed must reach the workers, whatever happens to this call.
+      latest = await claimAll(unserved.flatMap((at) => asks[at] ?? [])).catch(() => []);
+      for (const [n, at] of unserved.entries()) answers[at] = latest[n] ?? [];
+    }
+    return answers;
   }
 
   let isRingBroken = false;
@@ -506,6 +521,13 @@ const under =
 
 const createdBy = (answer: InsertAnswer): number =>
   answer.kind === "created" ? answer.tasks.filter(({ existing }) => !existing).length : 0;
+
+/** Whether a store may have ended the answer for its size: then tasks that are due may be left. */
+function mayBeCut(answers: readonly (readonly RunningTask[])[]): boolean {
+  let size = 0;
+  for (const tasks of answers) for (const task of tasks) size += textSize(task);
+  return size >= ANSWER_LEAST_BYTES;
+}
 
 const notFound = (): TaskError => new TaskError("not_found", "Task not found");
 

@@ -33,6 +33,7 @@ import {
   type TaskId,
   takesType,
 } from "../core/task.ts";
+import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
 import { createPages } from "../lib/pages.ts";
 import { createSorted, type Sorted } from "../lib/sorted.ts";
 import { countByCensus, isCountedByCensus, noTasks } from "./census.ts";
@@ -205,12 +206,17 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   function claim(asks: readonly Ask[], { now, nonce }: ClaimTerms): RunningTask[][] {
     const given: RunningTask[] = [];
+    let bytes = 0;
     const answers = asks.map((ask) => {
+      if (bytes >= ANSWER_BYTES) return [];
       const due = dueLanes(ask.types, now);
       const tasks: RunningTask[] = [];
       for (let lane = due.first(); lane !== undefined && tasks.length < ask.max; lane = due.first()) {
+        if (bytes >= ANSWER_BYTES) break;
         due.remove(lane);
-        tasks.push(claimHead(lane, ask, now, nonce));
+        const task = claimHead(lane, ask, now, nonce);
+        bytes += textSize(task);
+        tasks.push(task);
         if (isDue(lane, now)) due.add(lane);
       }
       given.push(...tasks);

@@ -58,6 +58,8 @@ export interface TaskStore {
    * Claims due tasks, as `lifecycle.claim` does, for many askers at once: in order of arrival each gets the best
    * (`claimOrder`) of what its types name and earlier ones left, up to its `max`. Its cost depends on what is given
    * out and on the number of lanes, not on the backlog. Two claims never get the same version of a task.
+   * A call hands out at most about ANSWER_BYTES (core/text-size.ts) of tasks in all, and at least one task where one is due. At the bound the
+   * ask that is being served ends short of its `max`, and the asks after it get nothing; what they did not get stays pending.
    */
   claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]>;
 

@@ -26,7 +26,7 @@ interface DueOfType {
  */
 const READ_FIRST = 4;
 const READ_AT_MOST = 512;
-/** One call gives out no more text than this: it becomes tasks in the server's own thread. */
+/** Less than ANSWER_BYTES: the text becomes tasks in the server's own thread, and 2 MiB take it some milliseconds. */
 const GIVEN_BYTES = 2 * 1_048_576;
 
 export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {

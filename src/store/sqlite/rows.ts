@@ -158,7 +158,12 @@ export function taskOf(row: Row): Task {
 
 /** About what the row's texts occupy; the rest is small beside them. */
 export const sizeOf = (row: Row): number =>
-  500 + row.description.length + row.attempts.length + (row.payload?.length ?? 0) + (row.result?.length ?? 0);
+  500 +
+  row.name.length +
+  row.description.length +
+  row.attempts.length +
+  (row.payload?.length ?? 0) +
+  (row.result?.length ?? 0);
 
 const leaseOf = ({ lease_until: until, lease_ms: leaseMs, ...row }: Row): Lease | null =>
   until === null || leaseMs === null

@@ -1,0 +1,31 @@
+import type { Attempt, Task } from "./task.ts";
+
+/**
+ * The upper bound of one answer of a store, in bytes of task text: `claim`, a page of `list` and `get`. An answer goes on while
+ * the tasks in it are below the bound, so it exceeds the bound by one task at most, and a task of any size comes alone. A store
+ * may count characters, UTF-8 bytes or an estimate in place of `textSize`, and may end an answer earlier, but not below
+ * ANSWER_LEAST_BYTES.
+ */
+export const ANSWER_BYTES = 8 * 1_048_576;
+/** Tasks of fewer characters than this in all fit into one answer of every store. */
+export const ANSWER_LEAST_BYTES = 1_048_576;
+
+/** What an answer may carry of a task; the fields that it leaves out count nothing. */
+type Texts = Pick<Task, "name"> & Partial<Pick<Task, "description" | "payload" | "result" | "attempts">>;
+
+/** All fields but the texts, written as JSON. */
+const OTHER_FIELDS = 500;
+/** Numbers, names of members and the worker's name of one attempt, written as JSON. */
+const OTHER_ATTEMPT_FIELDS = 200;
+
+/** About how many characters the task takes in an answer. It is counted for each task that is handed out, so nothing is encoded for it. */
+export const textSize = ({ name, description = "", payload, result, attempts = [] }: Texts): number =>
+  OTHER_FIELDS +
+  name.length +
+  description.length +
+  (payload?.length ?? 0) +
+  (result?.length ?? 0) +
+  attempts.reduce((size, attempt) => size + attemptSize(attempt), 0);
+
+const attemptSize = ({ error, worker }: Attempt): number =>
+  OTHER_ATTEMPT_FIELDS + worker.length + (error === null ? 0 : error.code.length + error.message.length);
