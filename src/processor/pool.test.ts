@@ -255,6 +255,47 @@ describe("a process that dies", () => {
   });
 });
 
+describe("tasks that were lost before, and run alone", () => {
+  /** Four run, each in a process of its own: as many as may at once. */
+  async function openFull() {
+    const opened = await openStarted(1);
+    const running = [2, 3, 4, 5].map(() => hand(opened, { losses: 1 }));
+    await settled();
+    for (const pid of [2, 3, 4, 5]) opened.ready(pid);
+    await settled();
+    const end = async (pid: number, run: number): Promise<void> => {
+      opened.process(pid).says({ kind: "ended", run, outcome: DONE });
+      await settled();
+    };
+    return { ...opened, running, end };
+  }
+
+  test("wait until one of the others has ended", async () => {
+    const opened = await openFull();
+    hand(opened, { losses: 1 });
+    await settled();
+    expect(opened.born).toHaveLength(5);
+    await opened.end(2, 1);
+    expect(opened.born).toHaveLength(6);
+  });
+
+  test("leave every place to the others when they are told to stop while they wait", async () => {
+    const opened = await openFull();
+    const staying = [1, 2, 3, 4].map(() => hand(opened, { losses: 1 }));
+    const leaving = [1, 2, 3, 4].map(() => hand(opened, { losses: 1 }));
+    await settled();
+    for (const task of leaving) task.stop("cancelled");
+    await settled();
+    expect(leaving.map(({ outcome }) => outcome)).toEqual(leaving.map(() => RELEASED));
+    for (const [at, pid] of [2, 3, 4, 5].entries()) await opened.end(pid, at + 1);
+    expect(opened.running.map(({ outcome }) => outcome)).toEqual(opened.running.map(() => DONE));
+    for (const pid of [6, 7, 8, 9]) opened.ready(pid);
+    await settled();
+    for (const [at, pid] of [6, 7, 8, 9].entries()) await opened.end(pid, at + 5);
+    expect(staying.map(({ outcome }) => outcome)).toEqual(staying.map(() => DONE));
+  });
+});
+
 describe("a process that falls silent", () => {
   test("is killed after ten seconds, and all its tasks are lost once", async () => {
     const opened = await openStarted(1);

@@ -9,6 +9,7 @@ import { CANCEL_GRACE_MS, type TypeDefaults } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 import type { Log } from "../lib/log.ts";
+import { createSemaphore } from "../lib/semaphore.ts";
 import type { StopReason } from "./execute.ts";
 import { type Handler, type HandlerContext, type HandlerTask, type Verdict, verdictOf } from "./handler.ts";
 import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
@@ -105,9 +106,7 @@ export function createPool(setup: PoolSetup): Pool {
   const members = new Set<Member>();
   const waiting = new Set<() => void>();
   const restarts = new Set<() => void>(); // each cancels one
-  const aloneQueue: (() => void)[] = [];
-  const aloneAtMost = Math.max(ALONE_AT_LEAST, 2 * setup.processes);
-  let alone = 0;
+  const solo = createSemaphore(Math.max(ALONE_AT_LEAST, 2 * setup.processes));
   let isKilled = false;
   let isTicking = false;
   let runsSoFar = 0;
@@ -228,25 +227,15 @@ export function createPool(setup: PoolSetup): Pool {
    * neighbour with it again, and only the guilty one is lost three times.
    */
   async function workAlone(task: HandlerTask, context: HandlerContext): Promise<Outcome> {
-    while (alone >= aloneAtMost && !context.signal.aborted) await nextTurn(context.signal);
-    alone++;
+    const release = await solo.acquire(context.signal);
+    if (release === null) return givenBack(context.signal);
     const { promise, resolve: trial } = Promise.withResolvers<string | null>();
     try {
-      if (context.signal.aborted || isKilled) return givenBack(context.signal);
       const member = launch({ deaths: 0, trial, isAlone: true });
       return (await promise) === null ? await work(member, task, context) : givenBack(context.signal);
     } finally {
-      alone--;
-      aloneQueue.shift()?.();
+      release();
     }
-  }
-
-  /** Until one that was alone has ended, or the wait is aborted. */
-  function nextTurn(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    aloneQueue.push(resolve);
-    signal.addEventListener("abort", () => resolve(), { once: true });
-    return promise;
   }
 
   /** Of those that are heard of, the one with the fewest tasks; one that is quiet may stand still. */
@@ -380,7 +369,7 @@ export function createPool(setup: PoolSetup): Pool {
     cancelRestarts();
     for (const member of members) slay(member, "shutdown");
     for (const wake of waiting) wake();
-    for (const next of aloneQueue.splice(0)) next();
+    solo.close();
   }
 
   return { start, handler, reload, kill };

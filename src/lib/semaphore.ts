@@ -1,0 +1,49 @@
+/** A number of places, each held by one at a time. A place that becomes free goes to the oldest waiter that is still waiting. */
+export interface Semaphore {
+  /** Waits for a place. Resolves with the function that frees it, safe twice; with null when the signal aborts first, or after `close`. */
+  acquire(signal: AbortSignal): Promise<(() => void) | null>;
+  /** Sends all waiters away, now and from now on; places that are held stay held. */
+  close(): void;
+}
+
+export function createSemaphore(places: number): Semaphore {
+  const waiters = new Set<(release: (() => void) | null) => void>(); // a set keeps their order, and lets one leave from its middle
+  let held = 0;
+  let isClosed = false;
+
+  function take(): () => void {
+    held++;
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      held--;
+      const [oldest] = waiters;
+      oldest?.(take());
+    };
+  }
+
+  function wait(signal: AbortSignal): Promise<(() => void) | null> {
+    return new Promise((resolve) => {
+      const leave = (): void => answer(null);
+      const answer = (release: (() => void) | null): void => {
+        waiters.delete(answer);
+        signal.removeEventListener("abort", leave);
+        resolve(release);
+      };
+      waiters.add(answer);
+      signal.addEventListener("abort", leave);
+    });
+  }
+
+  return {
+    acquire: async (signal) => {
+      if (isClosed || signal.aborted) return null;
+      return held < places ? take() : wait(signal);
+    },
+    close: () => {
+      isClosed = true;
+      for (const answer of waiters) answer(null);
+    },
+  };
+}
