@@ -102,6 +102,7 @@ describe("a good value is taken:", () => {
     ["DISPATCH_INTERVAL", "0", { dispatchIntervalMs: 0 }],
     ["DISPATCH_INTERVAL", "1m30.5s", { dispatchIntervalMs: 90_500 }],
     ["LEASE", "1s", { leaseMs: SECOND }],
+    ["LEASE", "2.0005s", { leaseMs: 2_001 }],
     ["SIMULATE_MIN", "250ms", { simulateMinMs: 250 }],
     ["SIMULATE_MAX", "1h30m", { simulateMaxMs: 90 * MINUTE }],
     ["SIMULATE_FAILURE_RATE", "0", { simulateFailureRate: 0 }],

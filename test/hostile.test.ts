@@ -227,6 +227,8 @@ const queries: readonly Refused[] = [
   ["status=DONE", "/status/0"],
   ["status=done&status=weird", "/status/1"],
   ["status=done,failed", "/status/0"],
+  ["tag=%00", "/tag/0"],
+  ["tag=x&tag=a%00b", "/tag/1"],
   ["view=", "/view"],
   ["view=FULL", "/view"],
   ["view=full&view=full", "/view"],

@@ -1,5 +1,6 @@
 /** A worker of one's own: the server's own processor, drinking its tasks over HTTP. */
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
+import { LIMITS } from "../core/task.ts";
 import { createLog, type Log } from "../lib/log.ts";
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";
@@ -12,7 +13,7 @@ import { createWorkCalls, type Directive } from "./work.ts";
 export type WorkerOptions = ClientOptions & {
   /** The server's address, such as "http://localhost:8080". */
   readonly url: string;
-  /** What does the work, by type. A Map may change while the worker runs: see `refresh`. */
+  /** What does the work, by type, up to 100 types. A Map may change while the worker runs: see `refresh`. */
   readonly handlers: Readonly<Record<string, Handler>> | ReadonlyMap<string, Handler>;
   /**
    * Ends by force what handlers still do three seconds after `stop` has aborted them; only who runs them in processes of their own
@@ -139,7 +140,10 @@ function concurrencyOf(value = CONCURRENCY): number {
 function handlersOf(handlers: WorkerOptions["handlers"]): ReadonlyMap<string, Handler> {
   const byType = handlers instanceof Map ? handlers : new Map(Object.entries(handlers));
   if (byType.size === 0) throw new TypeError("handlers: expected at least one type with its handler");
-  return byType;
+  if (byType.size <= LIMITS.claimTypes) return byType;
+  throw new TypeError(
+    `handlers: expected at most ${LIMITS.claimTypes} types, got ${byType.size}; start another worker for the rest`,
+  );
 }
 
 const consoleLog: Log = createLog({

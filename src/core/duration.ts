@@ -1,7 +1,7 @@
 /**
  * Durations as Go writes them: "250ms", "4m2.348501s", "1h30m", "0s". A duration is exact to the nanosecond and
  * spans Go's int64 (about 292 years either way), so text → nanoseconds → text is the identity on canonical text.
- * Inside TaskTrack time is in milliseconds; the two functions with `Ms` in their name cross over.
+ * Inside TaskTrack time is in whole milliseconds; the two functions with `Ms` in their name cross over.
  */
 
 const MAX_NS = 2n ** 63n - 1n;
@@ -99,11 +99,20 @@ function decimal(value: bigint, places: number): string {
   return fraction === "" ? whole : `${whole}.${fraction}`;
 }
 
-/** Parses a Go duration into milliseconds (fractions kept); null when the text is none. */
+/**
+ * Parses a Go duration into whole milliseconds; null when the text is none. Every duration that TaskTrack reads passes here,
+ * because stores keep whole milliseconds: PostgreSQL refuses a fraction in a bigint. It is rounded away from zero, so that a
+ * short limit does not become none and a negative duration stays negative.
+ * @example parseDurationMs("1.2345s") // 1_235
+ */
 export function parseDurationMs(text: string): number | null {
   const ns = parseDuration(text);
-  return ns === null ? null : Number(ns) / 1e6;
+  if (ns === null) return null;
+  const whole = Number(ns / NS_PER_MS);
+  return ns % NS_PER_MS === 0n ? whole : whole + (ns < 0n ? -1 : 1);
 }
+
+const NS_PER_MS = 1_000_000n;
 
 /**
  * Prints milliseconds as Go would. Whole milliseconds, which is what tasks carry, take a path without big integers:

@@ -29,6 +29,7 @@ export const LIMITS = {
   lostLeases: 3,
   messageLength: 10_000,
   workerCodePoints: 255,
+  claimTypes: 100,
 } as const;
 
 /** The longest id a JSON number carries exactly. */

@@ -11,6 +11,7 @@ describe("a module of handlers", () => {
       "image.resize": work,
       "video-encode_2": { handler: work, timeout: "90s", max_attempts: 5, backoff, delay: "500ms" },
       half: { handler: work, timeout: "1h" },
+      fraction: { handler: work, timeout: "1.2345s", delay: "1us" },
     });
     expect([...read].map(([type, { defaults }]) => [type, defaults])).toEqual([
       ["image.resize", TYPE_DEFAULTS],
@@ -19,6 +20,7 @@ describe("a module of handlers", () => {
         { delayMs: 500, timeoutMs: 90_000, maxAttempts: 5, backoff: { baseMs: 2_000, maxMs: 60_000 } },
       ],
       ["half", { ...TYPE_DEFAULTS, timeoutMs: 3_600_000 }],
+      ["fraction", { ...TYPE_DEFAULTS, timeoutMs: 1_235, delayMs: 1 }],
     ]);
     for (const { handler } of read.values()) expect(handler).toBe(work);
   });

@@ -11,6 +11,7 @@ import {
   nameFault,
   STATUSES,
   tagFault,
+  textFault,
   typeFault,
   typePatternFault,
 } from "../core/task.ts";
@@ -29,11 +30,14 @@ export const text = (
     return tidied;
   });
 
-/** A Go duration in whole milliseconds, rounded up, within bounds. */
+/** Text that every store can keep and look for. */
+export const storable = text(textFault);
+
+/** A Go duration within bounds, in milliseconds. */
 export const duration = (leastMs: number, mostMs: number, words: string) =>
   z.string().transform((value, context) => {
     const ms = parseDurationMs(value);
-    if (ms !== null && Math.ceil(ms) >= leastMs && ms <= mostMs) return Math.ceil(ms);
+    if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;
     context.addIssue({ code: "custom", message: words });
     return z.NEVER;
   });
@@ -255,7 +259,7 @@ export const ListQuery = z.strictObject({
   cursor: z.string("must be given once").optional(),
   status: z.array(z.enum(STATUSES)).optional(),
   type: z.array(typePattern).optional().meta({ description: "One of these; a prefix may end in `*`" }),
-  tag: z.array(z.string()).optional().meta({ description: "All of these" }),
+  tag: z.array(storable).optional().meta({ description: "All of these" }),
   q: search.optional(),
   sort: z
     .enum(SORTS)
@@ -311,7 +315,7 @@ export const BulkBody = z
     filter: z.strictObject({
       status: z.array(z.enum(STATUSES)).exactOptional(),
       type: z.array(typePattern).exactOptional(),
-      tag: z.array(z.string()).exactOptional(),
+      tag: z.array(storable).exactOptional(),
       q: search.exactOptional(),
     }),
     action: z.enum(["cancel", "retry", "delete"]),

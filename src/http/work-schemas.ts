@@ -9,7 +9,11 @@ const LEAST_LEASE_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
 
 const taskId = z.int().min(1).max(MAX_TASK_ID);
-const token = z.string().max(255);
+/** No lease has a token that a store cannot keep: it becomes one that matches none, so that its bearer hears `lost`. */
+const token = z
+  .string()
+  .max(255)
+  .transform((value) => storableText(value, value.length));
 const worker = text(workerFault).meta({
   description: "The worker's name, as leases and history show it",
   minLength: 1,
@@ -23,7 +27,7 @@ export const Claim = z.strictObject({
   types: z
     .array(text(typePatternFault))
     .min(1, "must name at least one type")
-    .max(100, "must name at most 100 types")
+    .max(LIMITS.claimTypes, `must name at most ${LIMITS.claimTypes} types`)
     .meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
   max: z.int().min(1).max(1_000).default(1),
   slots: z.int().min(1).max(1_000_000).exactOptional().meta({

@@ -83,5 +83,5 @@ export function snooze(delay: string): Verdict {
   if (delayMs === null || delayMs < 0) {
     throw new TypeError(`snooze: expected a duration such as "30s" or "10m", got ${JSON.stringify(delay)}`);
   }
-  return { [VERDICT]: { kind: "released", delayMs: Math.ceil(delayMs) } };
+  return { [VERDICT]: { kind: "released", delayMs } };
 }

@@ -178,6 +178,10 @@ describe("a worker over HTTP", () => {
     ["a lease that is too short", { lease: "10ms" }],
     ["no slots", { concurrency: 0 }],
     ["no handlers", { handlers: {} }],
+    [
+      "more types than a claim may name",
+      { handlers: Object.fromEntries(Array.from({ length: 101 }, (_, n) => [`t${n}`, async () => null])) },
+    ],
     ["no address", { url: "here" }],
   ])("is refused with %s", (_, options) => {
     const good = { url: "http://localhost", handlers: { x: async () => null } };
