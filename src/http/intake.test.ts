@@ -114,6 +114,7 @@ describe("a message at fault", () => {
     ["no name", {}, 400, "invalid", "/name"],
     ["a field that is unknown", { name: "a", colour: "red" }, 400, "invalid", "/colour"],
     ["a NUL in a text", { name: "a\0" }, 400, "invalid", "/name"],
+    ["a date that does not exist", { name: "a", run_at: "2027-02-30T00:00:00Z" }, 400, "invalid", "/run_at"],
     ["no JSON", "{", 400, "malformed_body"],
     ["nothing", "", 400, "malformed_body"],
     ["no UTF-8", new Uint8Array([0x22, 0xff, 0x22]), 400, "malformed_body"],

@@ -15,6 +15,7 @@ import {
   typeFault,
   typePatternFault,
 } from "../core/task.ts";
+import { parseTime } from "../core/time.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
 import { validate } from "./wire.ts";
 
@@ -50,14 +51,12 @@ const limit = duration(1, CENTURY_MS, 'must be a duration of at least 1ms, such 
   examples: ["90s"],
 });
 
-const TIME = /^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-
 const time = z
   .string()
   .transform((value, context) => {
-    const ms = TIME.test(value) ? Date.parse(value.toUpperCase()) : Number.NaN;
-    if (!Number.isNaN(ms)) return ms;
-    context.addIssue({ code: "custom", message: 'must be an RFC 3339 time such as "2026-01-31T12:00:00Z"' });
+    const read = parseTime(value);
+    if ("ms" in read) return read.ms;
+    context.addIssue({ code: "custom", message: read.fault });
     return z.NEVER;
   })
   .meta({ format: "date-time", examples: ["2026-01-31T12:00:00Z"] });

@@ -38,6 +38,8 @@ const RUSSIAN: readonly (readonly [RegExp, string])[] = [
   [/^must be a duration such as .*$/, "должно быть длительностью: 250ms, 30s, 1h30m"],
   [/^must be a duration of at least 1ms.*$/, "должно быть длительностью не меньше 1ms, например 90s"],
   [/^must be an RFC 3339 time.*$/, "должно быть временем"],
+  [/^must be a date that exists: (\S+) has (\d+) days.*$/, "нет такой даты: в месяце $1 дней: $2"],
+  [/^must (?:have a year|be a time from the year) .*$/, "год должен быть от 0001 до 9999"],
   [/^must not be given beside run_at$/, "нельзя указать вместе со временем начала"],
   [/^must not contain the character NUL$/, "не должно содержать символ NUL"],
   [/^must not contain a lone surrogate$/, "содержит половину символа (одиночный суррогат)"],
