@@ -411,33 +411,50 @@ export function createEngine(setup: EngineSetup): Engine {
 
   // ---- sweeping
 
-  const sweepAt = createSweep({
+  const sweeper = createSweep({
     list: (query) => store.list(query),
     transition: (id, rule) => transition(id, rule, settles),
     remove: (refs) => store.remove(refs),
     retentions: setup.retentions,
+    monotonic: clock.monotonic,
+    isClosing: () => isClosing,
     log,
   });
+  let isClosing = false;
 
   // Workers whose beats could not get through deserve the time to come back before their leases are judged.
   let judgeFrom = clock.monotonic() + setup.leaseMs / 2;
 
-  async function sweep(): Promise<Swept> {
+  async function judge(): Promise<number> {
     await time.sync();
     held.forgetExpired(time.now());
-    return sweepAt(time.now(), clock.monotonic() >= judgeFrom);
+    return clock.monotonic() >= judgeFrom ? sweeper.judge(time.now()) : 0;
   }
 
-  const sweeping = createLoop({
+  const sweep = async (): Promise<Swept> => ({
+    expired: await judge(),
+    removed: await sweeper.retire(time.now()),
+  });
+
+  /** A full round is followed by the next one at once; else a random part keeps the rounds of several processes apart. */
+  const nextRoundMs = (done: number): number =>
+    done >= SWEEP_AT_MOST ? 0 : SWEEP_EVERY_MS * (1 - SWEEP_JITTER + 2 * SWEEP_JITTER * setup.random());
+
+  const judging = createLoop({
     after: clock.after,
-    round: async () => {
-      const { expired, removed } = await sweep();
-      const more = expired >= SWEEP_AT_MOST || removed >= SWEEP_AT_MOST;
-      return more ? 0 : SWEEP_EVERY_MS * (1 - SWEEP_JITTER + 2 * SWEEP_JITTER * setup.random());
-    },
+    round: async () => nextRoundMs(await judge()),
     onError: (error) => {
       log.warn("sweep_failed", { error: errorText(error) });
       judgeFrom = clock.monotonic() + setup.leaseMs / 2;
+      return SWEEP_EVERY_MS;
+    },
+  });
+
+  const retiring = createLoop({
+    after: clock.after,
+    round: async () => nextRoundMs(await sweeper.retire(time.now())),
+    onError: (error) => {
+      log.error("retention_failed", { error: errorText(error) }); // a defect: `retire` never rejects
       return SWEEP_EVERY_MS;
     },
   });
@@ -480,16 +497,18 @@ export function createEngine(setup: EngineSetup): Engine {
     sweep,
     start: async () => {
       await time.sync();
-      sweeping.start();
+      judging.start();
+      retiring.start();
       roster.start();
       minutes.start();
     },
     releaseWaits: waits.release,
     close: async () => {
+      isClosing = true;
       waits.release();
       await Promise.all([dispatch.close(), ownDispatch.close()]);
       tail.close();
-      await sweeping.stop();
+      await Promise.all([judging.stop(), retiring.stop()]);
       await roster.stop();
       await minutes.stop();
     },

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { settled } from "../../test/support/clock.ts";
+import { createManualClock, settled } from "../../test/support/clock.ts";
 import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import {
   ask,
@@ -19,6 +19,7 @@ import { TaskError } from "../core/error.ts";
 import { CANCEL_GRACE_MS } from "../core/lifecycle.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Engine } from "./engine.ts";
+import { FAILURES_A_ROUND, FIRST_PIECE, REFUSED_FOR_MS } from "./sweep.ts";
 
 describe("a sweep", () => {
   const beat = (task: RunningTask) => ({ id: task.id, token: task.token, progress: null, log: [] });
@@ -287,6 +288,152 @@ describe("a sweep", () => {
       expect(await engine.count({})).toBe(0);
       await engine.close();
     });
+  });
+
+  describe("whose retention fails", () => {
+    const retentions = [
+      { statuses: ["done"], keepMs: 60_000 },
+      { statuses: ["failed", "cancelled"], keepMs: 60_000 },
+    ] as const;
+
+    /** What the store says to each removal, with the ids in it; nothing where it carries it out. */
+    function openRefusing(refusal: (ids: readonly number[]) => TaskError | null) {
+      const pieces: number[][] = [];
+      const opened = openEngine({
+        retentions,
+        around: (store) => ({
+          ...store,
+          remove: async (refs) => {
+            const ids = refs.map(({ id }) => id);
+            pieces.push(ids);
+            const error = refusal(ids);
+            if (error !== null) throw error;
+            return store.remove(refs);
+          },
+        }),
+      });
+      return { ...opened, pieces };
+    }
+
+    const rejected = new TaskError("store_rejected", "canceling statement due to statement timeout");
+
+    async function cancelMany(engine: Engine, count: number): Promise<void> {
+      await createMany(engine, count);
+      await Promise.all(Array.from({ length: count }, (_, at) => engine.cancel(at + 1)));
+    }
+
+    test.each([
+      ["the store refuses to delete anything", rejected],
+      ["the store is away for deletions alone", new TaskError("store_unavailable", "Away")],
+    ])("judges leases all the same: %s", async (_how, error) => {
+      const { engine, clock, log } = openRefusing(() => error);
+      await cancelMany(engine, 3);
+      await clock.advance(HOUR_MS);
+      await engine.start();
+      await clock.advance(LEASE_MS);
+      expect(log.events).toContain("retention_failed");
+      const id = await create(engine);
+      await engine.claim(ask({ leaseMs: 1_000 }), NEVER);
+      await clock.advance(3_000);
+      expect(await engine.get(id)).toMatchObject({ status: "pending", losses: 1 });
+      await engine.close();
+    });
+
+    test("deletes all but the task that cannot be deleted, and tries that one again a minute later", async () => {
+      let isLocked = true;
+      const { engine, clock, pieces } = openRefusing((ids) =>
+        isLocked && ids.includes(7) ? rejected : null,
+      );
+      await cancelMany(engine, 30);
+      await clock.advance(60_001);
+      expect((await engine.sweep()).removed).toBe(29);
+      expect(await engine.count({})).toBe(1);
+      pieces.length = 0;
+      await clock.advance(REFUSED_FOR_MS - 1);
+      expect((await engine.sweep()).removed).toBe(0);
+      expect(pieces).toEqual([]); // each try holds up the others for a statement timeout
+      isLocked = false;
+      await clock.advance(1);
+      expect((await engine.sweep()).removed).toBe(1);
+    });
+
+    test("asks a store that is away no more than a few times a round", async () => {
+      const { engine, clock, pieces } = openRefusing(() => new TaskError("store_unavailable", "Away"));
+      await cancelMany(engine, 500);
+      await clock.advance(60_001);
+      expect((await engine.sweep()).removed).toBe(0);
+      expect(pieces).toHaveLength(FAILURES_A_ROUND);
+    });
+
+    test("deletes what other retentions tell", async () => {
+      const { engine, clock } = openRefusing((ids) =>
+        ids.includes(1) ? new TaskError("store_unavailable", "Away") : null,
+      );
+      await create(engine);
+      await engine.settle(1, (await claim(engine)).token, DONE);
+      await create(engine);
+      await engine.cancel(2);
+      await clock.advance(60_001);
+      expect((await engine.sweep()).removed).toBe(1);
+      expect(await codeOf(engine.get(1))).toBe("ok");
+      expect(await codeOf(engine.get(2))).toBe("not_found");
+    });
+
+    test("deletes no more pieces once the engine closes", async () => {
+      const { engine, clock, pieces } = openRefusing(() => {
+        void engine.close();
+        return rejected;
+      });
+      await cancelMany(engine, 3 * FIRST_PIECE);
+      await clock.advance(60_001);
+      await engine.sweep();
+      expect(pieces).toHaveLength(1);
+    });
+  });
+
+  test("deletes in pieces as large as the store carries out quickly", async () => {
+    const sizes: number[] = [];
+    let tookMs = 0;
+    const clock = createManualClock();
+    const { engine } = openEngine({
+      clock,
+      retentions: [{ statuses: ["cancelled"], keepMs: 60_000 }],
+      around: (store) => ({
+        ...store,
+        remove: async (refs) => {
+          sizes.push(refs.length);
+          await clock.advance(tookMs);
+          return store.remove(refs);
+        },
+      }),
+    });
+    await createMany(engine, 2_000);
+    await Promise.all(Array.from({ length: 2_000 }, (_, at) => engine.cancel(at + 1)));
+    await clock.advance(60_001);
+    tookMs = 2_000;
+    await engine.sweep();
+    expect(sizes.splice(0).slice(0, 5)).toEqual([100, 50, 25, 12, 6]);
+    tookMs = 10;
+    await engine.sweep();
+    expect(sizes.slice(0, 5)).toEqual([1, 2, 4, 8, 16]);
+  });
+
+  test("goes on with the others when one lost lease cannot be written", async () => {
+    const { engine, clock, log } = openEngine({
+      around: (store) => ({
+        ...store,
+        replace: async (steps) => {
+          if (steps.some(({ from }) => from.id === 2)) throw new TaskError("store_rejected", "Locked");
+          return store.replace(steps);
+        },
+      }),
+    });
+    await createMany(engine, 3);
+    await engine.claim(ask({ max: 3 }), NEVER);
+    await clock.advance(LEASE_MS);
+    expect((await engine.sweep()).expired).toBe(2);
+    expect(await engine.count({ statuses: ["pending"] })).toBe(2);
+    expect(log.events.filter((event) => event !== "worker_lost")).toEqual(["expire_failed"]);
   });
 
   describe("by itself", () => {
