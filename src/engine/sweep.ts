@@ -84,7 +84,7 @@ export function createSweep(setup: SweepSetup): Sweep {
     try {
       return await retireOne(retention, now);
     } catch (error) {
-      log.warn("retention_failed", { statuses: retention.statuses, error: errorText(error) });
+      log.warn("retention_failed", { statuses: retention.statuses.join(), error: errorText(error) });
       return 0;
     }
   }
