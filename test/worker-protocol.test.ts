@@ -145,6 +145,152 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     ]);
   });
 
+  test("a bad progress or log line is dropped; its lease and those of its neighbours are renewed", async () => {
+    const type = ownType();
+    for (let n = 0; n < 4; n++) await add({ type });
+    const [a, b, c, d] = (await claim(type, { max: 4, lease: "20s" })).map(({ id, lease }) => ({
+      ...{ id, token: lease.token },
+    }));
+    const { directive, leases } = await beat([
+      { ...a, progress: { percent: 101 }, log: ["kept", { level: "warning", message: "?" }, 7, "also kept"] },
+      { ...b, progress: "half way", log: "a line", surprise: 1 },
+      { ...c, progress: { percent: 33.3, message: 5 }, log: Array.from({ length: 1_001 }, (_, n) => `${n}`) },
+      { ...d, progress: { percent: 12.5, message: "good" } },
+    ]);
+    expect(directive).toBe("run");
+    const line = "must be text, or {level, message} with a level of debug, info, warn, error";
+    expect(leases).toEqual([
+      {
+        ...{ id: a?.id, status: "ok", expires_in: "20s" },
+        errors: [
+          { pointer: "/leases/0/progress/percent", detail: expect.stringContaining("100") },
+          { pointer: "/leases/0/log/1", detail: line },
+          { pointer: "/leases/0/log/2", detail: line },
+        ],
+      },
+      {
+        ...{ id: b?.id, status: "ok", expires_in: "20s" },
+        errors: [
+          { pointer: "/leases/1/surprise", detail: "is unknown or not yours to set" },
+          { pointer: "/leases/1/progress", detail: "must be an object" },
+          { pointer: "/leases/1/log", detail: "must be an array" },
+        ],
+      },
+      {
+        ...{ id: c?.id, status: "ok", expires_in: "20s" },
+        errors: [
+          { pointer: "/leases/2/progress/message", detail: "must be a string" },
+          { pointer: "/leases/2/log", detail: "has more than 1000 lines; the oldest were dropped" },
+        ],
+      },
+      { id: d?.id, status: "ok", expires_in: "20s" },
+    ]);
+    const linesOf = async (id: unknown) => jsonOf<Json[]>(await fetch(`${server.url}/api/task/${id}/log`));
+    expect((await linesOf(a?.id)).map(({ message }) => message)).toEqual(["kept", "also kept"]);
+    expect((await linesOf(c?.id)).map(({ message }) => message).slice(0, 2)).toEqual(["1", "2"]);
+    expect([await see(a?.id ?? 0), await see(c?.id ?? 0)]).toMatchObject([
+      { progress: null },
+      { progress: null },
+    ]);
+    expect((await see(d?.id ?? 0)).progress).toEqual({ percent: 12.5, message: "good" });
+  });
+
+  test("an element of a heartbeat that can be no lease is lost, and its neighbours are renewed", async () => {
+    const type = ownType();
+    await add({ type });
+    const { id, lease } = await start(type);
+    const good = { id, token: lease.token };
+    const bad = [null, [], "x", {}, { id: "1", token: "1.x" }, { id, token: 5 }, { id: 0, token: "1.x" }];
+    const { leases } = await beat([...bad, good].map((each) => each as Json)); // as only a broken client sends them
+    expect(leases.at(-1)).toMatchObject({ id, status: "ok" });
+    expect(leases.map((answer) => [answer.id, answer.status]).slice(0, -1)).toEqual(
+      bad.map((_, at) => [at === 5 ? id : null, "lost"]),
+    );
+    for (const answer of leases.slice(0, -1)) expect(answer.errors).not.toBeEmpty();
+    expect(leases[5]?.errors).toEqual([{ pointer: "/leases/5/token", detail: "must be a string" }]);
+  });
+
+  test("of a thousand faults in a heartbeat ten are listed for each lease", async () => {
+    const type = ownType();
+    await add({ type });
+    const { id, lease } = await start(type);
+    const { leases } = await beat([{ id, token: lease.token, log: Array.from({ length: 1_000 }, () => 0) }]);
+    expect(leases[0]).toMatchObject({ status: "ok", errors_omitted: 990 });
+    expect(leases[0]?.errors).toHaveLength(10);
+  });
+
+  test("a completion that cannot be understood is answered for itself", async () => {
+    const type = ownType();
+    for (let n = 0; n < 2; n++) await add({ type });
+    const [first, second] = await claim(type, { max: 2 });
+    const said = [
+      { id: first?.id, token: first?.lease.token, result: 1 },
+      { id: "x", token: "1.x" },
+      { id: second?.id, token: second?.lease.token, outcome: "good" },
+      null,
+      { id: second?.id, token: second?.lease.token },
+    ];
+    const answer = await jsonOf<{ tasks: Json[] }>(await post("/api/worker/complete", { tasks: said }));
+    expect(answer.tasks).toEqual([
+      { id: first?.id, status: "ok" },
+      { id: null, status: "invalid", errors: [{ pointer: "/tasks/1/id", detail: "must be a number" }] },
+      {
+        ...{ id: second?.id, status: "invalid" },
+        errors: [{ pointer: "/tasks/2/outcome", detail: "is unknown or not yours to set" }],
+      },
+      { id: null, status: "invalid", errors: [{ pointer: "/tasks/3", detail: "must be an object" }] },
+      { id: second?.id, status: "ok" },
+    ]);
+  });
+
+  test.each(["1.\0", "\ud800", "\udc00.x"])(
+    "the token %j belongs to no lease, alike on every store",
+    async (token) => {
+      const type = ownType();
+      const id = await add({ type });
+      const { lease } = await start(type);
+      const { leases } = await beat([{ id, token }]);
+      expect(leases).toEqual([{ id, status: "lost" }]);
+      for (const verb of ["complete", "fail", "release"]) {
+        const answer = await post(`/api/task/${id}/${verb}`, { token });
+        await expectProblem(answer, LOST);
+      }
+      const many = await post("/api/worker/complete", {
+        tasks: [
+          { id, token },
+          { id, token: lease.token },
+        ],
+      });
+      expect(await jsonOf(many)).toMatchObject({
+        tasks: [
+          { id, status: "lease_lost" },
+          { id, status: "ok" },
+        ],
+      });
+    },
+  );
+
+  test.each(["a\0b", "\ud800"])(
+    "the text %j is refused as a name and kept readable in what is said",
+    async (text) => {
+      const type = ownType();
+      const id = await add({ type });
+      const refused = { status: 400, code: "invalid" } as const;
+      await expectProblem(await post("/api/worker/claim", { worker: text, types: [type] }), refused);
+      await expectProblem(await post("/api/worker/heartbeat", { worker: text, leases: [] }), refused);
+      const { lease } = await start(type);
+      const readable = text.toWellFormed().replaceAll("\0", "\ufffd");
+      const said = { id, token: lease.token, progress: { percent: 1, message: text }, log: [text] };
+      expect((await beat([said])).leases).toMatchObject([{ status: "ok" }]);
+      expect((await see(id)).progress).toEqual({ percent: 1, message: readable });
+      const log = await jsonOf<Json[]>(await fetch(`${server.url}/api/task/${id}/log`));
+      expect(log).toMatchObject([{ message: readable }]);
+      const error = { code: text, message: text };
+      await jsonOf(await post(`/api/task/${id}/fail`, { token: lease.token, error, retryable: false }));
+      expect((await see(id)).error).toEqual({ code: readable, message: readable });
+    },
+  );
+
   test("a heartbeat says that a cancel was asked for; what ends then is cancelled, a success stands", async () => {
     for (const [verb, body, status] of [
       ["fail", {}, "cancelled"],

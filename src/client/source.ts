@@ -16,8 +16,16 @@ import {
   type SourceBeat,
   type TaskSource,
 } from "../processor/source.ts";
-import { isRefusal, type TaskTrackError } from "./error.ts";
-import type { BeatBody, ClaimBody, Completion, Directive, LeasedTask, WorkCalls } from "./work.ts";
+import { isRefusal, TaskTrackError } from "./error.ts";
+import type {
+  BeatBody,
+  ClaimBody,
+  CompleteAnswer,
+  Completion,
+  Directive,
+  LeasedTask,
+  WorkCalls,
+} from "./work.ts";
 
 export interface HttpSource extends TaskSource {
   /** Gives back what came and was not begun. Nothing is claimed any more. */
@@ -135,7 +143,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   // ---- outcomes
 
-  const completes = createBatch<Completion, "ok" | "lease_lost">({
+  const completes = createBatch<Completion, Completed>({
     send: completeAll,
     keyOf: ({ id }) => id,
     sizeOf: ({ result }) => 100 + (result?.length ?? 0),
@@ -145,7 +153,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   });
 
   /** As many tasks are asked for as slots become free by this, unless a claim asks for them already. */
-  async function completeAll(done: readonly Completion[]): Promise<readonly ("ok" | "lease_lost")[]> {
+  async function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
     const asks = !polling && !closed && brought.length === 0;
     const leasedAt = clock.monotonic();
     const answer = await calls.complete(done, asks ? repeatable(done.length) : null);
@@ -153,8 +161,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     if (tasks.length > 0) brought.push({ tasks, leasedAt });
     if (closed) await giveBack();
     heed(answer.directive);
-    const statuses = new Map(answer.tasks.map(({ id, status }) => [id, status]));
-    return done.map(({ id }) => statuses.get(id) ?? "lease_lost");
+    const answers = new Map(answer.tasks.map((task) => [task.id, task]));
+    return done.map(({ id }) => answers.get(id) ?? { id, status: "lease_lost" });
   }
 
   async function settle(id: number, token: string, outcome: Outcome): Promise<void> {
@@ -172,9 +180,12 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   async function say(id: number, token: string, outcome: Outcome): Promise<void> {
     switch (outcome.kind) {
-      case "done":
-        if ((await completes({ id, token, result: outcome.result })) === "lease_lost") throw leaseLost(id);
+      case "done": {
+        const { status, errors = [] } = await completes({ id, token, result: outcome.result });
+        if (status === "lease_lost") throw leaseLost(id);
+        if (status === "invalid") throw notUnderstood(errors);
         return;
+      }
       case "failed": {
         const { error, retryable, retryAfterMs } = outcome;
         const retryAfter = retryAfterMs === null ? {} : { retry_after: formatDurationMs(retryAfterMs) };
@@ -246,6 +257,13 @@ const noted = (): void => undefined;
 
 const leaseLost = (id: number): TaskError =>
   new TaskError("lease_lost", `The lease on task ${id} has ended; its outcome no longer counts`);
+
+type Completed = CompleteAnswer["tasks"][number];
+
+const notUnderstood = (fields: TaskTrackError["fields"]): TaskTrackError =>
+  new TaskTrackError(fields.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), {
+    ...{ code: "invalid", status: 400, fields },
+  });
 
 /** A result that the server will not take, now or later, is a failure. */
 function refusedResult(error: TaskTrackError): Outcome {

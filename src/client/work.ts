@@ -1,5 +1,6 @@
 /** The worker protocol, a function a call. */
 import type { Api } from "./api.ts";
+import type { FieldFault } from "./error.ts";
 import type { Failure, LogLevel, Progress, Task } from "./types.ts";
 
 /** `drain`: finish what you have and ask for no more. `stop`: the same, but give back what you cannot finish soon. */
@@ -33,10 +34,20 @@ export type BeatBody = {
 export type ClaimAnswer = { readonly tasks: readonly LeasedTask[]; readonly directive?: Directive };
 export type BeatAnswer = {
   readonly directive?: Directive;
-  readonly leases: readonly { readonly id: number; readonly status: "ok" | "cancel" | "lost" }[];
+  /** `errors`: which of that lease's progress and log lines were not understood and were dropped, at most ten. */
+  readonly leases: readonly {
+    readonly id: number | null;
+    readonly status: "ok" | "cancel" | "lost";
+    readonly errors?: readonly FieldFault[];
+  }[];
 };
 export type CompleteAnswer = {
-  readonly tasks: readonly { readonly id: number; readonly status: "ok" | "lease_lost" }[];
+  /** `invalid`: not understood, for the reasons in `errors`; nothing of it was done. */
+  readonly tasks: readonly {
+    readonly id: number | null;
+    readonly status: "ok" | "lease_lost" | "invalid";
+    readonly errors?: readonly FieldFault[];
+  }[];
   readonly claimed?: readonly LeasedTask[];
   readonly directive?: Directive;
 };

@@ -1,12 +1,20 @@
 /** What workers say. */
 import { z } from "zod";
 import { FAILURES } from "../core/outcome.ts";
-import { LIMITS, MAX_TASK_ID, storableText, typePatternFault, workerFault } from "../core/task.ts";
+import {
+  LIMITS,
+  type LogLevel,
+  MAX_TASK_ID,
+  storableText,
+  typePatternFault,
+  workerFault,
+} from "../core/task.ts";
 import { duration, text } from "./task-schemas.ts";
 
 const DAY_MS = 86_400_000;
 const LEAST_LEASE_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
+const LEASES_AT_MOST = 1_000;
 
 const taskId = z.int().min(1).max(MAX_TASK_ID);
 /** No lease has a token that a store cannot keep: it becomes one that matches none, so that its bearer hears `lost`. */
@@ -47,31 +55,41 @@ export type Claim = z.output<typeof Claim>;
 
 export const DrainParams = z.strictObject({ worker });
 
-const LogEntry = z.union([
-  saidText.transform((message) => ({ level: "info" as const, message })),
-  z.strictObject({ level: z.enum(["debug", "info", "warn", "error"]), message: saidText }),
-]);
+export const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
 
+const LogEntry = z.union([saidText, z.strictObject({ level: z.enum(LEVELS), message: saidText })]);
+
+/** What makes an element of a heartbeat a lease; only a broken client gets it wrong. */
+export const LeaseWord = z.object({ id: taskId, token });
+export const ElementId = LeaseWord.pick({ id: true });
+
+/** The same with all fields of an element, whatever stands in those that may be dropped. */
+export const BeatFrame = z.strictObject({
+  ...LeaseWord.shape,
+  progress: z.unknown().optional(),
+  log: z.unknown().optional(),
+});
+
+export const ProgressWord = z.strictObject({
+  percent: z.number().min(0).max(100),
+  message: saidText.default(""),
+});
+
+/** As it is documented. Elements are judged one by one (`leases.ts`), so that one bad line ends no other lease. */
 export const Heartbeat = z.strictObject({
   worker,
   leases: z
     .array(
-      z.strictObject({
-        id: taskId,
-        token,
-        progress: z
-          .strictObject({ percent: z.number().min(0).max(100), message: saidText.default("") })
-          .exactOptional(),
+      LeaseWord.extend({
+        progress: ProgressWord.exactOptional(),
         log: z.array(LogEntry).max(LIMITS.logLinesKept).exactOptional(),
-      }),
+      }).strict(),
     )
-    .max(1_000)
-    .superRefine((leases, context) => {
-      if (new Set(leases.map(({ id }) => id)).size < leases.length) {
-        context.addIssue({ code: "custom", message: "must name each task once" });
-      }
-    }),
+    .max(LEASES_AT_MOST),
 });
+
+/** The frame of a heartbeat, whose faults refuse the whole. */
+export const HeartbeatFrame = z.strictObject({ worker, leases: z.array(z.unknown()).max(LEASES_AT_MOST) });
 
 /** Kept as JSON text. */
 const result = z
@@ -85,11 +103,18 @@ export const Complete = z.strictObject({
   claim: Claim.exactOptional(),
 });
 
+export const Completion = z.strictObject({ id: taskId, token, result: result.exactOptional() });
+
+export type Completion = z.output<typeof Completion>;
+
+/** As it is documented; elements are judged one by one. */
 export const Completes = z.strictObject({
-  tasks: z
-    .array(z.strictObject({ id: taskId, token, result: result.exactOptional() }))
-    .min(1)
-    .max(1_000),
+  tasks: z.array(Completion).min(1).max(LEASES_AT_MOST),
+  claim: Claim.exactOptional(),
+});
+
+export const CompletesFrame = z.strictObject({
+  tasks: z.array(z.unknown()).min(1).max(LEASES_AT_MOST),
   claim: Claim.exactOptional(),
 });
 

@@ -7,10 +7,22 @@ import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readJson, readOptionalJson } from "./body.ts";
+import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
 import type { Call, Route } from "./route.ts";
 import { EmptyBody } from "./task-schemas.ts";
 import { parseId, presentTask, TaskAnswer, validate } from "./wire.ts";
-import { Claim, Complete, Completes, DrainParams, Fail, Heartbeat, Release } from "./work-schemas.ts";
+import {
+  Claim,
+  Complete,
+  Completes,
+  CompletesFrame,
+  type Completion,
+  DrainParams,
+  Fail,
+  Heartbeat,
+  HeartbeatFrame,
+  Release,
+} from "./work-schemas.ts";
 
 export type WorkSetup = { readonly engine: Engine; readonly clock: Clock; readonly leaseMs: number };
 
@@ -28,10 +40,23 @@ const directive = z.enum(["run", "drain", "stop"]).meta({
   description: "`run`: go on; `drain`: finish what you have, you get no more; `stop` is kept for later",
 });
 const ClaimAnswer = z.object({ tasks: z.array(LeasedTask), directive });
+const elementId = z.int().nullable().meta({ description: "null where the element had no task id" });
+const elementFaults = {
+  errors: z
+    .array(z.object({ pointer: z.string(), detail: z.string() }))
+    .optional()
+    .meta({ description: "What of this element was not understood: at most ten faults" }),
+  errors_omitted: z.int().min(1).optional().meta({ description: "How many more faults it has" }),
+};
 const HeartbeatAnswer = z.object({
   directive,
   leases: z.array(
-    z.object({ id: z.int(), status: z.enum(["ok", "cancel", "lost"]), expires_in: expiresIn.optional() }),
+    z.object({
+      id: elementId,
+      status: z.enum(["ok", "cancel", "lost"]),
+      expires_in: expiresIn.optional(),
+      ...elementFaults,
+    }),
   ),
 });
 const SettledAnswer = z.object({
@@ -40,7 +65,15 @@ const SettledAnswer = z.object({
   tasks: z.array(LeasedTask).optional().meta({ description: "What was claimed with it" }),
 });
 const CompletesAnswer = z.object({
-  tasks: z.array(z.object({ id: z.int(), status: z.enum(["ok", "lease_lost"]) })),
+  tasks: z.array(
+    z.object({
+      id: elementId,
+      status: z.enum(["ok", "lease_lost", "invalid"]).meta({
+        description: "`invalid`: it was not understood, and nothing of it was done",
+      }),
+      ...elementFaults,
+    }),
+  ),
   claimed: z.array(LeasedTask),
   directive,
 });
@@ -161,6 +194,8 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const heartbeat: Route = {
     id: "renewLeases",
     summary: "Renew all leases of a worker; bring progress and log lines; learn what to stop",
+    description:
+      "Each element is judged by itself. A bad progress or log line is dropped and named in `errors`, and the lease is renewed all the same. An element without a valid id and token is `lost`. Only a body that is no object of `worker` and `leases`, or that names a task twice, is refused as a whole.",
     body: Heartbeat,
     answers: {
       200: {
@@ -170,21 +205,22 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     },
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, reply }) => {
-      const { worker, leases } = validate(Heartbeat, await readJson(request, headers));
-      const beats = leases.map(({ id, token, progress, log = [] }) => ({
-        ...{ id, token, log },
-        progress: progress ?? null,
-      }));
-      const lasting = await engine.leaseMs(beats); // before: a beat that brings a cancel forgets the lease
-      const statuses = await engine.extend(beats);
-      const answers = beats.map(({ id }, at) => ({
-        id,
-        status: statuses[at] ?? "lost",
-        ...(statuses[at] === "lost" ? {} : { expires_in: formatDurationMs(lasting[at] ?? leaseMs) }),
-      }));
+      const { worker, leases } = validate(HeartbeatFrame, await readJson(request, headers));
+      const answers = await answerEach(judgeBeats(leases), renew, { status: "lost" });
       return reply(200, JSON.stringify({ directive: await directiveFor(worker), leases: answers }));
     },
   };
+
+  async function renew(beats: readonly Beat[]): Promise<readonly BeatAnswer[]> {
+    const lasting = await engine.leaseMs(beats); // before: a beat that brings a cancel forgets the lease
+    const statuses = await engine.extend(beats);
+    return beats.map((_, at) => {
+      const status = statuses[at] ?? "lost";
+      return status === "lost"
+        ? { status }
+        : { status, expires_in: formatDurationMs(lasting[at] ?? leaseMs) };
+    });
+  }
 
   // ---- ends
 
@@ -249,17 +285,17 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     answers: { 200: { description: "One answer for each", schema: CompletesAnswer } },
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, reply }) => {
-      const said = validate(Completes, await readJson(request, headers, RESULTS_BODY_BYTES));
-      const statuses = await Promise.all(
-        said.tasks.map(({ id, token, result }) => settled(engine.settle(id, token, done(result)))),
-      );
-      const tasks = said.tasks.map(({ id }, at) => ({ id, status: statuses[at] }));
+      const said = validate(CompletesFrame, await readJson(request, headers, RESULTS_BODY_BYTES));
+      const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
       const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
       const claimedText = presentLeased(claimed);
       const word = said.claim === undefined ? "run" : await directiveFor(said.claim.worker);
       return reply(200, `{"tasks":${JSON.stringify(tasks)},"claimed":${claimedText},"directive":"${word}"}`);
     },
   };
+
+  const settleAll = (completions: readonly Completion[]): Promise<readonly CompletionAnswer[]> =>
+    Promise.all(completions.map(({ id, token, result }) => settled(engine.settle(id, token, done(result)))));
 
   const drain: Route = {
     id: "drainWorker",
@@ -303,11 +339,29 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   return { claim, heartbeat, complete, fail, release, completeMany, drain, undrain, close };
 }
 
-const settled = (settling: Promise<void>): Promise<"ok" | "lease_lost"> =>
+type BeatAnswer = { readonly status: "ok" | "cancel" | "lost"; readonly expires_in?: string };
+type CompletionAnswer = { readonly status: "ok" | "lease_lost" | "invalid" };
+
+/** An answer for each element, in their order: those that were understood are carried out together. */
+async function answerEach<T, A extends object>(
+  judged: readonly Judged<T>[],
+  carryOut: (understood: readonly T[]) => Promise<readonly A[]>,
+  otherwise: A,
+): Promise<object[]> {
+  const understood = judged.flatMap(({ said }) => (said === null ? [] : [said]));
+  const answers = (await carryOut(understood)).values();
+  return judged.map(({ id, said, faults }) => ({
+    id,
+    ...(said === null ? otherwise : (answers.next().value ?? otherwise)),
+    ...faults,
+  }));
+}
+
+const settled = (settling: Promise<void>): Promise<CompletionAnswer> =>
   settling.then(
-    () => "ok" as const,
+    () => ({ status: "ok" }),
     (error: unknown) => {
-      if (isTaskError(error, "lease_lost")) return "lease_lost" as const;
+      if (isTaskError(error, "lease_lost")) return { status: "lease_lost" };
       throw error;
     },
   );
