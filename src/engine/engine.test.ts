@@ -14,6 +14,7 @@ import {
 } from "../../test/support/verbs.ts";
 import { type ErrorCode, TaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
+import type { Task } from "../core/task.ts";
 
 describe("creating", () => {
   test("gives ids from 1 in the order of the specs", async () => {
@@ -243,6 +244,51 @@ describe("steps", () => {
     const id = await create(engine);
     await Promise.all(Array.from({ length: 100 }, (_, at) => engine.edit(id, { name: `${at}` })));
     expect((await engine.get(id)).version).toBe(101);
+  });
+
+  test("many steps of one task at once read and write once each", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const id = await create(engine);
+    calls.take("get");
+    const edits = Array.from({ length: 400 }, (_, at) => engine.edit(id, { name: `${at}` }));
+    expect((await Promise.all(edits)).map(({ name }) => name)).toEqual(edits.map((_, at) => `${at}`));
+    expect(calls.take("get")).toBeLessThanOrEqual(400);
+    expect(calls.take("replace")).toBe(400);
+  });
+
+  test("of many steps at once under a condition on the version one holds, and the others see its version", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const id = await create(engine);
+    const ifFirst = ({ version }: Task): void => {
+      if (version !== 1) throw new TaskError("version_mismatch", `version is ${version}`);
+    };
+    const steps = [
+      ...Array.from({ length: 50 }, () => engine.edit(id, { name: "edited" }, ifFirst)),
+      ...Array.from({ length: 50 }, () => engine.remove(id, ifFirst)),
+    ];
+    const codes = await Promise.all(steps.map(codeOf));
+    expect(codes).toEqual(steps.map((_, at) => (at === 0 ? "ok" : "version_mismatch")));
+    expect(calls.take("get")).toBeLessThanOrEqual(100);
+    expect(await engine.get(id)).toMatchObject({ name: "edited", version: 2 });
+  });
+
+  test("a store that is away is asked once for many steps of one task", async () => {
+    let reads = 0;
+    const { engine } = openEngine({
+      around: (store) => ({
+        ...store,
+        get: async () => {
+          reads++;
+          throw new TaskError("store_unavailable", "The store did not answer");
+        },
+      }),
+    });
+    const id = await create(engine);
+    const steps = Array.from({ length: 50 }, () => engine.edit(id, { name: "new" }));
+    expect(new Set(await Promise.all(steps.map(codeOf)))).toEqual(new Set<ErrorCode>(["store_unavailable"]));
+    expect(reads).toBe(1);
   });
 
   test("a step that lost its race is taken anew from what is stored now", async () => {

@@ -24,6 +24,7 @@ import { ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
 import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
+import { createTurns } from "../lib/turns.ts";
 import type { TaskQueue } from "../queue/queue.ts";
 import type {
   Ask,
@@ -33,6 +34,7 @@ import type {
   InsertAnswer,
   Inserted,
   Position,
+  ReplaceAnswer,
   Step,
   TaskFilter,
   TaskPage,
@@ -168,7 +170,7 @@ const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
 /** A broker that confirms too slowly refuses some rings and takes those between, hundreds of each a second. */
 const RING_WORKS_AFTER_MS = 10_000;
-/** A step is lost only to another one that was written, so even a crowd gets through; this many losses mean a defect. */
+/** A step loses only to another process's step that was written, so each gets through; this many losses mean a defect. */
 const STEPS_AT_MOST = 1_000;
 
 export function createEngine(setup: EngineSetup): Engine {
@@ -201,6 +203,8 @@ export function createEngine(setup: EngineSetup): Engine {
     keyOf: (beat) => beat.id,
     limits: WORKERS_LIMITS,
   });
+
+  const turns = createTurns<TaskId>({ failsAll: (error) => isTaskError(error, "store_unavailable") });
 
   const claimsNow = lane<Ask, readonly RunningTask[]>({ send: claimNowAll });
 
@@ -297,11 +301,20 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const get = (id: TaskId): Promise<Task> => store.get([id]).then(found);
 
-  /** Reads, applies the rule, writes if nobody was faster, else begins again. */
+  /** Reads, applies the rule, writes if nobody was faster, else begins again. Steps of one task take turns. */
   async function transition(
     id: TaskId,
     rule: (task: Task, now: number) => Task,
-    write: Join<Step, Awaited<ReturnType<TaskStore["replace"]>>[number]> = edits,
+    write: Join<Step, ReplaceAnswer> = edits,
+  ): Promise<Task> {
+    if (write === edits && turns.waiting >= BATCH_LIMITS.waitingCalls) throw overloaded();
+    return turns.take(id, () => step(id, rule, write));
+  }
+
+  async function step(
+    id: TaskId,
+    rule: (task: Task, now: number) => Task,
+    write: Join<Step, ReplaceAnswer>,
   ): Promise<Task> {
     for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
       const from = await get(id);
@@ -317,7 +330,7 @@ export function createEngine(setup: EngineSetup): Engine {
   }
 
   async function remove(id: TaskId, condition: Condition | null = null): Promise<void> {
-    if (condition !== null) return removeIf(id, condition);
+    if (condition !== null) return turns.take(id, () => removeIf(id, condition));
     if (!(await removals({ id }))) throw notFound();
   }
 
