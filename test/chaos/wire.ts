@@ -7,12 +7,17 @@ export interface Wire {
   hold(): void;
   /** Everything that was held comes through, in its order. */
   release(): void;
+  /** New connections go to this port; those that are open stay with the server that they have. */
+  turnTo(targetPort: number): void;
+  /** Cuts the connections that are open. */
+  cut(): void;
   close(): void;
 }
 
 export function createWire(targetPort: number): Promise<Wire> {
   const sockets = new Set<Socket>();
   let isHeld = false;
+  let target = targetPort;
 
   function join(from: Socket, to: Socket): void {
     sockets.add(from);
@@ -23,8 +28,12 @@ export function createWire(targetPort: number): Promise<Wire> {
     if (isHeld) from.pause();
   }
 
+  function cut(): void {
+    for (const socket of sockets) socket.destroy();
+  }
+
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = connect({ port: targetPort, host: "127.0.0.1", allowHalfOpen: true });
+    const upstream = connect({ port: target, host: "127.0.0.1", allowHalfOpen: true });
     join(client, upstream);
     join(upstream, client);
   });
@@ -39,9 +48,13 @@ export function createWire(targetPort: number): Promise<Wire> {
       isHeld = false;
       for (const socket of sockets) socket.resume();
     },
+    turnTo: (next) => {
+      target = next;
+    },
+    cut,
     close: () => {
       server.close();
-      for (const socket of sockets) socket.destroy();
+      cut();
     },
   });
 

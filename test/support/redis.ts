@@ -1,9 +1,21 @@
 import { RedisClient } from "bun";
+import { isTaskError } from "../../src/core/error.ts";
+import { create, type TaskSpec, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
+import type { RunningTask, TaskId } from "../../src/core/task.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
 import type { StoreSetup } from "../../src/store/open.ts";
 import { openRedisStore } from "../../src/store/redis/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createTestLog, type TestLog } from "./engine.ts";
+import { eventually } from "./eventually.ts";
+import type { RedisServer } from "./servers/redis.ts";
+
+export const NOW = Date.UTC(2026, 0, 1);
+
+/** Deadlines and pauses pass twenty times as fast. */
+export const HASTY: Partial<StoreSetup> = {
+  clock: { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / 20, run) },
+};
 
 let count = 0;
 const unique = (): string => `${process.pid}-${++count}`;
@@ -30,6 +42,52 @@ export function redisSetup(
 export async function openRedis(url: string, more: Partial<StoreSetup> = {}): Promise<OpenedRedis> {
   const setup = redisSetup(url, more);
   return { url: setup.url, store: await openRedisStore(setup), log: setup.log };
+}
+
+/** Pauses before new attempts pass twenty times as fast; deadlines do not, for a slow machine may need them. */
+export const BRIEF_PAUSES: Partial<StoreSetup> = {
+  clock: {
+    ...systemClock,
+    after: (delayMs, run) => systemClock.after(delayMs > 2_000 ? delayMs : delayMs / 20, run),
+  },
+};
+
+export async function add(store: TaskStore, spec: Partial<TaskSpec> = {}): Promise<TaskId> {
+  const draft = create({ name: "a task", ...spec }, TYPE_DEFAULTS, NOW);
+  const [answer] = await store.insert([{ drafts: [draft], idempotency: null }], NOW);
+  if (answer?.kind !== "created") throw new Error("expected the task to be created");
+  return answer.tasks[0]?.id as TaskId; // one draft, one task
+}
+
+export async function claim(store: TaskStore): Promise<RunningTask> {
+  const terms = { now: NOW, nonce: "n" };
+  const [tasks] = await store.claim([{ worker: "w", types: ["*"], max: 1, leaseMs: 30_000 }], terms);
+  const [task] = tasks ?? [];
+  if (task === undefined) throw new Error("expected a task to be claimed");
+  return task;
+}
+
+/** The code of the error that a call is refused with; "ok" when it is not. */
+export const codeOf = (call: Promise<unknown>): Promise<string> =>
+  call.then(
+    () => "ok",
+    (error: unknown) => (isTaskError(error) ? error.code : String(error)),
+  );
+
+/** Waits until the store takes a task; answers the task's id. */
+export async function works(store: TaskStore): Promise<TaskId> {
+  const attempt = () => add(store).catch(() => null);
+  return Number(await eventually(attempt, (id) => id !== null));
+}
+
+/** One command to a server, on a connection of its own. */
+export async function command({ url }: RedisServer, name: string, ...args: string[]): Promise<unknown> {
+  const client = new RedisClient(url);
+  try {
+    return await client.send(name, args);
+  } finally {
+    client.close();
+  }
 }
 
 /** The names of the store's keys, without their prefix. */

@@ -6,12 +6,15 @@ import type { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
-import { createLink, inTime } from "./link.ts";
+import { isReplica } from "./fitness.ts";
+import { createLink, inTime, unavailable } from "./link.ts";
 
 export interface Bell {
   /** Null: nobody can tell what is due. */
   ring(due: readonly string[] | null): void;
   watch(ring: (due: readonly string[] | null) => void): () => void;
+  /** Listens on a new connection: the server that it has is no longer the store's. */
+  leave(): void;
   close(): Promise<void>;
 }
 
@@ -42,7 +45,9 @@ export function createBell(setup: {
     onFailure: (error) => log.debug("store_bell_failed", { error: errorText(error) }),
   });
 
+  /** On a replica too there is something to hear, but for a while only: its primary's commits, which may be nobody's. */
   async function subscribe(client: RedisClient): Promise<void> {
+    if (await isReplica(client)) throw unavailable("Redis is a replica and takes no writes");
     await client.subscribe(setup.channel, (message) => {
       const [sender, ...due] = message.split("\n");
       if (sender !== setup.sender) ring(due);
@@ -61,8 +66,14 @@ export function createBell(setup: {
     for (const tell of rings) tell(due);
   }
 
+  function leave(): void {
+    const client = link.client();
+    if (client !== null) link.drop(client);
+  }
+
   return {
     ring,
+    leave,
     watch: (tell) => {
       const own = (due: readonly string[] | null): void => tell(due); // the same function may watch twice
       rings.add(own);

@@ -43,6 +43,8 @@ export function createConnection(setup: {
     try {
       return await inTime(clock, ask(client), () => link.drop(client));
     } catch (error) {
+      const reason = reasonToLeave(error);
+      if (reason !== null) link.drop(client, reason);
       throw refusalOf(error);
     } finally {
       end();
@@ -76,7 +78,20 @@ export async function runScript(
  * these all come before its first write.
  */
 const REFUSALS =
-  /^(OOM|MISCONF|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MASTERDOWN|NOREPLICAS|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b/;
+  /^(OOM|MISCONF|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MASTERDOWN|NOREPLICAS|OTHERSERVER|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b/;
+
+/** Answers of a server that no longer is the primary with the store's data; a new connection may lead to the one that is. */
+const REASONS_TO_LEAVE: readonly (readonly [RegExp, string])[] = [
+  [/^(READONLY|MASTERDOWN)\b/, "is a replica and takes no writes"],
+  [/^LOADING\b/, "is loading its data"],
+  [/^OTHERSERVER\b/, "has been restarted or promoted"],
+];
+
+/** What the server is, where its answer says that it cannot do a store's work for now; else null. */
+function reasonToLeave(error: unknown): string | null {
+  const text = textOf(error);
+  return REASONS_TO_LEAVE.find(([answer]) => answer.test(text))?.[1] ?? null;
+}
 
 /** What went wrong, as the port says it: only the server's own refusal proves that nothing was written. */
 export function refusalOf(error: unknown): TaskError {

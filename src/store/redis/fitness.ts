@@ -29,6 +29,12 @@ export async function readProfile(client: RedisClient): Promise<Profile> {
   };
 }
 
+/** False also where the server does not tell. */
+export async function isReplica(client: RedisClient): Promise<boolean> {
+  const [role] = (await ifAllowed(client.send("ROLE", []), ["unknown"])) as [string]; // as ROLE answers
+  return role === "slave" || role === "replica";
+}
+
 /** The lines `name:value` of INFO. */
 function fieldsOf(info: unknown): Partial<Record<string, string>> {
   const lines = String(info).split("\r\n");
@@ -55,7 +61,7 @@ export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log)
   if (Number.parseInt(profile.version, 10) < OLDEST_VERSION) {
     throw unfit(`this is Redis ${profile.version}; it takes Redis ${OLDEST_VERSION} or later, or Valkey`);
   }
-  if (profile.isReplica) throw unfit("this Redis is a replica and takes no writes; name its master");
+  if (profile.isReplica) throw unfit("this Redis is a replica and takes no writes; name its primary");
   const reason = volatilityOf(profile);
   if (reason !== null && !allowVolatile) {
     throw unfit(`${reason}; change that, or start with ALLOW_VOLATILE_REDIS=1 if tasks may be lost`);
@@ -101,13 +107,13 @@ export function durabilityOf(profile: Profile): string {
 }
 
 /**
- * Ids to leave out after the server was away: more than can have been given out in the time whose writes it may have lost.
- * Without appending to a log that is minutes.
+ * Ids to leave out when another server, or another run of it, has the data: more than can have been given out in the time whose
+ * writes it may lack. That is what a crash loses (without appending to a log minutes), or what a promoted replica had not
+ * received, however durable the primary was: it sends its writes to replicas without waiting for them.
  */
 export function idsToSkip(profile: Profile): number {
   const persistence = persistenceOf(profile);
-  if (persistence === "always") return 0;
-  return persistence === "everysec" ? 100_000 : 10_000_000;
+  return persistence === "always" || persistence === "everysec" ? 100_000 : 10_000_000;
 }
 
 const unfit = (message: string): TaskError => new TaskError("invalid", `STORE_URL: ${message}`);

@@ -15,8 +15,8 @@ export interface Link {
   open(): Promise<void>;
   /** Attempts until one succeeds. */
   openInTime(): void;
-  /** This client's connection is dead, whatever it says itself: another is opened. */
-  drop(client: RedisClient): void;
+  /** This client's connection is of no use, whatever it says itself: another is opened. The reason is a sentence for the log. */
+  drop(client: RedisClient, reason?: string): void;
   /** Safe twice. */
   close(): void;
 }
@@ -28,7 +28,7 @@ export type LinkSetup = {
   /** The first words on each connection; who else wants to write waits for their end. */
   readonly greet: (client: RedisClient) => Promise<void>;
   readonly onUp: () => void;
-  readonly onDown: () => void;
+  readonly onDown: (reason: string | undefined) => void;
   readonly onFailure: (error: unknown) => void;
 };
 
@@ -81,13 +81,13 @@ export function createLink(setup: LinkSetup): Link {
     });
   }
 
-  function drop(client: RedisClient): void {
+  function drop(client: RedisClient, reason?: string): void {
     if (client === coming) coming = null;
     if (client !== current) return;
     current = null;
     client.close(); // answers all who wait on it
     if (closed) return;
-    setup.onDown();
+    setup.onDown(reason);
     openInTime();
   }
 

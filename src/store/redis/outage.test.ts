@@ -1,65 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { RedisClient } from "bun";
 import { eventually } from "../../../test/support/eventually.ts";
-import { openRedis } from "../../../test/support/redis.ts";
+import { add, claim, codeOf, command, HASTY, NOW, openRedis, works } from "../../../test/support/redis.ts";
 import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
-import { isTaskError } from "../../core/error.ts";
-import { create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
-import type { TaskId } from "../../core/task.ts";
-import { systemClock } from "../../lib/system-clock.ts";
-import type { StoreSetup } from "../open.ts";
+import { settle } from "../../core/lifecycle.ts";
 import type { TaskStore } from "../store.ts";
 
-/** Deadlines and pauses pass twenty times as fast. */
-const HASTY: Partial<StoreSetup> = {
-  clock: { ...systemClock, after: (delayMs, run) => systemClock.after(delayMs / 20, run) },
-};
-const DEADLINE_MS = 250;
-
-const NOW = Date.UTC(2026, 0, 1);
-
-async function add(store: TaskStore, spec: Partial<TaskSpec> = {}): Promise<TaskId> {
-  const draft = create({ name: "a task", ...spec }, TYPE_DEFAULTS, NOW);
-  const [answer] = await store.insert([{ drafts: [draft], idempotency: null }], NOW);
-  if (answer?.kind !== "created") throw new Error("expected the task to be created");
-  return answer.tasks[0]?.id as TaskId; // one draft, one task
-}
-
-const claim = async (store: TaskStore) => {
-  const terms = { now: NOW, nonce: "n" };
-  const [tasks] = await store.claim([{ worker: "w", types: ["*"], max: 1, leaseMs: 30_000 }], terms);
-  const [task] = tasks ?? [];
-  if (task === undefined) throw new Error("expected a task to be claimed");
-  return task;
-};
-
-const codeOf = (call: Promise<unknown>): Promise<string> =>
-  call.then(
-    () => "ok",
-    (error: unknown) => (isTaskError(error) ? error.code : String(error)),
-  );
-
-const works = (store: TaskStore) =>
-  eventually(
-    () => codeOf(add(store)),
-    (code) => code === "ok",
-    20_000,
-  );
+const DEADLINE_MS = 250; // by HASTY's clock
 
 let server: RedisServer;
 
 async function restart(): Promise<void> {
   await server.signal("SIGKILL");
   await server.start();
-}
-
-async function command({ url }: RedisServer, name: string, ...args: string[]): Promise<unknown> {
-  const client = new RedisClient(url);
-  try {
-    return await client.send(name, args);
-  } finally {
-    client.close();
-  }
 }
 
 /** Opens a store and a second one on the same tasks; both are closed at the end. */

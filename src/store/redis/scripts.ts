@@ -10,6 +10,7 @@ import changes from "./lua/changes.lua" with { type: "text" };
 import claim from "./lua/claim.lua" with { type: "text" };
 import extend from "./lua/extend.lua" with { type: "text" };
 import insert from "./lua/insert.lua" with { type: "text" };
+import now from "./lua/now.lua" with { type: "text" };
 import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
 import pageById from "./lua/page_by_id.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
@@ -37,6 +38,7 @@ function scriptOf(source: string): Script {
 
 export const SCRIPTS = {
   begin: scriptOf(begin),
+  now: scriptOf(now),
   insert: scriptOf(insert),
   claim: scriptOf(claim),
   extend: scriptOf(extend),

@@ -47,19 +47,30 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   let failure = "";
   const link = createLink({
     ...{ url: address.url, clock, random },
-    greet: (client) => begin(client, address, { epoch: nonce(), skip: idsToSkip(profile) }),
+    greet,
     onUp: () => {
       if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
       failure = "";
       bell.ring(null); // others may have written meanwhile
     },
-    onDown: () => log.warn("store_lost", { message: `The connection to Redis at ${address.host} was lost` }),
+    onDown: (reason) => {
+      const lost = `The connection to Redis at ${address.host} was lost`;
+      const left = `Redis at ${address.host} ${reason}; connecting anew`;
+      log.warn("store_lost", { message: reason === undefined ? lost : left });
+      if (reason !== undefined) bell.leave(); // watchers stay with the server that takes the writes
+    },
     onFailure: (error) => {
       const { message } = refusalOf(error);
       if (message !== failure) log.warn("store_away", { error: message }); // the same again and again is one line
       failure = message;
     },
   });
+
+  /** The first words on each connection. The server may be another one than before, with other settings. */
+  async function greet(client: RedisClient): Promise<void> {
+    await begin(client, address, { epoch: nonce(), skip: idsToSkip(await readProfile(client)) });
+  }
+
   await link.open().catch((error: unknown) => {
     throw openingError(error, address);
   });
@@ -95,7 +106,7 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
       await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
     }),
     watch: bell.watch,
-    now: async () => timeOf(await connection.send("TIME", [])),
+    now: async () => timeOf(await connection.run(SCRIPTS.now, [])),
     close: () => {
       closing ??= close();
       return closing;

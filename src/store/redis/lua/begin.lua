@@ -4,21 +4,20 @@
 -- Returns: schema (0 where there was none), epoch
 -- Guards: leaves a store with a newer schema alone.
 --
--- A server that went down may have lost the last writes that it answered: its rev goes back, and a position that was ahead
--- would soon seem to be good again; its id goes back, and ids would be given twice. Whoever writes has connected before, so
--- the first connection to another run of the server (or to another server, after a failover) begins a new epoch and leaves
--- out more ids than can have been lost.
+-- A server that went down, or a replica that was promoted, may lack the last writes that were answered: its rev goes back, and a
+-- position that was ahead would soon seem to be good again; its id goes back, and ids would be given twice. So the first
+-- connection to another server, or to another run of it, begins a new epoch and leaves out more ids than can have been lost;
+-- whoever connects after it finds the server noted.
 local house = prefix .. "house"
 local schema = tonumber(call("HGET", house, "schema") or 0)
 if schema > tonumber(ARGV[3]) then return { schema, "" } end
 
-local ok, info = pcall(call, "INFO", "server")
-local run = ok and match(info, "run_id:(%w+)") or "unknown"
-local epoch, seen = call("HGET", house, "epoch"), call("HGET", house, "run")
-if not epoch or run ~= seen then
-  if epoch and call("HEXISTS", house, "id") == 1 then call("HINCRBY", house, "id", ARGV[2]) end
+local epoch = call("HGET", house, "epoch")
+if not epoch or mayLackWrites() then
+  if epoch then call("HINCRBY", house, "id", ARGV[2]) end -- without an id as well: the first ones may be what is lost
   epoch = ARGV[1]
-  call("HSET", house, "epoch", epoch, "run", run)
+  local run, replid = serverOf(infoOf("replication"))
+  call("HSET", house, "epoch", epoch, "run", run, "replid", replid)
 end
 call("HSET", house, "schema", ARGV[3])
 return { schema, epoch }

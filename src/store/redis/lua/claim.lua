@@ -5,6 +5,7 @@
 -- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, then of each
 --   task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met, and the caller goes on.
 -- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
+if mayLackWrites() then return OTHER_SERVER end
 local now, nonce, sender = ARGV[1], ARGV[2], ARGV[3]
 local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 

@@ -4,6 +4,7 @@
 --   as JSON, progress ("" for none), lines said, lines given (the last of those said, at most as many as are kept), lines
 -- Returns: how many changes it told of, then "ok", "cancel" or "lost" for each beat
 -- Guards: running, the token is equal, the lease ends later than now.
+if mayLackWrites() then return OTHER_SERVER end
 local now, sender, every, kept = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local beats, ids = {}, {}

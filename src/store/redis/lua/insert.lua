@@ -5,6 +5,7 @@
 --   it is due ("" if not)
 -- Returns: for each request "mismatch", or its tasks as JSON: [["created" or "repeated"], [id, existing], …]
 -- Guards: an idempotency key that is known and not over; a live key, also of an earlier draft of this call.
+if mayLackWrites() then return OTHER_SERVER end
 local now, sender, requests = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local at = 4
 local first = tonumber(call("HGET", prefix .. "house", "id") or 0)

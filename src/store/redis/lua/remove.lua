@@ -3,6 +3,7 @@
 -- ARGV: 1 sender; then each ref: id, version ("" for any)
 -- Returns: 1 or 0 for each ref
 -- Guards: the task exists, in that version where one is given.
+if mayLackWrites() then return OTHER_SERVER end
 local ids = {}
 for from = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)

@@ -6,6 +6,7 @@
 --   it has become due ("" if not)
 -- Returns: "ok", "stale" or "key_taken" for each step
 -- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free.
+if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
 local STEP = 17
 

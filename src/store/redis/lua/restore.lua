@@ -5,6 +5,7 @@
 -- Returns: how many were taken over, or "key_taken", or "lost" where what was brought is not all there (the server went down
 --   meanwhile, or another call takes the same tasks over); with either word what was brought is cleared away
 -- Guards: no task has the id; a live key is free, and none comes twice.
+if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
 local TASK = 10
 

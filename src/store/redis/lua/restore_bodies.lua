@@ -3,6 +3,7 @@
 -- ARGV: each task: id, body, progress, payload, result ("" for none)
 -- Returns: 1 for each task that is brought, 0 where there is one of this id
 -- Guards: no task has the id. Ids that are given later are higher from here on, so that nobody else's task can get these parts.
+if mayLackWrites() then return OTHER_SERVER end
 local PARTS = 5
 local names = { "bodies", "progress", "payloads", "results" }
 

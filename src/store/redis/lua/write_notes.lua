@@ -3,6 +3,7 @@
 -- ARGV: 1 now; then each write: name, "put" or "drop", value, until, the version that must be there ("" for any)
 -- Returns: "ok" or "stale" for each
 -- Guards: the stored version; a note whose time is over has none, as one that is not there.
+if mayLackWrites() then return OTHER_SERVER end
 local now = tonumber(ARGV[1])
 local notes, names, ends = prefix .. "notes", prefix .. "note_names", prefix .. "note_ends"
 local WRITE = 5
