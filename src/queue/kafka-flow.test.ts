@@ -129,6 +129,85 @@ test("one that is refused is kept with its problem, and holds up none of the oth
   await x.close();
 }, 60_000);
 
+/** A process under a prefix of its own, whose topic of rejected messages takes so many bytes a message, and refuses all. */
+async function openRefusing(own: { readonly takesBytes: number; readonly problem: string }) {
+  const prefix = `refusing-${unique()}`;
+  const topics = { submit: `${prefix}.submit`, rejected: `${prefix}.rejected` };
+  const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers });
+  const configs = [{ name: "max.message.bytes", value: String(own.takesBytes) }];
+  await admin.createTopics({ topics: [topics.rejected], partitions: 1, replicas: -1, configs });
+  await admin.createTopics({ topics: [topics.submit], partitions: 1, replicas: -1 });
+  const log = createTestLog();
+  const flow = openKafkaFlow(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
+  flow.inlet.consume(async () => ({ kind: "rejected", problem: own.problem }));
+  return {
+    ...{ log, topics },
+    submit: (message: { readonly value: Buffer; readonly headers?: Map<Buffer, Buffer> }) =>
+      producer.send({ messages: [{ topic: topics.submit, ...message }], acks: -1 }),
+    /** The offset of the first message that has not been dealt with. */
+    committed: async (): Promise<bigint> => {
+      const groups = [{ groupId: prefix, topics: [{ name: topics.submit, partitionIndexes: [0] }] }];
+      const [group] = await admin.listConsumerGroupOffsets({ groups });
+      return group?.topics[0]?.partitions[0]?.committedOffset ?? -1n;
+    },
+    close: async () => {
+      await flow.inlet.close();
+      await flow.close();
+      await admin.close();
+    },
+  };
+}
+
+test("a refusal of two megabytes is kept cut short, and its message is not brought again", async () => {
+  const problem = JSON.stringify({
+    status: 400,
+    code: "invalid",
+    detail: "no",
+    errors: "x".repeat(2_000_000),
+  });
+  const x = await openRefusing({ takesBytes: 1_048_588, problem });
+  await x.submit({ value: Buffer.alloc(1_000_000, 1) });
+  await x.submit({ value: Buffer.from("{}"), headers: new Map([[Buffer.from("message-id"), LONG]]) });
+  await eventually(x.committed, (offset) => offset === 2n, WITHIN_MS);
+  const rejected = await listen(x.topics.rejected);
+  await eventually(
+    () => rejected.length,
+    (count) => count === 2,
+    WITHIN_MS,
+  );
+  expect(x.log.events).toEqual([]);
+  await x.close();
+}, 60_000);
+
+const LONG = Buffer.alloc(700_000, "k");
+
+test("a topic that takes no rejection of that length gets one without its body", async () => {
+  const problem = JSON.stringify({ status: 400, code: "invalid", detail: "no name", request_id: "r" });
+  const x = await openRefusing({ takesBytes: 1_000, problem });
+  await x.submit({ value: Buffer.from("a".repeat(2_000)) });
+  await eventually(x.committed, (offset) => offset === 1n, WITHIN_MS);
+  const rejected = await listen(x.topics.rejected);
+  await eventually(
+    () => rejected.length,
+    (count) => count === 1,
+    WITHIN_MS,
+  );
+  expect(JSON.parse(rejected[0] ?? "")).toMatchObject({ problem: { detail: "no name" }, body: "" });
+  expect(x.log.events).toEqual(["rejection_too_large"]);
+  await x.close();
+}, 60_000);
+
+test("a topic that takes none at all holds up nothing: what was refused stands in the log", async () => {
+  const x = await openRefusing({
+    takesBytes: 100,
+    problem: JSON.stringify({ status: 400, detail: "no name" }),
+  });
+  await x.submit({ value: Buffer.from("a") });
+  await eventually(x.committed, (offset) => offset === 1n, WITHIN_MS);
+  expect(x.log.events).toContain("rejection_dropped");
+  await x.close();
+}, 60_000);
+
 test("thousands come at once, each once", async () => {
   const own = unique();
   const x = await openInlet(own);

@@ -1,12 +1,12 @@
 /** Tasks in by Kafka: the topic `tasktrack.submit`, read by one group of all processes. */
-import { Consumer, type Message, type Producer } from "@platformatic/kafka";
+import { Consumer, findErrorBy, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { KafkaConnection } from "./broker-options.ts";
-import type { Submission, Taken, TaskInlet } from "./inlet.ts";
+import type { Submission, TaskInlet } from "./inlet.ts";
 import { createCommits } from "./kafka-commits.ts";
 import type { Names } from "./names.ts";
-import { rejectionOf } from "./rejection.ts";
+import { createSettling, type Take } from "./settling.ts";
 import { onLostMembership, withstand } from "./withstand.ts";
 
 /** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
@@ -27,28 +27,27 @@ export type KafkaInletSetup = {
   readonly log: Log;
 };
 
-type Take = (submission: Submission) => Promise<Taken>;
 type Stream = Awaited<ReturnType<Consumer["consume"]>>;
 
 export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   const { clock, log, producer, names } = setup;
-  const stopping = Promise.withResolvers<void>();
-  let isClosed = false;
+  const settling = createSettling({ publish: keep, isTooLarge, clock, log });
+  const stopping = new AbortController();
   let isTroubled = false;
   let stream: Stream | null = null;
   let running: Promise<void> = Promise.resolve();
 
   async function run(take: Take): Promise<void> {
-    while (!isClosed) {
+    while (!stopping.signal.aborted) {
       await session(take).catch(failed);
-      if (!isClosed) await Promise.race([pause(), stopping.promise]);
+      if (!stopping.signal.aborted) await pause();
     }
   }
 
   /** From joining the group to whatever ends it. What was in hand then comes again, and is known by its key. */
   async function session(take: Take): Promise<void> {
     const topicId = await setup.topicId();
-    if (isClosed) return;
+    if (stopping.signal.aborted) return;
     const consumer = withstand(
       new Consumer({
         clientId: "tasktrack",
@@ -78,10 +77,10 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
   async function read(from: Stream, hand: ReturnType<typeof createHand>): Promise<void> {
     try {
-      if (isClosed) return;
+      if (stopping.signal.aborted) return;
       for await (const message of from) {
         await hand.room();
-        if (isClosed) continue; // to the end of what has come: a stream that is left before calls that an error
+        if (stopping.signal.aborted) continue; // to the end of what has come: a stream that is left before calls that an error
         hand.add(message);
       }
     } finally {
@@ -89,8 +88,12 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     }
   }
 
+  type Session = { readonly consumer: Consumer; readonly topicId: string; readonly take: Take };
+
   /** The messages in hand: taken all at once, committed as far as there is no gap. */
-  function createHand(own: { readonly consumer: Consumer; readonly topicId: string; readonly take: Take }) {
+  function createHand(own: Session) {
+    const ending = new AbortController();
+    const over = AbortSignal.any([stopping.signal, ending.signal]);
     const commits = createCommits({ consumer: own.consumer, topic: names.submit, onError: troubled });
     const inHand = new Set<Promise<void>>();
     let bytes = 0;
@@ -107,13 +110,8 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
 
     async function takeOne(message: Message): Promise<void> {
       const submission = submissionOf(message, own.topicId);
-      try {
-        const taken = await own.take(submission);
-        if (taken.kind === "rejected") await reject(submission, taken.problem);
-      } catch {
-        return; // closing: it is not dealt with, and comes again
-      }
-      commits.end(message);
+      const settlement = await settling.settle(submission, own.take, over);
+      if (settlement === "acknowledge") commits.end(message);
     }
 
     return {
@@ -121,31 +119,23 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       room: async () => {
         while (inHand.size >= IN_HAND.messages || bytes >= IN_HAND.bytes) await Promise.race(inHand);
       },
+      /** What cannot be kept among the rejected ones is not waited for: its partition may be somebody else's by now. */
       empty: async () => {
+        ending.abort();
         await Promise.all(inHand);
         await commits.finish();
       },
     };
   }
 
-  /** A refusal that cannot be kept is tried again: only then may its message be committed. */
-  async function reject(submission: Submission, problem: string): Promise<void> {
-    const message = { topic: names.rejected, value: Buffer.from(rejectionOf(submission, problem)) };
-    for (;;) {
-      if (isClosed) throw new Error("closing");
-      const error = await keep(message).then(
-        () => null,
-        (reason: unknown) => reason,
-      );
-      if (error === null) return;
-      failed(error);
-      await Promise.race([pause(), stopping.promise]);
-    }
-  }
-
-  async function keep(message: { readonly topic: string; readonly value: Buffer }): Promise<void> {
+  async function keep(rejection: Buffer): Promise<void> {
     await setup.ready();
-    await producer.send({ messages: [message], acks: -1 });
+    try {
+      await producer.send({ messages: [{ topic: names.rejected, value: rejection }], acks: -1 });
+    } catch (error) {
+      setup.doubt();
+      throw error;
+    }
   }
 
   function failed(error: unknown): void {
@@ -154,13 +144,20 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   }
 
   function troubled(error: unknown): void {
-    if (!isTroubled && !isClosed) log.warn("submissions_interrupted", { error: errorText(error) });
+    if (!isTroubled && !stopping.signal.aborted)
+      log.warn("submissions_interrupted", { error: errorText(error) });
     isTroubled = true;
   }
 
   const pause = (): Promise<void> =>
     new Promise((resolve) => {
-      clock.after(RETRY_MS, resolve);
+      const end = (): void => {
+        cancelTimer();
+        stopping.signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancelTimer = clock.after(RETRY_MS, end);
+      stopping.signal.addEventListener("abort", end);
     });
 
   return {
@@ -168,13 +165,18 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       running = run(take);
     },
     close: async () => {
-      isClosed = true;
-      stopping.resolve();
+      stopping.abort();
       await stream?.close().catch(troubled);
       await running;
     },
   };
 }
+
+/** Of the topic's or the broker's own limit; another one may be set at any time, but not for one message. */
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof Error && TOO_LARGE.some((id) => findErrorBy(error, "apiId", id) !== null);
+
+const TOO_LARGE = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"];
 
 const sizeOf = ({ value }: Message): number => value?.length ?? 0;
 

@@ -1,9 +1,10 @@
 /** Tasks in and events out on a real RabbitMQ. */
-import { afterAll, beforeEach, expect, test } from "bun:test";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type AsyncMessage, Connection } from "rabbitmq-client";
 import { createManualClock } from "../../test/support/clock.ts";
 import { createTestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
+import { createRabbitmq, type RabbitmqServer } from "../../test/support/servers/rabbitmq.ts";
 import { sharedRabbitmq } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
@@ -16,11 +17,11 @@ import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
  * RabbitMQ 3.10 may break the connection of who publishes to a quorum queue that is just made, so these are made, and have taken
  * a message each, before anything is examined; between tests they are emptied and not deleted.
  */
-async function prepareQueues(): Promise<void> {
+async function prepareQueues(url: string): Promise<void> {
   const names = namesUnder("tasktrack");
   for (const queue of [names.submit, names.rejected]) {
     const prepare = async (): Promise<boolean> => {
-      const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
+      const connection = new Connection({ url, acquireTimeout: 2_000 });
       connection.on("error", () => undefined); // tried again on another one
       try {
         await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "quorum" } });
@@ -36,7 +37,7 @@ async function prepareQueues(): Promise<void> {
   }
 }
 
-await prepareQueues();
+await prepareQueues(sharedRabbitmq());
 const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
 await connection.onConnect(10_000);
 
@@ -182,7 +183,46 @@ test("nothing is published once it is called off", async () => {
   await outlet.close();
 });
 
-test("a refusal that cannot be kept comes again after a while, and not at once", async () => {
+test("a message comes as it was sent: numbers of many digits, keys in their order, bytes that are no UTF-8", async () => {
+  const x = await openInlet();
+  const texts = ['{"b":12345678901234567890, "a":1e999, "a":[1.0]}', "\ufeff{}", '"\\ud800"'];
+  for (const text of texts) await submit(text, { contentType: "application/json" });
+  for (const contentType of ["text/plain", "application/json"])
+    await submit(Buffer.from([0x22, 0xff, 0x22]), { contentType });
+  await eventually(
+    () => x.seen.length,
+    (count) => count === 5,
+  );
+  expect(x.texts().slice(0, 3)).toEqual(texts);
+  for (const { body } of x.seen.slice(3)) expect([...body]).toEqual([0x22, 0xff, 0x22]);
+  await x.inlet.close();
+});
+
+test("JSON that is nested too deeply to be written again comes once", async () => {
+  const x = await openInlet();
+  const deep = "[".repeat(200_000) + "]".repeat(200_000);
+  await submit(deep, { contentType: "application/json" });
+  await submit("1");
+  await eventually(x.texts, (texts) => texts.includes("1"));
+  expect(x.texts()).toEqual([deep, "1"]);
+  await x.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("one whose id is no text is refused like any other", async () => {
+  const x = await openInlet(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400 }) }));
+  await submit("1", { messageId: "\u{1f600}".repeat(63) });
+  await eventually(
+    () => lengthOf("tasktrack.rejected").catch(() => 0),
+    (length) => length === 1,
+  );
+  const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
+  expect(message?.body).toMatchObject({ key: "\u{1f600}".repeat(63), body: "1" });
+  expect(message?.messageId).toBeUndefined();
+  await x.inlet.close();
+});
+
+test("a refusal that cannot be kept is held and tried again after a pause, and comes again when the process stops", async () => {
   const names = { ...namesUnder("tasktrack"), rejected: `own-${crypto.randomUUID()}` };
   const clock = createManualClock();
   let pauses = 0;
@@ -206,20 +246,101 @@ test("a refusal that cannot be kept comes again after a while, and not at once",
     () => lengthOf(names.submit).catch(() => -1),
     (length) => length === 0,
   );
-  await publisher.send({ routingKey: names.submit, durable: true }, Buffer.from("bad"));
+  for (const body of ["bad", "worse"]) {
+    await publisher.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+  }
   await eventually(
     () => pauses,
-    (count) => count === 1,
-  );
-  expect(taken).toBe(1);
-  await clock.advance(1_000);
-  await eventually(
-    () => taken,
     (count) => count === 2,
   );
+  await clock.advance(1_000);
+  await eventually(
+    () => pauses,
+    (count) => count === 4,
+  );
+  expect(taken).toBe(2);
   await inlet.close();
   await eventually(
     () => lengthOf(names.submit),
-    (length) => length === 1,
+    (length) => length === 2,
   );
+});
+
+describe("a server that takes only short messages", () => {
+  let server: RabbitmqServer;
+  let own: Connection;
+  beforeAll(async () => {
+    server = await createRabbitmq(["max_message_size = 1500"]);
+    await server.start();
+    await prepareQueues(server.url);
+    own = new Connection({ url: server.url, acquireTimeout: 5_000 });
+    own.on("error", () => undefined); // the publication that failed says it
+    await own.onConnect(30_000);
+  }, 90_000);
+  afterAll(async () => {
+    own.unsafeDestroy();
+    await server.remove();
+  }, 30_000);
+
+  test("gets a rejection without its body, and the other rejections as they are", async () => {
+    const log = createTestLog();
+    const names = namesUnder("tasktrack");
+    for (const queue of [names.submit, names.rejected]) await own.queuePurge({ queue });
+    const inlet = createRabbitmqInlet({
+      ...{ publishing: own, listening: own, names, clock: systemClock, log },
+    });
+    const detail = "x".repeat(100);
+    inlet.consume(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400, detail }) }));
+    const ownLength = async (queue: string): Promise<number> =>
+      (await own.queueDeclare({ queue, passive: true })).messageCount;
+    const sender = own.createPublisher({ confirm: true });
+    const bodies = ["a", "b".repeat(1_400), "c"];
+    for (const body of bodies)
+      await sender.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+    const found = new Set<string>(); // one that was under way with the long one may come twice
+    const next = async (): Promise<number> => {
+      const message = await own.basicGet({ queue: names.rejected, noAck: true });
+      if (message) found.add((message.body as { readonly body: string }).body);
+      return found.size;
+    };
+    await eventually(next, (count) => count === 3, 30_000);
+    expect([...found].toSorted()).toEqual(["", "a", "c"]);
+    expect(log.events).toContain("rejection_too_large");
+    await sender.close();
+    await inlet.close();
+    expect(await ownLength(names.submit)).toBe(0);
+  }, 90_000);
+
+  test("what is held when the connection breaks comes again on the next one, without waiting for a pause to end", async () => {
+    const names = { ...namesUnder("tasktrack"), rejected: "not-to-be-used-yet" };
+    const other = new Connection({ url: server.url });
+    other.on("error", () => undefined); // broken with the others
+    await other.queueDeclare({ queue: names.rejected, exclusive: true }); // goes with its connection
+    const clock = createManualClock(); // which stands still
+    const log = createTestLog();
+    let taken = 0;
+    const inlet = createRabbitmqInlet({ ...{ publishing: own, listening: own, names, clock, log } });
+    inlet.consume(async () => {
+      taken++;
+      return { kind: "rejected", problem: "{}" };
+    });
+    const sender = own.createPublisher({ confirm: true });
+    await sender.send({ routingKey: names.submit, durable: true }, Buffer.from("bad"));
+    await eventually(
+      () => log.events,
+      (events) => events.includes("rejections_wait"),
+      30_000,
+    );
+    expect(taken).toBe(1);
+    await server.control(["close_all_connections", "by the test"]);
+    await eventually(
+      () => log.events,
+      (events) => events.includes("rejections_go_on"),
+      30_000,
+    );
+    expect(taken).toBe(2);
+    other.unsafeDestroy();
+    await sender.close();
+    await inlet.close();
+  }, 90_000);
 });

@@ -3,17 +3,15 @@ import type { AsyncMessage, Connection, Consumer } from "rabbitmq-client";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 import { errorText } from "../lib/log.ts";
-import type { Submission, Taken, TaskInlet } from "./inlet.ts";
+import type { Submission, TaskInlet } from "./inlet.ts";
 import type { Names } from "./names.ts";
-import { rejectionOf } from "./rejection.ts";
+import { withRawBodies } from "./raw-bodies.ts";
+import { createSettling, type Take } from "./settling.ts";
 
 /** The server counts messages, not bytes: of the longest that are taken, 200 MiB. Commits are shared, so it is no brake. */
 const PREFETCH = 200;
 /** Where the server is there, it has kept what a producer was told it has; quorum queues are what survives a node, too. */
 const KEPT = { durable: true, arguments: { "x-queue-type": "quorum" } } as const;
-
-/** Where refusals cannot be kept, a message that is returned at once comes back at once, thousands of times a second. */
-const RETURN_AFTER_MS = 1_000;
 
 /** The client's words for what becomes of a message. */
 const ACKNOWLEDGE = 0;
@@ -31,14 +29,23 @@ export function createRabbitmqInlet(setup: {
     confirm: true,
     queues: [{ queue: names.rejected, ...KEPT }],
   });
-  const stopping = Promise.withResolvers<void>();
+  const settling = createSettling({
+    publish,
+    isTooLarge: (_, bytes) => bytes > takesBytes,
+    clock,
+    log,
+  });
+  let takesBytes = Number.POSITIVE_INFINITY; // as far as the server has said
+  let delivery = new AbortController();
   let consumer: Consumer | null = null;
   let isClosed = false;
   let isTroubled = false;
 
-  function consume(take: (submission: Submission) => Promise<Taken>): void {
+  function consume(take: Take): void {
     if (isClosed) return;
-    consumer = listening.createConsumer(
+    listening.on("error", endDelivery);
+    publishing.on("connection", forgetLimit);
+    consumer = withRawBodies(listening).createConsumer(
       {
         queue: names.submit,
         queueOptions: KEPT,
@@ -46,36 +53,48 @@ export function createRabbitmqInlet(setup: {
         queueBindings: [{ exchange: names.submit, routingKey: "", queue: names.submit }],
         qos: { prefetchCount: PREFETCH },
       },
-      (message) => takeOne(submissionOf(message), take),
+      (message) => settle(submissionOf(message), take),
     );
-    consumer.on("error", troubled);
+    consumer.on("error", (error) => {
+      troubled(error);
+      endDelivery();
+    });
     consumer.on("ready", () => {
       if (isTroubled) log.info("submissions_flow_again");
       isTroubled = false;
     });
   }
 
-  /** A refusal that cannot be kept is no end of the message: it stays with the broker, and comes again. */
-  async function takeOne(
-    submission: Submission,
-    take: (submission: Submission) => Promise<Taken>,
-  ): Promise<number> {
+  async function settle(submission: Submission, take: Take): Promise<number> {
+    const settlement = await settling.settle(submission, take, delivery.signal);
+    return settlement === "acknowledge" ? ACKNOWLEDGE : RETURN;
+  }
+
+  /**
+   * The server closes the channel on a message that is too large, with all that is unconfirmed on it, and the client tells the first
+   * of them why, whichever it was: so the limit is remembered, and what is longer is not sent again.
+   */
+  async function publish(rejection: Buffer, submission: Submission): Promise<void> {
+    if (rejection.length > takesBytes) throw new Error(`RabbitMQ takes ${takesBytes} bytes at most`);
+    const envelope = { routingKey: names.rejected, durable: true, contentType: "application/json" };
     try {
-      const taken = await take(submission);
-      if (taken.kind === "rejected") await reject(submission, taken.problem);
-      return ACKNOWLEDGE;
+      await rejected.send({ ...envelope, ...named(submission) }, rejection);
     } catch (error) {
-      troubled(error);
-      if (!isClosed) await Promise.race([pause(), stopping.promise]);
-      return RETURN;
+      takesBytes = limitIn(error) ?? takesBytes;
+      throw error;
     }
   }
 
-  const reject = (submission: Submission, problem: string): Promise<void> =>
-    rejected.send(
-      { routingKey: names.rejected, durable: true, contentType: "application/json", ...named(submission) },
-      Buffer.from(rejectionOf(submission, problem)),
-    );
+  /** A server that was restarted may have another one. */
+  function forgetLimit(): void {
+    takesBytes = Number.POSITIVE_INFINITY;
+  }
+
+  /** What is in hand cannot be acknowledged any more, and the client begins anew only when nothing is. */
+  function endDelivery(): void {
+    delivery.abort();
+    if (!isClosed) delivery = new AbortController();
+  }
 
   /** The client tries again by itself; each message that was in hand when the connection broke says so, too. */
   function troubled(error: unknown): void {
@@ -83,34 +102,30 @@ export function createRabbitmqInlet(setup: {
     isTroubled = true;
   }
 
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      clock.after(RETURN_AFTER_MS, resolve);
-    });
-
   return {
     consume,
     close: async () => {
       isClosed = true;
-      stopping.resolve();
+      listening.off("error", endDelivery);
+      publishing.off("connection", forgetLimit);
+      endDelivery();
       await consumer?.close();
       await rejected.close();
     },
   };
 }
 
-const named = ({ key }: Submission) => (key === null ? {} : { messageId: key });
+function limitIn(error: unknown): number | null {
+  const [, bytes] = /larger than configured max size (\d+)/.exec(errorText(error)) ?? [];
+  return bytes === undefined ? null : Number(bytes);
+}
 
-const submissionOf = (message: AsyncMessage): Submission => ({
-  body: bytesOf(message),
-  key: message.messageId ?? null,
+/** What no producer should have sent as an id is in the rejection alone: the client would cut it off within a character. */
+const named = ({ key }: Submission) =>
+  key !== null && /^[\x20-\x7e]{1,255}$/.test(key) ? { messageId: key } : {};
+
+const submissionOf = ({ body, messageId }: AsyncMessage): Submission => ({
+  body: body as Uint8Array, // withRawBodies
+  key: messageId ?? null,
   scope: "amqp",
 });
-
-/** The client has parsed what calls itself JSON and decoded what calls itself text; whatever else comes as it was sent. */
-function bytesOf({ body, contentType }: AsyncMessage): Uint8Array {
-  const said: unknown = body;
-  if (said instanceof Uint8Array) return said;
-  const text = contentType === "text/plain" ? String(said) : JSON.stringify(said);
-  return Buffer.from(text);
-}

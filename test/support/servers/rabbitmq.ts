@@ -24,8 +24,12 @@ export type Tenant = { readonly user: string; readonly password: string; readonl
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
-/** A RabbitMQ of its own: node, cookie, data and even the daemon by which Erlang's nodes find each other. */
-export const createRabbitmq = (): Promise<RabbitmqServer> => open(async () => []);
+/**
+ * A RabbitMQ of its own: node, cookie, data and even the daemon by which Erlang's nodes find each other.
+ * @param settings lines of rabbitmq.conf; a server of compose knows none
+ */
+export const createRabbitmq = (settings: readonly string[] = []): Promise<RabbitmqServer> =>
+  open(async () => settings);
 
 export async function createSecuredRabbitmq(tenant: Tenant): Promise<SecuredRabbitmq> {
   const tls = await freePort();
