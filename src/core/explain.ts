@@ -1,7 +1,7 @@
 /** Why a task stands where it stands: facts in, a reason and a sentence out. */
 import { formatDurationMs } from "./duration.ts";
 import { isCancelRequested } from "./lifecycle.ts";
-import { isEnded, isRunning, type Task, takesType } from "./task.ts";
+import { isEnded, isRunning, type Light, type LightTask, type RunningTask, takesType } from "./task.ts";
 
 export type Reason =
   | "not_due"
@@ -35,7 +35,7 @@ export type Facts = {
   readonly countedTo: number;
 };
 
-export function explain(task: Task, facts: Facts): Explanation {
+export function explain(task: LightTask, facts: Facts): Explanation {
   if (isEnded(task)) return of("ended", endedMessage(task));
   const takers = facts.workers.filter(
     ({ types, isDraining }) => !isDraining && types.some((pattern) => takesType(pattern, task.type)),
@@ -69,12 +69,12 @@ const of = (reason: Reason, message: string): Explanation => ({
   workers: [],
 });
 
-const endedMessage = (task: Task): string =>
+const endedMessage = (task: LightTask): string =>
   task.error === null || task.status === "done"
     ? `It is ${task.status}`
     : `It is ${task.status}: ${task.error.message || task.error.code}`;
 
-function notDue(task: Task, now: number): Pick<Explanation, "reason" | "message"> {
+function notDue(task: LightTask, now: number): Pick<Explanation, "reason" | "message"> {
   const left = formatDurationMs(Math.ceil((task.runAt - now) / 1_000) * 1_000);
   const why =
     task.failures > 0 && task.attempt > 0
@@ -83,10 +83,7 @@ function notDue(task: Task, now: number): Pick<Explanation, "reason" | "message"
   return { reason: "not_due", message: `It waits for its time: ${why} in ${left}` };
 }
 
-function runningReason(
-  task: Extract<Task, { status: "running" }>,
-  now: number,
-): Pick<Explanation, "reason" | "message"> {
+function runningReason(task: Light<RunningTask>, now: number): Pick<Explanation, "reason" | "message"> {
   const { worker, until, leaseMs, revokeAt } = task.lease;
   const left = (ms: number): string => formatDurationMs(Math.max(0, Math.ceil(ms / 1_000) * 1_000));
   if (isCancelRequested(task)) {

@@ -1,7 +1,8 @@
 /**
  * The rules of a task's life, all of them and all pure: each turns a task into the next one or refuses with a
  * TaskError. A step that has nothing to change gives back the very task it was given. Stores write what comes out
- * by compare-and-set on `version` (and on the lease's `until`, which moves without a version).
+ * by compare-and-set on `version` (and on the lease's `until`, which moves without a version). Most steps work on a light task,
+ * too: what comes out then has a payload or a result only where the step sets it, and a store leaves alone what is not there.
  */
 import { TaskError } from "./error.ts";
 import { FAILURES, type Failure, type Outcome } from "./outcome.ts";
@@ -18,6 +19,8 @@ import {
   isRunning,
   type JsonText,
   LIMITS,
+  type Light,
+  type LightTask,
   NO_ID,
   type PendingTask,
   type Progress,
@@ -62,6 +65,9 @@ export type TaskSpec = {
   readonly backoff?: Backoff;
 };
 
+type LightRunning = Light<RunningTask>;
+type LightEnded = Light<EndedTask>;
+
 const NO_TAGS: readonly string[] = [];
 const NO_ATTEMPTS: readonly Attempt[] = [];
 
@@ -101,11 +107,13 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
 }
 
 /** Whether a claim may take the task: pending and due. The type is the asker's affair. */
-export const isClaimable = (task: Task, now: number): task is PendingTask =>
-  task.status === "pending" && task.runAt <= now;
+export const isClaimable = <T extends LightTask>(
+  task: T,
+  now: number,
+): task is Extract<T, { status: "pending" }> => task.status === "pending" && task.runAt <= now;
 
 /** The types of which a change has made tasks due: what those who wait for work want to hear of it. */
-export function dueTypes(changed: readonly Task[]): readonly string[] {
+export function dueTypes(changed: readonly LightTask[]): readonly string[] {
   const types: string[] = [];
   for (const task of changed) {
     if (isClaimable(task, task.updatedAt) && !types.includes(task.type)) types.push(task.type);
@@ -139,10 +147,14 @@ export function claim(
   };
 }
 
-const leaseLost = (task: Task): TaskError =>
+const leaseLost = (task: LightTask): TaskError =>
   new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
 
-const holdsLease = (task: Task, token: string, now: number): task is RunningTask =>
+const holdsLease = <T extends LightTask>(
+  task: T,
+  token: string,
+  now: number,
+): task is Extract<T, { status: "running" }> =>
   isRunning(task) && task.token === token && task.lease.until > now;
 
 /** A heartbeat: renews the lease and may bring progress. Strictly raises `until`, leaves `version` alone. */
@@ -157,19 +169,19 @@ export function extend(
 }
 
 /** Whether the worker should be told to stop. */
-export const isCancelRequested = (task: Task): boolean => task.lease !== null && task.lease.revokeAt !== null;
+export const isCancelRequested = (task: Pick<Task, "lease">): boolean =>
+  task.lease !== null && task.lease.revokeAt !== null;
+
+type Said = { readonly token: string; readonly outcome: Outcome };
 
 /**
  * Ends an attempt with what its worker says of it. The same outcome said again with the same token changes nothing
  * and is no error: the first answer may have been lost on the way. Anything else without the lease is `lease_lost`.
  * @param random drawn from [0, 1), for the jitter of a retry
  */
-export function settle(
-  task: Task,
-  said: { readonly token: string; readonly outcome: Outcome },
-  now: number,
-  random: number,
-): Task {
+export function settle(task: Task, said: Said, now: number, random: number): Task;
+export function settle(task: LightTask, said: Said, now: number, random: number): LightTask;
+export function settle(task: LightTask, said: Said, now: number, random: number): LightTask {
   if (!holdsLease(task, said.token, now)) {
     if (isRepeat(task, said.token, said.outcome)) return task;
     throw leaseLost(task);
@@ -191,7 +203,7 @@ export function settle(
 }
 
 /** Whether this is what the token's holder has already said, and was written down. */
-function isRepeat(task: Task, token: string, outcome: Outcome): boolean {
+function isRepeat(task: LightTask, token: string, outcome: Outcome): boolean {
   const latest = task.attempts.at(-1);
   if (task.token !== token || isRunning(task) || latest === undefined) return false;
   switch (outcome.kind) {
@@ -211,7 +223,7 @@ function isRepeat(task: Task, token: string, outcome: Outcome): boolean {
 const isSameFailure = (a: Failure | null, b: Failure): boolean =>
   a?.code === b.code && a.message === b.message;
 
-function settleDone(task: RunningTask, result: JsonText | null, now: number): Task {
+function settleDone(task: LightRunning, result: JsonText | null, now: number): LightTask {
   if (result !== null && resultBytes(result) > LIMITS.resultBytes) {
     const error = {
       code: FAILURES.resultTooLarge,
@@ -220,7 +232,11 @@ function settleDone(task: RunningTask, result: JsonText | null, now: number): Ta
     return settleFailed(task, { kind: "failed", error, retryable: false, retryAfterMs: null }, now, 0);
   }
   const progress = task.progress === null ? null : { ...task.progress, percent: 100 };
-  return { ...end(task, "done", { outcome: "done", error: null }, now), result, progress, error: null };
+  const done: LightTask & Pick<Task, "result"> = {
+    ...end(task, "done", { outcome: "done", error: null }, now),
+    ...{ result, progress, error: null },
+  };
+  return done;
 }
 
 /** Bytes of UTF-8, counted without encoding when the length alone already decides. */
@@ -235,11 +251,11 @@ function resultBytes(result: JsonText): number {
 }
 
 function settleFailed(
-  task: RunningTask,
+  task: LightRunning,
   outcome: Extract<Outcome, { kind: "failed" }>,
   now: number,
   random: number,
-): Task {
+): LightTask {
   const { error } = outcome;
   if (isCancelRequested(task)) return end(task, "cancelled", { outcome: "cancelled", error }, now);
   const failures = task.failures + 1;
@@ -258,7 +274,7 @@ function settleFailed(
 }
 
 /** A release burns nothing: its start is not counted. */
-const giveBack = (task: RunningTask, delayMs: number, now: number): PendingTask => ({
+const giveBack = (task: LightRunning, delayMs: number, now: number): Light<PendingTask> => ({
   ...wait(task, { outcome: "released", error: null }, now, now + delayMs),
   attempt: task.attempt - 1,
 });
@@ -268,7 +284,9 @@ const giveBack = (task: RunningTask, delayMs: number, now: number): PendingTask 
  * whose grace is over ends it whatever its worker does. Gives the same task back while neither is due. Nobody knows
  * what a lost worker did after its lease, so no work is counted past it.
  */
-export function expire(task: Task, now: number): Task {
+export function expire(task: Task, now: number): Task;
+export function expire(task: LightTask, now: number): LightTask;
+export function expire(task: LightTask, now: number): LightTask {
   if (!isRunning(task) || expiresAt(task) > now) return task;
   const reason = `Worker ${task.lease.worker} was not heard of until its lease ran out`;
   return lose(task, { reason, workedUntil: Math.min(now, task.lease.until) }, now);
@@ -276,10 +294,10 @@ export function expire(task: Task, now: number): Task {
 
 /** Counts a loss; the third fails the task. Cancelled work that is lost has stopped, as it was asked to. */
 function lose(
-  task: RunningTask,
+  task: LightRunning,
   { reason, workedUntil }: { readonly reason: string; readonly workedUntil: number },
   now: number,
-): Task {
+): LightTask {
   if (isCancelRequested(task))
     return end(task, "cancelled", { outcome: "cancelled", error: null, workedUntil }, now);
   const losses = task.losses + 1;
@@ -290,7 +308,7 @@ function lose(
 }
 
 /** When `expire` will next have something to do; stores look for running tasks by it. */
-export const expiresAt = (task: RunningTask): number =>
+export const expiresAt = (task: Pick<RunningTask, "lease">): number =>
   task.lease.revokeAt === null ? task.lease.until : Math.min(task.lease.until, task.lease.revokeAt);
 
 /** How an attempt closes; its work counts up to `workedUntil`, which is now unless said. */
@@ -301,7 +319,7 @@ type Closing = {
 };
 
 /** Ends an attempt and with it the task. */
-const end = (task: RunningTask, status: EndedStatus, closing: Closing, now: number): EndedTask => ({
+const end = (task: LightRunning, status: EndedStatus, closing: Closing, now: number): LightEnded => ({
   ...task,
   ...closeAttempt(task, closing, now),
   status,
@@ -310,7 +328,7 @@ const end = (task: RunningTask, status: EndedStatus, closing: Closing, now: numb
 });
 
 /** Ends an attempt; the task waits for the next until `runAt`. */
-const wait = (task: RunningTask, closing: Closing, now: number, runAt: number): PendingTask => ({
+const wait = (task: LightRunning, closing: Closing, now: number, runAt: number): Light<PendingTask> => ({
   ...task,
   ...closeAttempt(task, closing, now),
   status: "pending",
@@ -319,7 +337,7 @@ const wait = (task: RunningTask, closing: Closing, now: number, runAt: number): 
   runAt,
 });
 
-function closeAttempt(task: RunningTask, { outcome, error, workedUntil }: Closing, now: number) {
+function closeAttempt(task: LightRunning, { outcome, error, workedUntil }: Closing, now: number) {
   const finishedAt = workedUntil ?? now;
   const attempt: Attempt = {
     attempt: task.attempt,
@@ -342,7 +360,9 @@ function closeAttempt(task: RunningTask, { outcome, error, workedUntil }: Closin
  * Cancels: a pending task at once; a running one is asked to stop and has CANCEL_GRACE_MS for it. Asking again
  * changes nothing.
  */
-export function cancel(task: Task, now: number): Task {
+export function cancel(task: Task, now: number): Task;
+export function cancel(task: LightTask, now: number): LightTask;
+export function cancel(task: LightTask, now: number): LightTask {
   switch (task.status) {
     case "pending":
       return {
@@ -366,14 +386,16 @@ export function cancel(task: Task, now: number): Task {
 }
 
 /** Makes an ended task pending again, with its attempts counted anew and its history kept. */
-export function retry(task: Task, now: number): PendingTask {
+export function retry(task: Task, now: number): PendingTask;
+export function retry(task: LightTask, now: number): Light<PendingTask>;
+export function retry(task: LightTask, now: number): Light<PendingTask> {
   if (!isEnded(task)) {
     throw new TaskError(
       "wrong_status",
       `Task ${task.id} is ${task.status}; only an ended task can be retried`,
     );
   }
-  return {
+  const again: Light<PendingTask> & Pick<Task, "result"> = {
     ...task,
     status: "pending",
     version: task.version + 1,
@@ -387,6 +409,7 @@ export function retry(task: Task, now: number): PendingTask {
     finishedAt: null,
     updatedAt: now,
   };
+  return again;
 }
 
 /** What an edit may change. The first three at any time, the others only while the task is pending. */
@@ -407,7 +430,7 @@ const EDITABLE_ANY_TIME: ReadonlySet<string> = new Set(["name", "description", "
 const asAsked = (field: string): string =>
   field.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** Changes what the patch names. */
+/** Changes what the patch names. Of a whole task alone: what is searched for is made of name, description and payload. */
 export function edit(task: Task, patch: TaskPatch, now: number): Task {
   const fixed = Object.keys(patch).filter((field) => !EDITABLE_ANY_TIME.has(field));
   if (task.status !== "pending" && fixed.length > 0) {
@@ -420,4 +443,4 @@ export function edit(task: Task, patch: TaskPatch, now: number): Task {
 }
 
 /** Whether the step moves a task into the live ones, where its `key` must be free. */
-export const entersLife = (from: Task, to: Task): boolean => !isLive(from) && isLive(to);
+export const entersLife = (from: LightTask, to: LightTask): boolean => !isLive(from) && isLive(to);

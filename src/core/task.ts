@@ -133,14 +133,32 @@ export type EndedTask = TaskFields & {
 
 export type Task = PendingTask | RunningTask | EndedTask;
 
+/** A task without its long texts. They are no members of it, so a task that was read so cannot pass for a whole one. */
+export type Light<T extends Task = Task> = Omit<T, "payload" | "result">;
+export type LightTask = Light<PendingTask> | Light<RunningTask> | Light<EndedTask>;
+
+/** What is small and says how a task stands: enough to find workers, types and versions. */
+export type TaskHead = Pick<
+  Task,
+  "id" | "version" | "status" | "type" | "priority" | "key" | "token" | "attempt" | "claims" | "lease"
+>;
+
+/** How much of each task is read. */
+export type Parts = "whole" | "light" | "head";
+/** What a read of these parts gives; each is a part of the one before. */
+export type TaskParts = { readonly whole: Task; readonly light: LightTask; readonly head: TaskHead };
+
 /** A task before its store has given it an id; until then it is NO_ID. */
 export type Draft = PendingTask;
 export const NO_ID: TaskId = 0;
 
-export const isRunning = (task: Task): task is RunningTask => task.status === "running";
-export const isEnded = (task: Task): task is EndedTask => task.finishedAt !== null;
+export const isRunning = <T extends LightTask>(task: T): task is Extract<T, { status: "running" }> =>
+  task.status === "running";
+export const isEnded = <T extends LightTask>(task: T): task is Extract<T, { status: EndedStatus }> =>
+  task.finishedAt !== null;
 /** A live task still has work before it. */
-export const isLive = (task: Task): task is PendingTask | RunningTask => task.finishedAt === null;
+export const isLive = <T extends LightTask>(task: T): task is Exclude<T, { status: EndedStatus }> =>
+  task.finishedAt === null;
 
 /** Whether a worker that asks for `pattern` (a type, or a prefix ending in `*`) takes tasks of `type`. */
 export const takesType = (pattern: string, type: string): boolean =>
@@ -157,7 +175,7 @@ export function claimOrder(a: Claimable, b: Claimable): number {
 }
 
 /** Time spent working over all attempts, in milliseconds; grows while running, but not past a lease that ran out. */
-export function durationMs(task: Task, now: number): number {
+export function durationMs(task: LightTask, now: number): number {
   if (!isRunning(task)) return task.workedMs;
   return task.workedMs + Math.max(0, Math.min(now, task.lease.until) - task.startedAt);
 }

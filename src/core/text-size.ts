@@ -1,4 +1,4 @@
-import type { Attempt, Task } from "./task.ts";
+import type { Parts, Task } from "./task.ts";
 
 /**
  * The upper bound of one answer of a store, in bytes of task text: `claim`, a page of `list` and `get`. An answer goes on while
@@ -15,17 +15,22 @@ type Texts = Pick<Task, "name"> & Partial<Pick<Task, "description" | "payload" |
 
 /** All fields but the texts, written as JSON. */
 const OTHER_FIELDS = 500;
-/** Numbers, names of members and the worker's name of one attempt, written as JSON. */
+/** Numbers and names of members of one attempt, written as JSON. */
 const OTHER_ATTEMPT_FIELDS = 200;
 
-/** About how many characters the task takes in an answer. It is counted for each task that is handed out, so nothing is encoded for it. */
-export const textSize = ({ name, description = "", payload, result, attempts = [] }: Texts): number =>
-  OTHER_FIELDS +
-  name.length +
-  description.length +
-  (payload?.length ?? 0) +
-  (result?.length ?? 0) +
-  attempts.reduce((size, attempt) => size + attemptSize(attempt), 0);
-
-const attemptSize = ({ error, worker }: Attempt): number =>
-  OTHER_ATTEMPT_FIELDS + worker.length + (error === null ? 0 : error.code.length + error.message.length);
+/**
+ * About how many characters these parts of the task take in an answer. It is counted for each task that is handed out, so
+ * nothing is encoded for it.
+ */
+export function textSize(
+  { name, description = "", payload, result, attempts = [] }: Texts,
+  parts: Parts = "whole",
+): number {
+  if (parts === "head") return OTHER_FIELDS;
+  let size = OTHER_FIELDS + name.length + description.length;
+  for (const { error, worker } of attempts) {
+    size +=
+      OTHER_ATTEMPT_FIELDS + worker.length + (error === null ? 0 : error.code.length + error.message.length);
+  }
+  return parts === "light" ? size : size + (payload?.length ?? 0) + (result?.length ?? 0);
+}

@@ -52,7 +52,7 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   const name = `cursor/${setup.name}`;
 
   async function read(): Promise<Known> {
-    const notes = await store.readNotes(name, now());
+    const { notes } = await store.readNotes(name, now());
     const note = notes.find((candidate) => candidate.name === name);
     if (note === undefined)
       return { version: 0, written: { ...(await setup.end()), holder: null, until: 0 } };

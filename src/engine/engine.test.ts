@@ -261,7 +261,7 @@ describe("steps", () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const id = await create(engine);
-    const ifFirst = ({ version }: Task): void => {
+    const ifFirst = ({ version }: Pick<Task, "version">): void => {
       if (version !== 1) throw new TaskError("version_mismatch", `version is ${version}`);
     };
     const steps = [

@@ -19,7 +19,17 @@ import {
   type TypeDefaults,
 } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
-import type { Draft, LogLine, RunningTask, Task, TaskId } from "../core/task.ts";
+import type {
+  Draft,
+  LightTask,
+  LogLine,
+  Parts,
+  RunningTask,
+  Task,
+  TaskHead,
+  TaskId,
+  TaskParts,
+} from "../core/task.ts";
 import { ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
 import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
@@ -65,21 +75,21 @@ export interface Engine {
   /** Creates tasks, all or none. With an idempotency key the same call gets its first answer again. */
   create(specs: readonly TaskSpec[], idempotency?: IdempotencyKey | null): Promise<Creation>;
   get(id: TaskId): Promise<Task>;
-  list(query: TaskQuery): Promise<TaskPage>;
+  list<P extends Parts = "whole">(query: TaskQuery<P>): Promise<TaskPage<TaskParts[P]>>;
   count(filter: TaskFilter): Promise<number>;
   // The next four take a condition on the task as it is at the very moment of the step; it throws where it does not hold.
   edit(id: TaskId, patch: TaskPatch, condition?: Condition): Promise<Task>;
-  /** Ends a pending task, asks a running one to stop. */
-  cancel(id: TaskId, condition?: Condition): Promise<Task>;
-  /** Makes an ended task pending again. */
-  retry(id: TaskId, condition?: Condition): Promise<Task>;
+  /** Ends a pending task, asks a running one to stop. Reads and answers the whole task unless a light one is asked for. */
+  cancel<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
+  /** Makes an ended task pending again. Reads and answers like `cancel`. */
+  retry<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
   /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
   remove(id: TaskId, condition?: Condition): Promise<void>;
-  /** The task's log lines behind the nth, oldest first; `[]` where there is none. */
+  /** The task's log lines behind the nth, oldest first; rejects without a task. */
   readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
 
   /** Why the task stands where it stands. */
-  explain(id: TaskId): Promise<{ readonly task: Task } & Explanation>;
+  explain(id: TaskId): Promise<{ readonly task: LightTask } & Explanation>;
   /** How the whole stands, at most a second old. */
   stats(): Promise<Stats>;
 
@@ -136,7 +146,9 @@ export type Stats = {
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };
 
-export type Condition = (task: Task) => void;
+export type Condition = (task: Pick<Task, "id" | "version">) => void;
+/** What a rule may be applied to. */
+type Steppable = "whole" | "light";
 export type IdempotencyKey = Omit<Idempotency, "until">;
 export type Creation = { readonly tasks: readonly Inserted[]; readonly repeated: boolean };
 
@@ -182,7 +194,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const waits = createWaits({
     tail,
     clock,
-    get: async (id) => found([(await look([id])).get(id) ?? null]),
+    get: (id) => read(id, "whole"),
   });
 
   // ---- lanes of group commit
@@ -301,23 +313,33 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const get = (id: TaskId): Promise<Task> => store.get([id]).then(found);
 
-  /** Reads, applies the rule, writes if nobody was faster, else begins again. Steps of one task take turns. */
-  async function transition(
-    id: TaskId,
-    rule: (task: Task, now: number) => Task,
-    write: Join<Step, ReplaceAnswer> = edits,
-  ): Promise<Task> {
-    if (write === edits && turns.waiting >= BATCH_LIMITS.waitingCalls) throw overloaded();
-    return turns.take(id, () => step(id, rule, write));
+  /** These parts of one task; reads of one turn are one call of the store. */
+  async function read<P extends Parts>(id: TaskId, parts: P): Promise<TaskParts[P]> {
+    const task = (await look([id], parts)).get(id);
+    if (task === undefined) throw notFound();
+    return task;
   }
 
-  async function step(
-    id: TaskId,
-    rule: (task: Task, now: number) => Task,
+  type Stepping<P extends Steppable> = { readonly id: TaskId; readonly parts: P };
+  type Rule<P extends Steppable> = (task: TaskParts[P], now: number) => TaskParts[P];
+
+  /** Reads, applies the rule, writes if nobody was faster, else begins again. Steps of one task take turns. */
+  async function transition<P extends Steppable>(
+    stepping: Stepping<P>,
+    rule: Rule<P>,
+    write: Join<Step, ReplaceAnswer> = edits,
+  ): Promise<TaskParts[P]> {
+    if (write === edits && turns.waiting >= BATCH_LIMITS.waitingCalls) throw overloaded();
+    return turns.take(stepping.id, () => step(stepping, rule, write));
+  }
+
+  async function step<P extends Steppable>(
+    { id, parts }: Stepping<P>,
+    rule: Rule<P>,
     write: Join<Step, ReplaceAnswer>,
-  ): Promise<Task> {
+  ): Promise<TaskParts[P]> {
     for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
-      const from = await get(id);
+      const from = await read(id, parts);
       const to = rule(from, time.now());
       if (to === from) return from;
       const answer = await write({ from, to });
@@ -329,6 +351,16 @@ export function createEngine(setup: EngineSetup): Engine {
     throw changesTooOften(id);
   }
 
+  /** A rule that takes a light task as well as a whole one, and gives back the like. */
+  function byRule<P extends Steppable = "whole">(
+    id: TaskId,
+    { condition, parts }: { readonly condition: Condition | undefined; readonly parts: P | undefined },
+    rules: { readonly [K in Steppable]: Rule<K> },
+  ): Promise<TaskParts[P]> {
+    const stepping = { id, parts: parts ?? "whole" } as Stepping<P>; // without `parts` P is "whole"
+    return transition(stepping, under(condition, rules[stepping.parts]));
+  }
+
   async function remove(id: TaskId, condition: Condition | null = null): Promise<void> {
     if (condition !== null) return turns.take(id, () => removeIf(id, condition));
     if (!(await removals({ id }))) throw notFound();
@@ -337,7 +369,7 @@ export function createEngine(setup: EngineSetup): Engine {
   /** Deletes the version for which the condition held, or looks again. */
   async function removeIf(id: TaskId, condition: Condition): Promise<void> {
     for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
-      const task = await get(id);
+      const task = await read(id, "head");
       condition(task);
       if (await removals({ id, version: task.version })) return;
     }
@@ -349,7 +381,8 @@ export function createEngine(setup: EngineSetup): Engine {
     const step = held.settle(id, { token, outcome }, time.now(), random);
     if (step !== null && (await settles(step)) === "ok") return;
     try {
-      await transition(id, (task, now) => settle(task, { token, outcome }, now, random), settles);
+      const rule = (task: LightTask, now: number) => settle(task, { token, outcome }, now, random);
+      await transition({ id, parts: "light" }, rule, settles);
     } catch (error) {
       if (isTaskError(error, "not_found")) throw new TaskError("lease_lost", `Task ${id} has been deleted`);
       throw error;
@@ -361,7 +394,7 @@ export function createEngine(setup: EngineSetup): Engine {
     const known = leases.map(({ id, token }) => held.leaseMs(id, token));
     const unknown = leases.filter((_, at) => known[at] === null).map(({ id }) => id);
     if (unknown.length === 0) return known;
-    const found = await look(unknown);
+    const found = await look(unknown, "head");
     return leases.map(({ id, token }, at) => {
       const task = found.get(id);
       return known[at] ?? (task?.token === token ? (task.lease?.leaseMs ?? null) : null);
@@ -392,7 +425,7 @@ export function createEngine(setup: EngineSetup): Engine {
   // ---- answers that are given again
 
   async function recall(name: string): Promise<string | null> {
-    const notes = await store.readNotes(name, time.now());
+    const { notes } = await store.readNotes(name, time.now());
     return notes.find((note) => note.name === name)?.value ?? null;
   }
 
@@ -410,7 +443,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const minutes = createMinutes({ store, now: time.now, name: setup.nonce(), clock, log });
 
   async function explainTask(id: TaskId) {
-    const task = await get(id);
+    const task = await read(id, "light");
     const now = time.now();
     const isInLine = task.status === "pending" && task.runAt <= now;
     const [workers, ahead] = await Promise.all([
@@ -426,7 +459,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const sweeper = createSweep({
     list: (query) => store.list(query),
-    transition: (id, rule) => transition(id, rule, settles),
+    transition: (id, rule) => transition({ id, parts: "light" }, rule, settles),
     remove: (refs) => store.remove(refs),
     retentions: setup.retentions,
     monotonic: clock.monotonic,
@@ -479,12 +512,16 @@ export function createEngine(setup: EngineSetup): Engine {
     count: (filter) => store.count(filter),
     edit: (id, patch, condition) =>
       transition(
-        id,
-        under(condition, (task, now) => edit(task, patch, now)),
+        { id, parts: "whole" },
+        under(condition, (task: Task, now) => edit(task, patch, now)),
       ),
-    cancel: (id, condition) => transition(id, under(condition, cancel)),
-    retry: (id, condition) => transition(id, under(condition, retry)),
-    readLog: (id, after) => store.readLog(id, after),
+    cancel: (id, condition, parts) => byRule(id, { condition, parts }, { whole: cancel, light: cancel }),
+    retry: (id, condition, parts) => byRule(id, { condition, parts }, { whole: retry, light: retry }),
+    readLog: async (id, after) => {
+      const lines = await store.readLog(id, after);
+      if (lines.length === 0) await read(id, "head"); // there is no log without a task
+      return lines;
+    },
     remove,
     wait: waits.wait,
     position: async () => (await store.changes(null, 1)).position,
@@ -545,8 +582,8 @@ const changesTooOften = (id: TaskId): Error =>
 
 /** The rule, where the condition holds. */
 const under =
-  (condition: Condition | undefined, rule: (task: Task, now: number) => Task) =>
-  (task: Task, now: number): Task => {
+  <T extends TaskHead>(condition: Condition | undefined, rule: (task: T, now: number) => T) =>
+  (task: T, now: number): T => {
     condition?.(task);
     return rule(task, now);
   };

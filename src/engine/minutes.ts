@@ -3,10 +3,11 @@
  * seconds; who asks sums those of all processes. Nothing is counted by reading tasks.
  */
 import type { Clock } from "../core/clock.ts";
-import type { Task } from "../core/task.ts";
+import type { LightTask, Task } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { TaskStore } from "../store/store.ts";
+import { notesUnder } from "./notes.ts";
 
 /** Sums of one minute. Times are milliseconds, over all attempts that ended in it. */
 export type Minute = {
@@ -30,7 +31,7 @@ export interface Minutes {
   /** An attempt has been claimed. */
   started(task: Pick<Task, "runAt" | "startedAt">): void;
   /** A step has been written that ended an attempt, or the task without one. */
-  stepped(from: Task, to: Task): void;
+  stepped(from: LightTask, to: LightTask): void;
   /** The last hour, oldest first; minutes in which nothing happened are left out. */
   read(): Promise<MinuteAt[]>;
   start(): void;
@@ -65,7 +66,7 @@ export function createMinutes(setup: {
     unwritten.add(at);
   }
 
-  function stepped(from: Task, to: Task): void {
+  function stepped(from: LightTask, to: LightTask): void {
     if (from.finishedAt === null && to.finishedAt !== null) add({ [to.status]: 1 });
     const attempt = to.attempts.at(-1);
     if (from.lease === null || to.lease !== null || attempt === undefined) return;
@@ -110,7 +111,7 @@ export function createMinutes(setup: {
     await write();
     const oldest = (Math.floor(now() / MINUTE_MS) - SHOWN + 1) * MINUTE_MS;
     const total = new Map<number, Minute>();
-    for (const note of await store.readNotes("minute/", now())) {
+    for await (const note of notesUnder(store, "minute/", now())) {
       const at = Number(note.name.split("/")[1]);
       const minute = JSON.parse(note.value) as Minute; // as `write` has written it
       if (at >= oldest) total.set(at, sum(total.get(at) ?? NONE, minute));

@@ -158,7 +158,7 @@ export function createRelay(setup: RelaySetup): Relay {
   async function learnTypes(steps: readonly Change[]): Promise<void> {
     const unknown = steps.filter(({ id, kind }) => kind !== "deleted" && !types.has(id)).map(({ id }) => id);
     if (unknown.length === 0) return;
-    for (const [id, { type }] of await engine.look(unknown)) types.set(id, type);
+    for (const [id, { type }] of await engine.look(unknown, "head")) types.set(id, type);
   }
 
   function forgetTypes(steps: readonly Change[]): void {

@@ -6,6 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { Ask, TaskStore } from "../store/store.ts";
+import { notesUnder } from "./notes.ts";
 
 export type KnownWorker = {
   readonly name: string;
@@ -41,11 +42,13 @@ const SEEN_FOR_MS = 60_000;
 /** Long enough for the longest work to end, short enough that a name may be used again the next day. */
 const DRAINED_FOR_MS = 12 * 3_600_000;
 const DRAINS_READ_EVERY_MS = 1_000;
+/** Each note names up to a hundred types. */
+const WRITTEN_AT_ONCE = 500;
 /** A process hears at most this many; who is beyond is worked for all the same, and not listed. */
 const REMEMBERED_AT_MOST = 10_000;
 
-type Written = Pick<KnownWorker, "types" | "free" | "slots" | "seenAt">;
-type Heard = Omit<Written, "seenAt"> & { seenAt: number; isWritten: boolean };
+type Written = Pick<KnownWorker, "name" | "types" | "free" | "slots" | "seenAt">;
+type Heard = Omit<Written, "name" | "seenAt"> & { seenAt: number; isWritten: boolean };
 
 export function createRoster(setup: {
   readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
@@ -57,6 +60,7 @@ export function createRoster(setup: {
 }): Roster {
   const { store, now, clock, log } = setup;
   const workers = new Map<string, Heard>();
+  /** The names of the notes that say so. */
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
 
@@ -79,14 +83,20 @@ export function createRoster(setup: {
     const fresh = [...workers].filter(([, { isWritten }]) => !isWritten);
     for (const [name, { seenAt }] of workers) if (seenAt < at - SEEN_FOR_MS) workers.delete(name);
     if (fresh.length === 0) return WRITE_EVERY_MS;
+    for (let from = 0; from < fresh.length; from += WRITTEN_AT_ONCE) {
+      await writeSome(fresh.slice(from, from + WRITTEN_AT_ONCE), at);
+    }
+    return WRITE_EVERY_MS;
+  }
+
+  async function writeSome(fresh: readonly (readonly [string, Heard])[], at: number): Promise<void> {
     const notes = fresh.map(([name, { types, free, slots, seenAt }]) => ({
       name: noteOf("worker", name),
-      value: JSON.stringify({ types, free, slots, seenAt } satisfies Written),
+      value: JSON.stringify({ name, types, free, slots, seenAt } satisfies Written),
       until: seenAt + SEEN_FOR_MS,
     }));
     await store.writeNotes(notes, at);
     for (const [, worker] of fresh) worker.isWritten = true;
-    return WRITE_EVERY_MS;
   }
 
   const writing = createLoop({
@@ -102,7 +112,7 @@ export function createRoster(setup: {
     if (clock.monotonic() - drainsReadAt < DRAINS_READ_EVERY_MS) return drains;
     drainsReadAt = clock.monotonic();
     try {
-      drains = new Set((await store.readNotes("drain/", now())).map(({ name }) => nameOf(name)));
+      drains = new Set(await Array.fromAsync(notesUnder(store, "drain/", now()), ({ name }) => name));
     } catch (error) {
       log.debug("drains_failed", { error: errorText(error) }); // what was known stands: no reason to refuse a heartbeat
     }
@@ -112,26 +122,27 @@ export function createRoster(setup: {
   async function drain(worker: string, isDraining: boolean): Promise<void> {
     const at = now();
     const value = isDraining ? "1" : null;
-    await store.writeNotes([{ name: noteOf("drain", worker), value, until: at + DRAINED_FOR_MS }], at);
-    drains = new Set([...drains].filter((drained) => drained !== worker).concat(isDraining ? [worker] : []));
+    const name = noteOf("drain", worker);
+    await store.writeNotes([{ name, value, until: at + DRAINED_FOR_MS }], at);
+    drains = new Set([...drains].filter((drained) => drained !== name).concat(isDraining ? [name] : []));
   }
 
   async function list(): Promise<KnownWorker[]> {
     await write(); // whom this process has just heard
     const draining = await readDrains();
-    const notes = await store.readNotes("worker/", now());
-    return notes
-      .map(({ name: note, value }) => {
-        const name = nameOf(note);
-        return { name, ...(JSON.parse(value) as Written), isDraining: draining.has(name) }; // as `write` has written it
-      })
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const known = await Array.fromAsync(notesUnder(store, "worker/", now()), ({ name: note, value }) => {
+      // As `writeSome` has written it; version 0.1.0 left the name to the note's own.
+      const { name = nameOf(note), ...written } = JSON.parse(value) as Partial<Written> &
+        Omit<Written, "name">;
+      return { name, ...written, isDraining: draining.has(noteOf("drain", name)) };
+    });
+    return known.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   return {
     heard,
     beat,
-    isDraining: async (worker) => (await readDrains()).has(worker),
+    isDraining: async (worker) => (await readDrains()).has(noteOf("drain", worker)),
     drain,
     list,
     start: writing.start,
@@ -139,9 +150,16 @@ export function createRoster(setup: {
   };
 }
 
-/** Notes have names of ASCII, and a limited length; a worker's name may be any text. */
-const noteOf = (kind: string, worker: string): string =>
-  `${kind}/${encodeURIComponent(worker).slice(0, NAME_LENGTH)}`;
+/**
+ * The name of a note about a worker, another one for each worker. Notes have names of ASCII and of a limited length, a worker's
+ * name may be any text of 255 characters, which are up to 3,060 when they are encoded: a long one is named by its hash. No encoded
+ * name contains the sign before a hash.
+ */
+function noteOf(kind: string, worker: string): string {
+  const encoded = encodeURIComponent(worker);
+  if (encoded.length <= NAME_LENGTH) return `${kind}/${encoded}`;
+  return `${kind}/#${new Bun.CryptoHasher("sha256").update(worker).digest("hex")}`;
+}
 
 const NAME_LENGTH = 240;
 
@@ -150,6 +168,6 @@ function nameOf(note: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
-    return encoded; // cut in the middle of a letter
+    return encoded; // version 0.1.0 cut it in the middle of a letter
   }
 }

@@ -1,39 +1,68 @@
-import type { Task, TaskId } from "../core/task.ts";
+import type { Parts, TaskId, TaskParts } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
 
-/** The tasks of these ids that there are. */
-export type Look = (ids: readonly TaskId[]) => Promise<ReadonlyMap<TaskId, Task>>;
+/** These parts of the tasks of these ids that there are. */
+export type Look = <P extends Parts>(
+  ids: readonly TaskId[],
+  parts: P,
+) => Promise<ReadonlyMap<TaskId, TaskParts[P]>>;
 
 const READ_AT_MOST = 1_000;
 
 /**
- * Reads for many who are woken by the same change: all who ask in one turn share one call of the store, which reads each
- * task once.
+ * Reads for many who are woken by the same change: all who ask for the same parts in one turn share the calls of the store, which
+ * reads each task once. Each is answered as soon as its own tasks are read, so that what many have asked for together is not
+ * in memory together.
  */
 export function createSharedReads(store: Pick<TaskStore, "get">): Look {
-  let joined: { readonly ids: Set<TaskId>; readonly answer: ReturnType<Look> } | null = null;
+  const reads = {
+    whole: createSharedRead(store, "whole"),
+    light: createSharedRead(store, "light"),
+    head: createSharedRead(store, "head"),
+  };
 
-  function open() {
-    const ids = new Set<TaskId>();
-    const answer = Promise.resolve().then(() => {
-      joined = null;
-      return read([...ids]);
-    });
-    return { ids, answer };
-  }
-
-  async function read(ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {
-    const found = new Map<TaskId, Task>();
-    for (let at = 0; at < ids.length; at += READ_AT_MOST) {
-      const tasks = await store.get(ids.slice(at, at + READ_AT_MOST));
-      for (const task of tasks) if (task !== null) found.set(task.id, task);
-    }
+  return async <P extends Parts>(ids: readonly TaskId[], parts: P) => {
+    const tasks = await Promise.all(ids.map(reads[parts]));
+    const found = new Map<TaskId, TaskParts[P]>();
+    for (const task of tasks) if (task !== null) found.set(task.id, task as TaskParts[P]); // read for these parts
     return found;
+  };
+}
+
+type Wanted<P extends Parts> = Map<TaskId, PromiseWithResolvers<TaskParts[P] | null>>;
+
+function createSharedRead<P extends Parts>(store: Pick<TaskStore, "get">, parts: P) {
+  let joined: Wanted<P> | null = null;
+
+  function open(): Wanted<P> {
+    const wanted: Wanted<P> = new Map();
+    queueMicrotask(() => {
+      joined = null;
+      void read(wanted);
+    });
+    return wanted;
   }
 
-  return (ids) => {
+  async function read(wanted: Wanted<P>): Promise<void> {
+    const left = [...wanted];
+    try {
+      while (left.length > 0) {
+        const ids = left.slice(0, READ_AT_MOST).map(([id]) => id);
+        const tasks = await store.get(ids, parts);
+        for (const [at, [, { resolve }]] of left.splice(0, tasks.length).entries())
+          resolve(tasks[at] ?? null);
+      }
+    } catch (error) {
+      for (const [, { reject }] of left) reject(error);
+    }
+  }
+
+  return (id: TaskId): Promise<TaskParts[P] | null> => {
     joined ??= open();
-    for (const id of ids) joined.ids.add(id);
-    return joined.answer;
+    const known = joined.get(id);
+    if (known !== undefined) return known.promise;
+    const asked = Promise.withResolvers<TaskParts[P] | null>();
+    joined.set(id, asked);
+    return asked.promise;
   };
 }

@@ -5,15 +5,15 @@
  */
 import { isTaskError } from "../core/error.ts";
 import { expire } from "../core/lifecycle.ts";
-import type { EndedStatus, Task, TaskId } from "../core/task.ts";
+import type { EndedStatus, LightTask, TaskHead, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery, TaskRef } from "../store/store.ts";
 
 export type Retention = { readonly statuses: readonly EndedStatus[]; readonly keepMs: number };
 
 export type SweepSetup = {
-  readonly list: (query: TaskQuery) => Promise<TaskPage>;
-  readonly transition: (id: TaskId, rule: (task: Task, now: number) => Task) => Promise<Task>;
+  readonly list: (query: TaskQuery<"head">) => Promise<TaskPage<TaskHead>>;
+  readonly transition: (id: TaskId, rule: (task: LightTask, now: number) => LightTask) => Promise<LightTask>;
   readonly remove: (refs: readonly TaskRef[]) => Promise<unknown>;
   readonly retentions: readonly Retention[];
   readonly monotonic: () => number;
@@ -60,12 +60,14 @@ export function createSweep(setup: SweepSetup): Sweep {
     return tasks.length - failed.length;
   }
 
-  async function expireOne(found: Task): Promise<void> {
+  async function expireOne({ id, lease }: TaskHead): Promise<void> {
+    let lossesBefore = 0;
     try {
-      const task = await setup.transition(found.id, expire);
-      if (task.losses > found.losses) {
-        log.warn("worker_lost", { task_id: task.id, worker: found.lease?.worker, losses: task.losses });
-      }
+      const { losses } = await setup.transition(id, (task, now) => {
+        lossesBefore = task.losses;
+        return expire(task, now);
+      });
+      if (losses > lossesBefore) log.warn("worker_lost", { task_id: id, worker: lease?.worker, losses });
     } catch (error) {
       if (!isTaskError(error, "not_found")) throw error; // deleted meanwhile
     }
@@ -144,11 +146,12 @@ export function createSweep(setup: SweepSetup): Sweep {
   }
 
   /** A page may be short while there is more behind it, so pages are read until there is enough to do. */
-  async function find(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Task[]> {
-    const tasks: Task[] = [];
+  async function find(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<TaskHead[]> {
+    const tasks: TaskHead[] = [];
     let after: Cursor | null = null;
     do {
-      const page: TaskPage = await setup.list({ filter, sort, after, limit: SWEEP_AT_MOST - tasks.length });
+      const limit = SWEEP_AT_MOST - tasks.length;
+      const page: TaskPage<TaskHead> = await setup.list({ filter, sort, after, limit, parts: "head" });
       tasks.push(...page.tasks);
       after = page.next;
     } while (after !== null && tasks.length < SWEEP_AT_MOST);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
-import { type Task, type TaskId, takesType } from "../core/task.ts";
+import { type LightTask, type TaskId, takesType } from "../core/task.ts";
 import type { Change, Engine, Position } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
@@ -95,10 +95,10 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
     }
 
     /** A store that does not answer is asked until it does; the stream stays open meanwhile. */
-    async function look(ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, Task>> {
+    async function look(ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, LightTask>> {
       while (ids.length > 0 && !stream.isOver) {
         try {
-          return await engine.look(ids);
+          return await engine.look(ids, "light");
         } catch (error) {
           if (!isTaskError(error)) throw error;
           await new Promise<void>((resolve) => clock.after(ASK_AGAIN_MS, resolve));
@@ -108,7 +108,7 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
     }
 
     /** Nothing for what the filter does not take, nor for a task that has gone since: its deletion follows. */
-    function textOf({ kind, id, rev }: Change, tasks: ReadonlyMap<TaskId, Task>, epoch: string): string {
+    function textOf({ kind, id, rev }: Change, tasks: ReadonlyMap<TaskId, LightTask>, epoch: string): string {
       if (kind === "deleted") return eventText("deleted", { epoch, rev }, `{"id":${id}}`);
       const task = tasks.get(id);
       if (task === undefined || !takes(filter, task)) return "";
@@ -131,7 +131,7 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
   };
 }
 
-const NO_TASKS: ReadonlyMap<TaskId, Task> = new Map();
+const NO_TASKS: ReadonlyMap<TaskId, LightTask> = new Map();
 
 const idLine = (position: Position): string => `id: ${formatPosition(position)}\n`;
 
@@ -154,6 +154,6 @@ function latestOf(changes: readonly Change[], { task: ids }: EventsQuery): Chang
   return [...latest.values()];
 }
 
-const takes = ({ type: types, status: statuses }: EventsQuery, task: Task): boolean =>
+const takes = ({ type: types, status: statuses }: EventsQuery, task: LightTask): boolean =>
   (types === undefined || types.some((pattern) => takesType(pattern, task.type))) &&
   (statuses === undefined || statuses.includes(task.status));

@@ -8,6 +8,7 @@ import {
   durationMs,
   type JsonText,
   LIMITS,
+  type LightTask,
   type LogLine,
   MAX_TASK_ID,
   STATUSES,
@@ -188,7 +189,7 @@ export const presentLog = (lines: readonly LogLine[]): string =>
 export const presentUpdated = (id: TaskId): string =>
   `{"message":"Task updated successfully","task_id":${id}}`;
 
-export const presentSummary = (task: Task): string =>
+export const presentSummary = (task: LightTask): string =>
   `{"id":${task.id},"name":${quote(task.name)},"description":${quote(task.description)},"status":"${task.status}"}`;
 
 /** The whole task. Payload and result are JSON already and go out as they came in. */
@@ -198,10 +199,10 @@ export function presentTask(task: Task, now: number): string {
 }
 
 /** The task without what may be long, payload and result. */
-export const presentEvent = (task: Task, now: number): string =>
+export const presentEvent = (task: LightTask, now: number): string =>
   JSON.stringify({ ...answerOf(task, now), payload: undefined, result: undefined });
 
-function answerOf(task: Task, now: number) {
+function answerOf(task: LightTask, now: number) {
   const createdAt = timestamp(task.createdAt);
   return {
     id: task.id,

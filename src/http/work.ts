@@ -131,7 +131,10 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
 
   async function stillHeld(noted: string): Promise<RunningTask[]> {
     const leases = JSON.parse(noted) as { readonly id: number; readonly token: string }[]; // as `claimUnder` notes them
-    const now = await engine.look(leases.map(({ id }) => id));
+    const now = await engine.look(
+      leases.map(({ id }) => id),
+      "whole",
+    );
     return leases.flatMap(({ id, token }) => {
       const task = now.get(id);
       return task?.status === "running" && task.token === token ? [task] : [];

@@ -1,7 +1,13 @@
 import { expiresAt } from "../core/lifecycle.ts";
 import { matchesSearch } from "../core/search.ts";
-import { isRunning, type Task, takesType } from "../core/task.ts";
+import { isRunning, type Parts, type Task, takesType } from "../core/task.ts";
 import type { TaskFilter } from "./store.ts";
+
+/** Which parts of a task `takes` looks at for this filter. */
+export function partsFor({ tags, search, finishedBefore }: TaskFilter): Parts {
+  if (search !== undefined) return "whole";
+  return tags === undefined && finishedBefore === undefined ? "head" : "light";
+}
 
 /** Whether the filter takes the task: the last word, whatever index a store has found it by. */
 export function takes(filter: TaskFilter, task: Task): boolean {

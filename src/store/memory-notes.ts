@@ -1,9 +1,10 @@
+import { ANSWER_BYTES } from "../core/text-size.ts";
 import { createSorted } from "../lib/sorted.ts";
-import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "./store.ts";
+import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "./store.ts";
 
 export interface Notes {
   write(writes: readonly NoteWrite[], now: number): NoteWritten[];
-  read(prefix: string, now: number): Note[];
+  read(prefix: string, now: number, after?: string): NotePage;
 }
 
 /** Old notes that a call clears away at most: more than it writes, in a bounded step. */
@@ -48,16 +49,23 @@ export function createNotes(): Notes {
     }
   }
 
-  function read(prefix: string, now: number): Note[] {
+  function read(prefix: string, now: number, after = ""): NotePage {
     const notes: Note[] = [];
-    for (const note of inOrder.from({ name: prefix, value: "", version: 0, until: 0 })) {
-      if (!note.name.startsWith(prefix) || notes.length === NOTES_READ) break;
-      if (note.until > now) notes.push(note);
+    let bytes = 0;
+    const start = after > prefix ? after : prefix;
+    for (const note of inOrder.from({ name: start, value: "", version: 0, until: 0 })) {
+      if (!note.name.startsWith(prefix)) break;
+      if (note.name === after || note.until <= now) continue;
+      if (notes.length === NOTES_READ || bytes >= ANSWER_BYTES) return { notes, next: nameOfLast(notes) };
+      bytes += note.name.length + note.value.length;
+      notes.push(note);
     }
-    return notes;
+    return { notes, next: null };
   }
 
   return { write, read };
 }
+
+const nameOfLast = (notes: readonly Note[]): string | null => notes.at(-1)?.name ?? null;
 
 const byNames = (a: Note, b: Note): number => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);

@@ -26,11 +26,13 @@ import {
   LIMITS,
   type LogLine,
   NO_ID,
+  type Parts,
   type PendingTask,
   type RunningTask,
   type Status,
   type Task,
   type TaskId,
+  type TaskParts,
   takesType,
 } from "../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
@@ -54,6 +56,7 @@ import {
   PROGRESS_CHANGE_EVERY_MS,
   type ReplaceAnswer,
   type Step,
+  type Stepped,
   type TaskFilter,
   type TaskPage,
   type TaskQuery,
@@ -282,11 +285,12 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return answers;
   }
 
-  function replaceOne({ from, to }: Step, changed: Task[]): ReplaceAnswer {
+  function replaceOne({ from, to: stepped }: Step, changed: Task[]): ReplaceAnswer {
     const stored = rows.get(from.id);
     if (stored === undefined || stored.version !== from.version) return "stale";
     if (stored.lease?.until !== from.lease?.until) return "stale";
-    if (entersLife(from, to) && to.key !== null && liveKeys.has(to.key)) return "key_taken";
+    if (entersLife(from, stepped) && stepped.key !== null && liveKeys.has(stepped.key)) return "key_taken";
+    const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, of the step's status
     place(stored, to);
     changed.push(to);
     return "ok";
@@ -326,17 +330,32 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   // ---- reading
 
-  function list({ filter, sort, after, limit }: TaskQuery): TaskPage {
+  function get(ids: readonly TaskId[], parts: Parts): (Task | null)[] {
+    const tasks: (Task | null)[] = [];
+    let bytes = 0;
+    for (const id of ids) {
+      if (bytes >= ANSWER_BYTES) break;
+      const task = rows.get(id) ?? null;
+      if (task !== null) bytes += textSize(task, parts);
+      tasks.push(task);
+    }
+    return tasks;
+  }
+
+  function list({ filter, sort, after, limit, parts = "whole" }: TaskQuery<Parts>): TaskPage {
     const budget = filter.search === undefined ? SCANNED_ROWS : SEARCHED_ROWS;
     const tasks: Task[] = [];
     let seen = 0;
+    let bytes = 0;
     let last: Task | null = null;
     for (const task of walk(filter, sort, after)) {
-      if (tasks.length === limit || seen === budget)
+      if (tasks.length === limit || seen === budget || bytes >= ANSWER_BYTES)
         return { tasks, next: last === null ? after : cursorOf(last) };
       seen++;
       last = task;
-      if (takes(filter, task)) tasks.push(task);
+      if (!takes(filter, task)) continue;
+      bytes += textSize(task, parts);
+      tasks.push(task);
     }
     return { tasks, next: null };
   }
@@ -397,7 +416,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     let total = 0;
     let after: Cursor | null = null;
     do {
-      const page: TaskPage = list({ filter, sort: "id", after, limit: SCANNED_ROWS });
+      const page = list({ filter, sort: "id", after, limit: SCANNED_ROWS, parts: "head" });
       total += page.tasks.length;
       after = page.next;
       if (after !== null) await breathe();
@@ -410,8 +429,10 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   return {
     durability: "Memory of this process: tasks end with it",
     insert: async (requests, now) => insert(requests, now),
-    get: async (ids) => ids.map((id) => rows.get(id) ?? null),
-    list: async (query) => list(query),
+    // A whole task has every part, and is one object for all who read it.
+    get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
+      get(ids, parts ?? "whole") as (TaskParts[P] | null)[],
+    list: async <P extends Parts>(query: TaskQuery<P>) => list(query) as TaskPage<Task & TaskParts[P]>,
     count,
     census: async () => census(),
     ahead: async (id, now, atMost) => ahead(id, now, atMost),
@@ -427,7 +448,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
       return () => rings.delete(ring);
     },
     writeNotes: async (writes, now) => notes.write(writes, now),
-    readNotes: async (prefix, now) => notes.read(prefix, now),
+    readNotes: async (prefix, now, after) => notes.read(prefix, now, after),
     now: async () => setup.clock.now(),
     close: async () => rings.clear(),
   };
@@ -444,6 +465,8 @@ function born(draft: Draft, id: TaskId): PendingTask {
   (draft as { id: TaskId }).id = id; // nobody else holds it
   return draft;
 }
+
+const isWhole = (task: Stepped): task is Task => "payload" in task && "result" in task;
 
 const byFinish = (a: EndedTask, b: EndedTask): number => a.finishedAt - b.finishedAt || a.id - b.id;
 

@@ -17,6 +17,7 @@ import { examineInsert } from "./suite/insert.ts";
 import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
 import { examineNotes } from "./suite/notes.ts";
+import { examineParts } from "./suite/parts.ts";
 import { examineRaces } from "./suite/races.ts";
 import { examineRemove } from "./suite/remove.ts";
 import { examineReplace } from "./suite/replace.ts";
@@ -30,6 +31,7 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   fidelity: examineFidelity,
   list: examineList,
   search: examineSearch,
+  parts: examineParts,
   claim: examineClaim,
   extend: examineExtend,
   log: examineLog,

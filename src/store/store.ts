@@ -10,7 +10,20 @@
  */
 
 import type { Search } from "../core/search.ts";
-import type { Draft, LogLevel, LogLine, Progress, RunningTask, Status, Task, TaskId } from "../core/task.ts";
+import type {
+  Draft,
+  LightTask,
+  LogLevel,
+  LogLine,
+  Parts,
+  Progress,
+  RunningTask,
+  Status,
+  Task,
+  TaskHead,
+  TaskId,
+  TaskParts,
+} from "../core/task.ts";
 
 export interface TaskStore {
   /** What keeps the tasks, and what of an answered write a crash may lose: one sentence for /readyz and the log. */
@@ -27,15 +40,20 @@ export interface TaskStore {
    */
   insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]>;
 
-  /** The tasks of these ids in this order, null where there is none. */
-  get(ids: readonly TaskId[]): Promise<(Task | null)[]>;
+  /**
+   * The tasks of these ids in this order, null where there is none; of each task the parts that are asked for, whole ones
+   * unless something else is said. An answer ends at about ANSWER_BYTES (core/text-size.ts) of the text of these parts: it
+   * may be shorter than the list of ids, but has at least one entry where one is asked for. Who wants the others asks again.
+   */
+  get<P extends Parts = "whole">(ids: readonly TaskId[], parts?: P): Promise<(TaskParts[P] | null)[]>;
 
   /**
    * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. Work is bounded: a page may
    * be short or empty while `next` is not null. Pages are no snapshot, but walking `next` until it is null shows every
-   * task that lives and matches throughout exactly once.
+   * task that lives and matches throughout exactly once. A page ends at about ANSWER_BYTES of the text of the parts that are
+   * asked for; its first task comes whatever its size.
    */
-  list(query: TaskQuery): Promise<TaskPage>;
+  list<P extends Parts = "whole">(query: TaskQuery<P>): Promise<TaskPage<TaskParts[P]>>;
 
   /** How many tasks the filter takes. Not atomic: counted in pieces. */
   count(filter: TaskFilter): Promise<number>;
@@ -73,7 +91,8 @@ export interface TaskStore {
   /**
    * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, where it runs, the
    * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
-   * task holds its key. A call bears at most one step a task.
+   * task holds its key. A call bears at most one step a task. Only what differs is written: a payload or a result that `to`
+   * does not have, because the task was read without it, stays as it is in the store.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
 
@@ -118,9 +137,12 @@ export interface TaskStore {
    */
   writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]>;
 
-  /** The notes whose names begin with the prefix and whose time is not over, in the order of their names, at most NOTES_READ.
-   * Where they are many not atomic: read in pieces. */
-  readNotes(prefix: string, now: number): Promise<Note[]>;
+  /**
+   * One page of the notes whose names begin with the prefix, are higher than `after` and whose time is not over, in the order of
+   * their names. A page ends at NOTES_READ notes, or at about ANSWER_BYTES of their text; `next` is then the `after` of the
+   * next page, else null. Pages are no snapshot.
+   */
+  readNotes(prefix: string, now: number, after?: string): Promise<NotePage>;
 
   /** The store's clock, epoch milliseconds: the one that all processes on it go by. */
   now(): Promise<number>;
@@ -162,13 +184,18 @@ export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
 /** Where a page ended. */
 export type Cursor = { readonly id: TaskId; readonly finishedAt: number | null };
 
-export type TaskQuery = {
+export type TaskQuery<P extends Parts = "whole"> = {
   readonly filter: TaskFilter;
   readonly sort: Sort;
   readonly after: Cursor | null;
   readonly limit: number;
+  /** What is needed of each task; whole ones unless it is said. */
+  readonly parts?: P;
 };
-export type TaskPage = { readonly tasks: readonly Task[]; readonly next: Cursor | null };
+export type TaskPage<T extends TaskHead = Task> = {
+  readonly tasks: readonly T[];
+  readonly next: Cursor | null;
+};
 
 /** How many tasks of a type there are, and the earliest `runAt` of those that are pending; null where none is. */
 export type TypeCount = {
@@ -191,8 +218,10 @@ export type NoteWrite = {
 };
 export type NoteWritten = "ok" | "stale";
 
-/** Notes that one read gives at most. */
-export const NOTES_READ = 10_000;
+export type NotePage = { readonly notes: readonly Note[]; readonly next: string | null };
+
+/** Notes that one page holds at most. */
+export const NOTES_READ = 1_000;
 
 export type Ask = {
   readonly worker: string;
@@ -214,8 +243,9 @@ export type Beat = {
 };
 export type BeatAnswer = "ok" | "cancel" | "lost";
 
-/** From the task as it was read to the task that a rule made of it. */
-export type Step = { readonly from: Task; readonly to: Task };
+/** From the task as it was read to the task that a rule made of it; a light one has only the long texts that the rule has set. */
+export type Step = { readonly from: LightTask; readonly to: Stepped };
+export type Stepped = LightTask & Partial<Pick<Task, "payload" | "result">>;
 export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 
 /** All that a store knows of a task. */

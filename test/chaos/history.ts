@@ -1,6 +1,6 @@
 /** What happened, put together from what processes have logged and from the store. */
 import type { Task } from "../../src/core/task.ts";
-import type { TaskStore } from "../../src/store/store.ts";
+import type { TaskPage, TaskStore } from "../../src/store/store.ts";
 import type { LogEvent } from "../support/server-process.ts";
 import { openTestStore } from "../support/stores.ts";
 import type { Life } from "./cluster.ts";
@@ -61,7 +61,7 @@ export const readAllTasks = (storeUrl: string): Promise<Task[]> =>
     const tasks: Task[] = [];
     let after = null;
     do {
-      const page = await store.list({ filter: {}, sort: "id", after, limit: 1_000 });
+      const page: TaskPage = await store.list({ filter: {}, sort: "id", after, limit: 1_000 });
       tasks.push(...page.tasks);
       after = page.next;
     } while (after !== null);

@@ -10,7 +10,7 @@ import {
 } from "../../src/core/lifecycle.ts";
 import type { Outcome } from "../../src/core/outcome.ts";
 import type { Draft, RunningTask, Task, TaskId } from "../../src/core/task.ts";
-import type { Cursor, NewLogLine, TaskRecord, TaskStore } from "../../src/store/store.ts";
+import type { Cursor, NewLogLine, TaskPage, TaskRecord, TaskStore } from "../../src/store/store.ts";
 
 const HOUR_MS = 3_600_000;
 const AT_ONCE = 1_000;
@@ -124,7 +124,7 @@ export async function readTasks(store: TaskStore): Promise<Task[]> {
   const tasks: Task[] = [];
   let after: Cursor | null = null;
   do {
-    const page = await store.list({ filter: {}, sort: "id", after, limit: AT_ONCE });
+    const page: TaskPage = await store.list({ filter: {}, sort: "id", after, limit: AT_ONCE });
     tasks.push(...page.tasks);
     after = page.next;
   } while (after !== null);

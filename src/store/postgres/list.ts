@@ -1,16 +1,23 @@
 /** Pages of tasks in bounded pieces: a statement looks at a bounded number of rows, whatever the filter. */
 import { matchesSearch } from "../../core/search.ts";
-import { ENDED_STATUSES, STATUSES, type Status, type Task } from "../../core/task.ts";
+import {
+  ENDED_STATUSES,
+  type LightTask,
+  type Parts,
+  STATUSES,
+  type Status,
+  type Task,
+  type TaskHead,
+} from "../../core/task.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
-import { readTask, selectList } from "./rows.ts";
+import { readParts, readTask, selectList, sizeOf } from "./rows.ts";
 
 /** Rows that a page looks at where its filter may leave out most of them: some milliseconds of the server. */
 const SIFTED_ROWS = 5_000;
 const COUNTED_ROWS = 50_000;
-/** Payloads and results of one page; the first task comes whatever its size. */
-const PAGE_BYTES = 8 * 1_048_576;
 
 /** Of these an index by id exists; see the migration. */
 const RARE: ReadonlySet<Status> = new Set(["running", "failed", "cancelled"]);
@@ -20,7 +27,7 @@ const FEW = SIFTED_ROWS;
 export function createLists(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session, sql } = setup;
 
-  async function list(query: TaskQuery): Promise<TaskPage> {
+  async function list(query: TaskQuery<Parts>): Promise<TaskPage<AnyParts>> {
     const walk = await walkOf(query.filter, query.sort);
     if (walk === null) return NOTHING;
     const looksAt = walk.isSifted ? Math.max(SIFTED_ROWS, query.limit + 1) : query.limit + 1;
@@ -53,7 +60,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     let total = 0;
     let after: Cursor | null = null;
     do {
-      const page: TaskPage = await list({ filter, sort: "id", after, limit: 1_000 });
+      const page: TaskPage<AnyParts> = await list({ filter, sort: "id", after, limit: 1_000, parts: "head" });
       total += page.tasks.length;
       after = page.next;
     } while (after !== null);
@@ -120,6 +127,9 @@ const gathered = (status: Status): string =>
   `SELECT t.* FROM ${TASKS} t WHERE ${INDEXED[status]}
     ORDER BY ${status === "pending" ? "t.type, t.priority, t.run_at, t.id" : "t.finished_at, t.id"} LIMIT ${2 * FEW}`;
 
+/** What parts they are stands in the query. */
+type AnyParts = Task | LightTask | TaskHead;
+
 const NOTHING: TaskPage = { tasks: [], next: null };
 
 /** Gathers parameters while a statement is written. */
@@ -166,7 +176,9 @@ function isPossible(status: Status, filter: TaskFilter, byEnd: boolean): boolean
  * `piece` walks the indexes; `looked` says how far it came, so that a page without a match still tells where to go on;
  * `found` are the matches, up to the limit and to the bytes that a page may hold.
  */
-function pageStatement(walk: Walk, { filter, after, limit }: TaskQuery, looksAt: number, bind: Bind): string {
+function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bind: Bind): string {
+  const { filter, after, limit } = query;
+  const parts = readPartsOf(query);
   const direction = walk.forward ? "ASC" : "DESC";
   const order = walk.byEnd ? `t.finished_at ${direction}, t.id ${direction}` : `t.id ${direction}`;
   const back = walk.byEnd ? order.replaceAll(direction, walk.forward ? "DESC" : "ASC") : "";
@@ -178,11 +190,11 @@ function pageStatement(walk: Walk, { filter, after, limit }: TaskQuery, looksAt:
   return `WITH piece AS MATERIALIZED (${pieceOf(walk, { filter, after }, { order, looksAt }, bind)}),
     looked AS (SELECT count(*) AS n, ${lastOf} FROM piece t),
     matching AS (SELECT t.* FROM piece t WHERE ${tests} ORDER BY ${order} LIMIT ${bind(limit + 1)}),
-    found AS (SELECT t.*, sum(coalesce(octet_length(t.payload), 0) + coalesce(octet_length(t.result), 0))
+    found AS (SELECT t.*, sum(${sizeOf("t", parts)})
       OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
     SELECT looked.n::integer, looked.id::float8, looked.finished_at::float8,
-      (SELECT count(*) FROM matching)::integer, ${selectList("t")}
-    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${PAGE_BYTES}
+      (SELECT count(*) FROM matching)::integer, t.id::float8, t.finished_at::float8, ${selectList("t", parts)}
+    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${ANSWER_BYTES}
     ORDER BY ${order}`;
 }
 
@@ -239,12 +251,20 @@ function countStatement(source: Source, filter: TaskFilter, after: number, bind:
       WHERE ${source.isSifted ? "true" : source.test} AND t.id > ${bind(after)} ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }
 
-function readPage(rows: readonly Row[], { filter, limit, sort }: TaskQuery, looksAt: number): TaskPage {
+/** A search for fields of the payload is decided here, by whole tasks. */
+const readPartsOf = ({ filter, parts = "whole" }: TaskQuery<Parts>): Parts =>
+  filter.search?.fields.length ? "whole" : parts;
+
+function readPage(rows: readonly Row[], query: TaskQuery<Parts>, looksAt: number): TaskPage<AnyParts> {
+  const { filter, limit, sort, parts = "whole" } = query;
   const [looked, lastId, lastFinishedAt, matching] = (rows[0] ?? []).map(Number);
-  const found = rows.flatMap(([, , , , ...row]) => (row[0] === null ? [] : [readTask(row)]));
-  const page = found.slice(0, limit);
+  const page = rows.filter(([, , , , id]) => id !== null).slice(0, limit);
   const { search } = filter;
-  const tasks = search?.fields.length ? page.filter((task) => matchesSearch(task, search)) : page;
+  const isMatch = (row: Row): boolean => !search?.fields.length || matchesSearch(readTask(row), search);
+  const tasks = page
+    .map((row) => row.slice(6))
+    .filter(isMatch)
+    .map((row) => readParts(row, parts));
   const last = page.at(-1);
   const isCut = last !== undefined && page.length < (matching ?? 0); // by the limit, or by the bytes
   if (isCut) return { tasks, next: cursorOf(last) };
@@ -255,4 +275,7 @@ function readPage(rows: readonly Row[], { filter, limit, sort }: TaskQuery, look
   };
 }
 
-const cursorOf = ({ id, finishedAt }: Task): Cursor => ({ id, finishedAt });
+const cursorOf = ([, , , , id, finishedAt]: Row): Cursor => ({
+  id: Number(id),
+  finishedAt: finishedAt === null ? null : Number(finishedAt),
+});

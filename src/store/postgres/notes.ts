@@ -1,12 +1,19 @@
 /** Notes, by one function for all that a call writes. */
-import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "../store.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
+import { NOTES_READ, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Session } from "./pool.ts";
 
 const WRITE = `SELECT name FROM tasktrack.write_notes($1::text[], $2::text[], $3::bigint[], $4::integer[], $5) AS name`;
 
-const READ = `SELECT name, value, version, until::float8 FROM tasktrack.notes
-  WHERE name >= $1 AND name < $2 AND until > $3 ORDER BY name LIMIT ${NOTES_READ}`;
+/** Looks at one note more than a page holds, so that the page tells whether there are others. */
+const READ = `WITH found AS MATERIALIZED (
+    SELECT name, value, version, until FROM tasktrack.notes
+    WHERE name >= $1 AND name < $2 AND name > $3 AND until > $4 ORDER BY name LIMIT ${NOTES_READ + 1}),
+  sized AS (SELECT *, sum(octet_length(name) + octet_length(value))
+    OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM found)
+  SELECT name, value, version, until::float8, (SELECT count(*) FROM found)::integer FROM sized
+  WHERE coalesce(bytes_before, 0) < ${ANSWER_BYTES} ORDER BY name LIMIT ${NOTES_READ}`;
 
 /** Behind every printable character. */
 const TOP = "\x7f";
@@ -28,14 +35,16 @@ export function createNotes(setup: { readonly session: Session; readonly sql: (t
     return writes.map(({ name }) => (written.has(name) ? "ok" : "stale"));
   }
 
-  async function readNotes(prefix: string, now: number): Promise<Note[]> {
-    const rows = await session.rows(read, [prefix, prefix + TOP, now]);
-    return rows.map(([name, value, version, until]) => ({
+  async function readNotes(prefix: string, now: number, after = ""): Promise<NotePage> {
+    const rows = await session.rows(read, [prefix, prefix + TOP, after, now]);
+    const notes = rows.map(([name, value, version, until]) => ({
       name: String(name),
       value: String(value),
       version: Number(version),
       until: Number(until),
     }));
+    const found = Number(rows[0]?.[4] ?? 0);
+    return { notes, next: notes.length < found ? (notes.at(-1)?.name ?? null) : null };
   }
 
   return { writeNotes, readNotes };

@@ -289,7 +289,7 @@ describe("housekeeping", () => {
       await store.writeNotes(writes, now - 120_000);
       await round();
       expect(await rowsIn(schema, "notes")).toBe(1);
-      expect((await store.readNotes("", now - 120_000)).map(({ name }) => name)).toEqual(["n60000"]);
+      expect((await store.readNotes("", now - 120_000)).notes.map(({ name }) => name)).toEqual(["n60000"]);
     });
   });
 });

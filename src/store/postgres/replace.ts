@@ -1,10 +1,10 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
-import type { ReplaceAnswer, Step } from "../store.ts";
+import type { ReplaceAnswer, Step, Stepped } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
-import { type Column, changedColumns } from "./rows.ts";
+import { type Column, changedColumns, valuesOf } from "./rows.ts";
 
 /**
  * Takes the ids, the versions and lease ends that the steps saw, and a column for each field that changes; returns the ids
@@ -103,7 +103,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
       tasks.map(({ finishedAt }) => finishedAt),
       tasks.map(({ progress }) => progress?.percent ?? null),
       tasks.map(({ progress }) => progress?.message ?? null),
-      tasks.map(({ result }) => result),
+      tasks.map(({ result }) => result ?? null),
       tasks.map(({ error }) => error?.code ?? null),
       tasks.map(({ error }) => error?.message ?? null),
     ].map(pgColumn);
@@ -115,7 +115,12 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
       steps.map(({ from }) => from.id),
       steps.map(({ from }) => from.version),
       steps.map(({ from }) => from.lease?.until ?? null),
-      ...columns.map(({ of }) => steps.map(({ to }) => of(to))),
+      ...columns.map((column) =>
+        valuesOf(
+          column,
+          steps.map(({ to }) => to),
+        ),
+      ),
     ].map(pgColumn) satisfies Parameter[];
     return (await session.rows(statementFor(columns, more), parameters)).map(([id]) => Number(id));
   }
@@ -145,8 +150,12 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   return replace;
 }
 
-/** Whether the step is the end of an attempt and changes nothing that `end_attempts` does not write. */
-const isEndOfAttempt = ({ from, to }: Step): boolean =>
+/**
+ * Whether the step is the end of an attempt and changes nothing that `end_attempts` does not write. It writes the result, so a
+ * step that does not have one is not for it.
+ */
+const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Stepped }): boolean =>
+  to.result !== undefined &&
   from.lease !== null &&
   to.lease === null &&
   to.version === from.version + 1 &&

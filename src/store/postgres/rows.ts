@@ -1,16 +1,24 @@
 /** A task as a row: which columns there are, how a field becomes a column and a row becomes a task. */
 import { searchText } from "../../core/search.ts";
-import type { Attempt, Draft, Task } from "../../core/task.ts";
+import type { Attempt, LightTask, Parts, Task, TaskHead } from "../../core/task.ts";
+import type { Stepped } from "../store.ts";
 
 type Value = string | number | null;
 
 export type Column = {
   readonly name: string;
   readonly type: "bigint" | "integer" | "text" | "double precision";
-  readonly of: (task: Task) => Value;
+  /** Undefined where the task was read without it. */
+  readonly of: (task: Stepped) => Value | undefined;
 };
 
 const column = (name: string, type: Column["type"], of: Column["of"]): Column => ({ name, type, of });
+
+/** Made of the whole task: a step that changes one of these texts has all three. */
+const SEARCH_TEXT = column("search_text", "text", ({ name, description, payload }) => {
+  if (payload === undefined) throw new Error("a light task cannot change what is searched for");
+  return searchText({ name, description, payload });
+});
 
 /** In the order in which `readTask` reads them. */
 export const COLUMNS = [
@@ -58,32 +66,76 @@ const OF_A_DRAFT: ReadonlySet<string> = new Set([
 ]);
 export const DRAFT_COLUMNS: readonly Column[] = [
   ...COLUMNS.filter(({ name }) => OF_A_DRAFT.has(name)),
-  column("search_text", "text", (task) => searchText(task)),
+  SEARCH_TEXT,
 ];
 
 /** Every column of a task that is put in as it is. */
-export const ALL_COLUMNS: readonly Column[] = [
-  ...COLUMNS,
-  column("search_text", "text", (task) => searchText(task)),
-];
+export const ALL_COLUMNS: readonly Column[] = [...COLUMNS, SEARCH_TEXT];
 
-const SEARCHED = ["name", "description", "payload"] as const;
+const SEARCHED: ReadonlySet<string> = new Set(["name", "description", "payload"]);
 
 /** The columns in which two states of a task differ: what a step writes, and nothing else. */
-export function changedColumns(from: Task, to: Task): readonly Column[] {
-  const changed = COLUMNS.filter(({ of }) => of(from) !== of(to));
-  const isFoundAnew = SEARCHED.some((field) => from[field] !== to[field]);
-  return isFoundAnew ? [...changed, column("search_text", "text", (task) => searchText(task))] : changed;
+export function changedColumns(from: LightTask, to: Stepped): readonly Column[] {
+  const changed = COLUMNS.filter(({ of }) => of(to) !== undefined && of(from) !== of(to));
+  return changed.some(({ name }) => SEARCHED.has(name)) ? [...changed, SEARCH_TEXT] : changed;
 }
 
-/** For the select list of `alias`; whole numbers come as doubles, which carry them exactly and need no parsing. */
-export const selectList = (alias: string): string =>
-  COLUMNS.map(({ name, type }) => `${alias}.${name}${type === "bigint" ? "::float8" : ""}`).join(", ");
+const LONG: ReadonlySet<string> = new Set(["payload", "result"]);
+const OF_A_HEAD: ReadonlySet<string> = new Set([
+  ...["id", "version", "status", "type", "priority", "key", "token", "attempt", "claims"],
+  ...["lease_worker", "lease_until", "lease_ms", "revoke_at"],
+]);
+
+const isIn = (parts: Parts, name: string): boolean =>
+  parts === "whole" || (parts === "light" ? !LONG.has(name) : OF_A_HEAD.has(name));
+
+/**
+ * For the select list of `alias`; whole numbers come as doubles, which carry them exactly and need no parsing. A column that
+ * is not asked for is null and not read, so that the places in the row stay the same.
+ */
+export const selectList = (alias: string, parts: Parts = "whole"): string =>
+  COLUMNS.map(({ name, type }) => {
+    const sent = type === "bigint" ? "float8" : type;
+    if (!isIn(parts, name)) return `NULL::${sent}`;
+    return `${alias}.${name}${type === "bigint" ? "::float8" : ""}`;
+  }).join(", ");
+
+/** In SQL, about what these parts of a task take in an answer. The length of a text is known without reading it. */
+export function sizeOf(alias: string, parts: Parts): string {
+  const texts = ["name", "description", "attempts", "payload", "result"].filter((name) => isIn(parts, name));
+  return ["500", ...texts.map((name) => `coalesce(octet_length(${alias}.${name}), 0)`)].join(" + ");
+}
 
 const NO_TAGS: readonly string[] = [];
 const NO_ATTEMPTS: readonly Attempt[] = [];
 
 const listText = (list: readonly unknown[]): string => (list.length === 0 ? "[]" : JSON.stringify(list));
+
+/** These parts of the task in a row that was selected for them. */
+export function readParts(row: readonly unknown[], parts: Parts): Task | LightTask | TaskHead {
+  if (parts === "head") return readHead(row);
+  const task = readTask(row);
+  if (parts === "whole") return task;
+  const { payload: _payload, result: _result, ...light } = task;
+  return light;
+}
+
+const readHead = (row: readonly unknown[]): TaskHead =>
+  ({
+    id: row[0],
+    version: row[1],
+    status: row[2],
+    type: row[5],
+    priority: row[7],
+    key: row[9],
+    claims: row[17],
+    token: row[18],
+    attempt: row[19],
+    lease: leaseOf(row),
+  }) as TaskHead; // as in `readTask`
+
+const leaseOf = (row: readonly unknown[]) =>
+  row[31] === null ? null : { worker: row[31], until: row[32], leaseMs: row[33], revokeAt: row[34] };
 
 /** A row in the order of COLUMNS; the table's constraints and this file's writers are what makes the cast true. */
 export function readTask(row: readonly unknown[]): Task {
@@ -115,10 +167,11 @@ export function readTask(row: readonly unknown[]): Task {
     result: row[28],
     error: row[29] === null ? null : { code: row[29], message: row[30] },
     status: row[2],
-    lease: row[31] === null ? null : { worker: row[31], until: row[32], leaseMs: row[33], revokeAt: row[34] },
+    lease: leaseOf(row),
     finishedAt: row[25],
   } as Task;
 }
 
 /** A column of many rows, as a parameter of unnest. */
-export const valuesOf = (column: Column, tasks: readonly (Task | Draft)[]): Value[] => tasks.map(column.of);
+export const valuesOf = (column: Column, tasks: readonly Stepped[]): Value[] =>
+  tasks.map((task) => column.of(task) ?? null);

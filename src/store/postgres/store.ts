@@ -4,16 +4,31 @@ import { dueTypes } from "../../core/lifecycle.ts";
 import {
   claimOrder,
   isRunning,
+  type LightTask,
   type LogLevel,
+  type Parts,
   type RunningTask,
   type Task,
+  type TaskHead,
   type TaskId,
+  type TaskParts,
 } from "../../core/task.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
 import { createBatch } from "../../lib/batch.ts";
 import { countByCensus, isCountedByCensus } from "../census.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
-import type { Ask, Beat, ClaimTerms, InsertRequest, Step, TaskRef, TaskStore } from "../store.ts";
+import type {
+  Ask,
+  Beat,
+  ClaimTerms,
+  InsertRequest,
+  Step,
+  TaskPage,
+  TaskQuery,
+  TaskRef,
+  TaskStore,
+} from "../store.ts";
 import { pgArray } from "./array.ts";
 import { createCensus } from "./census.ts";
 import { createChangeReader } from "./changes.ts";
@@ -26,11 +41,16 @@ import { createNotes } from "./notes.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
-import { COLUMNS, readTask, selectList } from "./rows.ts";
+import { COLUMNS, readParts, readTask, selectList, sizeOf } from "./rows.ts";
 import { inSchema, schemaOf } from "./schema.ts";
 import { createWatch } from "./watch.ts";
 
-const GET = `SELECT ${selectList("t")} FROM tasktrack.tasks t WHERE t.id = ANY ($1::bigint[])`;
+/** A row for each id in the order of the ids, empty where there is no task, up to the bytes that an answer may have. */
+const getStatement = (parts: Parts): string => `SELECT ${selectList("t", parts)} FROM (
+    SELECT t.*, w.n, sum(${sizeOf("t", parts)}) OVER (ORDER BY w.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+    FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, n)
+    LEFT JOIN LATERAL (SELECT * FROM tasktrack.tasks t WHERE t.id = w.id LIMIT 1) t ON true) t
+  WHERE coalesce(t.bytes_before, 0) < ${ANSWER_BYTES} ORDER BY t.n`;
 
 /** The number of the ask stands behind the task, so that a row is read where it lies. */
 const CLAIM = `SELECT ${selectList("c")}, c.ask
@@ -73,9 +93,14 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const { clock, log, random, nonce } = setup;
   const sql = (text: string): string => inSchema(schema, text);
   const parts = { pool, session: pool, sql, clock, log, random };
-  const [get, claim, remove, readLog, now, lastBatch] = [GET, CLAIM, REMOVE, READ_LOG, NOW, LAST_BATCH].map(
-    sql,
-  ) as [string, string, string, string, string, string]; // one for each
+  const [claim, remove, readLog, now, lastBatch] = [CLAIM, REMOVE, READ_LOG, NOW, LAST_BATCH].map(sql) as [
+    ...[string, string, string, string, string], // one for each
+  ];
+  const getOf: Readonly<Record<Parts, string>> = {
+    whole: sql(getStatement("whole")),
+    light: sql(getStatement("light")),
+    head: sql(getStatement("head")),
+  };
   const insert = createInsert(parts);
   const replace = createReplace(parts);
   const restore = createRestore(parts);
@@ -92,12 +117,20 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     return Number(row?.[0]);
   }
 
-  /** Reads share a statement as writes do: it pays as soon as two come at once. */
+  /** As many of the first ids as one answer has room for. */
+  async function read(ids: readonly TaskId[], parts: Parts): Promise<(Task | LightTask | TaskHead | null)[]> {
+    const rows = await pool.rows(getOf[parts], [pgArray(ids)]);
+    return rows.map((row) => (row[0] === null ? null : readParts(row, parts)));
+  }
+
+  /** Reads of one task share a statement as writes do: it pays as soon as two come at once. */
   const joinedGet = createBatch<TaskId, Task | null>({
     send: async (ids) => {
-      const rows = await pool.rows(get, [pgArray(ids)]);
-      const found = new Map(rows.map((row) => [Number(row[0]), readTask(row)]));
-      return ids.map((id) => found.get(id) ?? null);
+      const tasks: (Task | null)[] = [];
+      while (tasks.length < ids.length) {
+        for (const task of await read(ids.slice(tasks.length), "whole")) tasks.push(task as Task | null); // as asked for
+      }
+      return tasks;
     },
     provesRollback: () => false,
     overloaded: () => new TaskError("overloaded", "Too many requests are waiting for the store"),
@@ -161,8 +194,16 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   return {
     durability: durabilityOf(about ?? []),
     insert: insertAll,
-    get: (ids) => Promise.all(ids.map(joinedGet)),
-    list: lists.list,
+    // The statements give the parts that the call names.
+    get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) => {
+      const [id] = ids;
+      if (id === undefined) return [];
+      const isOneWhole = ids.length === 1 && (parts === undefined || parts === "whole");
+      const tasks = isOneWhole ? [await joinedGet(id)] : await read(ids, parts ?? "whole");
+      return tasks as (TaskParts[P] | null)[];
+    },
+    list: async <P extends Parts>(query: TaskQuery<P>) =>
+      (await lists.list(query)) as TaskPage<TaskHead & TaskParts[P]>,
     count: async (filter) =>
       isCountedByCensus(filter) ? countByCensus(await census(), filter) : lists.count(filter),
     ...{ census, ahead, writeNotes, readNotes },

@@ -1,11 +1,11 @@
 /** Notes, in pieces: each is at most 64 KiB, ten thousand of them would hold the server for long. */
-import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "../store.ts";
+import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
 import type { Connection } from "./connection.ts";
 import { pieces, writeInPieces } from "./pieces.ts";
 import { SCRIPTS } from "./scripts.ts";
 
 const PIECE = { count: 500, bytes: 1_048_576 };
-const READ = { count: 1_000, bytes: 1_048_576 };
+const READ = { count: NOTES_READ, bytes: 1_048_576 };
 
 export function createNotes(connection: Connection) {
   const writeNotes = (writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]> =>
@@ -22,19 +22,19 @@ export function createNotes(connection: Connection) {
     return (await connection.run(SCRIPTS.writeNotes, args)) as NoteWritten[]; // as write_notes.lua says
   }
 
-  async function readNotes(prefix: string, now: number): Promise<Note[]> {
+  async function readNotes(prefix: string, now: number, after = ""): Promise<NotePage> {
     const notes: Note[] = [];
-    let after = "";
+    let next = after < prefix ? "" : after; // the script begins at the one or behind the other
     do {
-      const args = [prefix, after, String(now), String(READ.count), String(READ.bytes)];
-      const [next, ...fields] = (await connection.run(SCRIPTS.readNotes, args)) as [string, ...string[]]; // as it says
+      const args = [prefix, next, String(now), String(READ.count), String(READ.bytes)];
+      const [last, ...fields] = (await connection.run(SCRIPTS.readNotes, args)) as [string, ...string[]]; // as it says
       for (let at = 0; at < fields.length; at += 4) {
         const [name, until, version, value] = fields.slice(at, at + 4) as [string, string, string, string];
         notes.push({ name, value, version: Number(version), until: Number(until) });
       }
-      after = next;
-    } while (after !== "" && notes.length < NOTES_READ);
-    return notes.slice(0, NOTES_READ);
+      next = last;
+    } while (next !== "" && notes.length === 0); // notes whose time is over are passed
+    return { notes, next: next === "" ? null : next };
   }
 
   return { writeNotes, readNotes };

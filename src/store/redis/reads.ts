@@ -3,18 +3,21 @@
 import { TaskError } from "../../core/error.ts";
 import {
   ENDED_STATUSES,
-  isEnded,
+  type LightTask,
   type LogLine,
+  type Parts,
   STATUSES,
   type Status,
   type Task,
+  type TaskHead,
   type TaskId,
 } from "../../core/task.ts";
+import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
 import { BATCH_LIMITS, createBatch } from "../../lib/batch.ts";
-import { takes } from "../filter.ts";
+import { partsFor, takes } from "../filter.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { type Row, taskOf } from "./row.ts";
+import { narrowed, partsOf, type Row } from "./row.ts";
 import { SCRIPTS } from "./scripts.ts";
 
 /** Rows that a script looks up: 1,000 take the server 2 to 3 ms. */
@@ -34,66 +37,78 @@ type Candidate = { readonly id: TaskId; readonly finishedAt: number | null };
 type Source = (after: Cursor | null, most: number) => Promise<readonly Candidate[]>;
 
 export function createReads(connection: Connection) {
-  /** The tasks of the first ids, as many as one answer has room for; null where there is none. */
-  async function readSome(ids: readonly TaskId[], parts: "whole" | "light"): Promise<(Task | null)[]> {
+  /** The tasks of the first ids, as many as one script has room for; null where there is none. */
+  async function readSome(ids: readonly TaskId[], parts: Parts): Promise<(AnyParts | null)[]> {
     const args = [String(BYTES), parts];
     for (const id of ids) args.push(String(id));
     const fields = (await connection.run(SCRIPTS.rows, args)) as (string | null)[]; // as rows.lua says
-    const tasks: (Task | null)[] = [];
+    const tasks: (AnyParts | null)[] = [];
     for (let at = 0; at < fields.length; at += 5) {
       const [head, body, progress, payload, result] = fields.slice(at, at + 5);
-      const row = { head, body, progress, payload, result } as Row; // where there is a head, there is all
-      tasks.push(typeof head === "string" ? taskOf(ids[at / 5] as TaskId, row) : null);
+      const row = { head, body, progress, payload, result } as Row; // where there is a head, there is all that was asked for
+      tasks.push(typeof head === "string" ? partsOf(ids[at / 5] as TaskId, row, parts) : null);
     }
     return tasks;
   }
 
-  async function read(ids: readonly TaskId[]): Promise<(Task | null)[]> {
-    const tasks: (Task | null)[] = [];
-    while (tasks.length < ids.length) {
+  /** Script after script while the answer stays below `mostBytes`. */
+  async function read(ids: readonly TaskId[], parts: Parts, mostBytes: number): Promise<(AnyParts | null)[]> {
+    const tasks: (AnyParts | null)[] = [];
+    let bytes = 0;
+    while (tasks.length < ids.length && (tasks.length === 0 || bytes + BYTES <= mostBytes)) {
       const next = ids.slice(tasks.length, tasks.length + ROWS);
-      for (const task of await readSome(next, "whole")) tasks.push(task);
+      for (const task of await readSome(next, parts)) {
+        if (task !== null) bytes += sizeOf(task, parts);
+        tasks.push(task);
+      }
     }
     return tasks;
   }
 
-  /** Reads that come in one turn, or while one is under way, share a script. */
-  const get = createBatch<readonly TaskId[], (Task | null)[]>({
-    send: async (calls) => {
-      const tasks = await read(calls.flat());
-      return calls.map((ids) => tasks.splice(0, ids.length));
-    },
-    sizeOf: (ids) => ids.length,
+  /** Reads of one task that come in one turn, or while one is under way, share a script. */
+  const getOne = createBatch<TaskId, AnyParts | null>({
+    send: (ids) => read(ids, "whole", Number.POSITIVE_INFINITY),
+    sizeOf: () => 1,
     provesRollback: () => false,
     overloaded: () => new TaskError("overloaded", "Too many requests wait for the store"),
     limits: { ...BATCH_LIMITS, bytes: ROWS, waitingBytes: Number.POSITIVE_INFINITY },
   });
 
+  async function get(ids: readonly TaskId[], parts: Parts): Promise<(AnyParts | null)[]> {
+    const [id] = ids;
+    if (ids.length === 1 && id !== undefined && parts === "whole") return [await getOne(id)];
+    return read(ids, parts, ANSWER_BYTES);
+  }
+
   // ---- list
 
-  const list = (query: TaskQuery): Promise<TaskPage> => listPage(query, "whole");
-
-  async function listPage(query: TaskQuery, parts: "whole" | "light"): Promise<TaskPage> {
-    const { filter, limit } = query;
+  async function list(query: TaskQuery<Parts>): Promise<TaskPage<AnyParts>> {
+    const { filter, limit, parts = "whole" } = query;
     const source = await sourceOf(query);
-    const tasks: Task[] = [];
+    const needed = wider(parts, partsFor(filter));
+    const tasks: AnyParts[] = [];
     let after = query.after;
+    let bytes = 0; // of all that was read, for the filter may leave out most of it
     for (let seen = 0; seen < budgetOf(filter) || isSweepInVain(filter, tasks); ) {
       const most = isSelective(filter) ? ROWS : Math.min(ROWS, limit - tasks.length + 1);
       const found = await source(after, most);
-      const rows = found.length === 0 ? [] : await readSome(ids(found), parts);
+      const rows = found.length === 0 ? [] : await readSome(ids(found), needed);
       for (const [at, task] of rows.entries()) {
         if (tasks.length === limit) return { tasks, next: after };
         after = cursorOf(found[at] as Candidate, task); // a row for each candidate, in order
-        if (task !== null && isStill(task, query) && takes(filter, task)) tasks.push(task);
+        if (task === null) continue;
+        bytes += sizeOf(task, needed);
+        // It was read with all that the filter looks at.
+        if (isStill(task, query) && takes(filter, task as Task)) tasks.push(narrowed(task, parts));
       }
       if (found.length < most && rows.length === found.length) return { tasks, next: null };
       seen += rows.length;
+      if (bytes + BYTES > ANSWER_BYTES && !isSweepInVain(filter, tasks)) break;
     }
     return { tasks, next: after };
   }
 
-  async function sourceOf({ filter, sort }: TaskQuery): Promise<Source> {
+  async function sourceOf({ filter, sort }: TaskQuery<Parts>): Promise<Source> {
     const statuses = STATUSES.filter((status) => filter.statuses?.includes(status) ?? true);
     if (sort === "finished_at" || sort === "-finished_at") {
       if (filter.expiredAt !== undefined) return nothing; // what has ended has no lease
@@ -141,11 +156,16 @@ export function createReads(connection: Connection) {
   // ---- count
 
   async function count(filter: TaskFilter): Promise<number> {
-    const parts = filter.search === undefined ? "light" : "whole";
     let total = 0;
     let after: Cursor | null = null;
     do {
-      const page: TaskPage = await listPage({ filter, sort: "id", after, limit: SCANNED_ROWS }, parts);
+      const page: TaskPage<AnyParts> = await list({
+        filter,
+        sort: "id",
+        after,
+        limit: SCANNED_ROWS,
+        parts: "head",
+      });
       total += page.tasks.length;
       after = page.next;
     } while (after !== null);
@@ -166,8 +186,17 @@ export function createReads(connection: Connection) {
     }
   }
 
-  return { get: (ids: readonly TaskId[]) => get(ids), list, count, readLog };
+  return { get, list, count, readLog };
 }
+
+/** What parts they are stands in the call. */
+type AnyParts = Task | LightTask | TaskHead;
+
+/** About what they take in an answer. */
+const sizeOf = (task: AnyParts, parts: Parts): number => textSize({ name: "", ...task }, parts);
+
+const BY_WIDTH: readonly Parts[] = ["head", "light", "whole"];
+const wider = (a: Parts, b: Parts): Parts => (BY_WIDTH.indexOf(a) > BY_WIDTH.indexOf(b) ? a : b);
 
 const nothing: Source = async () => [];
 
@@ -178,7 +207,7 @@ const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) =
 const budgetOf = (filter: TaskFilter): number => (filter.search === undefined ? SCANNED_ROWS : SEARCHED_ROWS);
 
 /** A sweep takes the first page only; it must not stay empty while there is something to do behind it. */
-const isSweepInVain = (filter: TaskFilter, tasks: readonly Task[]): boolean =>
+const isSweepInVain = (filter: TaskFilter, tasks: readonly unknown[]): boolean =>
   filter.expiredAt !== undefined && tasks.length === 0;
 
 /** Whether the filter leaves out some of what its source finds. */
@@ -186,13 +215,13 @@ const isSelective = ({ types, tags, search, expiredAt, finishedBefore }: TaskFil
   [types, tags, search, expiredAt, finishedBefore].some((part) => part !== undefined);
 
 /** Between the two scripts a task may have come back to life; in the order of ends it has no place then. */
-const isStill = (task: Task, { sort }: TaskQuery): boolean =>
-  sort === "id" || sort === "-id" || isEnded(task);
+const isStill = ({ status }: TaskHead, { sort }: TaskQuery<Parts>): boolean =>
+  sort === "id" || sort === "-id" || isEndedStatus(status);
 
 /** Where the walk stands: by ends at the time by which the task was found, whatever it is now. */
-const cursorOf = (found: Candidate, task: Task | null): Cursor => ({
+const cursorOf = (found: Candidate, task: AnyParts | null): Cursor => ({
   id: found.id,
-  finishedAt: found.finishedAt ?? task?.finishedAt ?? null,
+  finishedAt: found.finishedAt ?? (task !== null && "finishedAt" in task ? task.finishedAt : null),
 });
 
 const isBehind = (id: TaskId, after: Cursor | null, sort: "id" | "-id"): boolean =>

@@ -2,13 +2,15 @@
  * A task as Redis keeps it: the head is what scripts read and write, the body is what only this program reads; progress,
  * payload and result lie apart, so that a claim or a beat of a task with a megabyte moves a hundred bytes.
  */
-import type { Status, Task, TaskId } from "../../core/task.ts";
+import type { LightTask, Parts, Status, Task, TaskHead, TaskId } from "../../core/task.ts";
+import { textSize } from "../../core/text-size.ts";
+import type { Stepped } from "../store.ts";
 
 /** JSON values, parted by comma and line feed: JSON escapes line feeds, so a script may part them there. */
-export function headOf(task: Task): string {
+export function headOf(task: Stepped): string {
   const lease = task.lease;
   const ends = lease === null ? "null,\nnull,\nnull,\nnull" : leaseOf(lease);
-  return `${bytesOf(task)},\n"${task.status}",\n${task.version},\n${task.claims},\n${task.attempt},\n${task.updatedAt},\n${task.startedAt},\n${text(task.token)},\n${ends},\n${task.priority},\n${text(task.type)},\n${text(task.key)}`;
+  return `${sizeOf(task)},\n"${task.status}",\n${task.version},\n${task.claims},\n${task.attempt},\n${task.updatedAt},\n${task.startedAt},\n${text(task.token)},\n${ends},\n${task.priority},\n${text(task.type)},\n${text(task.key)}`;
 }
 
 const leaseOf = ({ until, leaseMs, revokeAt, worker }: NonNullable<Task["lease"]>): string =>
@@ -16,15 +18,16 @@ const leaseOf = ({ until, leaseMs, revokeAt, worker }: NonNullable<Task["lease"]
 
 const text = (value: string | null): string => JSON.stringify(value);
 
-/** About how much of an answer the task takes; scripts count it, so that none of them answers with a gigabyte. */
-const bytesOf = (task: Task): number =>
-  300 +
-  task.description.length +
-  500 * task.attempts.length +
-  (task.payload?.length ?? 0) +
-  (task.result?.length ?? 0);
+/**
+ * About how much of an answer the task takes; scripts count it, so that none of them answers with a gigabyte. Of a light task only
+ * the script that writes it knows the length of payload and result: it adds them to what stands behind the plus.
+ */
+const sizeOf = (task: Stepped): string =>
+  task.payload === undefined || task.result === undefined
+    ? `+${textSize(task, "light")}`
+    : String(textSize(task));
 
-export const bodyOf = (task: Task): string =>
+export const bodyOf = (task: LightTask): string =>
   JSON.stringify([
     task.name,
     task.description,
@@ -44,17 +47,17 @@ export const bodyOf = (task: Task): string =>
   ]);
 
 /** The lane of a pending task: scripts look lanes up by the beginning of this text. */
-export const laneOf = (task: Pick<Task, "type" | "priority">): string =>
+export const laneOf = (task: Pick<LightTask, "type" | "priority">): string =>
   `${JSON.stringify(task.type)}:${task.priority}`;
 
 /** What the lanes of a pattern begin with: an exact type with its closing quote, a prefix without. */
 export const lanePrefixOf = (pattern: string): string =>
   pattern.endsWith("*") ? JSON.stringify(pattern.slice(0, -1)).slice(0, -1) : `${JSON.stringify(pattern)}:`;
 
-/** What the scripts answer of a task. */
+/** What the scripts answer of a task; of a head there is the head alone, of a light task no payload and no result. */
 export type Row = {
   readonly head: string;
-  readonly body: string;
+  readonly body: string | null;
   readonly progress: string | null;
   readonly payload: string | null;
   readonly result: string | null;
@@ -96,23 +99,57 @@ type Body = [
   error: Task["error"],
 ];
 
-export function taskOf(id: TaskId, row: Row): Task {
+/** These parts of the task; the row was read for them. */
+export function partsOf(id: TaskId, row: Row, parts: Parts): Task | LightTask | TaskHead {
+  if (parts === "head") return taskHeadOf(id, JSON.parse(`[${row.head}]`) as Head); // headOf wrote it
+  return parts === "light" ? lightOf(id, row) : taskOf(id, row);
+}
+
+/** What a wider read gives, without what was not asked for. */
+export function narrowed(task: Task | LightTask | TaskHead, parts: Parts): Task | LightTask | TaskHead {
+  if (parts === "whole") return task;
+  if (parts === "light") {
+    const { payload: _payload, result: _result, ...light } = task as Task; // or it is light already
+    return light;
+  }
+  const { id, version, status, type, priority, key, token, attempt, claims, lease } = task;
+  return { id, version, status, type, priority, key, token, attempt, claims, lease };
+}
+
+export const taskOf = (id: TaskId, row: Row): Task =>
+  ({ ...lightOf(id, row), payload: row.payload, result: row.result }) as Task; // the texts of the same task
+
+function lightOf(id: TaskId, row: Row): LightTask {
   // headOf, bodyOf and the scripts alone write these.
   const [head, body, progress] = JSON.parse(`[[${row.head}],${row.body},${row.progress}]`) as [
     Head,
     Body,
     Task["progress"],
   ];
-  const [, status, version, claims, attempt, updatedAt, startedAt, token] = head;
-  const [, , , , , , , , until, leaseMs, revokeAt, worker, priority, type, key] = head;
+  const [, , , , , updatedAt, startedAt] = head;
   const [name, description, tags, runAt, timeoutMs, maxAttempts, baseMs, maxMs, createdAt] = body;
   const [, , , , , , , , , failures, losses, workedMs, attempts, finishedAt, error] = body;
   const task = {
-    ...{ id, version, name, description, type, payload: row.payload, priority, tags, key, runAt, timeoutMs },
-    ...{ maxAttempts, backoff: { baseMs, maxMs }, createdAt, updatedAt, claims, token, attempt, failures },
-    ...{ losses, workedMs, attempts, startedAt, progress, result: row.result, error, status },
-    lease: worker === null ? null : { worker, until, leaseMs, revokeAt },
-    finishedAt,
+    ...taskHeadOf(id, head),
+    ...{
+      name,
+      description,
+      tags,
+      runAt,
+      timeoutMs,
+      maxAttempts,
+      backoff: { baseMs, maxMs },
+      createdAt,
+      updatedAt,
+    },
+    ...{ failures, losses, workedMs, attempts, startedAt, progress, error, finishedAt },
   };
-  return task as Task; // status, lease and finishedAt were of one Task when they were written
+  return task as LightTask; // status, lease and finishedAt were of one task when they were written
+}
+
+function taskHeadOf(id: TaskId, head: Head): TaskHead {
+  const [, status, version, claims, attempt, , , token] = head;
+  const [, , , , , , , , until, leaseMs, revokeAt, worker, priority, type, key] = head;
+  const lease = worker === null ? null : { worker, until, leaseMs, revokeAt };
+  return { id, version, status, type, priority, key, token, attempt, claims, lease };
 }

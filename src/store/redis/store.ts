@@ -4,10 +4,11 @@
  */
 import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
+import type { Parts, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { countByCensus, isCountedByCensus } from "../census.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
-import type { TaskStore } from "../store.ts";
+import type { TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { createBell } from "./bell.ts";
 import { createCensus } from "./census.ts";
@@ -101,7 +102,12 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     count: async (filter) =>
       isCountedByCensus(filter) ? countByCensus(await census(), filter) : count(filter),
     ...{ census, ahead, writeNotes, readNotes },
-    ...{ insert, get, list, claim, extend, replace, remove, restore, readLog },
+    ...{ insert, claim, extend, replace, remove, restore, readLog },
+    // What is read are the parts that the call names.
+    get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
+      (await get(ids, parts ?? "whole")) as (TaskParts[P] | null)[],
+    list: async <P extends Parts>(query: TaskQuery<P>) =>
+      (await list(query)) as TaskPage<TaskHead & TaskParts[P]>,
     changes: createChanges(connection, async () => {
       await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
     }),

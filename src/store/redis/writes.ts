@@ -6,9 +6,11 @@ import {
   isLive,
   isRunning,
   LIMITS,
+  type LightTask,
   type RunningTask,
   type Task,
 } from "../../core/task.ts";
+import { textSize } from "../../core/text-size.ts";
 import {
   type Ask,
   type Beat,
@@ -19,6 +21,7 @@ import {
   PROGRESS_CHANGE_EVERY_MS,
   type ReplaceAnswer,
   type Step,
+  type Stepped,
   type TaskRef,
 } from "../store.ts";
 import type { Connection } from "./connection.ts";
@@ -48,7 +51,7 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
         count: CREATED_AT_ONCE,
         bytes: 4 * PIECE.bytes,
         countOf: ({ drafts }) => Math.max(1, drafts.length),
-        bytesOf: ({ drafts }) => drafts.reduce((bytes, draft) => bytes + bytesOf(draft), 0),
+        bytesOf: ({ drafts }) => drafts.reduce((bytes, draft) => bytes + textSize(draft), 0),
       }),
       (part) => insertPiece(part, now),
     );
@@ -133,7 +136,7 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
   // ---- replace
 
   const replace = (steps: readonly Step[]): Promise<ReplaceAnswer[]> =>
-    writeInPieces(pieces(steps, { ...PIECE, bytesOf: ({ to }) => bytesOf(to) }), replacePiece);
+    writeInPieces(pieces(steps, { ...PIECE, bytesOf: ({ to }) => textSize(to) }), replacePiece);
 
   async function replacePiece(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     const args = [sender];
@@ -194,13 +197,13 @@ function claimedTask(fields: readonly (string | null)[], at: number): RunningTas
   return taskOf(Number(id), row) as RunningTask; // a claim has just made it run
 }
 
-/** For a field that lies apart: the new value, or that it stays ("=") or goes ("-"); neither is JSON. */
-function changeOf(from: string | null, to: string | null): string {
-  if (from === to) return "=";
+/** For a field that lies apart: the new value, or that it stays ("=") or goes ("-"); neither is JSON. What `to` does not have stays. */
+function changeOf(from: string | null | undefined, to: string | null | undefined): string {
+  if (to === undefined || from === to) return "=";
   return to ?? "-";
 }
 
-function pushStep(args: string[], { from, to }: Step): void {
+function pushStep(args: string[], { from, to }: { readonly from: Stepped; readonly to: Stepped }): void {
   args.push(String(from.id), String(from.version), String(from.lease?.until ?? null));
   args.push(headOf(to), bodyOf(to));
   args.push(to.progress === from.progress ? "=" : changeOf(progressText(from), progressText(to)));
@@ -211,11 +214,11 @@ function pushStep(args: string[], { from, to }: Step): void {
   args.push(String(to.version), isDue(to) ? to.type : "");
 }
 
-export const progressText = ({ progress }: Task): string | null =>
+export const progressText = ({ progress }: Pick<Task, "progress">): string | null =>
   progress === null ? null : JSON.stringify({ percent: progress.percent, message: progress.message });
 
 /** Where the task stands among those of its status. */
-export function scoreOf(task: Task): number {
+export function scoreOf(task: LightTask): number {
   if (isEnded(task)) return task.finishedAt;
   return isRunning(task) ? expiresAt(task) : task.runAt;
 }
@@ -229,14 +232,11 @@ const wanting = (asks: readonly Ask[], answers: readonly RunningTask[][], from: 
 /** The list of an ask; there is one for each. */
 const nth = (answers: readonly RunningTask[][], at: number): RunningTask[] => answers[at] as RunningTask[];
 
-export const isDue = (task: Task): boolean => isClaimable(task, task.updatedAt);
+export const isDue = (task: LightTask): boolean => isClaimable(task, task.updatedAt);
 
-export const dueTypes = (tasks: readonly Task[]): string[] => [
+export const dueTypes = (tasks: readonly LightTask[]): string[] => [
   ...new Set(tasks.filter(isDue).map(({ type }) => type)),
 ];
-
-const bytesOf = (task: Task): number =>
-  300 + task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0);
 
 function beatBytes({ progress, log }: Beat): number {
   let bytes = 100 + (progress?.message.length ?? 0);

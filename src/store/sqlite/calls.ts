@@ -3,7 +3,16 @@
  * threads without being copied piece by piece, many calls in one message.
  */
 import type { ErrorCode } from "../../core/error.ts";
-import type { LogLine, RunningTask, Status, Task, TaskId } from "../../core/task.ts";
+import type {
+  LightTask,
+  LogLine,
+  Parts,
+  RunningTask,
+  Status,
+  Task,
+  TaskHead,
+  TaskId,
+} from "../../core/task.ts";
 import type {
   Ask,
   Beat,
@@ -12,7 +21,7 @@ import type {
   ClaimTerms,
   InsertAnswer,
   InsertRequest,
-  Note,
+  NotePage,
   NoteWrite,
   NoteWritten,
   Position,
@@ -53,6 +62,9 @@ export type FileSetup = {
   readonly now: number;
 };
 
+/** What parts they are stands in the call. */
+export type AnyParts = Task | LightTask | TaskHead;
+
 export type Counted = { readonly count: number; readonly next: TaskId | null };
 
 /** Everything that the thread can be asked; `open` comes first and once, `close` last. */
@@ -60,8 +72,8 @@ export type Verbs = {
   open(setup: FileSetup): null;
   close(): null;
   insert(requests: readonly InsertRequest[], now: number): InsertAnswer[];
-  get(ids: readonly TaskId[]): (Task | null)[];
-  list(query: TaskQuery): TaskPage;
+  get(ids: readonly TaskId[], parts?: Parts): (AnyParts | null)[];
+  list(query: TaskQuery<Parts>): TaskPage<AnyParts>;
   /** Counts some of the tasks with ids above `after`. */
   count(filter: TaskFilter, after: TaskId): Counted;
   census(): TypeCount[];
@@ -74,7 +86,7 @@ export type Verbs = {
   readLog(id: TaskId, after: number): LogLine[];
   changes(after: Position | null, limit: number): ChangePage;
   writeNotes(writes: readonly NoteWrite[], now: number): NoteWritten[];
-  readNotes(prefix: string, now: number): Note[];
+  readNotes(prefix: string, now: number, after: string): NotePage;
   /** Clears away some of what nobody needs any more; true while there is more. */
   tend(now: number): boolean;
 };

@@ -4,17 +4,17 @@
  */
 import type { Database } from "bun:sqlite";
 import { matchesSearch } from "../../core/search.ts";
-import { ENDED_STATUSES, STATUSES, type Status, type Task, type TaskId } from "../../core/task.ts";
+import { ENDED_STATUSES, type Parts, STATUSES, type Status, type TaskId } from "../../core/task.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
-import type { Counted } from "./calls.ts";
-import { type Row, sizeOf, taskOf, type Value } from "./rows.ts";
+import type { AnyParts, Counted } from "./calls.ts";
+import { COLUMNS_OF, partsOf, type Row, sizeOf, type Value } from "./rows.ts";
 
 /** Rows looked at in one call: some milliseconds each. A search reads and folds texts; a bare count reads an index. */
 const SCANNED_ROWS = 5_000;
 const SEARCHED_ROWS = 1_000;
 const COUNTED_ROWS = 20_000;
-/** And no more text than this in one page: it becomes tasks in the server's own thread. */
-const PAGE_BYTES = 2 * 1_048_576;
+/** Less than ANSWER_BYTES, of what is read or answered: the answer becomes tasks in the server's own thread, and 2 MiB take it some milliseconds. */
+const ANSWER_TEXT = 2 * 1_048_576;
 
 type Values = Record<string, Value>;
 /** A part of the table in the order of the list; the conditions hold in it alone. */
@@ -32,38 +32,47 @@ type Plan = {
 };
 
 export function createLists(db: Database) {
-  const selectTask = db.prepare<Row, [TaskId]>("SELECT * FROM task WHERE id = ?");
+  const selectById = (parts: Parts) =>
+    db.prepare<Row, [TaskId]>(`SELECT ${COLUMNS_OF[parts]} FROM task WHERE id = ?`);
+  const select = { whole: selectById("whole"), light: selectById("light"), head: selectById("head") };
 
-  function get(ids: readonly TaskId[]): (Task | null)[] {
-    return ids.map((id) => {
-      const row = selectTask.get(id);
-      return row === null ? null : taskOf(row);
-    });
+  function get(ids: readonly TaskId[], parts: Parts = "whole"): (AnyParts | null)[] {
+    const tasks: (AnyParts | null)[] = [];
+    let bytes = 0;
+    for (const id of ids) {
+      if (bytes > ANSWER_TEXT) break;
+      const row = select[parts].get(id);
+      if (row !== null) bytes += sizeOf(row, parts);
+      tasks.push(row === null ? null : partsOf(row, parts));
+    }
+    return tasks;
   }
 
-  function list({ filter, sort, after, limit }: TaskQuery): TaskPage {
+  function list({ filter, sort, after, limit, parts = "whole" }: TaskQuery<Parts>): TaskPage<AnyParts> {
     const plan = planOf({ filter, sort, after });
     if (plan.arms.length === 0) return { tasks: [], next: null };
     const { search } = filter;
     const bound = plan.isSelective
       ? boundOf(plan, search === undefined ? SCANNED_ROWS : SEARCHED_ROWS)
       : null;
-    const tasks: Task[] = [];
+    const tasks: AnyParts[] = [];
     let last: Row | null = null;
     let bytes = 0;
-    for (const row of rowsOf(plan, bound, search === undefined ? limit + 1 : null)) {
-      if (tasks.length >= limit || bytes > PAGE_BYTES)
+    const read = search === undefined ? parts : "whole";
+    for (const row of rowsOf(plan, bound, { parts: read, limit: search === undefined ? limit + 1 : null })) {
+      if (tasks.length >= limit || bytes > ANSWER_TEXT)
         return { tasks, next: last === null ? after : cursorOf(last) };
       last = row;
-      bytes += sizeOf(row);
-      if (search === undefined || matchesSearch(row, search)) tasks.push(taskOf(row));
+      bytes += sizeOf(row, read);
+      if (search === undefined || matchesSearch(row, search)) tasks.push(partsOf(row, parts));
     }
     return { tasks, next: bound };
   }
 
   function count(filter: TaskFilter, after: TaskId): Counted {
     if (filter.search !== undefined) {
-      const page = list({ filter, sort: "id", after: { id: after, finishedAt: null }, limit: SEARCHED_ROWS });
+      const cursor = { id: after, finishedAt: null };
+      const page = list({ filter, sort: "id", after: cursor, limit: SEARCHED_ROWS, parts: "head" });
       return { count: page.tasks.length, next: page.next?.id ?? null };
     }
     // The index of the statuses is read faster than the rows themselves.
@@ -94,8 +103,12 @@ export function createLists(db: Database) {
       .get(plan.values);
   }
 
-  function rowsOf(plan: Plan, bound: Cursor | null, limit: number | null): IterableIterator<Row> {
-    const { sql, values } = bounded(plan, bound, "*");
+  function rowsOf(
+    plan: Plan,
+    bound: Cursor | null,
+    { parts, limit }: { readonly parts: Parts; readonly limit: number | null },
+  ): IterableIterator<Row> {
+    const { sql, values } = bounded(plan, bound, COLUMNS_OF[parts]);
     const most = limit === null ? "" : " LIMIT $limit";
     return db
       .query<Row, [Values]>(`${sql} ORDER BY ${plan.order}${most}`)

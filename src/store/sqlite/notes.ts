@@ -1,7 +1,9 @@
 import type { Database } from "bun:sqlite";
-import { NOTES_READ, type Note, type NoteWrite, type NoteWritten } from "../store.ts";
+import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
 
 const CLEARED_AT_ONCE = 1_000;
+/** Less than ANSWER_BYTES: the text is parsed in the server's own thread. */
+const ANSWER_TEXT = 2 * 1_048_576;
 
 /** Behind every printable character. */
 const TOP = "\x7f";
@@ -15,9 +17,9 @@ export function createNotes(db: Database) {
      ON CONFLICT (name) DO UPDATE SET value = excluded.value, version = excluded.version, until = excluded.until`,
   );
   const drop = db.prepare<null, [string]>("DELETE FROM note WHERE name = ?");
-  const select = db.prepare<Note, [string, string, number]>(
+  const select = db.prepare<Note, [string, string, string, number]>(
     `SELECT name, value, version, until FROM note
-     WHERE name >= ? AND name < ? AND until > ? ORDER BY name LIMIT ${NOTES_READ}`,
+     WHERE name >= ? AND name < ? AND name > ? AND until > ? ORDER BY name LIMIT ${NOTES_READ + 1}`,
   );
   const clearSome = db.prepare<null, [number]>(
     `DELETE FROM note WHERE name IN (SELECT name FROM note WHERE until <= ? ORDER BY until LIMIT ${CLEARED_AT_ONCE})`,
@@ -34,9 +36,22 @@ export function createNotes(db: Database) {
     return "ok";
   }
 
+  function readNotes(prefix: string, now: number, after: string): NotePage {
+    const notes: Note[] = [];
+    let bytes = 0;
+    for (const note of select.iterate(prefix, prefix + TOP, after, now)) {
+      const last = notes.at(-1);
+      if (last !== undefined && (notes.length === NOTES_READ || bytes > ANSWER_TEXT))
+        return { notes, next: last.name };
+      bytes += note.name.length + note.value.length;
+      notes.push(note);
+    }
+    return { notes, next: null };
+  }
+
   return {
     writeNotes,
-    readNotes: (prefix: string, now: number): Note[] => select.all(prefix, prefix + TOP, now),
+    readNotes,
     /** Clears away some whose time is over; true while there may be more. */
     clear: (now: number): boolean => clearSome.run(now).changes === CLEARED_AT_ONCE,
   };

@@ -1,6 +1,6 @@
 /** A task as a row: which columns hold each field, how it is written there and how it is read. */
 import type { Failure } from "../../core/outcome.ts";
-import type { Attempt, Lease, Progress, Status, Task } from "../../core/task.ts";
+import type { Attempt, Lease, LightTask, Parts, Progress, Status, Task, TaskHead } from "../../core/task.ts";
 
 export type Value = string | number | null;
 
@@ -120,15 +120,54 @@ export function valuesOf(task: Readonly<Partial<Task>>, names: readonly FieldNam
 export const fieldsOf = (changed: Readonly<Partial<Task>>): FieldName[] =>
   Object.keys(changed) as FieldName[];
 
+const HEAD_COLUMNS = [
+  ...["id", "status", "version", "type", "priority", "finished_at", "claims", "token", "attempt", "key"],
+  ...["lease_until", "revoke_at", "lease_ms", "lease_worker"],
+].join();
+
+/** For a select list: what `partsOf` needs for these parts of a task, and the columns by which lists are sorted. */
+export const COLUMNS_OF: Readonly<Record<Parts, string>> = {
+  whole: "*",
+  light: columnsOf(FIELD_NAMES.filter((name) => name !== "payload" && name !== "result")).join(),
+  head: HEAD_COLUMNS,
+};
+
+/** These parts of the task that was written there; the row has at least their columns. */
+export function partsOf(row: Row, parts: Parts): Task | LightTask | TaskHead {
+  if (parts === "head") return headOf(row);
+  return parts === "light" ? lightTaskOf(row) : taskOf(row);
+}
+
+const headOf = (row: Row): TaskHead => ({
+  id: row.id,
+  version: row.version,
+  status: row.status,
+  type: row.type,
+  priority: row.priority,
+  key: row.key,
+  token: row.token,
+  attempt: row.attempt,
+  claims: row.claims,
+  lease: leaseOf(row),
+});
+
 /** The task that was written there; as it was one then, its status agrees with its other fields. */
 export function taskOf(row: Row): Task {
   const fields: { readonly [K in keyof Task]: Task[K] } = {
+    ...lightTaskOf(row),
+    payload: row.payload,
+    result: row.result,
+  };
+  return fields as Task;
+}
+
+function lightTaskOf(row: Row): LightTask {
+  const fields: { readonly [K in keyof LightTask]: LightTask[K] } = {
     id: row.id,
     version: row.version,
     name: row.name,
     description: row.description,
     type: row.type,
-    payload: row.payload,
     priority: row.priority,
     tags: listOf<string>(row.tags),
     key: row.key,
@@ -147,7 +186,6 @@ export function taskOf(row: Row): Task {
     attempts: listOf<Attempt>(row.attempts),
     startedAt: row.started_at,
     progress: objectOf<Progress>(row.progress),
-    result: row.result,
     error: objectOf<Failure>(row.error),
     status: row.status,
     lease: leaseOf(row),
@@ -156,14 +194,14 @@ export function taskOf(row: Row): Task {
   return fields as Task;
 }
 
-/** About what the row's texts occupy; the rest is small beside them. */
-export const sizeOf = (row: Row): number =>
-  500 +
-  row.name.length +
-  row.description.length +
-  row.attempts.length +
-  (row.payload?.length ?? 0) +
-  (row.result?.length ?? 0);
+/** About what these parts of the row occupy in an answer; all but the texts is small. */
+export function sizeOf(row: Row, parts: Parts = "whole"): number {
+  if (parts === "head") return OTHER_COLUMNS;
+  const size = OTHER_COLUMNS + row.name.length + row.description.length + row.attempts.length;
+  return parts === "light" ? size : size + (row.payload?.length ?? 0) + (row.result?.length ?? 0);
+}
+
+const OTHER_COLUMNS = 500;
 
 const leaseOf = ({ lease_until: until, lease_ms: leaseMs, ...row }: Row): Lease | null =>
   until === null || leaseMs === null

@@ -5,13 +5,13 @@
 
 import { TaskError } from "../../core/error.ts";
 import { entersLife, isClaimable } from "../../core/lifecycle.ts";
-import type { Task, TaskId } from "../../core/task.ts";
+import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
 import { countByCensus, isCountedByCensus } from "../census.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
-import type { Step, TaskFilter, TaskStore } from "../store.ts";
+import type { Step, TaskFilter, TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import type { Counted, Move } from "./calls.ts";
 import { migrateDatabase, pathOf } from "./database.ts";
 import { startThread } from "./thread.ts";
@@ -85,8 +85,11 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
   return {
     durability: `SQLite at ${path}: every answered write is on the disk`,
     insert: (requests, now) => thread.call("insert", requests, now),
-    get: (ids) => thread.call("get", ids),
-    list: (query) => thread.call("list", query),
+    // The thread answers with the parts that the call names.
+    get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
+      (await thread.call("get", ids, parts ?? "whole")) as (TaskParts[P] | null)[],
+    list: async <P extends Parts>(query: TaskQuery<P>) =>
+      (await thread.call("list", query)) as TaskPage<TaskHead & TaskParts[P]>,
     count,
     census: () => thread.call("census"),
     ahead: (id, now, atMost) => thread.call("ahead", id, now, atMost),
@@ -98,7 +101,7 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
     readLog: (id, after) => thread.call("readLog", id, after),
     changes: (after, limit) => thread.call("changes", after, limit),
     writeNotes: (writes, now) => thread.call("writeNotes", writes, now),
-    readNotes: (prefix, now) => thread.call("readNotes", prefix, now),
+    readNotes: (prefix, now, after) => thread.call("readNotes", prefix, now, after ?? ""),
     watch: (ring) => {
       rings.add(ring);
       return () => rings.delete(ring);
@@ -128,8 +131,8 @@ const moveOf = ({ from, to }: Step): Move => ({
   due: isClaimable(to, to.updatedAt) ? to.type : null,
 });
 
-/** The fields that the rule has made anew; what it has left alone is the same value. */
-function differing(from: Task, to: Task): Partial<Task> {
+/** The fields that the rule has made anew; what it has left alone is the same value. What `to` does not have is not written. */
+function differing(from: Partial<Task>, to: Partial<Task>): Partial<Task> {
   const names = Object.keys(to) as (keyof Task)[]; // a task has no others
   return Object.fromEntries(names.filter((name) => to[name] !== from[name]).map((name) => [name, to[name]]));
 }

@@ -215,6 +215,16 @@ export async function soon(what: string, isSo: () => boolean | Promise<boolean>)
   }
 }
 
+/** The tasks of all these ids, however many reads that takes. */
+export async function readTasks(
+  store: Pick<TaskStore, "get">,
+  ids: readonly TaskId[],
+): Promise<(Task | null)[]> {
+  const tasks: (Task | null)[] = [];
+  while (tasks.length < ids.length) tasks.push(...(await store.get(ids.slice(tasks.length))));
+  return tasks;
+}
+
 /** The one member of a list that must have just one. */
 export function only<T>(items: readonly T[]): T {
   const [item] = items;

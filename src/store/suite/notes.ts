@@ -1,9 +1,30 @@
 import { expect } from "bun:test";
-import type { NoteWrite } from "../store.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
+import { NOTES_READ, type Note, type NotePage, type NoteWrite, type TaskStore } from "../store.ts";
 import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
 
 /** What stands under a prefix at the beginning of the case, or at another time. */
-const read = (x: Examinee, prefix = "", at = x.t) => x.store.readNotes(prefix, at);
+const read = (x: Examinee, prefix = "", at = x.t): Promise<Note[]> => walkNotes(x.store, prefix, at);
+
+async function walkNotes(store: Pick<TaskStore, "readNotes">, prefix: string, at: number): Promise<Note[]> {
+  return (await notePages(store, prefix, at)).flat();
+}
+
+async function notePages(
+  store: Pick<TaskStore, "readNotes">,
+  prefix: string,
+  at: number,
+): Promise<(readonly Note[])[]> {
+  const pages: (readonly Note[])[] = [];
+  let after: string | null = "";
+  while (after !== null) {
+    const page: NotePage = await store.readNotes(prefix, at, after);
+    expect(page.next === null || page.next > after).toBe(true);
+    pages.push(page.notes);
+    after = page.next;
+  }
+  return pages;
+}
 
 const write = async (x: Examinee, wish: Partial<NoteWrite>, at = x.t) =>
   only(await x.store.writeNotes([{ name: "n", value: "v", until: x.t + HOUR_MS, ...wish }], at));
@@ -17,7 +38,7 @@ export function examineNotes(exam: Exam): void {
     expect(await write(x, { name: "worker/a", value, until })).toBe("ok");
     const note = { name: "worker/a", value, version: 1, until };
     expect(await read(x)).toStrictEqual([note]);
-    expect(await x.peer.readNotes("worker/", x.t)).toStrictEqual([note]);
+    expect(await x.peer.readNotes("worker/", x.t)).toStrictEqual({ notes: [note], next: null });
   });
 
   exam("a value may be empty, or 64 KiB", async (x) => {
@@ -188,14 +209,44 @@ export function examineNotes(exam: Exam): void {
     expect((await read(x)).map(({ version }) => version)).toEqual([20, 20, 20]);
   });
 
-  exam("at most ten thousand notes are read, the first by name", async (x) => {
-    const names = Array.from({ length: 10_010 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
+  exam("many notes are read page by page, in the order of their names", async (x) => {
+    const names = Array.from({ length: 2_510 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
     for (let at = 0; at < names.length; at += 1_001) {
       const writes = names.slice(at, at + 1_001).map((name) => ({ name, value: "", until: x.t + HOUR_MS }));
       await x.store.writeNotes(writes.toReversed(), x.t);
     }
     await write(x, { name: "m" });
-    expect(namesOf(await read(x, "n/"))).toEqual(names.slice(0, 10_000));
-    expect(namesOf(await read(x, "n/1"))).toEqual(names.slice(10_000));
+    const pages = await notePages(x.store, "n/", x.t);
+    expect(namesOf(pages.flat())).toEqual(names);
+    for (const page of pages) expect(page.length).toBeLessThanOrEqual(NOTES_READ);
+    expect(namesOf(await read(x, "n/02"))).toEqual(names.slice(2_000));
+    expect((await x.store.readNotes("n/", x.t, "n/025")).notes.length).toBe(10);
+    expect(await x.store.readNotes("n/", x.t, "o")).toEqual({ notes: [], next: null });
+    expect(namesOf((await x.store.readNotes("n/", x.t, "a")).notes)[0]).toBe("n/00000");
+  });
+
+  exam("a page of notes ends at about 8 MiB", async (x) => {
+    const value = "x".repeat(65_536);
+    const names = Array.from({ length: 200 }, (_, n) => `large/${String(n).padStart(3, "0")}`);
+    for (let at = 0; at < names.length; at += 50) {
+      const writes = names.slice(at, at + 50).map((name) => ({ name, value, until: x.t + HOUR_MS }));
+      await x.store.writeNotes(writes, x.t);
+    }
+    const pages = await notePages(x.store, "large/", x.t);
+    expect(namesOf(pages.flat())).toEqual(names);
+    for (const page of pages)
+      expect(page.length * value.length).toBeLessThanOrEqual(ANSWER_BYTES + value.length);
+  });
+
+  exam("notes whose time is over do not end a walk early", async (x) => {
+    const names = Array.from({ length: 2_100 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
+    for (let at = 0; at < names.length; at += 1_050) {
+      const writes = names.slice(at, at + 1_050).map((name, n) => ({
+        ...{ name, value: "" },
+        until: at + n === 2_099 ? x.t + HOUR_MS : x.t + 10,
+      }));
+      await x.store.writeNotes(writes, x.t);
+    }
+    expect(namesOf(await read(x, "n/", x.t + 10))).toEqual(["n/02099"]);
   });
 }

@@ -3,7 +3,7 @@ import { cancel, edit, retry } from "../../core/lifecycle.ts";
 import { parseSearch } from "../../core/search.ts";
 import type { LogLine, Task } from "../../core/task.ts";
 import type { TaskRecord } from "../store.ts";
-import { DONE, type Exam, type Examinee, HOUR_MS, idsOf, only, soon, walk } from "./examinee.ts";
+import { DONE, type Exam, type Examinee, HOUR_MS, idsOf, only, readTasks, soon, walk } from "./examinee.ts";
 
 const LINES: readonly LogLine[] = [
   { n: 41, at: 1_000, level: "info", message: "line 41" },
@@ -110,7 +110,8 @@ export function examineRestore(exam: Exam): void {
       return { task: { ...task, id: 2_000 + n }, log: n % 3 === 0 ? log : [] };
     });
     expect(await x.store.restore(many)).toBe(many.length);
-    expect(await x.store.get(many.map(({ task }) => task.id))).toStrictEqual(many.map(({ task }) => task));
+    const ids = many.map(({ task }) => task.id);
+    expect(await readTasks(x.store, ids)).toStrictEqual(many.map(({ task }) => task));
     for (const { task, log } of many) expect(await x.store.readLog(task.id, 0)).toEqual([...log]);
   });
 

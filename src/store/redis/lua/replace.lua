@@ -32,6 +32,18 @@ local function noteField(field, id, value)
   if value == "-" then push(field[3], id) elseif value ~= "=" then push(field[2], id, value) end
 end
 
+local function lengthOf(name, id, value)
+  if value == "=" then return call("HSTRLEN", prefix .. name, id) end
+  return value == "-" and 0 or #value
+end
+
+-- The head of a light task begins with "+" and the size of all but payload and result (row.ts).
+local function sized(id, head, payload, result)
+  local size, rest = match(head, "^%+(%d+)(.*)$")
+  if size == nil then return head end
+  return int(size + lengthOf("payloads", id, payload) + lengthOf("results", id, result)) .. rest
+end
+
 local function move(id, from)
   local was, wasLane, is, lane, score = ARGV[from + 10], ARGV[from + 11], ARGV[from + 12], ARGV[from + 13], ARGV[from + 14]
   leave(standing(was, wasLane), member(id))
@@ -55,7 +67,7 @@ local function replace(at, id)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
   if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
   done[id] = true
-  push(heads, id, ARGV[from + 3])
+  push(heads, id, sized(id, ARGV[from + 3], ARGV[from + 6], ARGV[from + 7]))
   push(bodies, id, ARGV[from + 4])
   noteField(fields[1], id, ARGV[from + 5])
   noteField(fields[2], id, ARGV[from + 6])
