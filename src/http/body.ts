@@ -4,17 +4,24 @@ import type { RequestHeaders } from "./guard.ts";
 export const BODY_BYTES = 1_048_576;
 export const JSON_DEPTH = 64;
 
+/** A body: the value that its JSON stands for, and the text as it was sent. */
+export type JsonBody = { readonly value: unknown; readonly text: string };
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** The value of `readBody` alone. */
+export const readJson = (request: Request, headers: RequestHeaders): Promise<unknown> =>
+  readBody(request, headers).then(({ value }) => value);
+
 /**
- * The request's body as a JSON value, read within limits: refused before it is read where its length is announced, as soon as
+ * The request's body as JSON, read within limits: refused before it is read where its length is announced, as soon as
  * it grows too long where not. Throws or rejects with a refusal; nothing about the value is known yet.
  */
-export function readJson(
+export function readBody(
   request: Request,
   headers: RequestHeaders,
   atMost: number = BODY_BYTES,
-): Promise<unknown> {
+): Promise<JsonBody> {
   checkMediaType(headers);
   const announced = headers["content-length"];
   if (Number(announced) > atMost) throw tooLarge(atMost);
@@ -33,8 +40,8 @@ export async function readOptionalJson(request: Request, headers: RequestHeaders
   return readJson(request, headers);
 }
 
-/** Bytes that are there already as a JSON value, within the same limits. Throws a refusal. */
-export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): unknown {
+/** Bytes that are there already as JSON, within the same limits. Throws a refusal. */
+export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): JsonBody {
   if (bytes.length > atMost) throw tooLarge(atMost);
   return parseJson(decode(bytes));
 }
@@ -93,11 +100,11 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-function parseJson(text: string): unknown {
+function parseJson(text: string): JsonBody {
   if (text.length === 0) throw refuse("malformed_body", "The request has no body; expected a JSON object");
   if (isTooDeep(text)) throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
   try {
-    return JSON.parse(text);
+    return { value: JSON.parse(text), text };
   } catch (error) {
     throw refuse(
       "malformed_body",

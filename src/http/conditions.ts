@@ -64,9 +64,13 @@ export function checkedKey(key: string, name: string): string {
   throw new TaskError("invalid", `${name} ${detail}`, [{ pointer: `/${name}`, detail }]);
 }
 
-/** The same for the same JSON value, however its members are ordered. */
-export const fingerprintOf = (body: unknown): string =>
-  new Bun.CryptoHasher("sha256").update(JSON.stringify(inOrder(body))).digest("base64");
+/** The same for the same text alone: a payload that differs in a digit, or in the order of its keys, is another one. */
+export const fingerprintOf = (text: string): string =>
+  new Bun.CryptoHasher("sha256").update(text).digest("base64");
+
+/** As version 0.1 made it: the same for the same JSON value, however its members are ordered and its numbers are written. */
+export const earlierFingerprintOf = (text: string): string =>
+  fingerprintOf(JSON.stringify(inOrder(JSON.parse(text))));
 
 function inOrder(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;

@@ -13,7 +13,7 @@ type Document = {
 /** The problem document of a POST with this value. */
 function refusalOf(value: unknown): { readonly document: Document; readonly bytes: number } {
   try {
-    specsOf(value);
+    specsOf({ value, text: JSON.stringify(value) });
   } catch (error) {
     if (!isTaskError(error, "invalid")) throw error;
     const text = problemDocument({ ...problemOf(error), code: "invalid", message: error.message }, "r");

@@ -52,6 +52,13 @@ function problemIn(taken: Taken): Record<string, unknown> {
 }
 
 describe("what a message brings", () => {
+  test("keeps its payload as it was written", async () => {
+    const x = openIntake();
+    const payload = '{"id":3889108265204450030,"x":1e999, "2":1,\n"1":[ ]}';
+    expect(await x.take(`{"payload" : ${payload} ,"name":"a"}`)).toEqual(ACCEPTED);
+    expect(await x.tasks()).toMatchObject([{ payload }]);
+  });
+
   test("is a task, with all that POST /api/task takes", async () => {
     const x = openIntake();
     const body = { name: " a ", type: "t", payload: { b: [1] }, priority: 3, tags: ["z"], max_attempts: 2 };

@@ -1,12 +1,12 @@
 /** What a broker brings in place of a POST: the same bodies, under the same rules, and the same refusals. */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
-import type { Engine, IdempotencyKey } from "../engine/engine.ts";
+import type { Engine } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { parseBytes } from "./body.ts";
-import { checkedKey, fingerprintOf } from "./conditions.ts";
+import { checkedKey } from "./conditions.ts";
 import { PROBLEM_STATUS, type Problem, problemDocument, problemOf } from "./errors.ts";
-import { specsOf } from "./task-schemas.ts";
+import { submit } from "./submission.ts";
 
 export interface Intake {
   /**
@@ -65,9 +65,8 @@ export function createIntake(setup: IntakeSetup): Intake {
     throw new Error("no more tasks are taken in");
   }
 
-  async function create(submission: Named): Promise<void> {
-    const value = parseBytes(submission.body);
-    await engine.create(specsOf(value), idempotencyOf(submission, value));
+  async function create({ body, scope, key }: Named): Promise<void> {
+    await submit(engine, parseBytes(body), { scope, key: checkedKey(key, "message-id") });
   }
 
   function rejected(problem: Problem | null, error: unknown): Taken {
@@ -140,9 +139,3 @@ const createNaming = (process: string) => {
     key: submission.key ?? `unnamed ${process}-${++count}`,
   });
 };
-
-const idempotencyOf = ({ scope, key }: Named, value: unknown): IdempotencyKey => ({
-  scope,
-  key: checkedKey(key, "message-id"),
-  fingerprint: fingerprintOf(value),
-});

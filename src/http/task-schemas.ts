@@ -17,6 +17,8 @@ import {
 } from "../core/task.ts";
 import { parseTime } from "../core/time.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
+import type { JsonBody } from "./body.ts";
+import { rawJson, withRawPayloads } from "./raw-json.ts";
 import { validate } from "./wire.ts";
 
 /** Text that a rule of core accepts; `tidy` is applied first. */
@@ -79,11 +81,10 @@ const type = text(typeFault).meta({
   examples: ["video.encode"],
 });
 
-/** Kept as JSON text; null is the lack of one. */
-const payload = z
-  .unknown()
-  .transform((value) => (value === null ? null : JSON.stringify(value)))
-  .meta({ description: "Any JSON, for the handler", examples: [{ input: "a.mp4" }] });
+const payload = rawJson.meta({
+  description: "Any JSON, for the handler; kept as the text that was sent, digits and key order included",
+  examples: [{ input: "a.mp4" }],
+});
 
 const priority = z
   .int()
@@ -195,9 +196,11 @@ const ManyTasks = z
 
 export const CreateBody = z.union([OneTask, ManyTasks]);
 
-/** The tasks that a value asks for: it is one, or an array of them. Throws `invalid` with every fault. */
-export const specsOf = (value: unknown): TaskSpec[] =>
-  Array.isArray(value) ? validate(ManyTasks, value) : [validate(taskSchemaFor(value), value)];
+/** The tasks that a body asks for: it is one, or an array of them. Throws `invalid` with every fault. */
+export function specsOf(body: JsonBody): TaskSpec[] {
+  const value = withRawPayloads(body);
+  return Array.isArray(value) ? validate(ManyTasks, value) : [validate(taskSchemaFor(value), value)];
+}
 
 // ---- changing
 

@@ -1,12 +1,14 @@
 /** One task: made, asked for, changed, stopped, tried again, deleted. */
 import type { z } from "zod";
 import { isEnded, type Task, type TaskId } from "../core/task.ts";
-import type { Creation, Engine, IdempotencyKey } from "../engine/engine.ts";
+import type { Creation, Engine } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
-import { readJson, readOptionalJson } from "./body.ts";
-import { etagOf, fingerprintOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
+import { type JsonBody, readBody, readOptionalJson } from "./body.ts";
+import { etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
+import { withRawPayloads } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
-import { CreateBody, EmptyBody, LogQuery, PatchBody, specsOf } from "./task-schemas.ts";
+import { type SubmissionKey, submit } from "./submission.ts";
+import { CreateBody, EmptyBody, LogQuery, PatchBody } from "./task-schemas.ts";
 import {
   CreatedAnswer,
   ExistingAnswer,
@@ -36,7 +38,8 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     summary: "Submit a task, or an array of up to 1,000: all or none",
     body: CreateBody,
     requestHeaders: {
-      "Idempotency-Key": "The same request under the same key, within 24 hours, gets the first answer again",
+      "Idempotency-Key":
+        "The same body, byte for byte, under the same key, within 24 hours, gets the first answer again; another body is a 422",
       Prefer:
         "`wait=30`: answer when the task has ended, or after so many seconds (60 at most). For one task",
     },
@@ -62,20 +65,18 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     },
     problems: [...BODY_PROBLEMS, "idempotency_mismatch"],
     // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
-    run: (call) => readJson(call.request, call.headers).then((value) => createFrom(value, call)),
+    run: (call) => readBody(call.request, call.headers).then((body) => createFrom(body, call)),
   };
 
-  function createFrom(value: unknown, call: Call): Promise<Response> {
-    const idempotency = idempotencyOf(value, call);
-    const creating = engine.create(specsOf(value), idempotency);
-    return creating.then((creation) =>
-      Array.isArray(value) ? createdMany(creation, call) : created(creation, call),
+  function createFrom(body: JsonBody, call: Call): Promise<Response> {
+    return submit(engine, body, keyOf(call)).then((creation) =>
+      Array.isArray(body.value) ? createdMany(creation, call) : created(creation, call),
     );
   }
 
-  function idempotencyOf(value: unknown, { headers }: Call): IdempotencyKey | null {
+  function keyOf({ headers }: Call): SubmissionKey | null {
     const key = idempotencyKeyOf(headers);
-    return key === null ? null : { scope: "", key, fingerprint: fingerprintOf(value) };
+    return key === null ? null : { scope: "", key };
   }
 
   function created({ tasks, repeated }: Creation, call: Call): Response | Promise<Response> {
@@ -138,7 +139,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
-      const patch = validate(PatchBody, await readJson(request, headers));
+      const patch = validate(PatchBody, withRawPayloads(await readBody(request, headers)));
       const task = await engine.edit(id, patch, ifMatch(headers));
       return reply(200, presentUpdated(id), { etag: etagOf(task) });
     },

@@ -9,6 +9,7 @@ import {
   typePatternFault,
   workerFault,
 } from "../core/task.ts";
+import { rawJson } from "./raw-json.ts";
 import { duration, text } from "./task-schemas.ts";
 
 const DAY_MS = 86_400_000;
@@ -91,11 +92,10 @@ export const Heartbeat = z.strictObject({
 /** The frame of a heartbeat, whose faults refuse the whole. */
 export const HeartbeatFrame = z.strictObject({ worker, leases: z.array(z.unknown()).max(LEASES_AT_MOST) });
 
-/** Kept as JSON text. */
-const result = z
-  .unknown()
-  .transform((value) => (value === undefined || value === null ? null : JSON.stringify(value)))
-  .meta({ description: "Any JSON, up to 1 MiB; a larger one fails the task with `result_too_large`" });
+const result = rawJson.meta({
+  description:
+    "Any JSON, kept as the text that was sent, up to 1 MiB; a larger one fails the task with `result_too_large`",
+});
 
 export const Complete = z.strictObject({
   token,

@@ -6,8 +6,9 @@ import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
 import type { Engine } from "../engine/engine.ts";
-import { readJson, readOptionalJson } from "./body.ts";
+import { readBody, readJson, readOptionalJson } from "./body.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
+import { withRawResult, withRawResults } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
 import { EmptyBody } from "./task-schemas.ts";
 import { parseId, presentTask, TaskAnswer, validate } from "./wire.ts";
@@ -242,7 +243,8 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     problems: ["lease_lost", ...BODY_PROBLEMS],
     run: async (call: Call) => {
       const id = parseId(call.params.id ?? "");
-      const said = validate(route.body, await readJson(call.request, call.headers, RESULT_BODY_BYTES));
+      const body = await readBody(call.request, call.headers, RESULT_BODY_BYTES);
+      const said = validate(route.body, withRawResult(body));
       await engine.settle(id, said.token, route.outcome(said));
       const next = route.next?.(said);
       const tasks =
@@ -288,7 +290,8 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     answers: { 200: { description: "One answer for each", schema: CompletesAnswer } },
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, reply }) => {
-      const said = validate(CompletesFrame, await readJson(request, headers, RESULTS_BODY_BYTES));
+      const body = await readBody(request, headers, RESULTS_BODY_BYTES);
+      const said = validate(CompletesFrame, withRawResults(body));
       const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
       const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
       const claimedText = presentLeased(claimed);

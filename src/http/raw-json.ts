@@ -1,0 +1,71 @@
+/** Payloads and results are kept as they were written: their text takes the place of their value in a parsed body. */
+import { z } from "zod";
+import { elementsOf, memberOf, type Span, startOf } from "../core/json-text.ts";
+import type { JsonText } from "../core/task.ts";
+import type { JsonBody } from "./body.ts";
+
+/** Stands in a parsed body where JSON is to be kept as text. No client can send a symbol. */
+type RawJson = { readonly [RAW]: JsonText };
+const RAW: unique symbol = Symbol("raw JSON");
+
+/** The body of one task, or of a list of them, with their payloads as text. */
+export const withRawPayloads = ({ value, text }: JsonBody): unknown => {
+  keepMembers(value, "payload", { text, find: () => startOf(text) });
+  return value;
+};
+
+/** The body that completes a task, with its result as text. */
+export const withRawResult = ({ value, text }: JsonBody): unknown => {
+  keepMembers(value, "result", { text, find: () => startOf(text) });
+  return value;
+};
+
+/** The body that completes many tasks, with their results as text. */
+export const withRawResults = ({ value, text }: JsonBody): unknown => {
+  const tasks = isObject(value) ? value.tasks : undefined;
+  keepMembers(tasks, "result", { text, find: () => memberOf(text, startOf(text), "tasks")?.start ?? null });
+  return value;
+};
+
+/** The field of a schema for what was kept so; null is the lack of a value. */
+export const rawJson = z.unknown().transform((value): JsonText | null | undefined => {
+  if (value === null || value === undefined) return value; // zod asks for the undefined of a field that is not there
+  if (typeof value === "object" && RAW in value) return (value as RawJson)[RAW]; // the symbol is this file's own
+  throw new Error("a schema with raw JSON was given a body without it");
+});
+
+type Place = { readonly text: JsonText; readonly find: () => number | null };
+
+/**
+ * Replaces the member in an object, or in each object of a list; null stays null. The value is the parser's own and nobody else
+ * has seen it, so that it is changed in place. Nothing is looked for in the text while no object has the member: a create
+ * without a payload costs no more for it.
+ */
+function keepMembers(value: unknown, name: string, { text, find }: Place): void {
+  const holders = Array.isArray(value) ? value : [value];
+  if (!holders.some((holder) => hasValue(holder, name))) return;
+  const place = find();
+  if (place === null) return;
+  const starts = Array.isArray(value) ? elementsOf(text, place).map(({ start }) => start) : [place];
+  for (const [at, start] of starts.entries()) {
+    const holder: unknown = holders[at];
+    const found = hasValue(holder, name) ? memberOf(text, start, name) : null;
+    if (found !== null)
+      (holder as Record<string, unknown>)[name] = { [RAW]: cut(text, found) } satisfies RawJson;
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const hasValue = (value: unknown, name: string): boolean =>
+  isObject(value) && Object.hasOwn(value, name) && value[name] !== null;
+
+/**
+ * A slice shares the memory of the whole text. A part of it is copied, or a small payload would hold its whole body in memory
+ * for as long as its task lives in the memory store.
+ */
+const cut = (text: string, { start, end }: Span): string => {
+  const part = text.slice(start, end);
+  return 2 * part.length >= text.length ? part : Buffer.from(part).toString();
+};
