@@ -14,16 +14,23 @@ export interface NamedCursor {
 
 /** The lease is renewed by itself until it is over. */
 export interface CursorHold {
-  /** Up to where its holders have done their work. */
+  /** Up to where its holders have done their work, in the log as it is now. */
   readonly position: Position;
+  /** Set where the log has a new epoch since that was written down: how far the holders had said they were. */
+  readonly movedFrom: Position | null;
   /** Aborts as soon as the lease is over, or cannot be told to stand. */
   readonly over: AbortSignal;
   /** Whether the lease stands at this moment: a process that was frozen learns it here before any timer fires. */
   isHeld(): boolean;
-  /** Writes down that the work is done up to here. Rejects where the lease is over. */
+  /**
+   * Writes down that the work is done up to here. Rejects where the lease is over; ends it, and writes nothing, where the log has
+   * a new epoch.
+   */
   advance(position: Position): Promise<void>;
   /** There was nothing to do up to here: it is written down with the next renewal. */
   pass(position: Position): void;
+  /** Ends it here, and writes nothing down: the log has a new epoch, in which the position may not be right. */
+  abandon(): void;
   /** Gives the cursor free for whoever asks next; safe twice. */
   letGo(): Promise<void>;
 }
@@ -41,32 +48,54 @@ export type CursorSetup = {
   readonly clock: Clock;
 };
 
-type Written = Position & { readonly holder: string | null; readonly until: number };
+type Written = Position & {
+  readonly holder: string | null;
+  readonly until: number;
+  /**
+   * The rev of the write before: from here the work goes on in a new epoch. Log and note lie in one store, and a store that
+   * loses something loses the end of both, so a rev that stands in a note was reached in the log beside it. Only the latest may be
+   * wrong: its holder looks for a new epoch before each write, and the loss may come in between. Version 0.1.0 did not write it.
+   */
+  readonly before?: number;
+};
 type Known = { readonly version: number; readonly written: Written };
 
 /** Far longer than any change log reaches back. */
 const KEPT_MS = 365 * 86_400_000;
 
+type Putting = {
+  readonly position: Position;
+  readonly before: number;
+  readonly by: string | null;
+  readonly ifVersion: number;
+};
+
+/** There was a note when the holder began: the store was emptied, so that all that its log has is new. */
+const vanishedIn = (epoch: string): Known => ({
+  version: 0,
+  written: { epoch, rev: 0, holder: null, until: 0 },
+});
+
 export function createCursor(setup: CursorSetup): NamedCursor {
   const { holder, leaseMs, store, now, clock } = setup;
   const name = `cursor/${setup.name}`;
 
-  async function read(): Promise<Known> {
+  async function read(): Promise<Known | null> {
     const { notes } = await store.readNotes(name, now());
     const note = notes.find((candidate) => candidate.name === name);
-    if (note === undefined)
-      return { version: 0, written: { ...(await setup.end()), holder: null, until: 0 } };
+    if (note === undefined) return null;
     return { version: note.version, written: JSON.parse(note.value) as Written }; // as `put` has written it
   }
 
   /** From when on the monotonic clock its lease counts; null where somebody was faster. */
-  async function put(position: Position, by: string | null, ifVersion: number): Promise<number | null> {
+  async function put({ position, before, by, ifVersion }: Putting): Promise<number | null> {
     const askedAt = clock.monotonic();
     const at = now();
     const until = by === null ? 0 : at + leaseMs;
     const value = JSON.stringify({
       epoch: position.epoch,
       rev: position.rev,
+      before,
       holder: by,
       until,
     } satisfies Written);
@@ -75,21 +104,31 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   }
 
   async function mark(): Promise<void> {
-    const { version, written } = await read();
-    if (version === 0) await put(written, null, 0); // and if somebody was faster, it is marked
+    if ((await read()) !== null) return;
+    const position = await setup.end();
+    await put({ position, before: position.rev, by: null, ifVersion: 0 }); // and if another was faster, it is marked
   }
 
   async function take(): Promise<CursorHold | number> {
-    const { version, written } = await read();
+    const { epoch } = await setup.end(); // before the note is read, which so is at least as old as this epoch
+    const { version, written } = (await read()) ?? vanishedIn(epoch);
     const leftMs = written.holder === null || written.holder === holder ? 0 : written.until - now();
     if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);
-    const heldFrom = await put(written, holder, version);
-    return heldFrom === null ? leaseMs / 3 : createHold(written, { version: version + 1, heldFrom });
+    const { before = written.rev } = written;
+    const isMoved = written.epoch !== epoch;
+    const position: Position = { epoch, rev: isMoved ? before : written.rev };
+    const heldFrom = await put({ position, before, by: holder, ifVersion: version });
+    if (heldFrom === null) return leaseMs / 3;
+    const movedFrom = isMoved ? { epoch: written.epoch, rev: written.rev } : null;
+    return createHold({ position, before, movedFrom }, { version: version + 1, heldFrom });
   }
 
-  function createHold(from: Position, taken: { version: number; heldFrom: number }): CursorHold {
+  type From = { readonly position: Position; readonly before: number; readonly movedFrom: Position | null };
+
+  function createHold(from: From, taken: { version: number; heldFrom: number }): CursorHold {
     const over = new AbortController();
-    let position = from;
+    let { position, before } = from;
+    let writtenRev = position.rev;
     let { version } = taken;
     let heldUntil = 0;
     let cancelTimers = (): void => undefined;
@@ -120,8 +159,12 @@ export function createCursor(setup: CursorSetup): NamedCursor {
 
     async function writeNow(by: string | null): Promise<void> {
       try {
-        const heldFrom = isHeld() ? await put(position, by, version) : null;
+        if ((await setup.end()).epoch !== position.epoch) return end();
+        if (position.rev !== writtenRev) before = Math.min(writtenRev, position.rev);
+        const { rev } = position;
+        const heldFrom = isHeld() ? await put({ position, before, by, ifVersion: version }) : null;
         if (heldFrom === null) throw new Error(`the lease of ${name} is over`);
+        writtenRev = rev;
         version++;
         if (by === null) end();
         else if (!over.signal.aborted) renewedFrom(heldFrom);
@@ -142,8 +185,10 @@ export function createCursor(setup: CursorSetup): NamedCursor {
       get position() {
         return position;
       },
+      movedFrom: from.movedFrom,
       over: over.signal,
       isHeld,
+      abandon: end,
       advance: (next) => {
         position = next;
         return write(holder);

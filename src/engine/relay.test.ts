@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createManualClock, type ManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog, createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import type { EventOutlet, TaskEvent } from "../queue/outlet.ts";
-import type { ChangePage, Position, TaskStore } from "../store/store.ts";
+import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 import { createRelay } from "./relay.ts";
 
 const LONG_MS = 10_000;
@@ -323,6 +323,139 @@ describe("when the broker fails", () => {
   });
 });
 
+/** A store whose change log can get a new epoch, and can lose its end with that. */
+function createLosing(store: TaskStore) {
+  const kept: Change[] = [];
+  let epoch = "first";
+  let read: Position | null = null;
+
+  async function catchUp(): Promise<void> {
+    read ??= { epoch: "test", rev: 0 };
+    const page = await store.changes(read, 10_000);
+    if (page.kind === "gone") throw new Error("the store of the tests keeps all");
+    kept.push(...page.changes.map((change, at) => ({ ...change, rev: kept.length + at + 1 })));
+    read = page.position;
+  }
+
+  async function changes(after: Position | null, limit: number): Promise<ChangePage> {
+    await catchUp();
+    const end = { epoch, rev: kept.length };
+    if (after === null) return { kind: "changes", changes: [], position: end };
+    if (after.epoch !== epoch || after.rev > end.rev) {
+      return { kind: "gone", position: end, oldest: { epoch, rev: 0 } };
+    }
+    const page = kept.slice(after.rev, after.rev + limit);
+    return { kind: "changes", changes: page, position: { epoch, rev: after.rev + page.length } };
+  }
+
+  return {
+    store: { ...store, changes },
+    /** All changes behind this rev are lost. */
+    beginEpoch: async (name: string, upTo = Number.POSITIVE_INFINITY): Promise<void> => {
+      await catchUp();
+      kept.length = Math.min(kept.length, upTo);
+      epoch = name;
+    },
+  };
+}
+
+function openLosingWorld() {
+  let losing: ReturnType<typeof createLosing> | null = null;
+  const x = openWorld((store) => {
+    losing = createLosing(store);
+    return losing.store;
+  });
+  if (losing === null) throw new Error("the world has no store");
+  const { beginEpoch }: ReturnType<typeof createLosing> = losing;
+  return { ...x, beginEpoch };
+}
+
+describe("when the change log gets a new epoch", () => {
+  test("what was not published yet is published, once, and it is said", async () => {
+    const x = openLosingWorld();
+    const { relay, log } = x.open("a");
+    await relay.start();
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    x.broker.isAway = true;
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    await x.beginEpoch("second");
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    x.broker.isAway = false;
+    await x.clock.advance(LONG_MS);
+    expect(new Set(x.told())).toEqual(new Set([1, 2, 3, 4, 5].map((id) => `${id} task.created v1`)));
+    expect(log.events).toEqual(["events_failed", "events_new_epoch", "events_go_on"]);
+  });
+
+  test("a process that takes over afterwards goes on as well", async () => {
+    const x = openLosingWorld();
+    const first = x.open("a");
+    await first.relay.start();
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    await first.relay.stop(STOP_WITHIN_MS);
+    await x.create(2);
+    await x.beginEpoch("second");
+    await x.open("b").relay.start();
+    await x.create();
+    await x.clock.advance(LONG_MS);
+    const by = (holder: string) => x.sent.filter((one) => one.by === holder).map(({ event }) => event.id);
+    expect(by("a")).toEqual([1, 2]);
+    expect(new Set(by("b")).isSupersetOf(new Set([3, 4, 5]))).toBe(true);
+  });
+
+  test("a page that was published while the log lost it hides nothing that comes in its place", async () => {
+    const x = openLosingWorld();
+    let lose = async (): Promise<void> => undefined;
+    const outlet: EventOutlet = {
+      publish: async (events) => {
+        x.sent.push(...events.map((event) => ({ by: "a", event })));
+        await lose();
+      },
+      close: async () => undefined,
+    };
+    await x.open("a", { outlet }).relay.start();
+    await x.create(3);
+    await x.clock.advance(LONG_MS);
+    lose = async () => {
+      lose = async () => undefined;
+      await x.beginEpoch("second", 3); // 4 and 5 are published, and lost
+      await x.create(2);
+    };
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    const repeated = [1, 2, 3]; // from the write of the cursor before the last
+    expect(x.sent.map(({ event }) => event.id)).toEqual([1, 2, 3, 4, 5, ...repeated, 6, 7]);
+  });
+
+  test("a place that version 0.1.0 has written down is good for it", async () => {
+    const x = openLosingWorld();
+    await x.create(3);
+    const value = JSON.stringify({ epoch: "zeroth", rev: 2, holder: null, until: 0 });
+    await x.store.writeNotes(
+      [{ name: "cursor/events", value, until: x.clock.now() + LONG_MS }],
+      x.clock.now(),
+    );
+    await x.open("a").relay.start();
+    await x.clock.advance(LONG_MS);
+    expect(x.told()).toEqual(["3 task.created v1"]);
+  });
+
+  test("a store that was emptied has all that is in its log published", async () => {
+    const x = openLosingWorld();
+    await x.open("a").relay.start();
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    await x.store.writeNotes([{ name: "cursor/events", value: null, until: 0 }], x.clock.now());
+    await x.beginEpoch("second", 0);
+    await x.create(2);
+    await x.clock.advance(LONG_MS);
+    expect(x.told().slice(2)).toEqual(["3 task.created v1", "4 task.created v1"]);
+  });
+});
+
 describe("when the store fails", () => {
   test("a change log that does not reach back is said, and it goes on from there", async () => {
     let isGone = false;
@@ -331,7 +464,8 @@ describe("when the store fails", () => {
       changes: async (after, limit): Promise<ChangePage> => {
         if (!isGone || after === null) return store.changes(after, limit);
         isGone = false;
-        return { kind: "gone", position: (await store.changes(null, 1)).position };
+        const { position } = await store.changes(null, 1);
+        return { kind: "gone", position, oldest: { ...position, rev: after.rev + 1 } };
       },
     }));
     const first = x.open("a");
@@ -345,7 +479,7 @@ describe("when the store fails", () => {
     await x.clock.advance(LONG_MS);
     await x.create();
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["3 task.created v1"]);
+    expect(x.told()).toEqual(["2 task.created v1", "3 task.created v1"]);
     expect(log.events).toEqual(["events_missed"]);
   });
 

@@ -31,6 +31,9 @@ export type RelaySetup = {
   readonly log: Log;
 };
 
+type Changes = Extract<ChangePage, { kind: "changes" }>;
+type Gone = Extract<ChangePage, { kind: "gone" }>;
+
 /** After a page that was not full, so that a busy store's changes cost twenty writes of the cursor a second, not a thousand. */
 const GATHER_MS = 50;
 /** A broker that takes longer to confirm a page is taken for one that does not answer. */
@@ -81,30 +84,57 @@ export function createRelay(setup: RelaySetup): Relay {
   /** Publishes until the hold is lost or the relay stops; rejects when the broker, or the store, does. */
   async function relay(hold: CursorHold): Promise<void> {
     const over = AbortSignal.any([hold.over, stopping.signal]);
-    const reader = engine.follow(hold.position);
+    sayMoved(hold);
+    for (let from: Position | null = hold.position; from !== null; ) from = await relayFrom(from, hold, over);
+  }
+
+  /** Resolves with where to go on when the log does not reach back to what was published last; null when it is over. */
+  async function relayFrom(from: Position, hold: CursorHold, over: AbortSignal): Promise<Position | null> {
+    const reader = engine.follow(from);
     over.addEventListener("abort", reader.close);
     if (over.aborted) reader.close();
-    moveTo(hold.position);
+    moveTo(from);
     try {
       for (let page = await reader.next(); page !== null; page = await reader.next()) {
+        if (page.kind === "gone") return await skip(page, hold);
         await relayPage(page, hold, over);
         moveTo(page.position);
-        if (page.kind === "changes" && !over.aborted) await pause(over);
+        if (!over.aborted) await pause(over);
       }
+      return null;
     } finally {
+      over.removeEventListener("abort", reader.close);
       reader.close();
     }
   }
 
-  async function relayPage(page: ChangePage, hold: CursorHold, over: AbortSignal): Promise<void> {
-    if (page.kind === "gone") {
-      log.warn("events_missed", {
-        message: "The change log does not reach back to what was published last",
-        after_rev: hold.position.rev,
-        up_to_rev: page.position.rev,
-      });
-      return hold.advance(page.position);
+  /** In a new epoch the cursor is taken anew, for it knows from where to go on; what the log has forgotten is passed over. */
+  async function skip(page: Gone, hold: CursorHold): Promise<Position | null> {
+    if (page.position.epoch !== hold.position.epoch) {
+      hold.abandon();
+      return null;
     }
+    log.warn("events_missed", {
+      message:
+        "The change log does not reach back to what was published last: the oldest changes that it has come next",
+      after_rev: hold.position.rev,
+      up_to_rev: page.oldest.rev,
+    });
+    await hold.advance(page.oldest);
+    return page.oldest;
+  }
+
+  /** Some events come twice then; where the store has lost its last writes, some have come of what never happened. */
+  function sayMoved({ movedFrom, position: { rev } }: CursorHold): void {
+    if (movedFrom === null) return;
+    log.warn("events_new_epoch", {
+      message: "The store was restarted, or another server took over: events go on from a little before",
+      after_rev: movedFrom.rev,
+      from_rev: rev,
+    });
+  }
+
+  async function relayPage(page: Changes, hold: CursorHold, over: AbortSignal): Promise<void> {
     const events = await eventsOf(page.changes);
     if (events.length === 0) return hold.pass(page.position);
     await publish(events, hold, over);

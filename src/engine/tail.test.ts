@@ -271,7 +271,9 @@ describe("a reader of changes", () => {
     const x = openTail();
     await x.add(2);
     const reader = x.follow(from);
-    expect(await nextOf(x, reader)).toEqual({ kind: "gone", position: { epoch: "test", rev: 2 } });
+    expect(await nextOf(x, reader)).toEqual({
+      ...{ kind: "gone", position: { epoch: "test", rev: 2 }, oldest: { epoch: "test", rev: 0 } },
+    });
     const page = nextOf(x, reader);
     await x.add();
     expect(pageRevs(await page)).toEqual([3]);

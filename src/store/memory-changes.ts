@@ -45,7 +45,7 @@ export function createChangeLog(epoch: string): ChangeLog {
     if (position === null) return { kind: "changes", changes: [], position: { epoch, rev: end } };
     const oldest = Math.max(0, end - CAPACITY);
     if (position.epoch !== epoch || position.rev < oldest || position.rev > end) {
-      return { kind: "gone", position: { epoch, rev: end } };
+      return { kind: "gone", position: { epoch, rev: end }, oldest: { epoch, rev: oldest } };
     }
     const last = Math.min(end, position.rev + limit);
     const changes: Change[] = [];

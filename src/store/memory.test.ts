@@ -49,7 +49,13 @@ describe("only in memory", () => {
     const change = (rev: number) => ({ rev, id: rev, version: 1, status: "pending", kind: "created" });
     expect(await at(0)).toMatchObject({ kind: "changes", changes: [change(1), change(2)] });
     await fill(store, 1, t);
-    expect(await at(0)).toEqual({ kind: "gone", position: { epoch: EPOCH, rev: KEPT_CHANGES + 1 } });
+    expect(await at(0)).toEqual({
+      ...{
+        kind: "gone",
+        position: { epoch: EPOCH, rev: KEPT_CHANGES + 1 },
+        oldest: { epoch: EPOCH, rev: 1 },
+      },
+    });
     expect(await at(1)).toMatchObject({ kind: "changes", changes: [change(2), change(3)] });
     expect(await at(KEPT_CHANGES)).toMatchObject({ kind: "changes", changes: [change(KEPT_CHANGES + 1)] });
   });

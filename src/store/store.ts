@@ -116,7 +116,9 @@ export interface TaskStore {
   /**
    * The change log after a position, in order of commit: no reader ever misses a change that commits behind what it
    * has read. `null` asks for the present end. `gone` when the position is of another epoch, older than what is kept
-   * or ahead of the log; the reader starts anew from the position that comes with it.
+   * or ahead of the log; the reader starts anew from the position that comes with it, which is the present end, or reads all that is
+   * kept from `oldest` on. A new epoch (a server that was restarted, a replica that was promoted) goes on with the revs of
+   * the one before, as far as that was kept: a rev that was read back from the store itself means the same place in both.
    */
   changes(after: Position | null, limit: number): Promise<ChangePage>;
 
@@ -268,6 +270,6 @@ export type ChangeKind = "created" | "changed" | "progress" | "deleted";
 export type Position = { readonly epoch: string; readonly rev: number };
 export type ChangePage =
   | { readonly kind: "changes"; readonly changes: readonly Change[]; readonly position: Position }
-  | { readonly kind: "gone"; readonly position: Position };
+  | { readonly kind: "gone"; readonly position: Position; readonly oldest: Position };
 
 export const PROGRESS_CHANGE_EVERY_MS = 1_000;

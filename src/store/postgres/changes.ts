@@ -53,15 +53,17 @@ export function createChangeReader(setup: {
 }) {
   const { session, clock } = setup;
   const [endOf, pageFrom, writers] = [setup.sql(END), setup.sql(PAGE), setup.sql(WRITERS)];
-  /** Up to here every batch is either there or will never be. */
+  /** Up to here every batch of this epoch is either there or will never be: a promoted standby may draw numbers again. */
   let final = 0;
+  let finalEpoch = "";
 
   async function changes(after: Position | null, limit: number): Promise<ChangePage> {
     if (after === null) return { kind: "changes", changes: [], position: await end() };
     const page = await readPage(after.rev, limit);
     const isAhead = batchOf(after.rev) > page.drawn;
     if (after.epoch !== page.epoch || after.rev < page.pruned || isAhead) {
-      return { kind: "gone", position: await end() };
+      const position = await end();
+      return { kind: "gone", position, oldest: { epoch: position.epoch, rev: page.pruned } };
     }
     const isStuck = page.sure.length === 0 && page.seen !== null;
     const sure = isStuck ? await waitAndRead(after.rev, page.seen ?? 0, limit) : page.sure;
@@ -77,6 +79,7 @@ export function createChangeReader(setup: {
   async function end(): Promise<Position> {
     const [row] = await session.rows(endOf);
     const [epoch, pruned, batch, n] = row ?? [];
+    enter(String(epoch));
     if (batch === null) return { epoch: String(epoch), rev: Number(pruned) };
     if (!(await settle(Number(batch)))) {
       throw new TaskError(
@@ -94,11 +97,12 @@ export function createChangeReader(setup: {
   }
 
   async function readPage(after: number, limit: number) {
-    const finalBefore = final; // what became final later may not be among the rows that are read now
+    const finalBefore = { epoch: finalEpoch, batch: final }; // what became final later may not be among the rows that are read now
     const standing = batchOf(after);
     const place = after - standing * CHANGES_A_BATCH;
     const rows = await session.rows(pageFrom, [standing, limit + 1, place]);
     const [epoch, pruned, drawn] = rows[0] ?? [];
+    enter(String(epoch));
     const batches = rows.flatMap(([, , , number, entries]): Batch[] => {
       if (number === null) return [];
       const first = Number(number) * CHANGES_A_BATCH + 1;
@@ -109,9 +113,17 @@ export function createChangeReader(setup: {
       epoch: String(epoch),
       pruned: Number(pruned),
       drawn: Number(drawn),
-      sure: takeSure(batches, standing, finalBefore).flatMap((batch) => batch.changes),
+      sure: takeSure(batches, standing, finalBefore.epoch === epoch ? finalBefore.batch : 0).flatMap(
+        (batch) => batch.changes,
+      ),
       seen: batches.findLast((batch) => batch.changes.length > 0)?.number ?? null,
     };
+  }
+
+  function enter(epoch: string): void {
+    if (epoch === finalEpoch) return;
+    finalEpoch = epoch;
+    final = 0;
   }
 
   /**

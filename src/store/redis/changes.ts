@@ -23,11 +23,12 @@ export function createChanges(connection: Connection, begin: () => Promise<void>
     }
     if (answer[0] === "lost") throw unavailable("Redis is being emptied");
     // As changes.lua says.
-    const [kind, epoch, rev, ...entries] = answer as ["changes" | "gone", string, number, ...string[]];
-    if (kind === "gone" || after === null) {
-      const position = { epoch, rev };
-      return kind === "gone" ? { kind, position } : { kind, changes: [], position };
+    if (answer[0] === "gone") {
+      const [kind, epoch, rev, oldest] = answer as ["gone", string, number, number];
+      return { kind, position: { epoch, rev }, oldest: { epoch, rev: oldest } };
     }
+    const [kind, epoch, rev, ...entries] = answer as ["changes", string, number, ...string[]];
+    if (after === null) return { kind, changes: [], position: { epoch, rev } };
     const read = changesAfter(after.rev, entries).slice(0, limit);
     return { kind, changes: read, position: { epoch, rev: read.at(-1)?.rev ?? after.rev } };
   };

@@ -55,7 +55,7 @@ export function createChangeTable(db: Database): ChangeTable {
   function after(position: Position | null, limit: number): ChangePage {
     if (position === null) return { kind: "changes", changes: [], position: { epoch, rev: last } };
     if (position.epoch !== epoch || position.rev < first - 1 || position.rev > last) {
-      return { kind: "gone", position: { epoch, rev: last } };
+      return { kind: "gone", position: { epoch, rev: last }, oldest: { epoch, rev: first - 1 } };
     }
     const changes = select.all(position.rev, limit);
     return { kind: "changes", changes, position: { epoch, rev: changes.at(-1)?.rev ?? position.rev } };

@@ -241,6 +241,18 @@ export function examineChanges(exam: Exam): void {
     expect(idsOf(changes)).toEqual([id]);
   });
 
+  exam("all that is kept can be read from the oldest place on, which comes with what is gone", async (x) => {
+    const from = await x.end();
+    const { id } = await x.ended("done");
+    const until = ({ status }: Change): boolean => status === "done";
+    const before = await readChanges(x.store, { from, until });
+    const page = await x.store.changes({ epoch: "other", rev: 0 }, 10);
+    if (page.kind !== "gone") throw new Error("expected it to be gone");
+    expect(page.oldest.epoch).toBe(page.position.epoch);
+    const all = await readChanges(x.store, { from: page.oldest, until });
+    expect(all.filter((change) => change.id === id)).toEqual(before);
+  });
+
   exam("a position of an epoch without a name is gone like any other epoch's", async (x) => {
     await x.add();
     const { rev } = await x.end();
@@ -256,8 +268,11 @@ export function examineChanges(exam: Exam): void {
     const page = await x.store.changes(old, 10);
     expect(page.kind).toBe("gone");
     const { id } = await x.add();
-    const changes = await readChanges(x.store, { from: page.position, until: (change) => change.id === id });
-    expect(idsOf(changes)).toEqual([id]);
+    const until = (change: Change): boolean => change.id === id;
+    expect(idsOf(await readChanges(x.store, { from: page.position, until }))).toEqual([id]);
+    const again = await x.store.changes(old, 10);
+    if (again.kind !== "gone") throw new Error("expected it to be gone");
+    expect((await readChanges(x.store, { from: again.oldest, until, limit: 1_000 })).at(-1)?.id).toBe(id);
   });
 
   exam("a second door reads the same log from the same positions", async (x) => {

@@ -1,10 +1,12 @@
-import { appendFile, writeFile } from "node:fs/promises";
+import { appendFile, chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SQL } from "bun";
 import { createServerOf, findBinary, postgresFolders, type TestServer } from "./runner.ts";
 
 export interface PostgresServer extends TestServer {
   readonly url: string;
+  /** Starts it again as a standby that takes over, as after a failover: on a new timeline. */
+  promote(): Promise<void>;
 }
 
 const USER = "tasktrack";
@@ -17,6 +19,7 @@ export async function createPostgres(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<PostgresServer> {
   const all: Record<string, string> = { max_connections: "200", log_min_messages: "fatal", ...settings };
+  let data = "";
   const server = await createServerOf({
     name: "postgres",
     debianPackage: "postgresql",
@@ -24,7 +27,7 @@ export async function createPostgres(
     account: "postgres",
     stopSignal: "SIGINT", // fast: the sessions are cut, the data is whole
     prepare: async ({ directory, binary, port, run }) => {
-      const data = join(directory, "data");
+      data = join(directory, "data");
       const initdb = join(binary, "../initdb");
       run(initdb, ["-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
       const lines = Object.entries({
@@ -43,7 +46,24 @@ export async function createPostgres(
     }),
   });
   const url = `postgres://${USER}@127.0.0.1:${server.port}/postgres`;
-  return { ...server, url, start: () => server.start().then(() => takesQueries(url)) };
+  const start = (): Promise<void> => server.start().then(() => takesQueries(url));
+  return {
+    ...server,
+    url,
+    start,
+    promote: async () => {
+      if (data === "")
+        throw new Error("PostgreSQL is promoted where its server is on the machine: not by compose");
+      await server.signal("SIGINT");
+      const standby = join(data, "standby.signal");
+      await writeFile(standby, "");
+      await chmod(standby, 0o666); // it is the server's account that opens it
+      await start();
+      const sql = new SQL(url, { max: 1 });
+      await sql.unsafe("SELECT pg_promote()");
+      await sql.close();
+    },
+  };
 }
 
 /** The port is open while the server still recovers. */

@@ -1,0 +1,144 @@
+/** Events out when the store's change log gets a new epoch: a server that was restarted, has lost its end, or took over. */
+import { afterEach, describe, expect, test } from "bun:test";
+import { createEngine, type Engine } from "../src/engine/engine.ts";
+import { createRelay } from "../src/engine/relay.ts";
+import { systemClock } from "../src/lib/system-clock.ts";
+import type { EventOutlet, TaskEvent } from "../src/queue/outlet.ts";
+import { createStoreQueue } from "../src/queue/store.ts";
+import { openStore } from "../src/store/open.ts";
+import type { TaskStore } from "../src/store/store.ts";
+import { createTestLog } from "./support/engine.ts";
+import { eventually } from "./support/eventually.ts";
+import { BRIEF_PAUSES, command, redisSetup } from "./support/redis.ts";
+import { createPostgres } from "./support/servers/postgres.ts";
+import { createRedis } from "./support/servers/redis.ts";
+
+const LEASE_MS = 30_000;
+const WITHIN_MS = 60_000;
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** A process that publishes, and the broker to which it does. */
+async function openPublisher(url: string) {
+  const store = await openStore({ ...redisSetup(url, BRIEF_PAUSES), url });
+  closing.push(store.close);
+  const broker = { isAway: false, events: [] as TaskEvent[] };
+  const outlet: EventOutlet = {
+    publish: async (events) => {
+      if (broker.isAway) throw new Error("the broker is away");
+      broker.events.push(...events);
+    },
+    close: async () => undefined,
+  };
+  const log = createTestLog();
+  const engine = engineOn(store, log);
+  await engine.start();
+  closing.push(engine.close);
+  const relay = createRelay({
+    ...{ engine, store, outlet, clock: systemClock, log, holder: "holder", leaseMs: LEASE_MS },
+  });
+  await relay.start();
+  closing.push(() => relay.stop(1_000));
+  const told = (): ReadonlySet<number> => new Set(broker.events.map(({ id }) => id));
+  return {
+    ...{ engine, broker, log },
+    create: (count: number) => createWhenAnswered(engine, count),
+    /** Resolves when an event has come of each of them. */
+    tells: (ids: readonly number[]) =>
+      eventually(
+        () => ids.filter((id) => !told().has(id)),
+        (missing) => missing.length === 0,
+        WITHIN_MS,
+      ),
+  };
+}
+
+const engineOn = (store: TaskStore, log: ReturnType<typeof createTestLog>): Engine =>
+  createEngine({
+    ...{ store, log, queue: createStoreQueue(store), clock: systemClock },
+    random: () => 0.5,
+    nonce: () => "n",
+    types: new Map(),
+    pollMs: 1_000,
+    leaseMs: LEASE_MS,
+    retentions: [],
+  });
+
+/** Tries until the store, which may just have been restarted, takes them. */
+async function createWhenAnswered(engine: Engine, count: number): Promise<number[]> {
+  const specs = Array.from({ length: count }, () => ({ name: "x" }));
+  const create = async (): Promise<number[] | null> =>
+    engine.create(specs).then(
+      ({ tasks }) => tasks.map(({ id }) => id),
+      () => null,
+    );
+  return (await eventually(create, (ids) => ids !== null, WITHIN_MS)) ?? [];
+}
+
+describe("what was committed before the store got a new epoch, and not published, is published after it", () => {
+  test("where Redis was killed and started again", async () => {
+    const server = await createRedis({ appendfsync: "always" });
+    closing.push(server.remove);
+    await server.start();
+    const x = await openPublisher(server.url);
+    await x.tells(await x.create(10));
+    x.broker.isAway = true;
+    const waiting = await x.create(100);
+    await server.signal("SIGKILL");
+    await server.start();
+    const later = await x.create(1);
+    x.broker.isAway = false;
+    await x.tells([...waiting, ...later]);
+    expect(x.broker.events.length).toBeLessThan(2 * 111);
+    expect(x.log.events).toContain("events_new_epoch");
+    expect(x.log.events).not.toContain("events_missed");
+  }, 120_000);
+
+  test("where Redis has lost what was published last, and its log goes on with the same numbers", async () => {
+    const server = await createRedis({ appendonly: "no", save: "3600 1000000" });
+    closing.push(server.remove);
+    await server.start();
+    const x = await openPublisher(server.url);
+    await x.tells(await x.create(10));
+    await command(server, "SAVE");
+    await x.tells(await x.create(20));
+    await server.signal("SIGKILL");
+    await server.start();
+    const later = await x.create(30);
+    await x.tells(later);
+    expect(x.log.events).toContain("events_new_epoch");
+  }, 120_000);
+
+  test("where a PostgreSQL standby took over", async () => {
+    const server = await createPostgres();
+    closing.push(server.remove);
+    await server.start();
+    const x = await openPublisher(server.url);
+    await x.tells(await x.create(10));
+    x.broker.isAway = true;
+    const waiting = await x.create(100);
+    await server.promote();
+    const later = await x.create(1);
+    x.broker.isAway = false;
+    await x.tells([...waiting, ...later]);
+    expect(x.broker.events.length).toBeLessThan(2 * 111);
+    expect(x.log.events).toContain("events_new_epoch");
+    expect(x.log.events).not.toContain("events_missed");
+  }, 120_000);
+});
+
+test("what is created in a Redis that was emptied is published", async () => {
+  const server = await createRedis();
+  closing.push(server.remove);
+  await server.start();
+  const x = await openPublisher(server.url);
+  await x.tells(await x.create(10));
+  x.broker.events.length = 0;
+  await command(server, "FLUSHALL");
+  const later = await x.create(5);
+  expect(later).toEqual([1, 2, 3, 4, 5]);
+  await x.tells(later);
+}, 120_000);
