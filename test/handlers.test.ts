@@ -87,7 +87,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
   test(
     "works on the module's types, with progress, log and result",
     async () => {
-      const { client, add, ended } = await open(start);
+      const { url, client, add, ended } = await open(start);
       const good = await ended(await add({ type: "good", payload: { a: [1] } }));
       expect(good).toMatchObject({ status: "done", result: { got: { a: [1] }, attempt: 1 } });
       expect(good.progress).toEqual({ percent: 100, message: "half way" });
@@ -96,6 +96,20 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
         ["info", "hello"],
         ["warn", "careful"],
       ]);
+      const payload = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0}';
+      for (const [type, result] of [
+        ["echo", payload],
+        ["text", JSON.stringify(payload)],
+      ]) {
+        const response = await fetch(`${url}/api/task`, {
+          method: "POST",
+          body: `{"name":"x","type":"${type}","payload":${payload}}`,
+        });
+        const { task_id } = (await response.json()) as { task_id: number }; // the contract's shape
+        await ended(task_id);
+        const answer = await (await fetch(`${url}/api/task/${task_id}`)).text();
+        expect(answer).toContain(`,"result":${result},"error":null`);
+      }
       expect((await ended(await add({ type: "refuses" }))).error).toEqual({
         code: "closed",
         message: "not today",

@@ -37,6 +37,8 @@ export type ApiAnswer<T> = {
   readonly headers: Headers;
   /** Null where there is none. */
   readonly body: T;
+  /** The body as it came. */
+  readonly text: string;
 };
 
 export interface Api {
@@ -96,7 +98,8 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
         throw unreachable(`${base} broke off its answer`, cause);
       });
       // Its shape is the contract's, which the server's own tests hold it to.
-      return { status: response.status, headers: response.headers, body: jsonOf(text, response) as T };
+      const { status, headers } = response;
+      return { status, headers, body: jsonOf(text, response) as T, text };
     } finally {
       deadline.clear();
     }

@@ -278,7 +278,7 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
   name: task.name,
   description: task.description,
   type: task.type,
-  payload: task.payload === null ? null : JSON.stringify(task.payload),
+  payload: task.payloadText,
   tags: task.tags,
   timeoutMs: task.timeout === null ? null : parseDurationMs(task.timeout),
   attempt: task.attempt,

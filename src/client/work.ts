@@ -1,12 +1,17 @@
 /** The worker protocol, a function a call. */
-import type { Api } from "./api.ts";
+import { elementsOf, memberOf, startOf } from "../core/json-text.ts";
+import type { Api, ApiAnswer } from "./api.ts";
 import type { FieldFault } from "./error.ts";
 import type { Failure, LogLevel, Progress, Task } from "./types.ts";
 
 /** `drain`: finish what you have and ask for no more. `stop`: the same, but give back what you cannot finish soon. */
 export type Directive = "run" | "drain" | "stop";
 
-export type LeasedTask = Task & { readonly lease: { readonly token: string; readonly expires_in: string } };
+export type LeasedTask = Task & {
+  readonly lease: { readonly token: string; readonly expires_in: string };
+  /** The payload as it stands in the answer; null without one. */
+  readonly payloadText: string | null;
+};
 
 export type ClaimBody = {
   readonly worker: string;
@@ -88,21 +93,43 @@ export function createWorkCalls(api: Api): WorkCalls {
       readonly timeoutMs?: number;
       readonly retries?: number;
     } = {},
-  ): Promise<T> {
+  ): Promise<ApiAnswer<T>> {
     const answer = await api.send<T>({ method: "POST", path, body, retries: RETRIES, ...more });
     if (answer === null) throw new Error("the answer was lost"); // only `doneWhen`, which is not given, makes it so
-    return answer.body;
+    return answer;
   }
 
   return {
-    claim: (body, waitMs, signal) => post("/api/worker/claim", JSON.stringify(body), { waitMs, signal }),
-    heartbeat: (worker, leases, withinMs) =>
-      post("/api/worker/heartbeat", JSON.stringify({ worker, leases }), { timeoutMs: withinMs, retries: 0 }),
-    complete: (tasks, claim) => post("/api/worker/complete", completeText(tasks, claim)),
-    fail: (id, body) => post(`/api/task/${id}/fail`, JSON.stringify(body)),
-    release: (id, body) => post(`/api/task/${id}/release`, JSON.stringify(body)),
+    claim: async (claim, waitMs, signal) => {
+      const text = JSON.stringify(claim);
+      const answer = await post<ClaimAnswer>("/api/worker/claim", text, { waitMs, signal });
+      return { ...answer.body, tasks: withPayloadTexts(answer.body.tasks, answer.text, "tasks") };
+    },
+    heartbeat: async (worker, leases, withinMs) => {
+      const text = JSON.stringify({ worker, leases });
+      return (await post<BeatAnswer>("/api/worker/heartbeat", text, { timeoutMs: withinMs, retries: 0 }))
+        .body;
+    },
+    complete: async (tasks, claim) => {
+      const { body, text } = await post<CompleteAnswer>("/api/worker/complete", completeText(tasks, claim));
+      return { ...body, claimed: withPayloadTexts(body.claimed ?? [], text, "claimed") };
+    },
+    fail: async (id, body) => void (await post(`/api/task/${id}/fail`, JSON.stringify(body))),
+    release: async (id, body) => void (await post(`/api/task/${id}/release`, JSON.stringify(body))),
   };
 }
+
+/** Parsing loses the digits of large numbers and the order of keys, so that payloads are taken from the text of the answer. */
+function withPayloadTexts(tasks: readonly LeasedTask[], text: string, list: string): readonly LeasedTask[] {
+  if (tasks.every(({ payload }) => payload === null)) return tasks.map(withoutPayload);
+  const spans = elementsOf(text, memberOf(text, startOf(text), list)?.start ?? text.length);
+  return tasks.map((task, at) => {
+    const span = task.payload === null ? null : memberOf(text, spans[at]?.start ?? text.length, "payload");
+    return span === null ? withoutPayload(task) : { ...task, payloadText: text.slice(span.start, span.end) };
+  });
+}
+
+const withoutPayload = (task: LeasedTask): LeasedTask => ({ ...task, payloadText: null });
 
 /** Results are JSON already. */
 function completeText(tasks: readonly Completion[], claim: ClaimBody | null): string {

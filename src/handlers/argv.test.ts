@@ -14,6 +14,7 @@ const task = (payload: unknown): HandlerTask => ({
     createdAt: 0,
   },
   payload,
+  payloadText: JSON.stringify(payload),
 });
 
 const fill = (argument: string, payload: unknown = null, allowDashes = false): string =>
@@ -34,6 +35,24 @@ const badPayload = (message: string) => ({
 });
 
 describe("a place in an argument", () => {
+  test.each([
+    ["{payload.id}", "3889108265204450030"],
+    ["{payload.list.1}", "1e999"],
+    ["{payload.last}", '{"2":1, "1":-0.0}'],
+    ["{payload.list}", "[0.10,1e999 ]"],
+    ["{payload.text}", "t"],
+  ])("stands for what was written: %s is %s", (argument, filled) => {
+    const payloadText =
+      '{"id":3889108265204450030,"list":[0.10,1e999 ],"last":0,"l\\u0061st":{"2":1, "1":-0.0},"text":"t"}';
+    const sent = { ...task(null), payload: JSON.parse(payloadText), payloadText };
+    expect(fillIn(parseTemplate(argument), sent, false)).toBe(filled);
+  });
+
+  test("stands for the payload that a handler passes on in place of the task's own", () => {
+    const other = { ...task({ id: 1 }), payload: { id: 2 } };
+    expect(fillIn(parseTemplate("{payload.id}"), other, false)).toBe("2");
+  });
+
   test.each([
     ["no place", null, "no place"],
     ["{id} {name} {type} {attempt}", null, "7 a name work.it 2"],

@@ -1,5 +1,6 @@
 /** The words of a command with places for a task's fields: read once when the handlers load, filled in for each task. */
-import { fail, type HandlerTask, type Verdict } from "../processor/handler.ts";
+import { valueAt } from "../core/json-text.ts";
+import { fail, type HandlerTask, payloadTextOf, type Verdict } from "../processor/handler.ts";
 
 /** A place: which field of the task, and the way into the payload. */
 type Place = { readonly field: Field; readonly path: readonly string[]; readonly text: string };
@@ -59,10 +60,14 @@ export function fillIn(template: Template, task: HandlerTask, allowDashes: boole
 function textOf(place: Place, task: HandlerTask): string {
   const value = place.path.reduce(memberOf, task[place.field] as unknown); // each field's own type, no longer of use
   if (value === undefined || value === null) throw badPayload(`${place.text} is missing`);
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : writtenOf(place, task);
   if (text.includes("\0")) throw badPayload(`${place.text} contains the character NUL`);
   return text;
 }
+
+/** What is no text stands in an argument as it was written: a large id keeps its digits. */
+const writtenOf = ({ field, path }: Place, task: HandlerTask): string =>
+  (field === "payload" ? valueAt(payloadTextOf(task), path) : null) ?? String(task[field]);
 
 /** Own members of objects and items of lists: what a payload has, and nothing that JavaScript adds to it. */
 function memberOf(value: unknown, key: string): unknown {

@@ -5,8 +5,13 @@
 import type { Clock } from "../core/clock.ts";
 import { LIMITS, type Progress, storableText } from "../core/task.ts";
 import { attempt, type StopReason } from "../processor/execute.ts";
-import { type Handler, type HandlerContext, type HandlerTask, verdictOf } from "../processor/handler.ts";
-import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "../processor/pool-messages.ts";
+import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
+import {
+  BEAT_EVERY_MS,
+  type FromHandlers,
+  type SentTask,
+  type ToHandlers,
+} from "../processor/pool-messages.ts";
 import type { ReadHandlers } from "./module.ts";
 
 export interface HandlersChild {
@@ -42,7 +47,8 @@ export function createHandlersChild(setup: {
     clock.after(BEAT_EVERY_MS, beat);
   }
 
-  async function execute(id: number, task: HandlerTask): Promise<void> {
+  async function execute(id: number, sent: SentTask): Promise<void> {
+    const task = { ...sent, payload: sent.payloadText === null ? null : JSON.parse(sent.payloadText) };
     const run: Run = { ...{ id, stop: new AbortController(), progress: null }, log: [], isWaiting: false };
     runs.set(id, run);
     const handler = handlers.get(task.type)?.handler ?? unknownType;

@@ -34,6 +34,7 @@ const TASK: HandlerTask = {
     createdAt: 0,
   },
   payload: null,
+  payloadText: null,
 };
 
 /** What the attempt came to: a result, a failure, or what else it threw. */
@@ -42,7 +43,9 @@ type Ended = { readonly result: unknown } | Outcome | { readonly threw: string }
 async function endOf(work: Promise<unknown>): Promise<Ended> {
   try {
     const value = await work;
-    return isVerdict(value) ? outcomeOf(value) : { result: value };
+    const ended = isVerdict(value) ? outcomeOf(value) : null;
+    if (ended?.kind !== "done") return ended ?? { result: value };
+    return { result: ended.result === null ? null : JSON.parse(ended.result) };
   } catch (thrown) {
     return isVerdict(thrown) ? outcomeOf(thrown) : { threw: String(thrown) };
   }
@@ -109,6 +112,14 @@ describe("a program is called", () => {
     const argv = ["printf", "%s\\n", "{payload}"];
     expect((await run(argv, "-v")).ended).toMatchObject({ kind: "failed", error: { code: "bad_payload" } });
     expect((await run(argv, "-v", { allowDashes: true })).log).toEqual(info("-v"));
+  });
+
+  test("with the payload on stdin as it was written, and its result is kept so", async () => {
+    const payloadText = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
+    const context = { signal: new AbortController().signal, log: () => undefined, progress: () => undefined };
+    const sent = { ...TASK, payload: JSON.parse(payloadText), payloadText };
+    const verdict = await command(["cat"])(sent, context);
+    expect(isVerdict(verdict) && outcomeOf(verdict)).toEqual({ kind: "done", result: payloadText });
   });
 
   test("with the payload as JSON on stdin, to its end", async () => {

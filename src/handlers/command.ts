@@ -8,6 +8,7 @@ import {
   type Handler,
   type HandlerContext,
   type HandlerTask,
+  payloadTextOf,
   type Verdict,
 } from "../processor/handler.ts";
 import { fillIn, hasPlaces, parseTemplate, type Template } from "./argv.ts";
@@ -69,7 +70,7 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
     if (signal.aborted) throw stopped(signal);
     const child = await begin(settings, args, task);
     const output = createOutput(context, systemClock);
-    child.stdin?.end(JSON.stringify(task.payload));
+    child.stdin?.end(payloadTextOf(task));
     const ended = await endOf(child, { output, signal, killAfterMs: settings.killAfterMs });
     const result = output.end(ended.code === 0);
     // A program that was told to stop may well call it a success; whether its work was done nobody knows.

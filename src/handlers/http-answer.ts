@@ -1,7 +1,7 @@
 import { formatDurationMs } from "../core/duration.ts";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS } from "../core/task.ts";
-import { fail, snooze } from "../processor/handler.ts";
+import { fail, resultOf as jsonResultOf, snooze } from "../processor/handler.ts";
 import type { Answer } from "./http-call.ts";
 
 /** However a server means its Retry-After, a task is not back at once and not forgotten. */
@@ -44,22 +44,12 @@ function resultOf(answer: Answer, host: string): unknown {
   }
   const text = textOf(answer);
   if (text === "") return null;
-  return isJson(answer.headers["content-type"]) ? parsed(text) : text;
+  return (isJson(answer.headers["content-type"]) ? jsonResultOf(text) : null) ?? text;
 }
 
 /** Without a type the text speaks for itself. */
 const isJson = (contentType: string | undefined): boolean =>
   contentType === undefined || /^\s*(?:application|text)\/(?:[^;\s]*\+)?json\s*(?:;|$)/i.test(contentType);
-
-/** JSON that can be written down again, which endless nesting cannot; else the text as it is. */
-function parsed(text: string): unknown {
-  try {
-    const value: unknown = JSON.parse(text);
-    return JSON.stringify(value) === undefined ? text : value;
-  } catch {
-    return text;
-  }
-}
 
 const textOf = ({ body }: Answer): string => new TextDecoder().decode(body);
 

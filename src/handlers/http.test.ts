@@ -122,6 +122,19 @@ async function against(
   return runOnce(http(url, { ...LOOPBACK, ...options }));
 }
 
+/** JSON that JavaScript does not print as it reads it. */
+const KEPT = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
+
+test("a payload goes out, and a result comes in, as it is written", async () => {
+  const server = await serve((response) => {
+    response.writeHead(200, { "content-type": "application/json" });
+    response.end(`\n${KEPT} `);
+  });
+  const outcome = await runOnce(http(server.url, LOOPBACK), { payload: KEPT });
+  expect(server.heard[0]?.body).toEndWith(`,"payload":${KEPT}}`);
+  expect(outcome).toEqual({ kind: "done", result: KEPT });
+});
+
 /** What the same comes to in a process of its own, for the runtime reads some of its environment at the start alone. */
 async function inEnvironment(env: Readonly<Record<string, string>>, url: string): Promise<string> {
   const script = `
@@ -156,6 +169,7 @@ describe("what is sent", () => {
     await runOnce(http(`${server.url}/hook/%2e?q=1&r=%20#part`, LOOPBACK), { ...task, createdAt: 36 ** 3 });
     const [{ request, body } = { request: null, body: "" }] = server.heard;
     expect(JSON.parse(body)).toEqual({ ...task, payload: { n: [1] } });
+    expect(body).toEndWith(',"payload":{"n":[1]}}');
     expect([request?.method, request?.url]).toEqual(["POST", "/hook/?q=1&r=%20"]);
     expect(request?.headers).toEqual({
       host: `127.0.0.1:${server.port}`,

@@ -3,7 +3,7 @@ import { parseDurationMs } from "../core/duration.ts";
 import { LIMITS } from "../core/task.ts";
 import { type Allowance, isWithin, parseRange, type Range, reservedAs } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { fail, type Handler, type HandlerTask } from "../processor/handler.ts";
+import { fail, type Handler, type HandlerTask, payloadTextOf } from "../processor/handler.ts";
 import { meaningOf } from "./http-answer.ts";
 import { type CallLimits, call, isCallError, type Lookup, systemLookup, type Target } from "./http-call.ts";
 
@@ -112,8 +112,11 @@ export const http: HttpMaker = createHttp(httpWorld);
 
 // ---- the request
 
-const bodyOf = ({ id, name, description, type, tags, attempt, payload }: HandlerTask): string =>
-  JSON.stringify({ id, name, description, type, tags, attempt, payload });
+function bodyOf(task: HandlerTask): string {
+  const { id, name, description, type, tags, attempt } = task;
+  const text = JSON.stringify({ id, name, description, type, tags, attempt });
+  return `${text.slice(0, -1)},"payload":${payloadTextOf(task)}}`;
+}
 
 const headersOf = (task: HandlerTask, target: Target): Record<string, string> => ({
   host: hostHeader(target),

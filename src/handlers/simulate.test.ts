@@ -18,6 +18,7 @@ const TASK: HandlerTask = {
   tags: [],
   attempt: 1,
   payload: null,
+  payloadText: null,
   losses: 0,
   createdAt: 0,
 };

@@ -79,5 +79,6 @@ const handlerTask = (task: ClaimedTask): HandlerTask => ({
   attempt: task.attempt,
   losses: task.losses,
   payload: task.payload === null ? null : JSON.parse(task.payload),
+  payloadText: task.payload,
   createdAt: task.createdAt,
 });

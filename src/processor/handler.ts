@@ -1,11 +1,13 @@
 import { parseDurationMs } from "../core/duration.ts";
 import { FAILURES, type Outcome } from "../core/outcome.ts";
-import { LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
+import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 
 /** What a handler sees of its task. */
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
+  /** The same as the text that was sent: with the digits that a JavaScript number loses, and its keys in their order. */
+  readonly payloadText: JsonText | null;
   /** How many earlier attempts ended with the death of their worker: nobody knows how far they came. */
   readonly losses: number;
   /**
@@ -49,6 +51,25 @@ export const isVerdict = (value: unknown): value is Verdict =>
   typeof value === "object" && value !== null && VERDICT in value;
 
 export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
+
+/** The payload as the text that came; printed anew where a handler passes the task on with another payload. */
+export function payloadTextOf({
+  payload,
+  payloadText,
+}: Pick<HandlerTask, "payload" | "payloadText">): JsonText {
+  const printed = JSON.stringify(payload) ?? "null";
+  return payloadText != null && JSON.stringify(JSON.parse(payloadText)) === printed ? payloadText : printed;
+}
+
+/** A result that is JSON already, kept as it is written; null where it is none, or nested too deeply to be printed. */
+export function resultOf(text: string): Verdict | null {
+  try {
+    JSON.stringify(JSON.parse(text));
+    return verdictOf({ kind: "done", result: text.trim() });
+  } catch {
+    return null;
+  }
+}
 
 export const verdictOf = (outcome: Outcome): Verdict => ({ [VERDICT]: outcome });
 

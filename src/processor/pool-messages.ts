@@ -5,9 +5,12 @@ import type { LogLevel, Progress } from "../core/task.ts";
 import type { StopReason } from "./execute.ts";
 import type { HandlerTask } from "./handler.ts";
 
+/** A task on its way: its payload goes as the text that it is, for the pipe would print a parsed one anew. */
+export type SentTask = Omit<HandlerTask, "payload">;
+
 /** `run` numbers the runs of one server. */
 export type ToHandlers =
-  | { readonly kind: "run"; readonly run: number; readonly task: HandlerTask }
+  | { readonly kind: "run"; readonly run: number; readonly task: SentTask }
   | { readonly kind: "stop"; readonly run: number; readonly reason: StopReason };
 
 export type FromHandlers =

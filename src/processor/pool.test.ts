@@ -88,6 +88,7 @@ const TASK: HandlerTask = {
     losses: 0,
     createdAt: 0,
     payload: null,
+    payloadText: null,
   },
 };
 

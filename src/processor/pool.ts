@@ -284,7 +284,8 @@ export function createPool(setup: PoolSetup): Pool {
       },
     };
     member.runs.set(id, run);
-    member.process.send({ kind: "run", run: id, task });
+    const { payload: _, ...sent } = task;
+    member.process.send({ kind: "run", run: id, task: sent });
     signal.addEventListener("abort", onAbort);
     if (signal.aborted) onAbort();
   }

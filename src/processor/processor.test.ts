@@ -298,6 +298,7 @@ describe("what a handler sees", () => {
       attempt: 2,
       losses: 0,
       payload: { a: [1] },
+      payloadText: '{"a":[1]}',
       createdAt: 1_234,
     });
     expect(work.run(1).task.payload).toBeNull();

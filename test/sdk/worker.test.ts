@@ -112,6 +112,18 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
+  test("hands the payload to handlers as it was sent, too", async () => {
+    const { type, worker } = work(async ({ payloadText }) => payloadText);
+    const payload = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0}';
+    const [first, second] = [
+      await create(server.app.engine, { type, payload }),
+      await create(server.app.engine, { type }),
+    ];
+    expect(await ended(first)).toMatchObject({ status: "done", result: JSON.stringify(payload) });
+    expect(await ended(second)).toMatchObject({ status: "done", result: null });
+    await worker.stop(0);
+  });
+
   test("holds a task for longer than its lease, with progress and log lines", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     const { type, worker } = work(async (_task, { progress, log }) => {

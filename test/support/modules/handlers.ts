@@ -11,6 +11,8 @@ export default {
     log("careful", "warn");
     return { got: task.payload, attempt: task.attempt };
   },
+  text: async (task) => task.payloadText,
+  echo: command(["cat"]),
   patient: {
     handler: (_task, { signal }) => until(signal),
     timeout: "10m",
