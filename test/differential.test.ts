@@ -7,12 +7,13 @@ import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Task, TaskId } from "../src/core/task.ts";
+import type { TaskId } from "../src/core/task.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import { openStore } from "../src/store/open.ts";
 import type { Change, Cursor, Position, TaskPage, TaskStore } from "../src/store/store.ts";
 import { type Call, createSteps } from "./differential/steps.ts";
 import { createTestLog } from "./support/engine.ts";
+import { type AnyParts, cutTo } from "./support/parts.ts";
 import { createRandom } from "./support/random.ts";
 import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
 
@@ -83,7 +84,7 @@ async function answerOf(side: Side, call: Call): Promise<unknown> {
     case "insert":
       return store.insert(call.requests(), call.now);
     case "get":
-      return store.get(call.ids);
+      return (await store.get(call.ids, call.parts)).map((task) => task && cutTo(call.parts, task));
     case "list":
       return walk(store, call.query);
     case "count":
@@ -114,12 +115,12 @@ async function answerOf(side: Side, call: Call): Promise<unknown> {
 }
 
 /** All pages: where one ends is each store's own affair. */
-async function walk(store: TaskStore, query: Extract<Call, { verb: "list" }>["query"]): Promise<Task[]> {
-  const tasks: Task[] = [];
+async function walk(store: TaskStore, query: Extract<Call, { verb: "list" }>["query"]): Promise<AnyParts[]> {
+  const tasks: AnyParts[] = [];
   let after: Cursor | null = null;
   do {
-    const page: TaskPage = await store.list({ ...query, after });
-    tasks.push(...page.tasks);
+    const page: TaskPage<AnyParts> = await store.list({ ...query, after });
+    tasks.push(...page.tasks.map((task) => cutTo(query.parts, task)));
     after = page.next;
   } while (after !== null);
   return tasks;
@@ -204,7 +205,9 @@ async function compareCensus(where: object): Promise<void> {
 async function clear(): Promise<void> {
   const [oracle] = sides;
   if (oracle === undefined) return;
-  const refs = (await walk(oracle.store, { filter: {}, sort: "id", limit: 1_000 })).map(({ id }) => ({ id }));
+  const refs = (await walk(oracle.store, { filter: {}, sort: "id", limit: 1_000, parts: "whole" })).map(
+    ({ id }) => ({ id }),
+  );
   const removed = await Promise.all(sides.map(({ store }) => store.remove(refs)));
   expect(removed.flat().every((gone) => gone)).toBe(true);
 }

@@ -183,11 +183,16 @@ export type Stats = {
   readonly workers: readonly {
     readonly worker: string;
     readonly types: readonly string[];
+    /** How many tasks it works on; at least so many where `workers_complete` is false. */
+    readonly running: number;
     readonly slots: number;
     readonly seen_at: string;
     readonly draining: boolean;
+    /** The first 100 of them. */
     readonly tasks: readonly number[];
   }[];
+  /** False where more than 10,000 tasks run: the later ones are not among those of the workers. */
+  readonly workers_complete: boolean;
   /** The commonest among the latest 1,000 tasks. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };

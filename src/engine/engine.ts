@@ -141,7 +141,13 @@ export interface Engine {
 export type Stats = {
   readonly types: readonly TypeCount[];
   readonly minutes: readonly MinuteAt[];
-  readonly workers: readonly (KnownWorker & { readonly tasks: readonly TaskId[] })[];
+  /** How many tasks each works on, and the first hundred of them. */
+  readonly workers: readonly (KnownWorker & {
+    readonly running: number;
+    readonly tasks: readonly TaskId[];
+  })[];
+  /** False where so many tasks run that not all of them were read: workers may then have more than is said. */
+  readonly isComplete: boolean;
   /** Among the latest tasks, the commonest first. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };

@@ -47,6 +47,28 @@ describe("the last hour", () => {
     expect((await engine.stats()).minutes).toMatchObject([{ created: 2 }]);
   });
 
+  test("has its newest minute, however many processes have written theirs", async () => {
+    const { engine, store, clock } = openEngine({ nonce: () => "zz" });
+    const now = engine.now();
+    const minute = (n: number): number => (Math.floor(now / MINUTE_MS) - 59 + n) * MINUTE_MS;
+    const sums = {
+      ...{ created: 1, done: 0, failed: 0, cancelled: 0, retried: 0, lost: 0 },
+      ...{ waitMs: 0, runMs: 0, longestWaitMs: 0, longestRunMs: 0 },
+    };
+    for (let n = 0; n < 60; n++) {
+      const notes = Array.from({ length: 200 }, (_, process) => ({
+        name: `minute/${minute(n)}/p${process}`,
+        value: JSON.stringify(sums),
+        until: now + 70 * MINUTE_MS,
+      }));
+      await store.writeNotes(notes, now);
+    }
+    await create(engine);
+    await clock.advance(0);
+    const { minutes } = await engine.stats();
+    expect(minutes.map(({ created }) => created)).toEqual([...Array(59).fill(200), 201]);
+  });
+
   test("forgets what is older", async () => {
     const { engine, clock } = openEngine();
     await create(engine);

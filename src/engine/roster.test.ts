@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock } from "../../test/support/clock.ts";
 import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
-import { ask, claim, create, NEVER } from "../../test/support/verbs.ts";
+import { ask, claim, create, createMany, NEVER } from "../../test/support/verbs.ts";
 
 describe("workers", () => {
   test("are known by what they ask for, in every process on the store", async () => {
@@ -21,6 +21,7 @@ describe("workers", () => {
         slots: null,
         seenAt: engine.now(),
         isDraining: false,
+        running: 1,
         tasks: [id],
       },
       {
@@ -30,6 +31,7 @@ describe("workers", () => {
         slots: 9,
         seenAt: engine.now(),
         isDraining: false,
+        running: 0,
         tasks: [],
       },
     ]);
@@ -71,6 +73,58 @@ describe("workers", () => {
     expect(await other.isDraining("w")).toBe(true);
     await clock.advance(12 * 3_600_000);
     expect(await other.isDraining("w")).toBe(false);
+  });
+
+  test("are told apart and drained whatever their names are, up to the longest", async () => {
+    const clock = createManualClock();
+    const { engine, store } = openEngine({ clock });
+    const { engine: other } = openEngine({ clock, store });
+    const names = ["я".repeat(254), "🙂".repeat(254), "x".repeat(254), "%".repeat(254)].flatMap((begin) => [
+      `${begin}a`,
+      `${begin}b`,
+    ]);
+    for (const worker of [...names, "short", "#short"]) await engine.claimNow(ask({ worker }));
+    const drained = names.filter((_, n) => n % 2 === 0);
+    for (const worker of drained) await engine.drain(worker, true);
+    await clock.advance(1_000);
+    for (const worker of names) expect(await other.isDraining(worker)).toBe(drained.includes(worker));
+    await engine.stats();
+    const { workers } = await other.stats();
+    expect(workers.map(({ name }) => name).sort()).toEqual([...names, "short", "#short"].sort());
+    expect(
+      workers
+        .filter(({ isDraining }) => isDraining)
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(drained.sort());
+    for (const worker of drained) await other.drain(worker, false);
+    await clock.advance(1_000);
+    for (const worker of names) expect(await engine.isDraining(worker)).toBe(false);
+  });
+
+  test("have all their tasks counted, however large the tasks are, and the first hundred named", async () => {
+    const { engine } = openEngine();
+    const payload = JSON.stringify("x".repeat(900_000));
+    for (let n = 0; n < 20; n++) await create(engine, { payload });
+    const large: number[] = [];
+    while (large.length < 20) {
+      for (const { id } of await engine.claimNow(ask({ worker: "large", max: 20 }))) large.push(id);
+    }
+    await createMany(engine, 1_500);
+    for (let n = 0; n < 2; n++) await engine.claimNow(ask({ worker: "many", max: 1_000 }));
+    const { workers, isComplete } = await engine.stats();
+    expect(workers.map(({ name, running, tasks }) => [name, running, tasks.length])).toEqual([
+      ["large", 20, 20],
+      ["many", 1_500, 100],
+    ]);
+    expect(isComplete).toBe(true);
+  });
+
+  test("are said to have more tasks than is known where more than ten thousand run", async () => {
+    const { engine } = openEngine();
+    await createMany(engine, 10_001);
+    for (let n = 0; n < 11; n++) await engine.claimNow(ask({ worker: "many", max: 1_000 }));
+    expect(await engine.stats()).toMatchObject({ workers: [{ running: 10_000 }], isComplete: false });
   });
 
   test("explain why a task waits", async () => {

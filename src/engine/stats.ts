@@ -1,17 +1,21 @@
 /** How the whole stands, for people who look: counts, the last hour, who works on what. Asked at most once a second. */
 import type { Clock } from "../core/clock.ts";
-import type { TaskId } from "../core/task.ts";
-import type { TaskStore } from "../store/store.ts";
+import type { Parts, TaskHead, TaskId, TaskParts } from "../core/task.ts";
+import type { Cursor, TaskPage, TaskQuery, TaskStore } from "../store/store.ts";
 import type { Stats } from "./engine.ts";
 import type { Minutes } from "./minutes.ts";
 import type { Roster } from "./roster.ts";
 
 const KEPT_MS = 1_000;
-/** Tasks that run are named up to this many, a worker and in all. */
+/** Of each worker so many tasks are named; so many that run are read, a tenth of a second on PostgreSQL. */
 const TASKS_A_WORKER = 100;
-const RUNNING_READ = 1_000;
+const RUNNING_READ = 10_000;
+const READ_AT_ONCE = 1_000;
 const TAGS_OF_LATEST = 1_000;
 const TAGS_SHOWN = 20;
+
+type OfWorker = { count: number; readonly first: TaskId[] };
+type Running = { readonly byWorker: ReadonlyMap<string, OfWorker>; readonly isComplete: boolean };
 
 export function createStats(setup: {
   readonly store: Pick<TaskStore, "census" | "list">;
@@ -23,7 +27,7 @@ export function createStats(setup: {
   let latest: { readonly at: number; readonly stats: Promise<Stats> } | null = null;
 
   async function gather(): Promise<Stats> {
-    const [types, minutes, known, tasks, tags] = await Promise.all([
+    const [types, minutes, known, running, tags] = await Promise.all([
       store.census(),
       setup.minutes.read(),
       setup.roster.list(),
@@ -32,32 +36,51 @@ export function createStats(setup: {
     ]);
     const workers = known.map((worker) => ({
       ...worker,
-      tasks: (tasks.get(worker.name) ?? []).slice(0, TASKS_A_WORKER),
+      running: running.byWorker.get(worker.name)?.count ?? 0,
+      tasks: running.byWorker.get(worker.name)?.first ?? [],
     }));
-    return { types, minutes, workers, tags };
+    return { types, minutes, workers, isComplete: running.isComplete, tags };
   }
 
-  async function runningByWorker(): Promise<Map<string, TaskId[]>> {
-    const { tasks } = await store.list({
-      filter: { statuses: ["running"] },
-      sort: "id",
-      after: null,
-      limit: RUNNING_READ,
-    });
-    const byWorker = new Map<string, TaskId[]>();
-    for (const { id, lease } of tasks) {
+  /** The first so many tasks that the query finds; a page may be short although there are more. */
+  async function* tasksOf<P extends Parts>(
+    query: Pick<TaskQuery<P>, "filter" | "sort"> & { readonly parts: P },
+    most: number,
+  ): AsyncGenerator<TaskParts[P]> {
+    let left = most;
+    let after: Cursor | null = null;
+    do {
+      const page: TaskPage<TaskHead & TaskParts[P]> = await store.list<P>({
+        ...query,
+        after,
+        limit: Math.min(left, READ_AT_ONCE),
+      });
+      yield* page.tasks;
+      left -= page.tasks.length;
+      after = page.next;
+    } while (after !== null && left > 0);
+  }
+
+  async function runningByWorker(): Promise<Running> {
+    const byWorker = new Map<string, OfWorker>();
+    let seen = 0;
+    const query = { filter: { statuses: ["running"] }, sort: "id", parts: "head" } as const;
+    for await (const { id, lease } of tasksOf(query, RUNNING_READ + 1)) {
+      if (++seen > RUNNING_READ) break;
       if (lease === null) continue;
-      const own = byWorker.get(lease.worker);
-      if (own === undefined) byWorker.set(lease.worker, [id]);
-      else own.push(id);
+      const own = byWorker.get(lease.worker) ?? { count: 0, first: [] };
+      byWorker.set(lease.worker, own);
+      if (++own.count <= TASKS_A_WORKER) own.first.push(id);
     }
-    return byWorker;
+    return { byWorker, isComplete: seen <= RUNNING_READ };
   }
 
   async function commonTags(): Promise<Stats["tags"]> {
-    const { tasks } = await store.list({ filter: {}, sort: "-id", after: null, limit: TAGS_OF_LATEST });
     const counts = new Map<string, number>();
-    for (const tag of tasks.flatMap((task) => task.tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+    const query = { filter: {}, sort: "-id", parts: "light" } as const;
+    for await (const { tags } of tasksOf(query, TAGS_OF_LATEST)) {
+      for (const tag of tags) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+    }
     return [...counts]
       .sort(([a, first], [b, second]) => second - first || (a < b ? -1 : 1))
       .slice(0, TAGS_SHOWN)

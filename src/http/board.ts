@@ -58,6 +58,9 @@ const StatsAnswer = z.object({
     z.object({
       worker: z.string(),
       types: z.array(z.string()),
+      running: z.int().meta({
+        description: "How many tasks it works on; at least so many where `workers_complete` is false",
+      }),
       slots: z.int().meta({
         description:
           "How many tasks it works on at once; of one that does not say so, those that it has and those that it asks for",
@@ -67,6 +70,10 @@ const StatsAnswer = z.object({
       tasks: z.array(z.int()).meta({ description: "What it works on, up to 100" }),
     }),
   ),
+  workers_complete: z.boolean().meta({
+    description:
+      "False where more than 10,000 tasks run: the later ones are not in `running` and `tasks` of the workers",
+  }),
   tags: z
     .array(z.object({ tag: z.string(), count: z.int() }))
     .meta({ description: "The commonest among the latest 1,000 tasks" }),
@@ -106,7 +113,10 @@ export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
 
 const timestamp = (ms: number): string => new Date(ms).toISOString();
 
-function presentStats({ types, minutes, workers, tags }: Stats, now: number): z.input<typeof StatsAnswer> {
+function presentStats(
+  { types, minutes, workers, isComplete, tags }: Stats,
+  now: number,
+): z.input<typeof StatsAnswer> {
   const totals = Object.fromEntries(
     STATUSES.map((status) => [status, types.reduce((sum, type) => sum + type.counts[status], 0)]),
   ) as Record<Status, number>; // one for each
@@ -123,14 +133,16 @@ function presentStats({ types, minutes, workers, tags }: Stats, now: number): z.
       wait: { total: formatDurationMs(waitMs), longest: formatDurationMs(longestWaitMs) },
       run: { total: formatDurationMs(runMs), longest: formatDurationMs(longestRunMs) },
     })),
-    workers: workers.map(({ name, types, free, slots, seenAt, isDraining, tasks }) => ({
+    workers: workers.map(({ name, types, free, slots, seenAt, isDraining, running, tasks }) => ({
       worker: name,
       types: [...types],
-      slots: slots ?? free + tasks.length,
+      running,
+      slots: slots ?? free + running,
       seen_at: timestamp(seenAt),
       draining: isDraining,
       tasks: [...tasks],
     })),
+    workers_complete: isComplete,
     tags: [...tags],
   };
 }

@@ -2,9 +2,11 @@
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
-import type { Task } from "../core/task.ts";
+import type { LightTask, Parts, TaskHead } from "../core/task.ts";
+import { ANSWER_BYTES, ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
 import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { inSizes } from "../lib/sizes.ts";
 import { readJson } from "./body.ts";
 import { prefersOf } from "./conditions.ts";
 import type { Call, Route } from "./route.ts";
@@ -23,6 +25,10 @@ import {
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;
+/** Characters of tasks that are made into JSON between two turns of the event loop: some milliseconds. */
+const PRESENTED_AT_ONCE = ANSWER_LEAST_BYTES;
+/** An answer with this much text is not filled up by another page of the store, which may hold ANSWER_BYTES. */
+const FULL_ENOUGH = ANSWER_BYTES / 2;
 /** How long one call may look for matching tasks before it answers with a short page. */
 const SEARCH_MS = 200;
 
@@ -54,7 +60,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
           z.union([SummaryAnswer, TaskAnswer, TaskAnswer.omit({ payload: true, result: true })]),
         ),
         headers: {
-          Link: 'With `limit`, while there may be more: the next page, `rel="next"`; a page may be short or empty then',
+          Link: 'With `limit`, while there may be more: the next page, `rel="next"`; a page may be short or empty then, and ends at about 8 MiB',
           "X-Total-Count": "How many tasks the filter takes, where that was asked for",
         },
       },
@@ -83,13 +89,19 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     return { "x-total-count": String(count), "preference-applied": "count=exact" };
   }
 
-  const pageAfter = ({ filter, sort }: Wish, after: Cursor | null, limit: number): Promise<TaskPage> =>
-    engine.list({ filter, sort, after, limit });
-
-  function presenter({ view }: Wish): (task: Task) => string {
-    if (view === undefined) return presentSummary;
-    const present = view === "full" ? presentTask : presentEvent;
-    return (task) => present(task, engine.now());
+  /** One page of the tasks of a list, each with the function that writes it: whole ones for `view=full` alone. */
+  async function pageAfter(wish: Wish, after: Cursor | null, limit: number): Promise<Shown> {
+    const { filter, sort, view } = wish;
+    if (view === "full") {
+      const { tasks, next } = await engine.list({ filter, sort, after, limit, parts: "whole" });
+      return {
+        tasks: tasks.map((task) => shown(task, "whole", () => presentTask(task, engine.now()))),
+        next,
+      };
+    }
+    const { tasks, next } = await engine.list({ filter, sort, after, limit, parts: "light" });
+    const present = view === "state" ? presentEvent : presentSummary;
+    return { tasks: tasks.map((task) => shown(task, "light", () => present(task, engine.now()))), next };
   }
 
   async function page(
@@ -98,18 +110,24 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     headers: Record<string, string>,
   ): Promise<Response> {
     const startedAt = clock.monotonic();
-    const tasks: Task[] = [];
+    const texts: string[] = [];
+    let size = 0;
     let { after } = wish;
     for (;;) {
-      const found: TaskPage = await pageAfter(wish, after, wish.limit - tasks.length);
-      tasks.push(...found.tasks);
+      const found: Shown = await pageAfter(wish, after, wish.limit - texts.length);
+      for (const piece of inPieces(found.tasks)) {
+        if (size > 0) await otherRequestsFirst();
+        for (const task of piece) texts.push(task.text());
+        size += sizeOf(piece);
+      }
       after = found.next;
-      if (after === null || tasks.length === wish.limit || clock.monotonic() - startedAt > SEARCH_MS) break;
+      if (after === null || texts.length === wish.limit || size >= FULL_ENOUGH) break;
+      if (clock.monotonic() - startedAt > SEARCH_MS) break;
       await otherRequestsFirst();
     }
     const link =
       after === null ? {} : { link: `<${nextPath(request, formatCursor(wish.sort, after))}>; rel="next"` };
-    return reply(200, `[${tasks.map(presenter(wish)).join()}]`, { ...headers, ...link });
+    return reply(200, `[${texts.join()}]`, { ...headers, ...link });
   }
 
   /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
@@ -118,15 +136,16 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     wish: Wish,
     headers: Record<string, string>,
   ): Promise<Response> {
-    const present = presenter(wish);
     const first = await pageAfter(wish, wish.after, STREAM_PAGE);
-    if (first.next === null) return reply(200, `[${first.tasks.map(present).join()}]`, headers);
-    const next = (after: Cursor): Promise<TaskPage> =>
+    if (first.next === null && sizeOf(first.tasks) <= PRESENTED_AT_ONCE) {
+      return reply(200, `[${first.tasks.map((task) => task.text()).join()}]`, headers);
+    }
+    const next = (after: Cursor): Promise<Shown> =>
       pageAfter(wish, after, STREAM_PAGE).catch((error: unknown) => {
         log.error("list_cut", { request_id: requestId, error: errorText(error) });
         throw error;
       });
-    return reply(200, streamPages(first, next, present), headers);
+    return reply(200, streamOf(listText(first, next)), headers);
   }
 
   // ---- bulk
@@ -153,7 +172,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   }
 
   async function lastId(): Promise<number> {
-    const { tasks } = await engine.list({ filter: {}, sort: "-id", after: null, limit: 1 });
+    const { tasks } = await engine.list({ filter: {}, sort: "-id", after: null, limit: 1, parts: "head" });
     return tasks[0]?.id ?? 0;
   }
 
@@ -169,14 +188,12 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   }
 
   /** The tasks that the wish is about, in the order of their ids. */
-  async function* pagesOf({ filter, after_id }: BulkBody, upTo: number): AsyncGenerator<readonly Task[]> {
+  async function* pagesOf({ filter, after_id }: BulkBody, upTo: number): AsyncGenerator<readonly TaskHead[]> {
     let after: Cursor | null = after_id === undefined ? null : { id: after_id, finishedAt: null };
     do {
-      const page: TaskPage = await engine.list({
-        filter: filterOf(filter),
-        sort: "id",
-        after,
-        limit: BULK_PIECE,
+      const page: TaskPage<TaskHead> = await engine.list({
+        ...{ filter: filterOf(filter), sort: "id", after, limit: BULK_PIECE },
+        parts: "head",
       });
       const tasks = page.tasks.filter(({ id }) => id <= upTo);
       if (tasks.length > 0) yield tasks;
@@ -187,9 +204,9 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   }
 
   /** False where the task's own rule refuses, or it is gone meanwhile. */
-  async function actOn({ id }: Task, action: BulkBody["action"]): Promise<boolean> {
+  async function actOn({ id }: TaskHead, action: BulkBody["action"]): Promise<boolean> {
     try {
-      await (action === "delete" ? engine.remove(id) : engine[action](id));
+      await (action === "delete" ? engine.remove(id) : engine[action](id, undefined, "light"));
       return true;
     } catch (error) {
       if (isTaskError(error) && REFUSALS.has(error.code)) return false;
@@ -221,29 +238,46 @@ function wishOf(query: ListQuery): Wish {
 const invalid = (pointer: string, detail: string): TaskError =>
   new TaskError("invalid", `${pointer} ${detail}`, [{ pointer, detail }]);
 
-/** A store that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
-function streamPages(
-  first: TaskPage,
-  next: (after: Cursor) => Promise<TaskPage>,
-  present: (task: Task) => string,
-): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  let page: TaskPage | null = first;
+/** A task that is on its way out: about how long its JSON is, and the JSON. */
+type ShownTask = { readonly size: number; readonly text: () => string };
+type Shown = { readonly tasks: readonly ShownTask[]; readonly next: Cursor | null };
+
+const shown = (task: LightTask, parts: Parts, text: () => string): ShownTask => ({
+  size: textSize(task, parts),
+  text,
+});
+
+const sizeOf = (tasks: readonly ShownTask[]): number => tasks.reduce((sum, { size }) => sum + size, 0);
+
+const inPieces = (tasks: readonly ShownTask[]): ShownTask[][] =>
+  inSizes(tasks, PRESENTED_AT_ONCE, ({ size }) => size);
+
+/** A whole list as JSON, in texts of bounded size; one page is in memory. */
+async function* listText(first: Shown, next: (after: Cursor) => Promise<Shown>): AsyncGenerator<string> {
   let separator = "[";
+  for (let page: Shown | null = first; page !== null; ) {
+    for (const piece of inPieces(page.tasks)) {
+      yield separator + piece.map((task) => task.text()).join();
+      separator = ",";
+      await otherRequestsFirst();
+    }
+    const after: Cursor | null = page.next;
+    page = after === null ? null : await otherRequestsFirst().then(() => next(after));
+  }
+  yield separator === "[" ? "[]" : "]";
+}
+
+/** A text that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
+function streamOf(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
   return new ReadableStream(
     {
       pull: async (controller) => {
-        let body = "";
-        while (page !== null && body === "") {
-          const { tasks, next: after }: TaskPage = page;
-          if (tasks.length > 0) body = separator + tasks.map(present).join();
-          page = after === null ? null : await otherRequestsFirst().then(() => next(after));
-        }
-        if (body !== "") separator = ",";
-        if (page !== null) return controller.enqueue(encoder.encode(body));
-        controller.enqueue(encoder.encode(separator === "[" ? "[]" : `${body}]`));
-        controller.close();
+        const { value, done } = await texts.next();
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(value));
       },
+      cancel: async () => void (await texts.return(undefined)),
     },
     { highWaterMark: 0 },
   );

@@ -92,6 +92,8 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const claim: Route = {
     id: "claimTasks",
     summary: "Claim due tasks of some types, each with a lease; waits for the first one",
+    description:
+      "Fewer tasks than `max` may be given although more are due: an answer ends at about 8 MiB of tasks.",
     body: Claim,
     answers: { 200: { description: "The tasks; none when the wait is over", schema: ClaimAnswer } },
     problems: BODY_PROBLEMS,

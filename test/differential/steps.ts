@@ -11,7 +11,7 @@ import {
 } from "../../src/core/lifecycle.ts";
 import type { Outcome } from "../../src/core/outcome.ts";
 import { parseSearch } from "../../src/core/search.ts";
-import { isEnded, isRunning, STATUSES, type Task } from "../../src/core/task.ts";
+import { isEnded, isRunning, type Parts, STATUSES, type Task } from "../../src/core/task.ts";
 import type {
   Ask,
   Beat,
@@ -23,12 +23,13 @@ import type {
   TaskQuery,
   TaskRef,
 } from "../../src/store/store.ts";
+import { lightOf } from "../support/parts.ts";
 
 /** One call of the port. Drafts are made anew for each store, which takes them over. */
 export type Call =
   | { readonly verb: "insert"; readonly requests: () => InsertRequest[]; readonly now: number }
-  | { readonly verb: "get"; readonly ids: number[] }
-  | { readonly verb: "list"; readonly query: Omit<TaskQuery, "after"> }
+  | { readonly verb: "get"; readonly ids: number[]; readonly parts: Parts }
+  | { readonly verb: "list"; readonly query: Omit<TaskQuery<Parts>, "after" | "parts"> & { parts: Parts } }
   | { readonly verb: "count"; readonly filter: TaskFilter }
   | { readonly verb: "claim"; readonly asks: Ask[]; readonly now: number; readonly nonce: string }
   | { readonly verb: "extend"; readonly beats: Beat[]; readonly now: number }
@@ -41,6 +42,8 @@ export type Call =
   | { readonly verb: "writeNotes"; readonly writes: NoteWrite[]; readonly now: number }
   | { readonly verb: "readNotes"; readonly prefix: string; readonly now: number };
 
+type WholeStep = { readonly from: Task; readonly to: Task };
+
 const TYPES = ["a", "a.b", "b", "b_c", "simulate"];
 const PATTERNS = ["a", "a*", "a.*", "b", "b_*", "*", "simulate", "none"];
 const NAMES = ["alpha", "Бета", "gamma delta", "ΣΊΣΥΦΟΣ", "100%_x"];
@@ -49,6 +52,7 @@ const PAYLOADS = [null, '{"k":"One"}', "[1,2]", '"\\u0000"', '{"z":1,"a":2}'];
 const KEYS = [null, null, null, "k", "l"];
 const NOTES = ["a", "a/1", "a/2", "b%", "b_"];
 const PREFIXES = ["", "a", "a/", "b", "b_", "c"];
+const PARTS: readonly Parts[] = ["whole", "light", "head"];
 const SORTS: readonly Sort[] = ["id", "-id", "finished_at", "-finished_at"];
 
 const OUTCOMES: readonly Outcome[] = [
@@ -133,7 +137,7 @@ export function createSteps(random: () => number) {
   });
 
   /** A rule that may be applied to the task, on it as it is or as it was. */
-  function stepOf(task: Task, now: number): Step {
+  function stepOf(task: Task, now: number): WholeStep {
     const from = random() < 0.1 ? ({ ...task, version: task.version - 1 } as Task) : task; // one version behind
     if (isEnded(from))
       return { from, to: random() < 0.6 ? retry(from, now) : edit(from, { name: one(NAMES) }, now) };
@@ -149,8 +153,17 @@ export function createSteps(random: () => number) {
   }
 
   /** A rule with nothing to change gives the same task back; a store is never asked to write that. */
-  const changed = (from: Task, to: Task, now: number): Step =>
+  const changed = (from: Task, to: Task, now: number): WholeStep =>
     to === from ? { from, to: edit(from, { description: "again" }, now) } : { from, to };
+
+  /** Now and then the step as it is made of a light task, where a rule allows that. */
+  function lightened({ from, to }: WholeStep): Step {
+    const changesSearched =
+      from.name !== to.name || from.description !== to.description || from.payload !== to.payload;
+    if (changesSearched || random() < 0.6) return { from, to };
+    const result = from.result === to.result ? {} : { result: to.result };
+    return { from: lightOf(from), to: { ...lightOf(to), ...result } };
+  }
 
   function writeNotes(now: number): Call {
     const writes = distinct(NOTES, 3).map((name) => ({
@@ -168,16 +181,20 @@ export function createSteps(random: () => number) {
     const chosen = distinct(tasks, 4);
     if (roll < 0.36) return claim(now);
     if (roll < 0.48) return { verb: "extend", beats: chosen.map(beat), now };
-    if (roll < 0.7) return { verb: "replace", steps: chosen.map((task) => stepOf(task, now)) };
+    if (roll < 0.7) return { verb: "replace", steps: chosen.map((task) => lightened(stepOf(task, now))) };
     if (roll < 0.75) {
       const refs = chosen.map(({ id, version }) =>
         random() < 0.5 ? { id } : { id, version: version - below(2) },
       );
       return { verb: "remove", refs };
     }
-    if (roll < 0.78) return { verb: "get", ids: [...chosen.map(({ id }) => id), 1 + below(2_000)] };
+    const parts = one(PARTS);
+    if (roll < 0.78) return { verb: "get", ids: [...chosen.map(({ id }) => id), 1 + below(2_000)], parts };
     if (roll < 0.87) {
-      return { verb: "list", query: { filter: filter(now), sort: one(SORTS), limit: one([1, 3, 100]) } };
+      return {
+        verb: "list",
+        query: { filter: filter(now), sort: one(SORTS), limit: one([1, 3, 100]), parts },
+      };
     }
     if (roll < 0.89) return { verb: "count", filter: filter(now) };
     if (roll < 0.905) return { verb: "census" };

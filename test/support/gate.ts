@@ -4,15 +4,21 @@ import { connect, createServer, type Socket } from "node:net";
 export interface Gate {
   readonly port: number;
   readonly passed: () => number;
+  /** Bytes that came from the server. */
+  readonly received: () => number;
   close(): void;
 }
 
 export async function openGate(to: number): Promise<Gate> {
   let passed = 0;
+  let received = 0;
   const open = new Set<Socket>();
   const server = createServer((from) => {
     passed++;
     const onward = connect(to, "127.0.0.1");
+    onward.on("data", ({ length }) => {
+      received += length;
+    });
     for (const [one, other] of [
       [from, onward],
       [onward, from],
@@ -28,6 +34,7 @@ export async function openGate(to: number): Promise<Gate> {
   return {
     port: typeof address === "object" && address !== null ? address.port : 0,
     passed: () => passed,
+    received: () => received,
     close: () => {
       server.close();
       for (const socket of open) socket.destroy();

@@ -8,7 +8,7 @@ import { widthOf } from "./text.ts";
 const at = (ms: number): string => new Date(NOON + ms).toISOString();
 const EMPTY: Stats = {
   counts: { pending: 0, running: 0, done: 0, failed: 0, cancelled: 0 },
-  ...{ types: [], oldest_waiting: null, minutes: [], workers: [], tags: [] },
+  ...{ types: [], oldest_waiting: null, minutes: [], workers: [], workers_complete: true, tags: [] },
 };
 const minute = (minutesAgo: number, done: number) => ({
   ...{ at: at(-minutesAgo * 60_000), created: 2, done, failed: 1, cancelled: 0, retried: 1, lost: 1 },
@@ -30,12 +30,14 @@ const FULL: Stats = {
     {
       worker: "w\u001b1",
       types: ["video.*", "x"],
+      running: 2,
       slots: 4,
       seen_at: at(-2_000),
       draining: true,
       tasks: [7, 8],
     },
   ],
+  workers_complete: true,
   tags: [{ tag: "nightly\u0007", count: 5 }],
 };
 const HOW = { now: NOON, width: 80, paint: createPaint(false) };

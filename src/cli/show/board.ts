@@ -116,10 +116,10 @@ function workerTable({ workers }: Stats, now: number): Table {
       { title: "SEEN", align: "right" },
       { title: "TASKS", least: 5, goes: 1 },
     ],
-    rows: workers.map(({ worker, types, slots, tasks, seen_at, draining }) => [
+    rows: workers.map(({ worker, types, running, slots, tasks, seen_at, draining }) => [
       { text: harmless(worker) },
       { text: types.map(harmless).join(" ") },
-      { text: `${tasks.length}/${slots}${draining ? " draining" : ""}` },
+      { text: `${running}/${slots}${draining ? " draining" : ""}` },
       { text: `${briefly(Math.max(0, now - Date.parse(seen_at)))} ago` },
       { text: tasks.join(" ") },
     ]),

@@ -46,6 +46,7 @@ const stats: Stats = {
   oldest_waiting: { type: "work", run_at: at(-60_000), waited: "1m0s" },
   minutes: [],
   workers: [],
+  workers_complete: true,
   tags: [],
 };
 const watched = { tasks: [...runs, ...waits].map(seen), stats, url: "http://here", awaySince: null };

@@ -1,4 +1,5 @@
 import { expect } from "bun:test";
+import { cutTo, lightOf } from "../../../test/support/parts.ts";
 import { cancel, expire, retry, settle } from "../../core/lifecycle.ts";
 import type { LightTask, Parts, Task, TaskHead, TaskId } from "../../core/task.ts";
 import { ANSWER_BYTES, ANSWER_LEAST_BYTES } from "../../core/text-size.ts";
@@ -19,20 +20,6 @@ import {
 
 const MIB = 1_048_576;
 const largePayload = JSON.stringify("x".repeat(MIB));
-
-/** The task without its long texts, as a read of light tasks gives it. */
-function lightOf({ payload: _payload, result: _result, ...light }: Task): LightTask {
-  return light;
-}
-
-const headOf = (task: TaskHead): TaskHead => {
-  const { id, version, status, type, priority, key, token, attempt, claims, lease } = task;
-  return { id, version, status, type, priority, key, token, attempt, claims, lease };
-};
-
-/** What was asked for of what was answered: a store that has whole tasks at hand may answer with more. */
-const cutTo = (parts: Parts, task: LightTask | TaskHead): LightTask | TaskHead =>
-  parts === "head" ? headOf(task) : lightOf(task as Task);
 
 /** Tasks in every status, with and without long texts. */
 async function variety(x: Examinee): Promise<Task[]> {

@@ -61,7 +61,7 @@ function WorkerTable({ workers }: { workers: readonly Worker[] }): ReactElement 
 
 function WorkerRow({ worker }: { worker: Worker }): ReactElement {
   const t = useWords(words);
-  const { worker: name, types, slots, seen_at: seenAt, draining, tasks } = worker;
+  const { worker: name, types, running, slots, seen_at: seenAt, draining, tasks } = worker;
   return (
     <tr>
       <th scope="row">
@@ -72,16 +72,16 @@ function WorkerRow({ worker }: { worker: Worker }): ReactElement {
         <span className="worker-types muted">{types.join(", ")}</span>
       </th>
       <td>
-        <meter className="slots" min={0} max={Math.max(1, slots)} value={tasks.length} aria-label={t.slots} />
-        <span className="slots-words" title={t.used(tasks.length, slots)}>
-          {tasks.length} / {slots}
+        <meter className="slots" min={0} max={Math.max(1, slots)} value={running} aria-label={t.slots} />
+        <span className="slots-words" title={t.used(running, slots)}>
+          {running} / {slots}
         </span>
       </td>
       <td>
         <Time value={seenAt} />
       </td>
       <td>
-        <CurrentTasks tasks={tasks} />
+        <CurrentTasks tasks={tasks} running={running} />
       </td>
       <td className="number">
         <DrainButton name={name} isDraining={draining} />
@@ -90,10 +90,10 @@ function WorkerRow({ worker }: { worker: Worker }): ReactElement {
   );
 }
 
-function CurrentTasks({ tasks }: { tasks: readonly number[] }): ReactElement {
+function CurrentTasks({ tasks, running }: { tasks: readonly number[]; running: number }): ReactElement {
   const t = useWords(words);
   if (tasks.length === 0) return <span className="muted">{t.idle}</span>;
-  const left = tasks.length - TASKS_NAMED;
+  const left = running - Math.min(TASKS_NAMED, tasks.length);
   return (
     <span className="worker-tasks">
       {tasks.slice(0, TASKS_NAMED).map((id) => (

@@ -1,0 +1,15 @@
+/** Parts a list, in its order, so that no part is larger than `most` but one of a single item. */
+export function inSizes<T>(items: readonly T[], most: number, sizeOf: (item: T) => number): T[][] {
+  const parts: T[][] = [];
+  let size = Number.POSITIVE_INFINITY;
+  for (const item of items) {
+    const itemSize = sizeOf(item);
+    if (size + itemSize > most) {
+      parts.push([]);
+      size = 0;
+    }
+    parts.at(-1)?.push(item);
+    size += itemSize;
+  }
+  return parts;
+}

@@ -1,0 +1,19 @@
+import type { LightTask, Parts, Task, TaskHead } from "../../src/core/task.ts";
+
+export type AnyParts = Task | LightTask | TaskHead;
+
+/** A light task of a whole one, as a store that does not have whole tasks at hand reads it. */
+export function lightOf({ payload: _payload, result: _result, ...light }: Task): LightTask {
+  return light;
+}
+
+function headOf(task: TaskHead): TaskHead {
+  const { id, version, status, type, priority, key, token, attempt, claims, lease } = task;
+  return { id, version, status, type, priority, key, token, attempt, claims, lease };
+}
+
+/** These parts of what was answered: a store that has whole tasks at hand may answer with more than was asked for. */
+export function cutTo(parts: Parts, task: AnyParts): AnyParts {
+  if (parts === "whole") return task;
+  return parts === "head" ? headOf(task) : lightOf(task as Task); // or it is light already
+}
