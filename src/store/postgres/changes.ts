@@ -10,7 +10,7 @@ import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import { readEntry } from "../changes-text.ts";
 import type { Change, ChangePage, Position } from "../store.ts";
-import type { Session } from "./pool.ts";
+import type { Parameter, Row, Session } from "./pool.ts";
 
 /** A rev is the number of its batch and, below it, its place there from 1. Seventeen years of a thousand batches a second. */
 export const CHANGES_A_BATCH = 16_384;
@@ -20,18 +20,29 @@ const LOOK_AGAIN_MS = 2;
 /** A reader is told nothing new rather than kept longer; it comes back from the same place. */
 const WAIT_AT_MOST_MS = 5_000;
 
-/** Of this life of the data: a restored copy, another cluster, or a standby that took over is another one. */
-const EPOCH = `(SELECT md5(m.epoch || current_database() || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))
-  FROM tasktrack.meta m)`;
+/**
+ * Of this life of the data. A dump that is restored makes the tables anew, so they have other oids, or other files where
+ * only the rows were restored; a copy of the database has another oid of the database; another cluster has another system
+ * identifier, and a standby that took over or a restore to a point in time another timeline. Takes the system identifier.
+ */
+const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $1::text, d.oid, d.datname, 'tasktrack.meta'::regclass::oid,
+    pg_relation_filenode('tasktrack.meta'), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)))
+  FROM tasktrack.meta m, pg_database d WHERE d.datname = current_database()), pg_postmaster_start_time()::text`;
+
+/**
+ * The system identifier is read from a file, which takes four times as long as the rest of a read. It can be another one only
+ * where the server has been started anew.
+ */
+const CLUSTER = `SELECT pg_postmaster_start_time()::text, system_identifier::text FROM pg_control_system()`;
 
 /**
  * Batches from the one in which the reader stands, as many as hold the changes that it wants behind its own place there. One
  * row at least, so that the facts come even where nothing has changed.
  */
-const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $1 ORDER BY batch LIMIT $2),
+const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $2 ORDER BY batch LIMIT $3),
   page AS (
     SELECT a.batch, a.entries FROM (SELECT *, sum(n) OVER (ORDER BY batch) - n AS before FROM ahead) a
-    WHERE a.before <= $2 + $3
+    WHERE a.before <= $3 + $4
   )
   SELECT ${EPOCH}, m.pruned::float8,
     (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tasktrack.batch)::float8, p.batch::float8, p.entries
@@ -53,6 +64,7 @@ export function createChangeReader(setup: {
 }) {
   const { session, clock } = setup;
   const [endOf, pageFrom, writers] = [setup.sql(END), setup.sql(PAGE), setup.sql(WRITERS)];
+  let cluster = { startedAt: "", identifier: "" };
   /** Up to here every batch of this epoch is either there or will never be: a promoted standby may draw numbers again. */
   let final = 0;
   let finalEpoch = "";
@@ -77,7 +89,7 @@ export function createChangeReader(setup: {
 
   /** The end as it is seen now, once everything before it is final. */
   async function end(): Promise<Position> {
-    const [row] = await session.rows(endOf);
+    const [row] = await readWithEpoch(endOf, []);
     const [epoch, pruned, batch, n] = row ?? [];
     enter(String(epoch));
     if (batch === null) return { epoch: String(epoch), rev: Number(pruned) };
@@ -100,7 +112,7 @@ export function createChangeReader(setup: {
     const finalBefore = { epoch: finalEpoch, batch: final }; // what became final later may not be among the rows that are read now
     const standing = batchOf(after);
     const place = after - standing * CHANGES_A_BATCH;
-    const rows = await session.rows(pageFrom, [standing, limit + 1, place]);
+    const rows = await readWithEpoch(pageFrom, [standing, limit + 1, place]);
     const [epoch, pruned, drawn] = rows[0] ?? [];
     enter(String(epoch));
     const batches = rows.flatMap(([, , , number, entries]): Batch[] => {
@@ -124,6 +136,18 @@ export function createChangeReader(setup: {
     if (epoch === finalEpoch) return;
     finalEpoch = epoch;
     final = 0;
+  }
+
+  /** Rows that begin with the epoch; the time of the server's start, which comes behind it, is left out. */
+  async function readWithEpoch(statement: string, parameters: readonly Parameter[]): Promise<readonly Row[]> {
+    const read = () => session.rows(statement, [cluster.identifier, ...parameters]);
+    let rows = await read();
+    if (rows[0]?.[1] !== cluster.startedAt) {
+      const [row] = await session.rows(CLUSTER);
+      cluster = { startedAt: String(row?.[0]), identifier: String(row?.[1]) };
+      rows = await read();
+    }
+    return rows.map(([epoch, , ...row]) => [epoch, ...row]);
   }
 
   /**

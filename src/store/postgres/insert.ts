@@ -1,9 +1,10 @@
-/** Creating tasks. Most requests bring no key and are one statement together; those that do take the long way. */
+/** Creating tasks. Requests that bring no key are one statement together; calls with keys are one function. */
+import { isTaskError, TaskError } from "../../core/error.ts";
 import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
-import type { Parameter, Pool, Session } from "./pool.ts";
+import type { Pool, Row, Session } from "./pool.ts";
 import { DRAFT_COLUMNS, valuesOf } from "./rows.ts";
 
 /** Takes a column of each draft; returns their ids in order. Only what is really created draws an id. */
@@ -26,28 +27,19 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
 /** The changes of one statement are one batch, which must hold them. */
 const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
 
-/** Whoever creates or revives a task under a key holds this lock, taken in one order by all. */
-export const LOCK_KEYS = `SELECT pg_advisory_xact_lock('tasktrack.tasks'::regclass::oid::integer, h)
-  FROM (SELECT DISTINCT hashtext(name) AS h FROM unnest($1::text[]) AS name ORDER BY 1) AS locks`;
+/** Whoever creates or revives a task under a key holds its lock. */
+export const LOCK_KEYS = "SELECT tasktrack.lock_keys($1::text[])";
 
-const HOLDERS = `SELECT key, id::float8 FROM tasktrack.tasks
-  WHERE key = ANY ($1::text[]) AND finished_at IS NULL`;
+const CREATE_KEYED = `SELECT draft::float8, id::float8, existing, asked::float8, fingerprint, tasks
+  FROM tasktrack.create_keyed($1, $2::text[], ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 3}::${type}[]`).join(", ")},
+    ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")})`;
 
-const REMEMBERED = `SELECT i.scope, i.key, i.fingerprint, i.tasks FROM tasktrack.idempotency i
-  JOIN unnest($1::text[], $2::text[]) AS asked(scope, key) ON i.scope = asked.scope AND i.key = asked.key
-  WHERE i.until > $3`;
-
-const REMEMBER = `INSERT INTO tasktrack.idempotency (scope, key, fingerprint, until, tasks)
-  SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::text[])
-  ON CONFLICT (scope, key) DO UPDATE
-  SET fingerprint = excluded.fingerprint, until = excluded.until, tasks = excluded.tasks`;
+/** So many keyed drafts are one commit: others who want one of the keys, or create as many, wait for it. */
+const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool } = setup;
-  const create = setup.sql(CREATE);
-  const [lockKeys, holdersOf, rememberedOf, remember] = [LOCK_KEYS, HOLDERS, REMEMBERED, REMEMBER].map(
-    setup.sql,
-  ) as [string, string, string, string]; // one for each
+  const [create, createKeyed] = [setup.sql(CREATE), setup.sql(CREATE_KEYED)];
 
   async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
@@ -65,7 +57,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
     if (requests.every(isPlain)) return insertPlain(requests);
-    return pool.transaction((session) => insertKeyed(session, requests, now));
+    return insertKeyed(requests, now);
   }
 
   async function insertPlain(requests: readonly InsertRequest[]): Promise<InsertAnswer[]> {
@@ -80,116 +72,115 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
     }));
   }
 
-  /**
-   * With the keys locked nobody else can create, revive or remember under them, so what is read then holds until the
-   * commit; what the requests of the call mean to each other is decided here, in their order.
-   */
-  async function insertKeyed(
-    session: Session,
-    requests: readonly InsertRequest[],
-    now: number,
-  ): Promise<InsertAnswer[]> {
-    const keys = requests.flatMap(({ drafts }) => drafts.flatMap(({ key }) => (key === null ? [] : [key])));
-    const asked = requests.flatMap(({ idempotency }) => (idempotency === null ? [] : [idempotency]));
-    await session.rows(lockKeys, [pgArray([...keys.map(keyLock), ...asked.map(idempotencyLock)])]);
-    const holders = await readHolders(session, keys);
-    const known = await readRemembered(session, asked, now);
-    const plan = decide(requests, holders, known);
-    const ids = await createAll(session, plan.drafts);
-    const answers = plan.answers.map((answer) => resolveIds(answer, ids));
-    await rememberAll(session, requests, answers);
+  async function insertKeyed(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
+    const answers: InsertAnswer[] = [];
+    for (const piece of inPieces(requests)) {
+      try {
+        answers.push(...(await insertPiece(piece, now)));
+      } catch (error) {
+        if (answers.length === 0 || !isTaskError(error, "store_rejected")) throw error;
+        throw new TaskError("store_unavailable", error.message); // the pieces before it have been written
+      }
+    }
     return answers;
   }
 
-  async function readHolders(session: Session, keys: readonly string[]): Promise<Map<string, TaskId>> {
-    if (keys.length === 0) return new Map();
-    const rows = await session.rows(holdersOf, [pgArray(keys)]);
-    return new Map(rows.map(([key, id]) => [String(key), Number(id)]));
-  }
-
-  async function readRemembered(
-    session: Session,
-    asked: readonly Idempotency[],
-    now: number,
-  ): Promise<Known> {
-    if (asked.length === 0) return new Map();
-    const rows = await session.rows(rememberedOf, [
-      pgArray(asked.map(({ scope }) => scope)),
-      pgArray(asked.map(({ key }) => key)),
+  async function insertPiece(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
+    const call = gather(requests);
+    const rows = await pool.rows(createKeyed, [
       now,
+      pgArray(call.locks),
+      ...DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, call.drafts))),
+      pgColumn(call.askedBy),
+      pgArray(call.asked.map(({ scope }) => scope)),
+      pgArray(call.asked.map(({ key }) => key)),
+      pgArray(call.asked.map(({ fingerprint }) => fingerprint)),
+      pgArray(call.asked.map(({ until }) => until)),
     ]);
-    return new Map(
-      rows.map(([scope, key, fingerprint, tasks]) => [
-        nameOf({ scope: String(scope), key: String(key) }),
-        { fingerprint: String(fingerprint), tasks: JSON.parse(String(tasks)) as Inserted[] }, // as it was written below
-      ]),
-    );
-  }
-
-  async function rememberAll(
-    session: Session,
-    requests: readonly InsertRequest[],
-    answers: readonly InsertAnswer[],
-  ): Promise<void> {
-    const rows = new Map<string, Parameter[]>();
-    for (const [at, { idempotency }] of requests.entries()) {
-      const answer = answers[at];
-      if (idempotency === null || answer?.kind !== "created") continue;
-      const { scope, key, fingerprint, until } = idempotency;
-      rows.set(nameOf(idempotency), [scope, key, fingerprint, until, JSON.stringify(answer.tasks)]);
-    }
-    if (rows.size === 0) return;
-    const columns = [0, 1, 2, 3, 4].map((at) => pgArray([...rows.values()].map((row) => row[at] ?? null)));
-    await session.rows(remember, columns);
+    return answersOf(requests, readAnswer(rows));
   }
 
   return insert;
 }
 
-type Known = Map<string, { readonly fingerprint: string; readonly tasks: readonly Planned[] }>;
-
-/** A task that stands already, or the draft at this place of those that are to be created. */
-type Planned = Inserted | { readonly draft: number };
-type PlannedAnswer =
-  | { readonly kind: "created" | "repeated"; readonly tasks: readonly Planned[] }
-  | { readonly kind: "mismatch" };
-
-/** What becomes of each request: repeated, refused, or created but for the drafts whose key is held. */
-function decide(requests: readonly InsertRequest[], holders: ReadonlyMap<string, TaskId>, known: Known) {
-  const drafts: Draft[] = [];
-  const held = new Map<string, Planned>([...holders].map(([key, id]) => [key, { id, existing: true }]));
-  const plan = (draft: Draft): Planned => {
-    const holder = draft.key === null ? undefined : held.get(draft.key);
-    if (holder !== undefined) return holder;
-    const planned = { draft: drafts.push(draft) - 1 };
-    if (draft.key !== null) held.set(draft.key, planned);
-    return planned;
-  };
-  const answers = requests.map(({ drafts: wished, idempotency }): PlannedAnswer => {
-    const earlier = idempotency === null ? undefined : known.get(nameOf(idempotency));
-    if (earlier !== undefined && idempotency !== null) {
-      const isSame = earlier.fingerprint === idempotency.fingerprint;
-      return isSame ? { kind: "repeated", tasks: earlier.tasks } : { kind: "mismatch" };
+/** The requests in their order, as many as hold KEYED_AT_ONCE drafts; a request is never parted. */
+function inPieces(requests: readonly InsertRequest[]): InsertRequest[][] {
+  const pieces: InsertRequest[][] = [];
+  let room = 0;
+  for (const request of requests) {
+    if (request.drafts.length > room || pieces.length === 0) {
+      pieces.push([]);
+      room = KEYED_AT_ONCE;
     }
-    const before = drafts.length;
-    const tasks = wished.map(plan).map((task) => asSeenFrom(task, before));
-    if (idempotency !== null) known.set(nameOf(idempotency), { ...idempotency, tasks });
-    return { kind: "created", tasks };
-  });
-  return { drafts, answers };
+    pieces.at(-1)?.push(request);
+    room -= request.drafts.length;
+  }
+  return pieces;
 }
 
-/** A draft of an earlier request stands for a task that exists. */
-const asSeenFrom = (task: Planned, before: number): Planned & { readonly existing?: boolean } =>
-  "draft" in task && task.draft < before ? { ...task, existing: true } : task;
+/** What the function takes. Of requests under one idempotency key only the first may create, so only its drafts are sent. */
+function gather(requests: readonly InsertRequest[]) {
+  const locks: string[] = [];
+  const drafts: Draft[] = [];
+  const askedBy: (number | null)[] = [];
+  const asked = new Map<string, Idempotency>();
+  for (const { drafts: wished, idempotency } of requests) {
+    if (idempotency !== null) {
+      const name = nameOf(idempotency);
+      if (asked.has(name)) continue;
+      asked.set(name, idempotency);
+      locks.push(`idempotency ${name}`);
+    }
+    const place = idempotency === null ? null : asked.size;
+    for (const draft of wished) {
+      drafts.push(draft);
+      askedBy.push(place);
+      if (draft.key !== null) locks.push(keyLock(draft.key));
+    }
+  }
+  return { locks, drafts, askedBy, asked: [...asked.values()] };
+}
 
-function resolveIds(answer: PlannedAnswer, ids: readonly TaskId[]): InsertAnswer {
-  if (answer.kind === "mismatch") return answer;
-  const tasks = answer.tasks.map(
-    (task: Planned & { readonly existing?: boolean }): Inserted =>
-      "draft" in task ? { id: ids[task.draft] ?? 0, existing: task.existing ?? false } : task,
-  );
-  return { kind: answer.kind, tasks };
+type Remembered = { readonly fingerprint: string; readonly tasks: readonly Inserted[] };
+
+/** The tasks that stand for drafts, by the draft's place, and what is remembered, by the idempotency key's. */
+function readAnswer(rows: readonly Row[]) {
+  const tasks = new Map<number, Inserted>();
+  const remembered = new Map<number, Remembered>();
+  for (const [draft, id, existing, asked, fingerprint, text] of rows) {
+    if (draft !== null) tasks.set(Number(draft), { id: Number(id), existing: existing === true });
+    else
+      remembered.set(Number(asked), {
+        fingerprint: String(fingerprint),
+        tasks: JSON.parse(String(text)) as Inserted[], // as the function has written it
+      });
+  }
+  return { tasks, remembered };
+}
+
+function answersOf(
+  requests: readonly InsertRequest[],
+  answer: ReturnType<typeof readAnswer>,
+): InsertAnswer[] {
+  const known = new Map<string, Remembered>(); // under each idempotency key of the call
+  let draft = 0;
+  return requests.map(({ drafts, idempotency }): InsertAnswer => {
+    const name = idempotency === null ? null : nameOf(idempotency);
+    const isFirst = name !== null && !known.has(name);
+    const earlier = name === null ? undefined : (known.get(name) ?? answer.remembered.get(known.size + 1));
+    const isSent = idempotency === null || isFirst;
+    const from = draft;
+    if (isSent) draft += drafts.length;
+    if (earlier !== undefined && name !== null) {
+      known.set(name, earlier);
+      const isSame = earlier.fingerprint === idempotency?.fingerprint;
+      return isSame ? { kind: "repeated", tasks: earlier.tasks } : { kind: "mismatch" };
+    }
+    const tasks = drafts.map((_, at) => answer.tasks.get(from + at + 1) ?? { id: 0, existing: false });
+    if (idempotency !== null && name !== null)
+      known.set(name, { fingerprint: idempotency.fingerprint, tasks });
+    return { kind: "created", tasks };
+  });
 }
 
 const isPlain = ({ drafts, idempotency }: InsertRequest): boolean =>
@@ -198,4 +189,3 @@ const isPlain = ({ drafts, idempotency }: InsertRequest): boolean =>
 const nameOf = ({ scope, key }: Pick<Idempotency, "scope" | "key">): string => JSON.stringify([scope, key]);
 
 export const keyLock = (key: string): string => `key ${key}`;
-const idempotencyLock = (idempotency: Idempotency): string => `idempotency ${nameOf(idempotency)}`;

@@ -1,11 +1,13 @@
 import { TaskError } from "../../core/error.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import tasks from "./migrations/001-tasks.sql" with { type: "text" };
+import bounds from "./migrations/002-bounds.sql" with { type: "text" };
 import type { Pool, ScriptSession, Session } from "./pool.ts";
 import { inSchema } from "./schema.ts";
 
 const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, log lines, changes, idempotency", text: tasks },
+  { number: 2, name: "keyed creates in one statement, bounded claims", text: bounds },
 ];
 
 const OLDEST_SERVER = 150_000;
@@ -15,28 +17,43 @@ const LOCK = "SELECT pg_advisory_xact_lock(hashtext('tasktrack migrations'), has
 
 /** Says what the schema lacks; with `apply` brings it, all migrations in one transaction. */
 export async function migrate(pool: Pool, schema: string, apply: boolean): Promise<MigrationPlan> {
-  await refuseOldServer(pool);
+  await refuseUnfit(pool);
   const plan = await planFor(pool, schema);
   if (!apply || plan.pending.length === 0) return plan;
   return pool.patiently(async (session) => {
     await session.rows(LOCK, [schema]);
     const { current, pending } = await planFor(session, schema); // another process may have been faster
-    if (current === 0) await session.script(FOUNDATION(schema));
+    if (current === 0) await layFoundation(session, schema);
     for (const migration of pending) await carryOut(session, schema, migration);
     return { current, pending };
   });
 }
 
-async function refuseOldServer(session: Session): Promise<void> {
-  const [row] = await session.rows(
-    "SELECT current_setting('server_version_num')::integer, current_setting('server_version')",
-  );
-  if (Number(row?.[0]) >= OLDEST_SERVER) return;
-  throw new TaskError("invalid", `STORE_URL: PostgreSQL ${row?.[1]} is too old; 15 or later is needed`);
+async function refuseUnfit(session: Session): Promise<void> {
+  const [row] = await session.rows(`SELECT current_setting('server_version_num')::integer,
+    current_setting('server_version'), current_setting('server_encoding'), current_database()`);
+  const [number, version, encoding, database] = row ?? [];
+  if (Number(number) < OLDEST_SERVER) {
+    throw new TaskError("invalid", `STORE_URL: PostgreSQL ${version} is too old; 15 or later is needed`);
+  }
+  if (encoding !== "UTF8") {
+    throw new TaskError(
+      "invalid",
+      `STORE_URL: the database ${database} has the encoding ${encoding}, UTF8 is needed: CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0`,
+    );
+  }
 }
 
+/**
+ * Read from the catalog as from any table. to_regclass answers from the session's cache, which in a transaction that has waited
+ * for LOCK still says that the table is not there: behind a bouncer first starts of several processes collided so.
+ */
+const IS_THERE =
+  "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'migrations')";
+const IS_SCHEMA_THERE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+
 async function planFor(session: Session, schema: string): Promise<MigrationPlan> {
-  const [known] = await session.rows("SELECT to_regclass($1) IS NOT NULL", [`${schema}.migrations`]);
+  const [known] = await session.rows(IS_THERE, [schema]);
   if (known?.[0] !== true) return planMigrations(0, MIGRATIONS);
   const [latest] = await session.rows(
     inSchema(schema, "SELECT coalesce(max(number), 0)::integer FROM tasktrack.migrations"),
@@ -44,13 +61,15 @@ async function planFor(session: Session, schema: string): Promise<MigrationPlan>
   return planMigrations(Number(latest?.[0]), MIGRATIONS);
 }
 
-const FOUNDATION = (schema: string): string =>
-  inSchema(
-    schema,
-    `CREATE SCHEMA IF NOT EXISTS ${schema};
-     CREATE TABLE tasktrack.migrations (
-       number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`,
-  );
+/** CREATE SCHEMA asks for the right to create schemas even where the schema is there, so its owner alone could not start. */
+async function layFoundation(session: ScriptSession, schema: string): Promise<void> {
+  const [known] = await session.rows(IS_SCHEMA_THERE, [schema]);
+  if (known?.[0] !== true) await session.script(`CREATE SCHEMA ${schema}`);
+  await session.script(inSchema(schema, MIGRATIONS_TABLE));
+}
+
+const MIGRATIONS_TABLE = `CREATE TABLE tasktrack.migrations (
+  number integer PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())`;
 
 async function carryOut(
   session: ScriptSession,

@@ -1,12 +1,14 @@
 /**
  * The connections to a PostgreSQL, and the only place that speaks to it. Every statement has an end: the server's own
  * timeout first, and a deadline here for a server that does not answer at all; after that the connections are thrown away
- * and made anew, for nobody knows what they still wait for.
+ * and made anew, for nobody knows what they still wait for. A deadline is one statement's: neither the wait for a free
+ * connection nor the statements before it in a transaction count, for they say nothing of whether the server answers.
  */
 import { SQL } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import { errorText, type Log } from "../../lib/log.ts";
+import { createSemaphore, type Semaphore } from "../../lib/semaphore.ts";
 
 export type Row = readonly unknown[];
 
@@ -22,7 +24,12 @@ export interface ScriptSession extends Session {
 export type Parameter = string | number | boolean | null;
 
 export interface Pool extends Session {
-  /** Runs the body in one transaction, read committed. */
+  /** The same for reads that may take long, such as searches: they never hold all the connections. */
+  readonly searches: Session;
+  /**
+   * Runs the body in one transaction, read committed. The server ends it when the body sends no next statement for
+   * IDLE_IN_TRANSACTION_MS: a process that is frozen there would keep its locks from all others.
+   */
   transaction<T>(body: (session: Session) => Promise<T>): Promise<T>;
   /** Runs the body in one transaction on a connection of its own, however long it takes: for changes of the schema. */
   patiently<T>(body: (session: ScriptSession) => Promise<T>): Promise<T>;
@@ -40,14 +47,44 @@ export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly 
 /** The server gives up before we do, so that a slow statement is told apart from a server that is gone. */
 const STATEMENT_TIMEOUT_MS = 4_500;
 const CALL_TIMEOUT_MS = 5_000;
+/** Longer than any pause of a process that runs, short enough for those who wait for its locks. */
+const IDLE_IN_TRANSACTION_MS = 3_000;
+/** How long a call waits for a free connection before it is refused. */
+const WAIT_FOR_CONNECTION_MS = 5_000;
 const CONNECT_TIMEOUT_S = 5;
 /** How soon a server that was silent is asked again, where it refuses at once. */
 const ASK_AGAIN_MS = 250;
-/** Lanes of writes, reads and the listener; sixteen processes fit into PostgreSQL's hundred. */
+/** For batches of writes, and reads; sixteen processes fit into PostgreSQL's hundred. */
 const CONNECTIONS = 5;
 const IDLE_S = 300;
 /** Joined writes wait in their batches; this bounds what does not, such as lists. */
 const CALLS_AT_MOST = 1_000;
+
+/**
+ * Startup parameters, so that defaults of the database or the role do not matter.
+ * The planner's: a statement is prepared once and its plan is kept, also one that was made while the tables were empty and
+ * that scans them whole. Until autovacuum analyzed the table, a get took 43 ms and a cancel 125 ms at 200,000 tasks. All
+ * statements have an index for what they look up, so the other ways are closed. Without `jit: off` the costs that this
+ * adds to a statement that must scan would start the compiler.
+ */
+const SESSION = {
+  application_name: "tasktrack",
+  statement_timeout: STATEMENT_TIMEOUT_MS,
+  idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
+  default_transaction_isolation: "read committed",
+  enable_seqscan: "off",
+  enable_hashjoin: "off",
+  enable_mergejoin: "off",
+  jit: "off",
+};
+
+const READ_COMMITTED = "isolation level read committed";
+
+/** Behind a bouncer, which takes no startup parameters: for one transaction. */
+const LIMIT_TRANSACTION = `SELECT set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', true),
+  set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`;
+/** While the schema is changed statements may take long, but a frozen process must not keep others from starting. */
+const LIMIT_MIGRATION = "SELECT set_config('idle_in_transaction_session_timeout', '10000', true)";
 
 /** What our own URL parameters ask for; they are not the server's. */
 type Options = { readonly connections: number; readonly bounced: boolean | null };
@@ -56,12 +93,17 @@ type Options = { readonly connections: number; readonly bounced: boolean | null 
 export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   const { address, serverUrl, options } = readUrl(url);
   let isBounced = options.bounced ?? false;
+  /** Behind a bouncer alone: whether single statements would run in another isolation than read committed. */
+  let isIsolated = false;
   let calls = 0;
   let closed = false;
   let isSilent = false;
   let sql = connect();
   let rebuiltAt = Number.NEGATIVE_INFINITY;
   let listening: { channel: string; hear: (payload: string) => void; ready: () => void } | null = null;
+  const places = createSemaphore(options.connections);
+  const searchPlaces = createSemaphore(Math.ceil(options.connections / 2));
+  const waiting = new Set<AbortController>();
 
   function connect(): SQL {
     return new SQL(serverUrl, {
@@ -69,50 +111,84 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
       prepare: !isBounced,
       idleTimeout: IDLE_S,
       connectionTimeout: CONNECT_TIMEOUT_S,
-      ...(isBounced
-        ? {}
-        : { connection: { statement_timeout: STATEMENT_TIMEOUT_MS, application_name: "tasktrack" } }),
+      ...(isBounced ? {} : { connection: SESSION }),
     });
   }
 
   async function probe(): Promise<void> {
     try {
-      await sql.unsafe("SELECT 1");
+      isIsolated = await readIsolation();
     } catch (error) {
       if (options.bounced !== null || !/unsupported startup parameter/.test(String(error))) throw error;
       isBounced = true;
       await sql.close({ timeout: 0 });
       sql = connect();
-      await sql.unsafe("SELECT 1");
+      isIsolated = await readIsolation();
     }
+  }
+
+  async function readIsolation(): Promise<boolean> {
+    const [row] = await sql.unsafe("SELECT current_setting('default_transaction_isolation')").values();
+    return row?.[0] !== "read committed";
   }
 
   /**
    * Answers in time or not at all. A call that the server leaves open condemns the connections, and until the server speaks
    * again nobody else is kept waiting for it: who had to wait for that call as well would wait twice as long.
+   * The call stops the deadline while the server owes no answer, and starts it with the next statement.
    */
-  function inTime<T>(call: (sql: SQL) => Promise<T>): Promise<T> {
-    if (closed) return Promise.reject(unavailable("the store is closed"));
-    if (isSilent) return Promise.reject(unavailable("PostgreSQL is silent"));
-    if (calls >= CALLS_AT_MOST) {
-      return Promise.reject(new TaskError("overloaded", "Too many requests are waiting for the store"));
-    }
-    calls++;
+  function inTime<T>(call: (sql: SQL, deadline: Deadline) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    const cancelTimer = clock.after(CALL_TIMEOUT_MS, () => {
+    const deadline = createDeadline(clock, () => {
       reject(unavailable(`no answer within ${CALL_TIMEOUT_MS} ms`));
       if (!isSilent) void awaitWord();
     });
-    Promise.try(call, sql).then(resolve, (error: unknown) => reject(refusalOf(error)));
-    return promise.finally(() => {
-      cancelTimer();
+    deadline.start();
+    Promise.try(call, sql, deadline).then(resolve, (error: unknown) => reject(refusalOf(error)));
+    return promise.finally(deadline.stop);
+  }
+
+  /** Runs the call when a connection is free, or refuses it: at once where too many wait or the server is silent. */
+  async function onConnection<T>(
+    call: (sql: SQL, deadline: Deadline) => Promise<T>,
+    kind: "search" | "other" = "other",
+  ): Promise<T> {
+    refuseIfAway();
+    if (calls >= CALLS_AT_MOST) throw tooManyWait();
+    calls++;
+    const releases: (() => void)[] = [];
+    try {
+      if (kind === "search") releases.push(await placeIn(searchPlaces));
+      releases.push(await placeIn(places));
+      return await inTime(call);
+    } finally {
       calls--;
-    });
+      for (const release of releases) release();
+    }
+  }
+
+  async function placeIn(semaphore: Semaphore): Promise<() => void> {
+    const patience = new AbortController();
+    const cancelTimer = clock.after(WAIT_FOR_CONNECTION_MS, () => patience.abort());
+    waiting.add(patience);
+    const release = await semaphore.acquire(patience.signal);
+    waiting.delete(patience);
+    cancelTimer();
+    if (release !== null && !closed && !isSilent) return release;
+    release?.();
+    refuseIfAway();
+    throw tooManyWait();
+  }
+
+  function refuseIfAway(): void {
+    if (closed) throw unavailable("the store is closed");
+    if (isSilent) throw unavailable("PostgreSQL is silent");
   }
 
   /** Asks on new connections until one of them is answered. */
   async function awaitWord(): Promise<void> {
     isSilent = true;
+    for (const patience of waiting) patience.abort();
     while (isSilent && !closed) {
       rebuild();
       const asked = sql.unsafe("SELECT 1").then(
@@ -144,6 +220,36 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     async (statement, parameters = []) =>
       handle.unsafe(statement, [...parameters]).values();
 
+  const single =
+    (kind: "search" | "other"): Session["rows"] =>
+    (statement, parameters) =>
+      isIsolated
+        ? transaction((session) => session.rows(statement, parameters), kind)
+        : onConnection((sql) => rowsOf(sql)(statement, parameters), kind);
+
+  function transaction<T>(
+    body: (session: Session) => Promise<T>,
+    kind: "search" | "other" = "other",
+  ): Promise<T> {
+    return onConnection(
+      (sql, deadline) =>
+        sql.begin(READ_COMMITTED, async (handle) => {
+          deadline.stop();
+          const send: Session["rows"] = async (statement, parameters) => {
+            deadline.start();
+            const rows = await rowsOf(handle)(statement, parameters);
+            deadline.stop();
+            return rows;
+          };
+          if (isBounced) await send(LIMIT_TRANSACTION);
+          const answer = await body({ rows: send });
+          deadline.start(); // for the commit
+          return answer;
+        }),
+      kind,
+    );
+  }
+
   /** Bun listens on a connection of its own and subscribes again when it was cut. */
   function subscribe(): void {
     const wish = listening;
@@ -158,9 +264,13 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   async function patiently<T>(body: (session: ScriptSession) => Promise<T>): Promise<T> {
     const own = new SQL(serverUrl, { max: 1, prepare: false, connectionTimeout: CONNECT_TIMEOUT_S });
     try {
-      return await own.begin((handle) =>
-        body({ rows: rowsOf(handle), script: async (text) => void (await handle.unsafe(text).simple()) }),
-      );
+      return await own.begin(READ_COMMITTED, async (handle) => {
+        await handle.unsafe(LIMIT_MIGRATION);
+        return body({
+          rows: rowsOf(handle),
+          script: async (text) => void (await handle.unsafe(text).simple()),
+        });
+      });
     } catch (error) {
       throw refusalOf(error);
     } finally {
@@ -180,8 +290,9 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     get isBounced() {
       return isBounced;
     },
-    rows: (statement, parameters) => inTime((sql) => rowsOf(sql)(statement, parameters)),
-    transaction: (body) => inTime((sql) => sql.begin((handle) => body({ rows: rowsOf(handle) }))),
+    rows: single("other"),
+    searches: { rows: single("search") },
+    transaction: (body) => transaction(body),
     patiently,
     listen: async (channel, hear, ready) => {
       listening = { channel, hear, ready };
@@ -190,6 +301,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     close: async () => {
       if (closed) return;
       closed = true;
+      for (const patience of waiting) patience.abort();
       await sql.close({ timeout: 0 }).catch(() => undefined); // what it still waited for is lost, as `close` says
     },
   };
@@ -216,12 +328,27 @@ function readUrl(text: string): { address: string; serverUrl: string; options: O
   };
 }
 
+type Deadline = { start(): void; stop(): void };
+
+function createDeadline(clock: Clock, onLate: () => void): Deadline {
+  let cancelTimer = (): void => undefined;
+  const stop = (): void => cancelTimer();
+  const start = (): void => {
+    stop();
+    cancelTimer = clock.after(CALL_TIMEOUT_MS, onLate);
+  };
+  return { start, stop };
+}
+
 /** The server's or the client's own words. */
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 
 const unavailable = (reason: string): TaskError =>
   new TaskError("store_unavailable", `The store does not answer: ${reason}`);
+
+const tooManyWait = (): TaskError =>
+  new TaskError("overloaded", "Too many requests are waiting for the store");
 
 /**
  * Faults of the statement or its data, and lost races of locks: the server has undone the whole transaction. Everything

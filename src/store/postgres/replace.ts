@@ -14,21 +14,19 @@ const write = (
   columns: readonly Column[],
   more = "",
 ): string => `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
-  step AS MATERIALIZED (
-    SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[]${columns
+  held AS MATERIALIZED (
+    SELECT t.status AS was, s.* FROM tasktrack.tasks t JOIN unnest($1::bigint[], $2::integer[], $3::bigint[]${columns
       .map(({ type }, at) => `, $${at + 4}::${type}[]`)
       .join("")}) AS s(id, seen_version, seen_until${columns.map(({ name }) => `, ${name}`).join("")})
-  ),
-  held AS MATERIALIZED (
-    SELECT t.id, t.status AS was FROM tasktrack.tasks t JOIN step s ON t.id = s.id
+      ON t.id = s.id
     WHERE t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until
     ORDER BY t.id FOR NO KEY UPDATE OF t
   ),
   written AS (
     UPDATE tasktrack.tasks t SET ${columns.map(({ name }) => `${name} = s.${name}`).join(", ")}
-    FROM step s JOIN held ON held.id = s.id
+    FROM held s
     WHERE t.id = s.id AND t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until${more}
-    RETURNING t.id, t.version, t.status, t.type, held.was
+    RETURNING t.id, t.version, t.status, t.type, s.was
   ),
   ${columns.some(({ name }) => name === "status") ? COUNTED : ""}logged AS (
     INSERT INTO tasktrack.changes (n, entries)

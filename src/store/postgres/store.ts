@@ -105,7 +105,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const replace = createReplace(parts);
   const restore = createRestore(parts);
   const extend = createExtend(parts);
-  const lists = createLists(parts);
+  const lists = createLists({ session: pool.searches, sql });
   const { census, ahead } = createCensus(parts);
   const { writeNotes, readNotes } = createNotes(parts);
   const changeLog = createChangeReader(parts);
