@@ -61,6 +61,36 @@ test("an open page follows the system's colours", async () => {
   await close();
 });
 
+const NOW = Date.UTC(2026, 0, 1);
+const HOUR_MS = 3_600_000;
+const AWAY = { code: "store_unavailable", message: "The store does not answer" } as const;
+
+/** Opens a page whose store is away, by a clock that only the test moves, and waits until it says so. */
+async function openWhileAway(path: string, asks: string) {
+  const shown = await browser.open("about:blank");
+  const { page } = shown;
+  // The page tries again before it shows an error, and the overview asks every two seconds.
+  await page.clock.install({ time: NOW });
+  await page.clock.pauseAt(NOW + 1_000);
+  await page.route(asks, async (route) => {
+    const answer = problemResponse(AWAY, "ab12-7", {});
+    const [status, headers] = [answer.status, Object.fromEntries(answer.headers)];
+    await route.fulfill({ status, headers, body: await answer.text() });
+  });
+  await page.goto(app.url + path);
+  const alert = page.getByRole("alert");
+  /** How many sentences stand there when so much time has passed. */
+  const alertsAfter = async (ms: number): Promise<number> => {
+    await page.clock.runFor(ms);
+    return alert.count();
+  };
+  await eventually(
+    () => alertsAfter(500),
+    (count) => count === 1,
+  );
+  return { ...shown, alert, alertsAfter };
+}
+
 for (const [path, asks] of [
   ["/tasks", "**/api/task?*"],
   ["/tasks/1", "**/api/task/1"],
@@ -68,24 +98,35 @@ for (const [path, asks] of [
 ] as const) {
   test.concurrent(`${path} says in a sentence that the store is away, and goes on when it is asked to`, async () => {
     await client.create({ name: "kept" });
-    const { page, close, faults } = await browser.open("about:blank");
-    const problem = { code: "store_unavailable", message: "The store does not answer" } as const;
-    await page.route(asks, async (route) => {
-      const answer = problemResponse(problem, "ab12-7", {});
-      const [status, headers] = [answer.status, Object.fromEntries(answer.headers)];
-      await route.fulfill({ status, headers, body: await answer.text() });
-    });
-    await page.goto(app.url + path);
-    const alert = page.getByRole("alert");
-    await alert.getByText("The store does not answer").waitFor({ timeout: 30_000 }); // it tries again before it says so
+    const { page, close, faults, alert, alertsAfter } = await openWhileAway(path, asks);
+    await alert.getByText("The store does not answer").waitFor();
     await alert.getByText("Request ab12-7").waitFor();
+    await page.clock.resume(); // axe waits by timers
     expect(await faults()).toEqual([]);
+    await page.clock.pauseAt(NOW + HOUR_MS);
     await page.unroute(asks);
     await alert.getByRole("button", { name: "Try again" }).click();
     await eventually(
-      () => alert.count(),
+      () => alertsAfter(1),
       (count) => count === 0,
     );
+    await close();
+  });
+}
+
+for (const [path, asks] of [
+  ["/tasks/1", "**/api/task/1"],
+  ["/overview", "**/api/stats"],
+] as const) {
+  test(`${path} keeps the sentence while it asks again by itself`, async () => {
+    await client.create({ name: "kept" });
+    const { page, close, alert, alertsAfter } = await openWhileAway(path, asks);
+    const { promise: isAsking, resolve: asksAgain } = Promise.withResolvers<void>();
+    await page.route(asks, () => asksAgain()); // never answered
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
+    await isAsking;
+    expect(await alertsAfter(100)).toBe(1);
+    await alert.getByRole("button", { name: "Try again" }).waitFor();
     await close();
   });
 }

@@ -4,12 +4,13 @@ import {
   keepPreviousData,
   QueryClient,
   type QueryKey,
+  type UseQueryResult,
   useInfiniteQuery,
   useQuery,
   useQueryClient,
 } from "@tanstack/react-query";
-import { useEffect } from "react";
-import type { LogLine, StatePage, Task, TaskQuery, TaskState } from "../../src/client/client.ts";
+import { useEffect, useState } from "react";
+import type { LogLine, StatePage, Stats, Task, TaskQuery, TaskState } from "../../src/client/client.ts";
 import { isRefusal, TaskTrackError } from "../../src/client/error.ts";
 import { type Cell, createCell } from "../app/cell.ts";
 import { client } from "./client.ts";
@@ -55,6 +56,27 @@ export const createQueries = (): QueryClient =>
     },
   });
 
+/** What a page shows of a query: its data, or the error that the latest finished attempt ended with. */
+export type Asked<T> = {
+  readonly data: T | undefined;
+  readonly error: Error | null;
+  /** Neither data nor an error is known yet. */
+  readonly isPending: boolean;
+  readonly refetch: () => unknown;
+};
+
+/**
+ * The library forgets the error of a query without data when it asks again, and calls the query pending until that attempt ends.
+ * A page that asks every two seconds then showed its error and its skeleton in turn, and "Try again" left the page while it was
+ * being clicked. Here the error stays until an answer comes.
+ */
+function useKeptError<T>({ data, error, isPending, refetch }: UseQueryResult<T>): Asked<T> {
+  const [kept, setKept] = useState(error);
+  if (!isPending && kept !== error) setKept(error);
+  const shown = isPending ? kept : error;
+  return { data, error: shown, isPending: isPending && shown === null, refetch };
+}
+
 const received = <T extends TaskState>(task: T): T => withLatest(stampReceived(task));
 
 /** The tasks that match, a page more with each `fetchNextPage`. Rows change as events tell; new ones come with `refetch`. */
@@ -98,9 +120,9 @@ export function useReadAnew(filter: TasksFilter): () => Promise<void> {
   };
 }
 
-export const useTask = (id: number) => {
+export const useTask = (id: number): Asked<Task> => {
   const queries = useQueryClient();
-  return useQuery({
+  const query = useQuery({
     enabled: !useIsGone(id),
     queryKey: queryKeys.task(id),
     queryFn: async ({ signal }) => {
@@ -116,6 +138,7 @@ export const useTask = (id: number) => {
     // Of the progress that falls within one second the events tell the first alone.
     refetchInterval: ({ state }) => (state.data?.status === "running" ? RUNNING_EVERY_MS : false),
   });
+  return useKeptError(query);
 };
 
 export const isUnknown = (error: unknown): error is TaskTrackError =>
@@ -139,9 +162,9 @@ export const useExplanation = (id: number) =>
   });
 
 /** The log so far; only lines that are not there yet are asked for. */
-export const useLog = (id: number, isRunning: boolean) => {
+export const useLog = (id: number, isRunning: boolean): Asked<readonly LogLine[]> => {
   const queries = useQueryClient();
-  return useQuery({
+  const query = useQuery({
     enabled: !useIsGone(id),
     queryKey: queryKeys.log(id),
     queryFn: async ({ signal }): Promise<readonly LogLine[]> => {
@@ -151,14 +174,17 @@ export const useLog = (id: number, isRunning: boolean) => {
     },
     refetchInterval: isRunning ? LOG_EVERY_MS : false,
   });
+  return useKeptError(query);
 };
 
-export const useStats = () =>
-  useQuery({
-    queryKey: queryKeys.stats,
-    queryFn: ({ signal }) => client.stats({ signal }),
-    refetchInterval: STATS_EVERY_MS,
-  });
+export const useStats = (): Asked<Stats> =>
+  useKeptError(
+    useQuery({
+      queryKey: queryKeys.stats,
+      queryFn: ({ signal }) => client.stats({ signal }),
+      refetchInterval: STATS_EVERY_MS,
+    }),
+  );
 
 /** Whether the server should get traffic; a "no" is an answer like another. */
 export const useReady = () =>
