@@ -338,11 +338,9 @@ describe("an event stream", () => {
   });
 
   test("is ended when the server stops, which waits for none", async () => {
-    const server = await startApp({ ROLE: "api" });
+    const server = await startApp({ ROLE: "api" }, { clock: createManualClock() });
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
-    const startedAt = performance.now();
-    await server.stop();
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    await server.stop(); // no time passes here: it waits for no deadline
     await eventually(
       () => clients.filter(({ isOver }) => isOver).length,
       (over) => over === clients.length,

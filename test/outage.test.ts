@@ -54,10 +54,12 @@ test.each([
 
     await postgres.signal(signal);
 
-    await becomesReady(false);
-    const askedAt = performance.now();
+    const answered: string[] = [];
+    const list = fetch(`${server.url}/api/task`).then(() => answered.push("a list"));
     await expectProblem(await fetch(`${server.url}/readyz`), { status: 503, code: "not_ready" });
-    expect(performance.now() - askedAt).toBeLessThan(1_500);
+    // The probe waits a second for a store, the list waits five seconds.
+    if (signal === "SIGSTOP") expect(answered).toEqual([]);
+    await list;
     expect((await fetch(`${server.url}/livez`)).status).toBe(200);
     await expectUnavailable();
     expect(client.isOver).toBe(false);

@@ -1,11 +1,15 @@
 /** A client that asks for a task and waits for its end. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type RunningApp, startApp } from "./support/app.ts";
+import { createManualClock } from "./support/clock.ts";
 import { eventually } from "./support/eventually.ts";
 import { openHouse } from "./support/house.ts";
 import { expectProblem } from "./support/problem.ts";
 import { encode, exchange, openConnection } from "./support/raw.ts";
 import { claim, create, DONE } from "./support/verbs.ts";
+
+/** What is answered by then has not waited for its time to be over, however slow the machine is. */
+const LONG_BEFORE_60_S = 30_000;
 
 type Seen = { readonly id: number; readonly status: string };
 
@@ -22,12 +26,12 @@ describe("GET /api/task/:id?wait=", () => {
   test("is answered when the task ends", async () => {
     const { engine } = server.app;
     const id = await create(engine);
-    const answer = waitFor(id, "30s");
-    const { token } = await claim(engine);
     const startedAt = performance.now();
+    const answer = waitFor(id, "60s");
+    const { token } = await claim(engine);
     await engine.settle(id, token, DONE);
     expect((await answer).status).toBe("done");
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(LONG_BEFORE_60_S);
     expect((await waitFor(id, "60s")).status).toBe("done");
   });
 
@@ -70,15 +74,13 @@ describe("GET /api/task/:id?wait=", () => {
   });
 
   test("holds up neither another request nor the end of the server", async () => {
-    const own = await startApp({ ROLE: "api" });
+    const own = await startApp({ ROLE: "api" }, { clock: createManualClock() });
     const id = await create(own.app.engine);
     const answer = fetch(`${own.url}/api/task/${id}?wait=60s`);
     expect((await fetch(`${own.url}/api/task/${id}`)).status).toBe(200);
-    const startedAt = performance.now();
     const stopped = own.stop();
     expect((await answer).status).toBe(200);
-    await stopped;
-    expect(performance.now() - startedAt).toBeLessThan(1_500);
+    await stopped; // no time passes here: it waits for no deadline
   });
 
   test("whose client leaves is waited for no longer", async () => {

@@ -502,17 +502,15 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
 });
 
 test("the end of the server waits for no claim that waits", async () => {
-  const own = await startApp({ ROLE: "api" });
+  const own = await startApp({ ROLE: "api" }, { clock: createManualClock() });
   const waiting = fetch(`${own.url}/api/worker/claim`, {
     method: "POST",
     body: JSON.stringify({ worker: "w", types: ["none"], wait: "60s" }),
   });
   expect((await fetch(`${own.url}/api/task`)).status).toBe(200);
-  const startedAt = performance.now();
   const stopped = own.stop();
   expect(await (await waiting).json()).toEqual({ tasks: [], directive: "run" });
-  await stopped;
-  expect(performance.now() - startedAt).toBeLessThan(1_500);
+  await stopped; // no time passes here: it waits for no deadline
 });
 
 describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, settings) => {

@@ -94,7 +94,7 @@ export async function startMember(env: Readonly<Record<string, string>>): Promis
 }
 
 /** Resolves when the server says that it is ready, or that it is not. */
-export async function readiness(url: string, ready: boolean, withinMs = 30_000): Promise<void> {
+export async function readiness(url: string, ready: boolean, withinMs = 60_000): Promise<void> {
   const ask = (): Promise<number> =>
     fetch(`${url}/readyz`).then(
       ({ status }) => status,

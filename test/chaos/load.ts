@@ -47,6 +47,8 @@ export async function createUntilGone(
 export interface SteadyLoad {
   /** All that was answered so far. */
   readonly asked: readonly Asked[];
+  /** How many were sent so far, answered or not. */
+  readonly sent: number;
   /** Resolves when so many were sent and all are answered. */
   readonly done: Promise<void>;
   /** Sends no more; resolves when all are answered. */
@@ -84,5 +86,12 @@ export function createSteadily(
     done.resolve();
   }
 
-  return { asked, done: done.promise, stop };
+  return {
+    asked,
+    get sent() {
+      return sent;
+    },
+    done: done.promise,
+    stop,
+  };
 }

@@ -8,22 +8,26 @@ import { allEnded, type Member, readiness, startMember } from "./cluster.ts";
 import { readAllTasks, runningIn } from "./history.ts";
 import { type Asked, createSteadily, type SteadyLoad } from "./load.ts";
 import { type ServedPlace, SHARED, servedPlace } from "./places.ts";
-import { median, most, quantile, report, scale, testStores } from "./scale.ts";
+import { expectWithin, median, most, quantile, report, scale, testStores } from "./scale.ts";
 
 const PER_SECOND = 50;
-/** So many tasks run before a trouble that is to hit some; at this load it is six, most of the time. */
-const AT_WORK = 3;
 const STEADY_MS = scale(500, 2_000);
-/** Who takes longer has not come back at all; how long it takes is reported. */
-const BACK_WITHIN_MS = 30_000;
-/** The store's own limit is 5 s; the rest is for a machine that other tests use as well. */
+/** Only a load that never comes back takes as long; how long it takes is reported. */
+const BACK_WITHIN_MS = 120_000;
+/** The store's own limit is 5 s. */
 const ANSWERED_WITHIN_MS = 6_500;
+/** Longer than any silence of the store here: no lease ends during it. */
+const LONG_LEASE_MS = 120_000;
+const LEAST_SILENCE_MS = scale(0, 15_000);
 
 afterAll(killLeftovers);
 
 type Scene = { readonly place: ServedPlace; readonly server: Member; readonly load: SteadyLoad };
 
-/** A server with work, under a steady load of creates; what holds at the end of every outage is expected at its end. */
+/**
+ * A server with work, under a steady load of creates; what holds at the end of every outage is expected at its end. A claim whose
+ * answer an outage swallowed is made again when its lease has ended: where leases are short, the end waits for those as well.
+ */
 async function withLoad(
   { place, leaseMs }: { readonly place: ServedPlace; readonly leaseMs: number },
   body: (scene: Scene) => Promise<void>,
@@ -36,7 +40,7 @@ async function withLoad(
   await body({ place, server, load });
   await load.stop();
   expect(faultsOfAnswers(load.asked)).toEqual([]);
-  await allEnded(server.url, BACK_WITHIN_MS);
+  if (leaseMs < LONG_LEASE_MS) await allEnded(server.url, BACK_WITHIN_MS);
   expect(faultsOfCreates(load.asked, await readAllTasks(place.storeUrl))).toEqual([]);
   expect(server.lives).toHaveLength(1); // it has lived through all of it
   expect(await server.stop()).toBe(0);
@@ -89,47 +93,74 @@ testStores(
   },
 );
 
+type Silence = {
+  readonly from: number;
+  /** The tasks that ran when it began. */
+  readonly running: readonly number[];
+};
+
+/** Freezes the store while tasks run. A task may end between a look and the freeze, so the look that counts comes after it. */
+async function freezeAtWork({ place, server }: Scene): Promise<Silence> {
+  for (;;) {
+    await eventually(
+      () => runningIn(server.current),
+      (ids) => ids.length > 0,
+    );
+    await place.freeze();
+    const from = Date.now();
+    await readiness(server.url, false); // by now the store's last answers have been read
+    const running = runningIn(server.current);
+    if (running.length > 0) return { from, running };
+    await place.thaw();
+    await readiness(server.url, true);
+  }
+}
+
 testStores(
   SHARED,
   "a server that falls silent is answered for in time, running tasks go on, and all is well when it speaks again",
   async (name) => {
-    const frozenMs = scale(7_000, 15_000);
     const place = await servedPlace(name);
     const back: number[] = [];
-    let frozenAt = 0;
-    const running: number[] = [];
-    // Longer than the silence, so that no lease has to be given up.
-    const asked = await withLoad({ place, leaseMs: frozenMs + 5_000 }, async (scene) => {
+    let silence: Silence = { from: 0, running: [] };
+    let asked: readonly Asked[] = [];
+    await withLoad({ place, leaseMs: LONG_LEASE_MS }, async (scene) => {
+      const { load, server } = scene;
       await Bun.sleep(STEADY_MS);
+      silence = await freezeAtWork(scene);
+      expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+      // The store speaks again only when all that was asked of it until now has been answered.
+      const [sent, until] = [load.sent, Date.now()];
       await eventually(
-        () => runningIn(scene.server.current),
-        (ids) => ids.length >= AT_WORK,
+        () => load.asked.filter(({ askedAt }) => askedAt <= until).length,
+        (answered) => answered >= sent,
+        BACK_WITHIN_MS,
       );
-      frozenAt = Date.now();
-      await place.freeze();
-      running.push(...runningIn(scene.server.current));
-      await readiness(scene.server.url, false);
-      expect((await fetch(`${scene.server.url}/livez`)).status).toBe(200);
-      await Bun.sleep(frozenMs - (Date.now() - frozenAt));
+      await Bun.sleep(LEAST_SILENCE_MS - (Date.now() - silence.from));
+      asked = load.asked.filter(({ askedAt }) => askedAt > silence.from);
       await place.thaw();
       back.push(await backAfter(scene));
-      await readiness(scene.server.url, true);
+      await readiness(server.url, true);
+      await eventually(
+        () => runningIn(server.current),
+        (ids) => !ids.some((id) => silence.running.includes(id)),
+        BACK_WITHIN_MS,
+      );
     });
-    expect(running.length).toBeGreaterThan(0);
     const histories = (await readAllTasks(place.storeUrl))
-      .filter(({ id }) => running.includes(id))
+      .filter(({ id }) => silence.running.includes(id))
       .map(historyOf);
-    expect(histories).toEqual(running.map(() => "done")); // each settled by who ran it, when the store was back
+    expect(histories).toEqual(silence.running.map(() => "done")); // each settled by its own worker when the store was back
 
-    const during = asked.filter(({ askedAt }) => askedAt > frozenAt && askedAt < frozenAt + frozenMs);
-    const took = during.map(({ tookMs }) => tookMs);
+    const took = asked.map(({ tookMs }) => tookMs);
     report(`a silent server, ${name}`, {
-      ...{ "frozen ms": frozenMs, asked: during.length, "503": refused(during) },
+      ...{ running: silence.running.length, asked: asked.length, "503": refused(asked) },
       ...{ "answered p50 ms": median(took), "p99 ms": quantile(took, 0.99), "max ms": most(took) },
       "back after ms": most(back),
     });
-    expect(refused(during)).toBeGreaterThan(0);
-    expect(most(took)).toBeLessThan(ANSWERED_WITHIN_MS);
+    expect(asked.length).toBeGreaterThan(0);
+    expect(refused(asked)).toBe(asked.length);
+    expectWithin(most(took), ANSWERED_WITHIN_MS);
     await place.remove();
   },
 );

@@ -3,11 +3,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { RedisClient, SQL } from "bun";
-import { eventually } from "../support/eventually.ts";
 import { removeKeys } from "../support/redis.ts";
 import { createPostgres } from "../support/servers/postgres.ts";
 import { createRedis } from "../support/servers/redis.ts";
-import type { TestServer } from "../support/servers/runner.ts";
 import { sharedPostgres, sharedRedis } from "../support/servers/shared.ts";
 import { uniqueName } from "../support/stores.ts";
 
@@ -62,7 +60,7 @@ export async function servedPlace(name: ServerName): Promise<ServedPlace> {
   return {
     storeUrl: server.url,
     end: (how) => server.signal(how === "kill" ? "SIGKILL" : orderly(name)),
-    start: () => startAgain(server),
+    start: () => server.start(),
     freeze: () => server.signal("SIGSTOP"),
     thaw: () => server.signal("SIGCONT"),
     cutConnections: () => cut(server.url),
@@ -72,18 +70,6 @@ export async function servedPlace(name: ServerName): Promise<ServedPlace> {
 
 /** PostgreSQL's fast shutdown, which cuts its sessions; Redis's only one. */
 const orderly = (name: ServerName): NodeJS.Signals => (name === "PostgreSQL" ? "SIGINT" : "SIGTERM");
-
-/** Killed alone, PostgreSQL's first process leaves children that end within moments; until then it does not start anew. */
-const startAgain = async (server: TestServer): Promise<void> =>
-  void (await eventually(
-    () =>
-      server.start().then(
-        () => "started",
-        (error: unknown) => String(error),
-      ),
-    (answer) => answer === "started",
-    60_000,
-  ));
 
 const cutPostgres = (url: string): Promise<void> =>
   once(

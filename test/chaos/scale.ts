@@ -1,5 +1,5 @@
 /** How much is broken: enough for every run of the tests, or as much as is promised (`npm run chaos`). */
-import { test } from "bun:test";
+import { expect, test } from "bun:test";
 
 export const isFull = process.env.CHAOS === "full";
 
@@ -19,6 +19,14 @@ export function testStores<Name extends string>(
 ): void {
   const enter = isFull ? test : test.concurrent;
   for (const name of names) enter(`${name}: ${claim}`, () => body(name), WITHIN_MS);
+}
+
+/**
+ * A limit in time is judged where these tests run alone (`npm run chaos`). Beside other work the machine itself may stand still
+ * for seconds: there every test shows the same by the order of events, and the time is only reported.
+ */
+export function expectWithin(ms: number, limitMs: number): void {
+  if (isFull) expect(ms).toBeLessThan(limitMs);
 }
 
 /** A line of numbers for who reads along; nothing is judged by them. */

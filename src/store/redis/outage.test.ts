@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { settled } from "../../../test/support/clock.ts";
 import { eventually } from "../../../test/support/eventually.ts";
 import { add, claim, codeOf, command, HASTY, NOW, openRedis, works } from "../../../test/support/redis.ts";
 import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
@@ -6,6 +7,12 @@ import { settle } from "../../core/lifecycle.ts";
 import type { TaskStore } from "../store.ts";
 
 const DEADLINE_MS = 250; // by HASTY's clock
+
+/** Turns of the event loop pass whatever the time is, and none of them waits for a deadline. */
+async function turns(count: number): Promise<string> {
+  for (let turn = 0; turn < count; turn++) await settled();
+  return `no answer within ${count} turns`;
+}
 
 let server: RedisServer;
 
@@ -126,10 +133,8 @@ describe("a server that hangs", () => {
       ]);
       const waitedMs = performance.now() - startedAt;
       expect(waitedMs).toBeGreaterThan(DEADLINE_MS * 0.9);
-      expect(waitedMs).toBeLessThan(DEADLINE_MS * 4);
-      const again = performance.now();
-      expect(await codeOf(store.now())).toBe("store_unavailable");
-      expect(performance.now() - again).toBeLessThan(DEADLINE_MS);
+      const again = codeOf(store.now());
+      expect(await Promise.race([again, turns(5)])).toBe("store_unavailable");
       await server.signal("SIGCONT");
       await works(store);
     });

@@ -18,7 +18,7 @@ export interface TestServer {
   pid(): number | null;
   /** Starts it and waits until it answers. */
   start(): Promise<void>;
-  /** Sends a signal; after one that ends it, waits for that. */
+  /** Sends a signal; after one that ends it, waits until the last of its processes is gone. */
   signal(name: NodeJS.Signals): Promise<void>;
   /** Ends it and removes its data; safe twice. */
   remove(): Promise<void>;
@@ -103,8 +103,11 @@ function createLocal(program: Program, place: Place, account: Account | null): T
       return;
     }
     const ended = new Promise((resolve) => running.once("exit", resolve));
+    const children = name === "SIGKILL" ? await orphansOf(running.pid ?? 0) : [];
     running.kill(name);
-    if (name !== "SIGHUP") await ended;
+    if (name === "SIGHUP") return;
+    await ended;
+    await allGone(children);
   }
 
   return {
@@ -128,6 +131,39 @@ async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promis
   while (name === "SIGSTOP" && !everyone().every(isStopped)) {
     for (const pid of everyone()) sendTo(pid, name);
     await Bun.sleep(1);
+  }
+}
+
+type Identity = { readonly pid: number; readonly startedAt: string | null };
+
+/** A number alone may be given to another process later. */
+const identityOf = (pid: number): Identity => ({ pid, startedAt: startTimeOf(pid) });
+
+/** The processes that the death of this one would leave behind; it is frozen meanwhile and starts no more. */
+async function orphansOf(parent: number): Promise<Identity[]> {
+  if (!existsSync("/proc")) return [];
+  sendTo(parent, "SIGSTOP");
+  while (!isStopped(parent)) await wait(1);
+  return childrenOf(parent).map(identityOf);
+}
+
+const startTimeOf = (pid: number): string | null => {
+  const stat = statOf(String(pid));
+  return stat === null || stat[0] === "Z" ? null : (stat[START_TIME] ?? null);
+};
+const START_TIME = 19; // after the name; see proc(5)
+
+/**
+ * A killed server leaves its children behind for a moment. PostgreSQL refuses to start while a backend of its former self still
+ * holds the shared memory.
+ */
+async function allGone(processes: readonly Identity[]): Promise<void> {
+  const giveUpAt = performance.now() + READY_WITHIN_MS;
+  const isThere = ({ pid, startedAt }: Identity): boolean =>
+    startedAt !== null && startTimeOf(pid) === startedAt;
+  while (processes.some(isThere)) {
+    if (performance.now() > giveUpAt) throw new Error("processes of a server that was killed do not end");
+    await wait(5);
   }
 }
 
