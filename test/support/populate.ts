@@ -14,6 +14,8 @@ import type { Cursor, NewLogLine, TaskPage, TaskRecord, TaskStore } from "../../
 
 const HOUR_MS = 3_600_000;
 const AT_ONCE = 1_000;
+/** A store lets a bounded number of calls wait for its few connections, and calls fail that wait too long. */
+const LOGS_AT_ONCE = 50;
 
 type Fate = {
   readonly spec?: Partial<TaskSpec>;
@@ -135,8 +137,8 @@ export async function readTasks(store: TaskStore): Promise<Task[]> {
 export async function readAll(store: TaskStore): Promise<Map<TaskId, TaskRecord>> {
   const records = new Map<TaskId, TaskRecord>();
   const tasks = await readTasks(store);
-  for (let at = 0; at < tasks.length; at += AT_ONCE) {
-    const part = tasks.slice(at, at + AT_ONCE).map(async (task) => {
+  for (let at = 0; at < tasks.length; at += LOGS_AT_ONCE) {
+    const part = tasks.slice(at, at + LOGS_AT_ONCE).map(async (task) => {
       records.set(task.id, { task, log: await store.readLog(task.id, 0) });
     });
     await Promise.all(part);
