@@ -1,6 +1,7 @@
 /**
- * `npm test [-- arguments of bun test]`: brings up the servers that the stores are examined on, runs the tests, and takes
- * the servers away again. A server whose URL is in the environment already is used as it is.
+ * `npm test [-- arguments of bun test]`: brings up the servers that the chosen test files share, runs the tests, and takes the
+ * servers away again. A server whose URL is in the environment already is used as it is. `--quick` instead of arguments chooses the
+ * files that need no other program.
  */
 import { availableParallelism } from "node:os";
 import { createKafka } from "../test/support/servers/kafka.ts";
@@ -8,17 +9,14 @@ import { createPgbouncer, createPostgres } from "../test/support/servers/postgre
 import { createRabbitmq } from "../test/support/servers/rabbitmq.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
+import { isSelfContained, type ServerName, serversOf, testFiles } from "./test-files.ts";
 
 /** Files run beside one another, each in a global scope of its own: most tests wait for servers, kills and leases. */
-const SIDE_BY_SIDE = [`--parallel=${availableParallelism() + 1}`];
-
-/** Those that look at what a server does to itself, or at a terminal as a person sees it: who works beside them would be seen too. */
-const ALONE = [
-  "src/store/postgres/postgres.test.ts",
-  "src/store/redis/load.test.ts",
-  "test/terminal.test.ts",
-];
-const OTHERS = ALONE.map((file) => `--path-ignore-patterns=${file}`);
+const SIDE_BY_SIDE = `--parallel=${availableParallelism() + 1}`;
+/** How long each file took once, so that the longest begin first; written anew by `npm test -- --update-timings`. */
+const LONGEST_FIRST = "--timings=test/timings.json";
+/** Only a test that hangs takes as long: what it waits for it gives up after half of that, and says what it was. */
+const WITHIN_MS = 120_000;
 
 const started: TestServer[] = [];
 
@@ -29,41 +27,34 @@ async function start<S extends TestServer>(server: S): Promise<S> {
 }
 
 /** What a test reads from its environment; see test/support/servers/shared.ts. */
-async function bringUp(): Promise<Record<string, string>> {
-  const parts = await Promise.all([bringUpKafka(), bringUpRabbitmq(), bringUpStores()]);
+async function bringUp(needed: ReadonlySet<ServerName>): Promise<Record<string, string>> {
+  const isMissing = (name: ServerName): boolean =>
+    needed.has(name) && process.env[`TEST_${name.toUpperCase()}_URL`] === undefined;
+  const parts = await Promise.all([
+    isMissing("Kafka") ? bringUpKafka() : {},
+    isMissing("Rabbitmq") ? bringUpRabbitmq() : {},
+    isMissing("Redis") ? bringUpRedis() : {},
+    isMissing("Postgres") || isMissing("Pgbouncer") ? bringUpPostgres(isMissing("Pgbouncer")) : {},
+  ]);
   return Object.assign({}, ...parts);
 }
 
-async function bringUpKafka(): Promise<Record<string, string>> {
-  if (process.env.TEST_KAFKA_URL !== undefined) return {};
-  return { TEST_KAFKA_URL: (await start(await createKafka())).url };
+const bringUpKafka = async () => ({ TEST_KAFKA_URL: (await start(await createKafka())).url });
+const bringUpRabbitmq = async () => ({ TEST_RABBITMQ_URL: (await start(await createRabbitmq())).url });
+const bringUpRedis = async () => ({ TEST_REDIS_URL: (await start(await createRedis())).url });
+
+async function bringUpPostgres(isBounced: boolean): Promise<Record<string, string>> {
+  // The exam asks for thousands of commits and no power will fail; what must survive is tested on servers of its own.
+  const postgres = await start(await createPostgres({ fsync: "off", full_page_writes: "off" }));
+  const env = { TEST_POSTGRES_URL: postgres.url };
+  return isBounced ? { ...env, TEST_PGBOUNCER_URL: (await start(await createPgbouncer(postgres))).url } : env;
 }
 
-async function bringUpRabbitmq(): Promise<Record<string, string>> {
-  if (process.env.TEST_RABBITMQ_URL !== undefined) return {};
-  return { TEST_RABBITMQ_URL: (await start(await createRabbitmq())).url };
-}
-
-async function bringUpStores(): Promise<Record<string, string>> {
-  const env: Record<string, string> = {};
-  if (process.env.TEST_POSTGRES_URL === undefined) {
-    // The exam asks for thousands of commits and no power will fail; what must survive is tested on servers of its own.
-    const postgres = await start(await createPostgres({ fsync: "off", full_page_writes: "off" }));
-    env.TEST_POSTGRES_URL = postgres.url;
-    env.TEST_PGBOUNCER_URL = (await start(await createPgbouncer(postgres))).url;
-  }
-  if (process.env.TEST_REDIS_URL === undefined) env.TEST_REDIS_URL = (await start(await createRedis())).url;
-  return env;
-}
-
-async function run(
-  args: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<number> {
-  const tests = Bun.spawn([process.execPath, "--no-env-file", "test", "--timeout", "60000", ...args], {
-    env,
-    stdio: ["inherit", "inherit", "inherit"],
-  });
+async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
+  const tests = Bun.spawn(
+    [process.execPath, "--no-env-file", "test", "--timeout", String(WITHIN_MS), SIDE_BY_SIDE, ...args],
+    { env: { ...process.env, ...env }, stdio: ["inherit", "inherit", "inherit"] },
+  );
   const passOn = (signal: NodeJS.Signals): void => tests.kill(signal);
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, passOn);
   const code = await tests.exited;
@@ -75,20 +66,30 @@ async function takeDown(): Promise<void> {
   for (const server of started.toReversed()) await server.remove();
 }
 
-async function main(): Promise<number> {
+/** What follows a flag may be its value: it then chooses no file, or some servers too many. */
+function chosenBy(args: readonly string[]): readonly string[] {
+  const words = args.filter((arg) => !arg.startsWith("-"));
+  const files = testFiles();
+  const chosen = files.filter((file) => words.some((word) => file.includes(word.replace(/^\.\//, ""))));
+  return chosen.length > 0 ? chosen : files;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args[0] === "--quick") {
+    const files = await Array.fromAsync(testFiles(), async (file) =>
+      (await isSelfContained(file)) ? [file] : [],
+    );
+    return run([...files.flat().map((file) => `./${file}`), ...args.slice(1)], {});
+  }
   try {
-    const env = { ...process.env, ...(await bringUp()) };
-    const asked = Bun.argv.slice(2);
-    if (asked.length > 0) return await run([...SIDE_BY_SIDE, ...asked], env);
-    const codes = [await run([...SIDE_BY_SIDE, ...OTHERS], env), await run(ALONE, env)];
-    return Math.max(...codes);
+    return await run([LONGEST_FIRST, ...args], await bringUp(await serversOf(chosenBy(args))));
   } finally {
     await takeDown();
   }
 }
 
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(Bun.argv.slice(2));
 } catch (error) {
   console.error(`test: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;

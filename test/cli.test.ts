@@ -470,7 +470,7 @@ describe("watch in a pipe", () => {
     expect({ code, stderr }).toEqual({ code: 4, stderr: notices });
     expect(stdout).toMatch(/ Task \d+ cancelled\n$/);
     expect(await following.ended).toMatchObject({ code: 0, stderr: notices });
-  }, 40_000);
+  });
 
   test("takes a task for gone whose store came back without it", async () => {
     const port = await freePort();
@@ -486,7 +486,7 @@ describe("watch in a pipe", () => {
     const { code, stdout } = await waiting.ended;
     expect(code).toBe(4);
     expect(stdout).toInclude(`Task ${id} is gone`);
-  }, 40_000);
+  });
 });
 
 describe("what is wrong", () => {

@@ -89,7 +89,7 @@ describe("a copy", () => {
     }
     const highest = Math.max(...source.all.keys());
     expect(await within(from, (store) => addTo(store))).toMatchObject([{ tasks: [{ id: highest + 1 }] }]);
-  }, 60_000);
+  });
 
   test("prints the counts of both stores, and nothing that only a terminal understands", async () => {
     const { code, stdout, stderr } = await copied(source.url, newFile());
@@ -121,7 +121,6 @@ describe("a copy", () => {
       expect(again.stdout).toContain(String(TASKS));
       expect(await within(to, look)).toStrictEqual(before);
     },
-    30_000,
   );
 
   test("of nothing is done at once", async () => {
@@ -136,11 +135,12 @@ describe("a copy that is killed in its middle", () => {
   let many: Awaited<ReturnType<typeof newSource>>;
   beforeAll(async () => {
     many = await newSource(MANY);
-  }, 60_000);
+  });
 
-  const kill = async (copy: ServerProcess): Promise<void> => {
+  /** Whether it was killed: on a busy machine a copy may have ended before it is seen to have begun. */
+  const kill = async (copy: ServerProcess): Promise<boolean> => {
     copy.kill("SIGKILL");
-    expect(await copy.ended).toMatchObject({ code: null, signal: "SIGKILL" });
+    return (await copy.ended).signal === "SIGKILL";
   };
 
   async function expectCompletion(to: string, before: All): Promise<void> {
@@ -152,38 +152,37 @@ describe("a copy that is killed in its middle", () => {
     expect(await allIn(to)).toStrictEqual(many.all);
   }
 
-  test.each(["PostgreSQL", "Redis"] as const)(
-    "goes on where it was, into %s",
-    async (name) => {
+  test.each(["PostgreSQL", "Redis"] as const)("goes on where it was, into %s", async (name) => {
+    for (;;) {
       const to = newPlace(name);
       const before = await within(to, async (store) => {
         const copy = started(many.url, to);
         await eventually(
           () => store.count({}),
           (count) => count > 0,
-          20_000,
         );
-        await kill(copy);
-        return readAll(store);
+        return (await kill(copy)) && (await store.count({})) < MANY ? readAll(store) : null;
       });
-      await expectCompletion(to, before);
-    },
-    60_000,
-  );
+      if (before !== null) return expectCompletion(to, before);
+    }
+  });
 
   test("goes on where it was, into SQLite", async () => {
-    const to = newFile();
-    const log = `${to.slice("sqlite:".length)}-wal`;
-    const copy = started(many.url, to);
-    // Nobody else may look into the file; what the first calls write makes its log that large.
-    await eventually(
-      () => (existsSync(log) ? Bun.file(log).size : 0),
-      (size) => size > 600_000,
-      20_000,
-    );
-    await kill(copy);
-    await expectCompletion(to, await allIn(to));
-  }, 60_000);
+    for (;;) {
+      const to = newFile();
+      const log = `${to.slice("sqlite:".length)}-wal`;
+      const copy = started(many.url, to);
+      let isOver = false;
+      void copy.ended.then(() => (isOver = true));
+      // No other process may look into the file; what the first calls write makes its log that large.
+      await eventually(
+        () => isOver || (existsSync(log) && Bun.file(log).size > 600_000),
+        (isInTheMiddle) => isInTheMiddle,
+      );
+      const before = (await kill(copy)) ? await allIn(to) : null;
+      if (before !== null && before.size < MANY) return expectCompletion(to, before);
+    }
+  });
 });
 
 describe("a copy is refused in one line,", () => {
@@ -281,7 +280,7 @@ describe("a copy is refused in one line,", () => {
       1,
       /^tasktrack: --from: /,
     );
-  }, 30_000);
+  });
 });
 
 test("counts that differ at the end are told, with the way out", async () => {

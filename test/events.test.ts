@@ -303,7 +303,6 @@ describe("an event stream", () => {
     await eventually(
       () => house.state.watchers,
       (watchers) => watchers === 0,
-      10_000,
     );
     stuck.close();
     const lastEventId = Buffer.from("0:house").toString("base64url");
@@ -312,7 +311,7 @@ describe("an event stream", () => {
     expect(mirror(client.events).size).toBe(count);
     client.close();
     await house.close();
-  }, 20_000);
+  });
 
   test("stays open while the store is away, and misses nothing of it", async () => {
     const house = openHouse();

@@ -219,7 +219,6 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
       await eventually(
         () => processesOf(`sleep ${mark}`),
         ({ length }) => length === 0,
-        10_000,
       );
     },
     SLOW_MS,

@@ -22,7 +22,7 @@ import { createModel, type Filter, fork, type Model, type Said } from "./model/m
 import { createManualClock, type ManualClock, settled } from "./support/clock.ts";
 import { LEASE_MS, openEngine } from "./support/engine.ts";
 
-const RUNS = Number(process.env.MODEL_RUNS || 2_000);
+const RUNS = Number(process.env.MODEL_RUNS || 1_000);
 const SEED = Number(process.env.MODEL_SEED || Math.floor(Math.random() * 2 ** 31));
 const TIMEOUT_MS = 60_000 + RUNS * 60;
 const DAY_MS = 86_400_000;

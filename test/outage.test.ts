@@ -13,11 +13,11 @@ beforeAll(async () => {
   postgres = await createPostgres({ fsync: "off" });
   await postgres.start();
   server = await startApp({ ROLE: "api", STORE_URL: `${postgres.url}?connections=3` });
-}, 30_000);
+});
 afterAll(async () => {
   await server.stop();
   await postgres.remove();
-}, 30_000);
+});
 
 const isReady = (): Promise<boolean> => fetch(`${server.url}/readyz`).then(({ status }) => status === 200);
 const becomesReady = (ready: boolean): Promise<boolean> =>
@@ -74,5 +74,4 @@ test.each([
     expect(client.isOver).toBe(false);
     client.close();
   },
-  60_000,
 );

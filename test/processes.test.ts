@@ -41,7 +41,6 @@ const listening = async (server: ServerProcess, count: number): Promise<number[]
     await eventually(
       () => named(server, "listening"),
       (events) => events.length >= count,
-      20_000,
     ),
   );
 
@@ -78,7 +77,7 @@ describe("--processes", () => {
     server.kill("SIGTERM");
     expect(await server.ended).toMatchObject({ code: 0, stderr: "" });
     expect(pids.filter(isAlive)).toEqual([]);
-  }, 60_000);
+  });
 
   test("are restarted when they die, and the rest serve on", async () => {
     const server = serve({ PROCESSES: "2" });
@@ -91,21 +90,17 @@ describe("--processes", () => {
     for (let n = 0; n < 10; n++) expect((await exchange(url, { target: "/livez" })).status).toBe(200);
     server.kill("SIGINT");
     expect((await server.ended).code).toBe(0);
-  }, 60_000);
+  });
 
-  test.each(["SIGTERM", "SIGINT"] as const)(
-    "end together when their whole group gets %s",
-    async (signal) => {
-      const server = serve({ PROCESSES: "2" });
-      const pids = await listening(server, 2);
-      server.killGroup(signal);
-      expect((await server.ended).code).toBe(0);
-      expect(pids.filter(isAlive)).toEqual([]);
-      expect(named(server, "stopped")).toHaveLength(2);
-      expect(named(server, "stopped_at_once")).toEqual([]);
-    },
-    60_000,
-  );
+  test.each(["SIGTERM", "SIGINT"] as const)("end together when their whole group gets %s", async (signal) => {
+    const server = serve({ PROCESSES: "2" });
+    const pids = await listening(server, 2);
+    server.killGroup(signal);
+    expect((await server.ended).code).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+    expect(named(server, "stopped")).toHaveLength(2);
+    expect(named(server, "stopped_at_once")).toEqual([]);
+  });
 
   test("end at once at a second signal that is no echo of the first", async () => {
     const server = serve({
@@ -129,7 +124,7 @@ describe("--processes", () => {
     );
     server.kill("SIGTERM");
     expect((await server.ended).code).toBe(1);
-  }, 60_000);
+  });
 
   test("stop when the one that looks after them is killed", async () => {
     const server = serve({ PROCESSES: "2" });
@@ -138,7 +133,7 @@ describe("--processes", () => {
     await server.ended; // with the last of those who write to its output
     expect(named(server, "parent_gone")).toHaveLength(2);
     expect(named(server, "stopped")).toHaveLength(2);
-  }, 60_000);
+  });
 
   test("are refused a port that somebody has, be it other processes that share it", async () => {
     const holder = serve({ PROCESSES: "2" });
@@ -153,7 +148,7 @@ describe("--processes", () => {
     }
     holder.kill("SIGTERM");
     await holder.ended;
-  }, 60_000);
+  });
 
   test("do not begin where one could not, and say so in one line", async () => {
     const server = serve({ PROCESSES: "3", STORE_URL: "postgres://127.0.0.1:1/nobody" });
@@ -161,7 +156,7 @@ describe("--processes", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
     expect(named(server, "listening")).toEqual([]);
-  }, 60_000);
+  });
 
   test.each(["memory:", "sqlite:tasks.db"])(
     "are refused a store that they could not share: %s",
@@ -195,5 +190,5 @@ describe("ROLE=worker", () => {
       server.kill("SIGTERM");
       expect((await server.ended).code).toBe(0);
     }
-  }, 60_000);
+  });
 });

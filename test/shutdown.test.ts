@@ -163,7 +163,6 @@ describe("work that can end in the grace ends, the rest is given back, and every
       expect(of(waits)).toEqual(["task_created"]);
       expectAnsweredToTheLast(await knocking);
     },
-    30_000,
   );
 });
 

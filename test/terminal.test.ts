@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createClient } from "../src/client/client.ts";
+import { createClient, createWorker } from "../src/client/client.ts";
 import { eventually } from "./support/eventually.ts";
 import { killLeftovers, tasktrack } from "./support/server-process.ts";
 import { freePort } from "./support/servers/runner.ts";
@@ -12,13 +12,25 @@ import { openTmux, type Tmux } from "./support/tmux.ts";
 const SERVER = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", SHUTDOWN_GRACE: "0s", DISPATCH_INTERVAL: "0s" };
 const HOSTILE = "\u001b[2J\u001b[31m\u202e 日本語 👨‍👩‍👧 é \u0007";
 
-/** One whose tasks run for ever, and one whose tasks take some seconds. */
+/** One whose tasks run for ever, and one whose tasks are run by a worker of the test. */
 let [slow, quick, home] = ["", "", ""];
+let worker: ReturnType<typeof createWorker>;
+/** By the name of a task, what its work waits for; other work ends at once. */
+const ends = { bar: Promise.withResolvers<void>(), plain: Promise.withResolvers<void>() };
 beforeAll(async () => {
   const forEver = { SIMULATE_MIN: "1h", SIMULATE_MAX: "1h", WORKER_CONCURRENCY: "3" };
   slow = await tasktrack(["serve"], { env: { ...SERVER, ...forEver } }).url();
-  const seconds = { SIMULATE_MIN: "2500ms", SIMULATE_MAX: "2500ms", SIMULATE_FAILURE_RATE: "0" };
-  quick = await tasktrack(["serve"], { env: { ...SERVER, ...seconds } }).url();
+  quick = await tasktrack(["serve"], { env: { ...SERVER, ROLE: "api" } }).url();
+  worker = createWorker({
+    ...{ url: quick, name: "terminal", concurrency: 10 },
+    handlers: {
+      simulate: async ({ name }, { progress }) => {
+        progress(40, "simulating");
+        if (name === "bar" || name === "plain") await ends[name].promise;
+      },
+    },
+  });
+  worker.start();
   home = await mkdtemp(join(tmpdir(), "tasktrack-terminal-"));
   const client = createClient(slow);
   await client.createMany(
@@ -31,6 +43,7 @@ beforeAll(async () => {
   );
 });
 afterAll(async () => {
+  await worker.stop(0);
   killLeftovers();
   await rm(home, { recursive: true });
 });
@@ -152,15 +165,19 @@ describe("the live table", () => {
     await tasktrack(["serve"], { env }).url();
     await createClient(url).create({ name: "it is new", type: "nobody" });
     await tmux.until((lines) => shows("it is new")(lines) && !shows("has not answered")(lines));
-  }, 40_000);
+  });
 });
 
 describe("a progress bar", () => {
   test("is drawn in place until the end, whatever the size of the terminal, coloured or not", async () => {
-    await Promise.all(CASES.map(([_, size]) => followsToTheEnd(size)));
+    const begun = CASES.map(([_, size]) => showsItsBar(size));
+    const follow = await Promise.all(begun);
+    ends.bar.resolve();
+    await Promise.all(follow.map((toTheEnd) => toTheEnd()));
   });
 
-  async function followsToTheEnd(size: (typeof CASES)[number][1]): Promise<void> {
+  /** Resolves when the bar is seen, with how to follow it to its end. */
+  async function showsItsBar(size: (typeof CASES)[number][1]): Promise<() => Promise<void>> {
     const tmux = await terminal(quick, size);
     tmux.run("tasktrack add bar --wait");
     const BAR = /^Task \d+ \[#+-+\] {2}\d\d% \d\S*s simulating$/;
@@ -168,6 +185,10 @@ describe("a progress bar", () => {
     expect(screen.filter((line) => line.includes("["))).toHaveLength(1);
     for (const line of screen) expect(Bun.stringWidth(line)).toBeLessThan(size.columns);
     expect(tmux.coloured().includes("\u001b[3")).toBe(Object.keys(size.env).length === 0);
+    return () => hasEnded(tmux);
+  }
+
+  async function hasEnded(tmux: Tmux): Promise<void> {
     const end = await tmux.until(shows("done in"));
     const id = /^Task (\d+) created$/m.exec(end.join("\n"))?.[1];
     expect(end[1]).toBe(`Task ${id} created`);
@@ -222,10 +243,9 @@ describe("a progress bar", () => {
   test("is plain lines on a dumb terminal", async () => {
     const tmux = await terminal(quick, { env: { TERM: "dumb" } });
     tmux.run("tasktrack add plain --wait");
-    const screen = await tmux.until(shows("done in"));
-    expect(screen.filter((line) => /^Task \d+ running \d+% simulating$/.test(line)).length).toBeGreaterThan(
-      0,
-    );
+    await tmux.until((screen) => screen.some((line) => /^Task \d+ running \d+% simulating$/.test(line)));
+    ends.plain.resolve();
+    await tmux.until(shows("done in"));
     expect(tmux.coloured()).not.toInclude("\u001b[3");
   });
 });
@@ -250,7 +270,6 @@ describe("other output", () => {
     await eventually(
       () => readFile(join(home, "add.txt"), "utf8").catch(() => ""),
       (text) => text.includes("done in"),
-      20_000,
     );
     await eventually(
       async () => {
@@ -258,7 +277,6 @@ describe("other output", () => {
         return readFile(join(home, "watch.txt"), "utf8").catch(() => "");
       },
       (text) => text.includes("pending"),
-      20_000,
     );
     tmux.press("C-c");
     tmux.run("kill %1");

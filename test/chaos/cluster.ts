@@ -1,6 +1,7 @@
 /** Processes of one server on one store, that are killed, frozen and started again; what each has logged is kept. */
 import { eventually } from "../support/eventually.ts";
 import { type LogEvent, type ServerProcess, tasktrack } from "../support/server-process.ts";
+import { runningIn } from "./history.ts";
 
 /** One life of a process. */
 export type Life = {
@@ -93,6 +94,20 @@ export async function startMember(env: Readonly<Record<string, string>>): Promis
   return member;
 }
 
+/** kill -9 while it runs tasks: a kill that hits nothing shows nothing. Resolves with its process and when it was seen dead. */
+export async function killAtWork(
+  worker: Member,
+  { tasks = 2, withinMs = 60_000 } = {},
+): Promise<readonly [pid: number, diedAt: number]> {
+  await eventually(
+    () => runningIn(worker.current).length,
+    (running) => running >= tasks,
+    withinMs,
+  );
+  const { pid, diedAt } = await worker.kill();
+  return [pid, diedAt ?? Number.NaN];
+}
+
 /** Resolves when the server says that it is ready, or that it is not. */
 export async function readiness(url: string, ready: boolean, withinMs = 60_000): Promise<void> {
   const ask = (): Promise<number> =>
@@ -104,7 +119,7 @@ export async function readiness(url: string, ready: boolean, withinMs = 60_000):
 }
 
 /** Resolves when no task waits or runs any more. */
-export async function allEnded(url: string, withinMs: number): Promise<void> {
+export async function allEnded(url: string, withinMs = 120_000): Promise<void> {
   const unfinished = async (): Promise<string> => {
     const response = await fetch(`${url}/api/task?status=pending&status=running&limit=3&view=full`);
     return response.ok ? response.text() : `status ${response.status}`;

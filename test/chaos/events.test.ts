@@ -102,21 +102,19 @@ testStores(
       await eventually(
         () => deeds,
         (count) => count >= (kill * DEEDS) / (KILLS + 1),
-        60_000,
       );
       await told.kill();
       await told.start();
       await client.comeBack();
     }
     const done = await doing;
-    await allEnded(writing.url, 30_000);
+    await allEnded(writing.url);
 
     const stored = await storedView(writing.url);
     expect(stored.size).toBeGreaterThan(0);
     await eventually(
       () => faultsOfView(client.view(), stored),
       (faults) => faults.length === 0,
-      10_000,
     );
     expect(client.events().filter(({ event }) => event === "reset")).toEqual([]);
     client.latest().close();

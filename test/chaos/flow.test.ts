@@ -119,7 +119,6 @@ async function openKafka(): Promise<Broker> {
     const stream = await eventually(
       () => ear.consume({ topics: [topic], mode: "earliest" }).catch(() => null), // until the server has made it
       (found) => found !== null,
-      30_000,
     );
     stream?.on("data", ({ value, partition }) => tell(value.toString(), partition));
     stream?.on("error", () => undefined); // it is restarted on purpose

@@ -5,6 +5,9 @@ export const isFull = process.env.CHAOS === "full";
 
 export const scale = (usual: number, full: number): number => (isFull ? full : usual);
 
+/** A lease that ends soon, and that a living worker on a busy machine keeps all the same: it renews it every third of that time. */
+export const SHORT_LEASE_MS = scale(4_000, 1_000);
+
 /** The longest that any of these tests may take. */
 const WITHIN_MS = 300_000;
 

@@ -3,18 +3,16 @@ import { afterAll, expect } from "bun:test";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type LogEvent } from "../support/server-process.ts";
 import { faultsOfAnswers, faultsOfCreates, faultsOfExecutions, faultsOfLife } from "./checkers.ts";
-import { allEnded, type Member, startMember } from "./cluster.ts";
+import { allEnded, killAtWork, type Member, startMember } from "./cluster.ts";
 import { executionsOf, pidOf, readAllTasks, recoveries } from "./history.ts";
 import { createSteadily } from "./load.ts";
 import { corner, SHARED } from "./places.ts";
-import { most, quantile, report, scale, testStores } from "./scale.ts";
+import { expectWithin, most, quantile, report, SHORT_LEASE_MS, scale, testStores } from "./scale.ts";
 import { createWire } from "./wire.ts";
 
-const LEASE_MS = 1_000;
-/** From the death of a worker to the next start of its task: until the lease ends, a sweep finds it, somebody takes it. */
-const RECOVERED_WITHIN_MS = LEASE_MS + 5_000;
-/** On two cores that other tests use as well, each of these steps may have to wait for its turn. */
-const MARGIN_MS = 3_000;
+const PER_SECOND = 100;
+/** From the death of a worker to the next start of its task: until the lease ends, a sweep finds it, a worker takes it. */
+const RECOVERED_WITHIN_MS = SHORT_LEASE_MS + 5_000;
 
 afterAll(killLeftovers);
 
@@ -22,29 +20,27 @@ testStores(
   SHARED,
   "a worker killed every second, of three, costs no task more than its lease; none is run by two",
   async (name) => {
-    const kills = scale(6, 30);
+    const kills = scale(4, 30);
     const place = corner(name);
-    const shared = { STORE_URL: place.storeUrl, LEASE: `${LEASE_MS}ms` };
+    const shared = { STORE_URL: place.storeUrl, LEASE: `${SHORT_LEASE_MS}ms` };
     const api = await startMember({ ...shared, ROLE: "api" });
     const work = { SIMULATE_MIN: "50ms", SIMULATE_MAX: "500ms", WORKER_CONCURRENCY: "20" };
     const workers = await Promise.all(
       [1, 2, 3].map(() => startMember({ ...shared, ...work, ROLE: "worker" })),
     );
-    const total = scale(600, 3_000);
-
-    const load = createSteadily(api.url, { perSecond: total / kills, total });
-    const restarts: Promise<void>[] = [];
+    const load = createSteadily(api.url, { perSecond: PER_SECOND });
+    const restarts = new Map<Member, Promise<void>>();
     const deaths = new Map<number, number>();
     for (let kill = 0; kill < kills; kill++) {
       await Bun.sleep(1_000);
       const victim = workers[kill % workers.length] as Member; // of three
-      const { pid, diedAt } = await victim.kill();
-      deaths.set(pid, diedAt ?? Number.NaN);
-      restarts.push(victim.start());
+      await restarts.get(victim);
+      deaths.set(...(await killAtWork(victim)));
+      restarts.set(victim, victim.start());
     }
-    await load.done;
-    await Promise.all(restarts);
-    await allEnded(api.url, 60_000);
+    await Promise.all(restarts.values());
+    await load.stop();
+    await allEnded(api.url);
     expect(await Promise.all(workers.map((worker) => worker.stop()))).toEqual([0, 0, 0]);
     expect(await api.stop()).toBe(0);
 
@@ -53,13 +49,13 @@ testStores(
     expect(faultsOfCreates(load.asked, tasks)).toEqual([]);
     expect(tasks.flatMap(faultsOfLife)).toEqual([]);
     const executions = workers.flatMap(({ lives }) => lives.flatMap(executionsOf));
-    expect(executions.length).toBeGreaterThanOrEqual(total);
+    expect(executions.length).toBeGreaterThanOrEqual(tasks.length);
     expect(faultsOfExecutions(executions)).toEqual([]);
     const recovered = recoveries(tasks, deaths);
     expect(recovered.length).toBeGreaterThan(kills); // a kill that hits nothing shows nothing
-    expect(most(recovered)).toBeLessThan(RECOVERED_WITHIN_MS + MARGIN_MS);
+    expectWithin(most(recovered), RECOVERED_WITHIN_MS);
     report(`a worker killed every second, ${name}`, {
-      ...{ kills, tasks: total, executions: executions.length, "leases lost": recovered.length },
+      ...{ kills, tasks: tasks.length, executions: executions.length, "leases lost": recovered.length },
       failed: tasks.filter(({ status }) => status === "failed").length,
       ...{ "recovered p50 ms": quantile(recovered, 0.5), "max ms": most(recovered) },
     });
@@ -67,7 +63,7 @@ testStores(
   },
 );
 
-const PAIR_LEASE_MS = 2_000;
+const PAIR_LEASE_MS = SHORT_LEASE_MS;
 /** What is left until then. */
 const twoLeasesFrom = (at: number): number => Math.max(0, at + 2 * PAIR_LEASE_MS - performance.now());
 
@@ -75,7 +71,7 @@ const twoLeasesFrom = (at: number): number => Math.max(0, at + 2 * PAIR_LEASE_MS
 async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
   const common = { LEASE: `${PAIR_LEASE_MS}ms`, WORKER_CONCURRENCY: "20" };
   const api = await startMember({ ...common, STORE_URL: storeUrl, ROLE: "api" });
-  // Long enough that none has ended before the trouble begins, and short enough to end before the lease is given up.
+  // Short enough to end before the lease is given up.
   const work = { ...common, ROLE: "worker", SIMULATE_MIN: "800ms", SIMULATE_MAX: "1500ms" };
   const first = await startMember({ ...work, STORE_URL: storeUrlOfFirst });
 
@@ -91,16 +87,26 @@ async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
     return ids;
   }
 
-  /** What the store still has in the first one's hands; on a busy machine some has ended before the trouble began. */
-  async function heldByFirst(): Promise<number[]> {
+  /** What is running by the store. */
+  async function running(): Promise<number[]> {
     const response = await fetch(`${api.url}/api/task?status=running&limit=1000`);
-    const held = ((await response.json()) as { readonly id: number }[]).map(({ id }) => id); // api.test.ts shows it
-    expect(held.length).toBeGreaterThan(0);
-    return held;
+    return ((await response.json()) as { readonly id: number }[]).map(({ id }) => id); // api.test.ts shows it
+  }
+
+  /** Makes trouble for the first one while it runs tasks; resolves with these, and begins anew where all had ended before. */
+  async function troubleFirst(begin: () => void, end: () => void): Promise<{ held: number[]; from: number }> {
+    for (;;) {
+      await occupyFirst();
+      const from = performance.now();
+      begin();
+      const held = await running();
+      if (held.length > 0) return { held, from };
+      end();
+    }
   }
 
   return {
-    ...{ api, first, occupyFirst, heldByFirst },
+    ...{ api, first, occupyFirst, troubleFirst },
     startSecond: () => startMember({ ...work, STORE_URL: storeUrl }),
   };
 }
@@ -113,7 +119,6 @@ const has = (worker: Member, event: string, ids: readonly number[]): Promise<unk
   eventually(
     () => idsOf(worker.events(), event),
     (seen) => ids.every((id) => seen.includes(id)),
-    20_000,
   );
 
 /** Of what the first one held each task was lost to it and done by the second, whatever it said later. */
@@ -125,8 +130,12 @@ async function expectTakenOver(
   const histories = tasks.map(({ attempts }) =>
     attempts.map(({ worker, outcome }) => `${outcome} in ${pidOf(worker)}`),
   );
-  const taken = [`lost in ${first.current.pid}`, `done in ${second.current.pid}`];
-  expect(histories).toEqual(held.map(() => taken));
+  const [lost, done] = [`lost in ${first.current.pid}`, `done in ${second.current.pid}`];
+  // On a busy machine the first one may have lost a lease to itself before.
+  const shortened = histories.map((history) =>
+    history.filter((end, at) => end !== lost || history[at + 1] !== lost),
+  );
+  expect(shortened).toEqual(held.map(() => [lost, done]));
   expect(tasks.flatMap(faultsOfLife)).toEqual([]);
 }
 
@@ -135,12 +144,8 @@ testStores(
   "a worker frozen for two leases loses its tasks to another; what it says after is refused, and it works on",
   async (name) => {
     const place = corner(name);
-    const { api, first, occupyFirst, heldByFirst, startSecond } = await openPair(place.storeUrl);
-    await occupyFirst();
-
-    const from = performance.now();
-    first.freeze();
-    const held = await heldByFirst();
+    const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl);
+    const { held, from } = await troubleFirst(first.freeze, first.thaw);
     const second = await startSecond();
     await has(second, "task_started", held);
     await Bun.sleep(twoLeasesFrom(from));
@@ -156,7 +161,7 @@ testStores(
 
     expect(await second.stop()).toBe(0);
     await has(first, "task_done", await occupyFirst()); // alone again
-    await allEnded(api.url, 20_000);
+    await allEnded(api.url);
     for (const member of [api, first]) expect(await member.stop()).toBe(0);
     await place.remove();
   },
@@ -167,12 +172,8 @@ testStores(SHARED, "outcomes that come two leases late over a slow wire are refu
   const direct = new URL(place.storeUrl);
   const wire = await createWire(Number(direct.port));
   const slow = Object.assign(new URL(direct), { port: String(wire.port) }).href;
-  const { api, first, occupyFirst, heldByFirst, startSecond } = await openPair(place.storeUrl, slow);
-  await occupyFirst();
-
-  const from = performance.now();
-  wire.hold();
-  const held = await heldByFirst();
+  const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl, slow);
+  const { held, from } = await troubleFirst(wire.hold, wire.release);
   const second = await startSecond();
   await has(second, "task_started", held);
   await Bun.sleep(twoLeasesFrom(from));

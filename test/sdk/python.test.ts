@@ -76,7 +76,7 @@ describe("the worker in Python", () => {
     await becomes(id, (task) => isRunning(task) && task.attempt === 2, LEASE_MS + LATE_MS);
     expect(await completeLate(id, token)).toEqual({ status: 409, code: "lease_lost" });
     expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 2, losses: 1 });
-  }, 20_000);
+  });
 
   test("frozen for two leases, it loses its task to another and does not disturb it", async () => {
     const type = `count-${++types}`;
@@ -93,7 +93,7 @@ describe("the worker in Python", () => {
     const done = await becomes(id, isEnded);
     expect(done).toMatchObject({ status: "done", attempt: 2, losses: 1 });
     expect(done.result).not.toInclude(`-${first.pid}"`);
-  }, 20_000);
+  });
 
   test("hears of a cancel with its next heartbeat", async () => {
     const type = `count-${++types}`;

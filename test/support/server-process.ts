@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { eventually } from "./eventually.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-const START_WITHIN_MS = 20_000;
 
 export type Ended = {
   readonly code: number | null;
@@ -86,12 +85,17 @@ function start(
     });
   });
 
-  const events = (): LogEvent[] =>
-    stdout
-      .split("\n")
-      .slice(0, -1)
-      .filter((line) => line.startsWith("{"))
-      .map((line) => JSON.parse(line) as LogEvent); // the log's own lines
+  // Tests ask for the events again and again: each line is parsed once.
+  const parsed: LogEvent[] = [];
+  let parsedUpTo = 0;
+  const events = (): readonly LogEvent[] => {
+    const end = stdout.lastIndexOf("\n") + 1;
+    for (const line of stdout.slice(parsedUpTo, end).split("\n")) {
+      if (line.startsWith("{")) parsed.push(JSON.parse(line) as LogEvent); // the log's own lines
+    }
+    parsedUpTo = end;
+    return [...parsed];
+  };
 
   return {
     pid: child.pid ?? Number.NaN,
@@ -100,7 +104,7 @@ function start(
     ended,
     url: async () => {
       const listening = () => events().find(({ event }) => event === "listening");
-      await eventually(listening, (event) => over || event !== undefined, START_WITHIN_MS);
+      await eventually(listening, (event) => over || event !== undefined);
       const event = listening();
       if (event === undefined) throw new Error(`the server did not start: ${stderr}`);
       return String(event.url);

@@ -13,7 +13,8 @@ const task = {
 
 Bun.gc(true);
 const before = process.memoryUsage.rss();
-const seen = { grown: 0, turns: 0, lines: 0, shown: 0, ended: "" };
+const seen = { grown: 0, turns: 0, lines: 0, shown: 0, ms: 0, ended: "" };
+const from = performance.now();
 const look = setInterval(() => {
   seen.grown = Math.max(seen.grown, process.memoryUsage.rss() - before);
   seen.turns++;
@@ -28,4 +29,5 @@ seen.ended = await command(["sh", "-c", script.replaceAll(/[{}]/g, "$&$&")])(tas
   (error: unknown) => (error instanceof Error ? error.message : "refused"),
 );
 clearInterval(look);
+seen.ms = performance.now() - from;
 console.log(JSON.stringify(seen));

@@ -26,7 +26,6 @@ export interface Tmux {
 }
 
 const ROOT = join(import.meta.dir, "../..");
-const SHOWN_WITHIN_MS = 20_000;
 
 let opened = 0;
 
@@ -72,14 +71,12 @@ export async function openTmux(setup: {
     rmSync(socket, { force: true });
   };
   // What is typed before the shell reads would stand there twice.
-  await eventually(
-    screen,
-    ([first, ...others]) => first === "$" && others.length === 0,
-    SHOWN_WITHIN_MS,
-  ).catch((error: unknown) => {
-    close();
-    throw error;
-  });
+  await eventually(screen, ([first, ...others]) => first === "$" && others.length === 0).catch(
+    (error: unknown) => {
+      close();
+      throw error;
+    },
+  );
 
   return {
     ...{ run, write, screen, close },
@@ -92,6 +89,6 @@ export async function openTmux(setup: {
       return { isOtherScreen: other === "1", isCursorShown: cursor === "1" };
     },
     resize: (columns, rows) => void tmux("resize-window", "-x", String(columns), "-y", String(rows)),
-    until: (satisfies) => eventually(screen, satisfies, SHOWN_WITHIN_MS),
+    until: (satisfies) => eventually(screen, satisfies),
   };
 }

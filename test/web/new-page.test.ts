@@ -35,7 +35,7 @@ test("a task is created, runs before one's eyes with progress, and is done", asy
   await shown.page.getByText("simulated", { exact: false }).first().waitFor();
   expect(shown.complaints()).toEqual([]);
   await shown.close();
-}, 30_000);
+});
 
 test("every field of the form reaches the task", async () => {
   const shown = await browser.open(`${app.url}/new`, { timezoneId: "Europe/Berlin" });
@@ -87,7 +87,7 @@ test("every field of the form reaches the task", async () => {
   await shown.page.getByText("A live task with this key is there already").waitFor();
   expect(shown.complaints()).toEqual([]);
   await shown.close();
-}, 30_000);
+});
 
 test("what is no JSON is said with its place, and cannot be sent", async () => {
   const shown = await browser.open(`${app.url}/new`);

@@ -107,7 +107,7 @@ for (const colorScheme of ["light", "dark"] as const) {
       await shown.picture(`task-unknown-${colorScheme}-${width}`);
       await shown.close();
       await client.remove(id);
-    }, 40_000);
+    });
   }
 }
 
@@ -135,45 +135,41 @@ test.each([
   ["marks of direction", "report\u202Egnp.exe \u2066\u2067\u200Fעברית"],
   ["no space", "x".repeat(255)],
   ["zero width", "\u200B\u200B\u200B"],
-])(
-  "a name of %s is shown as text and breaks nothing",
-  async (_, name) => {
-    const payload: unknown = JSON.parse(
-      JSON.stringify({ [SCRIPT]: SCRIPT, rtl: "\u202Eabc", long: "y".repeat(10_000) }).replace(
-        "{",
-        '{"__proto__":{"hacked":1},',
-      ),
-    );
-    const { id } = await client.create({
-      ...{
-        name,
-        description: SCRIPT + "z".repeat(9_000),
-        type: "hostile",
-        tags: [SCRIPT.slice(0, 64), "\u202Etag"],
-        payload,
-      },
-    });
-    const shown = await browser.open(`${app.url}/tasks/${id}`, { viewport: { width: 360, height: 740 } });
-    await shown.page.getByText("__proto__").first().waitFor();
-    await expectFits(shown);
-    expect(await shown.faults()).toEqual([]);
-    expect(await shown.page.evaluate(() => "hacked" in window || "hacked" in {})).toBe(false);
-    // A change from elsewhere brings the task anew; its payload stays what it is.
-    await client.edit(id, { priority: 1 });
-    await shown.page.locator(".task-fact", { hasText: "Priority" }).getByText("1", { exact: true }).waitFor();
-    await shown.page.getByText("__proto__").first().waitFor();
-    await shown.page.getByRole("button", { name: "Actions" }).click();
-    await shown.page.getByRole("menuitem", { name: "Delete" }).click();
-    await shown.page.getByRole("alertdialog").waitFor();
-    await expectFits(shown);
-    await shown.page.goto(`${app.url}/new?from=${id}`);
-    await shown.page.locator(".new-form").waitFor();
-    await expectFits(shown);
-    expect(shown.complaints()).toEqual([]);
-    await shown.close();
-  },
-  20_000,
-);
+])("a name of %s is shown as text and breaks nothing", async (_, name) => {
+  const payload: unknown = JSON.parse(
+    JSON.stringify({ [SCRIPT]: SCRIPT, rtl: "\u202Eabc", long: "y".repeat(10_000) }).replace(
+      "{",
+      '{"__proto__":{"hacked":1},',
+    ),
+  );
+  const { id } = await client.create({
+    ...{
+      name,
+      description: SCRIPT + "z".repeat(9_000),
+      type: "hostile",
+      tags: [SCRIPT.slice(0, 64), "\u202Etag"],
+      payload,
+    },
+  });
+  const shown = await browser.open(`${app.url}/tasks/${id}`, { viewport: { width: 360, height: 740 } });
+  await shown.page.getByText("__proto__").first().waitFor();
+  await expectFits(shown);
+  expect(await shown.faults()).toEqual([]);
+  expect(await shown.page.evaluate(() => "hacked" in window || "hacked" in {})).toBe(false);
+  // A change from elsewhere brings the task anew; its payload stays what it is.
+  await client.edit(id, { priority: 1 });
+  await shown.page.locator(".task-fact", { hasText: "Priority" }).getByText("1", { exact: true }).waitFor();
+  await shown.page.getByText("__proto__").first().waitFor();
+  await shown.page.getByRole("button", { name: "Actions" }).click();
+  await shown.page.getByRole("menuitem", { name: "Delete" }).click();
+  await shown.page.getByRole("alertdialog").waitFor();
+  await expectFits(shown);
+  await shown.page.goto(`${app.url}/new?from=${id}`);
+  await shown.page.locator(".new-form").waitFor();
+  await expectFits(shown);
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
 
 test("a payload of a megabyte, one very deep and one very wide are shown without a stall", async () => {
   const deep = `${'{"in":'.repeat(60)}1${"}".repeat(60)}`;
@@ -193,4 +189,4 @@ test("a payload of a megabyte, one very deep and one very wide are shown without
   expect(await shown.page.locator(".task-json *").count()).toBeLessThan(2_000);
   expect(shown.complaints()).toEqual([]);
   await shown.close();
-}, 20_000);
+});

@@ -65,7 +65,7 @@ test("a task is watched from its wait through its progress to its result", async
   expect(shown.complaints()).toEqual([]);
   await shown.close();
   await stop();
-}, 30_000);
+});
 
 test("the duration of a running task goes on by itself after an event has come", async () => {
   const end = gate();
@@ -85,7 +85,7 @@ test("the duration of a running task goes on by itself after an event has come",
   end.pass();
   await stop();
   await shown.close();
-}, 30_000);
+});
 
 test("the timeline tells which attempt failed with which error, and when the next one is due", async () => {
   const id = await create({
@@ -104,7 +104,7 @@ test("the timeline tells which attempt failed with which error, and when the nex
   await shown.page.locator(".task-step.waiting").getByText("next try").waitFor();
   await stop();
   await shown.close();
-}, 30_000);
+});
 
 test("a log is followed until the reader scrolls up, and again when they say so", async () => {
   const more = gate();
@@ -148,7 +148,7 @@ test("a log is followed until the reader scrolls up, and again when they say so"
   end.pass();
   await stop();
   await shown.close();
-}, 40_000);
+});
 
 test("a pending task is edited in everything that it works with", async () => {
   const id = await create({
@@ -185,7 +185,7 @@ test("a pending task is edited in everything that it works with", async () => {
   });
   expect(shown.complaints()).toEqual([]);
   await shown.close();
-}, 20_000);
+});
 
 test("the server's faults of an edit stand at the fields", async () => {
   const id = await create({ name: "faulty", type: "faulty" });
@@ -240,7 +240,7 @@ test("running work is cancelled only after a question, and its worker learns of 
   expect(shown.complaints()).toEqual([]);
   await shown.close();
   await stop();
-}, 40_000);
+});
 
 test("a cancelled task is retried at once, a done one after a question", async () => {
   const id = await create({ name: "to retry", type: "retried" });
@@ -261,7 +261,7 @@ test("a cancelled task is retried at once, a done one after a question", async (
   expect(await client.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   expect(shown.complaints()).toEqual([]);
   await shown.close();
-}, 30_000);
+});
 
 test("a refusal is a sentence with the request's id", async () => {
   const id = await create({ name: "refused", type: "refused", key: "only-one" });
@@ -323,7 +323,7 @@ test("every curl line does what its button does", async () => {
   await run("Delete");
   await shown.page.getByText("This task has been deleted.").waitFor();
   await shown.close();
-}, 20_000);
+});
 
 test("j and k go to the next and the previous task of the list that the reader came from", async () => {
   const [first, second, third] = [

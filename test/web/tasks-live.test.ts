@@ -102,7 +102,7 @@ test("scrolling reads on past the first page", async () => {
     await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
   }
   await close();
-}, 30_000);
+});
 
 test("the head of a column sorts, and says how", async () => {
   await add("mail", 3);

@@ -72,7 +72,7 @@ test("a server that is restarted under the open page is said to be away, and wha
   await row.getByText("Cancelled").waitFor();
   await away.waitFor({ state: "hidden" });
   await shown.close();
-}, 60_000);
+});
 
 test("the language is chosen once and kept, and the page says which it is", async () => {
   const shown = await browser.open(`${app.url}/tasks`);

@@ -76,14 +76,10 @@ describe("a server that is killed", () => {
       await eventually(() => rings.includes(null), Boolean, 20_000);
       await works(peer);
       // The ear may come back after the voice; until it does nobody has been told, and then it rings null.
-      await eventually(
-        async () => {
-          await add(peer, { type: "job" });
-          return rings.some((due) => due?.includes("job"));
-        },
-        Boolean,
-        20_000,
-      );
+      await eventually(async () => {
+        await add(peer, { type: "job" });
+        return rings.some((due) => due?.includes("job"));
+      }, Boolean);
     });
   });
 

@@ -1,0 +1,68 @@
+/** The test files, and what each of them needs, as its imports and theirs tell. */
+import { dirname, join, relative } from "node:path";
+import { Glob } from "bun";
+
+const ROOT = join(import.meta.dir, "..");
+
+export const SERVERS = ["Postgres", "Pgbouncer", "Redis", "Rabbitmq", "Kafka"] as const;
+export type ServerName = (typeof SERVERS)[number];
+
+/** The shared servers are asked for by functions of these names. */
+const SHARED = "test/support/servers/shared.ts";
+const NAME = new RegExp(`\\bshared(${SERVERS.join("|")})\\b`, "g");
+
+/** These start programs: servers, a browser, a terminal, TaskTrack itself. */
+const PROGRAMS = /^test\/support\/(servers\/|server-process|browser)/;
+
+export const testFiles = (): string[] =>
+  [...new Glob("{src,test,web}/**/*.test.{ts,tsx}").scanSync(ROOT)].sort();
+
+/** The shared servers that these files ask for. */
+export async function serversOf(files: readonly string[]): Promise<ReadonlySet<ServerName>> {
+  const servers = (await modulesOf(files)).flatMap(({ servers }) => servers);
+  return new Set(servers);
+}
+
+/** Whether a file can be run where no other program is. */
+export async function isSelfContained(file: string): Promise<boolean> {
+  return !(await modulesOf([file])).some(({ path, servers }) => PROGRAMS.test(path) || servers.length > 0);
+}
+
+type Module = {
+  readonly path: string;
+  readonly imports: readonly string[];
+  readonly servers: readonly ServerName[];
+};
+
+/** The files and all modules of this repository that they import, but the one that names the shared servers. */
+async function modulesOf(files: readonly string[]): Promise<readonly Module[]> {
+  const modules = new Map<string, Module>();
+  for (const left = [...files]; left.length > 0; ) {
+    const path = left.pop() ?? "";
+    if (modules.has(path) || path === SHARED) continue;
+    const module = await read(path);
+    modules.set(path, module);
+    left.push(...module.imports);
+  }
+  return [...modules.values()];
+}
+
+const known = new Map<string, Module>();
+const transpilers = {
+  ts: new Bun.Transpiler({ loader: "ts" }),
+  tsx: new Bun.Transpiler({ loader: "tsx" }),
+};
+
+async function read(path: string): Promise<Module> {
+  const before = known.get(path);
+  if (before !== undefined) return before;
+  const text = await Bun.file(join(ROOT, path)).text();
+  const imports = transpilers[path.endsWith("x") ? "tsx" : "ts"]
+    .scanImports(text)
+    .filter((found) => found.path.startsWith(".") && /\.tsx?$/.test(found.path))
+    .map((found) => relative(ROOT, join(ROOT, dirname(path), found.path)));
+  const servers = [...text.matchAll(NAME)].map(([, name]) => name as ServerName); // one of those in the pattern
+  const module = { path, imports, servers };
+  known.set(path, module);
+  return module;
+}
