@@ -9,6 +9,7 @@ import { cancel, create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core
 import { parseSearch } from "../../core/search.ts";
 import type { RunningTask, Task } from "../../core/task.ts";
 import type { NotePage, Sort, TaskFilter, TaskStore } from "../store.ts";
+import { walk } from "../suite/examinee.ts";
 import { SCRIPTS, type Script } from "./scripts.ts";
 
 const SIZE = 100_000;
@@ -272,16 +273,21 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
       return store.insert([{ drafts: [big], idempotency: null }], NOW);
     });
     const ask = { worker: "w", types: ["big"], max: 20, leaseMs: HOUR_MS };
-    const [running = []] = await store.claim([ask], { now: NOW, nonce: "n" });
+    const running: RunningTask[] = [];
+    while (running.length < 20) {
+      const [some = []] = await store.claim([ask], { now: NOW, nonce: "n" }); // what has eight megabytes in all
+      expect(some.length).toBeGreaterThan(0);
+      running.push(...some);
+    }
     const settled = running.map((from) => {
       const outcome = { kind: "done", result: text } as const;
       return { from, to: settle(from, { token: from.token, outcome }, NOW + 1, 0) };
     });
     expect(await store.replace(settled)).toEqual(settled.map(() => "ok"));
-    const { tasks } = await store.list({ filter: { types: ["big"] }, sort: "-id", after: null, limit: 20 });
+    const tasks = await walk(store, { filter: { types: ["big"] }, sort: "-id", limit: 20 });
     expect(tasks).toEqual(settled.map(({ to }) => to).reverse());
     expect(await store.remove(tasks)).toEqual(tasks.map(() => true));
-    await expectNoneSlow({ insert: 20, claim: 20, rows: 20, replace: 20 });
+    await expectNoneSlow({ insert: 20, claim: 3, rows: 3, replace: 20 });
   });
 
   test("tasks taken over by five hundred, each with a thousand log lines or a hundred kilobytes", async () => {

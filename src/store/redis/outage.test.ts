@@ -5,8 +5,7 @@ import { add, claim, codeOf, command, HASTY, NOW, openRedis, works } from "../..
 import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
 import { settle } from "../../core/lifecycle.ts";
 import type { TaskStore } from "../store.ts";
-
-const DEADLINE_MS = 250; // by HASTY's clock
+import { DEADLINE_MS } from "./link.ts";
 
 /** Turns of the event loop pass whatever the time is, and none of them waits for a deadline. */
 async function turns(count: number): Promise<string> {
