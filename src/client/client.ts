@@ -223,21 +223,18 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   // ---- creating
 
-  function post<T>(
-    spec: TaskSpec | readonly TaskSpec[],
-    options: CreateOptions,
-  ): Promise<ApiAnswer<T> | null> {
+  function post<T>(body: string, options: CreateOptions): Promise<ApiAnswer<T> | null> {
     return api.send<T>({
       method: "POST",
       path: "/api/task",
-      body: JSON.stringify(spec),
+      body,
       headers: { "idempotency-key": options.idempotencyKey ?? systemChance.nonce() },
       signal: options.signal,
     });
   }
 
   async function create(spec: TaskSpec, options: CreateOptions = {}): Promise<Created> {
-    const answer = await post<{ readonly task_id: number }>(spec, options);
+    const answer = await post<{ readonly task_id: number }>(bodyOf(spec), options);
     return { id: answered(answer).task_id, existing: answer?.status === 200 };
   }
 
@@ -245,7 +242,8 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     specs: readonly TaskSpec[],
     options: CreateOptions = {},
   ): Promise<readonly number[]> {
-    return answered(await post<{ readonly task_ids: readonly number[] }>(specs, options)).task_ids;
+    const body = `[${specs.map(bodyOf).join()}]`;
+    return answered(await post<{ readonly task_ids: readonly number[] }>(body, options)).task_ids;
   }
 
   // ---- reading
@@ -284,7 +282,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   async function edit(id: number, patch: TaskPatch, options: IfVersion & Cancellable = {}): Promise<void> {
     const { signal, ifVersion } = options;
-    const body = JSON.stringify(patch);
+    const body = bodyOf(patch);
     await api.send({ method: "PATCH", path: pathOf(id), body, headers: ifMatch(ifVersion), signal });
   }
 
@@ -369,6 +367,23 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     bulkPreview: (request, options) => bulkAs<BulkPreview>({ ...request, dry_run: true }, options),
     watch: (query = {}) => watchEvents({ api, clock }, query),
   };
+}
+
+/** A payload that is JSON text already goes as it is. */
+function bodyOf({ payloadText, ...fields }: TaskPatch): string {
+  if (payloadText === undefined) return JSON.stringify(fields);
+  checkJson(payloadText);
+  const { payload: _, ...others } = fields;
+  const members = JSON.stringify(others).slice(1, -1);
+  return `{${members === "" ? "" : `${members},`}"payload":${payloadText}}`;
+}
+
+function checkJson(text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new TypeError(`payloadText: expected JSON: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 const pathOf = (id: number): string => `/api/task/${id}`;

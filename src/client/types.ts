@@ -74,6 +74,8 @@ export type TaskSpec = {
   readonly type?: string;
   /** Any JSON, for the worker. */
   readonly payload?: unknown;
+  /** In place of `payload`: JSON text, which is sent and kept as it is written. Throws TypeError where it is none. */
+  readonly payloadText?: string;
   readonly priority?: number;
   /** When it is due; at once unless given. Not together with `delay`. */
   readonly run_at?: string | Date;
@@ -97,6 +99,8 @@ export type TaskPatch = {
   readonly description?: string | null;
   readonly tags?: readonly string[];
   readonly payload?: unknown;
+  /** In place of `payload`: JSON text, which is sent and kept as it is written. Throws TypeError where it is none. */
+  readonly payloadText?: string;
   readonly priority?: number;
   readonly run_at?: string | Date;
   readonly timeout?: string | null;

@@ -74,6 +74,24 @@ describe("the client", () => {
     expect((await client().page({ tag: "y", type: ["full"] })).tasks.map((task) => task.id)).toEqual([id]);
   });
 
+  test("sends a payload that is text as it is written, and reads it by a parser of one's own", async () => {
+    const payloadText = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0}';
+    const spec = { name: "x", type: "idle", payloadText };
+    const { id } = await client().create({ payload: "not this", ...spec });
+    const [first = 0, second = 0] = await client().createMany([spec, { name: "x", type: "idle" }]);
+    await client().edit(second, { payloadText });
+    const texts: string[] = [];
+    const own = createClient(server.url, { parse: (text) => JSON.parse(texts[texts.push(text) - 1] ?? "") });
+    for (const each of [id, first, second]) await own.get(each);
+    expect(texts.map((text) => text.includes(`,"payload":${payloadText},`))).toEqual([true, true, true]);
+    const before = (await client().page({ type: "idle" })).tasks.length;
+    for (const text of ["", "{", '1,"type":"other"']) {
+      await expect(client().create({ name: "x", payloadText: text })).rejects.toThrow(TypeError);
+      await expect(client().edit(id, { payloadText: text })).rejects.toThrow("payloadText: expected JSON");
+    }
+    expect((await client().page({ type: "idle" })).tasks).toHaveLength(before);
+  });
+
   test("counts what matches, and brings pages without payloads", async () => {
     const ids = await client().createMany(
       ["a", "b", "c"].map((name) => ({ name, type: "counted", payload: { long: name } })),

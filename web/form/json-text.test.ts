@@ -34,6 +34,12 @@ describe("JSON as a person types it", () => {
     }
   });
 
+  test("a number that JavaScript would round is printed as it was typed", () => {
+    const text = "[3889108265204450030,1e999,0.10]";
+    const read = readJson(text);
+    expect(read.ok && JSON.stringify(read.value)).toBe(text);
+  });
+
   test("what is JSON is read, however deep, and a key called __proto__ is one like any other", () => {
     expect(readJson(' {"a":[1,"x"]} ')).toEqual({ ok: true, value: { a: [1, "x"] } });
     const read = readJson('{"__proto__":{"admin":true}}');

@@ -1,4 +1,5 @@
 /** JSON as a person types it: what it says, or where it first goes wrong. */
+import { parseExactly } from "../../src/core/exact-json.ts";
 
 /** What should have stood there. */
 export type Expected = "value" | "key" | "colon" | "commaOrEnd" | "nothing" | "stringEnd";
@@ -13,7 +14,7 @@ export type JsonText =
 /** Browsers tell of a fault in words of their own, some without its place; so that it is looked for here. */
 export function readJson(text: string): JsonText {
   try {
-    return { ok: true, value: JSON.parse(text) };
+    return { ok: true, value: parseExactly(text) };
   } catch {
     return { ok: false, fault: placeOf(text, firstFault(text)) };
   }

@@ -75,7 +75,7 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
   const tags = given.texts("tag");
   return {
     ...(description === undefined ? {} : { description }),
-    ...(payload === undefined ? {} : { payload: await payloadOf(payload, call) }),
+    ...(payload === undefined ? {} : { payloadText: await payloadOf(payload, call) }),
     ...(priority === undefined ? {} : { priority }),
     ...(run_at === undefined ? {} : { run_at }),
     ...(timeout === undefined ? {} : { timeout }),
@@ -98,10 +98,12 @@ function backoffOf(text: string): { readonly base: string; readonly max: string 
   throw new UsageError(`--backoff: expected two durations such as "1s,1h", got ${JSON.stringify(text)}`);
 }
 
-async function payloadOf(source: string, { terminal }: Call): Promise<unknown> {
+/** As it is written: the server keeps it so. */
+async function payloadOf(source: string, { terminal }: Call): Promise<string> {
   const text = await sourceText(source, terminal);
   try {
-    return JSON.parse(text) as unknown;
+    JSON.parse(text);
+    return text.trim();
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new UsageError(`--payload: expected JSON (a text needs quotes of its own: '"like this"'): ${why}`);

@@ -49,6 +49,7 @@ export function specOf(form: Form): TaskSpec {
     description: form.description || undefined,
     type: textOrNothing(form.type),
     payload: payload.ok ? payload.value : undefined,
+    payloadText: undefined, // the curl line shows the same spec
     tags: form.tags.length === 0 ? undefined : form.tags,
     priority: numberOrNothing(form.priority),
     delay: form.start === "delay" ? form.delay.trim() : undefined,
