@@ -18,6 +18,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "core",
     "lib",
     "processor/handler.ts",
+    "processor/context.ts",
     "processor/execute.ts",
     "processor/pool-messages.ts",
   ],

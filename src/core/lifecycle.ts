@@ -5,7 +5,7 @@
  * too: what comes out then has a payload or a result only where the step sets it, and a store leaves alone what is not there.
  */
 import { TaskError } from "./error.ts";
-import { FAILURES, type Failure, type Outcome } from "./outcome.ts";
+import { FAILURES, type Failure, largeResultFailure, type Outcome } from "./outcome.ts";
 import { decideRetry } from "./retry.ts";
 import {
   type Attempt,
@@ -224,11 +224,8 @@ const isSameFailure = (a: Failure | null, b: Failure): boolean =>
   a?.code === b.code && a.message === b.message;
 
 function settleDone(task: LightRunning, result: JsonText | null, now: number): LightTask {
-  if (result !== null && resultBytes(result) > LIMITS.resultBytes) {
-    const error = {
-      code: FAILURES.resultTooLarge,
-      message: `The result has ${resultBytes(result)} bytes; at most ${LIMITS.resultBytes} are kept`,
-    };
+  const error = result === null ? null : largeResultFailure(result);
+  if (error !== null) {
     return settleFailed(task, { kind: "failed", error, retryable: false, retryAfterMs: null }, now, 0);
   }
   const progress = task.progress === null ? null : { ...task.progress, percent: 100 };
@@ -237,17 +234,6 @@ function settleDone(task: LightRunning, result: JsonText | null, now: number): L
     ...{ result, progress, error: null },
   };
   return done;
-}
-
-/** Bytes of UTF-8, counted without encoding when the length alone already decides. */
-function resultBytes(result: JsonText): number {
-  if (result.length * 3 <= LIMITS.resultBytes) return result.length;
-  let bytes = 0;
-  for (let i = 0; i < result.length; i++) {
-    const unit = result.charCodeAt(i);
-    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : unit >= 0xd800 && unit < 0xe000 ? 2 : 3;
-  }
-  return bytes;
 }
 
 function settleFailed(

@@ -1,4 +1,4 @@
-import type { JsonText } from "./task.ts";
+import { type JsonText, LIMITS } from "./task.ts";
 
 /** Why an attempt failed: a short stable word and a sentence. */
 export type Failure = { readonly code: string; readonly message: string };
@@ -27,4 +27,25 @@ export const FAILURES = {
   timeout: "timeout",
   handlerError: "handler_error",
   resultTooLarge: "result_too_large",
+  resultNotJson: "result_not_json",
+  resultRefused: "result_refused",
 } as const;
+
+/** The failure that a result over the limit is; null within it. */
+export function largeResultFailure(result: JsonText): Failure | null {
+  const bytes = utf8Bytes(result);
+  if (bytes <= LIMITS.resultBytes) return null;
+  const message = `The result has ${bytes} bytes; at most ${LIMITS.resultBytes} are kept`;
+  return { code: FAILURES.resultTooLarge, message };
+}
+
+/** Counted without encoding; not at all when the length alone already decides. */
+function utf8Bytes(result: JsonText): number {
+  if (result.length * 3 <= LIMITS.resultBytes) return result.length;
+  let bytes = 0;
+  for (let i = 0; i < result.length; i++) {
+    const unit = result.charCodeAt(i);
+    bytes += unit < 0x80 ? 1 : unit < 0x800 ? 2 : unit >= 0xd800 && unit < 0xe000 ? 2 : 3;
+  }
+  return bytes;
+}

@@ -3,7 +3,7 @@
  * and no clock of a task; who looks after it kills it.
  */
 import type { Clock } from "../core/clock.ts";
-import { LIMITS, type Progress, storableText } from "../core/task.ts";
+import { createContext, type Said } from "../processor/context.ts";
 import { attempt, type StopReason } from "../processor/execute.ts";
 import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
 import {
@@ -25,11 +25,9 @@ export interface HandlersChild {
 /** Progress and log lines are gathered for so long: a handler may speak in a loop. */
 const NEWS_EVERY_MS = 50;
 
-type Run = {
+type Run = Said & {
   readonly id: number;
   readonly stop: AbortController;
-  progress: Progress | null;
-  log: { level: "debug" | "info" | "warn" | "error"; message: string }[];
   /** News are due to go out. */
   isWaiting: boolean;
 };
@@ -58,18 +56,13 @@ export function createHandlersChild(setup: {
     send({ kind: "ended", run: id, outcome });
   }
 
-  const contextOf = (run: Run): HandlerContext => ({
-    signal: run.stop.signal,
-    progress: (percent, message = "") => {
-      run.progress = { percent, message: storableText(message, LIMITS.messageLength) };
-      tellSoon(run);
-    },
-    log: (message, level = "info") => {
-      run.log.push({ level, message: storableText(message, LIMITS.messageLength) });
-      if (run.log.length > LIMITS.logLinesKept) run.log.shift();
-      tellSoon(run);
-    },
-  });
+  const contextOf = (run: Run): HandlerContext =>
+    createContext({
+      said: run,
+      signal: () => run.stop.signal,
+      isOver: () => !runs.has(run.id),
+      onSaid: () => tellSoon(run),
+    });
 
   function tellSoon(run: Run): void {
     if (run.isWaiting) return;

@@ -1,5 +1,6 @@
 import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
+import { textOf } from "../lib/text.ts";
 import { type Handler, type HandlerContext, type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
 import type { ClaimedTask } from "./source.ts";
 import type { Stop } from "./stop.ts";
@@ -22,7 +23,7 @@ export async function execute(
   return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
 }
 
-/** One call of a handler, whatever comes of it; never rejects. */
+/** One call of a handler, whatever comes of it; never rejects, not even where what is thrown cannot be looked at. */
 export async function attempt(
   handler: Handler,
   task: HandlerTask,
@@ -30,10 +31,22 @@ export async function attempt(
 ): Promise<Outcome> {
   try {
     const value = await handler(task, context);
-    if (isVerdict(value)) return outcomeOf(value);
-    return { kind: "done", result: value === undefined ? null : (JSON.stringify(value) ?? null) };
+    return isVerdict(value) ? outcomeOf(value) : doneOutcome(value);
   } catch (thrown) {
     return isVerdict(thrown) ? outcomeOf(thrown) : failed(failureOf(thrown));
+  }
+}
+
+/** A result that cannot be written is a failure for good: another attempt would do the same work for the same result. */
+function doneOutcome(value: unknown): Outcome {
+  try {
+    return { kind: "done", result: value === undefined ? null : (JSON.stringify(value) ?? null) };
+  } catch (thrown) {
+    const message = storableText(
+      `The result cannot be written as JSON: ${wordsOf(thrown)}`,
+      LIMITS.messageLength,
+    );
+    return { ...failed({ code: FAILURES.resultNotJson, message }), retryable: false };
   }
 }
 
@@ -54,19 +67,21 @@ function stoppedOutcome(reason: StopReason, task: ClaimedTask): Outcome | null {
   }
 }
 
-const failed = (error: Failure): Outcome => ({ kind: "failed", error, retryable: true, retryAfterMs: null });
+const failed = (error: Failure): Extract<Outcome, { kind: "failed" }> => ({
+  ...{ kind: "failed", error, retryable: true, retryAfterMs: null },
+});
 
 const failureOf = (thrown: unknown): Failure => ({
   code: FAILURES.handlerError,
-  message: storableText(textOf(thrown), LIMITS.messageLength),
+  message: storableText(wordsOf(thrown), LIMITS.messageLength),
 });
 
-/** Even what cannot be turned into text can be thrown. */
-function textOf(thrown: unknown): string {
+/** An error's message, or its name where it has none. */
+function wordsOf(thrown: unknown): string {
   try {
-    return String(thrown instanceof Error ? thrown.message : thrown);
+    return textOf(thrown instanceof Error && thrown.message !== "" ? thrown.message : thrown);
   } catch {
-    return "The handler threw something that cannot be shown";
+    return textOf(thrown);
   }
 }
 

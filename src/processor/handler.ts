@@ -1,6 +1,7 @@
 import { parseDurationMs } from "../core/duration.ts";
 import { FAILURES, type Outcome } from "../core/outcome.ts";
 import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
+import { textOf } from "../lib/text.ts";
 
 /** What a handler sees of its task. */
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
@@ -47,8 +48,14 @@ const VERDICT = Symbol.for("tasktrack.verdict");
 /** A handler's word on how its attempt ended, where it is not simply a result. */
 export type Verdict = { readonly [VERDICT]: Outcome };
 
-export const isVerdict = (value: unknown): value is Verdict =>
-  typeof value === "object" && value !== null && VERDICT in value;
+/** False, too, for an object that cannot be looked at: a hostile Proxy may be thrown like anything else. */
+export function isVerdict(value: unknown): value is Verdict {
+  try {
+    return typeof value === "object" && value !== null && VERDICT in value;
+  } catch {
+    return false;
+  }
+}
 
 export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
 
@@ -81,15 +88,15 @@ export const verdictOf = (outcome: Outcome): Verdict => ({ [VERDICT]: outcome })
  */
 export const fail = (
   message: string,
-  how: { readonly code?: string; readonly retryable?: boolean } = {},
+  how: { readonly code?: string; readonly retryable?: boolean } | null = {},
 ): Verdict => ({
   [VERDICT]: {
     kind: "failed",
     error: {
-      code: storableText(how.code ?? FAILURES.handlerError, LIMITS.typeLength),
-      message: storableText(message, LIMITS.messageLength),
+      code: storableText(textOf(how?.code ?? FAILURES.handlerError), LIMITS.typeLength),
+      message: storableText(textOf(message), LIMITS.messageLength),
     },
-    retryable: how.retryable ?? true,
+    retryable: Boolean(how?.retryable ?? true),
     retryAfterMs: null,
   },
 });

@@ -366,18 +366,32 @@ describe("how a run ended", () => {
     expect(source.settles).toEqual([{ id: 1, token: "1.t", outcome }]);
   });
 
-  test.each<[string, Handler]>([
-    ["it returned a circle", returning(circle)],
-    ["it returned a bigint", returning({ n: 1n })],
-    ["it returned what throws when it is written", returning({ toJSON: () => JSON.parse("{") })],
-    ["it threw what throws when it is read", throwing(Object.create(null))],
-  ])("is a failure of its own, never of the processor, when %s", async (_what, handler) => {
+  const hostile = new Proxy(
+    {},
+    {
+      has: () => {
+        throw new Error("not to be looked at");
+      },
+    },
+  );
+
+  test.each<[string, string, Handler]>([
+    ["it returned a circle", "result_not_json", returning(circle)],
+    ["it returned a bigint", "result_not_json", returning({ n: 1n })],
+    [
+      "it returned what throws when it is written",
+      "result_not_json",
+      returning({ toJSON: () => JSON.parse("{") }),
+    ],
+    ["it threw what throws when it is read", "handler_error", throwing(Object.create(null))],
+    ["it threw what throws when it is looked at", "handler_error", throwing(hostile)],
+  ])("is a failure of its own, never of the processor, when %s", async (_what, code, handler) => {
     const { source, processor } = open(handler);
     source.offer(task(1), task(2));
     await settled();
     expect(source.settles.map(({ outcome }) => outcome)).toMatchObject([
-      { kind: "failed", error: { code: "handler_error" } },
-      { kind: "failed", error: { code: "handler_error" } },
+      { kind: "failed", error: { code } },
+      { kind: "failed", error: { code } },
     ]);
     expect(processor.running).toBe(0);
   });

@@ -6,8 +6,9 @@
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
-import { LIMITS, type Progress, storableText, type TaskId } from "../core/task.ts";
+import { LIMITS, type Progress, type TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { createContext, type Line } from "./context.ts";
 import { execute, type StopReason } from "./execute.ts";
 import type { Handler, HandlerContext } from "./handler.ts";
 import { ASK_ANEW, type ClaimedTask, type SourceBeat, type TaskSource } from "./source.ts";
@@ -64,7 +65,7 @@ type Run = {
   beatenAt: number;
   leaseEndsAt: number;
   progress: Progress | null;
-  log: SourceBeat["log"][number][];
+  log: Line[];
   ended: Promise<void>;
 };
 
@@ -150,20 +151,13 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     slotFreed();
   }
 
-  const contextOf = (run: Run): HandlerContext => ({
-    get signal() {
-      return run.stop.signal;
-    },
-    progress: (percent, message = "") => {
-      run.progress = { percent: clampPercent(percent), message: storableText(message, LIMITS.messageLength) };
-      beatSoon(run);
-    },
-    log: (message, level = "info") => {
-      run.log.push({ level, message: storableText(message, LIMITS.messageLength) });
-      if (run.log.length > LIMITS.logLinesKept) run.log.shift();
-      beatSoon(run);
-    },
-  });
+  const contextOf = (run: Run): HandlerContext =>
+    createContext({
+      said: run,
+      signal: () => run.stop.signal,
+      isOver: () => !runs.has(run),
+      onSaid: () => beatSoon(run),
+    });
 
   const beatSoon = (run: Run): void => {
     run.beatDueAt = Math.min(run.beatDueAt, run.beatenAt + PROGRESS_EVERY_MS);
@@ -346,9 +340,6 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     },
   };
 }
-
-const clampPercent = (percent: number): number =>
-  Math.min(100, Math.max(0, Number.isFinite(percent) ? percent : 0));
 
 const noHandler: Handler = (task) =>
   Promise.reject(new Error(`This worker has no handler for "${task.type}"`));
