@@ -72,6 +72,16 @@ export const isTransient = (error: unknown): error is TaskTrackError =>
 /** Nobody answered; too many requests; a gateway without a server behind it; the server itself, for now. */
 const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
 
-/** Whether the server has looked at the request and will say the same again; nothing has changed. */
+/** Whether the request was looked at and will be answered the same again; nothing has changed. */
 export const isRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && error.status >= 400 && error.status < 500 && error.status !== 429;
+
+/** Whether it was refused for what is in its body: a part of it, or less of it, may be taken. */
+export const isContentRefusal = (error: unknown): error is TaskTrackError =>
+  error instanceof TaskTrackError && CONTENT_REFUSALS.has(error.status);
+
+const CONTENT_REFUSALS: ReadonlySet<number> = new Set([400, 413, 422]);
+
+/** Whether a gateway before the server has refused it, which may know better in a moment; too large a body stays too large. */
+export const isForeignRefusal = (error: unknown): error is TaskTrackError =>
+  isRefusal(error) && error.code === `http_${error.status}` && error.status !== 413;

@@ -5,18 +5,12 @@
 import type { Clock } from "../core/clock.ts";
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
 import { TaskError } from "../core/error.ts";
-import { FAILURES, type Outcome } from "../core/outcome.ts";
+import { FAILURES, type Failure, largeResultFailure, type Outcome } from "../core/outcome.ts";
 import { BATCH_LIMITS, createBatch } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import {
-  ASK_ANEW,
-  type Claimed,
-  type ClaimedTask,
-  type ClaimWish,
-  type SourceBeat,
-  type TaskSource,
-} from "../processor/source.ts";
-import { isRefusal, TaskTrackError } from "./error.ts";
+import { textOf } from "../lib/text.ts";
+import type { Claimed, ClaimedTask, ClaimWish, SourceBeat, TaskSource } from "../processor/source.ts";
+import { isContentRefusal, isForeignRefusal, isRefusal, TaskTrackError } from "./error.ts";
 import type {
   BeatBody,
   ClaimBody,
@@ -28,7 +22,9 @@ import type {
 } from "./work.ts";
 
 export interface HttpSource extends TaskSource {
-  /** Gives back what came and was not begun. Nothing is claimed any more. */
+  /** Nothing is claimed any more: a claim that waits is ended, and what comes all the same is given back at once. Safe twice. */
+  leave(): void;
+  /** Leaves, and resolves when all that came and was not begun is given back. */
   close(): Promise<void>;
 }
 
@@ -57,6 +53,9 @@ const LIMITS_OF_A_REQUEST = {
   waitingBytes: 1_024 * 1_048_576,
 };
 
+/** How often an outcome that a gateway refuses is said again, once a second. */
+const FOREIGN_REFUSALS = 10;
+
 type Answer = "ok" | "cancel" | "lost";
 
 export function createHttpSource(setup: HttpSourceSetup): HttpSource {
@@ -64,26 +63,30 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   // A lease is counted from when its claim was sent, so a claim that waits longer than this would bring one that is half over.
   const waitMs = Math.floor(Math.min(LONGEST_WAIT_MS, leaseMs / 3));
   const brought: Claimed[] = []; // came with the answer to a complete, for the claims that follow
+  const foreignRefusals = new WeakMap<Outcome, number>(); // how often a gateway has refused it
   let types: readonly string[] = [];
   let slots = 1;
   let polling = false;
+  let bringing: Promise<unknown> | null = null; // a complete that asks for tasks, too
   let closed = false;
   const leaving = new AbortController();
   let farewell: Promise<void> = Promise.resolve();
 
   // ---- claiming
 
+  /**
+   * While a complete that asks for tasks is under way a claim does not wait at the server: a task that comes with the complete would wait
+   * for the end of that wait, up to 25 s beside a free slot.
+   */
   async function claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed> {
     types = wish.types;
     slots = wish.slots ?? wish.max;
-    const onAbort = (): void => {
-      if (signal.reason !== ASK_ANEW) endClaims(); // else the claim that waits ends by itself, soon
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    while (!signal.aborted) {
-      const claimed = takeBrought(wish.max) ?? (await poll(wish.max));
-      if (closed) brought.push(claimed);
+    while (!closed && !signal.aborted) {
+      const mayWait = bringing === null;
+      const claimed = takeBrought(wish.max) ?? (await poll(wish.max, mayWait ? waitMs : 0));
+      if (closed) await giveBack(claimed.tasks);
       else if (claimed.tasks.length > 0) return claimed;
+      else if (!mayWait) await bringing;
     }
     return { tasks: [], leasedAt: clock.monotonic() };
   }
@@ -93,14 +96,15 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
    * Then, when it is cut off, another one: until the server sees that, it may still give tasks to who has gone, and what this very
    * worker gives back must not be among them.
    */
-  const endClaims = (): void => {
+  function leave(): void {
+    if (closed) return;
     closed = true;
     if (!polling) return;
     farewell = roundTrip().then(() => {
       leaving.abort();
       return roundTrip();
     });
-  };
+  }
 
   const roundTrip = (): Promise<void> =>
     calls.heartbeat(worker, [], Math.min(FAREWELL_MS, leaseMs / 3)).then(noted, noted);
@@ -113,12 +117,12 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     return { tasks: tasks.slice(0, max), leasedAt };
   }
 
-  async function poll(max: number): Promise<Claimed> {
+  async function poll(max: number, withinMs: number): Promise<Claimed> {
     const leasedAt = clock.monotonic();
     polling = true;
     try {
-      const wish = { ...claimBody(max), wait: formatDurationMs(waitMs) };
-      const { tasks, directive } = await calls.claim(wish, waitMs, leaving.signal);
+      const wish = { ...claimBody(max), wait: formatDurationMs(withinMs) };
+      const { tasks, directive } = await calls.claim(wish, withinMs, leaving.signal);
       heed(directive);
       return { tasks: tasks.map(claimedTask), leasedAt };
     } catch (error) {
@@ -147,20 +151,32 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     send: completeAll,
     keyOf: ({ id }) => id,
     sizeOf: ({ result }) => 100 + (result?.length ?? 0),
-    provesRollback: isRefusal, // refused as a whole; in halves the guilty one is found
+    provesRollback: isContentRefusal, // refused as a whole; in halves the guilty one is found
     overloaded: () => new TaskError("overloaded", "Too many outcomes wait for the server"),
     limits: LIMITS_OF_A_REQUEST,
   });
 
-  /** As many tasks are asked for as slots become free by this, unless a claim asks for them already. */
-  async function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
-    const asks = !polling && !closed && brought.length === 0;
+  /** As many tasks are asked for as slots become free by this, unless a poll asks for them already. */
+  function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
+    if (polling || closed || brought.length > 0) return completeWith(done, null);
+    const completing = completeWith(done, repeatable(done.length));
+    const ended = completing.then(noted, noted).then(() => {
+      if (bringing === ended) bringing = null;
+    });
+    bringing = ended;
+    return completing;
+  }
+
+  async function completeWith(
+    done: readonly Completion[],
+    claim: ClaimBody | null,
+  ): Promise<readonly Completed[]> {
     const leasedAt = clock.monotonic();
-    const answer = await calls.complete(done, asks ? repeatable(done.length) : null);
+    const answer = await calls.complete(done, claim);
     const tasks = (answer.claimed ?? []).map(claimedTask);
     if (tasks.length > 0) brought.push({ tasks, leasedAt });
-    if (closed) await giveBack();
     heed(answer.directive);
+    if (closed) await giveBackBrought();
     const answers = new Map(answer.tasks.map((task) => [task.id, task]));
     return done.map(({ id }) => answers.get(id) ?? { id, status: "lease_lost" });
   }
@@ -169,18 +185,28 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     try {
       await say(id, token, outcome);
     } catch (error) {
-      if (!isRefusal(error)) throw error;
+      if (!isRefusal(error) || mayPass(error, outcome)) throw error;
       if (error.code === "lease_lost" || error.code === "not_found") throw leaseLost(id);
-      if (outcome.kind !== "done") throw error;
-      await say(id, token, refusedResult(error)).catch((again: unknown) => {
+      log.warn("outcome_refused", { task_id: id, outcome: outcome.kind, error: errorText(error) });
+      await say(id, token, plainOutcome(outcome, error)).catch((again: unknown) => {
         throw isRefusal(again) ? leaseLost(id) : again;
       });
     }
   }
 
+  /** While it is deployed anew a gateway may refuse what the server would take. */
+  function mayPass(error: TaskTrackError, outcome: Outcome): boolean {
+    if (!isForeignRefusal(error)) return false;
+    const times = (foreignRefusals.get(outcome) ?? 0) + 1;
+    foreignRefusals.set(outcome, times);
+    return times <= FOREIGN_REFUSALS;
+  }
+
   async function say(id: number, token: string, outcome: Outcome): Promise<void> {
     switch (outcome.kind) {
       case "done": {
+        const large = outcome.result === null ? null : largeResultFailure(outcome.result);
+        if (large !== null) return say(id, token, lastingFailure(large));
         const { status, errors = [] } = await completes({ id, token, result: outcome.result });
         if (status === "lease_lost") throw leaseLost(id);
         if (status === "invalid") throw notUnderstood(errors);
@@ -207,8 +233,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   const beats = createBatch<BeatBody, Answer>({
     send: beatAll,
     keyOf: ({ id }) => id,
-    sizeOf: beatBytes,
-    provesRollback: isRefusal,
+    sizeOf: (beat) => jsonBytes(beat),
+    provesRollback: isContentRefusal,
     overloaded: () => new TaskError("overloaded", "Too many heartbeats wait for the server"),
     limits: LIMITS_OF_A_REQUEST,
   });
@@ -216,12 +242,33 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   async function beatAll(sent: readonly BeatBody[]): Promise<readonly Answer[]> {
     const { leases, directive } = await calls.heartbeat(worker, sent, leaseMs / 3);
     heed(directive);
-    const statuses = new Map(leases.map(({ id, status }) => [id, status]));
-    return sent.map(({ id }) => statuses.get(id) ?? "lost");
+    const answers = new Map(leases.map((lease) => [lease.id, lease]));
+    return sent.map(({ id }) => {
+      const { status, errors } = answers.get(id) ?? { status: "lost" as const };
+      if (errors !== undefined) log.warn("words_refused", { task_id: id, error: faultText(errors) });
+      return status;
+    });
+  }
+
+  /**
+   * Progress and log lines never cost a lease: a server that judges a heartbeat as a whole (0.1.0) gets it again without them.
+   * What it refuses even so is no lease.
+   */
+  async function extendOne(beat: SourceBeat): Promise<Answer> {
+    try {
+      return await extendWithWords(beat);
+    } catch (error) {
+      if (!isContentRefusal(error)) throw error;
+      log.warn("words_refused", { task_id: beat.id, error: errorText(error) });
+      return beats({ id: beat.id, token: beat.token }).catch((again: unknown) => {
+        if (isContentRefusal(again)) return "lost";
+        throw again;
+      });
+    }
   }
 
   /** What does not fit into one request goes in several; the last answer counts. */
-  async function extendOne(beat: SourceBeat): Promise<Answer> {
+  async function extendWithWords(beat: SourceBeat): Promise<Answer> {
     let answer: Answer = "ok";
     for (const piece of piecesOf(beat)) answer = await beats(piece);
     return answer;
@@ -229,11 +276,12 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   // ---- life
 
-  async function giveBack(): Promise<void> {
-    const unbegun = brought.splice(0).flatMap(({ tasks }) => tasks);
+  const giveBackBrought = (): Promise<void> => giveBack(brought.splice(0).flatMap(({ tasks }) => tasks));
+
+  async function giveBack(tasks: readonly ClaimedTask[]): Promise<void> {
     await farewell;
     await Promise.all(
-      unbegun.map(({ id, token }) =>
+      tasks.map(({ id, token }) =>
         calls.release(id, { token }).catch((error: unknown) => {
           log.warn("give_back_failed", { task_id: id, error: errorText(error) }); // its lease ends by itself
         }),
@@ -246,9 +294,10 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     settle,
     extend: (sent) => Promise.all(sent.map(extendOne)),
     onRevoked: () => () => undefined, // the answers to heartbeats say it
+    leave,
     close: () => {
-      closed = true;
-      return giveBack();
+      leave();
+      return giveBackBrought();
     },
   };
 }
@@ -261,15 +310,36 @@ const leaseLost = (id: number): TaskError =>
 type Completed = CompleteAnswer["tasks"][number];
 
 const notUnderstood = (fields: TaskTrackError["fields"]): TaskTrackError =>
-  new TaskTrackError(fields.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; "), {
-    ...{ code: "invalid", status: 400, fields },
-  });
+  new TaskTrackError(faultText(fields), { code: "invalid", status: 400, fields });
 
-/** A result that the server will not take, now or later, is a failure. */
-function refusedResult(error: TaskTrackError): Outcome {
-  const code = error.code === "body_too_large" ? FAILURES.resultTooLarge : "result_refused";
-  const message = `The server refused the result: ${error.message}`;
-  return { kind: "failed", error: { code, message }, retryable: false, retryAfterMs: null };
+const faultText = (faults: TaskTrackError["fields"]): string =>
+  faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; ");
+
+const lastingFailure = (error: Failure): Outcome => ({
+  ...{ kind: "failed", error, retryable: false, retryAfterMs: null },
+});
+
+/** What the server will surely take in place of an outcome that it refuses, now and later. */
+function plainOutcome(outcome: Outcome, error: TaskTrackError): Outcome {
+  switch (outcome.kind) {
+    case "done": {
+      const code = error.status === 413 ? FAILURES.resultTooLarge : FAILURES.resultRefused;
+      return lastingFailure({ code, message: `The server refused the result: ${error.message}` });
+    }
+    case "failed": {
+      const { code, message } = outcome.error;
+      return {
+        ...{ kind: "failed", error: { code: textOf(code), message: textOf(message) } },
+        ...{ retryable: outcome.retryable !== false, retryAfterMs: null },
+      };
+    }
+    case "released":
+      return { kind: "released", delayMs: 0 };
+    case "lost":
+      return outcome;
+    default:
+      return outcome satisfies never;
+  }
 }
 
 const claimedTask = (task: LeasedTask): ClaimedTask => ({
@@ -291,24 +361,19 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
 const lossesOf = (attempts: LeasedTask["attempts"]): number =>
   attempts.length - 1 - attempts.findLastIndex(({ outcome }) => outcome !== "lost");
 
-const lineBytes = (line: SourceBeat["log"][number]): number => 40 + 3 * line.message.length;
-
-const beatBytes = ({ progress, log }: BeatBody): number =>
-  200 +
-  3 * (progress?.message.length ?? 0) +
-  (log ?? []).reduce((sum, line) => sum + 40 + 3 * lengthOf(line), 0);
-
-const lengthOf = (line: NonNullable<BeatBody["log"]>[number]): number =>
-  typeof line === "string" ? line.length : line.message.length;
+const encoder = new TextEncoder();
+/** As they are sent: a control character takes six bytes, and a body that is too large is cut off without an answer. */
+const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;
 
 function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {
   const pieces: SourceBeat["log"][number][][] = [[]];
   let bytes = 0;
   for (const line of log) {
-    bytes += lineBytes(line);
+    const lineBytes = jsonBytes(line);
+    bytes += lineBytes;
     if (bytes > BODY_BYTES / 2) {
       pieces.push([]);
-      bytes = lineBytes(line);
+      bytes = lineBytes;
     }
     pieces.at(-1)?.push(line);
   }

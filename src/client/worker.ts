@@ -108,6 +108,7 @@ export function createWorker(options: WorkerOptions): Worker {
 
   /** A shorter grace than that of an earlier call counts. */
   async function stop(graceMs = GRACE_MS): Promise<number> {
+    source.leave();
     const left = await processor.stop(graceMs);
     await source.close();
     tellStopped(left);

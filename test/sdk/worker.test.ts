@@ -179,6 +179,61 @@ describe("a worker over HTTP", () => {
     expect((await server.app.engine.get(waiting)).status).toBe("pending");
   });
 
+  test("loses no task for what a handler in JavaScript says", async () => {
+    const hostile = new Proxy(
+      {},
+      {
+        has: () => {
+          throw new Error("not to be looked at");
+        },
+        get: () => {
+          throw new Error("not to be read");
+        },
+      },
+    );
+    const { type, worker } = work(async ({ payload }, context) => {
+      const loose = context as unknown as Record<"progress" | "log", (...words: unknown[]) => void>; // as JavaScript sees it
+      if (payload === "throws") throw hostile;
+      if (payload === "neighbour") return null;
+      for (const message of [undefined, null, { n: 1 }, 5n, hostile]) loose.log(message, "warning");
+      for (const percent of [null, "x", 5n, hostile, Number.NaN]) loose.progress(percent, null);
+      loose.progress(33.3, hostile);
+      return "said";
+    });
+    const says = await create(server.app.engine, { type, payload: '"says"' });
+    const throws = await create(server.app.engine, { type, payload: '"throws"', maxAttempts: 1 });
+    const neighbour = await create(server.app.engine, { type, payload: '"neighbour"' });
+    expect(await ended(says)).toMatchObject({ status: "done", attempt: 1, result: '"said"' });
+    expect(await ended(throws)).toMatchObject({ status: "failed", error: { code: "handler_error" } });
+    expect(await ended(neighbour)).toMatchObject({ status: "done", attempt: 1 });
+    const lines = await server.app.engine.readLog(says, 0);
+    expect(lines.map(({ level, message }) => [level, message])).toEqual(
+      ["undefined", "null", '{"n":1}', "5", "a value that cannot be shown"].map((text) => ["warn", text]),
+    );
+    await worker.stop(0);
+  });
+
+  test.each<[string, unknown, string]>([
+    ["a bigint", { n: 1n }, "result_not_json"],
+    ["a text of 5 MB", { toJSON: () => "x".repeat(5_000_000) }, "result_too_large"],
+    [
+      "what throws when it is written",
+      {
+        toJSON: () => {
+          throw new Error("no");
+        },
+      },
+      "result_not_json",
+    ],
+  ])("fails a task for good whose result is %s, and lives", async (_, result, code) => {
+    const { type, worker } = work(async ({ payload }) => (payload === null ? result : payload));
+    const bad = await create(server.app.engine, { type });
+    const good = await create(server.app.engine, { type, payload: "1" });
+    expect(await ended(bad)).toMatchObject({ status: "failed", attempt: 1, error: { code } });
+    expect((await ended(good)).status).toBe("done");
+    expect(await worker.stop(0)).toBe(0);
+  });
+
   test("fails a task whose result is too long", async () => {
     const { type, worker } = work(async () => "x".repeat(1_100_000));
     const id = await create(server.app.engine, { type });

@@ -1,0 +1,388 @@
+/** The worker's source over HTTP: what it holds on to, what it claims, and how it says an outcome, before a whole server. */
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { type ClientOptions, createApi, type Fetch } from "../../src/client/api.ts";
+import { createWorker } from "../../src/client/client.ts";
+import { createHttpSource } from "../../src/client/source.ts";
+import { createWorkCalls } from "../../src/client/work.ts";
+import type { Clock } from "../../src/core/clock.ts";
+import type { Outcome } from "../../src/core/outcome.ts";
+import type { Task } from "../../src/core/task.ts";
+import { systemClock } from "../../src/lib/system-clock.ts";
+import type { Handler } from "../../src/processor/handler.ts";
+import { ASK_ANEW } from "../../src/processor/source.ts";
+import { type RunningApp, startApp } from "../support/app.ts";
+import { createTestLog } from "../support/engine.ts";
+import { eventually } from "../support/eventually.ts";
+import { create } from "../support/verbs.ts";
+
+let server: RunningApp;
+beforeAll(async () => {
+  server = await startApp({ ROLE: "api" });
+});
+afterAll(() => server.stop());
+
+let types = 0;
+const ownType = (): string => `source-${++types}`;
+
+/** Whose listeners are counted: those that were added and have neither been removed nor called. */
+function countingSignal() {
+  const controller = new AbortController();
+  const { signal } = controller;
+  let listeners = 0;
+  const add = signal.addEventListener.bind(signal);
+  const remove = signal.removeEventListener.bind(signal);
+  signal.addEventListener = (...args: Parameters<typeof add>): void => {
+    listeners++;
+    add(...args);
+  };
+  signal.removeEventListener = (...args: Parameters<typeof remove>): void => {
+    listeners--;
+    remove(...args);
+  };
+  return { controller, signal, listeners: () => listeners };
+}
+
+/** Whose timers are counted: those that were set and have neither been cancelled nor run. */
+function countingClock() {
+  const timers = new Set<object>();
+  const clock: Clock = {
+    ...systemClock,
+    after: (delayMs, run) => {
+      const timer = {};
+      timers.add(timer);
+      const cancel = systemClock.after(delayMs, () => {
+        timers.delete(timer);
+        run();
+      });
+      return () => {
+        timers.delete(timer);
+        cancel();
+      };
+    },
+  };
+  return { clock, timers: () => timers.size };
+}
+
+/** A source of a worker of its own; `asked` are the paths of its requests. */
+function openSource(type: string, options: { readonly fetch?: Fetch; readonly clock?: Clock } = {}) {
+  const asked: string[] = [];
+  const through = options.fetch ?? fetch;
+  const counted: ClientOptions = {
+    fetch: (url, init) => {
+      asked.push(new URL(url).pathname);
+      return through(url, init);
+    },
+  };
+  const clock = options.clock ?? systemClock;
+  const api = createApi({ url: server.url, options: counted, clock, random: () => 0 });
+  const log = createTestLog();
+  let nonces = 0;
+  const source = createHttpSource({
+    ...{ calls: createWorkCalls(api), worker: `w-${type}`, leaseMs: 60_000, clock, log },
+    nonce: () => `${type}-${++nonces}`,
+    onDirective: () => undefined,
+  });
+  const wish = { worker: `w-${type}`, types: [type], max: 1, leaseMs: 60_000, slots: 2 };
+  const count = (path: string): number => asked.filter((each) => each === path).length;
+  return { source, wish, log, count };
+}
+
+const CLAIM = "/api/worker/claim";
+const HEARTBEAT = "/api/worker/heartbeat";
+
+describe("the source of a worker", () => {
+  test("holds no listener and no timer of the claims that have ended", async () => {
+    const type = ownType();
+    const CLAIMS = 300;
+    for (let n = 0; n < CLAIMS; n++) await create(server.app.engine, { type });
+    const { clock, timers } = countingClock();
+    const { signal, controller, listeners } = countingSignal();
+    const { source, wish, count } = openSource(type, { clock });
+    for (let n = 0; n < CLAIMS; n++) {
+      const { tasks } = await source.claim(wish, signal);
+      expect(tasks).toHaveLength(1);
+    }
+    expect({ claims: count(CLAIM), listeners: listeners(), timers: timers() }).toEqual({
+      ...{ claims: CLAIMS, listeners: 0, timers: 0 },
+    });
+    source.leave();
+    controller.abort();
+    await source.close();
+    expect(count(HEARTBEAT)).toBe(0); // nothing waited, so there is nothing to end
+  });
+
+  test("sends two heartbeats at most to end a claim that waits, however many came before", async () => {
+    const type = ownType();
+    const CLAIMS = 20;
+    for (let n = 0; n < CLAIMS; n++) await create(server.app.engine, { type });
+    const controller = new AbortController();
+    const { source, wish, count } = openSource(type);
+    for (let n = 0; n < CLAIMS; n++) await source.claim(wish, controller.signal);
+    const waiting = source.claim(wish, controller.signal);
+    source.leave();
+    source.leave();
+    controller.abort();
+    expect((await waiting).tasks).toEqual([]);
+    await source.close();
+    expect(count(HEARTBEAT)).toBe(2);
+  });
+
+  test("asks for nothing after it has left, also where no claim was under way", async () => {
+    const type = ownType();
+    const [id] = [await create(server.app.engine, { type }), await create(server.app.engine, { type })];
+    const { signal } = new AbortController();
+    const { source, wish } = openSource(type);
+    const [task] = (await source.claim(wish, signal)).tasks;
+    source.leave();
+    await source.settle(id, task?.token ?? "", { kind: "done", result: null });
+    await source.close();
+    expect(await server.app.engine.count({ types: [type], statuses: ["done"] })).toBe(1);
+    expect(await server.app.engine.count({ types: [type], statuses: ["pending"] })).toBe(1);
+    expect((await source.claim(wish, signal)).tasks).toEqual([]);
+  });
+
+  test("gives back at once what comes when it has left, and burns no attempt", async () => {
+    const type = ownType();
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const { source, wish } = openSource(type, {
+      fetch: async (url, init) => {
+        const answer = await fetch(url, { ...init, signal: null }); // it is on its way already
+        if (url.endsWith(CLAIM)) await held;
+        return answer;
+      },
+    });
+    const id = await create(server.app.engine, { type });
+    const waiting = source.claim(wish, controller.signal);
+    await eventually(
+      () => server.app.engine.get(id),
+      ({ status }) => status === "running",
+    );
+    source.leave();
+    controller.abort();
+    release();
+    expect((await waiting).tasks).toEqual([]);
+    const task = await eventually(
+      () => server.app.engine.get(id),
+      ({ status }) => status === "pending",
+    );
+    expect(task).toMatchObject({ attempt: 0, losses: 0 });
+    await source.close();
+  });
+
+  test("goes on with the types that it is asked for anew", async () => {
+    const [first, second] = [ownType(), ownType()];
+    const { source, wish } = openSource(first);
+    await create(server.app.engine, { type: first });
+    await create(server.app.engine, { type: second });
+    const old = new AbortController();
+    expect((await source.claim(wish, old.signal)).tasks).toMatchObject([{ type: first }]);
+    old.abort(ASK_ANEW);
+    const { signal } = new AbortController();
+    expect((await source.claim({ ...wish, types: [second] }, signal)).tasks).toMatchObject([
+      { type: second },
+    ]);
+    source.leave();
+    await source.close();
+  });
+});
+
+describe("a worker with a free slot", () => {
+  test("begins a task that a complete has brought before any claim that waits has ended", async () => {
+    const type = ownType();
+    const events: string[] = [];
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const ends = new Map<unknown, () => void>();
+    const handler: Handler = ({ payload }) =>
+      new Promise((resolve, reject) => {
+        events.push(`${payload} begun`);
+        ends.set(payload, () =>
+          payload === "fails" ? reject(new Error("as it is meant to")) : resolve(null),
+        );
+      });
+    const worker = createWorker({
+      ...{
+        url: server.url,
+        handlers: { [type]: handler },
+        concurrency: 2,
+        lease: "60s",
+        log: createTestLog(),
+      },
+      fetch: async (url, init) => {
+        const { pathname } = new URL(url);
+        const isWaiting = pathname === CLAIM && !String(init.body).includes('"wait":"0s"');
+        const answer = await fetch(url, init);
+        if (isWaiting && (await answer.clone().text()).includes('"tasks":[]')) events.push("waited in vain");
+        if (pathname === "/api/worker/complete") {
+          events.push("complete answered");
+          await held;
+        }
+        if (pathname.endsWith("/fail")) events.push("fail answered");
+        return answer;
+      },
+    });
+    const submit = (payload: string) =>
+      create(server.app.engine, { type, payload: JSON.stringify(payload), maxAttempts: 1 });
+    await submit("ends");
+    await submit("fails");
+    worker.start();
+    const happened = (event: string) =>
+      eventually(
+        () => events,
+        () => events.includes(event),
+      );
+    await happened("ends begun");
+    await happened("fails begun"); // both slots are taken: no claim waits
+    await submit("brought");
+    ends.get("ends")?.();
+    await happened("complete answered"); // the third task is leased; the answer is on its way
+    ends.get("fails")?.();
+    await happened("fail answered"); // a slot is free, and its claim has nothing to find
+    await new Promise((resolve) => setImmediate(resolve));
+    release();
+    await happened("brought begun");
+    expect(events).not.toContain("waited in vain");
+    ends.get("brought")?.();
+    await worker.stop(0);
+  }, 60_000);
+});
+
+describe("an outcome that the server refuses", () => {
+  const settled = async (outcome: Outcome, through?: (path: string) => Response | null) => {
+    const type = ownType();
+    const id = await create(server.app.engine, { type });
+    const { source, wish, log, count } = openSource(type, {
+      fetch: async (url, init) => through?.(new URL(url).pathname) ?? fetch(url, init),
+    });
+    const [task] = (await source.claim(wish, new AbortController().signal)).tasks;
+    const error = await source.settle(id, task?.token ?? "", outcome).then(
+      () => null,
+      (thrown: unknown) => thrown as Error & { code?: string },
+    );
+    source.leave();
+    await source.close();
+    return { task: (await server.app.engine.get(id)) as Task, error, log, count };
+  };
+  const done = (result: string): Outcome => ({ kind: "done", result });
+
+  test.each([
+    ["of 5 MB", "x".repeat(5_000_000)],
+    ["of 20 MB", "x".repeat(20_000_000)],
+    ["of a byte too many", "x".repeat(1_048_575)],
+  ])("a result %s fails the task, and is not even sent", async (_, text) => {
+    const { task, error, count } = await settled(done(JSON.stringify(text)));
+    expect(error).toBeNull();
+    expect(task).toMatchObject({ status: "failed", error: { code: "result_too_large" } });
+    expect(count("/api/worker/complete")).toBe(0);
+  });
+
+  test("a result that is nested too deeply fails the task, with the server's words", async () => {
+    const { task, error } = await settled(done(`${"[".repeat(100)}${"]".repeat(100)}`));
+    expect(error).toBeNull();
+    expect(task).toMatchObject({
+      status: "failed",
+      error: { code: "result_refused", message: expect.stringContaining("64 levels") },
+    });
+  });
+
+  test("a failure whose fields are refused is said again in plain words", async () => {
+    const { task, error } = await settled({
+      kind: "failed",
+      error: { code: "x", message: "the reason" },
+      retryable: "never" as unknown as boolean, // as a module in JavaScript may say it
+      retryAfterMs: null,
+    });
+    expect(error).toBeNull();
+    expect(task).toMatchObject({ error: { code: "x", message: "the reason" } });
+    expect(task.attempts).toMatchObject([{ outcome: "failed" }]);
+  });
+
+  test("a release whose delay is refused gives the task back without one", async () => {
+    const { task, error } = await settled({ kind: "released", delayMs: 1e15 });
+    expect(error).toBeNull();
+    expect(task).toMatchObject({ status: "pending", attempt: 0 });
+  });
+
+  test("what a gateway refuses is worth some more tries, but not for ever", async () => {
+    const type = ownType();
+    const id = await create(server.app.engine, { type });
+    let refused = 0;
+    const { source, wish } = openSource(type, {
+      fetch: async (url, init) => {
+        if (!url.endsWith("/complete") && !url.endsWith("/fail")) return fetch(url, init);
+        refused++;
+        return new Response("<html>not here</html>", { status: 404 });
+      },
+    });
+    const [task] = (await source.claim(wish, new AbortController().signal)).tasks;
+    const outcome = done("1");
+    const errors: (string | undefined)[] = [];
+    do {
+      const thrown = await source.settle(id, task?.token ?? "", outcome).catch((error: unknown) => error);
+      errors.push((thrown as { code?: string }).code);
+    } while (errors.at(-1) !== "lease_lost" && errors.length < 100);
+    expect(errors.length).toBeGreaterThan(5);
+    expect(errors.length).toBeLessThan(100);
+    expect(new Set(errors.slice(0, -1))).toEqual(new Set(["http_404"]));
+    expect(refused).toBe(errors.length + 1);
+    source.leave();
+    await source.close();
+  });
+});
+
+describe("the heartbeats of a source", () => {
+  /** A server of version 0.1.0, which refused a whole heartbeat for one bad element. */
+  const older: Fetch = async (url, init) => {
+    const isRefused =
+      url.endsWith(HEARTBEAT) &&
+      (JSON.parse(String(init.body)) as { leases: { log?: [] }[] }).leases.some(({ log }) => log);
+    if (!isRefused) return fetch(url, init);
+    return Response.json({ error: "no", code: "invalid" }, { status: 400 });
+  };
+
+  test("keep the lease of a task whose words the server refuses, and those of its neighbours", async () => {
+    const type = ownType();
+    for (let n = 0; n < 3; n++) await create(server.app.engine, { type });
+    const { source, wish } = openSource(type, { fetch: older });
+    const { tasks } = await source.claim({ ...wish, max: 3 }, new AbortController().signal);
+    const beats = tasks.map(({ id, token }, n) => ({
+      ...{ id, token, progress: null },
+      log: n === 1 ? [{ level: "info" as const, message: "refused" }] : [],
+    }));
+    expect(await source.extend([...beats, { id: 999_999, token: "1.x", progress: null, log: [] }])).toEqual([
+      ...["ok", "ok", "ok", "lost"],
+    ] as ("ok" | "lost")[]);
+    source.leave();
+    await source.close();
+  });
+
+  test("are not sent again one by one where a gateway refuses them", async () => {
+    const type = ownType();
+    for (let n = 0; n < 16; n++) await create(server.app.engine, { type });
+    const { source, wish, count } = openSource(type, {
+      fetch: async (url, init) =>
+        url.endsWith(HEARTBEAT) ? new Response("no", { status: 403 }) : fetch(url, init),
+    });
+    const { tasks } = await source.claim({ ...wish, max: 16 }, new AbortController().signal);
+    const beats = tasks.map(({ id, token }) => ({ id, token, progress: null, log: [] }));
+    await expect(source.extend(beats)).rejects.toMatchObject({ status: 403 });
+    expect(count(HEARTBEAT)).toBe(1);
+    source.leave();
+    await source.close();
+  });
+
+  test("carry a hundred long lines of characters that JSON writes in six bytes each", async () => {
+    const type = ownType();
+    const id = await create(server.app.engine, { type });
+    const { source, wish } = openSource(type);
+    const [task] = (await source.claim(wish, new AbortController().signal)).tasks;
+    const log = Array.from({ length: 100 }, () => ({
+      level: "warn" as const,
+      message: "\x01".repeat(10_000),
+    }));
+    expect(await source.extend([{ id, token: task?.token ?? "", progress: null, log }])).toEqual(["ok"]);
+    expect(await server.app.engine.readLog(id, 0)).toHaveLength(100);
+    source.leave();
+    await source.close();
+  });
+});
