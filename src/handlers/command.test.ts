@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { eventually } from "../../test/support/eventually.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, type LogLevel } from "../core/task.ts";
+import { attempt } from "../processor/execute.ts";
 import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
 import { type CommandOptions, command } from "./command.ts";
 import { killAllGroups, listenToGroups } from "./groups.ts";
@@ -43,9 +44,7 @@ type Ended = { readonly result: unknown } | Outcome | { readonly threw: string }
 async function endOf(work: Promise<unknown>): Promise<Ended> {
   try {
     const value = await work;
-    const ended = isVerdict(value) ? outcomeOf(value) : null;
-    if (ended?.kind !== "done") return ended ?? { result: value };
-    return { result: ended.result === null ? null : JSON.parse(ended.result) };
+    return isVerdict(value) ? outcomeOf(value) : { result: value };
   } catch (thrown) {
     return isVerdict(thrown) ? outcomeOf(thrown) : { threw: String(thrown) };
   }
@@ -118,8 +117,22 @@ describe("a program is called", () => {
     const payloadText = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
     const context = { signal: new AbortController().signal, log: () => undefined, progress: () => undefined };
     const sent = { ...TASK, payload: JSON.parse(payloadText), payloadText };
-    const verdict = await command(["cat"])(sent, context);
-    expect(isVerdict(verdict) && outcomeOf(verdict)).toEqual({ kind: "done", result: payloadText });
+    expect(await attempt(command(["cat"]), sent, context)).toEqual({ kind: "done", result: payloadText });
+  });
+
+  test("with a result that a handler may look at, extend or change", async () => {
+    const context = { signal: new AbortController().signal, log: () => undefined, progress: () => undefined };
+    const text = '{"n":1.0}';
+    const echo = command(["echo", literal(text)]);
+    const wrapped = (change: (result: { n: number }) => unknown): Promise<Outcome> =>
+      attempt(async (task, context) => change((await echo(task, context)) as { n: number }), TASK, context);
+    expect(await wrapped((result) => result)).toEqual({ kind: "done", result: text });
+    expect(await wrapped((result) => ({ ...result, more: 2 }))).toEqual({
+      ...{ kind: "done", result: '{"n":1,"more":2}' },
+    });
+    expect(await wrapped((result) => Object.assign(result, { n: result.n + 1 }))).toEqual({
+      ...{ kind: "done", result: '{"n":2}' },
+    });
   });
 
   test("with the payload as JSON on stdin, to its end", async () => {

@@ -1,7 +1,7 @@
 import { formatDurationMs } from "../core/duration.ts";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS } from "../core/task.ts";
-import { fail, resultOf as jsonResultOf, snooze } from "../processor/handler.ts";
+import { fail, readResult, snooze } from "../processor/handler.ts";
 import type { Answer } from "./http-call.ts";
 
 /** However a server means its Retry-After, a task is not back at once and not forgotten. */
@@ -44,7 +44,8 @@ function resultOf(answer: Answer, host: string): unknown {
   }
   const text = textOf(answer);
   if (text === "") return null;
-  return (isJson(answer.headers["content-type"]) ? jsonResultOf(text) : null) ?? text;
+  const result = isJson(answer.headers["content-type"]) ? readResult(text) : null;
+  return result === null ? text : result.value;
 }
 
 /** Without a type the text speaks for itself. */

@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS, type LogLevel, storableText } from "../core/task.ts";
-import { fail, type HandlerContext, resultOf as jsonResultOf } from "../processor/handler.ts";
+import { fail, type HandlerContext, readResult } from "../processor/handler.ts";
 import { createLines, type Line, type Lines } from "./lines.ts";
 
 export interface Output {
@@ -11,8 +11,8 @@ export interface Output {
   /** What stderr said last; empty when it was silent. */
   readonly lastError: string;
   /**
-   * Says what is still held back. What the last line of stdout meant as the result, as it is written, or null; of a program that
-   * failed it is a line like any other. Throws the verdict `result_too_large`.
+   * Says what is still held back. What the last line of stdout meant as the result, parsed, or null; of a program that failed it
+   * is a line like any other. Throws the verdict `result_too_large`.
    */
   end(succeeded: boolean): unknown;
 }
@@ -48,9 +48,9 @@ export function createOutput(context: Pick<HandlerContext, "log" | "progress">, 
         retryable: false,
       });
     }
-    const result = jsonResultOf(line.text);
+    const result = readResult(line.text);
     if (result === null) talk.log(line.text, "info"); // it only looked like JSON
-    return result;
+    return result?.value ?? null;
   }
 
   const stdout = createLines({

@@ -1,7 +1,14 @@
 import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
-import { type Handler, type HandlerContext, type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+import {
+  type Handler,
+  type HandlerContext,
+  type HandlerTask,
+  isVerdict,
+  outcomeOf,
+  resultTextOf,
+} from "./handler.ts";
 import type { ClaimedTask } from "./source.ts";
 import type { Stop } from "./stop.ts";
 
@@ -40,7 +47,7 @@ export async function attempt(
 /** A result that cannot be written is a failure for good: another attempt would do the same work for the same result. */
 function doneOutcome(value: unknown): Outcome {
   try {
-    return { kind: "done", result: value === undefined ? null : (JSON.stringify(value) ?? null) };
+    return { kind: "done", result: resultTextOf(value) };
   } catch (thrown) {
     const message = storableText(
       `The result cannot be written as JSON: ${wordsOf(thrown)}`,

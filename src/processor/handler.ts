@@ -64,18 +64,37 @@ export function payloadTextOf({
   payload,
   payloadText,
 }: Pick<HandlerTask, "payload" | "payloadText">): JsonText {
-  const printed = JSON.stringify(payload) ?? "null";
-  return payloadText != null && JSON.stringify(JSON.parse(payloadText)) === printed ? payloadText : printed;
+  return asWritten(payload, payloadText) ?? "null";
 }
 
-/** A result that is JSON already, kept as it is written; null where it is none, or nested too deeply to be printed. */
-export function resultOf(text: string): Verdict | null {
+/** Known to all copies of this module, as the verdicts are. */
+const TEXT = Symbol.for("tasktrack.text");
+
+/**
+ * A result that is JSON already: its value, for a handler that goes on with it, which remembers how it is written. Null where it
+ * is no JSON, or nested too deeply to be printed.
+ */
+export function readResult(text: string): { readonly value: unknown } | null {
   try {
-    JSON.stringify(JSON.parse(text));
-    return verdictOf({ kind: "done", result: text.trim() });
+    const value: unknown = JSON.parse(text);
+    const isAsPrinted = JSON.stringify(value) === text.trim();
+    if (isAsPrinted) return { value };
+    const isObject = typeof value === "object" && value !== null;
+    if (!isObject) return { value: verdictOf({ kind: "done", result: text.trim() }) };
+    return { value: Object.defineProperty(value, TEXT, { value: text.trim() }) };
   } catch {
     return null;
   }
+}
+
+/** What a handler returned, as JSON; null where it is none. */
+export const resultTextOf = (value: unknown): JsonText | null =>
+  asWritten(value, (value as { readonly [TEXT]?: string } | null | undefined)?.[TEXT]);
+
+/** The text that the value was read from, as long as it says the same; else the value as it is printed. */
+function asWritten(value: unknown, text: string | null | undefined): JsonText | null {
+  const printed = JSON.stringify(value) ?? null;
+  return text != null && JSON.stringify(JSON.parse(text)) === printed ? text : printed;
 }
 
 export const verdictOf = (outcome: Outcome): Verdict => ({ [VERDICT]: outcome });
