@@ -38,7 +38,7 @@ async function receive(type: string, answers: readonly ((response: ServerRespons
 }
 
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
-  eventually(() => server.app.engine.get(id), is, 10_000);
+  eventually(() => server.app.engine.get(id), is);
 
 describe("a task that an HTTP server does", () => {
   test("fails, waits as long as it is told to, is done, and is one task to the server all the while", async () => {

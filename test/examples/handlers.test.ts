@@ -82,7 +82,7 @@ function work(handlers: Parameters<typeof createWorker>[0]["handlers"]): Worker 
 const submit = async (type: string, payload: unknown): Promise<number> =>
   (await client.create({ name: type, type, payload, max_attempts: 1 })).id;
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
-  eventually(() => client.get(id), is, 60_000);
+  eventually(() => client.get(id), is);
 const isEnded = ({ finished_at }: Task): boolean => finished_at !== null;
 const isAtWork = ({ progress }: Task): boolean => progress !== null && progress.percent > 0;
 const parts = (): string[] => readdirSync(folder).filter((name) => name.endsWith(".part"));

@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
+import { CANCEL_GRACE_MS } from "../../src/core/lifecycle.ts";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";
@@ -18,8 +19,8 @@ export type WorkerExam = {
 
 /** Of whole seconds, because a shell counts in them; long enough for one on a machine that is busy with other tests. */
 const LEASE_MS = 3_000;
-/** What another worker may take beyond the lease to have the task. */
-const LATE_MS = 15_000;
+/** A cancelled task is ended by the server itself when its worker has not done so within half a minute. */
+const LONG_BEFORE_THAT_MS = CANCEL_GRACE_MS - 5_000;
 
 type Seen = {
   readonly id: number;
@@ -108,7 +109,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     return (await ask<{ task_id: number }>("POST", "task", task)).task_id;
   };
   const look = (id: number): Promise<Seen> => ask("GET", `task/${id}`);
-  const becomes = (id: number, is: (task: Seen) => boolean, withinMs = 15_000): Promise<Seen> =>
+  const becomes = (id: number, is: (task: Seen) => boolean, withinMs?: number): Promise<Seen> =>
     eventually(() => look(id), is, withinMs);
   const isRunning = ({ status }: Seen): boolean => status === "running";
   const isEnded = ({ status }: Seen): boolean => ["done", "failed", "cancelled"].includes(status);
@@ -130,7 +131,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       start(type);
       const running = (): Promise<Seen[]> =>
         ask<Seen[]>("GET", `task?view=full&type=${type}&status=running&limit=100`);
-      await eventually(running, (tasks) => tasks.length === exam.slots, 10_000);
+      await eventually(running, (tasks) => tasks.length === exam.slots);
       await becomes(ids[0] ?? 0, ({ progress }) => progress !== null); // a beat later …
       expect(await running()).toHaveLength(exam.slots); // … they are no more
     });
@@ -158,7 +159,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       const id = await submit(type, { seconds: 60 });
       await becomes(id, isRunning);
       await ask("POST", `task/${id}/cancel`);
-      expect(await becomes(id, isEnded, LEASE_MS + LATE_MS)).toMatchObject({
+      expect(await becomes(id, isEnded, LONG_BEFORE_THAT_MS)).toMatchObject({
         status: "cancelled",
         attempt: 1,
       });
@@ -184,12 +185,11 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       await becomes(id, isRunning);
       process.kill(first.pid, "SIGKILL"); // the process alone, not what it has started
       start(type);
-      const taken = await becomes(id, isTaken, LEASE_MS + LATE_MS);
+      const taken = await becomes(id, isTaken);
       expect(taken.attempts[0]?.outcome).toBe("lost");
       await eventually(
         () => processesOf(first.pid),
         (left) => left.length === 0,
-        LEASE_MS + LATE_MS,
       );
     });
 
@@ -200,7 +200,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       await becomes(id, isRunning);
       await freezeAll(first.pid);
       start(type);
-      await becomes(id, isTaken, LEASE_MS + LATE_MS);
+      await becomes(id, isTaken);
       signalAll(first.pid, "SIGCONT");
       const done = await becomes(id, isEnded);
       expect(done).toMatchObject({ status: "done", attempt: 2 });

@@ -45,7 +45,7 @@ function work(handler: Handler, options: Partial<WorkerOptions> = {}) {
 }
 
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
-  eventually(() => server.app.engine.get(id), is, 10_000);
+  eventually(() => server.app.engine.get(id), is);
 const ended = (id: number): Promise<Task> => becomes(id, ({ finishedAt }) => finishedAt !== null);
 
 /** Ends as the signal says. */

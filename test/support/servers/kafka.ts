@@ -106,7 +106,10 @@ async function open(more: {
       const properties = join(directory, "server.properties");
       const listeners = await more.listeners(directory);
       await writeFile(properties, propertiesOf({ directory, port, controllerPort, listeners }));
-      const cluster = Buffer.from(crypto.randomUUID().replaceAll("-", ""), "hex").toString("base64url");
+      // It must not begin with a dash, which would make it an option of the tool.
+      const cluster = Buffer.from(`0${crypto.randomUUID().replaceAll("-", "").slice(1)}`, "hex").toString(
+        "base64url",
+      );
       const format = ["format", "-t", cluster, "-c", properties, ...more.format];
       run(binary, [...jvm(QUICK_TO_START), "kafka.tools.StorageTool", ...format]);
     },
