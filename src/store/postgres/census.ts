@@ -4,9 +4,12 @@ import { censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
 import type { Session } from "./pool.ts";
 
-/** One statement, so that it sees all or nothing of every commit, the summing up of the census among them. */
-const CENSUS = `SELECT c.type, c.status, c.n::float8, CASE WHEN c.status = 'pending' THEN tasktrack.oldest(c.type)::float8 END
-  FROM (SELECT type, status, sum(n) AS n FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0) c`;
+/**
+ * One statement, so that it sees all or nothing of every commit, the summing up of the census among them: the counts, and the
+ * earliest time of each type with pending tasks, in rows without a status.
+ */
+const CENSUS = `SELECT type, status, sum(n)::float8 FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
+  UNION ALL SELECT type, NULL, min(run_at)::float8 FROM tasktrack.lane_heads('{*}') GROUP BY type`;
 
 const AHEAD = "SELECT tasktrack.ahead($1, $2, $3)";
 
@@ -16,14 +19,12 @@ export function createCensus(setup: { readonly session: Session; readonly sql: (
 
   async function census(): Promise<TypeCount[]> {
     const rows = await session.rows(countAll);
-    const oldest = new Map(
-      rows.flatMap(([type, , , at]) => (at === null ? [] : [[String(type), Number(at)] as const])),
-    );
-    const counted = rows.map(([type, status, count]) => ({
-      type: String(type),
-      status: status as Status, // a task's own
-      count: Number(count),
-    }));
+    const oldest = new Map<string, number>();
+    const counted: { type: string; status: Status; count: number }[] = [];
+    for (const [type, status, value] of rows) {
+      if (status === null) oldest.set(String(type), Number(value));
+      else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // a task's own
+    }
     return censusOf(counted, (type) => oldest.get(type) ?? null);
   }
 

@@ -54,7 +54,7 @@ const getStatement = (parts: Parts): string => `SELECT ${selectList("t", parts)}
 
 /** The number of the ask stands behind the task, so that a row is read where it lies. */
 const CLAIM = `SELECT ${selectList("c")}, c.ask
-  FROM tasktrack.claim($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6) c`;
+  FROM tasktrack.claim_due($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6, ${ANSWER_BYTES}) c`;
 
 const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";
 

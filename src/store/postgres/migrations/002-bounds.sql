@@ -93,3 +93,181 @@ BEGIN
     )
     SELECT n, id, existing, NULL::bigint, NULL::text, NULL::text FROM answer;
 END $$;
+
+-- The lanes whose type one of the patterns takes, each with the task at its head: one step through the index for each lane,
+-- however long it is.
+CREATE FUNCTION tasktrack.lane_heads(patterns text[])
+RETURNS TABLE (type text, priority integer, run_at bigint, id bigint) LANGUAGE plpgsql STABLE
+SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
+#variable_conflict use_column
+BEGIN -- in PL/pgSQL, which keeps the plan
+  RETURN QUERY WITH RECURSIVE pattern AS (
+    SELECT DISTINCT CASE WHEN right(p, 1) = '*' THEN left(p, -1) ELSE p END AS start, right(p, 1) = '*' AS is_prefix
+    FROM unnest(patterns) AS p
+  ),
+  lane AS (
+    SELECT pattern.start, pattern.is_prefix, head.* FROM pattern CROSS JOIN LATERAL (
+      SELECT t.type, t.priority, t.run_at, t.id FROM tasktrack.tasks t
+      WHERE t.status = 'pending' AND t.type >= pattern.start
+      ORDER BY t.type, t.priority, t.run_at, t.id LIMIT 1) head
+    WHERE head.type = pattern.start OR (pattern.is_prefix AND starts_with(head.type, pattern.start))
+    UNION ALL
+    SELECT lane.start, lane.is_prefix, head.* FROM lane CROSS JOIN LATERAL (
+      SELECT t.type, t.priority, t.run_at, t.id FROM tasktrack.tasks t
+      WHERE t.status = 'pending' AND (t.type, t.priority) > (lane.type, lane.priority)
+      ORDER BY t.type, t.priority, t.run_at, t.id LIMIT 1) head
+    WHERE head.type = lane.start OR (lane.is_prefix AND starts_with(head.type, lane.start))
+  )
+  SELECT DISTINCT lane.type, lane.priority, lane.run_at, lane.id FROM lane;
+END $$;
+
+-- About how many bytes a task takes in an answer, as core/text-size.ts counts characters.
+CREATE FUNCTION tasktrack.text_size(task tasktrack.tasks) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT (500 + octet_length(task.name) + octet_length(task.description) + coalesce(octet_length(task.payload), 0)
+     + coalesce(octet_length(task.result), 0) + octet_length(task.attempts))::bigint $$;
+
+-- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left, as
+-- lifecycle.claim makes them, until all have as much or the tasks that were given out hold max_bytes of text. What another
+-- transaction holds is passed over. (`claim` of migration 1 stays for processes of version 0.1.0 that still run.)
+-- Asks with the same patterns that follow each other are one: the lanes are looked at once, and what is found is dealt out in
+-- their order. Only the lanes with the best heads can hold what is wanted, so no more of them are read than tasks are wanted.
+-- The best of several lanes are found by a look without locks and then locked; where that meets others who want the same, the
+-- heads of each lane are locked instead, some lanes at a time: more rows than are taken, but without meeting anybody again.
+-- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time, the nonce and the bound.
+-- Returns: the tasks as they are now, each behind the number of its ask.
+CREATE FUNCTION tasktrack.claim_due(
+  workers text[], patterns text[], wanted integer[], leases bigint[], now_ms bigint, nonce text, max_bytes bigint)
+RETURNS TABLE (ask integer,
+  id bigint, version integer, status text, name text, description text, type text, payload text, priority
+  integer, tags text, key text, run_at bigint, timeout_ms bigint, max_attempts integer, backoff_base_ms
+  bigint, backoff_max_ms bigint, created_at bigint, updated_at bigint, claims integer, token text, attempt
+  integer, failures integer, losses integer, worked_ms bigint, attempts text, started_at bigint, finished_at
+  bigint, progress_percent double precision, progress_message text, result text, error_code text,
+  error_message text, lease_worker text, lease_until bigint, lease_ms bigint, revoke_at bigint)
+LANGUAGE plpgsql SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = off
+SET enable_mergejoin = off SET jit = off AS $$
+#variable_conflict use_column
+DECLARE
+  lanes_at_once constant integer := 16;
+  room bigint := max_bytes;
+  dry text[] := '{}'; -- patterns for which nothing is left
+  first_ask integer := 1;
+  next_ask integer;
+  ask_of integer[]; -- of each task in the order in which they are dealt out
+  taken integer;
+  wish integer;
+  lane_types text[]; -- of the lanes with due tasks, the best first
+  lane_priorities integer[];
+  head_times bigint[];
+  head_ids bigint[];
+  first_lane integer;
+  last_lane integer; -- of those with the same priority
+  near_lane integer; -- the last that can hold what is wanted
+  next_lane integer;
+  is_look boolean;
+  is_whole boolean; -- whether the look has seen all that there is of this priority
+  best bigint[];
+  locked bigint[];
+  versions integer[];
+  types text[];
+  sizes bigint[];
+  count integer;
+BEGIN
+  WHILE first_ask <= cardinality(wanted) AND room > 0 LOOP
+    next_ask := first_ask + 1;
+    WHILE patterns[next_ask] = patterns[first_ask] LOOP next_ask := next_ask + 1; END LOOP;
+    ask_of := ARRAY(
+      SELECT a FROM generate_series(first_ask, next_ask - 1) AS a CROSS JOIN generate_series(1, wanted[a]) ORDER BY a);
+    wish := cardinality(ask_of);
+    taken := 0;
+    lane_types := '{}';
+    IF wish > 0 AND NOT patterns[first_ask] = ANY (dry) THEN
+      SELECT coalesce(array_agg(l.type), '{}'), array_agg(l.priority), array_agg(l.run_at), array_agg(l.id)
+      INTO lane_types, lane_priorities, head_times, head_ids
+      FROM (
+        SELECT * FROM tasktrack.lane_heads(string_to_array(patterns[first_ask], ' ')) l
+        WHERE l.run_at <= now_ms ORDER BY l.priority DESC, l.run_at, l.id) l;
+    END IF;
+    first_lane := 1;
+    WHILE first_lane <= cardinality(lane_types) AND wish > 0 AND room > 0 LOOP
+      last_lane := first_lane;
+      WHILE lane_priorities[last_lane + 1] = lane_priorities[first_lane] LOOP last_lane := last_lane + 1; END LOOP;
+      near_lane := least(last_lane, first_lane + wish - 1);
+      next_lane := first_lane;
+      is_look := last_lane > first_lane;
+      LOOP
+        IF is_look THEN
+          best := ARRAY(
+            SELECT head.id FROM unnest(lane_types[first_lane:near_lane]) AS lane_type CROSS JOIN LATERAL (
+              SELECT t.id, t.run_at FROM tasktrack.tasks t
+              WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane_priorities[first_lane]
+                AND t.run_at <= now_ms
+                AND (near_lane = last_lane OR (t.run_at, t.id) <= (head_times[near_lane], head_ids[near_lane]))
+              ORDER BY t.run_at, t.id LIMIT wish) head
+            ORDER BY head.run_at, head.id LIMIT wish);
+          is_whole := near_lane = last_lane OR cardinality(best) = wish;
+          SELECT coalesce(array_agg(free.id), '{}'), array_agg(free.version), array_agg(free.type), array_agg(free.size)
+          INTO locked, versions, types, sizes
+          FROM (
+            SELECT t.id, t.version, t.type, tasktrack.text_size(t) AS size
+            FROM unnest(best) WITH ORDINALITY AS b(id, place) JOIN tasktrack.tasks t ON t.id = b.id
+            WHERE t.status = 'pending' AND t.run_at <= now_ms
+            ORDER BY b.place FOR NO KEY UPDATE OF t SKIP LOCKED) free;
+        ELSE
+          SELECT coalesce(array_agg(head.id), '{}'), array_agg(head.version), array_agg(head.lane_type), array_agg(head.size)
+          INTO locked, versions, types, sizes
+          FROM (
+            SELECT head.*, lane_type
+            FROM unnest(lane_types[next_lane:least(last_lane, next_lane + lanes_at_once - 1)]) AS lane_type
+            CROSS JOIN LATERAL (
+              SELECT t.id, t.run_at, t.version, tasktrack.text_size(t) AS size FROM tasktrack.tasks t
+              WHERE t.status = 'pending' AND t.type = lane_type AND t.priority = lane_priorities[first_lane]
+                AND t.run_at <= now_ms
+              ORDER BY t.run_at, t.id LIMIT wish
+              FOR NO KEY UPDATE SKIP LOCKED) head
+            ORDER BY head.run_at, head.id LIMIT wish) head;
+          next_lane := next_lane + lanes_at_once;
+        END IF;
+        count := 0;
+        WHILE count < cardinality(locked) AND room > 0 LOOP
+          count := count + 1;
+          room := room - sizes[count];
+        END LOOP;
+        IF count > 0 THEN
+          PERFORM tasktrack.gate();
+          INSERT INTO tasktrack.changes (n, entries)
+          SELECT count, string_agg(h.id || ' ' || h.version + 1 || ' r~', ';')
+          FROM unnest(locked[1:count], versions[1:count]) AS h(id, version);
+          INSERT INTO tasktrack.census (type, status, n)
+          SELECT h.type, d.status, sum(d.n)
+          FROM unnest(types[1:count]) AS h(type), (VALUES ('pending', -1), ('running', 1)) AS d(status, n)
+          GROUP BY h.type, d.status;
+          RETURN QUERY
+            UPDATE tasktrack.tasks t SET
+              status = 'running', version = t.version + 1, claims = t.claims + 1, token = (t.claims + 1) || '.' || nonce,
+              lease_worker = workers[ask_of[taken + h.place]], lease_ms = leases[ask_of[taken + h.place]],
+              lease_until = now_ms + leases[ask_of[taken + h.place]], revoke_at = NULL,
+              attempt = t.attempt + 1, started_at = now_ms, updated_at = now_ms,
+              progress_percent = NULL, progress_message = NULL
+            FROM unnest(locked[1:count]) WITH ORDINALITY AS h(id, place)
+            WHERE t.id = h.id
+            RETURNING ask_of[taken + h.place], t.id, t.version, t.status, t.name, t.description, t.type, t.payload,
+              t.priority, t.tags, t.key, t.run_at, t.timeout_ms, t.max_attempts, t.backoff_base_ms, t.backoff_max_ms,
+              t.created_at, t.updated_at, t.claims, t.token, t.attempt, t.failures, t.losses,
+              t.worked_ms, t.attempts, t.started_at, t.finished_at, t.progress_percent,
+              t.progress_message, t.result, t.error_code, t.error_message, t.lease_worker,
+              t.lease_until, t.lease_ms, t.revoke_at;
+        END IF;
+        taken := taken + count;
+        wish := wish - count;
+        EXIT WHEN wish = 0 OR room <= 0;
+        EXIT WHEN is_look AND is_whole AND cardinality(locked) = cardinality(best);
+        EXIT WHEN NOT is_look AND next_lane > last_lane;
+        is_look := false;
+      END LOOP;
+      first_lane := last_lane + 1;
+    END LOOP;
+    IF wish > 0 AND room > 0 THEN dry := dry || patterns[first_ask]; END IF;
+    first_ask := next_ask;
+  END LOOP;
+END $$;
