@@ -41,6 +41,5 @@ export const createBenchEngine = (store: TaskStore): Engine =>
     nonce,
     types: new Map(),
     pollMs: POLL_MS,
-    leaseMs: LEASE_MS,
     retentions: [],
   });

@@ -80,7 +80,6 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     nonce,
     types,
     pollMs: config.dispatchIntervalMs || SLOWEST_POLL_MS,
-    leaseMs: config.leaseMs,
     retentions: [
       { statuses: ["done"], keepMs: config.retentionDoneMs },
       { statuses: ["failed", "cancelled"], keepMs: config.retentionFailedMs },

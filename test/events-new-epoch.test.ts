@@ -63,7 +63,6 @@ const engineOn = (store: TaskStore, log: ReturnType<typeof createTestLog>): Engi
     nonce: () => "n",
     types: new Map(),
     pollMs: 1_000,
-    leaseMs: LEASE_MS,
     retentions: [],
   });
 

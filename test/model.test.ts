@@ -20,7 +20,7 @@ import {
 } from "./model/commands.ts";
 import { createModel, type Filter, fork, type Model, type Said } from "./model/model.ts";
 import { createManualClock, type ManualClock, settled } from "./support/clock.ts";
-import { LEASE_MS, openEngine } from "./support/engine.ts";
+import { openEngine } from "./support/engine.ts";
 
 const RUNS = Number(process.env.MODEL_RUNS || 1_000);
 const SEED = Number(process.env.MODEL_SEED || Math.floor(Math.random() * 2 ** 31));
@@ -272,7 +272,7 @@ test(
           ],
         });
         const startAt = clock.now();
-        const model = createModel({ startAt, leaseMs: LEASE_MS, random, keepDoneMs, keepOthersMs });
+        const model = createModel({ startAt, random, keepDoneMs, keepOthersMs });
         const world = { engine, store, clock, model };
         for (const command of given) await perform(world, command);
         await compareAll(world);

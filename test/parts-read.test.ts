@@ -11,6 +11,7 @@ import type { Engine } from "../src/engine/engine.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import type { Beat, TaskStore } from "../src/store/store.ts";
 import { readTasks } from "../src/store/suite/examinee.ts";
+import { createManualClock } from "./support/clock.ts";
 import { type Door, openDoor } from "./support/door.ts";
 import { openEngine } from "./support/engine.ts";
 import { eventually } from "./support/eventually.ts";
@@ -86,8 +87,7 @@ for (const [name, open] of Object.entries(STORES)) {
       counted = await open();
       ({ engine } = openEngine({
         store: counted.store,
-        clock: { ...systemClock, advance: async () => undefined },
-        leaseMs: 1,
+        clock: { ...createManualClock(), ...systemClock }, // whose hands nobody moves
       }));
       door = openDoor(engine);
       const spec = { name: "a task", type: "work", payload: PAYLOAD, tags: ["nightly"] };

@@ -14,6 +14,7 @@ import {
   extend,
   isCancelRequested,
   isClaimable,
+  isOverlong,
   nextToken,
   retry,
   settle,
@@ -77,6 +78,7 @@ const STATES = {
   revoked: runningTask({}, { revokeAt: NOON }),
   lapsed: runningTask({}, { until: NOON }),
   "lapsed, stopping": runningTask({}, { until: NOON, revokeAt: NOON + 1 }),
+  overlong: runningTask({}, { until: NOON + 3_600_000 }),
   done: endedTask("done", { attempts: [attempt("done")] }),
   failed: endedTask("failed", { attempts: [attempt("failed", BROKEN)], error: BROKEN, failures: 3 }),
   cancelled: endedTask("cancelled", { attempts: [attempt("cancelled", BROKEN)], error: BROKEN }),
@@ -137,8 +139,9 @@ const MATRIX: Record<State, readonly Expected[]> = {
   running:                [wrong,   running, lost, isDone, pending,   isFailed,  pending,   pending,   lost,  same,       running,    wrong,   running,   wrong],
   stopping:               [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  same,       same,       wrong,   running,   wrong],
   revoked:                [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  cancelled,  same,       wrong,   running,   wrong],
-  lapsed:                 [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  pending,    running,    wrong,   running,   wrong],
-  "lapsed, stopping":     [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  cancelled,  same,       wrong,   running,   wrong],
+  lapsed:                 [wrong,   running, lost, isDone, pending,   isFailed,  pending,   pending,   lost,  pending,    running,    wrong,   running,   wrong],
+  "lapsed, stopping":     [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  cancelled,  same,       wrong,   running,   wrong],
+  overlong:               [wrong,   running, lost, isDone, pending,   isFailed,  pending,   pending,   lost,  pending,    running,    wrong,   running,   wrong],
   done:                   [wrong,   lost,    lost, same,   lost,      lost,      lost,      lost,      lost,  same,       wrong,      pending, isDone,    wrong],
   failed:                 [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       wrong,      pending, isFailed,  wrong],
   cancelled:              [wrong,   lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       wrong,      pending, cancelled, wrong],
@@ -408,12 +411,30 @@ describe("a heartbeat", () => {
     ["by a millisecond at least, when the lease is longer than one length", NOON, 60_000, NOON + 60_001],
     ["by a millisecond at least, when the clock went back", NOON - 15 * SECOND, 20_000, NOON + 20_001],
     ["at the last moment", NOON + 19_999, 20_000, NOON + 19_999 + LEASE_MS],
+    ["also past its end, as long as it was not judged", NOON + 90_000, 20_000, NOON + 90_000 + LEASE_MS],
   ])("raises the end of the lease %s", (_how, now, left, until) => {
     expect(beat(runningTask({}, { until: NOON + left }), now).lease.until).toBe(until);
   });
 
-  test("comes too late at the very end of the lease", () => {
-    expect(refusal(() => beat(runningTask(), NOON + 20_000)).code).toBe("lease_lost");
+  test("comes too late once the lease was judged", () => {
+    expect(beat(runningTask(), NOON + 20_000).lease.until).toBe(NOON + 20_000 + LEASE_MS);
+    const lost = deepFreeze(expire(runningTask(), NOON + 20_000));
+    expect(refusal(() => beat(lost, NOON + 20_000)).code).toBe("lease_lost");
+  });
+
+  test("brings an end that a clock set back has left too far ahead to a lease's length from now", () => {
+    const farAhead = (ms: number) => beat(runningTask({}, { until: NOON + ms }), NOON).lease.until;
+    expect(farAhead(2 * LEASE_MS)).toBe(NOON + 2 * LEASE_MS + 1); // what clocks that differ may leave
+    expect(farAhead(2 * LEASE_MS + 1)).toBe(NOON + LEASE_MS);
+    expect(farAhead(3_600_000)).toBe(NOON + LEASE_MS);
+  });
+
+  test("past the grace of a cancel request does not put off the revocation", () => {
+    const asked = deepFreeze(cancel(runningTask(), NOON));
+    const late = beat(asked, NOON + CANCEL_GRACE_MS + 1_000);
+    expect(late.lease).toMatchObject({ until: NOON + CANCEL_GRACE_MS + 1_000 + LEASE_MS });
+    expect(expiresAt(late)).toBe(NOON + CANCEL_GRACE_MS);
+    expect(expire(late, NOON + CANCEL_GRACE_MS + 1_000).status).toBe("cancelled");
   });
 
   test("brings progress, and without any leaves what was there", () => {
@@ -677,6 +698,24 @@ describe("a lease that runs out", () => {
       code: "worker_lost",
       message: "Worker worker-1 was not heard of until its lease ran out (loss 1 of 3)",
     });
+  });
+
+  test("ends also when a clock that was set back has left it too far ahead", () => {
+    const overlong = runningTask({}, { until: NOON + 2 * LEASE_MS + 1 });
+    expect(isOverlong(overlong, NOON)).toBe(true);
+    expect(expire(overlong, NOON)).toMatchObject({ status: "pending", losses: 1, runAt: NOON });
+    const long = runningTask({}, { until: NOON + 2 * LEASE_MS });
+    expect(isOverlong(long, NOON)).toBe(false);
+    expect(expire(long, NOON)).toBe(long);
+  });
+
+  test.each([
+    [2 * CANCEL_GRACE_MS, false],
+    [2 * CANCEL_GRACE_MS + 1, true],
+  ])("with a cancel request whose grace ends in %d ms: the clock was set back: %p", (ms, isIt) => {
+    const task = runningTask({}, { revokeAt: NOON + ms });
+    expect(isOverlong(task, NOON)).toBe(isIt);
+    expect(expire(task, NOON).status).toBe(isIt ? "cancelled" : "running");
   });
 
   test("counts work up to its end and no further", () => {

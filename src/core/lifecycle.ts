@@ -18,6 +18,7 @@ import {
   isLive,
   isRunning,
   type JsonText,
+  type Lease,
   LIMITS,
   type Light,
   type LightTask,
@@ -150,23 +151,38 @@ export function claim(
 const leaseLost = (task: LightTask): TaskError =>
   new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
 
-const holdsLease = <T extends LightTask>(
-  task: T,
-  token: string,
-  now: number,
-): task is Extract<T, { status: "running" }> =>
-  isRunning(task) && task.token === token && task.lease.until > now;
+/**
+ * A lease is held until `expire` ends it, also past its `until`: what comes after that time but before any judgement is still the
+ * only worker's word, and after an outage or a step of the clock it may be the first that could come.
+ */
+const holdsLease = <T extends LightTask>(task: T, token: string): task is Extract<T, { status: "running" }> =>
+  isRunning(task) && task.token === token;
 
-/** A heartbeat: renews the lease and may bring progress. Strictly raises `until`, leaves `version` alone. */
+/**
+ * A heartbeat: renews the lease and may bring progress. Leaves `version` alone and strictly raises `until`, except where a clock that
+ * was set back has left the lease overlong.
+ */
 export function extend(
   task: Task,
   beat: { readonly token: string; readonly progress: Progress | null },
   now: number,
 ): RunningTask {
-  if (!holdsLease(task, beat.token, now)) throw leaseLost(task);
-  const until = Math.max(task.lease.until + 1, now + task.lease.leaseMs);
-  return { ...task, lease: { ...task.lease, until }, progress: beat.progress ?? task.progress };
+  if (!holdsLease(task, beat.token)) throw leaseLost(task);
+  const lease = { ...task.lease, until: renewedUntil(task.lease, now) };
+  return { ...task, lease, progress: beat.progress ?? task.progress };
 }
+
+/** When a lease ends that is renewed now. */
+export const renewedUntil = ({ until, leaseMs }: Pick<Lease, "until" | "leaseMs">, now: number): number =>
+  endsTooLate(until, leaseMs, now) ? now + leaseMs : Math.max(until + 1, now + leaseMs);
+
+/** No end is set later than its length from now, so only a clock that was set back leaves one. The second length is for clocks that differ. */
+export const endsTooLate = (end: number, lengthMs: number, now: number): boolean => end > now + 2 * lengthMs;
+
+/** Whether the clock was set back so far under a lease, or under the grace of its cancel request, that its end says nothing any more. */
+export const isOverlong = ({ lease }: { readonly lease: Lease }, now: number): boolean =>
+  endsTooLate(lease.until, lease.leaseMs, now) ||
+  (lease.revokeAt !== null && endsTooLate(lease.revokeAt, CANCEL_GRACE_MS, now));
 
 /** Whether the worker should be told to stop. */
 export const isCancelRequested = (task: Pick<Task, "lease">): boolean =>
@@ -182,7 +198,7 @@ type Said = { readonly token: string; readonly outcome: Outcome };
 export function settle(task: Task, said: Said, now: number, random: number): Task;
 export function settle(task: LightTask, said: Said, now: number, random: number): LightTask;
 export function settle(task: LightTask, said: Said, now: number, random: number): LightTask {
-  if (!holdsLease(task, said.token, now)) {
+  if (!holdsLease(task, said.token)) {
     if (isRepeat(task, said.token, said.outcome)) return task;
     throw leaseLost(task);
   }
@@ -268,12 +284,13 @@ const giveBack = (task: LightRunning, delayMs: number, now: number): Light<Pendi
 /**
  * What time does to a running task: a lease that ran out is a loss (the third fails the task), a cancel request
  * whose grace is over ends it whatever its worker does. Gives the same task back while neither is due. Nobody knows
- * what a lost worker did after its lease, so no work is counted past it.
+ * what a lost worker did after its lease, so no work is counted past it. Whether the worker had a chance to be heard is for the
+ * caller to know.
  */
 export function expire(task: Task, now: number): Task;
 export function expire(task: LightTask, now: number): LightTask;
 export function expire(task: LightTask, now: number): LightTask {
-  if (!isRunning(task) || expiresAt(task) > now) return task;
+  if (!isRunning(task) || !isOver(task, now)) return task;
   const reason = `Worker ${task.lease.worker} was not heard of until its lease ran out`;
   return lose(task, { reason, workedUntil: Math.min(now, task.lease.until) }, now);
 }
@@ -293,8 +310,12 @@ function lose(
   return { ...next, losses };
 }
 
-/** When `expire` will next have something to do; stores look for running tasks by it. */
-export const expiresAt = (task: Pick<RunningTask, "lease">): number =>
+/** Whether `expire` has something to do with a task that runs under this lease. */
+export const isOver = (task: { readonly lease: Lease }, now: number): boolean =>
+  expiresAt(task) <= now || isOverlong(task, now);
+
+/** When `expire` will next have something to do, unless the clock is set back; stores look for running tasks by it. */
+export const expiresAt = (task: { readonly lease: Lease }): number =>
   task.lease.revokeAt === null ? task.lease.until : Math.min(task.lease.until, task.lease.revokeAt);
 
 /** How an attempt closes; its work counts up to `workedUntil`, which is now unless said. */

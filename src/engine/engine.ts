@@ -11,6 +11,7 @@ import {
   DEFAULT_TYPE,
   edit,
   isClaimable,
+  isOver,
   retry,
   settle,
   type TaskPatch,
@@ -57,6 +58,7 @@ import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch, type Dispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";
 import { createMinutes, type MinuteAt } from "./minutes.ts";
+import { createOutages } from "./outages.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
 import { createRoster, type KnownWorker } from "./roster.ts";
 import { createSharedReads, type Look } from "./shared-reads.ts";
@@ -173,7 +175,6 @@ export type EngineSetup = {
   /** Defaults of the types that have their own. */
   readonly types: ReadonlyMap<string, TypeDefaults>;
   readonly pollMs: number;
-  readonly leaseMs: number;
   readonly retentions: readonly Retention[];
 };
 
@@ -186,6 +187,8 @@ const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 const AHEAD_COUNTED = 1_000;
 const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
+/** Smaller steps are what a clock that is kept right takes now and then. */
+const CLOCK_SET_TOLD_FROM_MS = 1_000;
 /** A broker that confirms too slowly refuses some rings and takes those between, hundreds of each a second. */
 const RING_WORKS_AFTER_MS = 10_000;
 /** A step loses only to another process's step that was written, so each gets through; this many losses mean a defect. */
@@ -194,6 +197,7 @@ const STEPS_AT_MOST = 1_000;
 export function createEngine(setup: EngineSetup): Engine {
   const { store, queue, ownQueue = queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
+  const outages = createOutages(clock.monotonic());
   const held = createHeld();
   const tail = createTail({ store, clock, log });
   const look = createSharedReads(store);
@@ -255,13 +259,24 @@ export function createEngine(setup: EngineSetup): Engine {
 
   async function extendAll(calls: readonly Beat[]): Promise<BeatAnswer[]> {
     const now = time.now();
-    const answers = await store.extend(calls, now);
+    const answers = await extendInStore(calls, now);
     for (const { id, token } of calls) {
       const worker = held.workerOf(id, token);
       if (worker !== null) roster.beat(worker);
     }
     held.beaten(calls, answers, now);
     return answers;
+  }
+
+  async function extendInStore(calls: readonly Beat[], now: number): Promise<BeatAnswer[]> {
+    try {
+      const answers = await store.extend(calls, now);
+      outages.beaten(true);
+      return answers;
+    } catch (error) {
+      outages.beaten(false);
+      throw error;
+    }
   }
 
   async function claimAll(asks: readonly Ask[]): Promise<RunningTask[][]> {
@@ -467,6 +482,8 @@ export function createEngine(setup: EngineSetup): Engine {
     list: (query) => store.list(query),
     transition: (id, rule) => transition({ id, parts: "light" }, rule, settles),
     remove: (refs) => store.remove(refs),
+    mayJudge: outages.mayJudge,
+    mayBeOverlong: () => outages.mayBeOverlong(clock.monotonic()),
     retentions: setup.retentions,
     monotonic: clock.monotonic,
     isClosing: () => isClosing,
@@ -474,17 +491,19 @@ export function createEngine(setup: EngineSetup): Engine {
   });
   let isClosing = false;
 
-  // Workers whose beats could not get through deserve the time to come back before their leases are judged.
-  let judgeFrom = clock.monotonic() + setup.leaseMs / 2;
-
-  async function judge(): Promise<number> {
-    await time.sync();
-    held.forgetExpired(time.now());
-    return clock.monotonic() >= judgeFrom ? sweeper.judge(time.now()) : 0;
+  /** One round; `dueAfterMs` after the one before it, or null for one outside the plan. */
+  async function judge(dueAfterMs: number | null): Promise<number> {
+    const setByMs = await time.sync();
+    if (Math.abs(setByMs) >= CLOCK_SET_TOLD_FROM_MS)
+      log.warn("store_clock_set", { by_ms: Math.round(setByMs) });
+    const now = time.now();
+    outages.reached({ at: clock.monotonic(), now, setByMs, dueAfterMs });
+    held.forgetLost((task) => isOver(task, now) && outages.mayJudge(task.lease, now));
+    return sweeper.judge(now);
   }
 
   const sweep = async (): Promise<Swept> => ({
-    expired: await judge(),
+    expired: await judge(null),
     removed: await sweeper.retire(time.now()),
   });
 
@@ -494,10 +513,9 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const judging = createLoop({
     after: clock.after,
-    round: async () => nextRoundMs(await judge()),
+    round: async () => nextRoundMs(await judge(SWEEP_EVERY_MS * (1 + SWEEP_JITTER))),
     onError: (error) => {
       log.warn("sweep_failed", { error: errorText(error) });
-      judgeFrom = clock.monotonic() + setup.leaseMs / 2;
       return SWEEP_EVERY_MS;
     },
   });

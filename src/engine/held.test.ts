@@ -79,17 +79,17 @@ describe("what was claimed here", () => {
     expect((await engine.get(task.id)).status).toBe("cancelled");
   });
 
-  test("is let go of when its lease has run out", async () => {
+  test("is let go of when its lease is lost", async () => {
     const { engine, clock } = open();
     await create(engine);
     const task = await claim(engine);
     const held = createHeld();
     const settle = () => held.settle(task.id, { token: task.token, outcome: DONE }, engine.now(), 0);
     held.add([task]);
-    held.forgetExpired(task.lease.until - 1);
+    held.forgetLost(({ lease }) => lease.until <= task.lease.until - 1);
     expect(settle()).not.toBeNull();
     held.add([task]);
-    held.forgetExpired(task.lease.until);
+    held.forgetLost(({ lease }) => lease.until <= task.lease.until);
     await clock.advance(0);
     expect(settle()).toBeNull();
   });

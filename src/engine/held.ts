@@ -23,8 +23,8 @@ export interface Held {
   workerOf(id: TaskId, token: string): string | null;
   /** How long a held lease lasts from its beat on, in milliseconds; null where only the store knows. */
   leaseMs(id: TaskId, token: string): number | null;
-  /** Lets go of leases that have run out: their workers will not come back here. */
-  forgetExpired(now: number): void;
+  /** Lets go of leases that are lost: their workers will not come back here. */
+  forgetLost(isLost: (task: RunningTask) => boolean): void;
 }
 
 export function createHeld(): Held {
@@ -35,7 +35,7 @@ export function createHeld(): Held {
       const task = tasks.get(beat.id);
       if (task === undefined || task.token !== beat.token) continue;
       // A cancel request has changed the task; what it is now only the store knows.
-      if (answers[at] === "ok" && task.lease.until > now) tasks.set(beat.id, extend(task, beat, now));
+      if (answers[at] === "ok") tasks.set(beat.id, extend(task, beat, now));
       else tasks.delete(beat.id);
     }
   }
@@ -49,8 +49,7 @@ export function createHeld(): Held {
       const task = tasks.get(id);
       if (task === undefined || task.token !== said.token) return null;
       tasks.delete(id);
-      // Its worker may have renewed the lease through another process.
-      return task.lease.until > now ? { from: task, to: settle(task, said, now, random) } : null;
+      return { from: task, to: settle(task, said, now, random) };
     },
     workerOf: (id, token) => {
       const task = tasks.get(id);
@@ -60,8 +59,8 @@ export function createHeld(): Held {
       const task = tasks.get(id);
       return task?.token === token ? task.lease.leaseMs : null;
     },
-    forgetExpired: (now) => {
-      for (const [id, { lease }] of tasks) if (lease.until <= now) tasks.delete(id);
+    forgetLost: (isLost) => {
+      for (const [id, task] of tasks) if (isLost(task)) tasks.delete(id);
     },
   };
 }

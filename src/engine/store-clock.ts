@@ -3,8 +3,11 @@ import type { TaskStore } from "../store/store.ts";
 
 /** The store's time without asking it: every process on a store goes by the same clock, whatever its own says. */
 export interface StoreClock {
-  /** Measures the offset anew. A slow answer says less than what is known, and moves nothing that it does not contradict. */
-  sync(): Promise<void>;
+  /**
+   * Measures the offset anew. A slow answer says less than what is known, and moves nothing that it does not contradict. Returns by how
+   * many milliseconds the store's clock was set since the last measurement, negative where it was set back; 0 where it just went on.
+   */
+  sync(): Promise<number>;
   /** Epoch milliseconds by the store's clock. */
   now(): number;
 }
@@ -20,22 +23,24 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
   let measuredAt = clock.monotonic();
 
   /** The store read its clock at some moment of the round trip, so half of that is the error. */
-  async function sync(): Promise<void> {
+  async function sync(): Promise<number> {
     const askedAt = clock.monotonic();
     const storeNow = await store.now();
     const answeredAt = clock.monotonic();
-    take(storeNow - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2 + ROUNDING_MS);
+    return take(storeNow - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2 + ROUNDING_MS);
   }
 
   /** A lease may be one second long and an answer take five: one that is late must not make every lease look lost. */
-  function take(measured: number, measuredError: number): void {
+  function take(measured: number, measuredError: number): number {
     const now = clock.monotonic();
     const knownError = error + (now - measuredAt) * DRIFT;
-    const contradicts = Math.abs(measured - offset) > measuredError + knownError; // the store's clock was set
-    if (measuredError > knownError && !contradicts) return;
+    const movedBy = measured - offset;
+    const wasSet = Math.abs(movedBy) > measuredError + knownError;
+    if (measuredError > knownError && !wasSet) return 0;
     offset = measured;
     error = measuredError;
     measuredAt = now;
+    return wasSet ? movedBy : 0;
   }
 
   return { sync, now: () => Math.floor(clock.monotonic() + offset) };

@@ -107,11 +107,30 @@ describe("a sweep", () => {
     expect((await engine.sweep()).expired).toBe(0);
     await clock.advance(LEASE_MS / 2 - 1);
     expect((await engine.sweep()).expired).toBe(0);
-    expect(await engine.extend([beat(task)])).toEqual(["lost"]);
     expect((await engine.get(id)).status).toBe("running");
     await clock.advance(1);
     expect((await engine.sweep()).expired).toBe(1);
+    expect(await engine.extend([beat(task)])).toEqual(["lost"]);
   });
+
+  test.each([
+    ["a beat", "running"],
+    ["a result", "done"],
+  ])(
+    "leaves %s its worth that comes after the lease's end, but before any judgement",
+    async (_what, status) => {
+      const { engine: before, clock, store } = openEngine();
+      const id = await create(before);
+      const task = await claim(before);
+      await clock.advance(2 * LEASE_MS);
+      const { engine } = openEngine({ store, clock });
+      if (status === "done") await engine.settle(id, task.token, DONE);
+      else expect(await engine.extend([beat(task)])).toEqual(["ok"]);
+      await clock.advance(LEASE_MS - 1);
+      await engine.sweep();
+      expect(await engine.get(id)).toMatchObject({ status, losses: 0 });
+    },
+  );
 
   test("judges no lease for half a lease after the store was away", async () => {
     let away = false;

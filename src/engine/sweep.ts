@@ -4,8 +4,8 @@
  * no failure or slowness of one holds up the other.
  */
 import { isTaskError } from "../core/error.ts";
-import { expire } from "../core/lifecycle.ts";
-import type { EndedStatus, LightTask, TaskHead, TaskId } from "../core/task.ts";
+import { expire, isOver } from "../core/lifecycle.ts";
+import type { EndedStatus, Lease, LightTask, TaskHead, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery, TaskRef } from "../store/store.ts";
 
@@ -15,6 +15,10 @@ export type SweepSetup = {
   readonly list: (query: TaskQuery<"head">) => Promise<TaskPage<TaskHead>>;
   readonly transition: (id: TaskId, rule: (task: LightTask, now: number) => LightTask) => Promise<LightTask>;
   readonly remove: (refs: readonly TaskRef[]) => Promise<unknown>;
+  /** Whether a task with a lease or grace that is over at `now` may be judged: its worker could be heard. */
+  readonly mayJudge: (lease: Lease, now: number) => boolean;
+  /** Whether other processes may leave leases now that end too far ahead, for the clock was set back. */
+  readonly mayBeOverlong: () => boolean;
   readonly retentions: readonly Retention[];
   readonly monotonic: () => number;
   /** Once true, no further piece is deleted: a shutdown does not wait for locked rows. */
@@ -23,7 +27,7 @@ export type SweepSetup = {
 };
 
 export interface Sweep {
-  /** Ends at most SWEEP_AT_MOST attempts whose lease or grace is over at `now`; returns how many. */
+  /** Looks at SWEEP_AT_MOST tasks whose lease or grace is over at `now`, and ends those that may be judged; returns how many. */
   judge(now: number): Promise<number>;
   /** Deletes at most SWEEP_AT_MOST tasks of each retention; returns how many. Never rejects. */
   retire(now: number): Promise<number>;
@@ -47,12 +51,17 @@ export function createSweep(setup: SweepSetup): Sweep {
   const { log, monotonic } = setup;
   const refused = new Map<TaskId, number>(); // until when, monotonic
   let pieceSize = FIRST_PIECE;
+  let expiredAfter: Cursor | null = null;
+  let overlongAfter: Cursor | null = null;
+  let hasOverlong = true; // the clock may have been set back before this process came; an empty look shows that it was not
 
   // ---- leases
 
   async function judge(now: number): Promise<number> {
-    const tasks = await find({ expiredAt: now }, "id");
-    const ended = await Promise.allSettled(tasks.map(expireOne));
+    const over = [...(await findExpired(now)), ...(await findOverlong(now))];
+    const byId = new Map(over.map((task) => [task.id, task])); // one may be both
+    const tasks = [...byId.values()].filter((task) => isLost(task, now));
+    const ended = await Promise.allSettled(tasks.map((task) => expireOne(task, now)));
     const failed = ended.filter((each) => each.status === "rejected");
     if (failed.length > 0) {
       log.warn("expire_failed", { tasks: failed.length, error: errorText(failed[0]?.reason) });
@@ -60,12 +69,31 @@ export function createSweep(setup: SweepSetup): Sweep {
     return tasks.length - failed.length;
   }
 
-  async function expireOne({ id, lease }: TaskHead): Promise<void> {
+  const isLost = ({ lease }: Pick<TaskHead, "lease">, now: number): boolean =>
+    lease !== null && isOver({ lease }, now) && setup.mayJudge(lease, now);
+
+  /** Each round goes on behind the last one, so that a thousand tasks that may not be judged yet hide no others. */
+  async function findExpired(now: number): Promise<readonly TaskHead[]> {
+    const { tasks, next } = await find({ expiredAt: now }, "id", expiredAfter);
+    expiredAfter = next;
+    return tasks;
+  }
+
+  async function findOverlong(now: number): Promise<readonly TaskHead[]> {
+    if (!hasOverlong && !setup.mayBeOverlong()) return [];
+    const { tasks, next } = await find({ overlongAt: now }, "id", overlongAfter);
+    hasOverlong = tasks.length > 0 || overlongAfter !== null;
+    overlongAfter = next;
+    return tasks;
+  }
+
+  /** Judged by the time of the round: this process may have stood still since. */
+  async function expireOne({ id, lease }: TaskHead, now: number): Promise<void> {
     let lossesBefore = 0;
     try {
-      const { losses } = await setup.transition(id, (task, now) => {
+      const { losses } = await setup.transition(id, (task, at) => {
         lossesBefore = task.losses;
-        return expire(task, now);
+        return isLost(task, now) ? expire(task, at) : task;
       });
       if (losses > lossesBefore) log.warn("worker_lost", { task_id: id, worker: lease?.worker, losses });
     } catch (error) {
@@ -93,7 +121,7 @@ export function createSweep(setup: SweepSetup): Sweep {
 
   async function retireOne({ statuses, keepMs }: Retention, now: number): Promise<number> {
     if (keepMs === 0) return 0; // kept for ever
-    const tasks = await find({ statuses, finishedBefore: now - keepMs }, "finished_at");
+    const { tasks } = await find({ statuses, finishedBefore: now - keepMs }, "finished_at", null);
     const refs = tasks.filter(({ id }) => !isRefused(id)).map(({ id, version }) => ({ id, version }));
     const round = { failuresLeft: FAILURES_A_ROUND };
     let removed = 0;
@@ -146,16 +174,20 @@ export function createSweep(setup: SweepSetup): Sweep {
   }
 
   /** A page may be short while there is more behind it, so pages are read until there is enough to do. */
-  async function find(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<TaskHead[]> {
+  async function find(
+    filter: TaskFilter,
+    sort: TaskQuery["sort"],
+    from: Cursor | null,
+  ): Promise<TaskPage<TaskHead>> {
     const tasks: TaskHead[] = [];
-    let after: Cursor | null = null;
+    let after = from;
     do {
       const limit = SWEEP_AT_MOST - tasks.length;
       const page: TaskPage<TaskHead> = await setup.list({ filter, sort, after, limit, parts: "head" });
       tasks.push(...page.tasks);
       after = page.next;
     } while (after !== null && tasks.length < SWEEP_AT_MOST);
-    return tasks;
+    return { tasks, next: after };
   }
 
   return { judge, retire };

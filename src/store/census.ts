@@ -2,8 +2,14 @@ import { STATUSES, type Status, takesType } from "../core/task.ts";
 import type { TaskFilter, TypeCount } from "./store.ts";
 
 /** Whether statuses and types alone decide what the filter takes: then the census knows how many, without a look at a task. */
-export const isCountedByCensus = ({ tags, search, finishedBefore, expiredAt }: TaskFilter): boolean =>
-  tags === undefined && search === undefined && finishedBefore === undefined && expiredAt === undefined;
+export const isCountedByCensus = ({
+  tags,
+  search,
+  finishedBefore,
+  expiredAt,
+  overlongAt,
+}: TaskFilter): boolean =>
+  [tags, search, finishedBefore, expiredAt, overlongAt].every((part) => part === undefined);
 
 /** How many tasks such a filter takes. */
 export function countByCensus(census: readonly TypeCount[], { statuses, types }: TaskFilter): number {

@@ -9,7 +9,6 @@ import {
   claim as claimed,
   dueTypes,
   entersLife,
-  expiresAt,
   extend as extended,
   isCancelRequested,
   isClaimable,
@@ -265,7 +264,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   }
 
   function isProgressChangeDue(id: TaskId, now: number): boolean {
-    if (now - (progressLoggedAt.get(id) ?? Number.NEGATIVE_INFINITY) < PROGRESS_CHANGE_EVERY_MS) return false;
+    const last = progressLoggedAt.get(id) ?? Number.NEGATIVE_INFINITY;
+    if (now >= last && now - last < PROGRESS_CHANGE_EVERY_MS) return false;
     progressLoggedAt.set(id, now);
     return true;
   }
@@ -363,14 +363,16 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   /** All tasks that the filter may take, in order, from after the cursor. */
   function walk(filter: TaskFilter, sort: Sort, after: Cursor | null): Iterable<Task> {
     if (sort === "finished_at" || sort === "-finished_at") return walkEnded(filter, sort, after);
-    if (filter.expiredAt !== undefined) return walkExpired(filter.expiredAt, sort, after);
+    if (filter.expiredAt !== undefined || filter.overlongAt !== undefined)
+      return walkRunning(filter, sort, after);
     return sort === "id" ? rows.after(after?.id ?? null) : rows.before(after?.id ?? null);
   }
 
-  function walkExpired(at: number, sort: "id" | "-id", after: Cursor | null): Task[] {
+  /** Few are over at a time, so what is not is left out before it is sorted. */
+  function walkRunning(filter: TaskFilter, sort: "id" | "-id", after: Cursor | null): Task[] {
     const forward = sort === "id";
     return [...running.values()]
-      .filter((task) => expiresAt(task) <= at)
+      .filter((task) => takes(filter, task))
       .filter(({ id }) => after === null || (forward ? id > after.id : id < after.id))
       .sort((a, b) => (forward ? a.id - b.id : b.id - a.id));
   }

@@ -83,8 +83,9 @@ export interface TaskStore {
 
   /**
    * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines
-   * (progress is a change, log lines alone are not). A beat that finds its lease gone is answered `lost` and changes
-   * nothing; the others are not affected by it.
+   * (progress is a change, log lines alone are not). A lease is held by its token while the task runs, also past its end: a
+   * beat that comes late but before the lease was judged renews it. A beat that finds its lease gone is answered `lost` and
+   * changes nothing; the others are not affected by it.
    */
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
@@ -178,6 +179,8 @@ export type TaskFilter = {
   readonly finishedBefore?: number;
   /** Running, with a lease or a cancel's grace (`lifecycle.expiresAt`) that is over at this time. */
   readonly expiredAt?: number;
+  /** Running, with a lease or a cancel's grace that is overlong at this time (`lifecycle.isOverlong`): the clock was set back. */
+  readonly overlongAt?: number;
 };
 
 /** By id, or (ended tasks alone) by the time of their end; `-` from the newest. */
@@ -264,7 +267,7 @@ export type Change = {
   readonly status: Status;
   readonly kind: ChangeKind;
 };
-/** `progress` comes at most once a second a task. */
+/** `progress` comes at most once a second a task; where the clock was set back, at once. */
 export type ChangeKind = "created" | "changed" | "progress" | "deleted";
 /** A place in the change log. Another epoch means another life of the store. */
 export type Position = { readonly epoch: string; readonly rev: number };

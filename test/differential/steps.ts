@@ -115,6 +115,7 @@ export function createSteps(random: () => number) {
     ...(random() < 0.2 ? { search: parseSearch(some(WORDS, 2).join(" ")) } : {}),
     ...(random() < 0.15 ? { finishedBefore: now - below(20_000) } : {}),
     ...(random() < 0.15 ? { expiredAt: now + below(30_000) } : {}),
+    ...(random() < 0.1 ? { overlongAt: now - below(60_000) } : {}),
   });
 
   const claim = (now: number): Call => ({
@@ -148,9 +149,15 @@ export function createSteps(random: () => number) {
     const roll = random();
     if (roll < 0.15) return changed(from, cancel(from, now), now);
     if (roll < 0.3) return changed(from, expire(from, Math.max(now, from.lease.until)), now);
-    if (from.lease.until <= now) return { from, to: edit(from, { description: "late" }, now) };
     return { from, to: settle(from, { token: from.token, outcome: one(OUTCOMES) }, now, random()) };
   }
+
+  /** Some beats come by a clock that was set back, or after their lease's end. */
+  const beatsOf = (tasks: readonly Task[], now: number): Call => ({
+    verb: "extend",
+    beats: tasks.map(beat),
+    now: now + one([0, 0, 0, -3_600_000, -40_000, 60_000]),
+  });
 
   /** A rule with nothing to change gives the same task back; a store is never asked to write that. */
   const changed = (from: Task, to: Task, now: number): WholeStep =>
@@ -180,7 +187,7 @@ export function createSteps(random: () => number) {
     if (roll < 0.18 || tasks.length === 0) return insert(now);
     const chosen = distinct(tasks, 4);
     if (roll < 0.36) return claim(now);
-    if (roll < 0.48) return { verb: "extend", beats: chosen.map(beat), now };
+    if (roll < 0.48) return beatsOf(chosen, now);
     if (roll < 0.7) return { verb: "replace", steps: chosen.map((task) => lightened(stepOf(task, now))) };
     if (roll < 0.75) {
       const refs = chosen.map(({ id, version }) =>

@@ -113,7 +113,6 @@ const MIB = 1_048_576;
 
 type Rules = {
   readonly startAt: number;
-  readonly leaseMs: number;
   readonly random: number;
   readonly keepDoneMs: number;
   readonly keepOthersMs: number;
@@ -272,7 +271,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
   }
 
   const holds = (task: ModelTask | undefined, token: string): task is ModelTask =>
-    task !== undefined && task.lease !== null && task.token === token && task.lease.until > state.now;
+    task !== undefined && task.lease !== null && task.token === token;
 
   function extend({ id, token, progress, log }: ModelBeat): "ok" | "cancel" | "lost" {
     const task = tasks.get(id);
@@ -369,8 +368,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
   // ---- the house
 
   function sweep(): { expired: number; removed: number } {
-    const judged = state.now >= rules.startAt + rules.leaseMs / 2;
-    const late = judged ? all().filter((task) => endsAt(task) <= state.now) : [];
+    const late = all().filter(isLate);
     for (const task of late) expire(task);
     const old = all().filter((task) => {
       const keepMs = task.status === "done" ? rules.keepDoneMs : rules.keepOthersMs;
@@ -379,6 +377,15 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     for (const task of old) remove(task.id);
     return { expired: late.length, removed: old.length };
   }
+
+  const isLate = ({ lease }: ModelTask): boolean =>
+    lease !== null &&
+    (isOver(lease.until, lease.leaseMs) ||
+      (lease.revokeAt !== null && isOver(lease.revokeAt, CANCEL_GRACE_MS)));
+
+  /** For half of the time's length after the start a worker may not have been able to come back. */
+  const isOver = (end: number, lengthMs: number): boolean =>
+    end <= state.now && state.now >= rules.startAt + lengthMs / 2;
 
   const endsAt = ({ lease }: ModelTask): number =>
     lease === null ? Number.POSITIVE_INFINITY : Math.min(lease.until, lease.revokeAt ?? lease.until);

@@ -4,10 +4,15 @@ import type { Clock } from "../../src/core/clock.ts";
 export interface ManualClock extends Clock {
   /** Moves time on, fires what falls due in order, and lets everything that follows from it happen. */
   advance(ms: number): Promise<void>;
+  /** The process stands still for so long: nothing fires meanwhile, and then all that fell due fires, late. */
+  stall(ms: number): Promise<void>;
+  /** Sets the wall clock forward, or back; the monotonic one goes on as if nothing had happened. */
+  set(byMs: number): void;
 }
 
 export function createManualClock(startAt = Date.UTC(2026, 0, 1)): ManualClock {
   let elapsed = 0;
+  let setBy = 0;
   let sequence = 0;
   const timers = new Map<number, { dueAt: number; run: () => void }>();
 
@@ -30,7 +35,7 @@ export function createManualClock(startAt = Date.UTC(2026, 0, 1)): ManualClock {
   }
 
   return {
-    now: () => startAt + elapsed,
+    now: () => startAt + elapsed + setBy,
     monotonic: () => elapsed,
     after: (delayMs, run) => {
       const id = sequence++;
@@ -38,6 +43,13 @@ export function createManualClock(startAt = Date.UTC(2026, 0, 1)): ManualClock {
       return () => timers.delete(id);
     },
     advance,
+    stall: async (ms) => {
+      elapsed += ms;
+      await advance(0);
+    },
+    set: (byMs) => {
+      setBy += byMs;
+    },
   };
 }
 

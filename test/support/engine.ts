@@ -37,7 +37,6 @@ export function openEngine(
     nonce: () => "n",
     types: new Map(),
     pollMs: POLL_MS,
-    leaseMs: LEASE_MS,
     retentions: [],
     ...rest,
     store,

@@ -17,3 +17,11 @@ export const shiftedBy = (hours: number): Record<string, string> => ({
   FAKETIME: `${hours < 0 ? "" : "+"}${hours}h`,
   FAKETIME_DONT_FAKE_MONOTONIC: "1",
 });
+
+/** The environment in which a process takes the offset of its wall clock, in seconds, from this file, which may change while it runs. */
+export const shiftedByFile = (file: string): Record<string, string> => ({
+  LD_PRELOAD: library ?? "",
+  FAKETIME_TIMESTAMP_FILE: file,
+  FAKETIME_CACHE_DURATION: "1",
+  FAKETIME_DONT_FAKE_MONOTONIC: "1",
+});

@@ -39,7 +39,6 @@ export function openHouse(
     nonce: () => "n",
     types: new Map(),
     pollMs: 1_000,
-    leaseMs: 30_000,
     retentions: [],
   });
   const door = openDoor(engine, setup);

@@ -1,4 +1,5 @@
 /** Pages of tasks in bounded pieces: a statement looks at a bounded number of rows, whatever the filter. */
+import { CANCEL_GRACE_MS } from "../../core/lifecycle.ts";
 import { matchesSearch } from "../../core/search.ts";
 import {
   ENDED_STATUSES,
@@ -168,7 +169,8 @@ const ofEnded = (status: Status): Source => ({
 function isPossible(status: Status, filter: TaskFilter, byEnd: boolean): boolean {
   const mustHaveEnded = byEnd || filter.finishedBefore !== undefined;
   if (mustHaveEnded && !ENDED_STATUSES.some((ended) => ended === status)) return false;
-  if (filter.expiredAt !== undefined && status !== "running") return false;
+  const mustRun = filter.expiredAt !== undefined || filter.overlongAt !== undefined;
+  if (mustRun && status !== "running") return false;
   return filter.statuses?.includes(status) ?? true;
 }
 
@@ -211,6 +213,7 @@ function pieceOf(
   }
   // Every sweep asks this, and finds next to nothing among all that run.
   if (filter.expiredAt !== undefined) tests.push(expiredBy(filter.expiredAt, bind));
+  if (filter.overlongAt !== undefined) tests.push(overlongAt(filter.overlongAt, bind));
   const limited = `ORDER BY ${order} LIMIT ${bind(looksAt)}`;
   // A sifted walk looks at so many rows, whatever it finds among them; its test is asked afterwards.
   const read = ({ from, test, isSifted }: Source): string =>
@@ -236,12 +239,19 @@ function siftings(filter: TaskFilter, bind: Bind): string[] {
     ...(tags === undefined ? [] : [`t.tags::jsonb @> ${bind(JSON.stringify(tags))}::text::jsonb`]),
     ...(finishedBefore === undefined ? [] : [`t.finished_at < ${bind(finishedBefore)}`]),
     ...(expiredAt === undefined ? [] : [expiredBy(expiredAt, bind)]),
+    ...(filter.overlongAt === undefined ? [] : [overlongAt(filter.overlongAt, bind)]),
     ...(search?.words ?? []).map((word) => `strpos(t.search_text, ${bind(word)}) > 0`),
   ];
 }
 
 /** lifecycle.expiresAt, in SQL. */
 const expiredBy = (at: number, bind: Bind): string => `least(t.lease_until, t.revoke_at) <= ${bind(at)}`;
+
+/** lifecycle.isOverlong, in SQL. */
+const overlongAt = (at: number, bind: Bind): string => {
+  const now = `${bind(at)}::bigint`;
+  return `(t.lease_until > ${now} + 2 * t.lease_ms OR coalesce(t.revoke_at > ${now} + ${2 * CANCEL_GRACE_MS}, false))`;
+};
 
 function countStatement(source: Source, filter: TaskFilter, after: number, bind: Bind): string {
   const tests = [...siftings(filter, bind), source.isSifted ? source.test : "true"].join(" AND ");

@@ -2,12 +2,14 @@ import { TaskError } from "../../core/error.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import tasks from "./migrations/001-tasks.sql" with { type: "text" };
 import bounds from "./migrations/002-bounds.sql" with { type: "text" };
+import leases from "./migrations/003-leases.sql" with { type: "text" };
 import type { Pool, ScriptSession, Session } from "./pool.ts";
 import { inSchema } from "./schema.ts";
 
 const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, log lines, changes, idempotency", text: tasks },
   { number: 2, name: "keyed creates in one statement, bounded claims", text: bounds },
+  { number: 3, name: "beats that come late", text: leases },
 ];
 
 const OLDEST_SERVER = 150_000;

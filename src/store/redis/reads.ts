@@ -111,12 +111,15 @@ export function createReads(connection: Connection) {
   async function sourceOf({ filter, sort }: TaskQuery<Parts>): Promise<Source> {
     const statuses = STATUSES.filter((status) => filter.statuses?.includes(status) ?? true);
     if (sort === "finished_at" || sort === "-finished_at") {
-      if (filter.expiredAt !== undefined) return nothing; // what has ended has no lease
+      if (asksForLeases(filter)) return nothing; // what has ended has no lease
       return sourceByEnd(sort, statuses, filter.finishedBefore);
     }
     if (filter.finishedBefore !== undefined) return sourceById(sort, statuses.filter(isEndedStatus));
-    if (filter.expiredAt === undefined) return sourceById(sort, statuses);
-    return statuses.includes("running") ? sourceOfExpired(sort, filter.expiredAt) : nothing;
+    if (!asksForLeases(filter)) return sourceById(sort, statuses);
+    if (!statuses.includes("running")) return nothing;
+    return filter.expiredAt === undefined
+      ? sourceById(sort, ["running"]) // a clock that was set back is rare, and has no index
+      : sourceOfExpired(sort, filter.expiredAt);
   }
 
   const sourceById =
@@ -210,9 +213,12 @@ const budgetOf = (filter: TaskFilter): number => (filter.search === undefined ? 
 const isSweepInVain = (filter: TaskFilter, tasks: readonly unknown[]): boolean =>
   filter.expiredAt !== undefined && tasks.length === 0;
 
+const asksForLeases = ({ expiredAt, overlongAt }: TaskFilter): boolean =>
+  expiredAt !== undefined || overlongAt !== undefined;
+
 /** Whether the filter leaves out some of what its source finds. */
-const isSelective = ({ types, tags, search, expiredAt, finishedBefore }: TaskFilter): boolean =>
-  [types, tags, search, expiredAt, finishedBefore].some((part) => part !== undefined);
+const isSelective = ({ types, tags, search, expiredAt, overlongAt, finishedBefore }: TaskFilter): boolean =>
+  [types, tags, search, expiredAt, overlongAt, finishedBefore].some((part) => part !== undefined);
 
 /** Between the two scripts a task may have come back to life; in the order of ends it has no place then. */
 const isStill = ({ status }: TaskHead, { sort }: TaskQuery<Parts>): boolean =>

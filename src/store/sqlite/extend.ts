@@ -1,4 +1,5 @@
 import type { Database } from "bun:sqlite";
+import { renewedUntil } from "../../core/lifecycle.ts";
 import { LIMITS, type LogLine, type TaskId } from "../../core/task.ts";
 import { type Beat, type BeatAnswer, type NewLogLine, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 import type { ChangeTable } from "./changes.ts";
@@ -9,14 +10,18 @@ type Leased = Pick<
   "id" | "version" | "status" | "lease_until" | "lease_ms" | "revoke_at" | "progress_at" | "log_count"
 >;
 
+/** A last change that lies ahead was told before the clock was set back. */
+const isProgressChangeDue = (toldAt: number | null, now: number): boolean =>
+  toldAt === null || now < toldAt || now - toldAt >= PROGRESS_CHANGE_EVERY_MS;
+
 const ORPHANS_AT_ONCE = 1_000;
 
 /** Beats with what they bring, and the log lines of tasks. */
 export function createBeats(db: Database, changes: ChangeTable) {
-  // Takes id, token and now; guards as `lifecycle.extend` does.
-  const selectLeased = db.prepare<Leased, [TaskId, string, number]>(
+  // Takes id and token; guards as `lifecycle.extend` does.
+  const selectLeased = db.prepare<Leased, [TaskId, string]>(
     `SELECT id, version, status, lease_until, lease_ms, revoke_at, progress_at, log_count FROM task
-     WHERE id = ? AND status = 'running' AND token = ? AND lease_until > ?`,
+     WHERE id = ? AND status = 'running' AND token = ?`,
   );
   const updateLeased = db.prepare<null, [number, string | null, number | null, number, TaskId]>(
     `UPDATE task SET lease_until = ?, progress = coalesce(?, progress), progress_at = ?, log_count = ? WHERE id = ?`,
@@ -38,13 +43,19 @@ export function createBeats(db: Database, changes: ChangeTable) {
     beats.map((beat) => extendOne(beat, now));
 
   function extendOne({ id, token, progress, log }: Beat, now: number): BeatAnswer {
-    const leased = selectLeased.get(id, token, now);
+    const leased = selectLeased.get(id, token);
     if (leased === null) return "lost";
     const { version, status, lease_until, lease_ms, revoke_at, progress_at, log_count } = leased;
-    const until = Math.max((lease_until ?? 0) + 1, now + (lease_ms ?? 0)); // a running task has both
-    const tells = progress !== null && now - (progress_at ?? -Infinity) >= PROGRESS_CHANGE_EVERY_MS;
+    const lease = { until: lease_until ?? 0, leaseMs: lease_ms ?? 0 }; // a running task has both
+    const tells = progress !== null && isProgressChangeDue(progress_at, now);
     const lines = log_count + log.length;
-    updateLeased.run(until, progress && JSON.stringify(progress), tells ? now : progress_at, lines, id);
+    updateLeased.run(
+      renewedUntil(lease, now),
+      progress && JSON.stringify(progress),
+      tells ? now : progress_at,
+      lines,
+      id,
+    );
     appendLines(id, log, { from: log_count, at: now });
     if (tells) changes.append({ id, version, status, kind: "progress" }, now);
     return revoke_at === null ? "ok" : "cancel";

@@ -3,6 +3,7 @@
  * merges in order; where a filter may pass over most rows, a first look finds how far the piece may go.
  */
 import type { Database } from "bun:sqlite";
+import { CANCEL_GRACE_MS } from "../../core/lifecycle.ts";
 import { matchesSearch } from "../../core/search.ts";
 import { ENDED_STATUSES, type Parts, STATUSES, type Status, type TaskId } from "../../core/task.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
@@ -162,13 +163,13 @@ function planById(
     order: forward ? "id" : "id DESC",
     upTo: forward ? "id <= $boundId" : "id >= $boundId",
     // Leases that are over are found in their index, however few they are; a sweep reads one page and no more.
-    isSelective: filter.expiredAt === undefined && (isPicky(filter) || filter.finishedBefore !== undefined),
+    isSelective: !asksForLeases(filter) && (isPicky(filter) || filter.finishedBefore !== undefined),
   };
 }
 
 function armsById(filter: TaskFilter, whole: "rows" | "statuses"): Arm[] {
   const statuses = statusesOf(filter);
-  if (filter.expiredAt !== undefined) {
+  if (asksForLeases(filter)) {
     const arm = { from: "task INDEXED BY task_running", where: ["status = 'running'"] };
     return statuses.includes("running") ? [arm] : [];
   }
@@ -183,7 +184,7 @@ function armsById(filter: TaskFilter, whole: "rows" | "statuses"): Arm[] {
 function planByFinish({ filter, sort, after }: Omit<TaskQuery, "limit">, values: Values): Ordered {
   const forward = sort === "finished_at";
   if (after !== null) Object.assign(values, { id: after.id, at: after.finishedAt ?? 0 });
-  const statuses = filter.expiredAt === undefined ? statusesOf(filter).filter(isEndedStatus) : [];
+  const statuses = asksForLeases(filter) ? [] : statusesOf(filter).filter(isEndedStatus);
   return {
     arms: statuses.flatMap((status) => armsByFinish(status, forward ? ">" : "<", after !== null)),
     order: forward ? "finished_at, id" : "finished_at DESC, id DESC",
@@ -209,6 +210,9 @@ function statusesOf({ statuses, finishedBefore }: TaskFilter): Status[] {
   return finishedBefore === undefined ? wanted : wanted.filter(isEndedStatus);
 }
 
+const asksForLeases = ({ expiredAt, overlongAt }: TaskFilter): boolean =>
+  expiredAt !== undefined || overlongAt !== undefined;
+
 const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) => ended === status);
 
 /** Whether a long run of rows may fail the filter. Of the statuses none do: each has an index of its own. */
@@ -217,7 +221,8 @@ const isPicky = ({ types, tags, search }: TaskFilter): boolean =>
 
 // ---- what a row must fulfil
 
-function conditionsOf({ types, tags, finishedBefore, expiredAt }: TaskFilter, values: Values): string[] {
+function conditionsOf(filter: TaskFilter, values: Values): string[] {
+  const { types, tags, finishedBefore, expiredAt, overlongAt } = filter;
   const conditions: string[] = [];
   if (types !== undefined) conditions.push(typeCondition(types, values));
   if (tags !== undefined) {
@@ -233,8 +238,16 @@ function conditionsOf({ types, tags, finishedBefore, expiredAt }: TaskFilter, va
     values.expiredAt = expiredAt;
     conditions.push("min(lease_until, coalesce(revoke_at, lease_until)) <= $expiredAt"); // lifecycle.expiresAt
   }
+  if (overlongAt !== undefined) {
+    values.overlongAt = overlongAt;
+    conditions.push(OVERLONG);
+  }
   return conditions;
 }
+
+/** lifecycle.isOverlong, in SQL. */
+const OVERLONG = `(lease_until > $overlongAt + 2 * lease_ms
+  OR coalesce(revoke_at > $overlongAt + ${2 * CANCEL_GRACE_MS}, FALSE))`;
 
 /** After every type that begins with the same. */
 const TOP = "\u{10FFFF}";

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { CANCEL_GRACE_MS, cancel, extend, retry } from "../../core/lifecycle.ts";
+import { CANCEL_GRACE_MS, cancel, expire, extend, retry } from "../../core/lifecycle.ts";
 import { ENDED_STATUSES, type RunningTask } from "../../core/task.ts";
 import type { BeatAnswer } from "../store.ts";
 import {
@@ -9,6 +9,7 @@ import {
   type Exam,
   type Examinee,
   FAILED,
+  HOUR_MS,
   LEASE_MS,
   nth,
   only,
@@ -104,10 +105,70 @@ export function examineExtend(exam: Exam): void {
     expect(await beat(await run(), t + LEASE_MS - 1)).toBe("ok");
   });
 
-  exam("a lease cannot be extended at its very end or later", async (x) => {
+  exam(
+    "a lease can be extended past its end as long as it was not judged, with all that the beat brings",
+    async (x) => {
+      for (const late of [0, 1, 10 * HOUR_MS]) {
+        const running = await x.run();
+        const at = x.t + LEASE_MS + late;
+        expect(await speak(x, running, at)).toBe("ok");
+        const extended = extend(running, { token: running.token, progress: HALF }, at);
+        expect(await x.see(running.id)).toStrictEqual(extended);
+        expect(extended.lease.until).toBe(at + LEASE_MS);
+        expect((await x.store.readLog(running.id, 0)).length).toBe(1);
+      }
+    },
+  );
+
+  exam("a bare beat renews a lease past its end as well", async (x) => {
     const running = await x.run();
+    expect(await x.beat(running, x.t + LEASE_MS)).toBe("ok");
+    expect((await x.see(running.id)).lease?.until).toBe(x.t + 2 * LEASE_MS);
+  });
+
+  exam("a lease that was judged lost cannot be extended", async (x) => {
+    const running = await x.run();
+    await x.step(running, expire(running, x.t + LEASE_MS));
     await expectLost(x, running, x.t + LEASE_MS);
-    await expectLost(x, running, x.t + LEASE_MS + 1);
+  });
+
+  exam("a lease that ran out and was judged after a late beat is stale", async (x) => {
+    const running = await x.run();
+    await x.beat(running, x.t + LEASE_MS);
+    expect(await x.write(running, expire(running, x.t + LEASE_MS))).toBe("stale");
+    expect((await x.see(running.id)).status).toBe("running");
+  });
+
+  // ---- the clock was set back
+
+  exam("a beat brings an end that lies too far ahead back to a lease's length from now", async (x) => {
+    for (const said of [{}, { progress: HALF, log: [LINE] }]) {
+      const running = await x.run();
+      const at = x.t - HOUR_MS;
+      expect(await x.beat(running, at, said)).toBe("ok");
+      const { lease } = await x.see(running.id);
+      expect(lease).toStrictEqual(extend(running, { token: running.token, progress: null }, at).lease);
+      expect(lease?.until).toBe(at + LEASE_MS);
+    }
+  });
+
+  exam("an end up to two lengths ahead is what clocks that differ may leave, and rises", async (x) => {
+    const running = await x.run();
+    expect(await x.beat(running, x.t - LEASE_MS)).toBe("ok");
+    expect((await x.see(running.id)).lease?.until).toBe(x.t + LEASE_MS + 1);
+    expect(await x.beat(running, x.t - LEASE_MS)).toBe("ok"); // now a millisecond more than two lengths
+    expect((await x.see(running.id)).lease?.until).toBe(x.t);
+  });
+
+  exam("progress is a change again at once when the clock was set back", async (x) => {
+    const running = await x.run();
+    const changes = await x.changesOf(async () => {
+      await x.beat(running, x.t + 2_000, { progress: HALF });
+      await x.beat(running, x.t + 2_500, { progress: HALF }); // within the second
+      await x.beat(running, x.t - HOUR_MS, { progress: HALF });
+      await x.beat(running, x.t - HOUR_MS + 500, { progress: HALF }); // within the second
+    });
+    expect(changes.map(({ kind }) => kind)).toEqual(["progress", "progress"]);
   });
 
   exam("a stale lease cannot be extended", async (x) => {

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import { cancel, expiresAt, settle } from "../../core/lifecycle.ts";
+import { cancel, expiresAt, isOverlong, settle } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { matchesSearch, parseSearch } from "../../core/search.ts";
 import { isEnded, isRunning, STATUSES, type Task, takesType } from "../../core/task.ts";
@@ -63,14 +63,15 @@ async function writeAll({ store }: Examinee, from: readonly Task[], to: readonly
 
 /** What the filter means, said once more and plainly. */
 function takes(filter: TaskFilter, task: Task): boolean {
-  const { statuses, types, tags, search, finishedBefore, expiredAt } = filter;
+  const { statuses, types, tags, search, finishedBefore, expiredAt, overlongAt } = filter;
   return (
     (statuses === undefined || statuses.includes(task.status)) &&
     (types === undefined || types.some((pattern) => takesType(pattern, task.type))) &&
     (tags === undefined || tags.every((tag) => task.tags.includes(tag))) &&
     (search === undefined || matchesSearch(task, search)) &&
     (finishedBefore === undefined || (task.finishedAt !== null && task.finishedAt < finishedBefore)) &&
-    (expiredAt === undefined || (isRunning(task) && expiresAt(task) <= expiredAt))
+    (expiredAt === undefined || (isRunning(task) && expiresAt(task) <= expiredAt)) &&
+    (overlongAt === undefined || (isRunning(task) && isOverlong(task, overlongAt)))
   );
 }
 
@@ -112,6 +113,12 @@ const FILTERS: Record<string, (t: number) => TaskFilter> = {
     statuses: ["running"],
   }),
   "a cancel's grace that is over, though the lease is not": (t) => ({ expiredAt: t + 15_000 }),
+  "leases that end too far ahead, for the clock was set back": (t) => ({ overlongAt: t - HOUR_MS }),
+  "leases that end too far ahead for their own length": (t) => ({ overlongAt: t - 15_000 }),
+  "graces of cancel requests that end too far ahead, though the leases do not": (t) => ({
+    overlongAt: t - 50_000,
+  }),
+  "leases of a type that end too far ahead": (t) => ({ overlongAt: t - HOUR_MS, types: ["video.*"] }),
   "tasks for which all filters hold at once": (t) => ({
     statuses: ["done", "failed"],
     types: ["*"],
@@ -130,6 +137,8 @@ const NOTHING: Record<string, (t: number) => TaskFilter> = {
   "a part of a tag": () => ({ tags: ["eve"] }),
   "pending tasks that ended": (t) => ({ statuses: ["pending"], finishedBefore: t + HOUR_MS }),
   "ended tasks with a lease": (t) => ({ statuses: ["done"], expiredAt: t + HOUR_MS }),
+  "ended tasks with an overlong lease": (t) => ({ statuses: ["done"], overlongAt: t - HOUR_MS }),
+  "leases that end too far ahead, while the clock is right": (t) => ({ overlongAt: t + 1_000 }),
   "a time before any lease is over": (t) => ({ expiredAt: t + 9_999 }),
   "a time before any end": (t) => ({ finishedBefore: t }),
 };

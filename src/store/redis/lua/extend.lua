@@ -3,7 +3,7 @@
 -- ARGV: 1 now, 2 sender, 3 milliseconds between two changes by a task's progress, 4 log lines kept; then each beat: id, token
 --   as JSON, progress ("" for none), lines said, lines given (the last of those said, at most as many as are kept), lines
 -- Returns: how many changes it told of, then "ok", "cancel" or "lost" for each beat
--- Guards: running, the token is equal, the lease ends later than now.
+-- Guards: running, the token is equal.
 if mayLackWrites() then return OTHER_SERVER end
 local now, sender, every, kept = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 
@@ -32,7 +32,7 @@ end
 local function noteProgress(id, beat, version)
   push(progress, id, beat.progress)
   local last = told[id] or call("HGET", prefix .. "told", id)
-  if last and now - last < every then return end
+  if last and now >= tonumber(last) and now - last < every then return end -- one that lies ahead is older than a clock set back
   told[id] = ARGV[1]
   changes[#changes + 1] = change(id, version, "r%")
 end
@@ -43,8 +43,9 @@ local HEAD = '^(%d+,\n)"(%a+)",\n(%d+),\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n)([^\n
 local function extend(id, beat)
   if not heads[id] then return "lost" end
   local size, status, version, before, token, ends, leaseMs, revokeAt, behind = match(heads[id], HEAD)
-  if status ~= "running" or token ~= beat.token or tonumber(ends) <= now then return "lost" end
-  local later = math.max(ends + 1, now + leaseMs)
+  if status ~= "running" or token ~= beat.token then return "lost" end
+  local later = now + leaseMs
+  if tonumber(ends) <= now + 2 * leaseMs then later = math.max(ends + 1, later) end -- else the clock was set back
   heads[id] = size .. '"running",\n' .. version .. ",\n" .. before .. token .. ",\n" .. int(later) .. ",\n" .. leaseMs
     .. ",\n" .. revokeAt .. behind
   push(written, id, heads[id])

@@ -1,0 +1,128 @@
+/**
+ * When workers could not be heard. A lease that ran out says that its worker is dead only if the worker could have been heard: not
+ * while this process did not run, while its rounds did not come or the store did not answer, and not in the time that the store's
+ * clock skipped when it was set. Each of these is a stretch of the store's time; here they are kept, and held against leases.
+ */
+import { CANCEL_GRACE_MS, endsTooLate } from "../core/lifecycle.ts";
+import type { Lease } from "../core/task.ts";
+
+export interface Outages {
+  /** A round has just reached the store. */
+  reached(round: Round): void;
+  /** The store has taken beats, or has failed to. */
+  beaten(isTaken: boolean): void;
+  /**
+   * Whether a task may be judged: its lease is over at this time, or the grace of its cancel request, and its worker could be heard
+   * either for half of that time's length without an interruption that matters, up to now, or for the whole length in all, since it
+   * began. Half serves after a start or a long outage: a worker that lives beats every third. The whole serves in a process that is
+   * late at every round and never comes to rest: it still finds the dead.
+   */
+  mayJudge(lease: Lease, now: number): boolean;
+  /** Whether other processes may still leave overlong leases: the clock was set back a short while ago. */
+  mayBeOverlong(at: number): boolean;
+}
+
+export type Round = {
+  /** When the store's answer came; monotonic milliseconds. */
+  readonly at: number;
+  /** The same moment by the store's clock; epoch milliseconds. */
+  readonly now: number;
+  /** By how much the store's clock was found set since the round before; negative where it was set back. */
+  readonly setByMs: number;
+  /** How long after the round before it this one was due at the latest; null for one outside the plan. */
+  readonly dueAfterMs: number | null;
+};
+
+/** A stretch of the store's time; epoch milliseconds. */
+type Outage = { readonly from: number; readonly to: number };
+
+/** An outage shorter than this part of a lease changes nothing: a worker beats every third and gives up a sixth before the end. */
+const MATTERS_FROM = 1 / 10;
+/** Of a gap between two rounds only the length is known: what was planned between them counts as heard, and may not have been. */
+const UNSURE_MS = 1_200;
+/** For so long, which is a round and some, other processes may still go by the clock as it was before it was set. */
+const NOTICED_BY_ALL_MS = 2_000;
+/** For so long other processes are looked after that may have left overlong leases and died. */
+const OVERLONG_FOR_MS = 10_000;
+/** The shortest lease is a second long, so a clock set back by less leaves none overlong. */
+const SET_BACK_FROM_MS = 500;
+/** More are of no use: whoever was held back by that many is judged by those that are left. */
+const KEPT = 64;
+
+export function createOutages(openedAt: number): Outages {
+  let outages: readonly Outage[] = []; // apart from each other, the latest last
+  let reachedAt: number | null = null;
+  let beats = { taken: 0, failed: 0 };
+  let setBackAt = Number.NEGATIVE_INFINITY; // by the store's clock, as it has gone since
+  let overlongUntil = Number.NEGATIVE_INFINITY;
+
+  function reached({ at, now, setByMs, dueAfterMs }: Round): void {
+    if (outages.length === 0) open(now - (at - openedAt));
+    if (setByMs < 0) setBack(setByMs, { at, now });
+    if (dueAfterMs !== null) {
+      noteGap(now - Math.max(0, setByMs), at, dueAfterMs);
+      reachedAt = at;
+    }
+    if (setByMs > 0) note({ from: now - setByMs, to: now + Math.min(setByMs, NOTICED_BY_ALL_MS) });
+  }
+
+  function open(startedAt: number): void {
+    note({ from: Number.NEGATIVE_INFINITY, to: startedAt });
+    setBackAt = startedAt;
+  }
+
+  /** What has happened keeps its distance from now. */
+  function setBack(setByMs: number, { at, now }: Pick<Round, "at" | "now">): void {
+    outages = outages.map(({ from, to }) => ({ from: from + setByMs, to: to + setByMs }));
+    setBackAt += setByMs;
+    if (setByMs > -SET_BACK_FROM_MS) return;
+    setBackAt = now + NOTICED_BY_ALL_MS;
+    overlongUntil = at + OVERLONG_FOR_MS;
+  }
+
+  /** A round that comes late, and one between which and the last no beat got through. */
+  function noteGap(until: number, at: number, dueAfterMs: number): void {
+    if (reachedAt !== null) {
+      const isDeaf = beats.failed > 0 && beats.taken === 0;
+      const missedMs = at - reachedAt - (isDeaf ? 0 : dueAfterMs);
+      note({ from: until - missedMs, to: until });
+    }
+    beats = { taken: 0, failed: 0 };
+  }
+
+  function note({ from, to }: Outage): void {
+    const last = outages.at(-1);
+    if (to <= from || (last !== undefined && to <= last.to)) return;
+    if (last === undefined || from > last.to) outages = [...outages, { from, to }].slice(-KEPT);
+    else outages = [...outages.slice(0, -1), { from: last.from, to }];
+  }
+
+  /** How long workers could be heard between these two moments. */
+  function heardMs(since: number, now: number): number {
+    let ms = now - since;
+    for (const { from, to } of outages) ms -= Math.max(0, Math.min(to, now) - Math.max(from, since));
+    return ms;
+  }
+
+  function mayJudge({ until, leaseMs, revokeAt }: Lease, now: number): boolean {
+    return isFair(until, leaseMs, now) || (revokeAt !== null && isFair(revokeAt, CANCEL_GRACE_MS, now));
+  }
+
+  /** Whether a time of this length, that ends then, is over and has been a chance to be heard. */
+  function isFair(end: number, lengthMs: number, now: number): boolean {
+    if (endsTooLate(end, lengthMs, now)) return heardMs(setBackAt, now) >= lengthMs / 2;
+    if (end > now) return false;
+    const latest = outages.findLast(({ from, to }) => to - from > lengthMs * MATTERS_FROM);
+    if (latest === undefined || now - latest.to >= lengthMs / 2) return true;
+    return heardMs(end - lengthMs, now) >= lengthMs + UNSURE_MS;
+  }
+
+  return {
+    reached,
+    beaten: (isTaken) => {
+      beats = isTaken ? { ...beats, taken: beats.taken + 1 } : { ...beats, failed: beats.failed + 1 };
+    },
+    mayJudge,
+    mayBeOverlong: (at) => at < overlongUntil,
+  };
+}
