@@ -4,7 +4,7 @@
  */
 import { LIMITS, type LogLevel, type Progress, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
-import type { HandlerContext } from "./handler.ts";
+import type { RunContext } from "./handler.ts";
 
 export type Line = { readonly level: LogLevel; readonly message: string };
 
@@ -14,15 +14,19 @@ export type Said = { progress: Progress | null; log: Line[] };
 export type ContextSetup = {
   readonly said: Said;
   readonly signal: () => AbortSignal;
+  readonly leaseOver?: () => AbortSignal;
   /** Whether the attempt has ended: what a handler says after that goes nowhere. */
   readonly isOver: () => boolean;
   readonly onSaid: () => void;
 };
 
-export function createContext({ said, signal, isOver, onSaid }: ContextSetup): HandlerContext {
+export function createContext({ said, signal, leaseOver, isOver, onSaid }: ContextSetup): RunContext {
   return {
     get signal() {
       return signal();
+    },
+    get leaseOver() {
+      return leaseOver?.();
     },
     progress: (percent: unknown, message: unknown = "") => {
       if (isOver()) return;

@@ -30,6 +30,12 @@ export type HandlerContext = {
   log(message: string, level?: LogLevel): void;
 };
 
+/** What a processor gives besides, for what can end its work by force. */
+export type RunContext = HandlerContext & {
+  /** Aborts just before the lease ends, when it was not renewed: what goes on then runs beside whoever gets the task next. */
+  readonly leaseOver?: AbortSignal | undefined;
+};
+
 /**
  * Does the work of one type. What it returns is the task's result (JSON), unless it is one of the verdicts below; a
  * throw is a failure that is retried while attempts are left.

@@ -11,7 +11,7 @@ import { LIMITS, storableText } from "../core/task.ts";
 import type { Log } from "../lib/log.ts";
 import { createSemaphore } from "../lib/semaphore.ts";
 import type { StopReason } from "./execute.ts";
-import { type Handler, type HandlerContext, type HandlerTask, type Verdict, verdictOf } from "./handler.ts";
+import { type HandlerTask, type RunContext, type Verdict, verdictOf } from "./handler.ts";
 import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
 
 /** A process that runs handlers, as far as the pool sees it. */
@@ -35,7 +35,7 @@ export interface Pool {
   /** Starts the processes; resolves when the module is loaded. Rejects with `invalid` and the module's own error where it cannot be. */
   start(): Promise<void>;
   /** Works on any type of the module. */
-  readonly handler: Handler;
+  readonly handler: (task: HandlerTask, context: RunContext) => Promise<Verdict>;
   /**
    * Loads the module anew: new tasks go to new processes, the old ones end with their last task. Where it cannot be loaded,
    * that is logged and everything stays as it is.
@@ -73,7 +73,7 @@ const WAIT_FOR_PROCESS_MS = 10_000;
 type Run = {
   readonly id: number;
   readonly task: HandlerTask;
-  readonly context: HandlerContext;
+  readonly context: RunContext;
   readonly end: (outcome: Outcome) => void;
   /** When it has gone on for too long after its abort; monotonic. */
   killAt: number;
@@ -207,14 +207,14 @@ export function createPool(setup: PoolSetup): Pool {
 
   // ---- runs
 
-  const handler: Handler = async (task, context): Promise<Verdict> => {
+  const handler: Pool["handler"] = async (task, context) => {
     if (task.losses > 0) return verdictOf(await workAlone(task, context));
     const member = idlest() ?? (await nextReady(context.signal));
     if (member === null) return verdictOf(givenBack(context.signal));
     return verdictOf(await work(member, task, context));
   };
 
-  const work = (member: Member, task: HandlerTask, context: HandlerContext): Promise<Outcome> =>
+  const work = (member: Member, task: HandlerTask, context: RunContext): Promise<Outcome> =>
     new Promise((end) => begin(member, { task, context, end }));
 
   const givenBack = ({ aborted }: AbortSignal): Outcome => ({
@@ -226,7 +226,7 @@ export function createPool(setup: PoolSetup): Pool {
    * A task that was there when a process died works in a process of its own the next time: if it was the cause, it takes no
    * neighbour with it again, and only the guilty one is lost three times.
    */
-  async function workAlone(task: HandlerTask, context: HandlerContext): Promise<Outcome> {
+  async function workAlone(task: HandlerTask, context: RunContext): Promise<Outcome> {
     const release = await solo.acquire(context.signal);
     if (release === null) return givenBack(context.signal);
     const { promise, resolve: trial } = Promise.withResolvers<string | null>();
@@ -269,17 +269,20 @@ export function createPool(setup: PoolSetup): Pool {
   }
 
   function begin(member: Member, { task, context, end }: Pick<Run, "task" | "context" | "end">): void {
-    const { signal } = context;
+    const { signal, leaseOver } = context;
     const id = ++runsSoFar;
     const onAbort = (): void => {
       const reason = signal.reason as StopReason; // the processor's own
       run.killAt = clock.monotonic() + (reason === "cancelled" ? CANCEL_GRACE_MS : OVERTIME_MS);
       member.process.send({ kind: "stop", run: id, reason });
     };
+    /** The watch comes too seldom for a short lease. */
+    const onLeaseOver = (): void => slay(member, "overtime");
     const run: Run = {
       ...{ id, task, context, killAt: Number.POSITIVE_INFINITY },
       end: (outcome) => {
         signal.removeEventListener("abort", onAbort);
+        leaseOver?.removeEventListener("abort", onLeaseOver);
         end(outcome);
       },
     };
@@ -287,7 +290,9 @@ export function createPool(setup: PoolSetup): Pool {
     const { payload: _, ...sent } = task;
     member.process.send({ kind: "run", run: id, task: sent });
     signal.addEventListener("abort", onAbort);
+    leaseOver?.addEventListener("abort", onLeaseOver);
     if (signal.aborted) onAbort();
+    if (leaseOver?.aborted) onLeaseOver();
   }
 
   function pass(run: Run | undefined, news: Extract<FromHandlers, { kind: "news" }>): void {

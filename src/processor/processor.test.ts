@@ -815,6 +815,63 @@ describe("a run whose lease nobody renews", () => {
   });
 });
 
+describe("a run of a process that stood still for three leases", () => {
+  async function openStalled(onExtend: (beat: SourceBeat) => Promise<Answer>) {
+    const work = createWork();
+    const opened = open(work.handler);
+    opened.source.offer(task(1));
+    await opened.clock.advance(LEASE_MS);
+    opened.source.onExtend = onExtend;
+    opened.source.beats.length = 0;
+    await opened.clock.stall(3 * LEASE_MS);
+    return { ...opened, work };
+  }
+
+  test("goes on where the lease still stands, for nobody has judged it", async () => {
+    const { clock, source, work } = await openStalled(async () => "ok");
+    await clock.advance(4 * LEASE_MS);
+    expect(work.run(0).context.signal.aborted).toBe(false);
+    work.run(0).finish("r");
+    await settled();
+    expect(source.settles).toHaveLength(1);
+  });
+
+  test("is stopped at once where the lease is lost", async () => {
+    const { clock, work } = await openStalled(async () => "lost");
+    await clock.advance(TICK_MS);
+    expect(work.abortReasonOf(0)).toBe("lost");
+  });
+
+  test.each([
+    ["is away", away],
+    ["is silent", silent],
+  ])(
+    "is given up after a sixth of a lease where the source %s, however often it stands still",
+    async (_how, onExtend) => {
+      const { clock, work } = await openStalled(onExtend);
+      await clock.advance(LEASE_MS / 6 - 2 * TICK_MS);
+      expect(work.run(0).context.signal.aborted).toBe(false);
+      await clock.stall(LEASE_MS);
+      await clock.advance(3 * TICK_MS);
+      expect(work.abortReasonOf(0)).toBe("lost");
+    },
+  );
+
+  test("is kept though the answer to a beat from before comes first", async () => {
+    const first = Promise.withResolvers<Answer>();
+    const work = createWork();
+    const { clock, source } = open(work.handler);
+    source.offer(task(1));
+    source.onExtend = () => first.promise;
+    await clock.advance(LEASE_MS / 2);
+    await clock.stall(3 * LEASE_MS);
+    source.onExtend = async () => "ok";
+    first.resolve("ok");
+    await clock.advance(4 * LEASE_MS);
+    expect(work.run(0).context.signal.aborted).toBe(false);
+  });
+});
+
 describe("the end that cannot be told", () => {
   test("is told again every second, and keeps its slot", async () => {
     const work = createWork();

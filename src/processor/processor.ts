@@ -10,7 +10,7 @@ import { LIMITS, type Progress, type TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createContext, type Line } from "./context.ts";
 import { execute, type StopReason } from "./execute.ts";
-import type { Handler, HandlerContext } from "./handler.ts";
+import type { Handler, RunContext } from "./handler.ts";
 import { ASK_ANEW, type ClaimedTask, type SourceBeat, type TaskSource } from "./source.ts";
 import { createStop, type Stop } from "./stop.ts";
 
@@ -57,6 +57,10 @@ const PROGRESS_EVERY_MS = 1_000;
 type Run = {
   readonly task: ClaimedTask;
   readonly stop: Stop;
+  /** Ordered just before the lease ends: what can be ended by force is. */
+  readonly over: Stop;
+  /** The lease is taken for longer than it was renewed, once: this process stood still, and asks whether it still holds. */
+  isAsking: boolean;
   /** Nobody is left to tell how it goes. */
   lost: boolean;
   /** A beat is under way. */
@@ -79,12 +83,16 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   // Half of the slots, so that while the tasks of one half are being settled those of the other are claimed.
   const claimAtMost = Math.min(Math.ceil(setup.concurrency / 2), CLAIM_AT_MOST);
   const beatEveryMs = leaseMs / 3;
+  const tickMs = Math.min(250, leaseMs / 24);
+  const lookEveryMs = leaseMs / 60;
+  // Before the end of a lease that is not renewed its handler is told to stop, and has the time between for it; then it is killed. Both
+  // may come a tick and a look late, so the kill comes a forty-eighth of the lease before its end at the latest.
   const giveUpMs = leaseMs / 6;
-  const tickMs = Math.min(250, leaseMs / 12);
-  const lookEveryMs = leaseMs / 30;
+  const cutOffMs = leaseMs / 48 + tickMs + lookEveryMs;
   let claims: Promise<void> = Promise.resolve();
   let ticking = false;
   let lookDueAt = 0;
+  let tickDueAt = 0;
   let slotFreed = (): void => undefined;
   let unlisten = (): void => undefined;
 
@@ -120,6 +128,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     const run: Run = {
       task,
       stop: createStop(),
+      over: createStop(),
+      isAsking: false,
       lost: false,
       beating: false,
       beatDueAt: leasedAt + beatEveryMs,
@@ -151,10 +161,11 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     slotFreed();
   }
 
-  const contextOf = (run: Run): HandlerContext =>
+  const contextOf = (run: Run): RunContext =>
     createContext({
       said: run,
       signal: () => run.stop.signal,
+      leaseOver: () => run.over.signal,
       isOver: () => !runs.has(run),
       onSaid: () => beatSoon(run),
     });
@@ -207,9 +218,12 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   function keepTicking(): void {
     if (ticking) return;
     ticking = true;
+    tickDueAt = clock.monotonic() + tickMs;
     clock.after(tickMs, () => {
       ticking = false;
-      tick(clock.monotonic());
+      const now = clock.monotonic();
+      if (now - tickDueAt > giveUpMs) stoodStill(now);
+      tick(now);
       if (runs.size > 0) keepTicking();
     });
   }
@@ -224,13 +238,30 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     let nextDueAt = Number.POSITIVE_INFINITY;
     for (const run of all ? runs : talking) {
       const giveUpAt = run.leaseEndsAt - giveUpMs;
-      if (now >= giveUpAt) stopRun(run, "lost");
-      else if (run.beatDueAt <= now && !run.beating) due.push(run);
+      if (now >= giveUpAt) {
+        stopRun(run, "lost");
+        if (now >= run.leaseEndsAt - cutOffMs) run.over.order("lost");
+        else nextDueAt = Math.min(nextDueAt, run.leaseEndsAt - cutOffMs);
+      } else if (run.beatDueAt <= now && !run.beating) due.push(run);
       else nextDueAt = Math.min(nextDueAt, giveUpAt, run.beatDueAt);
     }
     if (all) lookDueAt = Math.max(now + lookEveryMs, Math.min(nextDueAt, now + beatEveryMs));
     for (const run of due) run.beating = true;
     if (due.length > 0) void beatAll(due);
+  }
+
+  /**
+   * This process was frozen, or its event loop was blocked. Whoever judges leases may not have judged these yet, and a server that was
+   * frozen has judged none; so each lease that looks over is asked for with a beat first, and given up if there is no answer soon.
+   */
+  function stoodStill(now: number): void {
+    for (const run of runs) {
+      if (run.lost || run.isAsking || now < run.leaseEndsAt - giveUpMs) continue;
+      run.isAsking = true;
+      run.leaseEndsAt = now + 2 * giveUpMs;
+      run.beatDueAt = now;
+    }
+    lookDueAt = now;
   }
 
   async function beatAll(due: readonly Run[]): Promise<void> {
@@ -269,8 +300,15 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   function answered(run: Run, answer: "ok" | "cancel" | "lost" | undefined, sentAt: number): void {
     if (answer === "lost") stopRun(run, "lost");
-    else run.leaseEndsAt = sentAt + leaseMs;
+    else renewed(run, sentAt + leaseMs);
     if (answer === "cancel") stopRun(run, "cancelled");
+  }
+
+  /** An answer to a beat from before this process stood still says less than what was taken for granted since. */
+  function renewed(run: Run, leaseEndsAt: number): void {
+    if (leaseEndsAt < run.leaseEndsAt) return;
+    run.leaseEndsAt = leaseEndsAt;
+    run.isAsking = false;
   }
 
   /** What the lost beat carried goes with the next one, unless newer progress has come. */

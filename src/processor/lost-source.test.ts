@@ -1,0 +1,137 @@
+/**
+ * A processor that loses its source, with handlers in processes of their own that heed nothing. Once a lease is over another processor may
+ * have the task: by then the first one's process must be gone.
+ */
+import { describe, expect, test } from "bun:test";
+import { createManualClock, settled } from "../../test/support/clock.ts";
+import { createTestLog } from "../../test/support/engine.ts";
+import { runningTask } from "../../test/support/tasks.ts";
+import { TYPE_DEFAULTS } from "../core/lifecycle.ts";
+import { createPool } from "./pool.ts";
+import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
+import { createProcessor } from "./processor.ts";
+import type { TaskSource } from "./source.ts";
+
+type Loss = {
+  readonly leaseMs: number;
+  /** When the source is lost, after the claim. */
+  readonly lostAtMs: number;
+  /** How: its calls fail at once, or are never answered. */
+  readonly how: "fails" | "is silent";
+  /** When the task's own timeout ends it, after the claim. */
+  readonly timeoutMs: number | null;
+  /** When a beat says that the task is cancelled, after the claim. */
+  readonly cancelAtMs: number | null;
+};
+
+/** When, after the claim, the handler was told to stop and its process was killed, and until when its lease lasted. */
+async function lose(loss: Loss) {
+  const { leaseMs } = loss;
+  const clock = createManualClock();
+  const log = createTestLog();
+  let toldAt = Number.NaN;
+  let killedAt = Number.NaN;
+  let leaseEndsAt = leaseMs;
+  let isOffered = true;
+
+  const pool = createPool({
+    ...{ processes: 1, clock, log, onTypes: () => undefined },
+    spawn: (on) => {
+      let isAlive = true;
+      const say = (message: FromHandlers): void => {
+        if (isAlive) on.message(message);
+      };
+      const live = (): void => {
+        say({ kind: "beat" });
+        if (isAlive) clock.after(BEAT_EVERY_MS, live);
+      };
+      queueMicrotask(() => {
+        say({ kind: "ready", types: [["work", TYPE_DEFAULTS]] });
+        live();
+      });
+      return {
+        pid: 1,
+        send: (message: ToHandlers) => {
+          if (message.kind === "stop") toldAt = clock.monotonic();
+        },
+        kill: () => {
+          if (!isAlive) return;
+          isAlive = false;
+          killedAt = clock.monotonic();
+          queueMicrotask(() => on.ended({ code: null, signal: "SIGKILL" }));
+        },
+      };
+    },
+  });
+
+  const isLost = (): boolean => clock.monotonic() >= loss.lostAtMs;
+  const lost = (): Promise<never> =>
+    loss.how === "fails" ? Promise.reject(new Error("away")) : new Promise(() => undefined);
+  const source: TaskSource = {
+    claim: async () => {
+      if (!isOffered) return new Promise(() => undefined);
+      isOffered = false;
+      const task = { ...runningTask({ type: "work" }), timeoutMs: loss.timeoutMs };
+      return { tasks: [task], leasedAt: clock.monotonic() };
+    },
+    extend: async (beats) => {
+      if (isLost()) return lost();
+      leaseEndsAt = clock.monotonic() + leaseMs;
+      const isCancelled = loss.cancelAtMs !== null && clock.monotonic() >= loss.cancelAtMs;
+      return beats.map(() => (isCancelled ? "cancel" : "ok"));
+    },
+    settle: lost,
+    onRevoked: () => () => undefined,
+  };
+  const processor = createProcessor({
+    ...{ source, clock, log, leaseMs, worker: "w", concurrency: 1, kill: pool.kill },
+    handlers: new Map([["work", pool.handler]]),
+  });
+  await pool.start();
+  processor.start();
+  await settled();
+  while (Number.isNaN(killedAt) && clock.monotonic() < loss.lostAtMs + 2 * leaseMs + 60_000) {
+    await clock.advance(leaseMs / 100);
+  }
+  return { toldAt, killedAt, leaseEndsAt };
+}
+
+const LEASES = [1_000, 1_200, 2_000, 3_000, 5_000, 10_000, 29_000, 30_000, 60_000];
+/** Of a lease: when the source is lost, so that the beats under way are at every stage. */
+const PHASES = [0, 0.2, 0.334, 0.5, 0.9, 1.13, 1.7];
+
+describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
+  const losses = PHASES.flatMap((phase) =>
+    (["fails", "is silent"] as const).map((how) => ({ leaseMs, how, lostAtMs: phase * leaseMs })),
+  );
+
+  test("the handler's process is killed before the lease ends, and its handler was told before", async () => {
+    for (const loss of losses) {
+      const { toldAt, killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs: null, cancelAtMs: null });
+      expect(killedAt).toBeLessThanOrEqual(leaseEndsAt);
+      expect(toldAt).toBeGreaterThanOrEqual(leaseEndsAt - leaseMs / 6); // not without need
+      expect(killedAt - toldAt).toBeGreaterThanOrEqual(leaseMs / 60); // however little that is
+    }
+  });
+
+  test("so it is where the task's timeout or a cancel request has told the handler to stop before", async () => {
+    for (const loss of losses) {
+      const { lostAtMs } = loss;
+      const late = lostAtMs + leaseMs / 2;
+      for (const [timeoutMs, cancelAtMs] of [
+        [late, null],
+        [null, lostAtMs / 2],
+      ] as const) {
+        const { killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs, cancelAtMs });
+        expect(killedAt).toBeLessThanOrEqual(leaseEndsAt);
+      }
+    }
+  });
+});
+
+test("a handler has seconds to stop where its lease leaves them", async () => {
+  const { toldAt, killedAt } = await lose({
+    ...{ leaseMs: 30_000, lostAtMs: 1_000, how: "fails", timeoutMs: null, cancelAtMs: null },
+  });
+  expect(killedAt - toldAt).toBeGreaterThanOrEqual(3_000);
+});
