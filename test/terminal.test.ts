@@ -297,7 +297,10 @@ describe("other output", () => {
       ["no", "tasktrack: nothing was done", 1],
       ["y", "2 tasks deleted", 0],
     ] as const) {
-      tmux.run("clear; tasktrack remove --type asked");
+      // An answer to the question before, which still stands there, would be read by the shell.
+      tmux.run("clear");
+      await tmux.until((screen) => !shows("(y/N)")(screen));
+      tmux.run("tasktrack remove --type asked");
       await tmux.until(shows("remove 2 tasks? (y/N)"));
       tmux.run(answer);
       await tmux.until(shows(says));

@@ -13,9 +13,11 @@ type Deed = {
   readonly action: BulkRequest["action"];
   /** "12 tasks cancelled" */
   readonly past: string;
-  /** Resolves with what is said of it. */
-  readonly one: (client: Client, id: number) => Promise<string>;
+  readonly one: (client: Client, id: number) => Promise<Done>;
 };
+
+/** What is said of it, and whether there is nothing left to wait for. */
+type Done = { readonly said: string; readonly isOver: boolean };
 
 const CANCEL: Deed = {
   name: "cancel",
@@ -30,7 +32,7 @@ const RETRY: Deed = {
   past: "pending again",
   one: async (client, id) => {
     await client.retry(id);
-    return `Task ${id} is pending again`;
+    return { said: `Task ${id} is pending again`, isOver: true };
   },
 };
 
@@ -40,7 +42,7 @@ const REMOVE: Deed = {
   past: "deleted",
   one: async (client, id) => {
     await client.remove(id);
-    return `Task ${id} deleted`;
+    return { said: `Task ${id} deleted`, isOver: true };
   },
 };
 
@@ -109,18 +111,21 @@ async function changeEach(
   { deed, ids }: { readonly deed: Deed; readonly ids: readonly number[] },
 ): Promise<number> {
   const { given, terminal } = call;
-  const done: number[] = [];
+  const open: number[] = [];
   const exitCode = await forEachTask(call, { url, ids }, async (id) => {
-    terminal.out.write(`${await deed.one(client, id)}\n`);
-    done.push(id);
+    const { said, isOver } = await deed.one(client, id);
+    terminal.out.write(`${said}\n`);
+    if (!isOver) open.push(id);
     return OK;
   });
-  if (!given.isOn("wait") || done.length === 0) return exitCode;
-  return Math.max(exitCode, await waitForAny(call, client, done));
+  if (!given.isOn("wait") || open.length === 0) return exitCode;
+  return Math.max(exitCode, await waitForAny(call, client, open));
 }
 
-const cancelled = ({ id, status }: Task): string =>
-  status === "running" ? `Task ${id} was asked to stop` : `Task ${id} ${status}`;
+const cancelled = ({ id, status }: Task): Done =>
+  status === "running"
+    ? { said: `Task ${id} was asked to stop`, isOver: false }
+    : { said: `Task ${id} ${status}`, isOver: true };
 
 /** Each in any way: a success that was quicker than the request to stop is told, and no fault. */
 async function waitForAny(
@@ -129,22 +134,23 @@ async function waitForAny(
   ids: readonly number[],
 ): Promise<number> {
   const { out, clock } = terminal;
+  const say = (text: string): void => out.write(`${text}\n`);
+  const follower = {
+    onTask: (task: Parameters<typeof taskSentence>[0]["task"]) => {
+      if (task.finished_at === null) return;
+      say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
+    },
+    onDeleted: (id: number) => say(`Task ${id} is gone: it was deleted`),
+    onConnection: () => undefined,
+  };
   const open: number[] = [];
   for (const id of ids) {
     const task = await client.get(id);
     if (task.finished_at === null) open.push(id);
+    else follower.onTask(task);
   }
   if (open.length === 0) return OK;
   const { exitCode } = await interruptible(terminal, async (signal) => {
-    const say = (text: string): void => out.write(`${text}\n`);
-    const follower = {
-      onTask: (task: Parameters<typeof taskSentence>[0]["task"]) => {
-        if (task.finished_at === null) return;
-        say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
-      },
-      onDeleted: (id: number) => say(`Task ${id} is gone: it was deleted`),
-      onConnection: () => undefined,
-    };
     await followToEnd(client, open, { follower, signal, known: open });
     return OK;
   });
