@@ -92,15 +92,30 @@ describe("--processes", () => {
     expect((await server.ended).code).toBe(0);
   });
 
-  test.each(["SIGTERM", "SIGINT"] as const)("end together when their whole group gets %s", async (signal) => {
-    const server = serve({ PROCESSES: "2" });
+  test("go on when nobody reads their log, and end by SIGHUP", async () => {
+    const server = serve({ LOG_LEVEL: "debug" }, "--processes", "2");
+    const url = await server.url();
     const pids = await listening(server, 2);
-    server.killGroup(signal);
+    server.closeOutput();
+    for (let n = 0; n < 20; n++) expect(await create(url)).toBeGreaterThan(0);
+    expect(pids.every(isAlive)).toBe(true);
+    server.kill("SIGHUP");
     expect((await server.ended).code).toBe(0);
     expect(pids.filter(isAlive)).toEqual([]);
-    expect(named(server, "stopped")).toHaveLength(2);
-    expect(named(server, "stopped_at_once")).toEqual([]);
   });
+
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)(
+    "end together when their whole group gets %s",
+    async (signal) => {
+      const server = serve({ PROCESSES: "2" });
+      const pids = await listening(server, 2);
+      server.killGroup(signal);
+      expect((await server.ended).code).toBe(0);
+      expect(pids.filter(isAlive)).toEqual([]);
+      expect(named(server, "stopped")).toHaveLength(2);
+      expect(named(server, "stopped_at_once")).toEqual([]);
+    },
+  );
 
   test("end at once at a second signal that is no echo of the first", async () => {
     const server = serve({

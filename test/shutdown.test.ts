@@ -101,6 +101,7 @@ const toAll: Ending["send"] = (server, signal) => server.killGroup(signal);
 
 const endings: readonly Ending[] = [
   { to: "the server", signal: "SIGTERM", start: (env) => tasktrack(["serve"], { env }), send: toOne },
+  { to: "the server", signal: "SIGHUP", start: (env) => tasktrack(["serve"], { env }), send: toOne },
   { to: "npm start alone", signal: "SIGTERM", start: npmStart, send: toOne },
   { to: "npm start and its whole group", signal: "SIGTERM", start: npmStart, send: toAll },
   { to: "npm start and its whole group", signal: "SIGINT", start: npmStart, send: toAll },

@@ -22,7 +22,7 @@ import { logCommand } from "./tasks/log.ts";
 import { NO_COLOR } from "./tasks/server.ts";
 import { statsCommand } from "./tasks/stats.ts";
 import { watchCommand } from "./tasks/watch.ts";
-import { createTerminal, type Terminal } from "./terminal.ts";
+import { createTerminal, endWithOutput, outliveOutput, type Terminal } from "./terminal.ts";
 import { workerCommand } from "./worker.ts";
 
 /** All that there is, in the order of the help page. */
@@ -49,12 +49,14 @@ const COMMANDS: readonly Command[] = [
 /** The command line; resolves with the exit code. */
 export async function run(argv: readonly string[]): Promise<number> {
   const [word, ...rest] = argv;
+  const command = COMMANDS.find(({ name }) => name === word);
+  if (command?.outlivesOutput || word === ONE_OF_SEVERAL || word === RUN_HANDLERS) outliveOutput();
+  else endWithOutput();
   if (word === "--version" || word === "-v") return say(VERSION);
   if (word === undefined || word === "--help" || word === "-h") return say(overview(VERSION, COMMANDS));
   if (word === "help") return rest.length === 0 ? run([]) : run([...rest, "--help"]);
   if (word === ONE_OF_SEVERAL) return serveAsOneOfSeveral(parseArguments(serveCommand, rest).given);
   if (word === RUN_HANDLERS) return runHandlers(rest);
-  const command = COMMANDS.find(({ name }) => name === word);
   if (command !== undefined) return attempt(command, rest);
   const meant = nearest(
     word,

@@ -40,6 +40,8 @@ export type Command = {
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
   readonly examples: readonly Example[];
+  /** Goes on when nobody reads what it writes, for its work is another; every other command ends then. */
+  readonly outlivesOutput?: true;
   /** Resolves with the exit code. Throws a UsageError for what cannot be meant. */
   readonly run: (call: Call) => Promise<number>;
 };

@@ -24,6 +24,7 @@ export const copyCommand: Command = {
     },
     ...mostlyHidden(),
   ],
+  outlivesOutput: true,
   examples: [
     { line: "tasktrack copy --from sqlite:tasks.db --to postgres://localhost/tasks", about: "moves house" },
   ],

@@ -2,10 +2,11 @@ import { availableParallelism, hostname } from "node:os";
 import { createApp, type Effects } from "../app.ts";
 import type { Config } from "../config.ts";
 import { isTaskError } from "../core/error.ts";
-import { createLog, type Log } from "../lib/log.ts";
+import type { Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { type Command, FAILED, type Flag, type Given, OK } from "./command.ts";
 import { spawnHandlers } from "./handler-processes.ts";
+import { createOutputLog } from "./log-output.ts";
 import { freePort, sayListening, spawnServer } from "./processes.ts";
 import { codeOf, complain, configure, settingFlags } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
@@ -20,7 +21,8 @@ const WATCH: Flag = {
 export const serveCommand: Command = {
   name: "serve",
   about: "run the server in the foreground",
-  details: `Runs until SIGTERM or SIGINT. A flag wins over the environment, the environment over the file .env in the working directory.`,
+  outlivesOutput: true,
+  details: `Runs until SIGTERM, SIGINT or SIGHUP. A flag wins over the environment, the environment over the file .env in the working directory.`,
   positionals: [],
   flags: [...settingFlags, WATCH],
   examples: [
@@ -99,12 +101,12 @@ const argumentsOf = (given: Given): string[] => [
 ];
 
 const logOf = ({ logLevel, appMode, processes }: Config): Log =>
-  createLog({
+  createOutputLog({
+    stream: process.stdout,
     level: logLevel,
     pretty: appMode === "debug" && process.stdout.isTTY === true,
     always: processes > 1 ? { pid: process.pid } : {},
     now: () => systemClock.now(),
-    write: (line) => void process.stdout.write(line),
   });
 
 function startFailure(error: unknown, { httpHost, httpPort }: Config): string {

@@ -1,5 +1,6 @@
 import { errorText, type Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { ignoresHangup } from "./hangup.ts";
 
 const FAILED = 1;
 
@@ -46,8 +47,10 @@ export function stopOnSignal(
       resolve(code);
       process.exit(code);
     };
+    const isDetached = ignoresHangup(); // by nohup, which is to outlive its terminal
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
+    if (!isDetached) process.on("SIGHUP", onSignal);
     process.on("disconnect", onOrphaned);
     if (process.send !== undefined && !process.connected) onOrphaned(); // it went before there was an ear
   });

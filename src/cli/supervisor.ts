@@ -21,6 +21,7 @@ export interface Supervisor {
 }
 
 const FAILED = 1;
+const STOPPING: ReadonlySet<string | null> = new Set(["SIGTERM", "SIGINT", "SIGHUP"]);
 const RESTART_AFTER_MS = 500;
 const RESTART_AT_LATEST_MS = 30_000;
 /** Who has run this long was well; its end is the first one again. */
@@ -68,7 +69,7 @@ export function createSupervisor(setup: {
 
   /** One that was told to go before it could listen to signals died of it, and that is well. */
   function note({ code, signal }: Exit): void {
-    if (code !== 0 && signal !== "SIGTERM" && signal !== "SIGINT") exitCode = FAILED;
+    if (code !== 0 && !STOPPING.has(signal)) exitCode = FAILED;
     if (children.size === 0) allEnded.resolve();
   }
 

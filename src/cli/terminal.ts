@@ -2,6 +2,8 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { OK } from "./command.ts";
+import { ignoresHangup } from "./hangup.ts";
 
 export type Output = {
   /** A person looks at it. */
@@ -43,8 +45,6 @@ const ENDING_SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** The terminal of this process. */
 export function createTerminal(): Terminal {
   const { stdin, stdout, stderr } = process;
-  // Who reads may have seen enough (`tasktrack list | head -1`): that is no fault, and nobody is left to tell it to.
-  for (const stream of [stdout, stderr]) stream.on("error", endQuietly);
   return {
     ...{ out: outputOf(stdout), err: outputOf(stderr), env: process.env, clock: systemClock },
     readInput: () => Bun.stdin.text(),
@@ -59,7 +59,10 @@ export function createTerminal(): Terminal {
       return () => void stdout.off("resize", run);
     },
     onInterrupt: (run) => {
-      const undo = Object.entries(ENDING_SIGNALS).map(([signal, exitCode]) => {
+      const signals = Object.entries(ENDING_SIGNALS).filter(
+        ([signal]) => signal !== "SIGHUP" || !ignoresHangup(),
+      );
+      const undo = signals.map(([signal, exitCode]) => {
         const listener = (): void => run(exitCode);
         process.on(signal, listener);
         return () => void process.off(signal, listener);
@@ -84,9 +87,19 @@ const outputOf = (stream: NodeJS.WriteStream): Output => ({
   write: (text) => void stream.write(text),
 });
 
-function endQuietly(error: Error): void {
-  if (!("code" in error) || error.code !== "EPIPE") throw error;
-  process.exit(0);
+/** The reader may have seen enough (`tasktrack list | head -1`): that is no fault, and nobody is left to tell it to. */
+export function endWithOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error) => {
+      if (!("code" in error) || error.code !== "EPIPE") throw error;
+      process.exit(OK);
+    });
+  }
+}
+
+/** For commands whose work is not what they write: a closed pipe, a full disk or a terminal that has gone costs lines and nothing else. */
+export function outliveOutput(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
 function firstLine(stdin: NodeJS.ReadStream): Promise<string> {

@@ -4,12 +4,13 @@ import { createWorker, type Worker } from "../client/client.ts";
 import { parseDurationMs } from "../core/duration.ts";
 import { isTaskError } from "../core/error.ts";
 import { parseAllowance } from "../lib/addresses.ts";
-import { createLog, LOG_LEVELS } from "../lib/log.ts";
+import { LOG_LEVELS } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Handler } from "../processor/handler.ts";
 import { createPool } from "../processor/pool.ts";
 import { type Call, type Command, FAILED, OK, UsageError } from "./command.ts";
 import { spawnHandlers } from "./handler-processes.ts";
+import { createOutputLog } from "./log-output.ts";
 import { complain } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
 import { serverUrl, URL_FLAG } from "./tasks/server.ts";
@@ -18,7 +19,8 @@ import { watchModule } from "./watch-module.ts";
 export const workerCommand: Command = {
   name: "worker",
   about: "work on a module's types for a server anywhere",
-  details: `Runs until SIGTERM or SIGINT, or until the server drains it. The handlers run in processes of their own. What the module's types say of timeout, max_attempts, backoff and delay counts only where the server has the module too (HANDLERS).`,
+  outlivesOutput: true,
+  details: `Runs until SIGTERM, SIGINT or SIGHUP, or until the server drains it. The handlers run in processes of their own. What the module's types say of timeout, max_attempts, backoff and delay counts only where the server has the module too (HANDLERS).`,
   positionals: [{ name: "MODULE" }],
   flags: [
     URL_FLAG,
@@ -91,11 +93,11 @@ function readWish(call: Call): Wish {
 
 async function work(wish: Wish): Promise<number> {
   const { url, concurrency, name, lease } = wish;
-  const log = createLog({
+  const log = createOutputLog({
+    stream: process.stdout,
     level: wish.logLevel,
     pretty: false,
     now: () => systemClock.now(),
-    write: (line) => void process.stdout.write(line),
   });
   const handlers = new Map<string, Handler>();
   let worker: Worker | null = null;

@@ -21,6 +21,11 @@ export interface ServerProcess {
   written(): { readonly stdout: string; readonly stderr: string };
   /** What it has logged so far. */
   events(): readonly LogEvent[];
+  /** Nobody reads what it writes from now on. */
+  closeOutput(): void;
+  /** What it writes is not read until it is resumed. */
+  pauseOutput(): void;
+  resumeOutput(): void;
   /** To the process that was started, and to it alone. */
   kill(signal: NodeJS.Signals): void;
   /** To it and all that it has started. */
@@ -102,6 +107,11 @@ function start(
     written: () => ({ stdout, stderr }),
     events,
     ended,
+    closeOutput: () => {
+      for (const stream of [child.stdout, child.stderr]) stream.destroy();
+    },
+    pauseOutput: () => void child.stdout.pause(),
+    resumeOutput: () => void child.stdout.resume(),
     url: async () => {
       const listening = () => events().find(({ event }) => event === "listening");
       await eventually(listening, (event) => over || event !== undefined);

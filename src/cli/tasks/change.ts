@@ -90,6 +90,7 @@ function commandOf(
     name: deed.name,
     positionals: [{ name: "ID", isMany: true, isOptional: true }],
     flags: [...words.flags, ...FILTER_FLAGS, YES, ...SERVER_FLAGS],
+    outlivesOutput: true,
     run: (call) => withServer(call, (server) => change(call, server, deed)),
   };
 }

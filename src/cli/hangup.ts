@@ -1,0 +1,20 @@
+import { readFileSync } from "node:fs";
+
+const SIGHUP_BIT = 1n;
+
+/**
+ * Whether this process was started to ignore SIGHUP, as `nohup` does: a listener of our own would undo that. Asked before any
+ * listens, and false where the system does not say (it is Linux that has /proc).
+ */
+export function ignoresHangup(): boolean {
+  const [, ignored] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(processStatus()) ?? [];
+  return ignored !== undefined && (BigInt(`0x${ignored}`) & SIGHUP_BIT) !== 0n;
+}
+
+function processStatus(): string {
+  try {
+    return readFileSync("/proc/self/status", "utf8");
+  } catch {
+    return ""; // another system
+  }
+}

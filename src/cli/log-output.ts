@@ -1,0 +1,46 @@
+/** The log of a process that must outlive whatever reads it. */
+import { createLog, type Level, type Log, type LogFields } from "../lib/log.ts";
+
+/** Lines that a slow reader has not taken yet, in UTF-16 code units; what comes beyond is dropped and counted. */
+const WAITING_AT_MOST = 1_048_576;
+
+type Stream = { write(text: string, done: (error?: Error | null) => void): unknown };
+
+/**
+ * A log on a stream whose reader may be slow, or gone. The runtime never waits for a pipe: it keeps what is not taken, without
+ * end (28 MB in three seconds of debug lines). So does this, up to a megabyte; when there is room again the log says how
+ * many lines are missing. A stream that fails loses its lines, and nothing else: see `outliveOutput`.
+ */
+export function createOutputLog(setup: {
+  readonly stream: Stream;
+  readonly level: Level;
+  readonly pretty: boolean;
+  readonly always?: LogFields;
+  readonly now: () => number;
+}): Log {
+  const { stream, ...format } = setup;
+  let waiting = 0;
+  let dropped = 0;
+
+  function write(line: string): void {
+    if (waiting > 0 && waiting + line.length > WAITING_AT_MOST) dropped++;
+    else send(line);
+  }
+
+  function send(line: string): void {
+    waiting += line.length;
+    stream.write(line, () => {
+      waiting -= line.length;
+      if (dropped > 0 && waiting <= WAITING_AT_MOST / 2) sayDropped();
+    });
+  }
+
+  function sayDropped(): void {
+    const count = dropped;
+    dropped = 0;
+    log.warn("log_lines_dropped", { count });
+  }
+
+  const log = createLog({ ...format, write });
+  return log;
+}
