@@ -144,6 +144,14 @@ const duration = fc
   )
   .map(json);
 
+/** None that ends while the test runs: whether a task is due by then would be a matter of speed. */
+const delay = fc
+  .constantFrom(
+    ...["0s", "0", "-0", "3600.0005s", "1h", "24h", "8760h", "8760.0000001h", "876000h", "876000h1ns"],
+    ...["-1s", "-1ns", "2562047h47m16.854775807s", "1e3h", "1", "", "1h\0"],
+  )
+  .map(json);
+
 const time = fc
   .constantFrom(
     ...[
@@ -221,7 +229,7 @@ const specOf = (optional: Fields): fc.Arbitrary<string> =>
 const spec = specOf({
   ...fields,
   type,
-  delay: mostly(duration),
+  delay: mostly(delay),
   backoff: mostly(backoff),
   key: mostly(textJson),
 });
@@ -372,11 +380,10 @@ const beatBody = objectOf({
     .map((leases) => `[${leases.join()}]`),
 });
 const failBody = objectOf(
-  { token },
+  { token, retry_after: mostly(delay) },
   {
     error: objectOf({}, { code: textJson, message: textJson }),
     retryable: fc.constantFrom("true", "false"),
-    retry_after: mostly(duration),
   },
 );
 const completesBody = objectOf({
@@ -394,6 +401,7 @@ const steps = fc.array(
     { weight: 3, arbitrary: step("POST", "/api/task", listOf(spec), idempotency) },
     { weight: 4, arbitrary: step("PATCH", "/api/task/@id", objectOf({}, { name, ...fields }), condition) },
     { weight: 2, arbitrary: step("GET", "/api/task/@id") },
+    { weight: 1, arbitrary: step("GET", fc.constantFrom("/api/task/@id/explain", "/api/stats")) },
     { weight: 6, arbitrary: step("GET", listTarget) },
     { weight: 3, arbitrary: step("POST", "/api/task/bulk", bulkBody) },
     { weight: 3, arbitrary: step("POST", "/api/worker/claim", claimBody) },
@@ -407,7 +415,7 @@ const steps = fc.array(
     { weight: 2, arbitrary: step("POST", "/api/task/@id/fail", failBody) },
     {
       weight: 1,
-      arbitrary: step("POST", "/api/task/@id/release", objectOf({ token }, { delay: mostly(duration) })),
+      arbitrary: step("POST", "/api/task/@id/release", objectOf({ token }, { delay: mostly(delay) })),
     },
     { weight: 1, arbitrary: step("POST", "/api/task/@id/cancel", null, condition) },
     { weight: 1, arbitrary: step("POST", "/api/task/@id/retry", null, condition) },
@@ -520,7 +528,9 @@ async function answerOf(
   });
   const answer = await response.text();
   if (target.endsWith("/claim")) noteTokens(side, answer);
-  return { status: response.status, body: masked(answer) };
+  // These two speak of moments, spans and workers: they are compared by their status alone.
+  const isOfMoments = response.ok && /\/(?:explain|stats)$/.test(target);
+  return { status: response.status, body: isOfMoments ? "" : masked(answer) };
 }
 
 function noteTokens(side: Side, answer: string): void {
@@ -533,7 +543,7 @@ const masked = (answer: string): string =>
   answer
     .replaceAll(/"(created_at|updated_at|started_at|finished_at|at)":"[^"]*"/g, '"$1":"…"')
     .replaceAll(/"(duration|expires_in|request_id|token)":"[^"]*"/g, '"$1":"…"')
-    .replaceAll(/"run_at":"20[23]\d-[^"]*"/g, '"run_at":"…"');
+    .replaceAll(/"run_at":"2\d{3}-[^"]*"/g, '"run_at":"…"');
 
 /** The ids of all tasks, oldest first: the same on every side, or an earlier step would have failed. */
 async function idsOf({ client }: Side): Promise<number[]> {

@@ -46,6 +46,13 @@ function served(tasks: readonly PendingTask[], asks: readonly Ask[], now: number
 }
 
 export function examineClaim(exam: Exam): void {
+  exam("a claim may name two thousand types, as a process with as many handlers does", async (x) => {
+    const types = Array.from({ length: 2_000 }, (_, n) => `type-${n}`);
+    const [first, last] = await x.addAll([{ type: "type-0" }, { type: "type-1999" }, { type: "other" }]);
+    const claimed = await x.take(types);
+    expect(idsOf(claimed)).toEqual([first?.id ?? 0, last?.id ?? 0]);
+  });
+
   // ---- what a claim makes of a task
 
   exam("a claimed task is what lifecycle.claim makes of it, in the answer and in the store", async (x) => {

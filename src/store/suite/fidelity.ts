@@ -4,6 +4,7 @@ import type { Outcome } from "../../core/outcome.ts";
 import { LIMITS, type Task } from "../../core/task.ts";
 import { claimedAs, type Exam, FAILED, HOUR_MS, LEASE_MS, nth, RELEASED, type Spec } from "./examinee.ts";
 
+const YEAR_0001 = Date.parse("0001-01-01T00:00:00.000Z");
 const YEAR_9999 = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
 /** Texts that drivers, separators, collations and escapes have been known to hurt. */
@@ -42,6 +43,7 @@ const SPECS: Record<string, Spec> = {
   "the highest priority": { priority: LIMITS.priority },
   "the lowest priority": { priority: -LIMITS.priority },
   "a due time long ago": { runAt: 0 },
+  "the first due time": { runAt: YEAR_0001 },
   "the last due time": { runAt: YEAR_9999 },
   "no limit of time": { timeoutMs: null },
   "a limit of one millisecond": { timeoutMs: 1 },
