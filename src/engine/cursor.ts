@@ -80,6 +80,8 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   const { holder, leaseMs, store, now, clock } = setup;
   const name = `cursor/${setup.name}`;
 
+  let seen: { readonly version: number; readonly at: number } | null = null; // the note as it was first seen so
+
   async function read(): Promise<Known | null> {
     const { notes } = await store.readNotes(name, now());
     const note = notes.find((candidate) => candidate.name === name);
@@ -109,10 +111,21 @@ export function createCursor(setup: CursorSetup): NamedCursor {
     await put({ position, before: position.rev, by: null, ifVersion: 0 }); // and if another was faster, it is marked
   }
 
+  /**
+   * How long the lease in the note may last. One that has been seen unchanged for its whole length is over whatever it says: a holder
+   * that lives renews it every third, and a clock that was set back leaves the end of a dead one's lease far ahead.
+   */
+  function leftOf({ version, written }: Known): number {
+    if (written.holder === null || written.holder === holder) return 0;
+    const at = clock.monotonic();
+    if (seen?.version !== version) seen = { version, at };
+    return Math.min(written.until - now(), seen.at + leaseMs - at);
+  }
+
   async function take(): Promise<CursorHold | number> {
     const { epoch } = await setup.end(); // before the note is read, which so is at least as old as this epoch
     const { version, written } = (await read()) ?? vanishedIn(epoch);
-    const leftMs = written.holder === null || written.holder === holder ? 0 : written.until - now();
+    const leftMs = leftOf({ version, written });
     if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);
     const { before = written.rev } = written;
     const isMoved = written.epoch !== epoch;

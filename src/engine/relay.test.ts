@@ -6,6 +6,7 @@ import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts"
 import { createRelay } from "./relay.ts";
 
 const LONG_MS = 10_000;
+const HOUR_MS = 3_600_000;
 const STOP_WITHIN_MS = 2_000;
 
 type Sent = { readonly by: string; readonly event: TaskEvent };
@@ -227,6 +228,37 @@ describe("of many processes", () => {
     await x.create();
     await x.clock.advance(LEASE_MS / 3);
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
+  });
+
+  test("the cursor of a dead holder is free after its lease, though the clock was set back by an hour", async () => {
+    const x = openWorld();
+    const itsClock = createManualClock(); // its timers stand still once it holds the cursor, and it publishes nothing
+    const outlet: EventOutlet = { publish: () => new Promise(() => undefined), close: async () => undefined };
+    await x.open("a", { itsClock, outlet }).relay.start();
+    await itsClock.advance(0);
+    x.clock.set(-HOUR_MS);
+    await x.engine.sweep(); // notices
+    await x.open("b").relay.start();
+    await x.create();
+    await x.clock.advance(LEASE_MS - 1);
+    expect(x.sent).toEqual([]);
+    await x.clock.advance(LEASE_MS / 2);
+    expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
+  });
+
+  test("the cursor stays with a holder that lives when the clock is set back", async () => {
+    const x = openWorld();
+    await x.open("a").relay.start();
+    await x.clock.advance(LONG_MS);
+    await x.open("b").relay.start();
+    x.clock.set(-HOUR_MS);
+    await x.engine.sweep(); // notices
+    for (let times = 0; times < 5; times++) {
+      await x.clock.advance(LEASE_MS);
+      await x.create();
+    }
+    await x.clock.advance(LEASE_MS);
+    expect(x.sent.map(({ by }) => by)).toEqual(["a", "a", "a", "a", "a"]);
   });
 });
 
