@@ -93,7 +93,7 @@ async function said(args: readonly string[]): Promise<string> {
 describe.each([
   ["SQLite", sqlitePlace, 1],
   ["PostgreSQL", postgresPlace, 3],
-  ["Redis", redisPlace, 1],
+  ["Redis", redisPlace, 2],
 ] as const)("migrate on %s", (name, placeOf, newest) => {
   let place: Place;
   beforeAll(() => {

@@ -1,13 +1,15 @@
 import { expect, test } from "bun:test";
 import { keysOf, openRedis, removeKeys } from "../../test/support/redis.ts";
 import { sharedRedis } from "../../test/support/servers/shared.ts";
+import { create, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import { ENDED_STATUSES } from "../core/task.ts";
+import type { ScriptBounds } from "./redis/scripts.ts";
 import { examineStore } from "./store.suite.ts";
-import { createExaminee } from "./suite/examinee.ts";
+import { createExaminee, type Opened } from "./suite/examinee.ts";
 
-examineStore("redis", async () => {
-  const { url, store } = await openRedis(sharedRedis());
-  const { store: peer } = await openRedis(url);
+async function open(bounds?: ScriptBounds): Promise<Opened> {
+  const { url, store } = await openRedis(sharedRedis(), {}, bounds);
+  const { store: peer } = await openRedis(url, {}, bounds);
   const now = await store.now();
   return {
     store,
@@ -19,6 +21,43 @@ examineStore("redis", async () => {
       await removeKeys(url);
     },
   };
+}
+
+examineStore("redis", open);
+
+// Every prefix is too much to list, and most claims take several scripts.
+const TINY = { listed: 1, looked: 2, countedAtOnce: 1 };
+examineStore("redis, in the smallest of scripts,", () => open(TINY), ["claim", "census", "races"]);
+
+test("a claim ends at about eight megabytes of tasks, and the next one goes on", async () => {
+  const { url, store } = await openRedis(sharedRedis());
+  const payload = JSON.stringify("x".repeat(900_000));
+  const drafts = Array.from({ length: 12 }, () => create({ name: "large", payload }, TYPE_DEFAULTS, 0));
+  for (const draft of drafts) await store.insert([{ drafts: [draft], idempotency: null }], 0);
+  const ask = { worker: "w", types: ["*"], max: 6, leaseMs: 1_000 };
+  const sizes = async () =>
+    (await store.claim([ask, ask, ask], { now: 0, nonce: "n" })).map((tasks) => tasks.length);
+  // The tasks are below the bound with nine of them, and above it with ten.
+  expect(await sizes()).toEqual([6, 4, 0]);
+  expect(await sizes()).toEqual([2, 0, 0]);
+  await store.close();
+  await removeKeys(url);
+});
+
+test("a task that is larger than a whole answer is claimed alone", async () => {
+  const { url, store } = await openRedis(sharedRedis());
+  const payload = JSON.stringify("x".repeat(9_000_000));
+  for (let n = 0; n < 2; n++) {
+    await store.insert(
+      [{ drafts: [create({ name: "huge", payload }, TYPE_DEFAULTS, 0)], idempotency: null }],
+      0,
+    );
+  }
+  const ask = { worker: "w", types: ["*"], max: 2, leaseMs: 1_000 };
+  for (let n = 0; n < 2; n++)
+    expect((await store.claim([ask], { now: 0, nonce: "n" })).flat()).toHaveLength(1);
+  await store.close();
+  await removeKeys(url);
 });
 
 test("a Redis store whose tasks have all been deleted keeps nothing of them but their changes", async () => {

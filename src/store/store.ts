@@ -60,7 +60,8 @@ export interface TaskStore {
 
   /**
    * Exact counts by type and status of all types that have tasks, in the order of their names (by code unit), as they are in
-   * one commit; the earliest `runAt` may be of a moment later. Its cost depends on the number of types and of their lanes, not
+   * one commit; where there are hundreds of types, a store may read them in pieces, each type's counts as they are in one commit. The
+   * earliest `runAt` may be of a moment later. Its cost depends on the number of types and of their lanes, not
    * of tasks: each change counts in its own commit.
    */
   census(): Promise<TypeCount[]>;

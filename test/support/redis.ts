@@ -5,6 +5,7 @@ import type { RunningTask, TaskId } from "../../src/core/task.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
 import type { StoreSetup } from "../../src/store/open.ts";
 import { DEADLINE_MS } from "../../src/store/redis/link.ts";
+import type { ScriptBounds } from "../../src/store/redis/scripts.ts";
 import { openRedisStore } from "../../src/store/redis/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createTestLog, type TestLog } from "./engine.ts";
@@ -43,9 +44,13 @@ export function redisSetup(
   };
 }
 
-export async function openRedis(url: string, more: Partial<StoreSetup> = {}): Promise<OpenedRedis> {
+export async function openRedis(
+  url: string,
+  more: Partial<StoreSetup> = {},
+  bounds?: ScriptBounds,
+): Promise<OpenedRedis> {
   const setup = redisSetup(url, more);
-  return { url: setup.url, store: await openRedisStore(setup), log: setup.log };
+  return { url: setup.url, store: await openRedisStore(setup, bounds), log: setup.log };
 }
 
 /** Pauses before new attempts pass twenty times as fast; deadlines do not, for a slow machine may need them. */
@@ -94,6 +99,9 @@ export async function command({ url }: RedisServer, name: string, ...args: strin
   }
 }
 
+/** What the names of the store's keys begin with. */
+export const prefixOf = (url: string): string => `{${new URL(url).searchParams.get("prefix")}}:`;
+
 /** The names of the store's keys, without their prefix. */
 export const keysOf = (url: string): Promise<string[]> =>
   onServer(url, async (client, prefix) => {
@@ -114,7 +122,7 @@ async function onServer<T>(
 ): Promise<T> {
   const client = new RedisClient(url.split("?", 1)[0]);
   try {
-    return await deed(client, `{${new URL(url).searchParams.get("prefix")}}:`);
+    return await deed(client, prefixOf(url));
   } finally {
     client.close();
   }

@@ -3,15 +3,32 @@ import type { Status, TaskId } from "../../core/task.ts";
 import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { SCRIPTS } from "./scripts.ts";
+import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 
-export function createCensus(connection: Connection) {
+export function createCensus(connection: Connection, { countedAtOnce }: ScriptBounds) {
   async function census(): Promise<TypeCount[]> {
-    // As census.lua says.
-    const [counts, heads] = (await connection.run(SCRIPTS.census, [])) as [string[], string[]];
-    const oldest = new Map(pairs(heads).map(([type, at]) => [textOf(type), Number(at)] as const));
-    return censusOf(pairs(counts).map(countedRow), (type) => oldest.get(type) ?? null);
+    const rows = new Map<string, readonly CountedRow[]>(); // a type may come twice, and then the later one counts
+    const oldest = new Map<string, number>();
+    let cursors = ["0", "0"];
+    do {
+      const [counts, firsts, ...answer] = await censusPiece(cursors);
+      cursors = [counts, firsts];
+      for (const [type, ...numbers] of groups(answer[0], 1 + CENSUS_STATUSES.length)) {
+        rows.set(
+          String(type),
+          numbers.map((count, at) => countedRow(String(type), at, count)),
+        );
+      }
+      for (const [type, at] of groups(answer[1], 2)) {
+        const name = textOf(String(type));
+        oldest.set(name, Math.min(Number(at), oldest.get(name) ?? Number.POSITIVE_INFINITY));
+      }
+    } while (cursors.some((cursor) => cursor !== ""));
+    return censusOf([...rows.values()].flat(), (type) => oldest.get(type) ?? null);
   }
+
+  const censusPiece = async (cursors: readonly string[]) =>
+    (await connection.run(SCRIPTS.census, [...cursors, String(countedAtOnce)])) as CensusPiece;
 
   async function ahead(id: TaskId, now: number, atMost: number): Promise<number | null> {
     const answer = await connection.run(SCRIPTS.ahead, [String(id), String(now)]);
@@ -21,17 +38,26 @@ export function createCensus(connection: Connection) {
   return { census, ahead };
 }
 
-/** A field of the hash is the status, a colon and the type as JSON. */
-function countedRow([field, count]: readonly [string, string]): CountedRow {
-  const colon = field.indexOf(":");
-  return {
-    status: field.slice(0, colon) as Status, // what a script has counted
-    type: textOf(field.slice(colon + 1)),
-    count: Number(count),
-  };
-}
+/** As census.lua says: both cursors to go on from, types with their counts, types with the earliest time in some lane. */
+type CensusPiece = [string, string, (string | null)[], string[]];
+
+/** In the order of census.lua. */
+const CENSUS_STATUSES = [
+  "pending",
+  "running",
+  "done",
+  "failed",
+  "cancelled",
+] as const satisfies readonly Status[];
+
+const countedRow = (type: string, at: number, count: string | null): CountedRow => ({
+  type: textOf(type),
+  status: CENSUS_STATUSES[at] as Status, // one count for each
+  count: Number(count ?? 0),
+});
 
 const textOf = (json: string): string => JSON.parse(json) as string; // row.ts writes types so
 
-const pairs = (list: readonly string[]): (readonly [string, string])[] =>
-  Array.from({ length: list.length / 2 }, (_, n) => [list[2 * n] as string, list[2 * n + 1] as string]); // an even list
+/** The list in groups of this size. */
+const groups = <T>(list: readonly T[], size: number): T[][] =>
+  Array.from({ length: list.length / size }, (_, n) => list.slice(n * size, (n + 1) * size));

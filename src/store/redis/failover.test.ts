@@ -7,6 +7,7 @@ import {
   codeOf,
   command,
   openRedis,
+  prefixOf,
   redisSetup,
   works,
 } from "../../../test/support/redis.ts";
@@ -78,7 +79,7 @@ describe("a replica that lagged behind a primary with appendfsync always, and wa
     const { url, store } = await open();
     await follow(replica, replication.port);
     const kept = await add(store);
-    const house = `{${new URL(url).searchParams.get("prefix")}}:house`;
+    const house = `${prefixOf(url)}house`;
     await eventually(
       () => command(replica, "HGET", house, "id"),
       (id) => id === String(kept),

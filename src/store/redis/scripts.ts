@@ -10,6 +10,7 @@ import changes from "./lua/changes.lua" with { type: "text" };
 import claim from "./lua/claim.lua" with { type: "text" };
 import extend from "./lua/extend.lua" with { type: "text" };
 import insert from "./lua/insert.lua" with { type: "text" };
+import noteLanes from "./lua/note_lanes.lua" with { type: "text" };
 import now from "./lua/now.lua" with { type: "text" };
 import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
 import pageById from "./lua/page_by_id.lua" with { type: "text" };
@@ -36,8 +37,23 @@ function scriptOf(source: string): Script {
   return { text, sha: new Bun.CryptoHasher("sha1").update(text).digest("hex") };
 }
 
+/**
+ * What one script may do at most, so that none takes 20 ms with ten thousands of types.
+ */
+export type ScriptBounds = {
+  /** Lanes that an ask of a claim lists. */
+  readonly listed: number;
+  /** Lanes that a claim looks at in all. */
+  readonly looked: number;
+  /** Fields of a hash that the census reads, and as many lanes. */
+  readonly countedAtOnce: number;
+};
+
+export const SCRIPT_BOUNDS: ScriptBounds = { listed: 500, looked: 4_000, countedAtOnce: 400 };
+
 export const SCRIPTS = {
   begin: scriptOf(begin),
+  noteLanes: scriptOf(noteLanes),
   now: scriptOf(now),
   insert: scriptOf(insert),
   claim: scriptOf(claim),

@@ -19,17 +19,23 @@ import { createClient, createLink, inTime, unavailable } from "./link.ts";
 import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
-import { SCRIPTS } from "./scripts.ts";
+import { SCRIPT_BOUNDS, SCRIPTS } from "./scripts.ts";
 import { createWrites } from "./writes.ts";
 
-/** Keys need no making; the number keeps an older program away from what a newer one has written. */
-const MIGRATIONS: readonly Migration[] = [{ number: 1, name: "tasks, lanes, log lines, changes", text: "" }];
+/** `noteAllLanes` makes what 2 adds. The number keeps an older program away from what a newer one has written. */
+const MIGRATIONS: readonly Migration[] = [
+  { number: 1, name: "tasks, lanes, log lines, changes", text: "" },
+  { number: 2, name: "the first task of each lane", text: "" },
+];
 const SCHEMA = MIGRATIONS.length;
 /** What is under way when the store is closed gets this long. */
 const CLOSE_WITHIN_MS = 1_000;
 
+/** Lanes that one script brings up to date when a store is opened: 2 ms. */
+const NOTED_AT_ONCE = 500;
+
 /** Connects, checks that the server is fit and that the schema is known; rejects with one line for the operator. */
-export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
+export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS): Promise<TaskStore> {
   const { clock, log, random, nonce } = setup;
   const address = parseAddress(setup.url);
   const profile = await visit(setup, address, async (client) => {
@@ -67,9 +73,14 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
     },
   });
 
+  let isFirst = true;
+
   /** The first words on each connection. The server may be another one than before, with other settings. */
   async function greet(client: RedisClient): Promise<void> {
-    await begin(client, address, { epoch: nonce(), skip: idsToSkip(await readProfile(client)) });
+    const skip = idsToSkip(await readProfile(client));
+    const schema = await begin(client, address, { epoch: nonce(), skip });
+    if (isFirst || schema < SCHEMA) await noteAllLanes(client, address);
+    isFirst = false;
   }
 
   await link.open().catch((error: unknown) => {
@@ -77,10 +88,13 @@ export async function openRedisStore(setup: StoreSetup): Promise<TaskStore> {
   });
   const connection = createConnection({ link, clock, prefix: address.prefix });
 
-  const { insert, claim, extend, replace, remove } = createWrites({ connection, sender, ring: bell.ring });
+  const { insert, claim, extend, replace, remove } = createWrites(
+    { connection, sender, ring: bell.ring },
+    bounds,
+  );
   const restore = createRestore({ connection, sender, ring: bell.ring });
   const { get, list, count, readLog } = createReads(connection);
-  const { census, ahead } = createCensus(connection);
+  const { census, ahead } = createCensus(connection, bounds);
   const { writeNotes, readNotes } = createNotes(connection);
 
   let closing: Promise<void> | null = null;
@@ -126,7 +140,10 @@ export async function migrateRedis(setup: StoreSetup, apply: boolean): Promise<M
   return visit(setup, address, async (client) => {
     const profile = await readProfile(client);
     const plan = planMigrations(await schemaOf(client, address), MIGRATIONS);
-    if (apply) await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(profile) });
+    if (apply) {
+      await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(profile) });
+      await noteAllLanes(client, address);
+    }
     return plan;
   });
 }
@@ -159,10 +176,26 @@ type Beginning = { readonly epoch: string; readonly skip: number };
 const beginArgs = ({ epoch, skip }: Beginning): string[] => [epoch, String(skip), String(SCHEMA)];
 
 /** The first words on a connection, see begin.lua. One script, so no lock is needed. */
-async function begin(client: RedisClient, { prefix }: Address, beginning: Beginning): Promise<void> {
+async function begin(client: RedisClient, { prefix }: Address, beginning: Beginning): Promise<number> {
   const answer = await runScript(client, SCRIPTS.begin, [prefix, ...beginArgs(beginning)]);
   const [schema] = answer as [number, string]; // as begin.lua says
   planMigrations(schema, MIGRATIONS);
+  return schema;
+}
+
+/**
+ * Brings what is noted of all lanes up to date, in short scripts. At each start, not only for a store of schema 1: a process of
+ * version 0.1.0 that is connected still writes without noting anything, and the last start of an upgrade comes after its end.
+ */
+async function noteAllLanes(client: RedisClient, { prefix }: Address): Promise<void> {
+  for (const kind of ["lanes", "firsts"]) {
+    let cursor = "0";
+    do {
+      cursor = String(
+        await runScript(client, SCRIPTS.noteLanes, [prefix, kind, cursor, String(NOTED_AT_ONCE)]),
+      );
+    } while (cursor !== "0");
+  }
 }
 
 /** What passes by itself; any other refusal is for the operator to cure. */

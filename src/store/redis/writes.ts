@@ -10,7 +10,7 @@ import {
   type RunningTask,
   type Task,
 } from "../../core/task.ts";
-import { textSize } from "../../core/text-size.ts";
+import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
 import {
   type Ask,
   type Beat,
@@ -27,7 +27,7 @@ import {
 import type { Connection } from "./connection.ts";
 import { pieces, writeInPieces } from "./pieces.ts";
 import { bodyOf, headOf, laneOf, lanePrefixOf, type Row, taskOf } from "./row.ts";
-import { SCRIPTS } from "./scripts.ts";
+import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 
 /** On a busy machine of two cores 250 steps take the server 2 to 5 ms, 1,000 creates 5 to 10; nothing may take 20. */
 const PIECE = { count: 250, bytes: 1_048_576 };
@@ -41,7 +41,7 @@ export type WritesSetup = {
   readonly ring: (due: readonly string[]) => void;
 };
 
-export function createWrites({ connection, sender, ring }: WritesSetup) {
+export function createWrites({ connection, sender, ring }: WritesSetup, bounds: ScriptBounds) {
   // ---- insert
 
   /** Requests are whole, and those that a thousand creates have room for commit together. */
@@ -72,42 +72,55 @@ export function createWrites({ connection, sender, ring }: WritesSetup) {
 
   async function claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]> {
     const answers: RunningTask[][] = asks.map(() => []);
-    let finished = 0;
-    while (finished < asks.length) {
+    let [finished, bytes, place] = [0, 0, ""];
+    while (finished < asks.length && bytes < ANSWER_BYTES) {
       const from = finished;
-      const piece = await claimPiece(wanting(asks, answers, from), terms).catch((error: unknown) => {
-        // What earlier pieces have claimed is good; whoever asks again meets the error himself.
-        if (answers.some((tasks) => tasks.length > 0)) return null;
-        throw error;
-      });
+      const atMost = Math.min(PIECE.bytes, ANSWER_BYTES - bytes);
+      const piece = await claimPiece(wanting(asks, answers, from), terms, { place, bytes: atMost }).catch(
+        (error: unknown) => {
+          // What earlier pieces have claimed is good; whoever asks again meets the error himself.
+          if (answers.some((tasks) => tasks.length > 0)) return null;
+          throw error;
+        },
+      );
       if (piece === null) break;
       for (const [at, tasks] of piece.given.entries()) nth(answers, from + at).push(...tasks);
       finished += piece.finished;
+      bytes += piece.bytes;
+      place = piece.place;
     }
     return answers;
   }
 
-  async function claimPiece(asks: readonly Ask[], { now, nonce }: ClaimTerms) {
+  /** @param from where the first ask goes on, as an earlier piece has answered, and how many bytes of tasks may come */
+  async function claimPiece(
+    asks: readonly Ask[],
+    { now, nonce }: ClaimTerms,
+    from: { readonly place: string; readonly bytes: number },
+  ) {
     const args = [String(now), JSON.stringify(nonce).slice(1, -1), sender];
-    args.push(String(PIECE.count), String(PIECE.bytes), String(asks.length));
+    args.push(String(PIECE.count), String(from.bytes), String(bounds.listed), String(bounds.looked));
+    args.push(from.place, String(asks.length));
     for (const { worker, leaseMs, max, types } of asks) {
       args.push(JSON.stringify(worker), String(leaseMs), String(max), String(types.length));
       for (const type of types) args.push(lanePrefixOf(type));
     }
     // As claim.lua says.
-    const [finished, counts, ...fields] = (await connection.run(SCRIPTS.claim, args)) as [
+    const [finished, counts, place, ...fields] = (await connection.run(SCRIPTS.claim, args)) as [
       number,
+      string,
       string,
       ...string[],
     ];
-    let at = 0;
+    let [at, bytes] = [0, 0];
     const given = counts.split(" ").map((count) => {
       const tasks = Array.from({ length: Number(count) }, (_, n) => claimedTask(fields, at + n));
       at += tasks.length;
+      for (const task of tasks) bytes += textSize(task);
       return tasks;
     });
     if (fields.length > 0) ring([]);
-    return { finished, given };
+    return { finished, given, bytes, place };
   }
 
   // ---- extend

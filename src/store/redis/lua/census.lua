@@ -1,19 +1,36 @@
 #!lua flags=no-writes
--- Counts tasks by status and type.
--- Returns: the fields of the hash `census` and their values in turn; then, as one list, the types (as JSON) that have pending
---   tasks, each with the earliest time among them: the heads of its lanes
-local counts = call("HGETALL", prefix .. "census")
-local oldest, at = {}, {}
-for _, lane in ipairs(call("ZRANGE", prefix .. "lanes", 0, -1)) do
-  local type = typeOf(lane)
-  local runAt = tonumber(call("ZRANGE", prefix .. "lane:" .. lane, 0, 0, "WITHSCORES")[2])
-  if at[type] == nil then
-    push(oldest, type, false)
-    at[type] = #oldest
-    oldest[#oldest] = runAt
-  else
-    oldest[at[type]] = math.min(oldest[at[type]], runAt)
+-- Counts tasks by status and type, a piece at a time: one script holds all of a type's counts, and a small store's all types.
+-- ARGV: 1 cursor into the counts, 2 cursor into the first tasks of the lanes ("0" from the start, "" to leave it out), 3 about how
+--   many of each
+-- Returns: both cursors to go on from ("" where there are no more); then a list of types (as JSON), each with how many of its
+--   tasks are pending, running, done, failed and cancelled (false for none); then a list of types, each with the earliest time
+--   among the first tasks of its lanes that were read
+local STATUSES = { "pending", "running", "done", "failed", "cancelled" }
+
+local function piece(name, cursor)
+  if cursor == "" then return "", {} end
+  local found = call("HSCAN", prefix .. name, cursor, "COUNT", ARGV[3])
+  return found[1] == "0" and "" or found[1], found[2]
+end
+
+-- The pieces hold some counts of a type and not the others, so they only say which types there are.
+local nextCount, counted = piece("census", ARGV[1])
+local types, known, fields = {}, {}, {}
+for at = 1, #counted, 2 do
+  local type = match(counted[at], "^%a+:(.*)$")
+  if not known[type] then
+    known[type] = true
+    types[#types + 1] = type
+    for _, status in ipairs(STATUSES) do fields[#fields + 1] = status .. ":" .. type end
   end
 end
-for n = 2, #oldest, 2 do oldest[n] = int(oldest[n]) end
-return { counts, oldest }
+local values, counts = lookUp("census", fields), {}
+for at, type in ipairs(types) do
+  counts[#counts + 1] = type
+  for n = 1, #STATUSES do counts[#counts + 1] = values[(at - 1) * #STATUSES + n] end
+end
+
+local nextFirst, firsts = piece("firsts", ARGV[2])
+local earliest = {}
+for at = 1, #firsts, 2 do push(earliest, typeOf(firsts[at]), match(firsts[at + 1], "%S+$")) end
+return { nextCount, nextFirst, counts, earliest }

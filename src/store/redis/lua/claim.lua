@@ -1,53 +1,63 @@
 #!lua flags=allow-oom
 -- Gives due tasks to workers, as lifecycle.claim does.
--- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 asks; then each ask: worker
---   as JSON, leaseMs, max, number of lane prefixes, lane prefixes
--- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, then of each
---   task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met, and the caller goes on.
+-- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 lanes that an ask may list, 7 lanes
+--   that the script looks at (about), 8 where the first ask goes on, as an earlier script answered ("" from the start), 9 asks; then
+--   each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
+-- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, where the next ask
+--   goes on, then of each task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met.
 -- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
+--
+-- An ask that names few lanes lists them; one that names more (as `*` does) walks the first tasks of all lanes in the order in
+-- which they are claimed, and so looks at about as many lanes as it gets tasks, however many types there are. Either way only
+-- lanes that get their turn are read.
 if mayLackWrites() then return OTHER_SERVER end
-local now, nonce, sender = ARGV[1], ARGV[2], ARGV[3]
-local mostTasks, mostBytes, asks = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local now, nowText, nonce, sender = tonumber(ARGV[1]), ARGV[1], ARGV[2], ARGV[3]
+local mostTasks, mostBytes, mostListed, mostLooked = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local asks = tonumber(ARGV[9])
 
 -- ---- the asks
 
 local asked, wanted = {}, 0
-local cursor = 7
+local cursor = 10
 for n = 1, asks do
   local ask = { worker = ARGV[cursor], leaseMs = ARGV[cursor + 1], max = tonumber(ARGV[cursor + 2]), given = 0, n = n }
   local types = tonumber(ARGV[cursor + 3])
-  ask.lanes = {}
-  for at = 1, types do ask.lanes[at] = ARGV[cursor + 3 + at] end
+  ask.starts = {}
+  for at = 1, types do ask.starts[at] = ARGV[cursor + 3 + at] end
   wanted = wanted + ask.max
   asked[n] = ask
   cursor = cursor + 4 + types
 end
 wanted = math.min(wanted, mostTasks)
+local looked = 0 -- lanes that were listed or walked past
 
--- ---- lanes: read in pieces from their heads, `at` is the next to be taken
+-- ---- lanes. Until its turn comes, what is noted of its first task stands for a lane; then it is read in pieces from its head, and
+-- `at` is the next task to be taken.
 
 local lanes = {}
-
-local function read(lane)
-  local found = call("ZRANGEBYSCORE", lane.key, "-inf", now, "WITHSCORES", "LIMIT", lane.read, lane.piece)
-  lane.found, lane.at = found, 1
-  lane.read = lane.read + #found / 2
-  if #found < 2 * lane.piece then lane.isWhole = true end
-end
-
-local function headOf(lane)
-  if lane.at > #lane.found and not lane.isWhole then read(lane) end
-  return lane.found[lane.at]
-end
 
 local function laneOf(name)
   local lane = lanes[name]
   if lane == nil then
-    lane = { name = name, key = prefix .. "lane:" .. name, priority = tonumber(match(name, "%-?%d+$")) }
-    lane.found, lane.at, lane.read, lane.taken = {}, 1, 0, 0
+    lane = { name = name, key = prefix .. "lane:" .. name, read = 0, taken = 0 }
     lanes[name] = lane
   end
   return lane
+end
+
+local function read(lane, piece)
+  if lane.found == nil then lane.piece = piece else lane.piece = math.min(wanted, 2 * lane.piece) end
+  local found = call("ZRANGEBYSCORE", lane.key, "-inf", nowText, "WITHSCORES", "LIMIT", lane.read, lane.piece)
+  lane.found, lane.at = found, 1
+  lane.read = lane.read + #found / 2
+  lane.isWhole = #found < 2 * lane.piece
+end
+
+-- The lane's next task, its text and its score; nil where nothing is due.
+local function headOf(lane)
+  if lane.found == nil then return lane.first, lane.score end
+  if lane.at > #lane.found and not lane.isWhole then read(lane) end
+  return lane.found[lane.at], tonumber(lane.found[lane.at + 1])
 end
 
 -- ---- a heap of lanes of one priority, the one with the best head on top. Another heap may have taken what an entry stands
@@ -71,13 +81,31 @@ local function sink(heap, at)
   heap[at] = entry
 end
 
+local function rise(heap, at)
+  local entry = heap[at]
+  while at > 1 do
+    local parent = math.floor(at / 2)
+    if not isBefore(entry, heap[parent]) then break end
+    heap[at] = heap[parent]
+    at = parent
+  end
+  heap[at] = entry
+end
+
 -- False where the lane has nothing due any more.
 local function look(entry)
   local lane = entry.lane
-  local text = headOf(lane)
+  local text, score = headOf(lane)
   if text == nil then return false end
-  entry.text, entry.score, entry.taken = text, tonumber(lane.found[lane.at + 1]), lane.taken
+  entry.text, entry.score, entry.taken = text, score, lane.taken
   return true
+end
+
+local function add(heap, lane)
+  local entry = { lane = lane }
+  if not look(entry) then return end
+  heap[#heap + 1] = entry
+  rise(heap, #heap)
 end
 
 local function renewTop(heap)
@@ -88,97 +116,222 @@ local function renewTop(heap)
   if #heap > 1 then sink(heap, 1) end
 end
 
-local function heapOf(group)
-  local heap = {}
-  for _, lane in ipairs(group) do
-    local entry = { lane = lane }
-    if look(entry) then heap[#heap + 1] = entry end
+-- ---- the first tasks of all lanes of a priority, in their order, read in pieces as the walks come to them
+
+local WALKED_AT_ONCE = math.max(16, math.min(wanted, 256))
+local indexes = {}
+
+local function firstAt(priority, rank)
+  local index = indexes[priority]
+  if index == nil then
+    index = {}
+    indexes[priority] = index
   end
-  for at = math.floor(#heap / 2), 1, -1 do sink(heap, at) end
-  return heap
+  local from = rank - rank % WALKED_AT_ONCE
+  if index[from] == nil then
+    index[from] = call("ZRANGE", prefix .. "firsts:" .. priority, from, from + WALKED_AT_ONCE - 1, "WITHSCORES")
+  end
+  local at = 2 * (rank - from) + 1
+  return index[from][at], tonumber(index[from][at + 1])
 end
+
+-- The rank of the first one that is not before this task.
+local function rankOf(priority, score, text)
+  local set = prefix .. "firsts:" .. priority
+  local low = call("ZCOUNT", set, "-inf", "(" .. score)
+  local high = low + call("ZCOUNT", set, score, score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if call("ZRANGE", set, middle, middle)[1] < text then low = middle + 1 else high = middle end
+  end
+  return low
+end
+
+local function memberIn(first) return sub(first, 1, first:byte() - 95) end
+local function laneIn(first) return sub(first, first:byte() - 94) end
 
 -- ---- a queue for each set of types: its lanes by priority, which are looked at only when all above them is given out
 
--- Lanes that are found before the script lets others go first; an ask that has begun is finished.
-local FOUND = 10000
-local queues, found = {}, 0
+local ALL = '"' -- what every lane begins with
+local queues = {}
 
-local function groupsOf(starts)
-  local groups, priorities, known = {}, {}, {}
-  for _, start in ipairs(starts) do
-    local names = call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
-    found = found + #names
-    for _, name in ipairs(names) do
-      if not known[name] then
-        known[name] = true
-        local lane = laneOf(name)
-        local group = groups[lane.priority]
-        if group == nil then
-          group = {}
-          groups[lane.priority] = group
-          priorities[#priorities + 1] = lane.priority
-        end
-        group[#group + 1] = lane
+-- Puts the lanes that begin so into the groups of their priorities, where something is noted to be due in them.
+local function list(queue, start)
+  local names = call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
+  looked, queue.listed = looked + #names, queue.listed + #names
+  local firsts = lookUp("firsts", names)
+  for at, name in ipairs(names) do
+    if not queue.known[name] then
+      queue.known[name] = true
+      local lane = laneOf(name)
+      if firsts[at] and lane.first == nil then
+        local text, score = match(firsts[at], "^(%S+) (.*)$")
+        lane.first, lane.score = text, tonumber(score)
+      end
+      if lane.score == nil or lane.score <= now then
+        local priority = priorityOf(name)
+        queue.groups[priority] = queue.groups[priority] or {}
+        push(queue.groups[priority], lane)
       end
     end
   end
-  table.sort(priorities, function(a, b) return a > b end)
-  return groups, priorities
+end
+
+local function isWalked(queue, name)
+  if queue.exact[typeOf(name) .. ":"] then return true end
+  for _, start in ipairs(queue.walked) do
+    if sub(name, 1, #start) == start then return true end
+  end
+  return false
+end
+
+local function fill(queue, starts)
+  for _, start in ipairs(starts) do
+    if start == ALL then
+      queue.walked, queue.isWalking = { ALL }, true
+      return
+    end
+  end
+  for _, start in ipairs(starts) do
+    local size = call("ZLEXCOUNT", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
+    if queue.listed + size <= mostListed then
+      if size > 0 then list(queue, start) end
+    elseif sub(start, -2) == '":' then
+      queue.exact[start], queue.isWalking = true, true
+    else
+      push(queue.walked, start)
+      queue.isWalking = true
+    end
+  end
+end
+
+local function prioritiesOf(queue)
+  local priorities = {}
+  for priority in pairs(queue.groups) do push(priorities, tonumber(priority)) end
+  if queue.isWalking then
+    for _, priority in ipairs(call("ZRANGE", prefix .. "priorities", 0, -1)) do
+      if queue.groups[priority] == nil then push(priorities, tonumber(priority)) end
+    end
+  end
+  table.sort(priorities)
+  return priorities
 end
 
 local function queueFor(starts)
   local called = table.concat(starts, "\n")
   local queue = queues[called]
   if queue == nil then
-    queue = { heap = {}, at = 0 }
-    queue.groups, queue.priorities = groupsOf(starts)
+    queue = { heap = {}, groups = {}, known = {}, exact = {}, walked = {}, isWalking = false, listed = 0, passed = 0 }
+    fill(queue, starts)
+    queue.cost = 1 + #queue.walked / 8 -- of a lane that is walked past
+    queue.priorities = prioritiesOf(queue)
     queues[called] = queue
   end
   return queue
 end
 
--- The entry with the best task that is left; nil where there is none.
+-- Where the walk of an ask that a bound has cut off goes on: at this task.
+local function placeAt(priority, score, text) return priority .. " " .. format("%.17g", score) .. " " .. text end
+
+local function resume(queue, place)
+  local priority, score, text = match(place, "^(%S+) (%S+) (%S+)$")
+  queue.from = { priority = priority, rank = rankOf(priority, score, text) }
+end
+
+-- The next priority, the lanes that were listed on it, and where its walk begins. False where there is none.
+local function descend(queue)
+  local number = table.remove(queue.priorities)
+  if number == nil then return false end
+  local priority = int(number)
+  queue.priority, queue.rank = priority, nil
+  local group, width = queue.groups[priority] or {}, 0
+  local from = queue.from
+  if queue.isWalking and not (from and number > tonumber(from.priority)) then
+    width = call("ZCOUNT", prefix .. "firsts:" .. priority, "-inf", nowText)
+    if width > 0 then queue.rank = from and from.priority == priority and from.rank or 0 end
+  end
+  queue.piece = math.max(1, math.ceil(wanted / math.max(1, #group + width)))
+  for _, lane in ipairs(group) do
+    if lane.found == nil and lane.first == nil then read(lane, queue.piece) end -- nothing is noted of it
+    add(queue.heap, lane)
+  end
+  return true
+end
+
+-- Lets the lanes into the heap whose first tasks stand before its top. False where the script has looked at enough.
+local function walk(queue)
+  while queue.rank ~= nil do
+    local first, score = firstAt(queue.priority, queue.rank)
+    if first == nil or score > now then
+      queue.rank = nil
+      return true
+    end
+    local top = queue.heap[1]
+    if top ~= nil and (top.score < score or (top.score == score and top.text < first)) then return true end
+    if looked > mostLooked and queue.passed > 0 then
+      queue.place = placeAt(queue.priority, score, memberIn(first))
+      return false
+    end
+    looked, queue.passed, queue.rank = looked + queue.cost, queue.passed + 1, queue.rank + 1
+    local name = laneIn(first)
+    if not queue.known[name] and isWalked(queue, name) then
+      queue.known[name] = true
+      local lane = laneOf(name)
+      if lane.first == nil then lane.first, lane.score = memberIn(first), score end
+      add(queue.heap, lane)
+    end
+  end
+  return true
+end
+
+-- The entry with the best task that is left; nil where there is none; false where the script has looked at enough.
 local function bestOf(queue)
   while true do
     local top = queue.heap[1]
-    if top == nil then
-      queue.at = queue.at + 1
-      local group = queue.groups[queue.priorities[queue.at]]
-      if group == nil then return nil end
-      for _, lane in ipairs(group) do
-        if lane.piece == nil then lane.piece = math.max(1, math.ceil(wanted / #group)) end
-      end
-      queue.heap = heapOf(group)
-    elseif top.taken ~= top.lane.taken then
+    if top ~= nil and top.taken ~= top.lane.taken then
       renewTop(queue.heap)
+    elseif not walk(queue) then
+      return false
     else
-      return top
+      top = queue.heap[1]
+      if top == nil then
+        if not descend(queue) then return nil end
+      elseif top.lane.found == nil then
+        read(top.lane, queue.piece)
+        renewTop(queue.heap)
+      elseif top.taken == top.lane.taken then
+        return top
+      end
     end
   end
 end
 
 -- ---- the choice
 
-local ids, texts, askOf, laneOfPick = {}, {}, {}, {} -- of each pick, in order
-local finished = 0
+local ids, texts, askOf, laneOfPick, places = {}, {}, {}, {}, {} -- of each pick, in order
+local finished, place = 0, "" -- asks that are done, and where the next one goes on
 
--- False where it met the bound.
+-- False where it met a bound.
 local function choose(ask)
-  local queue = queueFor(ask.lanes)
+  local queue = queueFor(ask.starts)
+  if ask.n == 1 and ARGV[8] ~= "" then resume(queue, ARGV[8]) end
   for _ = 1, ask.max do
     local best = bestOf(queue)
     if best == nil then return true end
-    if #ids == mostTasks then return false end
+    if best == false or #ids == mostTasks then
+      place = best and placeAt(queue.priority, best.score, best.text) or queue.place
+      return false
+    end
     local count, lane = #ids + 1, best.lane
     texts[count], ids[count], askOf[count], laneOfPick[count] = best.text, idOf(best.text), ask, lane
+    places[count] = placeAt(queue.priority, best.score, best.text)
     lane.at, lane.taken = lane.at + 2, lane.taken + 1
   end
   return true
 end
 
 for n, ask in ipairs(asked) do
-  if found > FOUND or (ask.max > 0 and not choose(ask)) then break end
+  if looked > mostLooked or (ask.max > 0 and not choose(ask)) then break end
   finished = n
 end
 
@@ -196,12 +349,12 @@ for at, id in ipairs(ids) do
   bytes = bytes + size
   local ask, lane = askOf[at], laneOfPick[at]
   if at > 1 and bytes > mostBytes then
-    finished = math.min(finished, ask.n - 1)
+    finished, place = ask.n - 1, places[at]
     break
   end
   local count, ends, nextVersion = int(claims + 1), int(now + ask.leaseMs), int(version + 1)
-  local head = size .. ',\n"running",\n' .. nextVersion .. ",\n" .. count .. ",\n" .. int(attempt + 1) .. ",\n" .. now .. ",\n"
-    .. now .. ',\n"' .. count .. "." .. nonce .. '",\n' .. ends .. ",\n" .. ask.leaseMs .. ",\nnull,\n" .. ask.worker .. ",\n" .. rest
+  local head = size .. ',\n"running",\n' .. nextVersion .. ",\n" .. count .. ",\n" .. int(attempt + 1) .. ",\n" .. nowText .. ",\n"
+    .. nowText .. ',\n"' .. count .. "." .. nonce .. '",\n' .. ends .. ",\n" .. ask.leaseMs .. ",\nnull,\n" .. ask.worker .. ",\n" .. rest
   push(heads, id, head)
   given[at] = id
   left[lane] = (left[lane] or 0) + 1
@@ -217,8 +370,13 @@ for lane, leaving in pairs(left) do
   call("ZREMRANGEBYRANK", lane.key, 0, leaving - 1)
   count("pending", typeOf(lane.name), -leaving)
   count("running", typeOf(lane.name), leaving)
-  noteEmptyLane("lane:" .. lane.name)
 end
+local seen, firsts = {}, {}
+for name, lane in pairs(lanes) do
+  if lane.found ~= nil then push(seen, name) end
+end
+for at, name in ipairs(seen) do firsts[at] = firstOf(name) end
+noteFirsts(seen, firsts)
 many("ZREM", "ids:pending", given)
 many("ZADD", "ids:running", running)
 many("ZADD", "expires", expires)
@@ -226,10 +384,11 @@ tell(changes, sender, {})
 
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end
-local answer = { finished, table.concat(counts, " ") }
+if finished == asks then place = "" end
+local answer = { finished, table.concat(counts, " "), place }
 local bodies, payloads, results = lookUp("bodies", given), lookUp("payloads", given), lookUp("results", given)
 for at, id in ipairs(given) do
-  local to = 5 * at - 2
+  local to = 5 * at - 1
   answer[to], answer[to + 1], answer[to + 2] = id, heads[2 * at], bodies[at]
   answer[to + 3], answer[to + 4] = payloads[at], results[at]
 end

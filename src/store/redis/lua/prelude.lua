@@ -8,6 +8,9 @@
 --   ids:STATUS           zset     id, scored by itself
 --   lanes                zset     the lanes that are not empty, all scored 0: "TYPE":PRIORITY
 --   lane:LANE            zset     pending tasks, scored by run_at
+--   firsts               hash     lane → the member and the score of its first task, parted by a blank
+--   firsts:PRIORITY      zset     the first tasks of all lanes of this priority: MEMBER and LANE, scored by run_at
+--   priorities           zset     the priorities that have lanes, scored by themselves
 --   expires              zset     running tasks, scored by the time when a sweep has something to do
 --   ended:STATUS         zset     ended tasks, scored by the time of their end
 --   keys                 hash     live key as JSON → id
@@ -127,19 +130,79 @@ local function standing(status, lane)
   return "ended:" .. status
 end
 
-local function noteEmptyLane(set)
-  if sub(set, 1, 5) == "lane:" and call("EXISTS", prefix .. set) == 0 then
-    call("ZREM", prefix .. "lanes", sub(set, 6))
+local function priorityOf(lane) return match(lane, "%-?%d+$") end
+
+-- Writes down the first tasks of these lanes: `firsts` has the member and the score of each with a blank between, "" where the lane
+-- is empty. A claim of many types reads this order of first tasks; looking into each lane took 57 ms with 10,000 types.
+local function noteFirsts(lanes, firsts)
+  local noted = lookUp("firsts", lanes)
+  local filled, written, emptied, into, out = {}, {}, {}, {}, {}
+  for at, lane in ipairs(lanes) do
+    local is, was = firsts[at], noted[at] or ""
+    if is ~= was then
+      local priority = priorityOf(lane)
+      into[priority], out[priority] = into[priority] or {}, out[priority] or {}
+      if was == "" then push(filled, "0", lane) else push(out[priority], match(was, "^%S+") .. lane) end
+      if is == "" then
+        push(emptied, lane)
+      else
+        local text, score = match(is, "^(%S+) (.*)$")
+        push(into[priority], score, text .. lane)
+        push(written, lane, is)
+      end
+    end
+  end
+  many("ZADD", "lanes", filled)
+  many("ZREM", "lanes", emptied)
+  many("HSET", "firsts", written)
+  many("HDEL", "firsts", emptied)
+  for priority, texts in pairs(out) do
+    local set = "firsts:" .. priority
+    many("ZREM", set, texts)
+    many("ZADD", set, into[priority])
+    if #into[priority] > 0 then
+      call("ZADD", prefix .. "priorities", priority, priority)
+    elseif call("EXISTS", prefix .. set) == 0 then
+      call("ZREM", prefix .. "priorities", priority)
+    end
   end
 end
 
+local function firstOf(lane)
+  local first = call("ZRANGE", prefix .. "lane:" .. lane, 0, 0, "WITHSCORES")
+  return first[1] and first[1] .. " " .. first[2] or ""
+end
+
+-- The first task of a lane that these scores and members were added to, and nothing else was done to: it costs no command.
+local function firstWith(noted, added)
+  local score, text
+  if noted then
+    text, score = match(noted, "^(%S+) (.*)$")
+    score = tonumber(score)
+  end
+  for at = 1, #added, 2 do
+    local other = tonumber(added[at])
+    if text == nil or other < score or (other == score and added[at + 1] < text) then score, text = other, added[at + 1] end
+  end
+  return text .. " " .. format("%.17g", score)
+end
+
 local function carryOut()
-  for set, members in pairs(leaving) do many("ZREM", set, members) end
+  local lanes, grown, firsts = {}, {}, {}
+  for set, members in pairs(leaving) do
+    many("ZREM", set, members)
+    if sub(set, 1, 5) == "lane:" then push(lanes, sub(set, 6)) end
+  end
   for set, members in pairs(entering) do
     many("ZADD", set, members)
-    if sub(set, 1, 5) == "lane:" then call("ZADD", prefix .. "lanes", 0, sub(set, 6)) end
+    if leaving[set] == nil and sub(set, 1, 5) == "lane:" then push(grown, sub(set, 6)) end
   end
-  for set in pairs(leaving) do noteEmptyLane(set) end
+  for at, lane in ipairs(lanes) do firsts[at] = firstOf(lane) end
+  for at, noted in ipairs(lookUp("firsts", grown)) do
+    push(lanes, grown[at])
+    push(firsts, firstWith(noted, entering["lane:" .. grown[at]]))
+  end
+  noteFirsts(lanes, firsts)
 end
 
 -- ---- the census
@@ -155,9 +218,16 @@ end
 local function typeOf(lane) return match(lane, "^(.*):") end
 
 local function carryOutCounts()
+  local fields, after, gone = {}, {}, {}
   for field, by in pairs(counted) do
-    if by ~= 0 and call("HINCRBY", prefix .. "census", field, by) == 0 then call("HDEL", prefix .. "census", field) end
+    if by ~= 0 then push(fields, field) end
   end
+  for at, before in ipairs(lookUp("census", fields)) do
+    local number = (before or 0) + counted[fields[at]]
+    if number == 0 then push(gone, fields[at]) else push(after, fields[at], int(number)) end
+  end
+  many("HSET", "census", after)
+  many("HDEL", "census", gone)
 end
 
 -- ---- telling of it
