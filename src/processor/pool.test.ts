@@ -310,6 +310,18 @@ describe("a process that falls silent", () => {
     });
   });
 
+  test("is left alone where it was the server that stood still, and the words of the process were waiting", async () => {
+    const opened = await openStarted(1);
+    const task = hand(opened);
+    for (let times = 0; times < 3; times++) {
+      await opened.clock.stall(6 * SILENT_AFTER_MS);
+      opened.process(1).says({ kind: "beat" });
+      await opened.live(5_000, 1);
+    }
+    expect(task.outcome).toBeNull();
+    expect(opened.process(1).killedGroups).toEqual([]);
+  });
+
   test("is left alone while it says that it lives", async () => {
     const opened = await openStarted(1);
     const task = hand(opened);
