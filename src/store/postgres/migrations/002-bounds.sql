@@ -271,3 +271,9 @@ BEGIN
     first_ask := next_ask;
   END LOOP;
 END $$;
+
+-- These two kept the plans that were made while their tables were empty, which scan them whole.
+ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_seqscan = off;
+ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_hashjoin = off;
+ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_mergejoin = off;
+ALTER FUNCTION tasktrack.write_notes(text[], text[], bigint[], integer[], bigint) SET enable_seqscan = off;
