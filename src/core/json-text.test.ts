@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { jsonTexts } from "../../test/support/json-texts.ts";
-import { elementsOf, memberOf, type Span, startOf, valueAt } from "./json-text.ts";
+import { elementsOf, memberOf, type Span, startOf, stringsOf, valueAt } from "./json-text.ts";
 
 const cut = (text: string, span: Span | null): string | null =>
   span === null ? null : text.slice(span.start, span.end);
@@ -72,6 +72,28 @@ test.each([
   [["b"], null],
 ])("at %j of a document", (path, expected) => {
   expect(valueAt('{"a":[{"b": 1.0}],"1":2}', path)).toBe(expected);
+});
+
+test.each([
+  ["null", []],
+  ['"a"', ["a"]],
+  ['{"a":"b","c" : {"d":["e",1,"f\\"\\\\"]},"":"\\u00e9"}', ["b", "e", 'f"\\', "é"]],
+  ['[["x"],"y:",{"z":{}}]', ["x", "y:"]],
+])("the strings of %s", (text, expected) => {
+  expect([...stringsOf(text)]).toEqual(expected);
+});
+
+test("the strings of any document are those that JSON.parse has read there", () => {
+  const stringsIn = (value: unknown): string[] => {
+    if (typeof value === "string") return [value];
+    return typeof value === "object" && value !== null ? Object.values(value).flatMap(stringsIn) : [];
+  };
+  fc.assert(
+    fc.property(fc.json(), (text) => {
+      expect([...stringsOf(text)].toSorted()).toEqual(stringsIn(JSON.parse(text)).toSorted());
+    }),
+    { numRuns: 2_000 },
+  );
 });
 
 test("every part of any document is found, and says what JSON.parse has read there", () => {

@@ -56,6 +56,18 @@ export function valueAt(text: JsonText, path: readonly string[]): JsonText | nul
 const isName = (written: string, name: string): boolean =>
   written === name || (written.includes("\\") && JSON.parse(`"${written}"`) === name);
 
+/**
+ * The strings that are values, not names of members, in the order in which they are written. Only what is asked for is read: a
+ * mebibyte of numbers takes a millisecond, where JSON.parse makes 130,000 objects of it.
+ */
+export function* stringsOf(text: JsonText): Generator<string> {
+  for (let at = text.indexOf('"'); at !== -1; ) {
+    const end = skipString(text, at);
+    if (text.charCodeAt(skipSpace(text, end)) !== COLON) yield JSON.parse(text.slice(at, end)) as string; // it is one
+    at = text.indexOf('"', end);
+  }
+}
+
 const skipComma = (text: string, at: number): number => {
   const next = skipSpace(text, at);
   return text.charCodeAt(next) === COMMA ? skipSpace(text, next + 1) : next;
@@ -104,6 +116,7 @@ function skipString(text: string, at: number): number {
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
+const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;

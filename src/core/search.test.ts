@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { fold, matchesSearch, parseSearch, searchText } from "./search.ts";
+import { fold, matchesSearch, parseSearch, searchFault, searchText } from "./search.ts";
 
 const PAYLOAD = {
   user: { name: "Зо\u0301я Пушкина", id: 42, admin: true, nick: null },
@@ -168,6 +168,23 @@ describe("the searched text", () => {
 
   test("is well formed even where it is cut", () => {
     expect(searchText(task("a", "\u{1f600}".repeat(4_096))).isWellFormed()).toBe(true);
+  });
+});
+
+describe("a query", () => {
+  const words = (count: number): string => Array.from({ length: count }, (_, n) => `w${n}`).join(" ");
+
+  test("may have 32 different words and steps of paths, and 4,096 characters", () => {
+    expect(searchFault(words(32))).toBeNull();
+    expect(searchFault(words(33))).toBe("must be at most 32 different words and steps of paths, has 33");
+    expect(searchFault(`${words(28)} payload.a.b.c.d:x`)).toBeNull();
+    expect(searchFault(`${words(28)} payload.a.b.c.d.e:x`)).toContain("has 33");
+    expect(searchFault("x ".repeat(2_048))).toBeNull();
+    expect(searchFault("x".repeat(4_097))).toBe("must be at most 4096 characters long, is 4097");
+  });
+
+  test("names a word once, however often and in whatever case it comes", () => {
+    expect(parseSearch("a A b ａ").words).toEqual(["a", "b"]);
   });
 });
 

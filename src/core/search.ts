@@ -1,5 +1,6 @@
-import { valueAt } from "./json-text.ts";
+import { stringsOf, valueAt } from "./json-text.ts";
 import type { JsonText, Task } from "./task.ts";
+import { LIMITS } from "./task.ts";
 
 /** A search as a person types it: words that must all be contained, and `payload.a.b:text` for one field. */
 export type Search = {
@@ -8,7 +9,7 @@ export type Search = {
 };
 
 /** How much of a task's text is searched. */
-const SEARCHED_LENGTH = 4_096;
+const SEARCHED_LENGTH = LIMITS.searchLength;
 
 /**
  * Makes two texts equal when they differ only in case or in the way their letters are composed. Lower, upper and lower case
@@ -31,32 +32,42 @@ export function fold(text: string): string {
 /** Without control characters: NUL is nothing that every store can keep. */
 const ASCII = /^[\t\n\r -~]*$/;
 
-/** The folded text that words are looked up in: name, description and the strings of the payload. */
+/** The folded text that words are looked up in: name, description and the strings of the payload, as far as it goes. */
 export function searchText(task: Pick<Task, "name" | "description" | "payload">): string {
-  const parts = [task.name, task.description];
-  if (task.payload !== null) collectStrings(JSON.parse(task.payload), parts);
-  return fold(parts.join("\n").slice(0, SEARCHED_LENGTH).toWellFormed());
-}
-
-function collectStrings(value: unknown, into: string[]): void {
-  if (typeof value === "string") into.push(value);
-  else if (typeof value === "object" && value !== null) {
-    for (const member of Object.values(value)) collectStrings(member, into);
+  let text = `${task.name}\n${task.description}`;
+  for (const string of stringsOf(task.payload ?? "")) {
+    if (text.length >= SEARCHED_LENGTH) break;
+    text += `\n${string}`;
   }
+  return fold(text.slice(0, SEARCHED_LENGTH).toWellFormed());
 }
 
 const FIELD = /^payload\.([^:]+):(.+)$/su;
 
-/** Reads a query: parted at white space; `payload.user.name:ann` asks one field, anything else is a word. */
+/**
+ * The rule for a query. Each word is looked up in each task, and each step of a field's path is walked, so both count as terms;
+ * a word that is repeated counts once. No text that is searched is longer than the longest query.
+ */
+export function searchFault(query: string): string | null {
+  if (query.length > LIMITS.searchLength) {
+    return `must be at most ${LIMITS.searchLength} characters long, is ${query.length}`;
+  }
+  const { words, fields } = parseSearch(query);
+  const terms = fields.reduce((sum, { path }) => sum + path.length, words.length);
+  if (terms <= LIMITS.searchTerms) return null;
+  return `must be at most ${LIMITS.searchTerms} different words and steps of paths, has ${terms}`;
+}
+
+/** Reads a query: parted at white space; `payload.user.name:ann` asks one field, anything else is a word. Words are there once. */
 export function parseSearch(query: string): Search {
-  const words: string[] = [];
+  const words = new Set<string>();
   const fields: { path: string[]; text: string }[] = [];
   for (const term of query.split(/\s+/u).filter((term) => term !== "")) {
     const [, path, text] = FIELD.exec(term) ?? [];
     if (path !== undefined && text !== undefined) fields.push({ path: path.split("."), text: fold(text) });
-    else words.push(fold(term));
+    else words.add(fold(term));
   }
-  return { words, fields };
+  return { words: [...words], fields };
 }
 
 /** Whether every word is contained in the task's text and every field's text in that field. */

@@ -30,6 +30,10 @@ export const LIMITS = {
   messageLength: 10_000,
   workerCodePoints: 255,
   claimTypes: 100,
+  /** Types, tags or statuses that a filter names. */
+  filterMembers: 100,
+  searchTerms: 32,
+  searchLength: 4_096,
 } as const;
 
 /** The longest id a JSON number carries exactly. */

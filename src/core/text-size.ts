@@ -22,15 +22,12 @@ const OTHER_ATTEMPT_FIELDS = 200;
  * About how many characters these parts of the task take in an answer. It is counted for each task that is handed out, so
  * nothing is encoded for it.
  */
-export function textSize(
-  { name, description = "", payload, result, attempts = [] }: Texts,
-  parts: Parts = "whole",
-): number {
+export function textSize(task: Texts, parts: Parts = "whole"): number {
   if (parts === "head") return OTHER_FIELDS;
-  let size = OTHER_FIELDS + name.length + description.length;
-  for (const { error, worker } of attempts) {
-    size +=
-      OTHER_ATTEMPT_FIELDS + worker.length + (error === null ? 0 : error.code.length + error.message.length);
+  let size = OTHER_FIELDS + task.name.length + (task.description?.length ?? 0);
+  for (const { error, worker } of task.attempts ?? []) {
+    size += OTHER_ATTEMPT_FIELDS + worker.length;
+    if (error !== null) size += error.code.length + error.message.length;
   }
-  return parts === "light" ? size : size + (payload?.length ?? 0) + (result?.length ?? 0);
+  return parts === "light" ? size : size + (task.payload?.length ?? 0) + (task.result?.length ?? 0);
 }

@@ -1,5 +1,6 @@
 import { refuse } from "./errors.ts";
 import type { RequestHeaders } from "./guard.ts";
+import { otherRequestsFirst } from "./pieces.ts";
 
 export const BODY_BYTES = 1_048_576;
 export const JSON_DEPTH = 64;
@@ -27,11 +28,24 @@ export function readBody(
   if (Number(announced) > atMost) throw tooLarge(atMost);
   const reading = announced === undefined ? readChunks(request, atMost) : request.bytes();
   return reading.then(
-    (bytes) => parseBytes(bytes, atMost),
+    (bytes) => (bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost)),
     () => {
       throw refuse("malformed_body", "The body ended before it was complete");
     },
   );
+}
+
+/** Bodies of this length take milliseconds to decode, to parse and to check; each of the three has a turn of its own. */
+const LARGE_BODY = 131_072;
+
+async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> {
+  if (bytes.length > atMost) throw tooLarge(atMost);
+  const text = decode(bytes);
+  demandParsable(text);
+  await otherRequestsFirst();
+  const body = parseJson(text);
+  await otherRequestsFirst();
+  return body;
 }
 
 /** The same where there may be no body at all: undefined then, whatever type it would have had. */
@@ -43,7 +57,9 @@ export async function readOptionalJson(request: Request, headers: RequestHeaders
 /** Bytes that are there already as JSON, within the same limits. Throws a refusal. */
 export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): JsonBody {
   if (bytes.length > atMost) throw tooLarge(atMost);
-  return parseJson(decode(bytes));
+  const text = decode(bytes);
+  demandParsable(text);
+  return parseJson(text);
 }
 
 const JSON_TYPES: ReadonlySet<string> = new Set(["application/json", "application/merge-patch+json"]);
@@ -100,9 +116,12 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-function parseJson(text: string): JsonBody {
+function demandParsable(text: string): void {
   if (text.length === 0) throw refuse("malformed_body", "The request has no body; expected a JSON object");
   if (isTooDeep(text)) throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
+}
+
+function parseJson(text: string): JsonBody {
   try {
     return { value: JSON.parse(text), text };
   } catch (error) {

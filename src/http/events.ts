@@ -18,8 +18,9 @@ const HEADERS = { "content-type": SSE, "x-accel-buffering": "no" };
 const RETRY_MS = 1_000;
 /** How soon a store that did not answer is asked again. */
 const ASK_AGAIN_MS = 1_000;
-/** Tasks that are read and sent in one go: even of the longest, some four megabytes. */
+/** Tasks that are read in one go. */
 const PIECE = 100;
+const SENT_AT_ONCE = 262_144;
 
 const DESCRIPTION = `Server-sent events. \`event: task\` has the task as in GET /api/task/{id}, without payload and
 result; \`event: deleted\` has \`{"id":7}\`; \`event: reset\` has \`{}\`. Each has an opaque \`id\`: a client that comes back
@@ -88,10 +89,25 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
       for (let at = 0; at < changes.length; at += PIECE) {
         const piece = changes.slice(at, at + PIECE);
         const tasks = await look(piece.filter(({ kind }) => kind !== "deleted").map(({ id }) => id));
-        const text = piece.map((change) => textOf(change, tasks, epoch)).join("");
-        if (text !== "" && !(await stream.send(text))) return false;
+        if (!(await sendTexts(piece, tasks, epoch))) return false;
       }
       return !stream.isOver;
+    }
+
+    /** Some hundred kilobytes at once: a task with a long history has a quarter of a megabyte. */
+    async function sendTexts(
+      changes: readonly Change[],
+      tasks: ReadonlyMap<TaskId, LightTask>,
+      epoch: string,
+    ): Promise<boolean> {
+      let text = "";
+      for (const change of changes) {
+        text += textOf(change, tasks, epoch);
+        if (text.length < SENT_AT_ONCE) continue;
+        if (!(await stream.send(text))) return false;
+        text = "";
+      }
+      return text === "" || stream.send(text);
     }
 
     /** A store that does not answer is asked until it does; the stream stays open meanwhile. */

@@ -3,12 +3,12 @@ import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { LightTask, Parts, TaskHead } from "../core/task.ts";
-import { ANSWER_BYTES, ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
+import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
 import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import { inSizes } from "../lib/sizes.ts";
 import { readJson } from "./body.ts";
 import { prefersOf } from "./conditions.ts";
+import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "./pieces.ts";
 import type { Call, Route } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./task-schemas.ts";
@@ -25,8 +25,6 @@ import {
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;
-/** Characters of tasks that are made into JSON between two turns of the event loop: some milliseconds. */
-const PRESENTED_AT_ONCE = ANSWER_LEAST_BYTES;
 /** An answer with this much text is not filled up by another page of the store, which may hold ANSWER_BYTES. */
 const FULL_ENOUGH = ANSWER_BYTES / 2;
 /** How long one call may look for matching tasks before it answers with a short page. */
@@ -110,24 +108,19 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     headers: Record<string, string>,
   ): Promise<Response> {
     const startedAt = clock.monotonic();
-    const texts: string[] = [];
-    let size = 0;
+    const tasks: Later[] = [];
     let { after } = wish;
     for (;;) {
-      const found: Shown = await pageAfter(wish, after, wish.limit - texts.length);
-      for (const piece of inPieces(found.tasks)) {
-        if (size > 0) await otherRequestsFirst();
-        for (const task of piece) texts.push(task.text());
-        size += sizeOf(piece);
-      }
+      const found: Shown = await pageAfter(wish, after, wish.limit - tasks.length);
+      tasks.push(...found.tasks);
       after = found.next;
-      if (after === null || texts.length === wish.limit || size >= FULL_ENOUGH) break;
+      if (after === null || tasks.length === wish.limit || sizeOf(tasks) >= FULL_ENOUGH) break;
       if (clock.monotonic() - startedAt > SEARCH_MS) break;
       await otherRequestsFirst();
     }
     const link =
       after === null ? {} : { link: `<${nextPath(request, formatCursor(wish.sort, after))}>; rel="next"` };
-    return reply(200, `[${texts.join()}]`, { ...headers, ...link });
+    return reply(200, await jsonList("", tasks, ""), { ...headers, ...link });
   }
 
   /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
@@ -137,9 +130,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     headers: Record<string, string>,
   ): Promise<Response> {
     const first = await pageAfter(wish, wish.after, STREAM_PAGE);
-    if (first.next === null && sizeOf(first.tasks) <= PRESENTED_AT_ONCE) {
-      return reply(200, `[${first.tasks.map((task) => task.text()).join()}]`, headers);
-    }
+    if (first.next === null) return reply(200, await jsonList("", first.tasks, ""), headers);
     const next = (after: Cursor): Promise<Shown> =>
       pageAfter(wish, after, STREAM_PAGE).catch((error: unknown) => {
         log.error("list_cut", { request_id: requestId, error: errorText(error) });
@@ -238,19 +229,13 @@ function wishOf(query: ListQuery): Wish {
 const invalid = (pointer: string, detail: string): TaskError =>
   new TaskError("invalid", `${pointer} ${detail}`, [{ pointer, detail }]);
 
-/** A task that is on its way out: about how long its JSON is, and the JSON. */
-type ShownTask = { readonly size: number; readonly text: () => string };
-type Shown = { readonly tasks: readonly ShownTask[]; readonly next: Cursor | null };
+/** A page of tasks whose JSON is yet to be made. */
+type Shown = { readonly tasks: readonly Later[]; readonly next: Cursor | null };
 
-const shown = (task: LightTask, parts: Parts, text: () => string): ShownTask => ({
+const shown = (task: LightTask, parts: Parts, text: () => string): Later => ({
   size: textSize(task, parts),
   text,
 });
-
-const sizeOf = (tasks: readonly ShownTask[]): number => tasks.reduce((sum, { size }) => sum + size, 0);
-
-const inPieces = (tasks: readonly ShownTask[]): ShownTask[][] =>
-  inSizes(tasks, PRESENTED_AT_ONCE, ({ size }) => size);
 
 /** A whole list as JSON, in texts of bounded size; one page is in memory. */
 async function* listText(first: Shown, next: (after: Cursor) => Promise<Shown>): AsyncGenerator<string> {
@@ -282,8 +267,6 @@ function streamOf(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
     { highWaterMark: 0 },
   );
 }
-
-const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The same list after the cursor, as a path, for no server knows all its names. */
 function nextPath(request: Request, cursor: string): string {

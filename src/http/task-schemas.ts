@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parseDurationMs } from "../core/duration.ts";
 import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
-import { parseSearch } from "../core/search.ts";
+import { parseSearch, searchFault } from "../core/search.ts";
 import {
   descriptionFault,
   keyFault,
@@ -18,6 +18,7 @@ import {
 import { parseTime } from "../core/time.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
 import type { JsonBody } from "./body.ts";
+import { listOf, membersOf } from "./list-schema.ts";
 import { rawJson, withRawPayloads } from "./raw-json.ts";
 import { validate } from "./wire.ts";
 
@@ -98,10 +99,10 @@ const maxAttempts = z
   .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
   .meta({ description: "Failures after which it has failed" });
 
-const tags = z
-  .array(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }))
-  .max(LIMITS.tags, `must be at most ${LIMITS.tags} tags`)
-  .meta({ examples: [["nightly"]] });
+const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }), {
+  most: LIMITS.tags,
+  mostWords: `must be at most ${LIMITS.tags} tags`,
+}).meta({ examples: [["nightly"]] });
 
 const backoff = z
   .strictObject({ base: span, max: span })
@@ -179,20 +180,19 @@ function specOf(task: OneTask): TaskSpec {
   };
 }
 
-const ManyTasks = z
-  .array(OneTask)
-  .min(1, "must hold at least one task")
-  .max(LIMITS.batch, `must hold at most ${LIMITS.batch} tasks`)
-  .superRefine((tasks, context) => {
-    const keys = new Set<string>();
-    for (const [at, { key }] of tasks.entries()) {
-      if (key == null) continue;
-      if (keys.has(key)) {
-        context.addIssue({ code: "custom", path: [at, "key"], message: "stands twice in this array" });
-      }
-      keys.add(key);
+const ManyTasks = listOf(OneTask, {
+  ...{ least: 1, leastWords: "must hold at least one task" },
+  ...{ most: LIMITS.batch, mostWords: `must hold at most ${LIMITS.batch} tasks` },
+}).superRefine((tasks, context) => {
+  const keys = new Set<string>();
+  for (const [at, { key }] of tasks.entries()) {
+    if (key == null) continue;
+    if (keys.has(key)) {
+      context.addIssue({ code: "custom", path: [at, "key"], message: "stands twice in this array" });
     }
-  });
+    keys.add(key);
+  }
+});
 
 export const CreateBody = z.union([OneTask, ManyTasks]);
 
@@ -238,10 +238,23 @@ export const PatchBody = z
 
 const typePattern = text(typePatternFault).meta({ examples: ["video.*"] });
 
-const search = z.string("must be given once").min(1, "must not be empty").transform(parseSearch).meta({
-  description:
-    "Words that are all contained in name, description or the payload's strings (the first 4 KiB), in any case; `payload.a.b:text` asks one field",
-});
+const search = z
+  .string("must be given once")
+  .min(1, "must not be empty")
+  .transform((query, context) => {
+    const fault = searchFault(query);
+    if (fault === null) return parseSearch(query);
+    context.addIssue({ code: "custom", message: fault });
+    return z.NEVER;
+  })
+  .meta({
+    description: `Up to ${LIMITS.searchTerms} words that are all contained in name, description or the payload's strings (the first 4 KiB), in any case; \`payload.a.b:text\` asks one field`,
+    maxLength: LIMITS.searchLength,
+  });
+
+const statuses = membersOf(z.enum(STATUSES), "statuses");
+const types = membersOf(typePattern, "types");
+const filterTags = membersOf(storable, "tags");
 
 const whole = (least: number, most: number) =>
   z
@@ -259,9 +272,9 @@ const VIEWS = ["full", "state"] as const;
 export const ListQuery = z.strictObject({
   limit: whole(1, 1_000).optional(),
   cursor: z.string("must be given once").optional(),
-  status: z.array(z.enum(STATUSES)).optional(),
-  type: z.array(typePattern).optional().meta({ description: "One of these; a prefix may end in `*`" }),
-  tag: z.array(storable).optional().meta({ description: "All of these" }),
+  status: statuses.optional(),
+  type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
+  tag: filterTags.optional().meta({ description: "All of these" }),
   q: search.optional(),
   sort: z
     .enum(SORTS)
@@ -315,9 +328,9 @@ const taskId = z.int().min(1).max(MAX_TASK_ID);
 export const BulkBody = z
   .strictObject({
     filter: z.strictObject({
-      status: z.array(z.enum(STATUSES)).exactOptional(),
-      type: z.array(typePattern).exactOptional(),
-      tag: z.array(storable).exactOptional(),
+      status: statuses.exactOptional(),
+      type: types.exactOptional(),
+      tag: filterTags.exactOptional(),
       q: search.exactOptional(),
     }),
     action: z.enum(["cancel", "retry", "delete"]),

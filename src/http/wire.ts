@@ -17,6 +17,7 @@ import {
 } from "../core/task.ts";
 import type { Position } from "../engine/engine.ts";
 import { faultsOf, sentenceOf } from "./faults.ts";
+import { membersOf } from "./list-schema.ts";
 import { targetOf } from "./target.ts";
 
 // ---- what comes in
@@ -48,14 +49,20 @@ export const TaskQuery = z.object({
     }),
 });
 
+/** Each change is looked up among them, in one step; it is the length of a URL that bounds their number. */
+const TASKS_FOLLOWED = 10_000;
+
 export const EventsQuery = z.strictObject({
-  task: z.array(whole(1, MAX_TASK_ID)).optional().meta({ description: "Of these tasks alone" }),
-  type: z
-    .array(z.string().regex(/^(?:[\w.-]{1,64}\*?|\*)$/, "must be a type, or a prefix ending in *"))
+  task: membersOf(whole(1, MAX_TASK_ID), "tasks", TASKS_FOLLOWED)
+    .optional()
+    .meta({ description: "Of these tasks alone" }),
+  type: membersOf(
+    z.string().regex(/^(?:[\w.-]{1,64}\*?|\*)$/, "must be a type, or a prefix ending in *"),
+    "types",
+  )
     .optional()
     .meta({ description: "Of these types alone; a prefix may end in `*`", examples: [["video.*"]] }),
-  status: z
-    .array(z.enum(STATUSES))
+  status: membersOf(z.enum(STATUSES), "statuses")
     .optional()
     .meta({ description: "Tasks alone whose present status is one of these" }),
 });

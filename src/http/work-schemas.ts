@@ -9,6 +9,7 @@ import {
   typePatternFault,
   workerFault,
 } from "../core/task.ts";
+import { listOf } from "./list-schema.ts";
 import { rawJson } from "./raw-json.ts";
 import { duration, text } from "./task-schemas.ts";
 
@@ -16,6 +17,7 @@ const DAY_MS = 86_400_000;
 const LEAST_LEASE_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
 const LEASES_AT_MOST = 1_000;
+const ELEMENTS_WORDS = `must name at most ${LEASES_AT_MOST} tasks`;
 
 const taskId = z.int().min(1).max(MAX_TASK_ID);
 /** No lease has a token that a store cannot keep: it becomes one that matches none, so that its bearer hears `lost`. */
@@ -33,11 +35,10 @@ const saidText = z.string().transform((value) => storableText(value, LIMITS.mess
 
 export const Claim = z.strictObject({
   worker,
-  types: z
-    .array(text(typePatternFault))
-    .min(1, "must name at least one type")
-    .max(LIMITS.claimTypes, `must name at most ${LIMITS.claimTypes} types`)
-    .meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
+  types: listOf(text(typePatternFault), {
+    ...{ least: 1, leastWords: "must name at least one type" },
+    ...{ most: LIMITS.claimTypes, mostWords: `must name at most ${LIMITS.claimTypes} types` },
+  }).meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
   max: z.int().min(1).max(1_000).default(1),
   slots: z.int().min(1).max(1_000_000).exactOptional().meta({
     description: "How many tasks the worker works on at once, for who looks at the board",
@@ -90,7 +91,10 @@ export const Heartbeat = z.strictObject({
 });
 
 /** The frame of a heartbeat, whose faults refuse the whole. */
-export const HeartbeatFrame = z.strictObject({ worker, leases: z.array(z.unknown()).max(LEASES_AT_MOST) });
+export const HeartbeatFrame = z.strictObject({
+  worker,
+  leases: listOf(z.unknown(), { most: LEASES_AT_MOST, mostWords: ELEMENTS_WORDS }),
+});
 
 const result = rawJson.meta({
   description:
@@ -114,7 +118,10 @@ export const Completes = z.strictObject({
 });
 
 export const CompletesFrame = z.strictObject({
-  tasks: z.array(z.unknown()).min(1).max(LEASES_AT_MOST),
+  tasks: listOf(z.unknown(), {
+    ...{ least: 1, leastWords: "must name at least one task" },
+    ...{ most: LEASES_AT_MOST, mostWords: ELEMENTS_WORDS },
+  }),
   claim: Claim.exactOptional(),
 });
 

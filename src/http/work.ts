@@ -5,9 +5,11 @@ import { formatDurationMs } from "../core/duration.ts";
 import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
+import { textSize } from "../core/text-size.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readBody, readJson, readOptionalJson } from "./body.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
+import { jsonList, type Later } from "./pieces.ts";
 import { withRawResult, withRawResults } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
 import { EmptyBody } from "./task-schemas.ts";
@@ -100,10 +102,8 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     run: async (call) => {
       const wish = validate(Claim, await readJson(call.request, call.headers));
       const tasks = await claimOnce(wish, call.request.signal);
-      return call.reply(
-        200,
-        `{"tasks":${presentLeased(tasks)},"directive":"${await directiveFor(wish.worker)}"}`,
-      );
+      const word = await directiveFor(wish.worker);
+      return call.reply(200, await jsonList('{"tasks":', leased(tasks), `,"directive":"${word}"}`));
     },
   };
 
@@ -186,14 +186,15 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     });
 
   /** Counted from now, when the lease has begun already: never more than is left. */
-  const presentLeased = (tasks: readonly RunningTask[]): string => {
+  const leased = (tasks: readonly RunningTask[]): Later[] => {
     const now = engine.now();
-    const leased = tasks.map((task) => {
-      const lease = { token: task.token, expires_in: formatDurationMs(Math.max(0, task.lease.until - now)) };
-      return `${presentTask(task, now).slice(0, -1)},"lease":${JSON.stringify(lease)}}`;
-    });
-    return `[${leased.join()}]`;
+    return tasks.map((task) => ({ size: textSize(task), text: () => presentLeased(task, now) }));
   };
+
+  function presentLeased(task: RunningTask, now: number): string {
+    const lease = { token: task.token, expires_in: formatDurationMs(Math.max(0, task.lease.until - now)) };
+    return `${presentTask(task, now).slice(0, -1)},"lease":${JSON.stringify(lease)}}`;
+  }
 
   // ---- heartbeats
 
@@ -249,9 +250,10 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const said = validate(route.body, withRawResult(body));
       await engine.settle(id, said.token, route.outcome(said));
       const next = route.next?.(said);
-      const tasks =
-        next === undefined ? "" : `,"tasks":${presentLeased(await claimOnce(next, call.request.signal))}`;
-      return call.reply(200, `{"message":"${route.message}","task_id":${id}${tasks}}`);
+      const answer = `{"message":"${route.message}","task_id":${id}`;
+      if (next === undefined) return call.reply(200, `${answer}}`);
+      const tasks = await claimOnce(next, call.request.signal);
+      return call.reply(200, await jsonList(`${answer},"tasks":`, leased(tasks), "}"));
     },
   });
 
@@ -296,9 +298,9 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const said = validate(CompletesFrame, withRawResults(body));
       const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
       const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
-      const claimedText = presentLeased(claimed);
       const word = said.claim === undefined ? "run" : await directiveFor(said.claim.worker);
-      return reply(200, `{"tasks":${JSON.stringify(tasks)},"claimed":${claimedText},"directive":"${word}"}`);
+      const before = `{"tasks":${JSON.stringify(tasks)},"claimed":`;
+      return reply(200, await jsonList(before, leased(claimed), `,"directive":"${word}"}`));
     },
   };
 

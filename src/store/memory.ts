@@ -65,9 +65,11 @@ import {
   type TypeCount,
 } from "./store.ts";
 
-/** Rows looked at in one call of `list`: some milliseconds, whatever the filter. A search folds text in each. */
+/** Rows looked at in one call of `list`: some milliseconds, whatever the filter. */
 const SCANNED_ROWS = 5_000;
+/** A search parses payloads and folds texts: of so many rows, and so many characters of them, in one call; about ten milliseconds. */
 const SEARCHED_ROWS = 1_000;
+const SEARCHED_TEXT = 1_048_576;
 
 /** Pending tasks of one type and priority, in the order in which they are claimed. */
 type Lane = Sorted<PendingTask>;
@@ -229,13 +231,22 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   }
 
   /** The lanes of these types whose head is due, the one with the best head first. */
-  function dueLanes(types: readonly string[], now: number): Sorted<Lane> {
+  function dueLanes(patterns: readonly string[], now: number): Sorted<Lane> {
     const due = createSorted<Lane>((a, b) => claimOrder(headOf(a), headOf(b)));
-    for (const [type, ofType] of lanes) {
-      if (!types.some((pattern) => takesType(pattern, type))) continue;
-      for (const lane of ofType.values()) if (isDue(lane, now)) due.add(lane);
+    for (const type of pendingTypes(patterns)) {
+      for (const lane of lanes.get(type)?.values() ?? []) if (isDue(lane, now)) due.add(lane);
     }
     return due;
+  }
+
+  /** All types are looked at only where a pattern names many. */
+  function pendingTypes(patterns: readonly string[]): Iterable<string> {
+    const [prefixes, types] = [patterns.filter(isPrefix), patterns.filter((pattern) => !isPrefix(pattern))];
+    if (prefixes.length === 0) return new Set(types);
+    const exact = new Set(types);
+    return [...lanes.keys()].filter(
+      (type) => exact.has(type) || prefixes.some((prefix) => takesType(prefix, type)),
+    );
   }
 
   function claimHead(lane: Lane, ask: Ask, now: number, nonce: string): RunningTask {
@@ -343,16 +354,19 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   }
 
   function list({ filter, sort, after, limit, parts = "whole" }: TaskQuery<Parts>): TaskPage {
-    const budget = filter.search === undefined ? SCANNED_ROWS : SEARCHED_ROWS;
+    const isSearch = filter.search !== undefined;
+    const budget = isSearch ? SEARCHED_ROWS : SCANNED_ROWS;
     const tasks: Task[] = [];
     let seen = 0;
+    let searched = 0;
     let bytes = 0;
     let last: Task | null = null;
     for (const task of walk(filter, sort, after)) {
-      if (tasks.length === limit || seen === budget || bytes >= ANSWER_BYTES)
+      if (tasks.length === limit || seen === budget || searched >= SEARCHED_TEXT || bytes >= ANSWER_BYTES)
         return { tasks, next: last === null ? after : cursorOf(last) };
       seen++;
       last = task;
+      if (isSearch) searched += textSize(task);
       if (!takes(filter, task)) continue;
       bytes += textSize(task, parts);
       tasks.push(task);
@@ -471,6 +485,8 @@ function born(draft: Draft, id: TaskId): PendingTask {
 const isWhole = (task: Stepped): task is Task => "payload" in task && "result" in task;
 
 const byFinish = (a: EndedTask, b: EndedTask): number => a.finishedAt - b.finishedAt || a.id - b.id;
+
+const isPrefix = (pattern: string): boolean => pattern.endsWith("*");
 
 /** A lane that is looked at is never empty. */
 const headOf = (lane: Lane): PendingTask => lane.first() as PendingTask;

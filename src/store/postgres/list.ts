@@ -16,7 +16,7 @@ import {
   type Task,
   type TaskHead,
 } from "../../core/task.ts";
-import { ANSWER_BYTES } from "../../core/text-size.ts";
+import { ANSWER_BYTES, ANSWER_LEAST_BYTES } from "../../core/text-size.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
@@ -183,6 +183,7 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
   const { filter, after, limit } = query;
   const parts = readPartsOf(query);
   const byEnd = walk.by === "end";
+  const mostBytes = isDecidedHere(filter) ? ANSWER_LEAST_BYTES : ANSWER_BYTES;
   const direction = walk.forward ? "ASC" : "DESC";
   const order = byEnd ? `t.finished_at ${direction}, t.id ${direction}` : `t.id ${direction}`;
   const back = byEnd ? order.replaceAll(direction, walk.forward ? "DESC" : "ASC") : "";
@@ -198,7 +199,7 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
       OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
     SELECT looked.n::integer, looked.id::float8, looked.finished_at::float8,
       (SELECT count(*) FROM matching)::integer, t.id::float8, t.finished_at::float8, ${selectList("t", parts)}
-    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${ANSWER_BYTES}
+    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${mostBytes}
     ORDER BY ${order}`;
 }
 
@@ -285,9 +286,11 @@ function countStatement(source: Source, filter: TaskFilter, after: number, bind:
       WHERE ${test} AND t.id > ${bind(after)}::bigint ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }
 
-/** A search for fields of the payload is decided here, by whole tasks. */
+/** A search for fields of the payload is decided here, by whole tasks; their payloads are parsed between two turns of the event loop. */
+const isDecidedHere = ({ search }: TaskFilter): boolean => (search?.fields.length ?? 0) > 0;
+
 const readPartsOf = ({ filter, parts = "whole" }: TaskQuery<Parts>): Parts =>
-  filter.search?.fields.length ? "whole" : parts;
+  isDecidedHere(filter) ? "whole" : parts;
 
 function readPage(rows: readonly Row[], query: TaskQuery<Parts>, looksAt: number): TaskPage<AnyParts> {
   const { filter, limit, sort, parts = "whole" } = query;

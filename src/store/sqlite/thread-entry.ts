@@ -2,6 +2,7 @@
  * What runs in the thread that holds the file. It knows no time and starts nothing by itself: it answers what it is asked,
  * and in quiet moments moves the log into the file.
  */
+import { inSizes } from "../../lib/sizes.ts";
 import type { Call, FileCall, FileSetup, Told } from "./calls.ts";
 import { faultOf } from "./refusals.ts";
 import { runRound, takeRound } from "./rounds.ts";
@@ -13,6 +14,9 @@ import { openTaskFile, type TaskFile } from "./task-file.ts";
  */
 const QUIET_AFTER = 1_048_576;
 const AT_THE_LATEST = 8 * QUIET_AFTER;
+
+/** An answer alone may be longer, up to the bound of one (list.ts). */
+const MESSAGE_TEXT = 1_048_576;
 
 let file: TaskFile | null = null;
 const waiting: FileCall[] = [];
@@ -53,8 +57,19 @@ function carryOut(calls: readonly FileCall[]): Told {
   return { answers: calls.map(([id]) => ({ id, fault })), due: null };
 }
 
+/**
+ * Answers of many calls go in messages of bounded length: each is parsed in one go by the server's own thread. The types that a
+ * commit made due come with the first message, before any answer of that commit.
+ */
 function tell(told: Told): void {
-  const text = JSON.stringify(told);
+  const texts = told.answers.map((answer) => JSON.stringify(answer));
+  const [first = [], ...others] = inSizes(texts, MESSAGE_TEXT, ({ length }) => length);
+  const rest = JSON.stringify({ ...told, answers: undefined }).slice(1, -1);
+  post(`{"answers":[${first.join()}],${rest}}`);
+  for (const answers of others) post(`{"answers":[${answers.join()}],"due":null}`);
+}
+
+function post(text: string): void {
   said += text.length;
   self.postMessage(text);
 }
