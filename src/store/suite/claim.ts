@@ -2,6 +2,7 @@ import { expect } from "bun:test";
 import fc from "fast-check";
 import { cancel, edit, expire, retry, settle, type TaskPatch } from "../../core/lifecycle.ts";
 import { claimOrder, type PendingTask, type Task, takesType } from "../../core/task.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
 import type { Ask } from "../store.ts";
 import {
   claimedAs,
@@ -371,6 +372,28 @@ export function examineClaim(exam: Exam): void {
         const gone = new Set(expected.flat());
         waiting = waiting.filter(({ id }) => !gone.has(id));
       }
+    },
+  );
+
+  exam(
+    "a call ends at about 8 MiB of tasks, in the order of the asks, and leaves the rest as it was",
+    async (x) => {
+      const payload = JSON.stringify("x".repeat(1_048_576));
+      const types = ["a", "b", "c"];
+      for (let n = 0; n < 12; n++) await x.add({ payload, type: types[n % 3] ?? "a", priority: n % 2 });
+      const wished = [ask(["a", "b"], 3), ask(["a", "b"], 20), ask(["c"], 20)];
+      const given: number[][] = [];
+      while (given.flat().length < 12) {
+        const [first = [], second = [], third = []] = await share(x, wished);
+        expect(first.length + second.length + third.length).toBeWithin(1, ANSWER_BYTES / 1_048_576 + 2);
+        if (given.length === 0) {
+          expect(first).toEqual([2, 4, 8].slice(0, first.length)); // the higher priority, then the older
+          if (second.length > 0) expect(first.length).toBe(3);
+        }
+        given.push([...first, ...second, ...third]);
+      }
+      expect(given.flat().toSorted((a, b) => a - b)).toEqual(Array.from({ length: 12 }, (_, n) => n + 1));
+      expect(given.length).toBeGreaterThan(1);
     },
   );
 }
