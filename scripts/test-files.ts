@@ -11,8 +11,8 @@ export type ServerName = (typeof SERVERS)[number];
 const SHARED = "test/support/servers/shared.ts";
 const NAME = new RegExp(`\\bshared(${SERVERS.join("|")})\\b`, "g");
 
-/** These start programs: servers, a browser, a terminal, TaskTrack itself. */
-const PROGRAMS = /^test\/support\/(servers\/|server-process|browser)/;
+/** These start programs: servers, a browser, a terminal, TaskTrack itself, other languages, npm and the compiler. */
+const PROGRAMS = /^test\/(support\/(servers\/|server-process|browser|programs)|sdk\/package)/;
 
 export const testFiles = (): string[] =>
   [...new Glob("{src,test,web}/**/*.test.{ts,tsx}").scanSync(ROOT)].sort();

@@ -21,7 +21,7 @@ const RUNS = Number(process.env.DIFFERENTIAL_RUNS || 50);
 const SEED = Number(process.env.DIFFERENTIAL_SEED || Math.floor(Math.random() * 2 ** 31));
 const STEPS = 200;
 const CENSUS_EVERY = 10;
-const TIMEOUT_MS = 60_000 + RUNS * 3_000;
+const TIMEOUT_MS = 300_000 + RUNS * 10_000;
 
 const VERBS = [
   "insert",

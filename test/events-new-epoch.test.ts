@@ -94,7 +94,7 @@ describe("what was committed before the store got a new epoch, and not published
     expect(x.broker.events.length).toBeLessThan(2 * 111);
     expect(x.log.events).toContain("events_new_epoch");
     expect(x.log.events).not.toContain("events_missed");
-  }, 120_000);
+  });
 
   test("where Redis has lost what was published last, and its log goes on with the same numbers", async () => {
     const server = await createRedis({ appendonly: "no", save: "3600 1000000" });
@@ -109,7 +109,7 @@ describe("what was committed before the store got a new epoch, and not published
     const later = await x.create(30);
     await x.tells(later);
     expect(x.log.events).toContain("events_new_epoch");
-  }, 120_000);
+  });
 
   test("where a PostgreSQL standby took over", async () => {
     const server = await createPostgres();
@@ -126,7 +126,7 @@ describe("what was committed before the store got a new epoch, and not published
     expect(x.broker.events.length).toBeLessThan(2 * 111);
     expect(x.log.events).toContain("events_new_epoch");
     expect(x.log.events).not.toContain("events_missed");
-  }, 120_000);
+  });
 });
 
 test("what is created in a Redis that was emptied is published", async () => {
@@ -140,4 +140,4 @@ test("what is created in a Redis that was emptied is published", async () => {
   const later = await x.create(5);
   expect(later).toEqual([1, 2, 3, 4, 5]);
   await x.tells(later);
-}, 120_000);
+});

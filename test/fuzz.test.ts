@@ -435,5 +435,5 @@ test(
     ]);
     expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   },
-  { timeout: 120_000 + RUNS * 300 },
+  { timeout: 300_000 + RUNS * 1_000 },
 );

@@ -24,7 +24,7 @@ import { openEngine } from "./support/engine.ts";
 
 const RUNS = Number(process.env.MODEL_RUNS || 1_000);
 const SEED = Number(process.env.MODEL_SEED || Math.floor(Math.random() * 2 ** 31));
-const TIMEOUT_MS = 60_000 + RUNS * 60;
+const TIMEOUT_MS = 300_000 + RUNS * 200;
 const DAY_MS = 86_400_000;
 
 type World = {

@@ -20,8 +20,7 @@ afterAll(async () => {
 });
 
 const isReady = (): Promise<boolean> => fetch(`${server.url}/readyz`).then(({ status }) => status === 200);
-const becomesReady = (ready: boolean): Promise<boolean> =>
-  eventually(isReady, (answer) => answer === ready, 20_000);
+const becomesReady = (ready: boolean): Promise<boolean> => eventually(isReady, (answer) => answer === ready);
 
 /** Each API call says that it cannot be answered now, and when to come again. */
 async function expectUnavailable(): Promise<void> {

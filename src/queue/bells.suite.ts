@@ -23,7 +23,7 @@ export type Member = {
 };
 
 /** For Kafka's groups, which are balanced anew with each member. */
-const LIVE_WITHIN_MS = 60_000;
+const LIVE_WITHIN_MS = 120_000;
 
 export const untilLive = (isLive: () => boolean): Promise<unknown> =>
   eventually(isLive, (live) => live, LIVE_WITHIN_MS);
@@ -55,7 +55,7 @@ export async function joining(
 
 const TIMEOUT_MS = 60_000;
 const NEVER = new AbortController().signal;
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 120_000;
 
 const first = <T>(promises: readonly Promise<T>[]): Promise<number> =>
   Promise.race(promises.map((promise, at) => promise.then(() => at)));

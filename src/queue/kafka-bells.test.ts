@@ -13,7 +13,7 @@ import { examineQueue } from "./queue.suite.ts";
 
 const options = { clientId: "test", bootstrapBrokers: [new URL(sharedKafka()).host] };
 const NEVER = new AbortController().signal;
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 120_000;
 const producer = new Producer(options);
 const admin = new Admin(options);
 afterAll(async () => {

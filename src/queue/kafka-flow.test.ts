@@ -15,7 +15,7 @@ import { withstand } from "./withstand.ts";
 const brokers = [new URL(sharedKafka()).host];
 const SIGNAL = new AbortController().signal;
 const ACCEPTED: Taken = { kind: "accepted" };
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 120_000;
 
 const producer = new Producer({ clientId: "test", bootstrapBrokers: brokers });
 const ears: Consumer[] = [];
@@ -177,7 +177,7 @@ test("a refusal of two megabytes is kept cut short, and its message is not broug
   );
   expect(x.log.events).toEqual([]);
   await x.close();
-}, 60_000);
+});
 
 const LONG = Buffer.alloc(700_000, "k");
 
@@ -195,7 +195,7 @@ test("a topic that takes no rejection of that length gets one without its body",
   expect(JSON.parse(rejected[0] ?? "")).toMatchObject({ problem: { detail: "no name" }, body: "" });
   expect(x.log.events).toEqual(["rejection_too_large"]);
   await x.close();
-}, 60_000);
+});
 
 test("a topic that takes none at all holds up nothing: what was refused stands in the log", async () => {
   const x = await openRefusing({
@@ -206,7 +206,7 @@ test("a topic that takes none at all holds up nothing: what was refused stands i
   await eventually(x.committed, (offset) => offset === 1n, WITHIN_MS);
   expect(x.log.events).toContain("rejection_dropped");
   await x.close();
-}, 60_000);
+});
 
 test("thousands come at once, each once", async () => {
   const own = unique();
@@ -312,4 +312,4 @@ test("a topic that somebody has deleted is made anew for who publishes to it, an
   await flow.inlet.close();
   await flow.close();
   await admin.close();
-}, 90_000);
+});

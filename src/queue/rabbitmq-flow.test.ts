@@ -33,7 +33,7 @@ async function prepareQueues(url: string): Promise<void> {
         connection.unsafeDestroy();
       }
     };
-    await eventually(prepare, (isPrepared) => isPrepared, 20_000);
+    await eventually(prepare, (isPrepared) => isPrepared);
   }
 }
 
@@ -276,11 +276,11 @@ describe("a server that takes only short messages", () => {
     own = new Connection({ url: server.url, acquireTimeout: 5_000 });
     own.on("error", () => undefined); // the publication that failed says it
     await own.onConnect(30_000);
-  }, 90_000);
+  });
   afterAll(async () => {
     own.unsafeDestroy();
     await server.remove();
-  }, 30_000);
+  });
 
   test("gets a rejection without its body, and the other rejections as they are", async () => {
     const log = createTestLog();
@@ -303,13 +303,13 @@ describe("a server that takes only short messages", () => {
       if (message) found.add((message.body as { readonly body: string }).body);
       return found.size;
     };
-    await eventually(next, (count) => count === 3, 30_000);
+    await eventually(next, (count) => count === 3);
     expect([...found].toSorted()).toEqual(["", "a", "c"]);
     expect(log.events).toContain("rejection_too_large");
     await sender.close();
     await inlet.close();
     expect(await ownLength(names.submit)).toBe(0);
-  }, 90_000);
+  });
 
   test("what is held when the connection breaks comes again on the next one, without waiting for a pause to end", async () => {
     const names = { ...namesUnder("tasktrack"), rejected: "not-to-be-used-yet" };
@@ -329,18 +329,16 @@ describe("a server that takes only short messages", () => {
     await eventually(
       () => log.events,
       (events) => events.includes("rejections_wait"),
-      30_000,
     );
     expect(taken).toBe(1);
     await server.control(["close_all_connections", "by the test"]);
     await eventually(
       () => log.events,
       (events) => events.includes("rejections_go_on"),
-      30_000,
     );
     expect(taken).toBe(2);
     other.unsafeDestroy();
     await sender.close();
     await inlet.close();
-  }, 90_000);
+  });
 });

@@ -14,7 +14,7 @@ import { type Flow, openFlow } from "./open.ts";
 import type { TaskEvent } from "./outlet.ts";
 
 const SIGNAL = new AbortController().signal;
-const WITHIN_MS = 60_000;
+const WITHIN_MS = 120_000;
 const TEST_MS = 2 * WITHIN_MS;
 
 /** Every character that a URL might take for something else; what Kafka's settings might, is left out. */

@@ -24,7 +24,7 @@ const POLL_MS = 1_000;
 const RARE_POLL_MS = scale(60_000, 5_000);
 /** All of them begin at once and take their turns, so this is for all together. */
 const WITHIN_MS = 1_200_000;
-const ENDED_WITHIN_MS = 120_000;
+const ENDED_WITHIN_MS = 300_000;
 const STEADY_MS = scale(500, 3_000);
 const PER_SECOND = 50;
 /** A create that waits for a broken broker waits for longer than that. */
@@ -34,7 +34,7 @@ const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
 
 afterAll(async () => {
   killLeftovers();
-  for (const broker of brokers.values()) await (await broker).remove();
+  for (const broker of brokers.values()) await broker.then(({ remove }) => remove()).catch(() => undefined); // its test has told
 });
 
 /**

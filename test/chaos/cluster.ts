@@ -97,19 +97,18 @@ export async function startMember(env: Readonly<Record<string, string>>): Promis
 /** kill -9 while it runs tasks: a kill that hits nothing shows nothing. Resolves with its process and when it was seen dead. */
 export async function killAtWork(
   worker: Member,
-  { tasks = 2, withinMs = 60_000 } = {},
+  { tasks = 2 } = {},
 ): Promise<readonly [pid: number, diedAt: number]> {
   await eventually(
     () => runningIn(worker.current).length,
     (running) => running >= tasks,
-    withinMs,
   );
   const { pid, diedAt } = await worker.kill();
   return [pid, diedAt ?? Number.NaN];
 }
 
 /** Resolves when the server says that it is ready, or that it is not. */
-export async function readiness(url: string, ready: boolean, withinMs = 60_000): Promise<void> {
+export async function readiness(url: string, ready: boolean, withinMs?: number): Promise<void> {
   const ask = (): Promise<number> =>
     fetch(`${url}/readyz`).then(
       ({ status }) => status,
@@ -119,7 +118,7 @@ export async function readiness(url: string, ready: boolean, withinMs = 60_000):
 }
 
 /** Resolves when no task waits or runs any more. */
-export async function allEnded(url: string, withinMs = 120_000): Promise<void> {
+export async function allEnded(url: string, withinMs = 300_000): Promise<void> {
   const unfinished = async (): Promise<string> => {
     const response = await fetch(`${url}/api/task?status=pending&status=running&limit=3&view=full`);
     return response.ok ? response.text() : `status ${response.status}`;

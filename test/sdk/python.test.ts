@@ -5,6 +5,7 @@ import { CANCEL_GRACE_MS } from "../../src/core/lifecycle.ts";
 import type { Task } from "../../src/core/task.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { eventually } from "../support/eventually.ts";
+import { programAt } from "../support/programs.ts";
 import { create } from "../support/verbs.ts";
 
 const SCRIPT = join(import.meta.dir, "../../examples/python/worker.py");
@@ -26,7 +27,7 @@ afterEach(async () => {
 afterAll(() => server.stop());
 
 function startWorker(type: string): Bun.Subprocess {
-  const child = Bun.spawn(["python3", SCRIPT, server.url, type], {
+  const child = Bun.spawn([programAt("python3"), SCRIPT, server.url, type], {
     env: { ...process.env, LEASE_SECONDS: String(LEASE_MS / 1_000) },
     stdout: "ignore",
     stderr: "inherit",

@@ -244,7 +244,7 @@ describe("a worker with a free slot", () => {
     expect(events).not.toContain("waited in vain");
     ends.get("brought")?.();
     await worker.stop(0);
-  }, 60_000);
+  });
 });
 
 describe("an outcome that the server refuses", () => {

@@ -28,7 +28,7 @@ export interface TestPage {
 }
 
 /** For an element to appear; well under a test's own time, so that the test says which one did not. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 120_000;
 
 /** Throws, and says what is missing, where there is no Chromium and none can be installed. */
 export async function launchBrowser(): Promise<TestBrowser> {

@@ -33,7 +33,7 @@ beforeAll(async () => {
     );
   }
   browser = await launchBrowser();
-}, 120_000);
+});
 afterAll(async () => {
   await browser?.close();
   killLeftovers();

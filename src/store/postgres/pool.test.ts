@@ -129,7 +129,7 @@ describe("a process that is frozen in a transaction", () => {
         expect(ids).toEqual([1]);
         await frozen.close();
       });
-    }, 60_000);
+    });
   }
 });
 
@@ -158,7 +158,7 @@ test("a process that is frozen while it creates keyed tasks has no transaction o
       await admin.close();
     }
   });
-}, 120_000);
+});
 
 const CREATOR = `${import.meta.dir}/../../../test/support/keyed-creates.ts`;
 

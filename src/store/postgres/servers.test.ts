@@ -60,7 +60,7 @@ test("first starts of several processes wait for each other, also behind PgBounc
       for (const store of stores) await store.close();
     });
   }
-}, 60_000);
+});
 
 describe("a database or role whose default isolation is", () => {
   for (const isolation of ["repeatable read", "serializable"]) {
@@ -78,7 +78,7 @@ describe("a database or role whose default isolation is", () => {
           await contend(stores);
           for (const store of stores) await store.close();
         });
-      }, 60_000);
+      });
     }
   }
 });
@@ -142,7 +142,7 @@ describe("a reader of the change log is told to begin anew", () => {
       });
       await expectGone(url, position);
     });
-  }, 60_000);
+  });
 
   test("where a dump was restored into the same database, whole or its rows alone", async () => {
     await withDatabase(async (name) => {
@@ -160,7 +160,7 @@ describe("a reader of the change log is told to begin anew", () => {
       await inDatabase(name, rowsAnew);
       await expectGone(url, later);
     });
-  }, 60_000);
+  });
 
   test("but not where another process reads", async () => {
     await withDatabase(async (name) => {
@@ -198,4 +198,4 @@ test("sixteen processes that create a thousand keyed tasks each at once are all 
     expect(await stores[0]?.count({})).toBe(16_000);
     for (const store of stores) await store.close();
   });
-}, 120_000);
+});

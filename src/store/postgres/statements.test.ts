@@ -45,7 +45,7 @@ test("any mix of filters prepares a fixed number of statements", async () => {
     expect(row?.[0]).toBeLessThan(40);
     await pool.close();
   });
-}, 120_000);
+});
 
 test("statements that were planned while the store was empty read few rows of a store that grew fast", async () => {
   await withSchema(async (_, schema) => {
@@ -106,7 +106,7 @@ test("statements that were planned while the store was empty read few rows of a 
     expect(await read()).toBeLessThan(5_000);
     await admin.close();
   });
-}, 120_000);
+});
 
 async function created(admin: ReturnType<typeof openAdmin>, schema: string): Promise<number> {
   const [row] = await admin.unsafe(

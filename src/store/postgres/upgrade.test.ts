@@ -72,4 +72,4 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
     await store.close();
     await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
   });
-}, 60_000);
+});

@@ -72,7 +72,7 @@ describe("a server that is killed", () => {
       );
       rings.length = 0;
       await restart();
-      await eventually(() => rings.includes(null), Boolean, 20_000);
+      await eventually(() => rings.includes(null), Boolean);
       await works(peer);
       // The ear may come back after the voice; until it does nobody has been told, and then it rings null.
       await eventually(async () => {

@@ -161,7 +161,7 @@ export const claimedAs = (task: Task, terms: Partial<Terms> & { readonly at: num
   claim(task, { worker: "w1", leaseMs: LEASE_MS, nonce: "n1", ...terms }, terms.at);
 
 /** How long the exam waits for what a store promises to do soon. */
-const SOON_MS = 60_000;
+const SOON_MS = 120_000;
 
 /** Reads the change log page by page up to the change that is waited for. */
 export async function readChanges(
