@@ -40,7 +40,7 @@ export type CursorSetup = {
   /** Names this process among those on the store. */
   readonly holder: string;
   readonly leaseMs: number;
-  readonly store: Pick<TaskStore, "readNotes" | "writeNotes">;
+  readonly store: Pick<TaskStore, "changes" | "readNotes" | "writeNotes">;
   /** Where the change log ends now. */
   readonly end: () => Promise<Position>;
   /** The store's time. */
@@ -71,10 +71,7 @@ type Putting = {
 };
 
 /** There was a note when the holder began: the store was emptied, so that all that its log has is new. */
-const vanishedIn = (epoch: string): Known => ({
-  version: 0,
-  written: { epoch, rev: 0, holder: null, until: 0 },
-});
+const VANISHED: Known = { version: 0, written: { epoch: "", rev: 0, holder: null, until: 0 } };
 
 export function createCursor(setup: CursorSetup): NamedCursor {
   const { holder, leaseMs, store, now, clock } = setup;
@@ -88,6 +85,10 @@ export function createCursor(setup: CursorSetup): NamedCursor {
     if (note === undefined) return null;
     return { version: note.version, written: JSON.parse(note.value) as Written }; // as `put` has written it
   }
+
+  /** Of the log as it is now. Its end is not asked for: on PostgreSQL that waits until all who write have ended. */
+  const epochOf = async (position: Position): Promise<string> =>
+    (await store.changes(position, 1)).position.epoch;
 
   /** From when on the monotonic clock its lease counts; null where somebody was faster. */
   async function put({ position, before, by, ifVersion }: Putting): Promise<number | null> {
@@ -123,8 +124,10 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   }
 
   async function take(): Promise<CursorHold | number> {
-    const { epoch } = await setup.end(); // before the note is read, which so is at least as old as this epoch
-    const { version, written } = (await read()) ?? vanishedIn(epoch);
+    const first = (await read()) ?? VANISHED;
+    const epoch = await epochOf(first.written);
+    // In a new epoch it is read again: what was read may be lost by now.
+    const { version, written } = first.written.epoch === epoch ? first : ((await read()) ?? VANISHED);
     const leftMs = leftOf({ version, written });
     if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);
     const { before = written.rev } = written;
@@ -172,7 +175,7 @@ export function createCursor(setup: CursorSetup): NamedCursor {
 
     async function writeNow(by: string | null): Promise<void> {
       try {
-        if ((await setup.end()).epoch !== position.epoch) return end();
+        if ((await epochOf(position)) !== position.epoch) return end();
         if (position.rev !== writtenRev) before = Math.min(writtenRev, position.rev);
         const { rev } = position;
         const heldFrom = isHeld() ? await put({ position, before, by, ifVersion: version }) : null;

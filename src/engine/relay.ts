@@ -22,7 +22,7 @@ export interface Relay {
 
 export type RelaySetup = {
   readonly engine: Pick<Engine, "follow" | "look" | "position" | "now">;
-  readonly store: Pick<TaskStore, "readNotes" | "writeNotes">;
+  readonly store: Pick<TaskStore, "changes" | "readNotes" | "writeNotes">;
   readonly outlet: EventOutlet;
   /** Names this process among those on the store. */
   readonly holder: string;

@@ -31,7 +31,7 @@ export type SettlingSetup = {
 };
 
 const RETRY_FIRST_MS = 1_000;
-const RETRY_LATEST_MS = 30_000;
+const RETRY_LATEST_MS = 10_000;
 
 export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetup): Settling {
   let isTroubled = false;
