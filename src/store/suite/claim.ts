@@ -5,6 +5,7 @@ import { claimOrder, type PendingTask, type Task, takesType } from "../../core/t
 import { ANSWER_BYTES } from "../../core/text-size.ts";
 import type { Ask } from "../store.ts";
 import {
+  ascending,
   claimedAs,
   type Exam,
   type Examinee,
@@ -342,6 +343,52 @@ export function examineClaim(exam: Exam): void {
     const ids = drafts.map((draft, n) => ({ ...draft, id: n + 1 })).toSorted(claimOrder);
     expect(idsOf(given)).toEqual(idsOf(ids.slice(0, 1_000)));
     expect((await x.take(["*"], { max: 1_000 })).length).toBe(500);
+  });
+
+  // ---- how much text
+
+  exam("a claim hands out about 8 MiB and no more, and nothing that is left is lost", async (x) => {
+    const bytes = 1_048_576;
+    await x.addAll(
+      Array.from({ length: 24 }, (_, n) => ({
+        payload: JSON.stringify("x".repeat(bytes)),
+        type: `t${n % 2}`,
+      })),
+    );
+    const given: number[] = [];
+    for (let call = 0; call < 24 && given.length < 24; call++) {
+      const answers = await share(x, [ask(["t0"], 3), ask(["*"], 1_000), ask(["none"], 5)]);
+      const ids = answers.flat();
+      expect(ids.length).toBeGreaterThan(0);
+      expect(ids.length * bytes).toBeLessThanOrEqual(ANSWER_BYTES + bytes);
+      given.push(...ids);
+    }
+    expect(ascending(given)).toEqual(Array.from({ length: 24 }, (_, n) => n + 1));
+  });
+
+  exam("a claim gives the best task, however large it is", async (x) => {
+    const payload = JSON.stringify("x".repeat(ANSWER_BYTES + 1));
+    await x.addAll([{ payload, priority: 1 }, { payload }, {}]);
+    expect(await share(x, [ask(["*"], 2), ask(["*"], 2)])).toEqual([[1], []]);
+    expect((await x.see(2)).status).toBe("pending");
+    expect(await share(x, [ask(["*"], 2)])).toEqual([[2]]);
+    expect(await share(x, [ask(["*"], 2)])).toEqual([[3]]);
+  });
+
+  exam("a claim counts results and histories, too", async (x) => {
+    const result = JSON.stringify("x".repeat(1_048_570));
+    const tasks: Task[] = [];
+    for (let n = 0; n < 12; n++) tasks.push(await x.settled(await x.run(), { kind: "done", result }));
+    for (const task of tasks) await x.step(task, { ...retry(task, x.t + 2_000), result });
+    const first = await x.take(["*"], { at: x.t + 2_000 });
+    expect(first.length).toBeGreaterThan(0);
+    expect(first.length).toBeLessThanOrEqual(9);
+  });
+
+  exam("tasks of fewer characters than every answer has room for are claimed together", async (x) => {
+    const payload = JSON.stringify("x".repeat(4_000));
+    await x.addAll(Array.from({ length: 200 }, () => ({ payload })));
+    expect((await x.take(["*"])).length).toBe(200);
   });
 
   exam(
