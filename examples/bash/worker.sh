@@ -16,9 +16,11 @@ seconds() { printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)); }
 third=$(seconds $((lease * 1000 / 3)))
 sixth=$(seconds $((lease * 1000 / 6)))
 worker=$HOSTNAME-$$
+result_bytes=1048576 # a larger result is not kept
 
 stopping='' # ask for no more, give back what runs
 draining='' # ask for no more, finish what runs
+refusal=''  # the answer to what was said last
 job=''      # what is waited for: the claim, or the work
 
 files=$(mktemp -d)
@@ -53,15 +55,17 @@ await() {
   return $status
 }
 
-# post PATH BODY SECONDS: sends JSON and prints the answer. 0: it is there; 1: worth another try; 2: refused, now and later.
+# post PATH SECONDS: sends the JSON on stdin and prints the answer. 0: it is there; 1: worth another try; 2: refused, now and later;
+# 3: the lease is lost.
 post() {
   local answer
-  answer=$(curl -sS --max-time "$3" -H 'Content-Type: application/json' --data-binary @- \
-    -w '\n%{http_code}' "$server$1" <<<"$2") || return 1
+  answer=$(curl -sS --max-time "$2" -H 'Content-Type: application/json' --data-binary @- \
+    -w '\n%{http_code}' "$server$1") || return 1
   printf '%s\n' "${answer%$'\n'*}"
   case ${answer##*$'\n'} in
   2??) return 0 ;;
   429 | 5??) return 1 ;;
+  409) return 3 ;;
   *) return 2 ;;
   esac
 }
@@ -75,11 +79,11 @@ claim() {
   body=$(jq -nc --arg worker "$worker" --arg type "$type" --arg lease "${lease}s" --arg wait "${sixth}s" \
     --arg request "$worker-$EPOCHREALTIME" '{$worker, types: [$type], max: 1, $lease, $wait, $request}')
   claimed_at=$(now_ms)
-  post /api/worker/claim "$body" "$lease" >"$files/claim" &
+  post /api/worker/claim "$lease" <<<"$body" >"$files/claim" &
   await $!
   status=$?
   [[ $stopping ]] || return $status
-  post /api/worker/claim "$(jq -c 'del(.wait)' <<<"$body")" "$third" >"$files/claim"
+  post /api/worker/claim "$third" < <(jq -c 'del(.wait)' <<<"$body") >"$files/claim"
 }
 
 # beat ID TOKEN GROUP: renews the lease every third of it, and ends the work when the task was cancelled or lost (which it writes
@@ -95,7 +99,7 @@ beat() {
     status=ok
     if is_held; then # else it may be another's by now, as after a sleep of the whole machine
       body=$(beat_body "$1" "$2")
-      answer=$(post /api/worker/heartbeat "$body" "$third") && heard=$(now_ms) &&
+      answer=$(post /api/worker/heartbeat "$third" <<<"$body") && heard=$(now_ms) &&
         status=$(jq -r '.leases[0].status' <<<"$answer")
       [[ $(jq -r .directive <<<"$answer" 2>/dev/null) =~ drain|stop ]] && touch "$files/drain"
     fi
@@ -110,39 +114,88 @@ beat() {
 # is_held: within a beat, whether five sixths of the lease are not over yet.
 is_held() { (($(now_ms) - heard < lease * 5000 / 6)); }
 
+# beat_body ID TOKEN: what the command wrote as its progress is cut and put between 0 and 100, so that it never costs the lease.
 beat_body() {
   local percent message
-  read -r percent message <"$files/progress"
-  jq -nc --arg worker "$worker" --argjson id "$1" --arg token "$2" --arg percent "$percent" --arg message "$message" \
-    '($percent | tonumber? // null) as $percent
+  read -r percent message < <(head -c 4096 "$files/progress")
+  jq -nc --arg worker "$worker" --argjson id "$1" --arg token "$2" --arg percent "${percent:0:20}" --arg message "${message:0:4000}" \
+    '($percent | tonumber? // null | if . == null or isnan then null else [0, ([100, .] | min)] | max end) as $percent
      | {$worker, leases: [{$id, $token} + if $percent then {progress: {$percent, $message}} else {} end]}'
 }
 
-# say VERB ID BODY: ends the attempt, and says so until somebody hears it: the same word twice is the same as once.
+# say VERB ID: ends the attempt with the file body, and says so until the server answers or the lease is lost: the same word twice is
+# the same as once. After SIGTERM it tries for a third of a lease, no longer. The status is that of post.
 say() {
-  local tries answer
-  for ((tries = 0; tries < lease; tries++)); do
-    answer=$(post "/api/task/$2/$1" "$3" "$third") && return
-    (($? == 2)) && break
-    sleep 1
+  local answer status pause=1 until=''
+  while :; do
+    answer=$(post "/api/task/$2/$1" "$third" <"$files/body")
+    status=$?
+    ((status == 1)) || break
+    [[ $(<"$files/verdict") == lost ]] && break
+    if [[ $stopping ]]; then
+      until=${until:-$(($(now_ms) + lease * 1000 / 3))}
+      (($(now_ms) < until)) || break
+    fi
+    sleep "$pause"
+    ((pause = pause < 5 ? pause + 1 : 5))
   done
-  echo "task $2: $1 was not heard: $answer" >&2
+  ((status == 0)) || echo "task $2: $1 was not heard: ${answer:0:1000}" >&2
+  refusal=${answer:0:1000}
+  return $status
 }
 
-give_back() { say release "$1" "$(jq -nc --arg token "$2" '{$token}')"; }
+give_back() {
+  jq -nc --arg token "$2" '{$token}' >"$files/body"
+  say release "$1"
+}
+
+# fail ID TOKEN CODE RETRYABLE: the message comes on stdin.
+fail() {
+  head -c 4000 | jq -Rsc --arg token "$2" --arg code "$3" --argjson retryable "$4" \
+    '{$token, error: {$code, message: rtrimstr("\n")}, $retryable}' >"$files/body"
+  say fail "$1"
+}
+
+# complete ID TOKEN: the output is the result: JSON as it is, anything else as a text. One that cannot be sent, or that the server
+# refuses, fails the task: another attempt would not change that.
+complete() {
+  local size
+  size=$(wc -c <"$files/output")
+  if ((size <= result_bytes)); then
+    { printf '{"token":%s,"result":' "$(jq -n --arg token "$2" '$token')"; result; echo '}'; } >"$files/body"
+    size=$(($(wc -c <"$files/body") - ${#2} - 24)) # without what is around the result
+  fi
+  if ((size > result_bytes)); then
+    fail "$1" "$2" result_too_large false <<<"The result has $size bytes; at most $result_bytes are kept"
+    return
+  fi
+  say complete "$1"
+  (($? != 2)) || fail "$1" "$2" result_refused false <<<"The server refused the result: $refusal"
+}
+
+# result: the output as JSON. jq knows NaN, which is none.
+result() {
+  if [[ ! -s $files/output ]]; then
+    echo null
+  elif jq -se 'length == 1 and all(.. | numbers; isnan | not)' "$files/output" >/dev/null 2>&1; then
+    cat "$files/output"
+  else
+    jq -Rs . "$files/output"
+  fi
+}
 
 # run TASK: the command gets the payload on stdin and may write "40 some words" into the file $TASKTRACK_PROGRESS.
 run() {
-  local id token group beats status verdict message
+  local id token group beats status verdict
   id=$(jq -r .id <<<"$1")
   token=$(jq -r .lease.token <<<"$1")
+  : >"$files/verdict"
   if [[ $stopping ]]; then
     give_back "$id" "$token"
     return
   fi
   jq -c .payload <<<"$1" >"$files/payload"
   : >"$files/progress"
-  : >"$files/verdict"
 
   TASKTRACK_TASK_ID=$id TASKTRACK_WORKER=$worker TASKTRACK_PROGRESS=$files/progress \
     "${work[@]}" <"$files/payload" >"$files/output" 2>"$files/errors" &
@@ -158,13 +211,11 @@ run() {
     echo "task $id: lost" >&2
   elif [[ $stopping || $verdict == cancel ]]; then # after a cancel this ends the task as cancelled
     give_back "$id" "$token"
-  elif ((status == 0)); then # the output is the result: JSON as it is, anything else as a text
-    say complete "$id" "$(jq -Rsc --arg token "$token" \
-      '. as $text | {$token, result: (if . == "" then null else try fromjson catch $text end)}' <"$files/output")"
+  elif ((status == 0)); then
+    complete "$id" "$token"
   else
-    message=$(tail -n 1 "$files/errors")
-    say fail "$id" "$(jq -nc --arg token "$token" --arg code "exit_$status" --arg message "${message:-exit code $status}" \
-      '{$token, error: {$code, $message}, retryable: true}')"
+    [[ -s $files/errors ]] || echo "exit code $status" >"$files/errors"
+    fail "$id" "$token" "exit_$status" true < <(tail -n 1 "$files/errors")
   fi
   kill -KILL -- "-$beats" 2>/dev/null
   wait "$beats" 2>/dev/null

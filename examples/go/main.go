@@ -51,13 +51,6 @@ func count(ctx context.Context, task Task, report func(float64, string), name st
 	return map[string]any{"counted": payload.Seconds, "by": name}, nil
 }
 
-func shorter(a, b time.Duration) time.Duration {
-	if a < b {
-		return a
-	}
-	return b
-}
-
 func argument(at int, otherwise string) string {
 	if len(os.Args) > at {
 		return os.Args[at]

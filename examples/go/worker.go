@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net/http"
 	"sync"
 	"time"
@@ -33,6 +34,17 @@ type Handler func(ctx context.Context, task Task, report func(percent float64, m
 // Permanent marks an error that another attempt would not change.
 type Permanent struct{ error }
 
+const (
+	resultBytes   = 1 << 20 // a larger result is not kept
+	messageLength = 10_000
+)
+
+// A failure is what the server shows of an attempt that failed.
+type failure struct {
+	code, message string
+	retryable     bool
+}
+
 // Worker asks a server for tasks of its types and works on as many at once as it has slots.
 type Worker struct {
 	Server string // http://localhost:8080
@@ -42,10 +54,11 @@ type Worker struct {
 	Lease  time.Duration // how long a task stays this worker's without a heartbeat
 	Handle Handler
 
-	mu    sync.Mutex
-	runs  map[*run]struct{}
-	drain context.CancelFunc // asks for no more
-	stop  context.CancelFunc // ends what runs, too
+	mu       sync.Mutex
+	runs     map[*run]struct{}
+	drain    context.CancelFunc // asks for no more
+	stop     context.CancelFunc // ends what runs, too
+	stopping context.Context    // has ended when the worker stops
 }
 
 // A run is a task in its slot.
@@ -67,6 +80,7 @@ func (w *Worker) Run(ctx context.Context) {
 	w.runs = map[*run]struct{}{}
 	ctx, w.stop = context.WithCancel(ctx)
 	defer w.stop()
+	w.stopping = ctx
 	claiming, drain := context.WithCancel(ctx)
 	w.drain = drain
 	defer drain()
@@ -153,66 +167,127 @@ func (w *Worker) begin(ctx context.Context, task Task, sentAt time.Time, freeSlo
 	w.mu.Unlock()
 	go func() {
 		defer freeSlot()
-		defer cancel()
+		defer func() { // also of a handler that ends its goroutine
+			cancel()
+			w.mu.Lock()
+			delete(w.runs, r)
+			w.mu.Unlock()
+		}()
 		w.live(ctx, r)
-		w.mu.Lock()
-		delete(w.runs, r)
-		w.mu.Unlock()
 	}()
 }
 
 // live works on a task and says how that went.
 func (w *Worker) live(ctx context.Context, r *run) {
 	log.Printf("task %d: attempt %d", r.task.ID, r.task.Attempt)
-	result, err := w.attempt(ctx, r)
-	var permanent Permanent
+	result, failed := w.attempt(ctx, r)
 	switch {
-	case err == nil: // also of who was told to stop: what is done is done
-		w.tell(r, "complete", map[string]any{"result": result})
+	case failed == nil: // also of who was told to stop: what is done is done
+		w.complete(r, result)
 	case ctx.Err() != nil: // after a cancel this ends the task as cancelled
 		w.tell(r, "release", map[string]any{})
 	default:
-		w.tell(r, "fail", map[string]any{
-			"error":     map[string]string{"code": "handler_error", "message": err.Error()},
-			"retryable": !errors.As(err, &permanent),
-		})
+		w.fail(r, *failed)
 	}
 }
 
-// attempt: whatever goes wrong in the work is the task's failure, not the worker's.
-func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, err error) {
+// attempt: whatever goes wrong in the work is the task's failure, not the worker's. So is a result that is no JSON, such as NaN or a
+// channel, which another attempt would not change.
+func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, failed *failure) {
 	defer func() {
 		if thrown := recover(); thrown != nil {
-			err = fmt.Errorf("panic: %v", thrown)
+			failed = &failure{"handler_error", fmt.Sprintf("panic: %v", thrown), true}
 		}
 	}()
 	value, err := w.Handle(ctx, r.task, func(percent float64, message string) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		r.progress = &progress{percent, message}
+		r.progress = &progress{clamp(percent), shorten(message)}
 	})
+	var permanent Permanent
 	if err != nil {
-		return nil, err
+		return nil, &failure{"handler_error", err.Error(), !errors.As(err, &permanent)}
 	}
-	return json.Marshal(value)
+	result, err = json.Marshal(value)
+	if err != nil {
+		return nil, &failure{"result_not_json", "The result cannot be written as JSON: " + err.Error(), false}
+	}
+	if len(result) > resultBytes {
+		message := fmt.Sprintf("The result has %d bytes; at most %d are kept", len(result), resultBytes)
+		return nil, &failure{"result_too_large", message, false}
+	}
+	return result, nil
 }
 
-// tell says how an attempt ended until somebody hears it, as long as the lease lasts: the same word twice is the same as once.
-func (w *Worker) tell(r *run, verb string, body map[string]any) {
-	body["token"] = r.task.Lease.Token
-	for !w.isLost(r) {
-		err := w.post(context.Background(), 0, fmt.Sprintf("/api/task/%d/%s", r.task.ID, verb), body, nil)
-		var refused refusal
-		if err == nil {
-			return
-		}
-		log.Printf("task %d: %s: %v", r.task.ID, verb, err)
-		if errors.As(err, &refused) {
-			return // most often the task is somebody else's by now
-		}
-		time.Sleep(time.Second)
+// clamp: a percent that is no number would cost the heartbeat, and with it all leases.
+func clamp(percent float64) float64 {
+	if math.IsNaN(percent) {
+		return 0
+	}
+	return math.Max(0, math.Min(100, percent))
+}
+
+func shorten(text string) string {
+	if len(text) > messageLength {
+		return text[:messageLength]
+	}
+	return text
+}
+
+// complete: a result that the server refuses fails the task.
+func (w *Worker) complete(r *run, result json.RawMessage) {
+	var refused refusal
+	err := w.tell(r, "complete", map[string]any{"result": result})
+	if errors.As(err, &refused) && refused.status != http.StatusConflict { // 409: the lease is lost
+		w.fail(r, failure{"result_refused", "The server refused the result: " + err.Error(), false})
 	}
 }
+
+func (w *Worker) fail(r *run, failed failure) {
+	w.tell(r, "fail", map[string]any{
+		"error":     map[string]string{"code": failed.code, "message": shorten(failed.message)},
+		"retryable": failed.retryable,
+	})
+}
+
+// tell says how an attempt ended until the server answers, as long as the lease lasts: the same word twice is the same as once. Once
+// the worker stops it tries for a third of a lease, no longer.
+func (w *Worker) tell(r *run, verb string, body map[string]any) error {
+	body["token"] = r.task.Lease.Token
+	var stopAt time.Time
+	for wait := 250 * time.Millisecond; ; wait = shorter(2*wait, 5*time.Second) {
+		if w.isLost(r) {
+			return errLost
+		}
+		err := w.post(context.Background(), 0, fmt.Sprintf("/api/task/%d/%s", r.task.ID, verb), body, nil)
+		if err == nil {
+			return nil
+		}
+		log.Printf("task %d: %s: %v", r.task.ID, verb, err)
+		var refused refusal
+		if errors.As(err, &refused) {
+			return err
+		}
+		if w.stopping.Err() != nil {
+			if stopAt.IsZero() {
+				stopAt = time.Now().Add(w.Lease / 3)
+			}
+			if time.Now().After(stopAt) {
+				return err
+			}
+		}
+		time.Sleep(wait)
+	}
+}
+
+func shorter(a, b time.Duration) time.Duration {
+	if a < b {
+		return a
+	}
+	return b
+}
+
+var errLost = errors.New("the lease is lost")
 
 func (w *Worker) isLost(r *run) bool {
 	w.mu.Lock()

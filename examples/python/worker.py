@@ -5,7 +5,9 @@
 
 Claims one task after another of a type, works on it, and says how it went. See README.md beside it.
 """
+import http.client
 import json
+import math
 import os
 import signal
 import socket
@@ -19,12 +21,18 @@ SERVER = sys.argv[1] if len(sys.argv) > 1 else "http://localhost:8080"
 TYPE = sys.argv[2] if len(sys.argv) > 2 else "count"
 WORKER = f"{socket.gethostname()}-{os.getpid()}"
 LEASE = float(os.environ.get("LEASE_SECONDS", "30"))
+RESULT_BYTES = 1_048_576  # a larger result is not kept
+MESSAGE_LENGTH = 10_000
 
 stopping = threading.Event()  # finish what you have, ask for no more
 
 
 class Refused(Exception):
-    """The server will not have it, now or later: most often the task is somebody else's by now."""
+    """The server will not take this request, now or later."""
+
+    def __init__(self, status, answer):
+        super().__init__(f"{status}: {answer}")
+        self.status = status
 
 
 class Stop(Exception):
@@ -33,50 +41,117 @@ class Stop(Exception):
 
 def post(path, body, wait=0.0):
     """Sends JSON and returns the answer's. Raises Refused, or OSError where it is worth another try."""
-    data = json.dumps(body).encode()
-    request = urllib.request.Request(SERVER + path, data, {"Content-Type": "application/json"})
+    request = urllib.request.Request(SERVER + path, json_bytes(body), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=wait + LEASE / 3) as answer:
             return json.loads(answer.read() or b"null")
     except urllib.error.HTTPError as error:
         if error.code >= 500 or error.code == 429:
             raise  # an OSError
-        raise Refused(error.read().decode(errors="replace")) from None
+        raise Refused(error.code, error.read(1000).decode(errors="replace")) from None
+    except (http.client.HTTPException, ValueError) as error:  # the answer broke off, or is not the server's
+        raise OSError(f"{path}: {text_of(error)}") from error
+
+
+def json_bytes(value):
+    """Raises ValueError, TypeError or RecursionError for what is no JSON, as NaN, a datetime and a circle are not."""
+    return json.dumps(value, allow_nan=False).encode()
+
+
+def text_of(error):
+    """An exception in words; its own __str__ may raise."""
+    try:
+        return (str(error) or type(error).__name__)[:MESSAGE_LENGTH]
+    except Exception:
+        return type(error).__name__
 
 
 class Lease:
     """Holds a task: a thread renews the lease every third of it, and hears of a cancel."""
 
-    def __init__(self, task):
+    def __init__(self, task, claimed_at):
         self.id, self.token = task["id"], task["lease"]["token"]
         self.cancelled = threading.Event()  # asked for, or the lease is lost
+        self.lost = threading.Event()  # the task may be another's: say nothing more
         self.ended = threading.Event()
         self.progress = None
-        threading.Thread(target=self.beat, daemon=True).start()
+        self.held_until = claimed_at + LEASE  # surely not after the end of the lease
+        threading.Thread(target=self.keep, daemon=True).start()
+
+    def report(self, percent, message=""):
+        """Shows how far the work is, from 0 to 100; what is no such number never costs the lease."""
+        percent = float(percent)
+        percent = 0 if math.isnan(percent) else max(0, min(100, percent))
+        self.progress = {"percent": percent, "message": str(message)[:MESSAGE_LENGTH]}
+
+    def keep(self):
+        """Beats, and gives up in time what can no longer be held, whether the server answers or not."""
+        next_beat = time.monotonic() + LEASE / 3
+        while not self.ended.wait(LEASE / 12):
+            if time.monotonic() > self.held_until - LEASE / 6:
+                return self.lose()
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + LEASE / 3
+                try:
+                    self.beat()
+                except Exception as error:  # the next beat may get through
+                    print(f"task {self.id}: heartbeat: {text_of(error)}", flush=True)
 
     def beat(self):
-        while not self.ended.wait(LEASE / 3):
-            lease = {"id": self.id, "token": self.token}
-            if self.progress is not None:
-                lease["progress"], self.progress = self.progress, None
-            try:
-                answer = post("/api/worker/heartbeat", {"worker": WORKER, "leases": [lease]})
-            except (OSError, Refused):
-                continue  # the next beat may get through; if none does, the server gives the task to another
-            if answer["directive"] != "run":
-                stopping.set()
-            if answer["leases"][0]["status"] != "ok":
-                self.cancelled.set()
+        lease, sent_at = {"id": self.id, "token": self.token}, time.monotonic()
+        if self.progress is not None:
+            lease["progress"], self.progress = self.progress, None
+        answer = post("/api/worker/heartbeat", {"worker": WORKER, "leases": [lease]})
+        if answer["directive"] != "run":
+            stopping.set()
+        status = answer["leases"][0]["status"]
+        if status == "lost":
+            return self.lose()
+        self.held_until = sent_at + LEASE
+        if status == "cancel":
+            self.cancelled.set()
+
+    def lose(self):
+        self.lost.set()
+        self.cancelled.set()
+        self.ended.set()
 
     def say(self, verb, **body):
-        """Ends the attempt, and says so until somebody hears it: the same word twice is the same as once."""
-        while True:
+        """
+        Ends the attempt, and says so until the server answers or the lease is lost: the same word twice is the same as once.
+        Raises Refused. After SIGTERM it tries for a third of a lease, no longer.
+        """
+        pause, stop_at = 0.25, None
+        while not self.lost.is_set():
             try:
                 return post(f"/api/task/{self.id}/{verb}", {"token": self.token, **body})
-            except Refused as refused:
-                return print(f"task {self.id}: {verb} was refused: {refused}", flush=True)
-            except OSError:
-                time.sleep(1)
+            except OSError as error:
+                print(f"task {self.id}: {verb}: {text_of(error)}", flush=True)
+            if stopping.is_set():
+                stop_at = stop_at or time.monotonic() + LEASE / 3
+                if time.monotonic() >= stop_at:
+                    break
+            self.lost.wait(pause)
+            pause = min(5, 2 * pause)
+        print(f"task {self.id}: {verb} was not heard", flush=True)
+
+    def fail(self, code, message, retryable):
+        self.say("fail", error={"code": code, "message": message[:MESSAGE_LENGTH]}, retryable=retryable)
+
+    def complete(self, result):
+        """A result that cannot be sent, or that the server refuses, fails the task: another attempt would not change that."""
+        try:
+            size = len(json_bytes(result))
+        except Exception as error:
+            return self.fail("result_not_json", f"The result cannot be written as JSON: {text_of(error)}", False)
+        if size > RESULT_BYTES:
+            return self.fail("result_too_large", f"The result has {size} bytes; at most {RESULT_BYTES} are kept", False)
+        try:
+            self.say("complete", result=result)
+        except Refused as refused:
+            if refused.status == 409:
+                raise  # the lease is lost
+            self.fail("result_refused", f"The server refused the result: {refused}", False)
 
 
 def work(task, lease):
@@ -84,23 +159,26 @@ def work(task, lease):
     seconds = float((task.get("payload") or {}).get("seconds", 1))
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < seconds:
-        lease.progress = {"percent": min(100, 100 * elapsed / seconds), "message": "counting"}
+        lease.report(100 * elapsed / seconds, "counting")
         if lease.cancelled.wait(min(0.1, seconds - elapsed)):
             raise Stop
     return {"counted": seconds, "by": WORKER}
 
 
-def run(task):
-    lease = Lease(task)
+def run(task, claimed_at):
+    lease = Lease(task, claimed_at)
     print(f"task {task['id']}: attempt {task['attempt']}", flush=True)
     try:
-        result = work(task, lease)
-    except Stop:
-        lease.say("release")  # after a cancel this ends the task as cancelled
-    except Exception as error:  # whatever goes wrong in the work is the task's failure, not the worker's
-        lease.say("fail", error={"code": "handler_error", "message": str(error)}, retryable=True)
-    else:
-        lease.say("complete", result=result)
+        try:
+            result = work(task, lease)
+        except Stop:
+            lease.say("release")  # after a cancel this ends the task as cancelled
+        except (Exception, SystemExit) as error:  # whatever goes wrong in the work is the task's failure, not the worker's
+            lease.fail("handler_error", text_of(error), True)
+        else:
+            lease.complete(result)
+    except Refused as refused:  # most often the task is another's by now
+        print(f"task {task['id']}: {text_of(refused)}", flush=True)
     finally:
         lease.ended.set()
 
@@ -111,14 +189,15 @@ def main():
     wait = LEASE / 3  # short enough that SIGTERM is heeded soon, and that a lease is never half over when it comes
     while not stopping.is_set():
         ask = {"worker": WORKER, "types": [TYPE], "max": 1, "lease": f"{LEASE}s", "wait": f"{wait}s"}
+        claimed_at = time.monotonic()
         try:
             answer = post("/api/worker/claim", ask, wait)
-        except OSError as error:
-            print(f"the server does not answer: {error}", flush=True)
+        except (OSError, Refused) as error:
+            print(f"no tasks: {text_of(error)}", flush=True)
             stopping.wait(1)
             continue
         for task in answer["tasks"]:
-            run(task)
+            run(task, claimed_at)
         if answer["directive"] != "run":
             break
 

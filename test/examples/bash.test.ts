@@ -20,8 +20,41 @@ function install(): void {
   }
 }
 
+/** What it writes to stdout, as the payload says. */
+const WORK = `
+many() { head -c "$1" /dev/zero | tr '\\0' "$2"; }
+case $(jq -r .kind) in
+large) many 5000000 x ;;
+large_in_json) many 1000000 '"' ;;
+not_utf8_json) printf '"\\xff"' ;;
+deep) many 100 '['; many 100 ']' ;;
+large_error) many 5000000 x >&2; exit 7 ;;
+large_progress) { echo -n '150 '; many 5000000 x; } >"$TASKTRACK_PROGRESS"; sleep 2; echo '"fine"' ;;
+nan) echo '{"n":NaN}' ;;
+not_utf8) printf '\\xff\\n' ;;
+digits) echo ' {"n": 12345678} ' ;;
+nothing) ;;
+esac
+`;
+
 examineWorker("the worker in bash", {
   prepare: install,
   command: (server, type) => ["bash", SCRIPT, server, type],
   slots: 1,
+  onStop: "gives back",
+  results: {
+    command: (server, type) => ["bash", SCRIPT, server, type, "bash", "-c", WORK],
+    kinds: {
+      large: { status: "failed", code: "result_too_large" },
+      large_in_json: { status: "failed", code: "result_too_large" },
+      not_utf8_json: { status: "failed", code: "result_refused" },
+      deep: { status: "failed", code: "result_refused" },
+      large_error: { status: "failed", code: "exit_7" },
+      large_progress: { status: "done", result: "fine" },
+      nan: { status: "done", result: '{"n":NaN}\n' },
+      not_utf8: { status: "done", result: "\ufffd\n" },
+      digits: { status: "done", result: { n: 12345678 } },
+      nothing: { status: "done", result: null },
+    },
+  },
 });

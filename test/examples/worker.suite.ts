@@ -15,12 +15,25 @@ export type WorkerExam = {
   readonly prepare: () => void;
   /** How many tasks it works on at once. */
   readonly slots: number;
+  /** What it does on SIGTERM with a task that it works on. */
+  readonly onStop: "gives back" | "finishes";
+  /** The same worker for tasks whose `payload.kind` says what the work comes to, and what becomes of each. */
+  readonly results: {
+    readonly command: (server: string, type: string) => readonly string[];
+    readonly kinds: Readonly<Record<string, ResultExam>>;
+  };
 };
+
+type ResultExam =
+  | { readonly status: "done"; readonly result: unknown }
+  | { readonly status: "failed"; readonly code: string };
 
 /** Of whole seconds, because a shell counts in them; long enough for one on a machine that is busy with other tests. */
 const LEASE_MS = 3_000;
 /** A cancelled task is ended by the server itself when its worker has not done so within half a minute. */
 const LONG_BEFORE_THAT_MS = CANCEL_GRACE_MS - 5_000;
+
+const JSON_TYPE = { "content-type": "application/json" };
 
 type Seen = {
   readonly id: number;
@@ -67,6 +80,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
   let server: ServerProcess;
   let url: string;
   let workers: Worker[] = [];
+  let proxies: Bun.Server<undefined>[] = [];
   let types = 0;
 
   beforeAll(async () => {
@@ -79,14 +93,16 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     for (const { pid } of workers) signalAll(pid, "SIGKILL");
     await Promise.all(workers.map(({ ended }) => ended));
     workers = [];
+    for (const proxy of proxies) await proxy.stop(true);
+    proxies = [];
   });
   afterAll(async () => {
     killLeftovers();
     await server.ended;
   });
 
-  function start(type: string): Worker {
-    const [program = "", ...args] = exam.command(url, type);
+  function start(type: string, address = url, command = exam.command): Worker {
+    const [program = "", ...args] = command(address, type);
     const child = spawn(program, args, {
       env: { ...process.env, LEASE_SECONDS: String(LEASE_MS / 1_000) },
       detached: true,
@@ -208,14 +224,16 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(done.attempts.map(({ outcome }) => outcome)).toEqual(["lost", "done"]);
     });
 
-    test("told to stop by SIGTERM it gives back what it has, which burns no attempt, and ends", async () => {
+    test(`told to stop by SIGTERM it ${exam.onStop} what it has, asks for no more and ends`, async () => {
       const type = `count-${++types}`;
       const worker = start(type);
-      const id = await submit(type, { seconds: 60 });
+      const id = await submit(type, { seconds: exam.onStop === "finishes" ? 2 : 60 });
       await becomes(id, isRunning);
       process.kill(worker.pid, "SIGTERM");
       expect(await worker.ended).toBe(0);
-      expect(await look(id)).toMatchObject({ status: "pending", attempt: 0 });
+      expect(await look(id)).toMatchObject(
+        exam.onStop === "finishes" ? { status: "done", attempt: 1 } : { status: "pending", attempt: 0 },
+      );
       expect(processesOf(worker.pid)).toEqual([]);
     });
 
@@ -227,6 +245,138 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(await worker.ended).toBe(0);
       // The server may give it to who has just gone, and takes it back as soon as it sees that.
       await becomes(await submit(type, { seconds: 0 }), (task) => !isRunning(task) && task.attempt === 0);
+    });
+
+    test("fails a task whose result cannot be sent, in words, and goes on", async () => {
+      const type = `result-${++types}`;
+      const worker = start(type, url, exam.results.command);
+      for (const [kind, expected] of Object.entries(exam.results.kinds)) {
+        const id = await submit(type, { kind }, { max_attempts: 1 });
+        const task = await becomes(id, isEnded);
+        expect({ kind, status: task.status }).toEqual({ kind, status: expected.status });
+        if (expected.status === "done") expect(task.result).toEqual(expected.result);
+        else {
+          expect({ kind, code: task.error?.code }).toEqual({ kind, code: expected.code });
+          expect(task.error?.message).not.toBe("");
+        }
+        expect({ kind, lost: task.attempts.length }).toEqual({ kind, lost: 1 });
+      }
+      process.kill(worker.pid, "SIGTERM");
+      expect(await worker.ended).toBe(0);
+    }, 60_000);
+
+    describe("that cannot tell its outcome", () => {
+      /** Between worker and server: answers these requests itself, and passes the others on. */
+      function before(answer: (path: string) => Response | Promise<Response> | null) {
+        const asked: string[] = [];
+        const proxy = Bun.serve({
+          hostname: "127.0.0.1",
+          port: 0,
+          idleTimeout: 0,
+          async fetch(request) {
+            const { pathname } = new URL(request.url);
+            const body = await request.text();
+            asked.push(pathname);
+            const own = await answer(pathname);
+            if (own !== null) return own;
+            return fetch(url + pathname, {
+              method: "POST",
+              body,
+              headers: JSON_TYPE,
+              signal: request.signal,
+            });
+          },
+        });
+        proxies.push(proxy);
+        return {
+          url: `http://127.0.0.1:${proxy.port}`,
+          count: (end: string) => asked.filter((path) => path.endsWith(end)).length,
+        };
+      }
+
+      test("says it again while the server is away, and then it counts", async () => {
+        const type = `count-${++types}`;
+        let away = 2;
+        const proxy = before((path) =>
+          path.endsWith("/complete") && away-- > 0 ? new Response("no server", { status: 502 }) : null,
+        );
+        start(type, proxy.url);
+        const id = await submit(type, { seconds: 0 });
+        expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
+        expect(proxy.count("/complete")).toBe(3);
+      });
+
+      test("fails the task when its result is refused, and lives", async () => {
+        const type = `count-${++types}`;
+        const proxy = before((path) =>
+          path.endsWith("/complete") ? new Response("<html>too much</html>", { status: 413 }) : null,
+        );
+        const worker = start(type, proxy.url);
+        const ids = [await submit(type, { seconds: 0 }), await submit(type, { seconds: 0 })];
+        for (const id of ids) {
+          const failed = await becomes(id, isEnded);
+          expect(failed).toMatchObject({ status: "failed", attempt: 1, error: { code: "result_refused" } });
+          expect(failed.error?.message).toInclude("too much");
+        }
+        expect(proxy.count("/complete")).toBe(2);
+        process.kill(worker.pid, "SIGTERM");
+        expect(await worker.ended).toBe(0);
+      });
+
+      test("drops it when everything is refused, and goes on with the next task", async () => {
+        const type = `count-${++types}`;
+        const refused = new Set<string>();
+        const proxy = before((path) => {
+          if (!path.startsWith("/api/task/")) return null;
+          refused.add(path);
+          return new Response("<html>not here</html>", { status: 404 });
+        });
+        const worker = start(type, proxy.url);
+        await submit(type, { seconds: 0 });
+        await submit(type, { seconds: 0 });
+        await eventually(
+          () => [...refused].filter((path) => path.endsWith("/fail")),
+          (paths) => paths.length >= 2,
+        );
+        process.kill(worker.pid, "SIGTERM");
+        expect(await worker.ended).toBe(0);
+      });
+
+      test("ends all the same when it is told to, where nobody answers", async () => {
+        const type = `count-${++types}`;
+        const proxy = before((path) =>
+          path.endsWith("/complete") ? new Response("no server", { status: 503 }) : null,
+        );
+        const worker = start(type, proxy.url);
+        await submit(type, { seconds: 0 });
+        await eventually(
+          () => proxy.count("/complete"),
+          (count) => count > 0,
+        );
+        process.kill(worker.pid, "SIGTERM");
+        expect(await worker.ended).toBe(0);
+      });
+
+      test("drops it when the lease cannot be held any longer, and asks for the next task", async () => {
+        const type = `count-${++types}`;
+        const told = new Set<string>();
+        const proxy = before((path) => {
+          if (path.endsWith("/complete")) told.add(path);
+          const isAway = path.endsWith("/complete") || path.endsWith("/heartbeat");
+          return isAway ? new Response("no server", { status: 503 }) : null;
+        });
+        start(type, proxy.url);
+        for (let n = 0; n < exam.slots; n++) await submit(type, { seconds: 0 });
+        await eventually(
+          () => told.size,
+          (size) => size === exam.slots,
+        );
+        const claims = proxy.count("/claim"); // no slot is free
+        await eventually(
+          () => proxy.count("/claim"),
+          (count) => count > claims,
+        );
+      }, 60_000);
     });
 
     test("that is drained finishes what it has, asks for no more and ends", async () => {
