@@ -37,6 +37,8 @@ export interface Pool extends Session {
   readonly isBounced: boolean;
   /** Hears notifications for as long as the pool is open; `onReady` is called at the start and after each interruption. */
   listen(channel: string, onNotification: (payload: string) => void, onReady: () => void): Promise<void>;
+  /** The server takes no writes: until the address leads to one that does, every call is refused. */
+  leaveStandby(): void;
   /** Where it is, without a password. */
   readonly address: string;
   close(): Promise<void>;
@@ -77,6 +79,10 @@ const SESSION = {
   enable_mergejoin: "off",
   jit: "off",
 };
+
+/** True on a standby, and where the database is set to read-only. */
+const IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'";
+const READ_ONLY_STATE = "25006";
 
 const READ_COMMITTED = "isolation level read committed";
 
@@ -127,6 +133,11 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     }
   }
 
+  async function isReadOnly(): Promise<boolean> {
+    const [row] = await sql.unsafe(IS_READ_ONLY).values();
+    return row?.[0] === true;
+  }
+
   async function readIsolation(): Promise<boolean> {
     const [row] = await sql.unsafe("SELECT current_setting('default_transaction_isolation')").values();
     return row?.[0] !== "read committed";
@@ -144,7 +155,10 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
       if (!isSilent) void awaitWord();
     });
     deadline.start();
-    Promise.try(call, sql, deadline).then(resolve, (error: unknown) => reject(refusalOf(error)));
+    Promise.try(call, sql, deadline).then(resolve, (error: unknown) => {
+      if (stateOf(error) === READ_ONLY_STATE) leaveStandby();
+      reject(refusalOf(error));
+    });
     return promise.finally(deadline.stop);
   }
 
@@ -182,17 +196,26 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
 
   function refuseIfAway(): void {
     if (closed) throw unavailable("the store is closed");
-    if (isSilent) throw unavailable("PostgreSQL is silent");
+    if (isSilent) throw unavailable("PostgreSQL is silent, or takes no writes");
   }
 
-  /** Asks on new connections until one of them is answered. */
+  /** The address may lead to another server by now: connects until it leads to one that takes writes. */
+  function leaveStandby(): void {
+    if (isSilent || closed) return;
+    log.warn("store_read_only", {
+      message: `PostgreSQL at ${address} is a standby or read-only; connecting until it leads to a primary`,
+    });
+    void awaitWord();
+  }
+
+  /** Asks on new connections until one of them is answered by a server that takes writes. */
   async function awaitWord(): Promise<void> {
     isSilent = true;
     for (const patience of waiting) patience.abort();
     while (isSilent && !closed) {
       rebuild();
-      const asked = sql.unsafe("SELECT 1").then(
-        () => true,
+      const asked = isReadOnly().then(
+        (isStandby) => !isStandby,
         () => false,
       );
       const isLate = new Promise<false>((resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(false)));
@@ -280,13 +303,16 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
 
   try {
     await probe();
+    if (await isReadOnly()) throw takesNoWrites(address);
   } catch (error) {
     await sql.close({ timeout: 0 });
+    if (error instanceof TaskError) throw error;
     throw new TaskError("store_unavailable", `STORE_URL: PostgreSQL at ${address}: ${reasonOf(error)}`);
   }
 
   return {
     address,
+    leaveStandby,
     get isBounced() {
       return isBounced;
     },
@@ -357,9 +383,18 @@ const tooManyWait = (): TaskError =>
  */
 const PROVES_ROLLBACK = /^(22|23|40|42|54)/;
 
+const takesNoWrites = (address: string): TaskError =>
+  new TaskError(
+    "invalid",
+    `STORE_URL: PostgreSQL at ${address} is a standby or read-only and takes no writes; name its primary`,
+  );
+
+const stateOf = (error: unknown): string =>
+  error instanceof SQL.PostgresError ? String(error.errno ?? "") : "";
+
 function refusalOf(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
-  const state = error instanceof SQL.PostgresError ? String(error.errno ?? "") : "";
+  const state = stateOf(error);
   const message = reasonOf(error);
   return PROVES_ROLLBACK.test(state)
     ? new TaskError("store_rejected", `The store refused the write: ${message}`)

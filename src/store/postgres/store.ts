@@ -61,7 +61,9 @@ const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::intege
 const READ_LOG = `SELECT n, at::float8, level, message FROM tasktrack.log_lines
   WHERE task_id = $1 AND n > $2 ORDER BY n`;
 
-const NOW = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8";
+/** With whether the server takes writes: a standby answers reads for ever, and nobody would leave it without a task to write. */
+const NOW = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8,
+  current_setting('transaction_read_only') = 'on'`;
 
 const LAST_BATCH = "SELECT coalesce(max(batch), 0)::float8 FROM tasktrack.changes";
 
@@ -225,7 +227,14 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
       })),
     changes: changeLog.changes,
     watch: watching.watch,
-    now: async () => Math.floor(Number((await pool.rows(now))[0]?.[0])),
+    now: async () => {
+      const [[time, isReadOnly] = []] = await pool.rows(now);
+      if (isReadOnly === true) {
+        pool.leaveStandby();
+        throw new TaskError("store_unavailable", "PostgreSQL takes no writes: it is a standby, or read-only");
+      }
+      return Math.floor(Number(time));
+    },
     close: async () => {
       await watching.close();
       await housekeeping.stop();

@@ -5,6 +5,8 @@ import { createServerOf, findBinary, postgresFolders, type TestServer } from "./
 
 export interface PostgresServer extends TestServer {
   readonly url: string;
+  /** Starts it again as a standby, which has no primary and takes no writes. */
+  demote(): Promise<void>;
   /** Starts it again as a standby that takes over, as after a failover: on a new timeline. */
   promote(): Promise<void>;
 }
@@ -47,18 +49,22 @@ export async function createPostgres(
   });
   const url = `postgres://${USER}@127.0.0.1:${server.port}/postgres`;
   const start = (): Promise<void> => server.start().then(() => takesQueries(url));
+  async function demote(): Promise<void> {
+    if (data === "")
+      throw new Error("PostgreSQL becomes a standby where its server is on the machine: not by compose");
+    await server.signal("SIGINT");
+    const standby = join(data, "standby.signal");
+    await writeFile(standby, "");
+    await chmod(standby, 0o666); // it is the server's account that opens it
+    await start();
+  }
   return {
     ...server,
     url,
     start,
+    demote,
     promote: async () => {
-      if (data === "")
-        throw new Error("PostgreSQL is promoted where its server is on the machine: not by compose");
-      await server.signal("SIGINT");
-      const standby = join(data, "standby.signal");
-      await writeFile(standby, "");
-      await chmod(standby, 0o666); // it is the server's account that opens it
-      await start();
+      await demote();
       const sql = new SQL(url, { max: 1 });
       await sql.unsafe("SELECT pg_promote()");
       await sql.close();

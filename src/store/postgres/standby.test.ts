@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createWire, type Wire } from "../../../test/chaos/wire.ts";
+import { createTestLog } from "../../../test/support/engine.ts";
+import { eventually } from "../../../test/support/eventually.ts";
+import { add, codeOf } from "../../../test/support/redis.ts";
+import { createPostgres, type PostgresServer } from "../../../test/support/servers/postgres.ts";
+import { openTestStore } from "../../../test/support/stores.ts";
+
+let primary: PostgresServer;
+let other: PostgresServer;
+let clients: Wire;
+
+beforeAll(async () => {
+  [primary, other] = await Promise.all([createPostgres({ fsync: "off" }), createPostgres({ fsync: "off" })]);
+  await Promise.all([primary.start(), other.start()]);
+  clients = await createWire(primary.port);
+}, 120_000);
+
+afterAll(async () => {
+  clients.close();
+  await Promise.all([primary.remove(), other.remove()]);
+}, 60_000);
+
+const works = (code: string): boolean => code === "ok";
+
+test("a primary that came back as a standby is left, and the store works at the new primary by itself", async () => {
+  await (await openTestStore(other.url)).close(); // as the failover's target has the tables
+  const log = createTestLog();
+  const url = primary.url.replace(String(primary.port), String(clients.port));
+  const store = await openTestStore(url, { log });
+  await add(store);
+
+  await primary.demote();
+  await eventually(async () => {
+    await codeOf(store.now()); // what the sweep asks
+    return log.logged.some(({ event }) => event === "store_read_only");
+  }, Boolean);
+  for (const call of [() => store.now(), () => add(store), () => store.get([1])]) {
+    expect(await codeOf(call())).toBe("store_unavailable");
+  }
+
+  clients.turnTo(other.port);
+  await eventually(() => codeOf(add(store)), works);
+  expect(await codeOf(store.now())).toBe("ok");
+  expect(log.logged.filter(({ event }) => event === "store_read_only")).toHaveLength(1);
+  await store.close();
+}, 120_000);
+
+test("a store does not start on a standby, and says what to name instead", async () => {
+  await expect(openTestStore(primary.url)).rejects.toThrow("takes no writes; name its primary");
+}, 60_000);

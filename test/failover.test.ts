@@ -1,0 +1,50 @@
+/** What clients see where the primary of a store lives on as a replica, and when its address leads to the new primary. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createWire, type Wire } from "./chaos/wire.ts";
+import { type RunningApp, startApp } from "./support/app.ts";
+import { eventually } from "./support/eventually.ts";
+import { expectProblem } from "./support/problem.ts";
+import { command } from "./support/redis.ts";
+import { createRedis, type RedisServer } from "./support/servers/redis.ts";
+
+let primary: RedisServer;
+let other: RedisServer;
+let clients: Wire;
+let server: RunningApp;
+
+beforeAll(async () => {
+  [primary, other] = await Promise.all([createRedis(), createRedis()]);
+  await Promise.all([primary.start(), other.start()]);
+  clients = await createWire(primary.port);
+  server = await startApp({ ROLE: "api", STORE_URL: `redis://127.0.0.1:${clients.port}` });
+}, 60_000);
+
+afterAll(async () => {
+  await server.stop();
+  clients.close();
+  for (const redis of [primary, other]) {
+    await redis.signal("SIGKILL"); // it refuses SIGTERM while it writes its log anew after it became a replica
+    await redis.remove();
+  }
+}, 60_000);
+
+const create = () => fetch(`${server.url}/api/task`, { method: "POST", body: '{"name":"x"}' });
+const readiness = () => fetch(`${server.url}/readyz`).then(({ status }) => status);
+
+test("a primary of Redis that became a replica is not ready, writes are a 503, and the new primary is found", async () => {
+  expect((await create()).status).toBe(201);
+  expect(await readiness()).toBe(200);
+
+  await command(primary, "REPLICAOF", "127.0.0.1", "1"); // no primary answers there
+
+  await eventually(readiness, (status) => status === 503);
+  await expectProblem(await fetch(`${server.url}/readyz`), { status: 503, code: "not_ready" });
+  const refused = await create();
+  expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+  await expectProblem(refused, { status: 503, code: "store_unavailable" });
+  expect((await fetch(`${server.url}/livez`)).status).toBe(200);
+
+  clients.turnTo(other.port);
+  await eventually(readiness, (status) => status === 200);
+  expect((await create()).status).toBe(201);
+}, 60_000);
