@@ -19,6 +19,7 @@ import { running } from "./running.ts";
 import { stopAll } from "./servers.ts";
 import { start } from "./start.ts";
 import { removeStores } from "./stores.ts";
+import { turns } from "./turns.ts";
 import { workers } from "./workers.ts";
 
 const BENCHMARKS = new Map(
@@ -28,6 +29,7 @@ const BENCHMARKS = new Map(
     pickup,
     million,
     running,
+    turns,
     churn,
     creates,
     drain,
