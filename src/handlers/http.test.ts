@@ -563,16 +563,34 @@ describe("a server that is away or slow", () => {
   });
 
   test("may take its time as long as it goes on", async () => {
+    const answer = Promise.withResolvers<ServerResponse>();
     const server = await serve((response) => {
-      const drip = (left: number): void => {
-        if (left === 0) response.end();
-        else response.write("x", () => void setTimeout(drip, 20, left - 1));
-      };
-      drip(30); // 600 ms, three times what one pause may be
+      response.write("x");
+      answer.resolve(response);
     });
-    expect(await runOnce(http(server.url, { ...LOOPBACK, idleTimeout: "200ms" }))).toEqual(
-      done("x".repeat(30)),
-    );
+    const manual = createManualClock();
+    let waits = 0;
+    const clock = {
+      ...manual,
+      after: (ms: number, run: () => void) => {
+        waits++;
+        return manual.after(ms, run);
+      },
+    };
+    const make = createHttp({ ...httpWorld, clock });
+    const outcome = runOnce(make(server.url, { ...LOOPBACK, idleTimeout: "30s" }));
+    const response = await answer.promise;
+    for (let part = 1; part < 10; part++) {
+      const before = waits;
+      await manual.advance(10_000); // ninety seconds in all
+      response.write("x");
+      await eventually(
+        () => waits,
+        (count) => count > before, // it has come, and the next one is waited for
+      );
+    }
+    response.end();
+    expect(await outcome).toEqual(done("x".repeat(10)));
   });
 
   test("leaves no timer and no connection behind", async () => {
