@@ -5,6 +5,7 @@
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { type ApiAnswer, type ClientOptions, createApi } from "./api.ts";
+import { bodyOf } from "./body.ts";
 import { TaskFailed } from "./error.ts";
 import type {
   BulkPreview,
@@ -367,23 +368,6 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     bulkPreview: (request, options) => bulkAs<BulkPreview>({ ...request, dry_run: true }, options),
     watch: (query = {}) => watchEvents({ api, clock }, query),
   };
-}
-
-/** A payload that is JSON text already goes as it is. */
-function bodyOf({ payloadText, ...fields }: TaskPatch): string {
-  if (payloadText === undefined) return JSON.stringify(fields);
-  checkJson(payloadText);
-  const { payload: _, ...others } = fields;
-  const members = JSON.stringify(others).slice(1, -1);
-  return `{${members === "" ? "" : `${members},`}"payload":${payloadText}}`;
-}
-
-function checkJson(text: string): void {
-  try {
-    JSON.parse(text);
-  } catch (error) {
-    throw new TypeError(`payloadText: expected JSON: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 const pathOf = (id: number): string => `/api/task/${id}`;

@@ -10,7 +10,14 @@ export function parseExactly(text: string): unknown {
 const MAY_CHANGE = /(?:^|[:[,])\s*(?:-0|-?\d{16,}|-?\d+\.\d+|-?\d+(?:\.\d+)?[eE][-+]?\d+)\s*(?:[,\]}]|$)/;
 
 /** New in ECMAScript, so that TypeScript's library does not know it and older browsers do not have it: there numbers are read as ever. */
-const { rawJSON } = JSON as unknown as { readonly rawJSON?: (text: string) => unknown };
+const { rawJSON, isRawJSON } = JSON as unknown as {
+  readonly rawJSON?: (text: string) => unknown;
+  readonly isRawJSON?: (value: unknown) => boolean;
+};
+
+/** The text of a number that was kept as it is written; null for anything else. */
+export const writtenNumber = (value: unknown): string | null =>
+  isRawJSON?.(value) === true ? (value as { readonly rawJSON: string }).rawJSON : null; // what isRawJSON says of it
 
 function keepNumber(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
   const source = context?.source;

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { jsonTexts } from "../../test/support/json-texts.ts";
-import { elementsOf, memberOf, type Span, startOf, stringsOf, valueAt } from "./json-text.ts";
+import {
+  compacted,
+  elementsOf,
+  indented,
+  memberOf,
+  type Span,
+  startOf,
+  stringsOf,
+  valueAt,
+} from "./json-text.ts";
 
 const cut = (text: string, span: Span | null): string | null =>
   span === null ? null : text.slice(span.start, span.end);
@@ -120,4 +129,46 @@ test("every part of any document is found, and says what JSON.parse has read the
     }),
     { numRuns: 3_000 },
   );
+});
+
+/** The document's tokens as they are written. */
+const tokensOf = (text: string): readonly string[] =>
+  text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
+
+describe("a document printed anew", () => {
+  test.each([
+    [
+      '{"id":3889108265204450030,"10":1e999,"2":-0}',
+      '{\n  "id": 3889108265204450030,\n  "10": 1e999,\n  "2": -0\n}',
+    ],
+    ['[ {} , [\n],{"a":[ 1.0 ]} ]', '[\n  {},\n  [],\n  {\n    "a": [\n      1.0\n    ]\n  }\n]'],
+    ['{"a":1,"a":2}', '{\n  "a": 1,\n  "a": 2\n}'],
+    [' "\\u0041: {} , [\\"" ', '"\\u0041: {} , [\\""'],
+    [" 1.50\n", "1.50"],
+  ])("%s is indented", (text, expected) => {
+    expect(indented(text)).toBe(expected);
+  });
+
+  test("has the same tokens in the same order, whatever they are", () => {
+    fc.assert(
+      fc.property(jsonTexts, (document) => {
+        const text = ` ${document}\n`;
+        for (const again of [indented(text), compacted(text)])
+          expect(tokensOf(again)).toEqual(tokensOf(text));
+        expect(compacted(text)).toBe(tokensOf(text).join(""));
+        expect(compacted(indented(text))).toBe(compacted(text));
+        expect(indented(compacted(text))).toBe(indented(text));
+      }),
+      { numRuns: 3_000 },
+    );
+  });
+
+  test("looks as JSON.stringify prints a value", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(indented(JSON.stringify(value))).toBe(JSON.stringify(value, null, 2));
+        expect(compacted(JSON.stringify(value, null, 2))).toBe(JSON.stringify(value));
+      }),
+    );
+  });
 });

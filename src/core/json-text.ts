@@ -52,6 +52,43 @@ export function valueAt(text: JsonText, path: readonly string[]): JsonText | nul
   return text.slice(at, skipValue(text, at));
 }
 
+/** The document with two spaces a level, as JSON.stringify prints one for people; every number, string and key stays as it is written. */
+export const indented = (text: JsonText): JsonText =>
+  printed(text, { colon: ": ", lineBreak: (depth) => `\n${"  ".repeat(depth)}` });
+
+/** The document without white space between its tokens, which stay as they are written. */
+export const compacted = (text: JsonText): JsonText => printed(text, { colon: ":", lineBreak: () => "" });
+
+type Spacing = { readonly colon: string; readonly lineBreak: (depth: number) => string };
+
+function printed(text: JsonText, { colon, lineBreak }: Spacing): JsonText {
+  const parts: string[] = [];
+  let depth = 0;
+  for (let at = startOf(text); at < text.length; ) {
+    const unit = text.charCodeAt(at);
+    const end = skipToken(text, at);
+    const next = skipSpace(text, end);
+    if (isClosing(unit)) parts.push(lineBreak(--depth));
+    parts.push(unit === COLON ? colon : text.slice(at, end));
+    if (isOpening(unit) && isClosing(text.charCodeAt(next))) {
+      parts.push(text.charAt(next)); // an empty object or list stays on its line
+      at = skipSpace(text, next + 1);
+      continue;
+    }
+    if (isOpening(unit)) depth++;
+    if (isOpening(unit) || unit === COMMA) parts.push(lineBreak(depth));
+    at = next;
+  }
+  return parts.join("");
+}
+
+/** A whole string or scalar, or one mark. */
+function skipToken(text: string, at: number): number {
+  const unit = text.charCodeAt(at);
+  if (isOpening(unit) || isClosing(unit) || unit === COMMA || unit === COLON) return at + 1;
+  return skipValue(text, at);
+}
+
 /** A key is compared as it is written, unless an escape may spell the same name. */
 const isName = (written: string, name: string): boolean =>
   written === name || (written.includes("\\") && JSON.parse(`"${written}"`) === name);
@@ -84,14 +121,16 @@ const isSpace = (unit: number): boolean => unit === 0x20 || unit === 0x0a || uni
 function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at);
   if (first === QUOTE) return skipString(text, at);
-  if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipNested(text, at);
+  if (isOpening(first)) return skipNested(text, at);
   let next = at;
   while (next < text.length && !endsScalar(text.charCodeAt(next))) next++;
   return next;
 }
 
-const endsScalar = (unit: number): boolean =>
-  unit === COMMA || unit === CLOSE_BRACE || unit === CLOSE_BRACKET || isSpace(unit);
+const endsScalar = (unit: number): boolean => unit === COMMA || isClosing(unit) || isSpace(unit);
+
+const isOpening = (unit: number): boolean => unit === OPEN_BRACE || unit === OPEN_BRACKET;
+const isClosing = (unit: number): boolean => unit === CLOSE_BRACE || unit === CLOSE_BRACKET;
 
 /** An object or a list, however deep. */
 function skipNested(text: string, at: number): number {
@@ -99,8 +138,8 @@ function skipNested(text: string, at: number): number {
   for (let next = at; next < text.length; next++) {
     const unit = text.charCodeAt(next);
     if (unit === QUOTE) next = skipString(text, next) - 1;
-    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) depth++;
-    else if ((unit === CLOSE_BRACE || unit === CLOSE_BRACKET) && --depth === 0) return next + 1;
+    else if (isOpening(unit)) depth++;
+    else if (isClosing(unit) && --depth === 0) return next + 1;
   }
   return text.length;
 }

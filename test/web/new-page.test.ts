@@ -186,6 +186,27 @@ test("one like another begins with what that one was made of", async () => {
   await shown.close();
 });
 
+test("one like another, and its curl line, have the digits of that one's payload", async () => {
+  const payloadText = '{"id":3889108265204450030,"x":1e999,"b":0.10,"10":-0,"2":{}}';
+  const { id } = await client.create({ name: "the exact model", type: "exact-model", payloadText });
+  const shown = await browser.open(`${app.url}/new?from=${id}`);
+  await shown.page.getByText(`Filled with what task ${id} was made of`).waitFor();
+  await shown.page.getByText("The same with curl").click();
+  const command = await shown.page.locator(".curl code").textContent();
+  const child = Bun.spawn(["sh", "-c", `${command} -sSf`]);
+  const { task_id: byCurl } = JSON.parse(await new Response(child.stdout).text());
+  await shown.page.getByRole("button", { name: "Create", exact: true }).click();
+  await shown.page.getByRole("heading", { name: "the exact model" }).waitFor();
+  for (const made of [byCurl, idOf(shown.page.url())]) {
+    const answer = await fetch(`${app.url}/api/task/${made}`);
+    expect(await answer.text()).toContain(`"payload":${payloadText},`);
+  }
+  await shown.page.goto(`${app.url}/tasks/${id}`);
+  await shown.page.getByText("The same with curl").click();
+  await shown.page.locator(".task-curl code").getByText(payloadText).waitFor();
+  await shown.close();
+});
+
 test("the curl line follows the form, and a shell that runs it creates the same task", async () => {
   const shown = await browser.open(`${app.url}/new`);
   await shown.page.getByRole("textbox", { name: "Name" }).fill('it\'s `curl` "$HOME" \\');

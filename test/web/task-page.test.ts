@@ -187,6 +187,112 @@ test("a pending task is edited in everything that it works with", async () => {
   await shown.close();
 });
 
+/** Numbers that JavaScript would print otherwise, and white space as no program writes it. */
+const WRITTEN = '{"id":3889108265204450030, "x":1e999,"list":[0.10,{}] }';
+
+/** Creates a task with a payload as it is written. */
+const createWritten = (spec: TaskSpec): Promise<number> => create({ ...spec, payloadText: WRITTEN });
+
+/** The task as the API answers it, since JSON.parse would round its numbers. */
+const answerFor = async (id: number): Promise<string> => (await fetch(`${app.url}/api/task/${id}`)).text();
+
+test("an edit of the name leaves every character of the payload alone", async () => {
+  const id = await createWritten({ name: "exact", type: "exact" });
+  const shown = await open(id);
+  const patches: unknown[] = [];
+  shown.page.on("request", (request) => {
+    if (request.method() === "PATCH") patches.push(request.postDataJSON());
+  });
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  expect(await dialog.getByRole("textbox", { name: "Payload" }).inputValue()).toBe(
+    '{\n  "id": 3889108265204450030,\n  "x": 1e999,\n  "list": [\n    0.10,\n    {}\n  ]\n}',
+  );
+  await dialog.getByRole("textbox", { name: "Name" }).fill("exactly");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.waitFor({ state: "detached" });
+  await shown.page.getByRole("heading", { name: "exactly" }).waitFor();
+  expect(patches).toEqual([{ name: "exactly" }]);
+  expect(await answerFor(id)).toContain(`"payload":${WRITTEN},`);
+  await shown.close();
+});
+
+test("an edit of one character in the payload keeps the digits of all other numbers", async () => {
+  const id = await createWritten({ name: "one character", type: "exact" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  const payload = dialog.getByRole("textbox", { name: "Payload" });
+  await payload.fill((await payload.inputValue()).replace("1e999", "1e998"));
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.waitFor({ state: "detached" });
+  expect(await answerFor(id)).toContain('"payload":{"id":3889108265204450030,"x":1e998,"list":[0.10,{}]},');
+  await shown.close();
+});
+
+test("an edited payload may become empty", async () => {
+  const id = await createWritten({ name: "no payload left", type: "exact" });
+  const shown = await open(id);
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  await dialog.getByRole("textbox", { name: "Payload" }).fill(" ");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.waitFor({ state: "detached" });
+  expect(await client.get(id)).toMatchObject({ payload: null });
+  await shown.close();
+});
+
+test("payload and result are shown with the digits that were sent", async () => {
+  const id = await createWritten({ name: "exact digits", type: "exact-digits", max_attempts: 1 });
+  const claim = await fetch(`${app.url}/api/worker/claim`, {
+    method: "POST",
+    body: JSON.stringify({ worker: "w", types: ["exact-digits"], max: 1, lease: "1m" }),
+  });
+  const { tasks } = (await claim.json()) as { tasks: readonly { lease: { token: string } }[] }; // the contract's shape
+  const token = JSON.stringify(tasks[0]?.lease.token);
+  const body = `{"token":${token},"result":-12345678901234567890.50}`;
+  expect((await fetch(`${app.url}/api/task/${id}/complete`, { method: "POST", body })).status).toBe(200);
+  const shown = await open(id);
+  const payload = shown.page.locator(".task-json", { hasText: "id:" });
+  for (const number of ["3889108265204450030", "1e999", "0.10"])
+    await payload.locator(".json-number").getByText(number, { exact: true }).waitFor();
+  await shown.page.locator("pre.json").getByText("-12345678901234567890.50", { exact: true }).waitFor();
+  expect(shown.complaints()).toEqual([]);
+  await shown.close();
+});
+
+test("a payload that is edited elsewhere is shown anew", async () => {
+  const id = await create({ name: "edited elsewhere", type: "edited-elsewhere", payload: { width: 11 } });
+  const shown = await open(id);
+  await shown.page.locator(".task-json").getByText("11", { exact: true }).waitFor();
+  await client.edit(id, { payload: { width: 12 } });
+  await shown.page.locator(".task-json").getByText("12", { exact: true }).waitFor();
+  await shown.close();
+});
+
+test("an edit of a payload that was changed elsewhere is a conflict, even before the page has read that", async () => {
+  const id = await create({ name: "changed twice", type: "changed-twice", payload: { width: 11 } });
+  const shown = await open(id);
+  await shown.page.locator(".task-json").getByText("11", { exact: true }).waitFor();
+  const reading = gate();
+  await shown.page.route(`**/api/task/${id}`, async (route) => {
+    if (route.request().method() === "GET") await reading.passed;
+    await route.continue();
+  });
+  await client.edit(id, { name: "changed elsewhere", payload: { width: 12 } });
+  await shown.page.getByRole("heading", { name: "changed elsewhere" }).waitFor(); // by an event, which brings no payload
+  await shown.page.getByRole("button", { name: "Edit" }).click();
+  const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
+  await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 11, "height": 1}');
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("Somebody or something else has changed this task since you opened it.").waitFor();
+  expect(await client.get(id)).toMatchObject({ payload: { width: 12 } });
+  reading.pass();
+  await dialog.getByText("Also changed there: Payload.").waitFor();
+  await shown.page.unrouteAll({ behavior: "ignoreErrors" });
+  await shown.close();
+});
+
 test("the server's faults of an edit stand at the fields", async () => {
   const id = await create({ name: "faulty", type: "faulty" });
   const shown = await open(id);

@@ -10,12 +10,13 @@ import {
   useQueryClient,
 } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
-import type { LogLine, StatePage, Stats, Task, TaskQuery, TaskState } from "../../src/client/client.ts";
+import type { LogLine, StatePage, Stats, TaskQuery, TaskState } from "../../src/client/client.ts";
 import { isRefusal, TaskTrackError } from "../../src/client/error.ts";
 import { type Cell, createCell } from "../app/cell.ts";
-import { client } from "./client.ts";
+import { client, readTask } from "./client.ts";
 import { isNewer, type LiveBatch, onLive, withLatest } from "./live.ts";
 import { stampReceived } from "./received.ts";
+import type { WrittenTask } from "./written.ts";
 
 export type TasksFilter = Omit<TaskQuery, "cursor" | "limit">;
 
@@ -120,16 +121,16 @@ export function useReadAnew(filter: TasksFilter): () => Promise<void> {
   };
 }
 
-export const useTask = (id: number): Asked<Task> => {
+export const useTask = (id: number): Asked<WrittenTask> => {
   const queries = useQueryClient();
   const query = useQuery({
     enabled: !useIsGone(id),
     queryKey: queryKeys.task(id),
     queryFn: async ({ signal }) => {
       try {
-        return received(await client.get(id, { signal }));
+        return received(await readTask(id, { signal }));
       } catch (error) {
-        const known = queries.getQueryData<Task>(queryKeys.task(id));
+        const known = queries.getQueryData<WrittenTask>(queryKeys.task(id));
         if (known === undefined || !isUnknown(error)) throw error;
         queries.setQueryData(queryKeys.gone(id), true); // deleted while no events came
         return known;
@@ -243,14 +244,16 @@ function merged<T extends TaskState>(task: T, told: ReadonlyMap<number, TaskStat
   return state === undefined || !isNewer(state, task) ? task : stampReceived({ ...task, ...state });
 }
 
-/** An event brings no result, so an end is read anew. */
+/** An event brings neither payload nor result, so that each new version is read anew. */
 function changeTask(queries: QueryClient, state: TaskState): void {
   const key = queryKeys.task(state.id);
-  const known = queries.getQueryData<Task>(key);
+  const known = queries.getQueryData<WrittenTask>(key);
   if (known === undefined) return;
-  queries.setQueryData<Task>(key, merged(known, new Map([[state.id, state]])));
-  if (state.finished_at !== known.finished_at) void queries.invalidateQueries({ queryKey: key });
-  if (state.version !== known.version) void queries.invalidateQueries({ queryKey: queryKeys.log(state.id) });
+  queries.setQueryData<WrittenTask>(key, merged(known, new Map([[state.id, state]])));
+  if (state.version !== known.version) {
+    void queries.invalidateQueries({ queryKey: key });
+    void queries.invalidateQueries({ queryKey: queryKeys.log(state.id) });
+  }
   void queries.invalidateQueries({ queryKey: queryKeys.explain(state.id) });
 }
 

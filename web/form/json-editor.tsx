@@ -4,14 +4,11 @@
  */
 import { WandSparkles } from "lucide-react";
 import { type ReactElement, useId, useRef } from "react";
+import { indented } from "../../src/core/json-text.ts";
 import { useWords } from "../i18n/language.ts";
 import { Button } from "../ui/button.tsx";
-import { type JsonFault, type JsonText, printJson, readJson } from "./json-text.ts";
+import { isBlank, type JsonFault, optionalJsonFault } from "./json-text.ts";
 import { words } from "./words.ts";
-
-/** What a field holds: nothing typed is nothing given. */
-export const readOptionalJson = (text: string): JsonText =>
-  text.trim() === "" ? { ok: true, value: undefined } : readJson(text);
 
 type Props = {
   readonly label: string;
@@ -31,7 +28,7 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
   const id = useId();
   const area = useRef<HTMLTextAreaElement>(null);
   const numbers = useRef<HTMLPreElement>(null);
-  const read = readOptionalJson(value);
+  const fault = optionalJsonFault(value);
   const lines = value.split("\n").length;
   const scroll = (): void => {
     if (numbers.current !== null) numbers.current.scrollTop = area.current?.scrollTop ?? 0;
@@ -41,7 +38,7 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
     area.current?.focus();
     area.current?.setSelectionRange(at, at + 1);
   };
-  const isWrong = !read.ok || error !== null;
+  const isWrong = fault !== null || error !== null;
   return (
     <div className="field">
       <div className="json-editor-head">
@@ -51,15 +48,15 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
         <Button
           icon={WandSparkles}
           look="quiet"
-          disabled={!read.ok || value.trim() === ""}
-          onClick={() => read.ok && onChange(printJson(read.value))}
+          disabled={fault !== null || isBlank(value)}
+          onClick={() => onChange(indented(value))}
         >
           {t.format}
         </Button>
       </div>
       <div className="json-editor" aria-invalid={isWrong}>
         <pre ref={numbers} className="json-editor-lines" aria-hidden>
-          {lineNumbers(Math.max(lines, LINES_SHOWN), read.ok ? null : read.fault.line)}
+          {lineNumbers(Math.max(lines, LINES_SHOWN), fault?.line ?? null)}
         </pre>
         <textarea
           ref={area}
@@ -79,9 +76,9 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
         />
       </div>
       <div id={`${id}-note`} className={isWrong ? "field-note error" : "field-note"}>
-        {read.ok ? (error ?? hint) : t.jsonFault(read.fault)}{" "}
-        {!read.ok && (
-          <button type="button" className="link-button" onClick={() => goTo(read.fault)}>
+        {fault === null ? (error ?? hint) : t.jsonFault(fault)}{" "}
+        {fault !== null && (
+          <button type="button" className="link-button" onClick={() => goTo(fault)}>
             {t.goThere}
           </button>
         )}

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { printJson, readJson } from "./json-text.ts";
+import { jsonFault, optionalJsonFault } from "./json-text.ts";
 
 describe("JSON as a person types it", () => {
   test.each([
@@ -22,28 +22,31 @@ describe("JSON as a person types it", () => {
   ] as const)(
     "%j goes wrong at line %i, column %i, where a %s should stand",
     (text, line, column, expected) => {
-      expect(readJson(text)).toEqual({ ok: false, fault: { line, column, expected } });
+      expect(jsonFault(text)).toEqual({ line, column, expected });
     },
   );
 
   test("the place of a fault is the one behind which nothing could be JSON", () => {
-    const whole = printJson({ a: [1, -2.5e3, "x\\n", null, { b: true }], "": {}, c: [] });
+    const whole = JSON.stringify({ a: [1, -2.5e3, "x\\n", null, { b: true }], "": {}, c: [] }, null, 2);
     for (let cut = 0; cut < whole.length; cut++) {
-      const read = readJson(`${whole.slice(0, cut)}\u0001`);
-      expect(read.ok).toBe(false);
+      expect(jsonFault(`${whole.slice(0, cut)}\u0001`)).not.toBeNull();
     }
   });
 
-  test("a number that JavaScript would round is printed as it was typed", () => {
-    const text = "[3889108265204450030,1e999,0.10]";
-    const read = readJson(text);
-    expect(read.ok && JSON.stringify(read.value)).toBe(text);
+  test.each([' {"a":[1,"x"]} ', '{"__proto__":{"admin":true}}', "[3889108265204450030,1e999,0.10]", "null"])(
+    "%s is JSON",
+    (text) => {
+      expect(jsonFault(text)).toBeNull();
+    },
+  );
+
+  test("the place of a fault is found, however deep it is", () => {
+    expect(jsonFault("[".repeat(5_000))).toMatchObject({ column: 5_001, expected: "value" });
   });
 
-  test("what is JSON is read, however deep, and a key called __proto__ is one like any other", () => {
-    expect(readJson(' {"a":[1,"x"]} ')).toEqual({ ok: true, value: { a: [1, "x"] } });
-    const read = readJson('{"__proto__":{"admin":true}}');
-    expect(read.ok && Object.keys(Object(read.value))).toEqual(["__proto__"]);
-    expect(readJson("[".repeat(5_000))).toMatchObject({ fault: { column: 5_001, expected: "value" } });
+  test("a field that may stay empty is wrong only where something else stands", () => {
+    expect(optionalJsonFault(" \n")).toBeNull();
+    expect(optionalJsonFault("{}")).toBeNull();
+    expect(optionalJsonFault(" {")).toMatchObject({ column: 3, expected: "key" });
   });
 });

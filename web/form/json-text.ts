@@ -1,5 +1,4 @@
-/** JSON as a person types it: what it says, or where it first goes wrong. */
-import { parseExactly } from "../../src/core/exact-json.ts";
+/** JSON as a person types it: where it first goes wrong. */
 
 /** What should have stood there. */
 export type Expected = "value" | "key" | "colon" | "commaOrEnd" | "nothing" | "stringEnd";
@@ -7,18 +6,21 @@ export type Expected = "value" | "key" | "colon" | "commaOrEnd" | "nothing" | "s
 /** Lines and columns count from 1, as editors do. */
 export type JsonFault = { readonly line: number; readonly column: number; readonly expected: Expected };
 
-export type JsonText =
-  | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly fault: JsonFault };
-
-/** Browsers tell of a fault in words of their own, some without its place; so that it is looked for here. */
-export function readJson(text: string): JsonText {
+/** Null for JSON. Browsers tell of a fault in words of their own, some without its place; so that it is looked for here. */
+export function jsonFault(text: string): JsonFault | null {
   try {
-    return { ok: true, value: parseExactly(text) };
+    JSON.parse(text);
+    return null;
   } catch {
-    return { ok: false, fault: placeOf(text, firstFault(text)) };
+    return placeOf(text, firstFault(text));
   }
 }
+
+/** The same of a field that may stay empty. */
+export const optionalJsonFault = (text: string): JsonFault | null => (isBlank(text) ? null : jsonFault(text));
+
+/** Nothing typed is nothing given. */
+export const isBlank = (text: string): boolean => text.trim() === "";
 
 const SPACE = /[ \t\n\r]*/y;
 const SCALAR = /(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])/y;
@@ -83,6 +85,3 @@ function placeOf(text: string, { at, expected }: Found): JsonFault {
   const before = text.slice(0, at).split("\n");
   return { line: before.length, column: (before.at(-1)?.length ?? 0) + 1, expected };
 }
-
-/** With two spaces a level, as people read it. */
-export const printJson = (value: unknown): string => JSON.stringify(value, null, 2);

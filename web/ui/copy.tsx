@@ -1,5 +1,6 @@
 import { Check, Copy } from "lucide-react";
 import { type ReactElement, useEffect, useState } from "react";
+import type { JsonText } from "../../src/core/task.ts";
 import { useWords } from "../i18n/language.ts";
 import { shared } from "../i18n/shared.ts";
 import { IconButton } from "./button.tsx";
@@ -69,9 +70,9 @@ export function CurlLine({ command }: { command: string }): ReactElement {
 }
 
 /** @example curlOf("POST", "/api/task/7/cancel") */
-export function curlOf(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): string {
+export function curlOf(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: JsonText): string {
   const verb = method === "GET" ? "" : ` -X ${method}`;
-  const data = body === undefined ? "" : ` -d ${quoted(JSON.stringify(body))}`;
+  const data = body === undefined ? "" : ` -d ${quoted(body)}`;
   const type = body === undefined ? "" : ` -H 'Content-Type: application/json'`;
   return `curl${verb} ${quoted(location.origin + path)}${type}${data}`;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { inPieces } from "./json-pieces.ts";
+import { parseExactly } from "../../src/core/exact-json.ts";
+import { inPieces, NumberAsWritten } from "./json-pieces.ts";
 
 const widest = (value: unknown): number =>
   typeof value !== "object" || value === null
@@ -36,6 +37,13 @@ describe("JSON in pieces", () => {
 
   test("a long text says how much more there is", () => {
     expect(inPieces("x".repeat(5_010))).toEndWith("x… (+10)");
+  });
+
+  test("a number that JavaScript would print otherwise is kept as it is written", () => {
+    const texts = ["3889108265204450030", "1e999", "0.10", "-0"];
+    const pieces = Object.values(Object(inPieces(parseExactly(`[${texts}]`))));
+    expect(pieces.map((piece) => piece instanceof NumberAsWritten && piece.text)).toEqual(texts);
+    expect(inPieces(parseExactly("[7,0.5,3889108265204450030]"))).toMatchObject([7, 0.5, {}]);
   });
 
   test("a key called __proto__ is one like any other", () => {

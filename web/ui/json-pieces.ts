@@ -1,14 +1,35 @@
 /** Cuts JSON into pieces that a page can draw: what is wide is grouped, what is long is shortened. Copies carry the whole. */
 
+import { writtenNumber } from "../../src/core/exact-json.ts";
+
 /** More entries than these are shown in groups of as many. */
 const GROUP = 100;
 const LONGEST_STRING = 5_000;
+
+/**
+ * A number that JavaScript would print otherwise than it is written. A Date, because that is the one object that the viewer draws as
+ * a text without quotes: it calls toISOString.
+ */
+export class NumberAsWritten extends Date {
+  readonly text: string;
+
+  constructor(text: string) {
+    super(0);
+    this.text = text;
+  }
+
+  override toISOString(): string {
+    return this.text;
+  }
+}
 
 /** The same value, to be looked at: `{ "0 … 99": […], "100 … 199": […] }` for a list of many. */
 export function inPieces(value: unknown): unknown {
   if (typeof value === "string") return shortened(value);
   if (Array.isArray(value)) return grouped(value.map(inPieces), (piece) => piece);
   if (typeof value !== "object" || value === null) return value;
+  const number = writtenNumber(value);
+  if (number !== null) return new NumberAsWritten(number);
   const entries = Object.entries(value).map(([key, one]) => [shortened(key), inPieces(one)] as const);
   // Not by assignment: a key may be "__proto__".
   return grouped(entries, (piece) => Object.fromEntries(piece));

@@ -1,8 +1,10 @@
 import { type ReactElement, useMemo } from "react";
 import { allExpanded, JsonView as Base, collapseAllNested } from "react-json-view-lite";
+import { parseExactly } from "../../src/core/exact-json.ts";
+import type { JsonText } from "../../src/core/task.ts";
 import { useWords } from "../i18n/language.ts";
 import { defineWords } from "../i18n/words.ts";
-import { inPieces } from "./json-pieces.ts";
+import { inPieces, NumberAsWritten } from "./json-pieces.ts";
 
 const words = defineWords({ fold: "Fold", unfold: "Unfold" }, { fold: "Свернуть", unfold: "Развернуть" });
 
@@ -15,7 +17,7 @@ const STYLE = {
   nullValue: "json-other",
   undefinedValue: "json-other",
   booleanValue: "json-other",
-  otherValue: "json-other",
+  otherValue: "json-number",
   numberValue: "json-number",
   stringValue: "json-string",
   punctuation: "json-mark",
@@ -31,11 +33,10 @@ const STYLE = {
 const SHOWN_WHOLE = 4_000;
 
 /** Any JSON, to be folded and unfolded. A large one begins folded, and never draws more than a screen or two at once. */
-export function JsonView({ value, label }: { value: unknown; label: string }): ReactElement {
+export function JsonView({ text, label }: { text: JsonText; label: string }): ReactElement {
   const t = useWords(words);
-  const { pieces, isSmall } = useMemo(() => {
-    return { pieces: inPieces(value), isSmall: JSON.stringify(value).length <= SHOWN_WHOLE };
-  }, [value]);
+  const pieces = useMemo(() => inPieces(parseExactly(text)), [text]);
+  if (pieces instanceof NumberAsWritten) return <pre className="json">{pieces.text}</pre>;
   if (typeof pieces !== "object" || pieces === null)
     return <pre className="json">{JSON.stringify(pieces)}</pre>;
   return (
@@ -43,7 +44,7 @@ export function JsonView({ value, label }: { value: unknown; label: string }): R
       data={pieces}
       aria-label={label}
       clickToExpandNode
-      shouldExpandNode={isSmall ? allExpanded : collapseAllNested}
+      shouldExpandNode={text.length <= SHOWN_WHOLE ? allExpanded : collapseAllNested}
       style={{ ...STYLE, ariaLables: { collapseJson: t.fold, expandJson: t.unfold } }}
     />
   );

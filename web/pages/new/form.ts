@@ -1,7 +1,8 @@
 /** What the form holds, and what it sends. */
-import type { Task, TaskSpec } from "../../../src/client/client.ts";
-import { readOptionalJson } from "../../form/json-editor.tsx";
-import { printJson } from "../../form/json-text.ts";
+import type { TaskSpec } from "../../../src/client/client.ts";
+import { compacted, indented } from "../../../src/core/json-text.ts";
+import type { WrittenTask } from "../../api/written.ts";
+import { isBlank } from "../../form/json-text.ts";
 import { fromLocalInput, numberOrText } from "../../form/local-time.ts";
 
 /** Texts as they were typed: an empty one leaves the field to the server. */
@@ -29,27 +30,26 @@ export const EMPTY: Form = {
 };
 
 /** What makes one like it; not its key, which is the living one's own, nor its time, which has come. */
-export const formLike = (task: Task): Form => ({
+export const formLike = (task: WrittenTask): Form => ({
   ...EMPTY,
   name: task.name,
   description: task.description,
   type: task.type,
-  payload: task.payload === null ? "" : printJson(task.payload),
+  payload: task.payloadText === null ? "" : indented(task.payloadText),
   tags: task.tags,
   priority: task.priority === 0 ? "" : String(task.priority),
   timeout: task.timeout ?? "",
   max_attempts: String(task.max_attempts),
 });
 
-/** The server alone judges what is typed; so that a number that is none goes as text, and comes back as a fault of its field. */
+/** The payload must be JSON. Of all else the server alone judges what is typed; so that a number that is none goes as text, and comes back as a fault of its field. */
 export function specOf(form: Form): TaskSpec {
-  const payload = readOptionalJson(form.payload);
   const spec: Readonly<Record<keyof TaskSpec, unknown>> = {
     name: form.name,
     description: form.description || undefined,
     type: textOrNothing(form.type),
-    payload: payload.ok ? payload.value : undefined,
-    payloadText: undefined, // the curl line shows the same spec
+    payload: undefined,
+    payloadText: isBlank(form.payload) ? undefined : compacted(form.payload),
     tags: form.tags.length === 0 ? undefined : form.tags,
     priority: numberOrNothing(form.priority),
     delay: form.start === "delay" ? form.delay.trim() : undefined,

@@ -2,12 +2,14 @@
 import { useMutation } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, type KeyboardEvent, type ReactElement, useEffect, useState } from "react";
-import type { Task } from "../../../src/client/client.ts";
+import { bodyOf } from "../../../src/client/body.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh, useTask } from "../../api/queries.ts";
+import type { WrittenTask } from "../../api/written.ts";
 import { useTitle } from "../../app/title.ts";
 import { isShownAtFields, useFaults } from "../../form/faults.ts";
-import { JsonEditor, readOptionalJson } from "../../form/json-editor.tsx";
+import { JsonEditor } from "../../form/json-editor.tsx";
+import { optionalJsonFault } from "../../form/json-text.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { Button } from "../../ui/button.tsx";
@@ -66,7 +68,7 @@ const SHOWN = [
   ...["max_attempts", "backoff", "key"],
 ];
 
-function NewTask({ from, like }: { from: string; like: Task | null }): ReactElement {
+function NewTask({ from, like }: { from: string; like: WrittenTask | null }): ReactElement {
   const common = useWords(shared);
   const t = useWords(words);
   const initial = like === null ? EMPTY : formLike(like);
@@ -82,7 +84,7 @@ function NewTask({ from, like }: { from: string; like: Task | null }): ReactElem
     dropDraft();
     creation.reset();
   };
-  const canSend = readOptionalJson(form.payload).ok && !creation.isPending;
+  const canSend = optionalJsonFault(form.payload) === null && !creation.isPending;
   const submit = (event: FormEvent): void => {
     event.preventDefault();
     if (canSend) creation.mutate(form);
@@ -202,8 +204,8 @@ const LONGEST_CURL = 20_000;
 
 function Curl({ form }: { form: Form }): ReactElement | null {
   const t = useWords(words);
-  if (!readOptionalJson(form.payload).ok) return null;
-  const command = curlOf("POST", "/api/task", specOf(form));
+  if (optionalJsonFault(form.payload) !== null) return null;
+  const command = curlOf("POST", "/api/task", bodyOf(specOf(form)));
   return command.length > LONGEST_CURL ? (
     <p className="muted new-note">{t.curlTooLong}</p>
   ) : (

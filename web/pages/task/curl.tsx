@@ -1,12 +1,15 @@
 /** For each button of the page the line that does the same. */
-import { type ReactElement, useMemo } from "react";
-import type { Task } from "../../../src/client/client.ts";
+import type { ReactElement } from "react";
+import { bodyOf } from "../../../src/client/body.ts";
+import type { TaskSpec } from "../../../src/client/client.ts";
+import { compacted } from "../../../src/core/json-text.ts";
+import type { WrittenTask } from "../../api/written.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { CopyButton, curlOf } from "../../ui/copy.tsx";
 import { words } from "./words.ts";
 
-export function CurlLines({ task }: { task: Task }): ReactElement {
+export function CurlLines({ task }: { task: WrittenTask }): ReactElement {
   const t = useWords(words);
   return (
     <details className="card task-panel task-curl">
@@ -33,19 +36,19 @@ export function CurlLines({ task }: { task: Task }): ReactElement {
   );
 }
 
-function useLines(task: Task): readonly (readonly [string, string | null])[] {
+function useLines(task: WrittenTask): readonly (readonly [string, string | null])[] {
   const t = useWords(words);
   const common = useWords(shared);
   const path = `/api/task/${task.id}`;
-  const isLong = useMemo(() => JSON.stringify(task.payload).length > LONGEST_PAYLOAD, [task.payload]);
+  const isLong = (task.payloadText?.length ?? 0) > LONGEST_PAYLOAD;
   return [
     [t.curlRead, curlOf("GET", path)],
     [t.curlLog, curlOf("GET", `${path}/log`)],
     [t.curlExplain, curlOf("GET", `${path}/explain`)],
-    [common.edit, curlOf("PATCH", path, { name: t.curlEditName })],
+    [common.edit, curlOf("PATCH", path, bodyOf({ name: t.curlEditName }))],
     [common.cancel, curlOf("POST", `${path}/cancel`)],
     [common.retry, curlOf("POST", `${path}/retry`)],
-    [t.like, isLong ? null : curlOf("POST", "/api/task", likeOf(task))],
+    [t.like, isLong ? null : curlOf("POST", "/api/task", bodyOf(likeOf(task)))],
     [common.delete, curlOf("DELETE", path)],
   ];
 }
@@ -54,11 +57,12 @@ function useLines(task: Task): readonly (readonly [string, string | null])[] {
 const LONGEST_PAYLOAD = 20_000;
 
 /** What the form for one like it sends as it opens. */
-function likeOf({ name, description, type, payload, priority, tags, timeout, max_attempts }: Task): object {
+function likeOf(task: WrittenTask): TaskSpec {
+  const { name, description, type, payloadText, priority, tags, timeout, max_attempts } = task;
   return {
     ...{ name, type },
     ...(description === "" ? {} : { description }),
-    ...(payload === null ? {} : { payload }),
+    ...(payloadText === null ? {} : { payloadText: compacted(payloadText) }),
     ...(priority === 0 ? {} : { priority }),
     ...(tags.length === 0 ? {} : { tags }),
     ...(timeout === null ? {} : { timeout }),

@@ -2,13 +2,15 @@
 import { useMutation } from "@tanstack/react-query";
 import { TriangleAlert } from "lucide-react";
 import { type FormEvent, type KeyboardEvent, type ReactElement, useId, useState } from "react";
-import type { Task, TaskPatch } from "../../../src/client/client.ts";
+import type { TaskPatch } from "../../../src/client/client.ts";
 import { TaskTrackError } from "../../../src/client/error.ts";
+import { compacted, indented } from "../../../src/core/json-text.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh } from "../../api/queries.ts";
+import type { WrittenTask } from "../../api/written.ts";
 import { isShownAtFields, useFaults } from "../../form/faults.ts";
-import { JsonEditor, readOptionalJson } from "../../form/json-editor.tsx";
-import { printJson } from "../../form/json-text.ts";
+import { JsonEditor } from "../../form/json-editor.tsx";
+import { isBlank, optionalJsonFault } from "../../form/json-text.ts";
 import { fromLocalInput, numberOrText, toLocalInput } from "../../form/local-time.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -31,11 +33,11 @@ type Form = {
   readonly max_attempts: string;
 };
 
-const formOf = (task: Task): Form => ({
+const formOf = (task: WrittenTask): Form => ({
   name: task.name,
   description: task.description,
   tags: task.tags,
-  payload: task.payload === null ? "" : printJson(task.payload),
+  payload: task.payloadText === null ? "" : indented(task.payloadText),
   priority: String(task.priority),
   run_at: toLocalInput(task.run_at),
   timeout: task.timeout ?? "",
@@ -57,13 +59,14 @@ type Field = (typeof FIELDS)[number];
 const differing = (one: Form, other: Form): readonly Field[] =>
   FIELDS.filter((field) => JSON.stringify(one[field]) !== JSON.stringify(other[field]));
 
-/** A form always makes JSON of the payload before it sends. */
-function fieldValue(form: Form, field: Field): unknown {
+/** A member of the patch; the payload goes as it was typed, without the white space that was put in to show it. */
+function patchMember(form: Form, field: Field): readonly [keyof TaskPatch, unknown] {
+  if (field !== "payload") return [field, fieldValue(form, field)];
+  return isBlank(form.payload) ? ["payload", null] : ["payloadText", compacted(form.payload)];
+}
+
+function fieldValue(form: Form, field: Exclude<Field, "payload">): unknown {
   switch (field) {
-    case "payload": {
-      const read = readOptionalJson(form.payload);
-      return read.ok ? (read.value ?? null) : null;
-    }
     case "priority":
     case "max_attempts":
       return numberOrText(form[field]);
@@ -78,9 +81,9 @@ function fieldValue(form: Form, field: Field): unknown {
 
 /** Only what was changed; what does not fit its type goes as it is, for the server to say so at the field. */
 const patchOf = (form: Form, fields: readonly Field[]): TaskPatch =>
-  Object.fromEntries(fields.map((field) => [field, fieldValue(form, field)])) as TaskPatch;
+  Object.fromEntries(fields.map((field) => patchMember(form, field))) as TaskPatch;
 
-export function EditDialog({ task, onClose }: { task: Task; onClose: () => void }): ReactElement {
+export function EditDialog({ task, onClose }: { task: WrittenTask; onClose: () => void }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const formId = useId();
@@ -100,10 +103,10 @@ export function EditDialog({ task, onClose }: { task: Task; onClose: () => void 
     },
   });
   const changed = differing(formOf(base), form);
-  const canSave = changed.length > 0 && readOptionalJson(form.payload).ok && !save.isPending;
+  const canSave = changed.length > 0 && optionalJsonFault(form.payload) === null && !save.isPending;
   const submit = (event: FormEvent): void => {
     event.preventDefault();
-    if (canSave) save.mutate(base.version);
+    if (canSave) save.mutate(base.readVersion);
   };
   const startAnew = (): void => {
     setBase(task);
@@ -129,7 +132,7 @@ export function EditDialog({ task, onClose }: { task: Task; onClose: () => void 
           <Conflict
             fields={differing(formOf(base), formOf(task))}
             onAnew={startAnew}
-            onAnyway={() => save.mutate(task.version)}
+            onAnyway={() => save.mutate(task.readVersion)}
           />
         )}
         <Fields form={form} onChange={setForm} isPending={task.status === "pending"} error={save.error} />

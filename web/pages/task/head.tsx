@@ -2,10 +2,10 @@
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Ban, CopyPlus, Ellipsis, Pencil, RotateCw, Trash2 } from "lucide-react";
 import { type ReactElement, useState } from "react";
-import type { Task } from "../../../src/client/client.ts";
 import { useAction } from "../../api/action.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh } from "../../api/queries.ts";
+import type { WrittenTask } from "../../api/written.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { useShortcut } from "../../keys/shortcuts.ts";
@@ -19,7 +19,7 @@ import { LongText } from "./long-text.tsx";
 import { useNeighbours } from "./neighbours.ts";
 import { words } from "./words.ts";
 
-export function Head({ task, isGone }: { task: Task; isGone: boolean }): ReactElement {
+export function Head({ task, isGone }: { task: WrittenTask; isGone: boolean }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   useNeighbourKeys(task.id);
@@ -41,7 +41,7 @@ export function Head({ task, isGone }: { task: Task; isGone: boolean }): ReactEl
 
 type Question = "cancel" | "retry" | "delete" | "edit";
 
-function Actions({ task }: { task: Task }): ReactElement {
+function Actions({ task }: { task: WrittenTask }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const navigate = useNavigate();
@@ -100,7 +100,7 @@ function Actions({ task }: { task: Task }): ReactElement {
 }
 
 type QuestionsProps = {
-  readonly task: Task;
+  readonly task: WrittenTask;
   readonly asked: Question | null;
   readonly close: () => void;
   readonly cancel: () => void;

@@ -6,6 +6,7 @@ import type { Task } from "../../../src/client/client.ts";
 import type { TaskTrackError } from "../../../src/client/error.ts";
 import { MAX_TASK_ID } from "../../../src/core/task.ts";
 import { isUnknown, useIsGone, useTask } from "../../api/queries.ts";
+import type { WrittenTask } from "../../api/written.ts";
 import { useTitle } from "../../app/title.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -40,7 +41,7 @@ function OneTask({ id }: { id: number }): ReactElement {
   return <ErrorState error={error} onRetry={() => void refetch()} />;
 }
 
-function Shown({ task }: { task: Task }): ReactElement {
+function Shown({ task }: { task: WrittenTask }): ReactElement {
   const t = useWords(words);
   const isGone = useIsGone(task.id);
   useStatusTitle(task);

@@ -4,8 +4,9 @@ import { getRouteApi } from "@tanstack/react-router";
 import { CircleHelp, Search, X } from "lucide-react";
 import { type ReactElement, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Stats, Status } from "../../../src/client/client.ts";
+import { parseExactly } from "../../../src/core/exact-json.ts";
 import { STATUSES, takesType, typePatternFault } from "../../../src/core/task.ts";
-import { client } from "../../api/client.ts";
+import { readTasks } from "../../api/client.ts";
 import { useStats } from "../../api/queries.ts";
 import { useLanguage, useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -233,8 +234,8 @@ function usePayloadPaths(isWanted: boolean): PayloadPaths {
     enabled: isWanted,
     queryKey: ["payload-paths"],
     queryFn: async ({ signal }) => {
-      const { tasks } = await client.page({ sort: "-id", limit: SAMPLED, signal });
-      return pathsOf(tasks.map(({ payload }) => payload));
+      const tasks = await readTasks({ sort: "-id", limit: SAMPLED, signal });
+      return pathsOf(tasks.map(({ payloadText }) => parseExactly(payloadText ?? "null")));
     },
   });
   return data ?? NO_PATHS;

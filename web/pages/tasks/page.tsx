@@ -189,7 +189,7 @@ function FirstMinute(): ReactElement {
             {common.newTask}
           </Link>
         </div>
-        <CurlLine command={curlOf("POST", "/api/task", { name: "my first task" })} />
+        <CurlLine command={curlOf("POST", "/api/task", JSON.stringify({ name: "my first task" }))} />
       </EmptyState>
     </div>
   );

@@ -1,3 +1,5 @@
+import { writtenNumber } from "../../../src/core/exact-json.ts";
+
 /** What a search in payloads may name: the paths that tasks have, and the values that were seen there. */
 export type PayloadPaths = ReadonlyMap<string, ReadonlySet<string>>;
 
@@ -16,7 +18,8 @@ export function pathsOf(payloads: readonly unknown[]): PayloadPaths {
   const paths = new Map<string, Set<string>>();
 
   const collect = (value: unknown, steps: readonly string[]): void => {
-    if (typeof value === "object" && value !== null) {
+    const number = writtenNumber(value); // a search compares a number as it is written
+    if (typeof value === "object" && value !== null && number === null) {
       if (steps.length === DEEPEST) return;
       for (const [step, member] of Object.entries(value)) {
         if (isSayable(step, /[\s:.]/u)) collect(member, [...steps, step]);
@@ -28,7 +31,7 @@ export function pathsOf(payloads: readonly unknown[]): PayloadPaths {
     if (!paths.has(path) && paths.size === MOST_PATHS) return;
     const values = paths.get(path) ?? new Set<string>();
     paths.set(path, values);
-    const text = String(value);
+    const text = number ?? String(value);
     if (values.size < MOST_VALUES && isSayable(text, /\s/u)) values.add(text);
   };
 

@@ -1,0 +1,19 @@
+/** The bodies of requests that create or change tasks. */
+import type { TaskPatch, TaskSpec } from "./types.ts";
+
+/** As JSON; a payload that is JSON text already goes as it is. Throws TypeError where it is none. */
+export function bodyOf({ payloadText, ...fields }: TaskSpec | TaskPatch): string {
+  if (payloadText === undefined) return JSON.stringify(fields);
+  checkJson(payloadText);
+  const { payload: _, ...others } = fields;
+  const members = JSON.stringify(others).slice(1, -1);
+  return `{${members === "" ? "" : `${members},`}"payload":${payloadText}}`;
+}
+
+function checkJson(text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    throw new TypeError(`payloadText: expected JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
