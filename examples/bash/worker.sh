@@ -184,6 +184,19 @@ result() {
   fi
 }
 
+# payload: of the one task in a claim's answer, without white space between its tokens. grep takes the JSON apart and awk counts the
+# brackets, because jq before 1.7 rounds numbers beyond 2^53: the payload is the member "payload" in {"tasks":[{ … }]}.
+payload() {
+  LC_ALL=C grep -aoE '"([^"\\]|\\.)*"|[][{},:]|[^][{},:"[:space:]]+' | LC_ALL=C awk '
+    BEGIN { ORS = "" }
+    /^[]}]$/ { depth-- }
+    found && (depth < 3 || (depth == 3 && $0 == ",")) { exit }
+    found { print }
+    depth == 3 && $0 == ":" && before == "\"payload\"" { found = 1 }
+    /^[[{]$/ { depth++ }
+    { before = $0 }'
+}
+
 # run TASK: the command gets the payload on stdin and may write "40 some words" into the file $TASKTRACK_PROGRESS.
 run() {
   local id token group beats status verdict
@@ -194,7 +207,7 @@ run() {
     give_back "$id" "$token"
     return
   fi
-  jq -c .payload <<<"$1" >"$files/payload"
+  payload <"$files/claim" >"$files/payload"
   : >"$files/progress"
 
   TASKTRACK_TASK_ID=$id TASKTRACK_WORKER=$worker TASKTRACK_PROGRESS=$files/progress \
@@ -224,7 +237,7 @@ run() {
 
 until [[ $stopping || $draining ]]; do
   if claim; then
-    task=$(jq -c '.tasks[0] // empty' "$files/claim")
+    task=$(jq -c '.tasks[0] // empty | {id, lease}' "$files/claim")
     [[ $(jq -r .directive "$files/claim") == run ]] || draining=1
     [[ $task ]] && run "$task"
   elif [[ ! $stopping ]]; then

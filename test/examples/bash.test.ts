@@ -10,6 +10,8 @@ const TOOLS = [
   ["curl", "curl"],
   ["jq", "jq"],
   ["ps", "procps"],
+  ["grep", "grep"],
+  ["awk", "mawk"],
 ] as const;
 
 function install(): void {
@@ -23,7 +25,8 @@ function install(): void {
 /** What it writes to stdout, as the payload says. */
 const WORK = `
 many() { head -c "$1" /dev/zero | tr '\\0' "$2"; }
-case $(jq -r .kind) in
+payload=$(cat)
+case $(jq -r .kind <<<"$payload") in
 large) many 5000000 x ;;
 large_in_json) many 1000000 '"' ;;
 not_utf8_json) printf '"\\xff"' ;;
@@ -34,6 +37,7 @@ nan) echo '{"n":NaN}' ;;
 not_utf8) printf '\\xff\\n' ;;
 digits) echo ' {"n": 12345678} ' ;;
 nothing) ;;
+echo) printf '%s' "$payload" ;;
 esac
 `;
 

@@ -41,6 +41,8 @@ func work(ctx context.Context, task Task, report func(float64, string)) (any, er
 		return nil, err
 	}
 	switch payload.Kind {
+	case "echo":
+		return task.Payload, nil
 	case "large":
 		return strings.Repeat("x", 5000000), nil
 	case "nan":

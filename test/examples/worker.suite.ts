@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
+import { compacted, valueAt } from "../../src/core/json-text.ts";
 import { CANCEL_GRACE_MS } from "../../src/core/lifecycle.ts";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
@@ -17,7 +18,10 @@ export type WorkerExam = {
   readonly slots: number;
   /** What it does on SIGTERM with a task that it works on. */
   readonly onStop: "gives back" | "finishes";
-  /** The same worker for tasks whose `payload.kind` says what the work comes to, and what becomes of each. */
+  /**
+   * The same worker for tasks whose `payload.kind` says what the work comes to, and what becomes of each. The result of the kind
+   * "echo" is the payload.
+   */
   readonly results: {
     readonly command: (server: string, type: string) => readonly string[];
     readonly kinds: Readonly<Record<string, ResultExam>>;
@@ -264,6 +268,21 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       process.kill(worker.pid, "SIGTERM");
       expect(await worker.ended).toBe(0);
     }, 60_000);
+
+    test("passes every digit of whole numbers on, from the payload to the result", async () => {
+      const type = `result-${++types}`;
+      start(type, url, exam.results.command);
+      const payload =
+        '{"kind":"echo","id":3889108265204450030,"10":[-12345678901234567890,{"payload":[],"s":"\\",\\"payload\\":7"}]}';
+      const answer = await fetch(`${url}/api/task`, {
+        method: "POST",
+        body: `{"name":"payload","type":"${type}","tags":["payload"],"max_attempts":1,"payload":${payload}}`,
+      });
+      const { task_id: id } = (await answer.json()) as { readonly task_id: number }; // as CONTRACT has it
+      expect(await becomes(id, isEnded)).toMatchObject({ status: "done" });
+      const text = await (await fetch(`${url}/api/task/${id}`)).text();
+      expect(compacted(valueAt(text, ["result"]) ?? "")).toBe(payload);
+    });
 
     describe("that cannot tell its outcome", () => {
       /** Between worker and server: answers these requests itself, and passes the others on. */
