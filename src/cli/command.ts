@@ -40,7 +40,7 @@ export type Command = {
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
   readonly examples: readonly Example[];
-  /** Goes on when nobody reads what it writes, for its work is another; every other command ends then. */
+  /** The command goes on when its output has no reader, because its work is not its output. Every other command then ends. */
   readonly outlivesOutput?: true;
   /** Resolves with the exit code. Throws a UsageError for what cannot be meant. */
   readonly run: (call: Call) => Promise<number>;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createOutputLog } from "./log-output.ts";
 
-/** A stream whose reader takes what is written only when the test says so. */
+/** A stream whose reader takes the written data only when the test lets it. */
 function openLog() {
   const taken: string[] = [];
   const waiting: { readonly text: string; readonly done: () => void }[] = [];
@@ -12,7 +12,7 @@ function openLog() {
   return {
     log,
     waiting: () => waiting.length,
-    /** Until nothing waits any more. */
+    /** Resolves when no write is waiting. */
     takeAll: (): string[] => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
         taken.push(next.text);

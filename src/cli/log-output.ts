@@ -1,15 +1,15 @@
-/** The log of a process that must outlive whatever reads it. */
+/** The log of a process that must outlive the reader of its log. */
 import { createLog, type Level, type Log, type LogFields } from "../lib/log.ts";
 
-/** Lines that a slow reader has not taken yet, in UTF-16 code units; what comes beyond is dropped and counted. */
+/** The limit of unread lines, in UTF-16 code units. Lines beyond it are dropped and counted. */
 const WAITING_AT_MOST = 1_048_576;
 
 type Stream = { write(text: string, done: (error?: Error | null) => void): unknown };
 
 /**
- * A log on a stream whose reader may be slow, or gone. The runtime never waits for a pipe: it keeps what is not taken, without
- * end (28 MB in three seconds of debug lines). So does this, up to a megabyte; when there is room again the log says how
- * many lines are missing. A stream that fails loses its lines, and nothing else: see `outliveOutput`.
+ * A log on a stream whose reader may be slow or gone. The runtime never waits for a pipe: it buffers unread data without a limit
+ * (28 MB in three seconds of debug lines). This log buffers up to a megabyte. When there is room again, the log says how many
+ * lines are missing. A stream that fails loses its lines and nothing else: see `outliveOutput`.
  */
 export function createOutputLog(setup: {
   readonly stream: Stream;

@@ -47,7 +47,7 @@ export function stopOnSignal(
       resolve(code);
       process.exit(code);
     };
-    const isDetached = ignoresHangup(); // by nohup, which is to outlive its terminal
+    const isDetached = ignoresHangup(); // started by nohup, so the process outlives its terminal
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
     if (!isDetached) process.on("SIGHUP", onSignal);

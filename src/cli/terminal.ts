@@ -87,7 +87,10 @@ const outputOf = (stream: NodeJS.WriteStream): Output => ({
   write: (text) => void stream.write(text),
 });
 
-/** The reader may have seen enough (`tasktrack list | head -1`): that is no fault, and nobody is left to tell it to. */
+/**
+ * The reader may have closed the pipe (`tasktrack list | head -1`). That is not an error, and there is no output left to report
+ * it on.
+ */
 export function endWithOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error) => {
@@ -97,7 +100,7 @@ export function endWithOutput(): void {
   }
 }
 
-/** For commands whose work is not what they write: a closed pipe, a full disk or a terminal that has gone costs lines and nothing else. */
+/** For commands whose work is not their output: a closed pipe, a full disk or a lost terminal costs lines and nothing else. */
 export function outliveOutput(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }

@@ -15,7 +15,7 @@ export type ClientOptions = {
   /** Instead of the global `fetch`. */
   readonly fetch?: Fetch;
   /**
-   * Parses the JSON of answers instead of JSON.parse, which rounds numbers beyond 15 digits.
+   * Parses the JSON of answers in place of JSON.parse, which rounds numbers of more than 15 digits.
    * @example
    * // Whole numbers that are too large become BigInt (Node.js 22, Bun, Deno, browsers of 2025).
    * const parse = (text) => JSON.parse(text, (key, value, { source }) =>
@@ -45,7 +45,7 @@ export type ApiAnswer<T> = {
   readonly headers: Headers;
   /** Null where there is none. */
   readonly body: T;
-  /** The body as it came. */
+  /** The body as it was received. */
   readonly text: string;
 };
 

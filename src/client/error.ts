@@ -30,9 +30,9 @@ export class TaskTrackError extends Error {
   readonly status: number;
   /** Under which the server's log has the request; null when nobody answered. */
   readonly requestId: string | null;
-  /** The fields at fault, where the server names them; at most 100. */
+  /** The invalid fields, where the server names them; at most 100. */
   readonly fields: readonly FieldFault[];
-  /** How many more fields are at fault than `fields` lists. */
+  /** The number of invalid fields that `fields` leaves out. */
   readonly fieldsOmitted: number;
   /** How long the server asks to wait before the next try, in milliseconds; null where it does not say. */
   readonly retryAfterMs: number | null;
@@ -72,16 +72,19 @@ export const isTransient = (error: unknown): error is TaskTrackError =>
 /** Nobody answered; too many requests; a gateway without a server behind it; the server itself, for now. */
 const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
 
-/** Whether the request was looked at and will be answered the same again; nothing has changed. */
+/** Whether the server examined the request and will give the same answer again. The request changed nothing. */
 export const isRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && error.status >= 400 && error.status < 500 && error.status !== 429;
 
-/** Whether it was refused for what is in its body: a part of it, or less of it, may be taken. */
+/** Whether the server refused the content of the body: it may accept a part of it, or a shorter one. */
 export const isContentRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && CONTENT_REFUSALS.has(error.status);
 
 const CONTENT_REFUSALS: ReadonlySet<number> = new Set([400, 413, 422]);
 
-/** Whether a gateway before the server has refused it, which may know better in a moment; too large a body stays too large. */
+/**
+ * Whether a gateway in front of the server refused the request. The gateway may accept it a moment later, unless the body is too
+ * large.
+ */
 export const isForeignRefusal = (error: unknown): error is TaskTrackError =>
   isRefusal(error) && error.code === `http_${error.status}` && error.status !== 413;

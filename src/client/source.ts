@@ -22,9 +22,9 @@ import type {
 } from "./work.ts";
 
 export interface HttpSource extends TaskSource {
-  /** Nothing is claimed any more: a claim that waits is ended, and what comes all the same is given back at once. Safe twice. */
+  /** Stops claiming: ends a waiting claim, and gives back tasks that arrive after that. May be called twice. */
   leave(): void;
-  /** Leaves, and resolves when all that came and was not begun is given back. */
+  /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
   close(): Promise<void>;
 }
 
@@ -53,7 +53,7 @@ const LIMITS_OF_A_REQUEST = {
   waitingBytes: 1_024 * 1_048_576,
 };
 
-/** How often an outcome that a gateway refuses is said again, once a second. */
+/** How often an outcome that a gateway refuses is sent again, once a second. */
 const FOREIGN_REFUSALS = 10;
 
 type Answer = "ok" | "cancel" | "lost";
@@ -63,11 +63,11 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   // A lease is counted from when its claim was sent, so a claim that waits longer than this would bring one that is half over.
   const waitMs = Math.floor(Math.min(LONGEST_WAIT_MS, leaseMs / 3));
   const brought: Claimed[] = []; // came with the answer to a complete, for the claims that follow
-  const foreignRefusals = new WeakMap<Outcome, number>(); // how often a gateway has refused it
+  const foreignRefusals = new WeakMap<Outcome, number>(); // how often a gateway has refused this outcome
   let types: readonly string[] = [];
   let slots = 1;
   let polling = false;
-  let bringing: Promise<unknown> | null = null; // a complete that asks for tasks, too
+  let bringing: Promise<unknown> | null = null; // the complete that is under way and asks for tasks too
   let closed = false;
   const leaving = new AbortController();
   let farewell: Promise<void> = Promise.resolve();
@@ -75,8 +75,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   // ---- claiming
 
   /**
-   * While a complete that asks for tasks is under way a claim does not wait at the server: a task that comes with the complete would wait
-   * for the end of that wait, up to 25 s beside a free slot.
+   * While a complete that asks for tasks is under way, a claim does not wait at the server. Otherwise a task that comes with the
+   * complete would wait for the end of that claim, up to 25 s beside a free slot.
    */
   async function claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed> {
     types = wish.types;
@@ -151,12 +151,12 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     send: completeAll,
     keyOf: ({ id }) => id,
     sizeOf: ({ result }) => 100 + (result?.length ?? 0),
-    provesRollback: isContentRefusal, // refused as a whole; in halves the guilty one is found
+    provesRollback: isContentRefusal, // refused as a whole; the calls are sent again in halves until the invalid one is found
     overloaded: () => new TaskError("overloaded", "Too many outcomes wait for the server"),
     limits: LIMITS_OF_A_REQUEST,
   });
 
-  /** As many tasks are asked for as slots become free by this, unless a poll asks for them already. */
+  /** Asks for as many tasks as this complete frees slots, unless a poll asks for them already. */
   function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
     if (polling || closed || brought.length > 0) return completeWith(done, null);
     const completing = completeWith(done, repeatable(done.length));
@@ -194,7 +194,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     }
   }
 
-  /** While it is deployed anew a gateway may refuse what the server would take. */
+  /** A gateway may refuse a valid request while the server is being deployed. */
   function mayPass(error: TaskTrackError, outcome: Outcome): boolean {
     if (!isForeignRefusal(error)) return false;
     const times = (foreignRefusals.get(outcome) ?? 0) + 1;
@@ -251,8 +251,8 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   }
 
   /**
-   * Progress and log lines never cost a lease: a server that judges a heartbeat as a whole (0.1.0) gets it again without them.
-   * What it refuses even so is no lease.
+   * Progress and log lines never cost a lease. A server that judges a heartbeat as a whole (0.1.0) gets the refused heartbeat
+   * again without them. A lease that the server refuses even then is invalid.
    */
   async function extendOne(beat: SourceBeat): Promise<Answer> {
     try {
@@ -267,7 +267,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     }
   }
 
-  /** What does not fit into one request goes in several; the last answer counts. */
+  /** Splits a request that is too large into several. The last answer counts. */
   async function extendWithWords(beat: SourceBeat): Promise<Answer> {
     let answer: Answer = "ok";
     for (const piece of piecesOf(beat)) answer = await beats(piece);
@@ -319,7 +319,7 @@ const lastingFailure = (error: Failure): Outcome => ({
   ...{ kind: "failed", error, retryable: false, retryAfterMs: null },
 });
 
-/** What the server will surely take in place of an outcome that it refuses, now and later. */
+/** A failure that every server accepts, in place of an outcome that the server refuses and would refuse again. */
 function plainOutcome(outcome: Outcome, error: TaskTrackError): Outcome {
   switch (outcome.kind) {
     case "done": {
@@ -362,7 +362,7 @@ const lossesOf = (attempts: LeasedTask["attempts"]): number =>
   attempts.length - 1 - attempts.findLastIndex(({ outcome }) => outcome !== "lost");
 
 const encoder = new TextEncoder();
-/** As they are sent: a control character takes six bytes, and a body that is too large is cut off without an answer. */
+/** The size as sent: a control character takes six bytes. The server cuts off a body that is too large without an answer. */
 const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;
 
 function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {

@@ -74,7 +74,7 @@ export type TaskSpec = {
   readonly type?: string;
   /** Any JSON, for the worker. */
   readonly payload?: unknown;
-  /** In place of `payload`: JSON text, which is sent and kept as it is written. Throws TypeError where it is none. */
+  /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
   readonly payloadText?: string;
   readonly priority?: number;
   /** When it is due; at once unless given. Not together with `delay`. */
@@ -99,7 +99,7 @@ export type TaskPatch = {
   readonly description?: string | null;
   readonly tags?: readonly string[];
   readonly payload?: unknown;
-  /** In place of `payload`: JSON text, which is sent and kept as it is written. Throws TypeError where it is none. */
+  /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
   readonly payloadText?: string;
   readonly priority?: number;
   readonly run_at?: string | Date;
@@ -187,15 +187,15 @@ export type Stats = {
   readonly workers: readonly {
     readonly worker: string;
     readonly types: readonly string[];
-    /** How many tasks it works on; at least so many where `workers_complete` is false. */
+    /** How many tasks the worker runs; a lower bound where `workers_complete` is false. */
     readonly running: number;
     readonly slots: number;
     readonly seen_at: string;
     readonly draining: boolean;
-    /** The first 100 of them. */
+    /** The first 100 of these tasks. */
     readonly tasks: readonly number[];
   }[];
-  /** False where more than 10,000 tasks run: the later ones are not among those of the workers. */
+  /** False where more than 10,000 tasks run: the workers' lists then lack the tasks beyond the first 10,000. */
   readonly workers_complete: boolean;
   /** The commonest among the latest 1,000 tasks. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];

@@ -9,7 +9,7 @@ export type Directive = "run" | "drain" | "stop";
 
 export type LeasedTask = Task & {
   readonly lease: { readonly token: string; readonly expires_in: string };
-  /** The payload as it stands in the answer; null without one. */
+  /** The payload as it is written in the answer; null without one. */
   readonly payloadText: string | null;
 };
 
@@ -39,7 +39,7 @@ export type BeatBody = {
 export type ClaimAnswer = { readonly tasks: readonly LeasedTask[]; readonly directive?: Directive };
 export type BeatAnswer = {
   readonly directive?: Directive;
-  /** `errors`: which of that lease's progress and log lines were not understood and were dropped, at most ten. */
+  /** `errors`: the invalid progress and log lines of that lease, which were dropped; at most ten. */
   readonly leases: readonly {
     readonly id: number | null;
     readonly status: "ok" | "cancel" | "lost";
@@ -47,7 +47,7 @@ export type BeatAnswer = {
   }[];
 };
 export type CompleteAnswer = {
-  /** `invalid`: not understood, for the reasons in `errors`; nothing of it was done. */
+  /** `invalid`: the element was not understood, for the reasons in `errors`, and had no effect. */
   readonly tasks: readonly {
     readonly id: number | null;
     readonly status: "ok" | "lease_lost" | "invalid";
@@ -119,7 +119,7 @@ export function createWorkCalls(api: Api): WorkCalls {
   };
 }
 
-/** Parsing loses the digits of large numbers and the order of keys, so that payloads are taken from the text of the answer. */
+/** Parsing loses the digits of large numbers and the order of keys, so payloads are cut out of the text of the answer. */
 function withPayloadTexts(tasks: readonly LeasedTask[], text: string, list: string): readonly LeasedTask[] {
   if (tasks.every(({ payload }) => payload === null)) return tasks.map(withoutPayload);
   const spans = elementsOf(text, memberOf(text, startOf(text), list)?.start ?? text.length);

@@ -13,7 +13,7 @@ import { createWorkCalls, type Directive } from "./work.ts";
 export type WorkerOptions = ClientOptions & {
   /** The server's address, such as "http://localhost:8080". */
   readonly url: string;
-  /** What does the work, by type, up to 100 types. A Map may change while the worker runs: see `refresh`. */
+  /** The handlers, by type, for up to 100 types. A Map may change while the worker runs: see `refresh`. */
   readonly handlers: Readonly<Record<string, Handler>> | ReadonlyMap<string, Handler>;
   /**
    * Ends by force what handlers still do three seconds after `stop` has aborted them; only who runs them in processes of their own

@@ -100,9 +100,9 @@ function decimal(value: bigint, places: number): string {
 }
 
 /**
- * Parses a Go duration into whole milliseconds; null when the text is none. Every duration that TaskTrack reads passes here,
- * because stores keep whole milliseconds: PostgreSQL refuses a fraction in a bigint. It is rounded away from zero, so that a
- * short limit does not become none and a negative duration stays negative.
+ * Parses a Go duration into whole milliseconds; null when the text is not a duration. TaskTrack reads every duration with this
+ * function, because stores keep whole milliseconds: PostgreSQL refuses a fraction in a bigint. The value is rounded away from
+ * zero, so that a short limit does not become zero and a negative duration stays negative.
  * @example parseDurationMs("1.2345s") // 1_235
  */
 export function parseDurationMs(text: string): number | null {

@@ -14,7 +14,7 @@ export type ErrorCode =
 /** One field that is at fault: a JSON Pointer into the request, and what was expected there. */
 export type FieldFault = { readonly pointer: string; readonly detail: string };
 
-/** Faults that one refusal lists at most: a request may have tens of thousands. */
+/** The highest number of faults that one refusal lists: a request may have tens of thousands. */
 export const FIELD_FAULTS_LISTED = 100;
 
 /**
@@ -25,7 +25,7 @@ export class TaskError extends Error {
   override readonly name = "TaskError";
   readonly code: ErrorCode;
   readonly fields: readonly FieldFault[];
-  /** How many more fields are at fault than `fields` lists. */
+  /** The number of invalid fields that `fields` leaves out. */
   readonly fieldsOmitted: number;
 
   constructor(code: ErrorCode, message: string, fields: readonly FieldFault[] = [], fieldsOmitted = 0) {

@@ -1,26 +1,26 @@
 /**
- * Finds values in the text of a JSON document, so that they can be kept as they were written: JSON.parse loses the digits of large
- * numbers, makes `1e999` Infinity and moves keys such as "10" to the front. Every text here has been accepted by JSON.parse
- * before; nothing is checked again. Strings are skipped and brackets counted, which reads a mebibyte in two milliseconds.
+ * Finds values in the text of a JSON document, so that they can be kept as they were written: JSON.parse loses the digits of
+ * large numbers, makes `1e999` Infinity and moves keys such as "10" to the front. JSON.parse must have accepted every text
+ * before, so nothing is checked again. The scan skips strings and counts brackets, which reads a mebibyte in two milliseconds.
  */
 import type { JsonText } from "./task.ts";
 
-/** Where a value stands: its first character and the one after its last, without the white space around it. */
+/** The range of a value: its first character and the one after its last, without the white space around it. */
 export type Span = { readonly start: number; readonly end: number };
 
 /** Where the document's value begins. */
 export const startOf = (text: JsonText): number => skipSpace(text, 0);
 
 /**
- * The member of the object that begins at `object`; null where anything else begins there, and without such a member. As
- * JSON.parse has it, the last of a name counts.
+ * The member of the object that begins at `object`; null if the value there is not an object or has no such member. If a name is
+ * repeated, the last member counts, as in JSON.parse.
  */
 export function memberOf(text: JsonText, object: number, name: string): Span | null {
   if (text.charCodeAt(object) !== OPEN_BRACE) return null;
   let found: Span | null = null;
   for (let at = skipSpace(text, object + 1); text.charCodeAt(at) === QUOTE; ) {
     const keyEnd = skipString(text, at);
-    const start = skipSpace(text, skipSpace(text, keyEnd) + 1); // behind the colon
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1); // after the colon
     const end = skipValue(text, start);
     if (isName(text.slice(at + 1, keyEnd - 1), name)) found = { start, end };
     at = skipComma(text, end);
@@ -28,7 +28,7 @@ export function memberOf(text: JsonText, object: number, name: string): Span | n
   return found;
 }
 
-/** The elements of the list that begins at `list`; none where anything else begins there. */
+/** The elements of the list that begins at `list`; none if the value there is not a list. */
 export function elementsOf(text: JsonText, list: number): Span[] {
   const elements: Span[] = [];
   if (text.charCodeAt(list) !== OPEN_BRACKET) return elements;
@@ -40,7 +40,7 @@ export function elementsOf(text: JsonText, list: number): Span[] {
   return elements;
 }
 
-/** What stands at the end of a path of members and places in lists; null where nothing does. */
+/** The value at the end of a path of member names and list indexes; null if there is none. */
 export function valueAt(text: JsonText, path: readonly string[]): JsonText | null {
   let at = startOf(text);
   for (const step of path) {
@@ -52,7 +52,7 @@ export function valueAt(text: JsonText, path: readonly string[]): JsonText | nul
   return text.slice(at, skipValue(text, at));
 }
 
-/** The document with two spaces a level, as JSON.stringify prints one for people; every number, string and key stays as it is written. */
+/** The document indented by two spaces a level, as JSON.stringify does it. Every number, string and key stays as it is written. */
 export const indented = (text: JsonText): JsonText =>
   printed(text, { colon: ": ", lineBreak: (depth) => `\n${"  ".repeat(depth)}` });
 
@@ -82,25 +82,25 @@ function printed(text: JsonText, { colon, lineBreak }: Spacing): JsonText {
   return parts.join("");
 }
 
-/** A whole string or scalar, or one mark. */
+/** A whole string or scalar, or one punctuation character. */
 function skipToken(text: string, at: number): number {
   const unit = text.charCodeAt(at);
   if (isOpening(unit) || isClosing(unit) || unit === COMMA || unit === COLON) return at + 1;
   return skipValue(text, at);
 }
 
-/** A key is compared as it is written, unless an escape may spell the same name. */
+/** Compares the key as it is written. A key with an escape is parsed first, because an escape may spell the same name. */
 const isName = (written: string, name: string): boolean =>
   written === name || (written.includes("\\") && JSON.parse(`"${written}"`) === name);
 
 /**
- * The strings that are values, not names of members, in the order in which they are written. Only what is asked for is read: a
+ * The strings that are values, not names of members, in the order in which they are written. Parses those strings alone: a
  * mebibyte of numbers takes a millisecond, where JSON.parse makes 130,000 objects of it.
  */
 export function* stringsOf(text: JsonText): Generator<string> {
   for (let at = text.indexOf('"'); at !== -1; ) {
     const end = skipString(text, at);
-    if (text.charCodeAt(skipSpace(text, end)) !== COLON) yield JSON.parse(text.slice(at, end)) as string; // it is one
+    if (text.charCodeAt(skipSpace(text, end)) !== COLON) yield JSON.parse(text.slice(at, end)) as string; // it is a value, not a name
     at = text.indexOf('"', end);
   }
 }
@@ -132,7 +132,7 @@ const endsScalar = (unit: number): boolean => unit === COMMA || isClosing(unit) 
 const isOpening = (unit: number): boolean => unit === OPEN_BRACE || unit === OPEN_BRACKET;
 const isClosing = (unit: number): boolean => unit === CLOSE_BRACE || unit === CLOSE_BRACKET;
 
-/** An object or a list, however deep. */
+/** The end of an object or a list of any depth. */
 function skipNested(text: string, at: number): number {
   let depth = 0;
   for (let next = at; next < text.length; next++) {

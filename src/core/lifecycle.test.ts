@@ -424,7 +424,7 @@ describe("a heartbeat", () => {
 
   test("brings an end that a clock set back has left too far ahead to a lease's length from now", () => {
     const farAhead = (ms: number) => beat(runningTask({}, { until: NOON + ms }), NOON).lease.until;
-    expect(farAhead(2 * LEASE_MS)).toBe(NOON + 2 * LEASE_MS + 1); // what clocks that differ may leave
+    expect(farAhead(2 * LEASE_MS)).toBe(NOON + 2 * LEASE_MS + 1); // the difference that is allowed between clocks
     expect(farAhead(2 * LEASE_MS + 1)).toBe(NOON + LEASE_MS);
     expect(farAhead(3_600_000)).toBe(NOON + LEASE_MS);
   });

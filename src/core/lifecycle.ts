@@ -152,15 +152,16 @@ const leaseLost = (task: LightTask): TaskError =>
   new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
 
 /**
- * A lease is held until `expire` ends it, also past its `until`: what comes after that time but before any judgement is still the
- * only worker's word, and after an outage or a step of the clock it may be the first that could come.
+ * A lease is held until `expire` ends it, also past its `until`. An outcome that comes after `until` and before the lease is
+ * judged is still the only outcome of this attempt. After an outage or a step of the clock it may be the first one that could
+ * arrive.
  */
 const holdsLease = <T extends LightTask>(task: T, token: string): task is Extract<T, { status: "running" }> =>
   isRunning(task) && task.token === token;
 
 /**
- * A heartbeat: renews the lease and may bring progress. Leaves `version` alone and strictly raises `until`, except where a clock that
- * was set back has left the lease overlong.
+ * A heartbeat: renews the lease and may bring progress. Leaves `version` unchanged and strictly raises `until`, except where a
+ * clock that was set back has left the lease overlong.
  */
 export function extend(
   task: Task,
@@ -172,14 +173,17 @@ export function extend(
   return { ...task, lease, progress: beat.progress ?? task.progress };
 }
 
-/** When a lease ends that is renewed now. */
+/** The end of a lease that is renewed now. */
 export const renewedUntil = ({ until, leaseMs }: Pick<Lease, "until" | "leaseMs">, now: number): number =>
   endsTooLate(until, leaseMs, now) ? now + leaseMs : Math.max(until + 1, now + leaseMs);
 
-/** No end is set later than its length from now, so only a clock that was set back leaves one. The second length is for clocks that differ. */
+/**
+ * Every end is set at most one length from now, so a later end means that the clock was set back. The second length allows for
+ * clocks that differ.
+ */
 export const endsTooLate = (end: number, lengthMs: number, now: number): boolean => end > now + 2 * lengthMs;
 
-/** Whether the clock was set back so far under a lease, or under the grace of its cancel request, that its end says nothing any more. */
+/** Whether the clock was set back so far that the end of the lease, or of the grace of its cancel request, has no meaning any more. */
 export const isOverlong = ({ lease }: { readonly lease: Lease }, now: number): boolean =>
   endsTooLate(lease.until, lease.leaseMs, now) ||
   (lease.revokeAt !== null && endsTooLate(lease.revokeAt, CANCEL_GRACE_MS, now));
@@ -282,10 +286,10 @@ const giveBack = (task: LightRunning, delayMs: number, now: number): Light<Pendi
 });
 
 /**
- * What time does to a running task: a lease that ran out is a loss (the third fails the task), a cancel request
- * whose grace is over ends it whatever its worker does. Gives the same task back while neither is due. Nobody knows
- * what a lost worker did after its lease, so no work is counted past it. Whether the worker had a chance to be heard is for the
- * caller to know.
+ * Applies the time to a running task: a lease that ran out is a loss (the third loss fails the task), and a cancel request whose
+ * grace is over ends the task, whether or not its worker stopped. Returns the same task while neither is due. The work of a lost
+ * worker after its lease is unknown, so no work is counted past the end of the lease. The caller decides whether the worker could
+ * reach the server.
  */
 export function expire(task: Task, now: number): Task;
 export function expire(task: LightTask, now: number): LightTask;
@@ -310,11 +314,11 @@ function lose(
   return { ...next, losses };
 }
 
-/** Whether `expire` has something to do with a task that runs under this lease. */
+/** Whether `expire` would change a task that runs under this lease. */
 export const isOver = (task: { readonly lease: Lease }, now: number): boolean =>
   expiresAt(task) <= now || isOverlong(task, now);
 
-/** When `expire` will next have something to do, unless the clock is set back; stores look for running tasks by it. */
+/** The earliest time at which `expire` would change the task, unless the clock is set back. Stores find due running tasks by it. */
 export const expiresAt = (task: { readonly lease: Lease }): number =>
   task.lease.revokeAt === null ? task.lease.until : Math.min(task.lease.until, task.lease.revokeAt);
 
@@ -437,7 +441,7 @@ const EDITABLE_ANY_TIME: ReadonlySet<string> = new Set(["name", "description", "
 const asAsked = (field: string): string =>
   field.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
-/** Changes what the patch names. Of a whole task alone: what is searched for is made of name, description and payload. */
+/** Changes the fields in the patch. Needs a whole task, because the search text is made of name, description and payload. */
 export function edit(task: Task, patch: TaskPatch, now: number): Task {
   const fixed = Object.keys(patch).filter((field) => !EDITABLE_ANY_TIME.has(field));
   if (task.status !== "pending" && fixed.length > 0) {

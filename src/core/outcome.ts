@@ -31,7 +31,7 @@ export const FAILURES = {
   resultRefused: "result_refused",
 } as const;
 
-/** The failure that a result over the limit is; null within it. */
+/** The failure for a result over the limit; null for a result within it. */
 export function largeResultFailure(result: JsonText): Failure | null {
   const bytes = utf8Bytes(result);
   if (bytes <= LIMITS.resultBytes) return null;
@@ -39,7 +39,7 @@ export function largeResultFailure(result: JsonText): Failure | null {
   return { code: FAILURES.resultTooLarge, message };
 }
 
-/** Counted without encoding; not at all when the length alone already decides. */
+/** Counts UTF-8 bytes without encoding. Does not count where the length alone decides. */
 function utf8Bytes(result: JsonText): number {
   if (result.length * 3 <= LIMITS.resultBytes) return result.length;
   let bytes = 0;

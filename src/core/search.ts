@@ -32,7 +32,7 @@ export function fold(text: string): string {
 /** Without control characters: NUL is nothing that every store can keep. */
 const ASCII = /^[\t\n\r -~]*$/;
 
-/** The folded text that words are looked up in: name, description and the strings of the payload, as far as it goes. */
+/** The folded text that is searched for words: name, description and the strings of the payload, up to the limit. */
 export function searchText(task: Pick<Task, "name" | "description" | "payload">): string {
   let text = `${task.name}\n${task.description}`;
   for (const string of stringsOf(task.payload ?? "")) {
@@ -45,8 +45,8 @@ export function searchText(task: Pick<Task, "name" | "description" | "payload">)
 const FIELD = /^payload\.([^:]+):(.+)$/su;
 
 /**
- * The rule for a query. Each word is looked up in each task, and each step of a field's path is walked, so both count as terms;
- * a word that is repeated counts once. No text that is searched is longer than the longest query.
+ * The limits of a query. Each word is searched for in each task, and each step of a field's path is followed, so both count as
+ * terms. A repeated word counts once. No searched text is longer than the longest query.
  */
 export function searchFault(query: string): string | null {
   if (query.length > LIMITS.searchLength) {
@@ -58,7 +58,10 @@ export function searchFault(query: string): string | null {
   return `must be at most ${LIMITS.searchTerms} different words and steps of paths, has ${terms}`;
 }
 
-/** Reads a query: parted at white space; `payload.user.name:ann` asks one field, anything else is a word. Words are there once. */
+/**
+ * Reads a query: terms are separated by white space. `payload.user.name:ann` searches one field, any other term is a word.
+ * Repeated words are kept once.
+ */
 export function parseSearch(query: string): Search {
   const words = new Set<string>();
   const fields: { path: string[]; text: string }[] = [];
@@ -84,7 +87,7 @@ export function matchesSearch(task: Pick<Task, "name" | "description" | "payload
 
 type Payload = { readonly text: JsonText; readonly value: unknown };
 
-/** A number counts as it was written: a large id has digits that no JavaScript number keeps. */
+/** A number matches as it was written: a large id has digits that a JavaScript number does not keep. */
 function fieldText(payload: Payload, path: readonly string[]): string | null {
   let { value } = payload;
   for (const step of path) {

@@ -30,7 +30,7 @@ export const LIMITS = {
   messageLength: 10_000,
   workerCodePoints: 255,
   claimTypes: 100,
-  /** Types, tags or statuses that a filter names. */
+  /** The highest number of types, tags or statuses in a filter. */
   filterMembers: 100,
   searchTerms: 32,
   searchLength: 4_096,
@@ -137,11 +137,11 @@ export type EndedTask = TaskFields & {
 
 export type Task = PendingTask | RunningTask | EndedTask;
 
-/** A task without its long texts. They are no members of it, so a task that was read so cannot pass for a whole one. */
+/** A task without its long texts. The type has no such members, so a task that was read this way cannot be used as a whole one. */
 export type Light<T extends Task = Task> = Omit<T, "payload" | "result">;
 export type LightTask = Light<PendingTask> | Light<RunningTask> | Light<EndedTask>;
 
-/** What is small and says how a task stands: enough to find workers, types and versions. */
+/** The small fields that describe the state of a task: enough to find workers, types and versions. */
 export type TaskHead = Pick<
   Task,
   "id" | "version" | "status" | "type" | "priority" | "key" | "token" | "attempt" | "claims" | "lease"
@@ -149,7 +149,7 @@ export type TaskHead = Pick<
 
 /** How much of each task is read. */
 export type Parts = "whole" | "light" | "head";
-/** What a read of these parts gives; each is a part of the one before. */
+/** The type of a task read with these parts; each includes the one before. */
 export type TaskParts = { readonly whole: Task; readonly light: LightTask; readonly head: TaskHead };
 
 /** A task before its store has given it an id; until then it is NO_ID. */

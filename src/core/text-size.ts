@@ -1,26 +1,26 @@
 import type { Parts, Task } from "./task.ts";
 
 /**
- * The upper bound of one answer of a store, in bytes of task text: `claim`, a page of `list` and `get`. An answer goes on while
- * the tasks in it are below the bound, so it exceeds the bound by one task at most, and a task of any size comes alone. A store
- * may count characters, UTF-8 bytes or an estimate in place of `textSize`, and may end an answer earlier, but not below
- * ANSWER_LEAST_BYTES.
+ * The upper bound of one answer of a store, in bytes of task text: `claim`, a page of `list` and `get`. A store adds tasks while
+ * those in the answer are below the bound, so an answer exceeds the bound by at most one task, and a task of any size is returned
+ * alone. A store may count characters, UTF-8 bytes or an estimate in place of `textSize`. It may end an answer earlier, but not
+ * below ANSWER_LEAST_BYTES.
  */
 export const ANSWER_BYTES = 8 * 1_048_576;
-/** Tasks of fewer characters than this in all fit into one answer of every store. */
+/** Tasks with fewer characters than this in total fit into one answer of every store. */
 export const ANSWER_LEAST_BYTES = 1_048_576;
 
-/** What an answer may carry of a task; the fields that it leaves out count nothing. */
+/** The fields of a task that an answer may contain; an absent field counts as zero. */
 type Texts = Pick<Task, "name"> & Partial<Pick<Task, "description" | "payload" | "result" | "attempts">>;
 
-/** All fields but the texts, written as JSON. */
+/** All fields except the texts, written as JSON. */
 const OTHER_FIELDS = 500;
-/** Numbers and names of members of one attempt, written as JSON. */
+/** Numbers and member names of one attempt, written as JSON. */
 const OTHER_ATTEMPT_FIELDS = 200;
 
 /**
- * About how many characters these parts of the task take in an answer. It is counted for each task that is handed out, so
- * nothing is encoded for it.
+ * The approximate number of characters that these parts of the task take in an answer. It is counted for each task that is
+ * claimed, so nothing is encoded for it.
  */
 export function textSize(task: Texts, parts: Parts = "whole"): number {
   if (parts === "head") return OTHER_FIELDS;

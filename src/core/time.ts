@@ -1,12 +1,12 @@
 /**
- * Times as RFC 3339 writes them, read by one rule at every door. Date.parse is no such rule: it takes 30 February for 2 March, 24:00
- * for the next day and the year 0000, and with an offset it leaves the years 0001 to 9999, where the format ends.
+ * RFC 3339 times, parsed by one rule for all inputs. Date.parse does not fit: it reads 30 February as 2 March, 24:00 as the next
+ * day and accepts the year 0000. With an offset it leaves the years 0001 to 9999, which are the limits of the format.
  *
- * A leap second (":60") is refused although the grammar of the RFC allows it: epoch milliseconds cannot express it, and the second
- * before or after it would be another time than the one that was sent.
+ * A leap second (":60") is refused although the grammar of the RFC allows it: epoch milliseconds cannot express it, and the
+ * second before or after it would be another time than the one that was sent.
  */
 
-/** Epoch milliseconds, or why the text is no time. */
+/** Epoch milliseconds, or the reason why the text is not a time. */
 export type ReadTime = { readonly ms: number } | { readonly fault: string };
 
 const TIME = /^(\d{4})-(\d{2})-(\d{2})[Tt](\d{2}):(\d{2}):(\d{2})(?:\.(\d+))?(?:[Zz]|([+-])(\d{2}):(\d{2}))$/;
@@ -16,7 +16,7 @@ const FIRST_MS = -62_135_596_800_000; // 0001-01-01T00:00:00.000Z
 const LAST_MS = 253_402_300_799_999; // 9999-12-31T23:59:59.999Z
 
 /**
- * Reads a time. Digits beyond the millisecond are dropped. Every fault begins with "must".
+ * Parses a time. Digits beyond the millisecond are dropped. Every error message begins with "must".
  * @example parseTime("2026-01-31T13:00:00+01:00") // { ms: 1_769_860_800_000 }
  */
 export function parseTime(text: string): ReadTime {
@@ -57,11 +57,11 @@ const rangeFault = (part: string, value: number, most: number, least = 0): strin
 
 const twoDigits = (value: number): string => String(value).padStart(2, "0");
 
-/** Day 0 of the next month is the last of this one. */
+/** Day 0 of the next month is the last day of this month. */
 const daysIn = (year: number, month: number): number => new Date(dateMs(year, month + 1, 0)).getUTCDate();
 
 const daysTo = (year: number, month: number, day: number): number => dateMs(year, month, day) / 86_400_000;
 
-/** Not Date.UTC, which takes the years 0 to 99 for 1900 to 1999. */
+/** Not Date.UTC, which maps the years 0 to 99 to 1900 to 1999. */
 const dateMs = (year: number, month: number, day: number): number =>
   new Date(0).setUTCFullYear(year, month - 1, day);

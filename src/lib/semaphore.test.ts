@@ -4,7 +4,7 @@ import { createSemaphore, type Semaphore } from "./semaphore.ts";
 
 const NEVER = new AbortController().signal;
 
-/** Asks for a place; `release` is undefined while it waits. */
+/** Asks for a place; `release` is undefined while the request waits. */
 function ask(semaphore: Semaphore) {
   const leaving = new AbortController();
   const asked = {
@@ -92,7 +92,7 @@ describe("a semaphore", () => {
     const semaphore = createSemaphore(3);
     let held = 0;
     let most = 0;
-    // A small generator of its own: the same order of events each time.
+    // A small deterministic generator, so that the order of events is the same each time.
     let seed = 7;
     const draw = (below: number): number => {
       seed = (seed * 48_271) % 2_147_483_647;

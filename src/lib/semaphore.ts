@@ -1,13 +1,16 @@
-/** A number of places, each held by one at a time. A place that becomes free goes to the oldest waiter that is still waiting. */
+/** A fixed number of places. Each place has one holder at a time. A freed place goes to the oldest waiter. */
 export interface Semaphore {
-  /** Waits for a place. Resolves with the function that frees it, safe twice; with null when the signal aborts first, or after `close`. */
+  /**
+   * Waits for a place. Resolves with the function that frees it, which may be called twice; with null when the signal aborts
+   * first, or after `close`.
+   */
   acquire(signal: AbortSignal): Promise<(() => void) | null>;
-  /** Sends all waiters away, now and from now on; places that are held stay held. */
+  /** Refuses all waiters, present and future. Held places stay held. */
   close(): void;
 }
 
 export function createSemaphore(places: number): Semaphore {
-  const waiters = new Set<(release: (() => void) | null) => void>(); // a set keeps their order, and lets one leave from its middle
+  const waiters = new Set<(release: (() => void) | null) => void>(); // a set keeps their order and removes from its middle
   let held = 0;
   let isClosed = false;
 

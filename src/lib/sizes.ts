@@ -1,4 +1,4 @@
-/** Parts a list, in its order, so that no part is larger than `most` but one of a single item. */
+/** Splits a list, in its order, into pieces of at most `most`. A single item that is larger is a piece of its own. */
 export function inSizes<T>(items: readonly T[], most: number, sizeOf: (item: T) => number): T[][] {
   const parts: T[][] = [];
   let size = Number.POSITIVE_INFINITY;

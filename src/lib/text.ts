@@ -1,6 +1,6 @@
 const NO_TEXT = "a value that cannot be shown";
 
-/** Any value in words, as a person wants to read it; never throws, whatever the value's own code does. */
+/** Converts any value to readable text. Never throws, even if the value's own code throws. */
 export function textOf(value: unknown): string {
   try {
     if (typeof value === "string") return value;
@@ -10,6 +10,6 @@ export function textOf(value: unknown): string {
   }
 }
 
-/** An Error, a Date or a bigint says more of itself than its JSON does. */
+/** The text form of an Error, a Date or a bigint is more informative than its JSON. */
 const isPlain = (value: unknown): boolean =>
   typeof value === "object" && !(value instanceof Error) && !(value instanceof Date);

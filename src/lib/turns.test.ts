@@ -4,7 +4,7 @@ import { createTurns } from "./turns.ts";
 
 class Away extends Error {}
 
-/** Calls that end when the test says so; `started` lists them in their order. */
+/** Calls that end when the test ends them; `started` lists them in their order. */
 function open() {
   const turns = createTurns<string>({ failsAll: (error) => error instanceof Away });
   const started: string[] = [];

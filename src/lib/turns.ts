@@ -5,21 +5,21 @@
  * but one lose each round and read again, so that 400 edits of one task took 80,000 calls of the store.
  */
 export type TurnsSetup = {
-  /** An error that fails the calls behind it as well, without a try: a store that is away would keep each for its time-out. */
+  /** An error that also fails the queued calls, without an attempt: if the store is unavailable, each would wait for its time-out. */
   readonly failsAll: (error: unknown) => boolean;
 };
 
 export interface Turns<Key> {
-  /** Runs the call when the earlier calls with this key have ended; answers as it does. */
+  /** Runs the call when the earlier calls with this key have ended; returns its result. */
   take<Answer>(key: Key, call: () => Promise<Answer>): Promise<Answer>;
-  /** How many calls have not started yet. */
+  /** The number of calls that have not started yet. */
   readonly waiting: number;
 }
 
 type Entry = { readonly start: () => Promise<unknown>; readonly reject: (error: unknown) => void };
 
 export function createTurns<Key>({ failsAll }: TurnsSetup): Turns<Key> {
-  /** The calls behind the one that runs, by key; no entry where none runs. */
+  /** The calls queued behind the running one, by key; no entry where none runs. */
   const queues = new Map<Key, Entry[]>();
   let waiting = 0;
 

@@ -98,7 +98,7 @@ function backoffOf(text: string): { readonly base: string; readonly max: string 
   throw new UsageError(`--backoff: expected two durations such as "1s,1h", got ${JSON.stringify(text)}`);
 }
 
-/** As it is written: the server keeps it so. */
+/** The text as it is written: the server keeps it unchanged. */
 async function payloadOf(source: string, { terminal }: Call): Promise<string> {
   const text = await sourceText(source, terminal);
   try {
