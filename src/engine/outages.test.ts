@@ -285,6 +285,22 @@ describe("a clock that is set", () => {
   });
 });
 
+test("a long lease outlives the restart of a server that is then late at every round", async () => {
+  const { engine: before, store, clock } = openEngine();
+  const task = await take(before, LONG_MS);
+  await clock.advance(3 * LONG_MS);
+  const { engine } = openEngine({ store, clock });
+  await engine.start();
+  const worker = keepBeating(engine, clock, task);
+  for (let ms = 0; ms < LONG_MS; ms += 1_500) {
+    await clock.advance(500);
+    await clock.stall(1_000);
+  }
+  expect(new Set(worker.stop())).toEqual(new Set(["ok"]));
+  expect(await lossesOf(engine, task.id)).toBe(0);
+  await engine.close();
+});
+
 test("the grace of a cancel request is judged by its own length, not by a lease that is far longer", async () => {
   const { engine, clock } = openEngine();
   const task = await take(engine, LONG_MS);

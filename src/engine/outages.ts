@@ -46,7 +46,7 @@ const NOTICED_BY_ALL_MS = 2_000;
 const OVERLONG_FOR_MS = 10_000;
 /** The shortest lease is a second long, so a clock set back by less leaves none overlong. */
 const SET_BACK_FROM_MS = 500;
-/** More are of no use: whoever was held back by that many is judged by those that are left. */
+/** Every late round adds an outage, so their number needs a bound. */
 const KEPT = 64;
 
 export function createOutages(openedAt: number): Outages {
@@ -93,7 +93,7 @@ export function createOutages(openedAt: number): Outages {
   function note({ from, to }: Outage): void {
     const last = outages.at(-1);
     if (to <= from || (last !== undefined && to <= last.to)) return;
-    if (last === undefined || from > last.to) outages = [...outages, { from, to }].slice(-KEPT);
+    if (last === undefined || from > last.to) outages = bounded([...outages, { from, to }]);
     else outages = [...outages.slice(0, -1), { from: last.from, to }];
   }
 
@@ -126,3 +126,18 @@ export function createOutages(openedAt: number): Outages {
     mayBeOverlong: (at) => at < overlongUntil,
   };
 }
+
+/**
+ * Forgets the oldest outage that is followed by one of the same length or more. The oldest of all must not go: it may be the time before
+ * this process started, and a process that is late at each round notes a hundred short ones before half of a long lease has passed.
+ */
+function bounded(outages: readonly Outage[]): readonly Outage[] {
+  if (outages.length <= KEPT) return outages;
+  const outlasted = outages.findIndex((outage, at) => {
+    const next = outages[at + 1];
+    return next !== undefined && lengthOf(next) >= lengthOf(outage);
+  });
+  return outages.toSpliced(Math.max(outlasted, 0), 1);
+}
+
+const lengthOf = ({ from, to }: Outage): number => to - from;

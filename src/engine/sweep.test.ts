@@ -61,6 +61,23 @@ describe("a sweep", () => {
     expect((await engine.sweep()).expired).toBe(2);
   });
 
+  test("finds a lease that ran out, though the look for overlong ones fails", async () => {
+    const { engine, clock } = openEngine({
+      around: (store) => ({
+        ...store,
+        list: (query) =>
+          query.filter.overlongAt === undefined
+            ? store.list(query)
+            : Promise.reject(new TaskError("store_unavailable", "Too slow")),
+      }),
+    });
+    const id = await create(engine);
+    await claim(engine);
+    await clock.advance(LEASE_MS);
+    expect(await codeOf(engine.sweep())).toBe("store_unavailable");
+    expect((await engine.get(id)).losses).toBe(1);
+  });
+
   test("leaves a lease alone that is renewed", async () => {
     const { engine, clock } = openEngine();
     await create(engine);

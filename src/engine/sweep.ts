@@ -57,10 +57,14 @@ export function createSweep(setup: SweepSetup): Sweep {
 
   // ---- leases
 
+  /** The expired ones first: an overlong look that fails, for it may read all that runs, must not keep them from being judged. */
   async function judge(now: number): Promise<number> {
-    const over = [...(await findExpired(now)), ...(await findOverlong(now))];
-    const byId = new Map(over.map((task) => [task.id, task])); // one may be both
-    const tasks = [...byId.values()].filter((task) => isLost(task, now));
+    const expired = await expireLost(await findExpired(now), now);
+    return expired + (await expireLost(await findOverlong(now), now));
+  }
+
+  async function expireLost(over: readonly TaskHead[], now: number): Promise<number> {
+    const tasks = over.filter((task) => isLost(task, now));
     const ended = await Promise.allSettled(tasks.map((task) => expireOne(task, now)));
     const failed = ended.filter((each) => each.status === "rejected");
     if (failed.length > 0) {
