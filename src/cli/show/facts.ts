@@ -1,4 +1,6 @@
 /** Names and values in two columns. */
+import { indented } from "../../core/json-text.ts";
+import type { JsonText } from "../../core/task.ts";
 import { harmless, harmlessJson, padTo, widthOf } from "./text.ts";
 
 export type Fact = readonly [name: string, value: string | readonly string[] | null];
@@ -13,9 +15,5 @@ export function factLines(facts: readonly Fact[]): string[] {
 }
 
 /** JSON with its parts on lines of their own; nothing for null, which is the lack of one. */
-export const jsonLines = (value: unknown): string[] =>
-  value === null
-    ? []
-    : harmlessJson(JSON.stringify(value, null, 2))
-        .split("\n")
-        .map(harmless);
+export const jsonLines = (text: JsonText | null): string[] =>
+  text === null || text === "null" ? [] : harmlessJson(indented(text)).split("\n").map(harmless);

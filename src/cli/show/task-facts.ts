@@ -1,4 +1,6 @@
 import type { Attempt, Explanation, LogLine, Task } from "../../client/types.ts";
+import { valueAt } from "../../core/json-text.ts";
+import { textOf } from "../answers.ts";
 import { bar } from "./bar.ts";
 import { type Fact, factLines, jsonLines } from "./facts.ts";
 import { type Paint, styleOf } from "./paint.ts";
@@ -10,6 +12,7 @@ type How = { readonly now: number; readonly paint: Paint };
 
 /** All that is known of a task, for a person. What says nothing (no tags, no key, priority 0) is left out. */
 export function taskLines(task: Task, { now, paint }: How): string[] {
+  const text = textOf(task);
   const facts: Fact[] = [
     ["status", statusText(task, paint)],
     ["progress", progressText(task, paint)],
@@ -26,8 +29,8 @@ export function taskLines(task: Task, { now, paint }: How): string[] {
     ["finished", task.finished_at === null ? null : timeWithDistance(task.finished_at, now)],
     ["worked", task.attempt === 0 ? null : briefly(workedMs({ task, seenAt: now }, now))],
     ["attempts", task.attempts.map((attempt) => attemptLine(attempt, paint))],
-    ["payload", jsonLines(task.payload)],
-    ["result", jsonLines(task.result)],
+    ["payload", jsonLines(valueAt(text, ["payload"]))],
+    ["result", jsonLines(valueAt(text, ["result"]))],
   ];
   return [paint("bold", `Task ${task.id}  ${harmless(task.name)}`), ...factLines(facts)];
 }

@@ -1,5 +1,7 @@
 import type { Client } from "../../client/client.ts";
 import type { Sort, Task, TaskQuery } from "../../client/types.ts";
+import { compacted } from "../../core/json-text.ts";
+import { textOf } from "../answers.ts";
 import { type Call, type Command, OK, UsageError } from "../command.ts";
 import { type Layout, layOut, rowLine, titleLine } from "../show/table.ts";
 import { TASK_COLUMNS, taskRow } from "../show/task-row.ts";
@@ -93,7 +95,7 @@ function arrayPrinter({ terminal: { out } }: Call): Printer {
   return {
     print: (tasks) => {
       for (const task of tasks) {
-        out.write(`${isFirst ? "[\n" : ",\n"}${harmlessJson(JSON.stringify(task))}`);
+        out.write(`${isFirst ? "[\n" : ",\n"}${harmlessJson(compacted(textOf(task)))}`);
         isFirst = false;
       }
     },

@@ -1,8 +1,8 @@
 /** What all commands share that speak to a running server. */
 import { type Client, createClient, TaskTrackError } from "../../client/client.ts";
 import { withoutPassword } from "../../config.ts";
-import { parseExactly } from "../../core/exact-json.ts";
 import { MAX_TASK_ID } from "../../core/task.ts";
+import { parseAnswer } from "../answers.ts";
 import { type Call, FAILED, type Flag, type Given, UsageError } from "../command.ts";
 import { refusalLines } from "../show/refusal.ts";
 import type { Terminal } from "../terminal.ts";
@@ -31,7 +31,7 @@ export function serverUrl(given: Given, { env }: Pick<Terminal, "env">): string 
 
 function clientOf(url: string): Client {
   try {
-    return createClient(url, { retries: RETRIES, parse: parseExactly });
+    return createClient(url, { retries: RETRIES, parse: parseAnswer });
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;

@@ -1,7 +1,9 @@
+import { indented } from "../../core/json-text.ts";
+import { textOf } from "../answers.ts";
 import { harmlessJson } from "../show/text.ts";
 
 /** One JSON document, to be read by a person too. */
-export const jsonText = (value: unknown): string => `${harmlessJson(JSON.stringify(value, null, 2))}\n`;
+export const jsonText = (value: object): string => `${harmlessJson(indented(textOf(value)))}\n`;
 
 /** One JSON document on one line, of many. */
 export const jsonLine = (value: unknown): string => `${harmlessJson(JSON.stringify(value))}\n`;
