@@ -57,6 +57,8 @@ type Written = Position & {
    * wrong: its holder looks for a new epoch before each write, and the loss may come in between. Version 0.1.0 did not write it.
    */
   readonly before?: number;
+  /** The holder's own, which may be longer than that of another process. Version 0.1.0 did not write it. */
+  readonly leaseMs?: number;
 };
 type Known = { readonly version: number; readonly written: Written };
 
@@ -101,6 +103,7 @@ export function createCursor(setup: CursorSetup): NamedCursor {
       before,
       holder: by,
       until,
+      leaseMs,
     } satisfies Written);
     const [answer] = await store.writeNotes([{ name, value, until: at + KEPT_MS, ifVersion }], at);
     return answer === "ok" ? askedAt : null;
@@ -120,7 +123,7 @@ export function createCursor(setup: CursorSetup): NamedCursor {
     if (written.holder === null || written.holder === holder) return 0;
     const at = clock.monotonic();
     if (seen?.version !== version) seen = { version, at };
-    return Math.min(written.until - now(), seen.at + leaseMs - at);
+    return Math.min(written.until - now(), seen.at + (written.leaseMs ?? leaseMs) - at);
   }
 
   async function take(): Promise<CursorHold | number> {

@@ -31,11 +31,11 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
   /** A process; `itsClock` and `itsStore` may be others than those of the rest. */
   function open(
     holder: string,
-    { itsClock = clock as ManualClock, itsStore = store, outlet = outletOf(holder) } = {},
+    { itsClock = clock as ManualClock, itsStore = store, outlet = outletOf(holder), leaseMs = LEASE_MS } = {},
   ) {
     const log = createTestLog();
     const relay = createRelay({
-      ...{ engine, store: itsStore, outlet, holder, leaseMs: LEASE_MS, clock: itsClock, log },
+      ...{ engine, store: itsStore, outlet, holder, leaseMs, clock: itsClock, log },
     });
     return { relay, log };
   }
@@ -244,6 +244,19 @@ describe("of many processes", () => {
     expect(x.sent).toEqual([]);
     await x.clock.advance(LEASE_MS / 2);
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
+  });
+
+  test("the cursor stays with a holder whose lease is longer than that of another process", async () => {
+    const x = openWorld();
+    await x.open("a", { leaseMs: 10 * LEASE_MS }).relay.start();
+    await x.clock.advance(LONG_MS);
+    await x.open("b").relay.start();
+    for (let times = 0; times < 5; times++) {
+      await x.clock.advance(2 * LEASE_MS);
+      await x.create();
+    }
+    await x.clock.advance(LEASE_MS);
+    expect(x.sent.map(({ by }) => by)).toEqual(["a", "a", "a", "a", "a"]);
   });
 
   test("the cursor stays with a holder that lives when the clock is set back", async () => {
