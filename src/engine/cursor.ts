@@ -14,22 +14,22 @@ export interface NamedCursor {
 
 /** The lease is renewed by itself until it is over. */
 export interface CursorHold {
-  /** Up to where its holders have done their work, in the log as it is now. */
+  /** The last position whose work the holders had done, in the present epoch of the log. */
   readonly position: Position;
-  /** Set where the log has a new epoch since that was written down: how far the holders had said they were. */
+  /** Set where the log has a new epoch since the last write: the position that the holders had written. */
   readonly movedFrom: Position | null;
   /** Aborts as soon as the lease is over, or cannot be told to stand. */
   readonly over: AbortSignal;
   /** Whether the lease stands at this moment: a process that was frozen learns it here before any timer fires. */
   isHeld(): boolean;
   /**
-   * Writes down that the work is done up to here. Rejects where the lease is over; ends it, and writes nothing, where the log has
-   * a new epoch.
+   * Writes the position up to which the work is done. Rejects if the lease is over. Ends the lease, and writes nothing, if the
+   * log has a new epoch.
    */
   advance(position: Position): Promise<void>;
   /** There was nothing to do up to here: it is written down with the next renewal. */
   pass(position: Position): void;
-  /** Ends it here, and writes nothing down: the log has a new epoch, in which the position may not be right. */
+  /** Ends the lease without writing the position: the log has a new epoch, in which the position may be wrong. */
   abandon(): void;
   /** Gives the cursor free for whoever asks next; safe twice. */
   letGo(): Promise<void>;
@@ -52,9 +52,10 @@ type Written = Position & {
   readonly holder: string | null;
   readonly until: number;
   /**
-   * The rev of the write before: from here the work goes on in a new epoch. Log and note lie in one store, and a store that
-   * loses something loses the end of both, so a rev that stands in a note was reached in the log beside it. Only the latest may be
-   * wrong: its holder looks for a new epoch before each write, and the loss may come in between. Version 0.1.0 did not write it.
+   * The rev of the previous write. In a new epoch the work continues from here. The log and the note are in one store, and a
+   * store that loses writes loses the latest ones of both. So a rev that stands in a note was reached in the log of that store.
+   * Only the latest note may be wrong: its holder looks for a new epoch before each write, and the loss may happen between the
+   * two. Version 0.1.0 did not write this field.
    */
   readonly before?: number;
   /** The holder's own, which may be longer than that of another process. Version 0.1.0 did not write it. */
@@ -72,14 +73,14 @@ type Putting = {
   readonly ifVersion: number;
 };
 
-/** There was a note when the holder began: the store was emptied, so that all that its log has is new. */
+/** The note was there when the holder began and is missing now: the store was emptied, so all entries of its log are new. */
 const VANISHED: Known = { version: 0, written: { epoch: "", rev: 0, holder: null, until: 0 } };
 
 export function createCursor(setup: CursorSetup): NamedCursor {
   const { holder, leaseMs, store, now, clock } = setup;
   const name = `cursor/${setup.name}`;
 
-  let seen: { readonly version: number; readonly at: number } | null = null; // the note as it was first seen so
+  let seen: { readonly version: number; readonly at: number } | null = null; // the note's version and when it was first seen
 
   async function read(): Promise<Known | null> {
     const { notes } = await store.readNotes(name, now());
@@ -88,11 +89,11 @@ export function createCursor(setup: CursorSetup): NamedCursor {
     return { version: note.version, written: JSON.parse(note.value) as Written }; // as `put` has written it
   }
 
-  /** Of the log as it is now. Its end is not asked for: on PostgreSQL that waits until all who write have ended. */
+  /** The epoch of the present log. It does not ask for the log's end: on PostgreSQL that waits for all open writes. */
   const epochOf = async (position: Position): Promise<string> =>
     (await store.changes(position, 1)).position.epoch;
 
-  /** From when on the monotonic clock its lease counts; null where somebody was faster. */
+  /** The start of the lease on the monotonic clock; null if another process wrote the note first. */
   async function put({ position, before, by, ifVersion }: Putting): Promise<number | null> {
     const askedAt = clock.monotonic();
     const at = now();
@@ -112,12 +113,13 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   async function mark(): Promise<void> {
     if ((await read()) !== null) return;
     const position = await setup.end();
-    await put({ position, before: position.rev, by: null, ifVersion: 0 }); // and if another was faster, it is marked
+    await put({ position, before: position.rev, by: null, ifVersion: 0 }); // another process may have written it first, which is as good
   }
 
   /**
-   * How long the lease in the note may last. One that has been seen unchanged for its whole length is over whatever it says: a holder
-   * that lives renews it every third, and a clock that was set back leaves the end of a dead one's lease far ahead.
+   * The remaining time of the lease in the note. A lease that has been seen unchanged for its whole length is over, whatever its
+   * `until` says: a live holder renews it every third of its length, and a clock that was set back leaves the end of a dead
+   * holder's lease far ahead.
    */
   function leftOf({ version, written }: Known): number {
     if (written.holder === null || written.holder === holder) return 0;
@@ -129,7 +131,7 @@ export function createCursor(setup: CursorSetup): NamedCursor {
   async function take(): Promise<CursorHold | number> {
     const first = (await read()) ?? VANISHED;
     const epoch = await epochOf(first.written);
-    // In a new epoch it is read again: what was read may be lost by now.
+    // In a new epoch the note is read again: the note that was read may be lost by now.
     const { version, written } = first.written.epoch === epoch ? first : ((await read()) ?? VANISHED);
     const leftMs = leftOf({ version, written });
     if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);

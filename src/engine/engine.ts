@@ -81,13 +81,13 @@ export interface Engine {
   count(filter: TaskFilter): Promise<number>;
   // The next four take a condition on the task as it is at the very moment of the step; it throws where it does not hold.
   edit(id: TaskId, patch: TaskPatch, condition?: Condition): Promise<Task>;
-  /** Ends a pending task, asks a running one to stop. Reads and answers the whole task unless a light one is asked for. */
+  /** Ends a pending task, or asks a running one to stop. Reads and returns the whole task unless a light one is requested. */
   cancel<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
-  /** Makes an ended task pending again. Reads and answers like `cancel`. */
+  /** Makes an ended task pending again. Reads and returns the same parts as `cancel`. */
   retry<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
   /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
   remove(id: TaskId, condition?: Condition): Promise<void>;
-  /** The task's log lines behind the nth, oldest first; rejects without a task. */
+  /** The task's log lines after the nth, oldest first; rejects if there is no such task. */
   readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
 
   /** Why the task stands where it stands. */
@@ -143,19 +143,19 @@ export interface Engine {
 export type Stats = {
   readonly types: readonly TypeCount[];
   readonly minutes: readonly MinuteAt[];
-  /** How many tasks each works on, and the first hundred of them. */
+  /** The number of tasks of each worker, and the first hundred of them. */
   readonly workers: readonly (KnownWorker & {
     readonly running: number;
     readonly tasks: readonly TaskId[];
   })[];
-  /** False where so many tasks run that not all of them were read: workers may then have more than is said. */
+  /** False where more tasks run than were read: workers may then have more tasks than the answer says. */
   readonly isComplete: boolean;
   /** Among the latest tasks, the commonest first. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };
 
 export type Condition = (task: Pick<Task, "id" | "version">) => void;
-/** What a rule may be applied to. */
+/** The statuses of tasks to which a rule applies. */
 type Steppable = "whole" | "light";
 export type IdempotencyKey = Omit<Idempotency, "until">;
 export type Creation = { readonly tasks: readonly Inserted[]; readonly repeated: boolean };
@@ -187,11 +187,11 @@ const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 const AHEAD_COUNTED = 1_000;
 const SWEEP_EVERY_MS = 1_000;
 const SWEEP_JITTER = 0.2;
-/** Smaller steps are what a clock that is kept right takes now and then. */
+/** Smaller steps are normal for a clock that is synchronized. */
 const CLOCK_SET_TOLD_FROM_MS = 1_000;
 /** A broker that confirms too slowly refuses some rings and takes those between, hundreds of each a second. */
 const RING_WORKS_AFTER_MS = 10_000;
-/** A step loses only to another process's step that was written, so each gets through; this many losses mean a defect. */
+/** A step loses only to a step of another process that was written, so each step succeeds in the end. This many losses mean a defect. */
 const STEPS_AT_MOST = 1_000;
 
 export function createEngine(setup: EngineSetup): Engine {
@@ -298,7 +298,7 @@ export function createEngine(setup: EngineSetup): Engine {
     while (mayBeCut(latest)) {
       const unserved = [...asks.keys()].filter((at) => answers[at]?.length === 0);
       if (unserved.length === 0) break;
-      // What the earlier calls have claimed must reach the workers, whatever happens to this call.
+      // The tasks of the earlier calls are claimed and must reach the workers, whatever happens to this call.
       latest = await claimAll(unserved.flatMap((at) => asks[at] ?? [])).catch(() => []);
       for (const [n, at] of unserved.entries()) answers[at] = latest[n] ?? [];
     }
@@ -334,7 +334,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const get = (id: TaskId): Promise<Task> => store.get([id]).then(found);
 
-  /** These parts of one task; reads of one turn are one call of the store. */
+  /** These parts of one task; reads in the same turn of the event loop share one call of the store. */
   async function read<P extends Parts>(id: TaskId, parts: P): Promise<TaskParts[P]> {
     const task = (await look([id], parts)).get(id);
     if (task === undefined) throw notFound();
@@ -344,7 +344,7 @@ export function createEngine(setup: EngineSetup): Engine {
   type Stepping<P extends Steppable> = { readonly id: TaskId; readonly parts: P };
   type Rule<P extends Steppable> = (task: TaskParts[P], now: number) => TaskParts[P];
 
-  /** Reads, applies the rule, writes if nobody was faster, else begins again. Steps of one task take turns. */
+  /** Reads, applies the rule and writes; begins again if another write came first. Steps of one task run one after another. */
   async function transition<P extends Steppable>(
     stepping: Stepping<P>,
     rule: Rule<P>,
@@ -372,7 +372,7 @@ export function createEngine(setup: EngineSetup): Engine {
     throw changesTooOften(id);
   }
 
-  /** A rule that takes a light task as well as a whole one, and gives back the like. */
+  /** A rule that takes a light or a whole task and returns the same kind. */
   function byRule<P extends Steppable = "whole">(
     id: TaskId,
     { condition, parts }: { readonly condition: Condition | undefined; readonly parts: P | undefined },
@@ -491,7 +491,7 @@ export function createEngine(setup: EngineSetup): Engine {
   });
   let isClosing = false;
 
-  /** One round; `dueAfterMs` after the one before it, or null for one outside the plan. */
+  /** One round. It is due `dueAfterMs` after the round before; null for a round outside the plan. */
   async function judge(dueAfterMs: number | null): Promise<number> {
     const setByMs = await time.sync();
     if (Math.abs(setByMs) >= CLOCK_SET_TOLD_FROM_MS)
@@ -507,7 +507,7 @@ export function createEngine(setup: EngineSetup): Engine {
     removed: await sweeper.retire(time.now()),
   });
 
-  /** A full round is followed by the next one at once; else a random part keeps the rounds of several processes apart. */
+  /** After a full round the next one follows at once. Otherwise a random delay spreads the rounds of several processes. */
   const nextRoundMs = (done: number): number =>
     done >= SWEEP_AT_MOST ? 0 : SWEEP_EVERY_MS * (1 - SWEEP_JITTER + 2 * SWEEP_JITTER * setup.random());
 
@@ -543,7 +543,7 @@ export function createEngine(setup: EngineSetup): Engine {
     retry: (id, condition, parts) => byRule(id, { condition, parts }, { whole: retry, light: retry }),
     readLog: async (id, after) => {
       const lines = await store.readLog(id, after);
-      if (lines.length === 0) await read(id, "head"); // there is no log without a task
+      if (lines.length === 0) await read(id, "head"); // reading the head rejects if the task does not exist
       return lines;
     },
     remove,
@@ -615,7 +615,7 @@ const under =
 const createdBy = (answer: InsertAnswer): number =>
   answer.kind === "created" ? answer.tasks.filter(({ existing }) => !existing).length : 0;
 
-/** Whether a store may have ended the answer for its size: then tasks that are due may be left. */
+/** Whether a store may have ended the answer at its size limit: due tasks may then be left. */
 function mayBeCut(answers: readonly (readonly RunningTask[])[]): boolean {
   let size = 0;
   for (const tasks of answers) for (const task of tasks) size += textSize(task);

@@ -23,7 +23,7 @@ export interface Held {
   workerOf(id: TaskId, token: string): string | null;
   /** How long a held lease lasts from its beat on, in milliseconds; null where only the store knows. */
   leaseMs(id: TaskId, token: string): number | null;
-  /** Lets go of leases that are lost: their workers will not come back here. */
+  /** Releases leases that are lost: their workers will not come back to this process. */
   forgetLost(isLost: (task: RunningTask) => boolean): void;
 }
 

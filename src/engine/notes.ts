@@ -1,6 +1,6 @@
 import type { Note, NotePage, TaskStore } from "../store/store.ts";
 
-/** All notes whose names begin with the prefix, in their order, with one page in memory at a time. */
+/** All notes whose names begin with the prefix, in order of name, with one page in memory at a time. */
 export async function* notesUnder(
   store: Pick<TaskStore, "readNotes">,
   prefix: string,

@@ -10,12 +10,12 @@ import type { Engine } from "./engine.ts";
 
 const SECOND = 1_000;
 const LEASE_MS = 30 * SECOND;
-/** Of workers elsewhere, far longer than the server's own. */
+/** The lease of workers on other hosts, far longer than the server's own. */
 const LONG_MS = 300 * SECOND;
 
 const beatOf = ({ id, token }: RunningTask) => ({ id, token, progress: null, log: [] });
 
-/** An engine whose rounds run, and that has run for so long that its start is forgotten. */
+/** An engine whose rounds run, and that started so long ago that the start no longer matters. */
 async function openStarted(around?: (store: TaskStore) => TaskStore) {
   const opened = openEngine({ clock: createManualClock(), ...(around === undefined ? {} : { around }) });
   await opened.engine.start();
@@ -30,8 +30,8 @@ async function take(engine: Engine, leaseMs: number): Promise<RunningTask> {
 }
 
 /**
- * A worker that lives: beats every third of its lease, and again after a second where that failed. `stop` ends it, and gives the
- * answers that it got.
+ * A live worker: beats every third of its lease, and one second after a failed beat. `stop` ends it and returns the answers that
+ * it received.
  */
 function keepBeating(engine: Engine, clock: ManualClock, task: RunningTask) {
   const answers: string[] = [];
@@ -237,7 +237,7 @@ describe("a clock that is set", () => {
     await engine.cancel(task.id);
     await clock.advance(SECOND);
     clock.set(byMs);
-    const worker = keepBeating(engine, clock, task); // hears of it, and goes on
+    const worker = keepBeating(engine, clock, task); // receives the lost answer, and continues
     await clock.advance(LEASE_MS / 3);
     expect((await engine.get(task.id)).status).toBe("running");
     await clock.advance(CANCEL_GRACE_MS);
@@ -249,7 +249,7 @@ describe("a clock that is set", () => {
   test("back under one of two processes on the store costs neither its leases, whoever notices first", async () => {
     const { engine, clock, store } = await openStarted();
     const other = openEngine({ clock, store });
-    await clock.advance(400); // their rounds are apart
+    await clock.advance(400); // their rounds run at different times
     await other.engine.start();
     await clock.advance(HOUR_MS);
     for (const byMs of [HOUR_MS, -HOUR_MS, 10 * SECOND, -10 * SECOND]) {
@@ -274,7 +274,7 @@ describe("a clock that is set", () => {
   test("back, before a process that noticed nothing was killed, leaves no lease that lasts an hour", async () => {
     const opened = await openStarted();
     const { engine, clock, store } = opened;
-    const other = openEngine({ clock, store }); // its rounds never run: it is killed before it notices
+    const other = openEngine({ clock, store }); // its rounds never run: it is killed before it detects the step
     await other.engine.sweep();
     clock.set(-HOUR_MS);
     await clock.advance(2 * SECOND);

@@ -1,7 +1,8 @@
 /**
- * When workers could not be heard. A lease that ran out says that its worker is dead only if the worker could have been heard: not
- * while this process did not run, while its rounds did not come or the store did not answer, and not in the time that the store's
- * clock skipped when it was set. Each of these is a stretch of the store's time; here they are kept, and held against leases.
+ * The times during which workers could not reach the server. A lease that ran out means that its worker is dead only if the
+ * worker could reach the server. It could not while this process did not run, while its rounds did not run or the store did not
+ * answer, and in the time that the store's clock skipped when it was set. Each of these is an interval of the store's time. This
+ * module keeps the intervals and compares them with leases.
  */
 import { CANCEL_GRACE_MS, endsTooLate } from "../core/lifecycle.ts";
 import type { Lease } from "../core/task.ts";
@@ -9,16 +10,16 @@ import type { Lease } from "../core/task.ts";
 export interface Outages {
   /** A round has just reached the store. */
   reached(round: Round): void;
-  /** The store has taken beats, or has failed to. */
+  /** The store has written heartbeats, or has failed to. */
   beaten(isTaken: boolean): void;
   /**
-   * Whether a task may be judged: its lease is over at this time, or the grace of its cancel request, and its worker could be heard
-   * either for half of that time's length without an interruption that matters, up to now, or for the whole length in all, since it
-   * began. Half serves after a start or a long outage: a worker that lives beats every third. The whole serves in a process that is
-   * late at every round and never comes to rest: it still finds the dead.
+   * Whether a task may be judged: its lease, or the grace of its cancel request, is over at this time, and its worker could reach
+   * the server for long enough. Long enough is half of the length, up to now, without an interruption that matters; or the whole
+   * length in total, since it began. The half applies after a start or a long outage: a live worker beats every third. The whole
+   * applies in a process that is late at every round: it still finds dead workers.
    */
   mayJudge(lease: Lease, now: number): boolean;
-  /** Whether other processes may still leave overlong leases: the clock was set back a short while ago. */
+  /** Whether other processes may still write overlong leases: the clock was set back a short while ago. */
   mayBeOverlong(at: number): boolean;
 }
 
@@ -27,33 +28,33 @@ export type Round = {
   readonly at: number;
   /** The same moment by the store's clock; epoch milliseconds. */
   readonly now: number;
-  /** By how much the store's clock was found set since the round before; negative where it was set back. */
+  /** By how much the store's clock was set since the round before; negative where it was set back. */
   readonly setByMs: number;
-  /** How long after the round before it this one was due at the latest; null for one outside the plan. */
+  /** The latest due time of this round, counted from the round before; null for a round outside the plan. */
   readonly dueAfterMs: number | null;
 };
 
-/** A stretch of the store's time; epoch milliseconds. */
+/** An interval of the store's time; epoch milliseconds. */
 type Outage = { readonly from: number; readonly to: number };
 
-/** An outage shorter than this part of a lease changes nothing: a worker beats every third and gives up a sixth before the end. */
+/** An outage shorter than this part of a lease is ignored: a worker beats every third and gives up a sixth before the end. */
 const MATTERS_FROM = 1 / 10;
-/** Of a gap between two rounds only the length is known: what was planned between them counts as heard, and may not have been. */
+/** Only the length of a gap between two rounds is known. The planned time between them counts as reachable, and may not have been. */
 const UNSURE_MS = 1_200;
-/** For so long, which is a round and some, other processes may still go by the clock as it was before it was set. */
+/** The time, somewhat longer than a round, during which other processes may still use the clock as it was before it was set. */
 const NOTICED_BY_ALL_MS = 2_000;
-/** For so long other processes are looked after that may have left overlong leases and died. */
+/** How long this process looks for overlong leases of other processes that may have died. */
 const OVERLONG_FOR_MS = 10_000;
-/** The shortest lease is a second long, so a clock set back by less leaves none overlong. */
+/** The shortest lease is a second long, so a clock that is set back by less leaves no lease overlong. */
 const SET_BACK_FROM_MS = 500;
 /** Every late round adds an outage, so their number needs a bound. */
 const KEPT = 64;
 
 export function createOutages(openedAt: number): Outages {
-  let outages: readonly Outage[] = []; // apart from each other, the latest last
+  let outages: readonly Outage[] = []; // disjoint, in order of time
   let reachedAt: number | null = null;
   let beats = { taken: 0, failed: 0 };
-  let setBackAt = Number.NEGATIVE_INFINITY; // by the store's clock, as it has gone since
+  let setBackAt = Number.NEGATIVE_INFINITY; // by the store's clock as it is now set
   let overlongUntil = Number.NEGATIVE_INFINITY;
 
   function reached({ at, now, setByMs, dueAfterMs }: Round): void {
@@ -71,7 +72,7 @@ export function createOutages(openedAt: number): Outages {
     setBackAt = startedAt;
   }
 
-  /** What has happened keeps its distance from now. */
+  /** Past outages keep their distance from now. */
   function setBack(setByMs: number, { at, now }: Pick<Round, "at" | "now">): void {
     outages = outages.map(({ from, to }) => ({ from: from + setByMs, to: to + setByMs }));
     setBackAt += setByMs;
@@ -80,7 +81,7 @@ export function createOutages(openedAt: number): Outages {
     overlongUntil = at + OVERLONG_FOR_MS;
   }
 
-  /** A round that comes late, and one between which and the last no beat got through. */
+  /** Notes an outage if a round comes late, or if no heartbeat succeeded since the last round. */
   function noteGap(until: number, at: number, dueAfterMs: number): void {
     if (reachedAt !== null) {
       const isDeaf = beats.failed > 0 && beats.taken === 0;
@@ -97,7 +98,7 @@ export function createOutages(openedAt: number): Outages {
     else outages = [...outages.slice(0, -1), { from: last.from, to }];
   }
 
-  /** How long workers could be heard between these two moments. */
+  /** How long workers could reach the server between these two moments. */
   function heardMs(since: number, now: number): number {
     let ms = now - since;
     for (const { from, to } of outages) ms -= Math.max(0, Math.min(to, now) - Math.max(from, since));
@@ -108,7 +109,7 @@ export function createOutages(openedAt: number): Outages {
     return isFair(until, leaseMs, now) || (revokeAt !== null && isFair(revokeAt, CANCEL_GRACE_MS, now));
   }
 
-  /** Whether a time of this length, that ends then, is over and has been a chance to be heard. */
+  /** Whether a time of this length, with this end, is over and gave the worker enough time to reach the server. */
   function isFair(end: number, lengthMs: number, now: number): boolean {
     if (endsTooLate(end, lengthMs, now)) return heardMs(setBackAt, now) >= lengthMs / 2;
     if (end > now) return false;

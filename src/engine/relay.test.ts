@@ -232,12 +232,12 @@ describe("of many processes", () => {
 
   test("the cursor of a dead holder is free after its lease, though the clock was set back by an hour", async () => {
     const x = openWorld();
-    const itsClock = createManualClock(); // its timers stand still once it holds the cursor, and it publishes nothing
+    const itsClock = createManualClock(); // its timers stand still once it holds the cursor, so it publishes nothing
     const outlet: EventOutlet = { publish: () => new Promise(() => undefined), close: async () => undefined };
     await x.open("a", { itsClock, outlet }).relay.start();
     await itsClock.advance(0);
     x.clock.set(-HOUR_MS);
-    await x.engine.sweep(); // notices
+    await x.engine.sweep(); // detects the new epoch
     await x.open("b").relay.start();
     await x.create();
     await x.clock.advance(LEASE_MS - 1);
@@ -265,7 +265,7 @@ describe("of many processes", () => {
     await x.clock.advance(LONG_MS);
     await x.open("b").relay.start();
     x.clock.set(-HOUR_MS);
-    await x.engine.sweep(); // notices
+    await x.engine.sweep(); // detects the new epoch
     for (let times = 0; times < 5; times++) {
       await x.clock.advance(LEASE_MS);
       await x.create();
@@ -368,7 +368,7 @@ describe("when the broker fails", () => {
   });
 });
 
-/** A store whose change log can get a new epoch, and can lose its end with that. */
+/** A store whose change log can get a new epoch, and can lose its latest entries at the same time. */
 function createLosing(store: TaskStore) {
   const kept: Change[] = [];
   let epoch = "first";
@@ -395,7 +395,7 @@ function createLosing(store: TaskStore) {
 
   return {
     store: { ...store, changes },
-    /** All changes behind this rev are lost. */
+    /** All changes after this rev are lost. */
     beginEpoch: async (name: string, upTo = Number.POSITIVE_INFINITY): Promise<void> => {
       await catchUp();
       kept.length = Math.min(kept.length, upTo);
@@ -471,7 +471,7 @@ describe("when the change log gets a new epoch", () => {
     };
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    const repeated = [1, 2, 3]; // from the write of the cursor before the last
+    const repeated = [1, 2, 3]; // from the last write of the cursor but one
     expect(x.sent.map(({ event }) => event.id)).toEqual([1, 2, 3, 4, 5, ...repeated, 6, 7]);
   });
 
@@ -503,7 +503,7 @@ describe("when the change log gets a new epoch", () => {
 
 describe("when the store fails", () => {
   test("a change log that does not reach back is said, and it goes on from there", async () => {
-    let oldest = 0; // what comes before is not kept
+    let oldest = 0; // earlier changes are not kept
     const x = openWorld((store) => ({
       ...store,
       changes: async (after, limit): Promise<ChangePage> => {

@@ -88,7 +88,10 @@ export function createRelay(setup: RelaySetup): Relay {
     for (let from: Position | null = hold.position; from !== null; ) from = await relayFrom(from, hold, over);
   }
 
-  /** Resolves with where to go on when the log does not reach back to what was published last; null when it is over. */
+  /**
+   * Resolves with the position to continue from when the log does not reach back to the last published event; null when the lease
+   * is over.
+   */
   async function relayFrom(from: Position, hold: CursorHold, over: AbortSignal): Promise<Position | null> {
     const reader = engine.follow(from);
     over.addEventListener("abort", reader.close);
@@ -108,7 +111,10 @@ export function createRelay(setup: RelaySetup): Relay {
     }
   }
 
-  /** In a new epoch the cursor is taken anew, for it knows from where to go on; what the log has forgotten is passed over. */
+  /**
+   * In a new epoch the cursor is acquired again, because it knows the position to continue from. Changes that the log no longer
+   * has are skipped.
+   */
   async function skip(page: Gone, hold: CursorHold): Promise<Position | null> {
     if (page.position.epoch !== hold.position.epoch) {
       hold.abandon();
@@ -124,7 +130,7 @@ export function createRelay(setup: RelaySetup): Relay {
     return page.oldest;
   }
 
-  /** Some events come twice then; where the store has lost its last writes, some have come of what never happened. */
+  /** Some events are published twice then. If the store lost its latest writes, some published events describe changes that are lost. */
   function sayMoved({ movedFrom, position: { rev } }: CursorHold): void {
     if (movedFrom === null) return;
     log.warn("events_new_epoch", {

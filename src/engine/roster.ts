@@ -42,7 +42,7 @@ const SEEN_FOR_MS = 60_000;
 /** Long enough for the longest work to end, short enough that a name may be used again the next day. */
 const DRAINED_FOR_MS = 12 * 3_600_000;
 const DRAINS_READ_EVERY_MS = 1_000;
-/** Each note names up to a hundred types. */
+/** The number of types in each note. */
 const WRITTEN_AT_ONCE = 500;
 /** A process hears at most this many; who is beyond is worked for all the same, and not listed. */
 const REMEMBERED_AT_MOST = 10_000;
@@ -60,7 +60,7 @@ export function createRoster(setup: {
 }): Roster {
   const { store, now, clock, log } = setup;
   const workers = new Map<string, Heard>();
-  /** The names of the notes that say so. */
+  /** The names of the notes of drained workers. */
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
 
@@ -131,7 +131,7 @@ export function createRoster(setup: {
     await write(); // whom this process has just heard
     const draining = await readDrains();
     const known = await Array.fromAsync(notesUnder(store, "worker/", now()), ({ name: note, value }) => {
-      // As `writeSome` has written it; version 0.1.0 left the name to the note's own.
+      // The value as `writeSome` wrote it. Version 0.1.0 wrote the worker's name only in the name of the note.
       const { name = nameOf(note), ...written } = JSON.parse(value) as Partial<Written> &
         Omit<Written, "name">;
       return { name, ...written, isDraining: draining.has(noteOf("drain", name)) };
@@ -151,9 +151,9 @@ export function createRoster(setup: {
 }
 
 /**
- * The name of a note about a worker, another one for each worker. Notes have names of ASCII and of a limited length, a worker's
- * name may be any text of 255 characters, which are up to 3,060 when they are encoded: a long one is named by its hash. No encoded
- * name contains the sign before a hash.
+ * The name of a note about a worker, unique for each worker. Names of notes are ASCII and of a limited length. A worker's name
+ * may be any text of 255 characters, which are up to 3,060 when encoded, so a long name is replaced by its hash. No encoded name
+ * contains the character before a hash.
  */
 function noteOf(kind: string, worker: string): string {
   const encoded = encodeURIComponent(worker);
@@ -168,6 +168,6 @@ function nameOf(note: string): string {
   try {
     return decodeURIComponent(encoded);
   } catch {
-    return encoded; // version 0.1.0 cut it in the middle of a letter
+    return encoded; // version 0.1.0 cut it within an encoded character
   }
 }

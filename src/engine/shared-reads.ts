@@ -1,7 +1,7 @@
 import type { Parts, TaskId, TaskParts } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
 
-/** These parts of the tasks of these ids that there are. */
+/** These parts of the existing tasks with these ids. */
 export type Look = <P extends Parts>(
   ids: readonly TaskId[],
   parts: P,
@@ -10,9 +10,9 @@ export type Look = <P extends Parts>(
 const READ_AT_MOST = 1_000;
 
 /**
- * Reads for many who are woken by the same change: all who ask for the same parts in one turn share the calls of the store, which
- * reads each task once. Each is answered as soon as its own tasks are read, so that what many have asked for together is not
- * in memory together.
+ * Reads for many callers that one change wakes. All reads of the same parts in one turn of the event loop share the calls of the
+ * store, which reads each task once. Each caller is answered as soon as its own tasks are read, so that the tasks of all callers
+ * are not in memory together.
  */
 export function createSharedReads(store: Pick<TaskStore, "get">): Look {
   const reads = {

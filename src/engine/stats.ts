@@ -7,7 +7,7 @@ import type { Minutes } from "./minutes.ts";
 import type { Roster } from "./roster.ts";
 
 const KEPT_MS = 1_000;
-/** Of each worker so many tasks are named; so many that run are read, a tenth of a second on PostgreSQL. */
+/** Two limits: the tasks listed for each worker, and the running tasks that are read, which takes a tenth of a second on PostgreSQL. */
 const TASKS_A_WORKER = 100;
 const RUNNING_READ = 10_000;
 const READ_AT_ONCE = 1_000;
@@ -42,7 +42,7 @@ export function createStats(setup: {
     return { types, minutes, workers, isComplete: running.isComplete, tags };
   }
 
-  /** The first so many tasks that the query finds; a page may be short although there are more. */
+  /** The first tasks that the query finds, up to a number. A page may be short although there are more. */
   async function* tasksOf<P extends Parts>(
     query: Pick<TaskQuery<P>, "filter" | "sort"> & { readonly parts: P },
     most: number,

@@ -4,8 +4,9 @@ import type { TaskStore } from "../store/store.ts";
 /** The store's time without asking it: every process on a store goes by the same clock, whatever its own says. */
 export interface StoreClock {
   /**
-   * Measures the offset anew. A slow answer says less than what is known, and moves nothing that it does not contradict. Returns by how
-   * many milliseconds the store's clock was set since the last measurement, negative where it was set back; 0 where it just went on.
+   * Measures the offset again. A slow answer is less exact than the known offset, and changes the offset only if the two
+   * contradict each other. Returns by how many milliseconds the store's clock was set since the last measurement: negative where
+   * it was set back, 0 where it was not set.
    */
   sync(): Promise<number>;
   /** Epoch milliseconds by the store's clock. */

@@ -332,7 +332,7 @@ describe("a sweep", () => {
       { statuses: ["failed", "cancelled"], keepMs: 60_000 },
     ] as const;
 
-    /** What the store says to each removal, with the ids in it; nothing where it carries it out. */
+    /** The store's answer to each removal, with its ids; undefined where the store carries the removal out. */
     function openRefusing(refusal: (ids: readonly number[]) => TaskError | null) {
       const pieces: number[][] = [];
       const opened = openEngine({
@@ -387,7 +387,7 @@ describe("a sweep", () => {
       pieces.length = 0;
       await clock.advance(REFUSED_FOR_MS - 1);
       expect((await engine.sweep()).removed).toBe(0);
-      expect(pieces).toEqual([]); // each try holds up the others for a statement timeout
+      expect(pieces).toEqual([]); // each attempt delays the other removals by a statement timeout
       isLocked = false;
       await clock.advance(1);
       expect((await engine.sweep()).removed).toBe(1);

@@ -1,7 +1,7 @@
 /**
- * Maintenance that every process does alike: it finds the leases of dead workers, ends cancelled work that goes on, and deletes
- * old tasks. There is no leader; of two sweeps that meet on a task the store lets one write. Judging leases and deleting are apart:
- * no failure or slowness of one holds up the other.
+ * Maintenance that every process runs: it finds the leases of dead workers, ends cancelled work that continues, and deletes old
+ * tasks. There is no leader: if two sweeps try to write the same task, the store lets one write. Judging leases and deleting are
+ * separate, so a failure or slowness of one does not delay the other.
  */
 import { isTaskError } from "../core/error.ts";
 import { expire, isOver } from "../core/lifecycle.ts";
@@ -15,19 +15,19 @@ export type SweepSetup = {
   readonly list: (query: TaskQuery<"head">) => Promise<TaskPage<TaskHead>>;
   readonly transition: (id: TaskId, rule: (task: LightTask, now: number) => LightTask) => Promise<LightTask>;
   readonly remove: (refs: readonly TaskRef[]) => Promise<unknown>;
-  /** Whether a task with a lease or grace that is over at `now` may be judged: its worker could be heard. */
+  /** Whether a task whose lease or grace is over at `now` may be judged: its worker could reach the server. */
   readonly mayJudge: (lease: Lease, now: number) => boolean;
-  /** Whether other processes may leave leases now that end too far ahead, for the clock was set back. */
+  /** Whether other processes may write leases that end too far ahead, because the clock was set back. */
   readonly mayBeOverlong: () => boolean;
   readonly retentions: readonly Retention[];
   readonly monotonic: () => number;
-  /** Once true, no further piece is deleted: a shutdown does not wait for locked rows. */
+  /** Once true, no further batch is deleted: a shutdown does not wait for locked rows. */
   readonly isClosing: () => boolean;
   readonly log: Log;
 };
 
 export interface Sweep {
-  /** Looks at SWEEP_AT_MOST tasks whose lease or grace is over at `now`, and ends those that may be judged; returns how many. */
+  /** Reads up to SWEEP_AT_MOST tasks whose lease or grace is over at `now`, and ends those that may be judged. Returns how many. */
   judge(now: number): Promise<number>;
   /** Deletes at most SWEEP_AT_MOST tasks of each retention; returns how many. Never rejects. */
   retire(now: number): Promise<number>;
@@ -37,27 +37,30 @@ export type Swept = { readonly expired: number; readonly removed: number };
 
 export const SWEEP_AT_MOST = 1_000;
 
-/** How many tasks one call deletes at first. Each may have a thousand log lines, and PostgreSQL ends a statement after 4.5 s. */
+/** The first number of tasks in one delete. Each task may have a thousand log lines, and PostgreSQL ends a statement after 4.5 s. */
 export const FIRST_PIECE = 100;
-/** A call that was faster than the first is followed by one of twice as many tasks, one that was slower than the second by half as many. */
+/** After a delete faster than QUICK_MS the next one has twice as many tasks; after one slower than SLOW_MS, half as many. */
 const QUICK_MS = 100;
 const SLOW_MS = 1_000;
-/** How long a task that could not be deleted is left alone: each try of a locked row costs a statement timeout. */
+/** How long a task that could not be deleted is skipped: each attempt at a locked row costs a statement timeout. */
 export const REFUSED_FOR_MS = 60_000;
-/** Enough to find one task among SWEEP_AT_MOST in halves. A store that refuses more is away, and is left alone until the next round. */
+/**
+ * Enough failures to find one task among SWEEP_AT_MOST by halving. A store that fails more often is unavailable, and is not
+ * called until the next round.
+ */
 export const FAILURES_A_ROUND = 12;
 
 export function createSweep(setup: SweepSetup): Sweep {
   const { log, monotonic } = setup;
-  const refused = new Map<TaskId, number>(); // until when, monotonic
+  const refused = new Map<TaskId, number>(); // until when each task is skipped, monotonic
   let pieceSize = FIRST_PIECE;
   let expiredAfter: Cursor | null = null;
   let overlongAfter: Cursor | null = null;
-  let hasOverlong = true; // the clock may have been set back before this process came; an empty look shows that it was not
+  let hasOverlong = true; // true at first, because the clock may have been set back before this process started; an empty read makes it false
 
   // ---- leases
 
-  /** The expired ones first: an overlong look that fails, for it may read all that runs, must not keep them from being judged. */
+  /** Expired leases are judged first: the search for overlong leases may read all running tasks and fail, and must not delay them. */
   async function judge(now: number): Promise<number> {
     const expired = await expireLost(await findExpired(now), now);
     return expired + (await expireLost(await findOverlong(now), now));
@@ -76,7 +79,7 @@ export function createSweep(setup: SweepSetup): Sweep {
   const isLost = ({ lease }: Pick<TaskHead, "lease">, now: number): boolean =>
     lease !== null && isOver({ lease }, now) && setup.mayJudge(lease, now);
 
-  /** Each round goes on behind the last one, so that a thousand tasks that may not be judged yet hide no others. */
+  /** Each round continues after the last one, so that a thousand tasks that may not be judged yet do not hide the others. */
   async function findExpired(now: number): Promise<readonly TaskHead[]> {
     const { tasks, next } = await find({ expiredAt: now }, "id", expiredAfter);
     expiredAfter = next;
@@ -91,7 +94,7 @@ export function createSweep(setup: SweepSetup): Sweep {
     return tasks;
   }
 
-  /** Judged by the time of the round: this process may have stood still since. */
+  /** Judged by the time of the round: this process may have been suspended since. */
   async function expireOne({ id, lease }: TaskHead, now: number): Promise<void> {
     let lossesBefore = 0;
     try {
@@ -113,7 +116,7 @@ export function createSweep(setup: SweepSetup): Sweep {
     return removed;
   }
 
-  /** Each retention fails by itself; it comes again with the next round. */
+  /** Each retention fails separately and runs again with the next round. */
   async function retireSafely(retention: Retention, now: number): Promise<number> {
     try {
       return await retireOne(retention, now);
@@ -138,8 +141,9 @@ export function createSweep(setup: SweepSetup): Sweep {
   }
 
   /**
-   * A piece that fails is tried again in halves, so that a task that cannot be deleted now stops no other. To delete a version twice
-   * is the same as once, so this needs no proof that nothing was written; a statement timeout gives none.
+   * A batch that fails is tried again in halves, so that a task that cannot be deleted now does not prevent the deletion of
+   * others. Deleting a version twice is the same as once, so this needs no proof that nothing was written. A statement timeout
+   * gives no such proof.
    */
   async function removePiece(refs: readonly TaskRef[], round: { failuresLeft: number }): Promise<number> {
     const startedAt = monotonic();

@@ -65,7 +65,7 @@ function textOf(place: Place, task: HandlerTask): string {
   return text;
 }
 
-/** What is no text stands in an argument as it was written: a large id keeps its digits. */
+/** A value that is not a string is inserted as it was written: a large id keeps its digits. */
 const writtenOf = ({ field, path }: Place, task: HandlerTask): string =>
   (field === "payload" ? valueAt(payloadTextOf(task), path) : null) ?? String(task[field]);
 

@@ -495,7 +495,7 @@ type Strain = {
   readonly turns: number;
   readonly lines: number;
   readonly shown: number;
-  /** How long it took. */
+  /** How long the run took. */
   readonly ms: number;
 };
 
@@ -506,7 +506,7 @@ async function strain(script: string): Promise<Strain> {
   return JSON.parse(await new Response(child.stdout).text()) as Strain; // strain.ts has written it
 }
 
-/** Lines and progress are passed on four times a second, up to a thousand lines and a remark each time. */
+/** Lines and progress are sent four times a second, each time up to a thousand lines and one progress. */
 const TOLD_EVERY_MS = 250;
 
 describe("100 MB of output cost no memory and do not hold up the worker", () => {

@@ -122,7 +122,7 @@ async function against(
   return runOnce(http(url, { ...LOOPBACK, ...options }));
 }
 
-/** JSON that JavaScript does not print as it reads it. */
+/** JSON that JavaScript prints in another form than it was written. */
 const KEPT = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
 
 test("a payload goes out, and a result comes in, as it is written", async () => {
@@ -586,7 +586,7 @@ describe("a server that is away or slow", () => {
       response.write("x");
       await eventually(
         () => waits,
-        (count) => count > before, // it has come, and the next one is waited for
+        (count) => count > before, // it has come, and the handler waits for the next one
       );
     }
     response.end();

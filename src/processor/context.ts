@@ -1,6 +1,7 @@
 /**
- * What a handler says while it works, made into what every server and every store can keep. Handlers are written in JavaScript,
- * too: whatever they pass, a task does not fail of it, nor does the heartbeat that carries the words of its neighbours.
+ * Converts a handler's progress and log lines into values that every server and every store accepts. Handlers may be written in
+ * JavaScript, so the values may be of any type. No value may fail the task, or the heartbeat that also carries the lines of other
+ * tasks.
  */
 import { LIMITS, type LogLevel, type Progress, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
@@ -8,14 +9,14 @@ import type { RunContext } from "./handler.ts";
 
 export type Line = { readonly level: LogLevel; readonly message: string };
 
-/** What has been said and not yet been passed on. */
+/** The progress and the lines that have not been sent yet. */
 export type Said = { progress: Progress | null; log: Line[] };
 
 export type ContextSetup = {
   readonly said: Said;
   readonly signal: () => AbortSignal;
   readonly leaseOver?: () => AbortSignal;
-  /** Whether the attempt has ended: what a handler says after that goes nowhere. */
+  /** Whether the attempt has ended: later calls have no effect. */
   readonly isOver: () => boolean;
   readonly onSaid: () => void;
 };
@@ -44,7 +45,7 @@ export function createContext({ said, signal, leaseOver, isOver, onSaid }: Conte
 
 const wordsOf = (message: unknown): string => storableText(textOf(message), LIMITS.messageLength);
 
-/** 0 for what is no number. */
+/** 0 for a value that is not a number. */
 export function percentOf(value: unknown): number {
   try {
     const percent = Number(value);
@@ -54,7 +55,7 @@ export function percentOf(value: unknown): number {
   }
 }
 
-/** What other logging libraries call the four levels. */
+/** Names that other logging libraries use for the four levels. */
 const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
   ["trace", "debug"],
   ["verbose", "debug"],
@@ -70,6 +71,6 @@ const LEVEL_NAMES: ReadonlyMap<string, LogLevel> = new Map([
   ["emergency", "error"],
 ]);
 
-/** "info" for what is no level. */
+/** "info" for a value that is not a level. */
 export const levelOf = (level: unknown): LogLevel =>
   (typeof level === "string" ? LEVEL_NAMES.get(level.toLowerCase()) : undefined) ?? "info";

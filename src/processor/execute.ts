@@ -30,7 +30,7 @@ export async function execute(
   return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
 }
 
-/** One call of a handler, whatever comes of it; never rejects, not even where what is thrown cannot be looked at. */
+/** One call of a handler, with any result. Never rejects, not even if the thrown value throws when it is read. */
 export async function attempt(
   handler: Handler,
   task: HandlerTask,
@@ -44,7 +44,7 @@ export async function attempt(
   }
 }
 
-/** A result that cannot be written is a failure for good: another attempt would do the same work for the same result. */
+/** A result that cannot be written as JSON is a permanent failure: another attempt would do the same work for the same result. */
 function doneOutcome(value: unknown): Outcome {
   try {
     return { kind: "done", result: resultTextOf(value) };
@@ -83,7 +83,7 @@ const failureOf = (thrown: unknown): Failure => ({
   message: storableText(wordsOf(thrown), LIMITS.messageLength),
 });
 
-/** An error's message, or its name where it has none. */
+/** An error's message, or its name if it has no message. */
 function wordsOf(thrown: unknown): string {
   try {
     return textOf(thrown instanceof Error && thrown.message !== "" ? thrown.message : thrown);

@@ -7,7 +7,7 @@ import { textOf } from "../lib/text.ts";
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
-  /** The same as the text that was sent: with the digits that a JavaScript number loses, and its keys in their order. */
+  /** The payload as the text that was sent: it has the digits that a JavaScript number loses, and its keys in their order. */
   readonly payloadText: JsonText | null;
   /** How many earlier attempts ended with the death of their worker: nobody knows how far they came. */
   readonly losses: number;
@@ -30,9 +30,12 @@ export type HandlerContext = {
   log(message: string, level?: LogLevel): void;
 };
 
-/** What a processor gives besides, for what can end its work by force. */
+/** An additional signal for handlers whose work can be ended by force. */
 export type RunContext = HandlerContext & {
-  /** Aborts just before the lease ends, when it was not renewed: what goes on then runs beside whoever gets the task next. */
+  /**
+   * Aborts just before the lease ends, if it was not renewed: work that continues then runs at the same time as the task's next
+   * attempt.
+   */
   readonly leaseOver?: AbortSignal | undefined;
 };
 
@@ -54,7 +57,7 @@ const VERDICT = Symbol.for("tasktrack.verdict");
 /** A handler's word on how its attempt ended, where it is not simply a result. */
 export type Verdict = { readonly [VERDICT]: Outcome };
 
-/** False, too, for an object that cannot be looked at: a hostile Proxy may be thrown like anything else. */
+/** False also for an object that throws when it is read, such as a Proxy: any value may be thrown. */
 export function isVerdict(value: unknown): value is Verdict {
   try {
     return typeof value === "object" && value !== null && VERDICT in value;
@@ -65,7 +68,7 @@ export function isVerdict(value: unknown): value is Verdict {
 
 export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
 
-/** The payload as the text that came; printed anew where a handler passes the task on with another payload. */
+/** The payload as the text that was received; printed again where a handler passes the task on with another payload. */
 export function payloadTextOf({
   payload,
   payloadText,
@@ -73,12 +76,12 @@ export function payloadTextOf({
   return asWritten(payload, payloadText) ?? "null";
 }
 
-/** Known to all copies of this module, as the verdicts are. */
+/** Shared by all copies of this module, as the verdicts are. */
 const TEXT = Symbol.for("tasktrack.text");
 
 /**
- * A result that is JSON already: its value, for a handler that goes on with it, which remembers how it is written. Null where it
- * is no JSON, or nested too deeply to be printed.
+ * A result that is JSON already. Returns its value, and remembers the text that the value was read from. Null if the text is not
+ * JSON, or is nested too deeply to be printed.
  */
 export function readResult(text: string): { readonly value: unknown } | null {
   try {
@@ -93,11 +96,11 @@ export function readResult(text: string): { readonly value: unknown } | null {
   }
 }
 
-/** What a handler returned, as JSON; null where it is none. */
+/** A handler's return value as JSON; null if it has no JSON form. */
 export const resultTextOf = (value: unknown): JsonText | null =>
   asWritten(value, (value as { readonly [TEXT]?: string } | null | undefined)?.[TEXT]);
 
-/** The text that the value was read from, as long as it says the same; else the value as it is printed. */
+/** The text that the value was read from, if the value is unchanged; otherwise the printed value. */
 function asWritten(value: unknown, text: string | null | undefined): JsonText | null {
   const printed = JSON.stringify(value) ?? null;
   return text != null && JSON.stringify(JSON.parse(text)) === printed ? text : printed;

@@ -1,6 +1,6 @@
 /**
- * A processor that loses its source, with handlers in processes of their own that heed nothing. Once a lease is over another processor may
- * have the task: by then the first one's process must be gone.
+ * A processor that loses its source, with handlers in separate processes that ignore every signal to stop. After the end of a
+ * lease another processor may have the task: by then the first processor's process must have ended.
  */
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../test/support/clock.ts";
@@ -16,7 +16,7 @@ type Loss = {
   readonly leaseMs: number;
   /** When the source is lost, after the claim. */
   readonly lostAtMs: number;
-  /** How: its calls fail at once, or are never answered. */
+  /** How it is lost: its calls fail at once, or get no answer. */
   readonly how: "fails" | "is silent";
   /** When the task's own timeout ends it, after the claim. */
   readonly timeoutMs: number | null;
@@ -97,7 +97,7 @@ async function lose(loss: Loss) {
 }
 
 const LEASES = [1_000, 1_200, 2_000, 3_000, 5_000, 10_000, 29_000, 30_000, 60_000];
-/** Of a lease: when the source is lost, so that the beats under way are at every stage. */
+/** The phases of a lease at which the source is lost, so that the beats in flight are at every stage. */
 const PHASES = [0, 0.2, 0.334, 0.5, 0.9, 1.13, 1.7];
 
 describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
@@ -109,8 +109,8 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
     for (const loss of losses) {
       const { toldAt, killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs: null, cancelAtMs: null });
       expect(killedAt).toBeLessThanOrEqual(leaseEndsAt);
-      expect(toldAt).toBeGreaterThanOrEqual(leaseEndsAt - leaseMs / 6); // not without need
-      expect(killedAt - toldAt).toBeGreaterThanOrEqual(leaseMs / 60); // however little that is
+      expect(toldAt).toBeGreaterThanOrEqual(leaseEndsAt - leaseMs / 6); // not earlier than necessary
+      expect(killedAt - toldAt).toBeGreaterThanOrEqual(leaseMs / 60); // the handler always has some time to stop
     }
   });
 

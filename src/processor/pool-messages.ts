@@ -5,7 +5,7 @@ import type { LogLevel, Progress } from "../core/task.ts";
 import type { StopReason } from "./execute.ts";
 import type { HandlerTask } from "./handler.ts";
 
-/** A task on its way: its payload goes as the text that it is, for the pipe would print a parsed one anew. */
+/** A task in transit: its payload is sent as text, because the pipe would print a parsed payload again. */
 export type SentTask = Omit<HandlerTask, "payload">;
 
 /** `run` numbers the runs of one server. */

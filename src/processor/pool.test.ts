@@ -257,7 +257,7 @@ describe("a process that dies", () => {
 });
 
 describe("tasks that were lost before, and run alone", () => {
-  /** Four run, each in a process of its own: as many as may at once. */
+  /** Four handlers run, each in its own process: as many as may run at once. */
   async function openFull() {
     const opened = await openStarted(1);
     const running = [2, 3, 4, 5].map(() => hand(opened, { losses: 1 }));

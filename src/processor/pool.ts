@@ -276,7 +276,7 @@ export function createPool(setup: PoolSetup): Pool {
       run.killAt = clock.monotonic() + (reason === "cancelled" ? CANCEL_GRACE_MS : OVERTIME_MS);
       member.process.send({ kind: "stop", run: id, reason });
     };
-    /** The watch comes too seldom for a short lease. */
+    /** The watchdog's interval is too long for a short lease. */
     const onLeaseOver = (): void => slay(member, "overtime");
     const run: Run = {
       ...{ id, task, context, killAt: Number.POSITIVE_INFINITY },

@@ -57,9 +57,12 @@ const PROGRESS_EVERY_MS = 1_000;
 type Run = {
   readonly task: ClaimedTask;
   readonly stop: Stop;
-  /** Ordered just before the lease ends: what can be ended by force is. */
+  /** Aborted just before the lease ends: work that can be ended by force is ended. */
   readonly over: Stop;
-  /** The lease is taken for longer than it was renewed, once: this process stood still, and asks whether it still holds. */
+  /**
+   * The lease is assumed to last longer than it was renewed for, once: this process was suspended, and asks whether it still
+   * holds the lease.
+   */
   isAsking: boolean;
   /** Nobody is left to tell how it goes. */
   lost: boolean;
@@ -85,8 +88,9 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const beatEveryMs = leaseMs / 3;
   const tickMs = Math.min(250, leaseMs / 24);
   const lookEveryMs = leaseMs / 60;
-  // Before the end of a lease that is not renewed its handler is told to stop, and has the time between for it; then it is killed. Both
-  // may come a tick and a look late, so the kill comes a forty-eighth of the lease before its end at the latest.
+  // If a lease is not renewed, its handler is told to stop before the end of the lease, and is killed later if it has not
+  // stopped. Both may be late by one tick and one look, so the kill happens at the latest a forty-eighth of the lease before its
+  // end.
   const giveUpMs = leaseMs / 6;
   const cutOffMs = leaseMs / 48 + tickMs + lookEveryMs;
   let claims: Promise<void> = Promise.resolve();
@@ -251,8 +255,9 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   }
 
   /**
-   * This process was frozen, or its event loop was blocked. Whoever judges leases may not have judged these yet, and a server that was
-   * frozen has judged none; so each lease that looks over is asked for with a beat first, and given up if there is no answer soon.
+   * This process was suspended, or its event loop was blocked. The server may not have judged these leases yet, and a server that
+   * was suspended too has judged none. So a beat is sent for each lease that seems over, and the task is given up if no answer
+   * comes soon.
    */
   function stoodStill(now: number): void {
     for (const run of runs) {
@@ -304,7 +309,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     if (answer === "cancel") stopRun(run, "cancelled");
   }
 
-  /** An answer to a beat from before this process stood still says less than what was taken for granted since. */
+  /** An answer to a beat that was sent before the suspension is older than the assumption made since, so it is ignored. */
   function renewed(run: Run, leaseEndsAt: number): void {
     if (leaseEndsAt < run.leaseEndsAt) return;
     run.leaseEndsAt = leaseEndsAt;
