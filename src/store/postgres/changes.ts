@@ -55,6 +55,9 @@ const WRITERS = `SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advis
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid = 'tasktrack.changes'::regclass::oid AND objid = 0`;
 
+/** The first read learns the identifier, the second has it. More are needed only where the server is restarted meanwhile. */
+const READS_AT_MOST = 5;
+
 type Batch = { readonly number: number; readonly changes: readonly Change[] };
 
 export function createChangeReader(setup: {
@@ -138,16 +141,22 @@ export function createChangeReader(setup: {
     final = 0;
   }
 
-  /** Rows that begin with the epoch; the time of the server's start, which comes behind it, is left out. */
+  /**
+   * Rows that begin with the epoch; the time of the server's start, which comes behind it, is left out. A read counts only if its own
+   * statement was given the identifier of the server that answered: several reads run at once while the identifier becomes known.
+   */
   async function readWithEpoch(statement: string, parameters: readonly Parameter[]): Promise<readonly Row[]> {
-    const read = () => session.rows(statement, [cluster.identifier, ...parameters]);
-    let rows = await read();
-    if (rows[0]?.[1] !== cluster.startedAt) {
+    for (let tries = 0; tries < READS_AT_MOST; tries++) {
+      const asked = cluster;
+      const rows = await session.rows(statement, [asked.identifier, ...parameters]);
+      if (rows[0]?.[1] === asked.startedAt) return rows.map(([epoch, , ...row]) => [epoch, ...row]);
       const [row] = await session.rows(CLUSTER);
       cluster = { startedAt: String(row?.[0]), identifier: String(row?.[1]) };
-      rows = await read();
     }
-    return rows.map(([epoch, , ...row]) => [epoch, ...row]);
+    throw new TaskError(
+      "store_unavailable",
+      "The store does not answer: its connections lead to several servers",
+    );
   }
 
   /**

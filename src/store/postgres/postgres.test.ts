@@ -147,6 +147,20 @@ describe("a reader of the change log", () => {
     return { commit: () => end("COMMIT"), rollback: () => end("ROLLBACK") };
   };
 
+  test("knows one epoch from the first read on, however many reads begin at once", async () => {
+    await withStore(async (store) => {
+      // The first read learns which cluster this is. The others are sent before, while and after that is answered; no more, because
+      // a limited number of calls may wait for the store.
+      const reads: Promise<Position>[] = [];
+      for (let n = 0; n < 30; n++) {
+        reads.push(end(store));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      const epochs = new Set((await Promise.all(reads)).map(({ epoch }) => epoch));
+      expect(epochs.size).toBe(1);
+    });
+  });
+
   test("waits for a change that was drawn before what it sees", async () => {
     await withStore(async (store, schema) => {
       const from = await end(store);
