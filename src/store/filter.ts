@@ -3,7 +3,7 @@ import { matchesSearch } from "../core/search.ts";
 import { isRunning, type Parts, type Task, takesType } from "../core/task.ts";
 import type { TaskFilter } from "./store.ts";
 
-/** Which parts of a task `takes` looks at for this filter. */
+/** The parts of a task that `takes` reads for this filter. */
 export function partsFor({ tags, search, finishedBefore }: TaskFilter): Parts {
   if (search !== undefined) return "whole";
   return tags === undefined && finishedBefore === undefined ? "head" : "light";

@@ -65,9 +65,12 @@ import {
   type TypeCount,
 } from "./store.ts";
 
-/** Rows looked at in one call of `list`: some milliseconds, whatever the filter. */
+/** The number of rows that one call of `list` reads: some milliseconds with any filter. */
 const SCANNED_ROWS = 5_000;
-/** A search parses payloads and folds texts: of so many rows, and so many characters of them, in one call; about ten milliseconds. */
+/**
+ * A search parses payloads and folds texts. These are the highest numbers of rows and of characters in one call: about ten
+ * milliseconds.
+ */
 const SEARCHED_ROWS = 1_000;
 const SEARCHED_TEXT = 1_048_576;
 
@@ -239,7 +242,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return due;
   }
 
-  /** All types are looked at only where a pattern names many. */
+  /** All types are compared only where a pattern can match many. */
   function pendingTypes(patterns: readonly string[]): Iterable<string> {
     const [prefixes, types] = [patterns.filter(isPrefix), patterns.filter((pattern) => !isPrefix(pattern))];
     if (prefixes.length === 0) return new Set(types);
@@ -301,7 +304,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     if (stored === undefined || stored.version !== from.version) return "stale";
     if (stored.lease?.until !== from.lease?.until) return "stale";
     if (entersLife(from, stepped) && stepped.key !== null && liveKeys.has(stepped.key)) return "key_taken";
-    const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, of the step's status
+    const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, with the step's status
     place(stored, to);
     changed.push(to);
     return "ok";
@@ -382,7 +385,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return sort === "id" ? rows.after(after?.id ?? null) : rows.before(after?.id ?? null);
   }
 
-  /** Few are over at a time, so what is not is left out before it is sorted. */
+  /** Few are over at a time, so the others are left out before the sort. */
   function walkRunning(filter: TaskFilter, sort: "id" | "-id", after: Cursor | null): Task[] {
     const forward = sort === "id";
     return [...running.values()]
@@ -446,7 +449,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   return {
     durability: "Memory of this process: tasks end with it",
     insert: async (requests, now) => insert(requests, now),
-    // A whole task has every part, and is one object for all who read it.
+    // A whole task has every part, and all readers get the same object.
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
       get(ids, parts ?? "whole") as (TaskParts[P] | null)[],
     list: async <P extends Parts>(query: TaskQuery<P>) => list(query) as TaskPage<Task & TaskParts[P]>,

@@ -5,8 +5,8 @@ import type { TypeCount } from "../store.ts";
 import type { Session } from "./pool.ts";
 
 /**
- * One statement, so that it sees all or nothing of every commit, the summing up of the census among them: the counts, and the
- * earliest time of each type with pending tasks, in rows without a status.
+ * One statement, so that it sees each commit, including the one that sums up the census, completely or not at all. It returns the
+ * counts and, in rows without a status, the earliest time of each type with pending tasks.
  */
 const CENSUS = `SELECT type, status, sum(n)::float8 FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
   UNION ALL SELECT type, NULL, min(run_at)::float8 FROM tasktrack.lane_heads('{*}') GROUP BY type`;
@@ -23,7 +23,7 @@ export function createCensus(setup: { readonly session: Session; readonly sql: (
     const counted: { type: string; status: Status; count: number }[] = [];
     for (const [type, status, value] of rows) {
       if (status === null) oldest.set(String(type), Number(value));
-      else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // a task's own
+      else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // the status is a task's own
     }
     return censusOf(counted, (type) => oldest.get(type) ?? null);
   }

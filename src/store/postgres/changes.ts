@@ -21,17 +21,17 @@ const LOOK_AGAIN_MS = 2;
 const WAIT_AT_MOST_MS = 5_000;
 
 /**
- * Of this life of the data. A dump that is restored makes the tables anew, so they have other oids, or other files where
- * only the rows were restored; a copy of the database has another oid of the database; another cluster has another system
- * identifier, and a standby that took over or a restore to a point in time another timeline. Takes the system identifier.
+ * The epoch: it identifies this copy of the data. Restoring a dump creates the tables again with other oids, or with other files
+ * where only the rows were restored. A copy of the database has another database oid. Another cluster has another system
+ * identifier. A promoted standby, or a restore to a point in time, has another timeline. The parameter is the system identifier.
  */
 const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $1::text, d.oid, d.datname, 'tasktrack.meta'::regclass::oid,
     pg_relation_filenode('tasktrack.meta'), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)))
   FROM tasktrack.meta m, pg_database d WHERE d.datname = current_database()), pg_postmaster_start_time()::text`;
 
 /**
- * The system identifier is read from a file, which takes four times as long as the rest of a read. It can be another one only
- * where the server has been started anew.
+ * The system identifier is read from a file, which takes four times as long as the rest of a read. It can only change with a
+ * restart of the server.
  */
 const CLUSTER = `SELECT pg_postmaster_start_time()::text, system_identifier::text FROM pg_control_system()`;
 
@@ -68,7 +68,10 @@ export function createChangeReader(setup: {
   const { session, clock } = setup;
   const [endOf, pageFrom, writers] = [setup.sql(END), setup.sql(PAGE), setup.sql(WRITERS)];
   let cluster = { startedAt: "", identifier: "" };
-  /** Up to here every batch of this epoch is either there or will never be: a promoted standby may draw numbers again. */
+  /**
+   * Every batch of this epoch up to here is either visible or will never be committed. A promoted standby may assign the same
+   * numbers again.
+   */
   let final = 0;
   let finalEpoch = "";
 
@@ -112,7 +115,7 @@ export function createChangeReader(setup: {
   }
 
   async function readPage(after: number, limit: number) {
-    const finalBefore = { epoch: finalEpoch, batch: final }; // what became final later may not be among the rows that are read now
+    const finalBefore = { epoch: finalEpoch, batch: final }; // a batch that became final later may be missing in the rows that are read now
     const standing = batchOf(after);
     const place = after - standing * CHANGES_A_BATCH;
     const rows = await readWithEpoch(pageFrom, [standing, limit + 1, place]);

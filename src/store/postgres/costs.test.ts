@@ -1,4 +1,4 @@
-/** How much a statement reads, counted by the server: no time is measured. */
+/** How much a statement reads, as the server counts it: no time is measured. */
 import { describe, expect, test } from "bun:test";
 import type { SQL } from "bun";
 import { inAdmin, withSchema } from "../../../test/support/postgres.ts";
@@ -7,14 +7,14 @@ import { ANSWER_BYTES } from "../../core/text-size.ts";
 
 const TYPES = 2_000;
 
-/** Pending tasks of many types, a few of each, as creates would have made them. */
+/** Pending tasks of many types, a few of each, with the same rows that creates would write. */
 const populate = (schema: string, types: number, each: number): string =>
   `INSERT INTO ${schema}.tasks (id, name, description, type, payload, priority, tags, run_at, max_attempts, backoff_base_ms,
      backoff_max_ms, created_at, updated_at, search_text)
    SELECT nextval('${schema}.task_id'), 'a task', '', 'type' || n % ${types}, NULL, 0, '[]', n, 3, 1000, 1000, 0, 0, 'a task'
    FROM generate_series(1, ${types * each}) AS n`;
 
-/** What a statement reads: how often an index of the tasks is entered. */
+/** The number of index scans on the tasks table. */
 async function scansOf(schema: string, statement: string): Promise<{ scans: number; rows: number }> {
   let found = { scans: 0, rows: 0 };
   await inAdmin((admin) =>

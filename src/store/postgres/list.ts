@@ -1,9 +1,9 @@
 /**
- * Pages of tasks in bounded pieces: a statement looks at a bounded number of rows, whatever the filter.
+ * Pages of tasks in bounded pieces: a statement reads a bounded number of rows with any filter.
  *
- * There is a fixed number of statements, some thirty: what a filter does not ask for is a null, an empty array or a source that
- * is off. Each text stays prepared on each connection with its plan; where every number of words had its own, 600 searches
- * took a connection from 4 MB to 1.4 GB.
+ * There is a fixed number of statement texts, some thirty: a condition that a filter does not use is a null, an empty array or a
+ * source that is switched off. Each text stays prepared on each connection with its plan. When every number of words had its own
+ * text, 600 searches took a connection from 4 MB to 1.4 GB.
  */
 import { CANCEL_GRACE_MS } from "../../core/lifecycle.ts";
 import { matchesSearch } from "../../core/search.ts";
@@ -89,7 +89,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     return { by, forward: !sort.startsWith("-"), statuses, isSifted };
   }
 
-  /** Whether each of these statuses has an index along the ids, or so few tasks that it needs none. */
+  /** Whether each of these statuses has an index in id order, or so few tasks that it needs none. */
   async function haveIndexes(statuses: readonly Status[]): Promise<boolean> {
     if (statuses.length === STATUSES.length) return false;
     for (const status of statuses) if (!RARE.has(status) && !(await areFew(status))) return false;
@@ -119,7 +119,7 @@ const INDEXED: Readonly<Record<Status, string>> = {
   cancelled: "t.status = 'cancelled'",
 };
 
-/** What parts they are stands in the query. */
+/** The parts depend on the query. */
 type AnyParts = Task | LightTask | TaskHead;
 
 const NOTHING: TaskPage = { tasks: [], next: null };
@@ -132,7 +132,7 @@ function createBinder() {
 type Bind = (value: Parameter) => string;
 
 type Walk = {
-  /** Along the ends of the statuses, along the ids of each status, or along all ids. */
+  /** In order of finished_at within each status, in id order within each status, or in id order over all tasks. */
   readonly by: "end" | "status" | "id";
   readonly forward: boolean;
   readonly statuses: readonly Status[];
@@ -140,13 +140,13 @@ type Walk = {
   readonly isSifted: boolean;
 };
 
-/** Where rows of some statuses are read in the order of their ids; written into a statement. */
+/** A source of the rows of one status in id order, as part of a statement. */
 type Source = (bind: Bind) => {
   /** The table, or a subquery in its place. */
   readonly from: string;
-  /** What the index answers. */
+  /** The condition that the index answers. */
   readonly test: string;
-  /** What leaves out rows that are looked at. */
+  /** The condition that filters rows after they are read. */
   readonly sifting: string;
 };
 
@@ -155,7 +155,8 @@ function sourceOf(status: Status, isOn = true): Source {
   return (bind) => {
     const test = `${bind(isOn)}::boolean AND ${INDEXED[status]}`;
     if (RARE.has(status)) return { from: TASKS, test, sifting: "true" };
-    // Along another index, so that it costs what it finds; no more than a few, should many have come since they were counted.
+    // From another index, so that the cost depends on the rows found. At most a few rows are read, in case many were added since
+    // the count.
     const order = status === "pending" ? "t.type, t.priority, t.run_at, t.id" : "t.finished_at, t.id";
     const gathered = `SELECT t.* FROM ${TASKS} t WHERE ${test} ORDER BY ${order} LIMIT ${2 * FEW}`;
     return { from: `(${gathered})`, test: "true", sifting: "true" };
@@ -203,14 +204,14 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
     ORDER BY ${order}`;
 }
 
-/** A sifted walk looks at so many rows, whatever it finds among them; what sifts is asked afterwards. */
+/** A filtered walk reads a bounded number of rows, however many match; the filter's conditions are applied afterwards. */
 function pieceOf(
   walk: Walk,
   { filter, after }: Pick<TaskQuery, "filter" | "after">,
   { order, looksAt }: { readonly order: string; readonly looksAt: number },
   bind: Bind,
 ): string {
-  // Every sweep asks for those that have expired, and finds next to nothing among all that run.
+  // Every sweep asks for expired tasks, and finds almost none among all running ones.
   const tests = [
     behind(walk, after, bind),
     expiredBy(filter.expiredAt, bind),
@@ -222,7 +223,8 @@ function pieceOf(
   const read = (from: string, test: string): string =>
     `SELECT t.* FROM ${from} t WHERE ${[...tests, test].join(" AND ")} ${limited}`;
   if (walk.by === "id") return read(TASKS, "true");
-  // All of them side by side, the best of all first; those that are not wanted are off and are not read.
+  // All statuses are read in parallel branches and merged in order. Branches that the filter does not need are switched off and
+  // read nothing.
   const statuses = walk.by === "end" ? ENDED_STATUSES : STATUSES;
   const branches = statuses.map((status) => {
     const isOn = walk.statuses.includes(status);
@@ -235,11 +237,11 @@ function pieceOf(
 
 const FOR_EVER = Number.MAX_SAFE_INTEGER;
 
-/** Where a walk along the ends stops; one that goes back from the newest looks at all and sifts. */
+/** Where a walk in order of finished_at stops. A walk backward from the newest reads all rows and filters them. */
 const endOf = ({ forward }: Walk, { finishedBefore = FOR_EVER }: TaskFilter): number =>
   forward ? finishedBefore : FOR_EVER;
 
-/** After the cursor, in the walk's order; a walk without one begins before the first or behind the last. */
+/** After the cursor, in the walk's order. A walk without a cursor begins at the first or the last row. */
 function behind(walk: Walk, after: Cursor | null, bind: Bind): string {
   const start = walk.forward ? -FOR_EVER : FOR_EVER;
   const sign = walk.forward ? ">" : "<";
@@ -286,7 +288,10 @@ function countStatement(source: Source, filter: TaskFilter, after: number, bind:
       WHERE ${test} AND t.id > ${bind(after)}::bigint ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }
 
-/** A search for fields of the payload is decided here, by whole tasks; their payloads are parsed between two turns of the event loop. */
+/**
+ * A search for fields of the payload is evaluated here, on whole tasks. Their payloads are parsed between two turns of the event
+ * loop.
+ */
 const isDecidedHere = ({ search }: TaskFilter): boolean => (search?.fields.length ?? 0) > 0;
 
 const readPartsOf = ({ filter, parts = "whole" }: TaskQuery<Parts>): Parts =>

@@ -47,8 +47,9 @@ async function refuseUnfit(session: Session): Promise<void> {
 }
 
 /**
- * Read from the catalog as from any table. to_regclass answers from the session's cache, which in a transaction that has waited
- * for LOCK still says that the table is not there: behind a bouncer first starts of several processes collided so.
+ * Read from the catalog as from any table. to_regclass uses the session's cache. In a transaction that has waited for LOCK, the
+ * cache still says that the table does not exist: first starts of several processes behind a connection pooler failed because of
+ * that.
  */
 const IS_THERE =
   "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'migrations')";
@@ -63,7 +64,7 @@ async function planFor(session: Session, schema: string): Promise<MigrationPlan>
   return planMigrations(Number(latest?.[0]), MIGRATIONS);
 }
 
-/** CREATE SCHEMA asks for the right to create schemas even where the schema is there, so its owner alone could not start. */
+/** CREATE SCHEMA needs the right to create schemas even where the schema exists, so a role that owns only the schema could not start. */
 async function layFoundation(session: ScriptSession, schema: string): Promise<void> {
   const [known] = await session.rows(IS_SCHEMA_THERE, [schema]);
   if (known?.[0] !== true) await session.script(`CREATE SCHEMA ${schema}`);

@@ -6,7 +6,7 @@ import type { Session } from "./pool.ts";
 
 const WRITE = `SELECT name FROM tasktrack.write_notes($1::text[], $2::text[], $3::bigint[], $4::integer[], $5) AS name`;
 
-/** Looks at one note more than a page holds, so that the page tells whether there are others. */
+/** Reads one note more than a page holds, so that the page tells whether there are others. */
 const READ = `WITH found AS MATERIALIZED (
     SELECT name, value, version, until FROM tasktrack.notes
     WHERE name >= $1 AND name < $2 AND name > $3 AND until > $4 ORDER BY name LIMIT ${NOTES_READ + 1}),

@@ -1,4 +1,4 @@
-/** What ends a call, and what holds up others. */
+/** How calls end, and how one connection can block others. */
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../../test/support/clock.ts";
 import { createTestLog } from "../../../test/support/engine.ts";
@@ -143,7 +143,7 @@ test("a process that is frozen while it creates keyed tasks has no transaction o
         ({ state }: { state: string }) => state,
       );
     try {
-      await creator.stdout.getReader().read(); // it is open
+      await creator.stdout.getReader().read(); // the transaction is open
       for (let round = 0; round < 30; round++) {
         creator.kill("SIGSTOP");
         await soon("its statements to end", async () => !(await states()).includes("active"));
@@ -153,7 +153,7 @@ test("a process that is frozen while it creates keyed tasks has no transaction o
         await soon("the next create", async () => (await lastTaskOf(url)) > before);
       }
     } finally {
-      creator.kill("SIGKILL"); // one that is frozen hears no other signal
+      creator.kill("SIGKILL"); // a suspended process receives no other signal
       await creator.exited;
       await admin.close();
     }

@@ -24,11 +24,11 @@ export interface ScriptSession extends Session {
 export type Parameter = string | number | boolean | null;
 
 export interface Pool extends Session {
-  /** The same for reads that may take long, such as searches: they never hold all the connections. */
+  /** The same for reads that may take long, such as searches: they never occupy all the connections. */
   readonly searches: Session;
   /**
-   * Runs the body in one transaction, read committed. The server ends it when the body sends no next statement for
-   * IDLE_IN_TRANSACTION_MS: a process that is frozen there would keep its locks from all others.
+   * Runs the body in one transaction, read committed. If the body sends no next statement for IDLE_IN_TRANSACTION_MS, the server
+   * ends the transaction: a process that is suspended there would keep its locks.
    */
   transaction<T>(body: (session: Session) => Promise<T>): Promise<T>;
   /** Runs the body in one transaction on a connection of its own, however long it takes: for changes of the schema. */
@@ -37,7 +37,7 @@ export interface Pool extends Session {
   readonly isBounced: boolean;
   /** Hears notifications for as long as the pool is open; `onReady` is called at the start and after each interruption. */
   listen(channel: string, onNotification: (payload: string) => void, onReady: () => void): Promise<void>;
-  /** The server takes no writes: until the address leads to one that does, every call is refused. */
+  /** The server is read-only: every call is refused until the address leads to a server that takes writes. */
   leaveStandby(): void;
   /** Where it is, without a password. */
   readonly address: string;
@@ -49,25 +49,25 @@ export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly 
 /** The server gives up before we do, so that a slow statement is told apart from a server that is gone. */
 const STATEMENT_TIMEOUT_MS = 4_500;
 const CALL_TIMEOUT_MS = 5_000;
-/** Longer than any pause of a process that runs, short enough for those who wait for its locks. */
+/** Longer than any pause of a running process, short enough for the transactions that wait for its locks. */
 const IDLE_IN_TRANSACTION_MS = 3_000;
 /** How long a call waits for a free connection before it is refused. */
 const WAIT_FOR_CONNECTION_MS = 5_000;
 const CONNECT_TIMEOUT_S = 5;
 /** How soon a server that was silent is asked again, where it refuses at once. */
 const ASK_AGAIN_MS = 250;
-/** For batches of writes, and reads; sixteen processes fit into PostgreSQL's hundred. */
+/** For batches of writes, and for reads. Sixteen processes fit into PostgreSQL's default of a hundred connections. */
 const CONNECTIONS = 5;
 const IDLE_S = 300;
 /** Joined writes wait in their batches; this bounds what does not, such as lists. */
 const CALLS_AT_MOST = 1_000;
 
 /**
- * Startup parameters, so that defaults of the database or the role do not matter.
- * The planner's: a statement is prepared once and its plan is kept, also one that was made while the tables were empty and
- * that scans them whole. Until autovacuum analyzed the table, a get took 43 ms and a cancel 125 ms at 200,000 tasks. All
- * statements have an index for what they look up, so the other ways are closed. Without `jit: off` the costs that this
- * adds to a statement that must scan would start the compiler.
+ * Startup parameters, so that defaults of the database or the role have no effect.
+ * The planner's settings: a statement is prepared once and its plan is kept, even if the plan was made while the tables were
+ * empty and scans them whole. Until autovacuum analyzed the table, a get took 43 ms and a cancel 125 ms at 200,000 tasks. All
+ * statements have an index for their conditions, so the other plans are disabled. Without `jit: off`, the cost that this adds to
+ * a statement that must scan would start the JIT compiler.
  */
 const SESSION = {
   application_name: "tasktrack",
@@ -86,10 +86,10 @@ const READ_ONLY_STATE = "25006";
 
 const READ_COMMITTED = "isolation level read committed";
 
-/** Behind a bouncer, which takes no startup parameters: for one transaction. */
+/** For one transaction behind a connection pooler, which accepts no startup parameters. */
 const LIMIT_TRANSACTION = `SELECT set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', true),
   set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`;
-/** While the schema is changed statements may take long, but a frozen process must not keep others from starting. */
+/** During a migration statements may take long, but a suspended process must not prevent others from starting. */
 const LIMIT_MIGRATION = "SELECT set_config('idle_in_transaction_session_timeout', '10000', true)";
 
 /** What our own URL parameters ask for; they are not the server's. */
@@ -99,7 +99,7 @@ type Options = { readonly connections: number; readonly bounced: boolean | null 
 export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   const { address, serverUrl, options } = readUrl(url);
   let isBounced = options.bounced ?? false;
-  /** Behind a bouncer alone: whether single statements would run in another isolation than read committed. */
+  /** Only behind a connection pooler: whether single statements would run in another isolation level than read committed. */
   let isIsolated = false;
   let calls = 0;
   let closed = false;
@@ -146,7 +146,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   /**
    * Answers in time or not at all. A call that the server leaves open condemns the connections, and until the server speaks
    * again nobody else is kept waiting for it: who had to wait for that call as well would wait twice as long.
-   * The call stops the deadline while the server owes no answer, and starts it with the next statement.
+   * The call stops the deadline while no answer of the server is pending, and starts it with the next statement.
    */
   function inTime<T>(call: (sql: SQL, deadline: Deadline) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -162,7 +162,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     return promise.finally(deadline.stop);
   }
 
-  /** Runs the call when a connection is free, or refuses it: at once where too many wait or the server is silent. */
+  /** Runs the call when a connection is free. Refuses it at once where too many calls wait or the server does not answer. */
   async function onConnection<T>(
     call: (sql: SQL, deadline: Deadline) => Promise<T>,
     kind: "search" | "other" = "other",
@@ -199,7 +199,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     if (isSilent) throw unavailable("PostgreSQL is silent, or takes no writes");
   }
 
-  /** The address may lead to another server by now: connects until it leads to one that takes writes. */
+  /** The address may lead to another server by now: reconnects until it leads to one that takes writes. */
   function leaveStandby(): void {
     if (isSilent || closed) return;
     log.warn("store_read_only", {
@@ -208,7 +208,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     void awaitWord();
   }
 
-  /** Asks on new connections until one of them is answered by a server that takes writes. */
+  /** Asks on new connections until a server that takes writes answers one of them. */
   async function awaitWord(): Promise<void> {
     isSilent = true;
     for (const patience of waiting) patience.abort();

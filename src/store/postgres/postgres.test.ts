@@ -342,7 +342,7 @@ describe("when the server", () => {
     });
   }
 
-  /** Only here: an old row is taken away at once where no other transaction of the server may still see it. */
+  /** Needs an own server: an old row version is removed at once only if no other transaction of the server may still see it. */
   test("runs nothing else, a heartbeat touches no index", async () => {
     const schema = uniqueName("own");
     const store = await openTestStore(`${server.url}?schema=${schema}`);
@@ -360,7 +360,7 @@ describe("when the server", () => {
       return row as { all: number; hot: number };
     };
     for (let round = 1; round <= 10; round++) await store.extend(beats, now + round);
-    await store.close(); // a session that ends tells what it did
+    await store.close(); // a session reports its statistics when it ends
     await soon("the statistics", async () => (await updates()).all >= 550);
     const { all, hot } = await updates();
     expect(all).toBe(550); // fifty claims, which do touch indexes, and the beats

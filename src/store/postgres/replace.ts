@@ -149,8 +149,8 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
 }
 
 /**
- * Whether the step is the end of an attempt and changes nothing that `end_attempts` does not write. It writes the result, so a
- * step that does not have one is not for it.
+ * Whether the step ends an attempt and changes only columns that `end_attempts` writes. `end_attempts` writes the result, so it
+ * cannot write a step without one.
  */
 const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Stepped }): boolean =>
   to.result !== undefined &&

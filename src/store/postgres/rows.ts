@@ -8,13 +8,13 @@ type Value = string | number | null;
 export type Column = {
   readonly name: string;
   readonly type: "bigint" | "integer" | "text" | "double precision";
-  /** Undefined where the task was read without it. */
+  /** Undefined if the task was read without it. */
   readonly of: (task: Stepped) => Value | undefined;
 };
 
 const column = (name: string, type: Column["type"], of: Column["of"]): Column => ({ name, type, of });
 
-/** Made of the whole task: a step that changes one of these texts has all three. */
+/** Made from the whole task: a step that changes one of these texts has all three. */
 const SEARCH_TEXT = column("search_text", "text", ({ name, description, payload }) => {
   if (payload === undefined) throw new Error("a light task cannot change what is searched for");
   return searchText({ name, description, payload });
@@ -90,8 +90,8 @@ const isIn = (parts: Parts, name: string): boolean =>
   parts === "whole" || (parts === "light" ? !LONG.has(name) : OF_A_HEAD.has(name));
 
 /**
- * For the select list of `alias`; whole numbers come as doubles, which carry them exactly and need no parsing. A column that
- * is not asked for is null and not read, so that the places in the row stay the same.
+ * For the select list of `alias`. Whole numbers are cast to doubles, which represent them exactly and need no parsing. A column
+ * that is not requested is null and is not read, so that the positions in the row stay the same.
  */
 export const selectList = (alias: string, parts: Parts = "whole"): string =>
   COLUMNS.map(({ name, type }) => {
@@ -100,7 +100,7 @@ export const selectList = (alias: string, parts: Parts = "whole"): string =>
     return `${alias}.${name}${type === "bigint" ? "::float8" : ""}`;
   }).join(", ");
 
-/** In SQL, about what these parts of a task take in an answer. The length of a text is known without reading it. */
+/** In SQL: the approximate size of these parts of a task in an answer. The length of a text is known without reading it. */
 export function sizeOf(alias: string, parts: Parts): string {
   const texts = ["name", "description", "attempts", "payload", "result"].filter((name) => isIn(parts, name));
   return ["500", ...texts.map((name) => `coalesce(octet_length(${alias}.${name}), 0)`)].join(" + ");
@@ -111,7 +111,7 @@ const NO_ATTEMPTS: readonly Attempt[] = [];
 
 const listText = (list: readonly unknown[]): string => (list.length === 0 ? "[]" : JSON.stringify(list));
 
-/** These parts of the task in a row that was selected for them. */
+/** These parts of the task, from a row that was selected for them. */
 export function readParts(row: readonly unknown[], parts: Parts): Task | LightTask | TaskHead {
   if (parts === "head") return readHead(row);
   const task = readTask(row);

@@ -18,7 +18,7 @@ async function createKeyed(store: TaskStore, keys: readonly string[]): Promise<v
   await store.insert([{ drafts: draftsOf(keys.length, (at) => keys[at]), idempotency: null }], 0);
 }
 
-/** What two processes do at once to the same rows: with snapshots that last as long as a transaction some of it fails. */
+/** Two processes change the same rows at the same time: with snapshots that last as long as a transaction, some of these calls fail. */
 async function contend(stores: readonly TaskStore[]): Promise<void> {
   const [first] = stores;
   if (first === undefined) return;
@@ -121,7 +121,7 @@ describe("a reader of the change log is told to begin anew", () => {
 
   async function expectGone(url: string, position: Position): Promise<Position> {
     const store = await openTestStore(url);
-    await createKeyed(store, ["one more", "and another"]); // so that the log is longer than the reader knows it
+    await createKeyed(store, ["one more", "and another"]); // so that the log is longer than the reader has seen
     const answer = await store.changes(position, 1);
     expect(answer.kind).toBe("gone");
     expect((await store.changes(answer.position, 1)).kind).toBe("changes");

@@ -24,7 +24,7 @@ afterAll(async () => {
 const works = (code: string): boolean => code === "ok";
 
 test("a primary that came back as a standby is left, and the store works at the new primary by itself", async () => {
-  await (await openTestStore(other.url)).close(); // as the failover's target has the tables
+  await (await openTestStore(other.url)).close(); // creates the tables that the failover's target would have
   const log = createTestLog();
   const url = primary.url.replace(String(primary.port), String(clients.port));
   const store = await openTestStore(url, { log });
@@ -32,7 +32,7 @@ test("a primary that came back as a standby is left, and the store works at the 
 
   await primary.demote();
   await eventually(async () => {
-    await codeOf(store.now()); // what the sweep asks
+    await codeOf(store.now()); // the call that the sweep makes
     return log.logged.some(({ event }) => event === "store_read_only");
   }, Boolean);
   for (const call of [() => store.now(), () => add(store), () => store.get([1])]) {

@@ -1,4 +1,4 @@
-/** What stays on a connection: prepared statements, and the plans that were made while the tables were empty. */
+/** Prepared statements that stay on a connection, and plans that were made while the tables were empty. */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { inAdmin, openAdmin, withSchema } from "../../../test/support/postgres.ts";
@@ -63,7 +63,7 @@ test("statements that were planned while the store was empty read few rows of a 
         ],
         0,
       );
-    /** Each verb on the store's newest tasks. */
+    /** Each operation on the store's newest tasks. */
     const callAll = async (round: number): Promise<void> => {
       await insert(4, `round ${round}`);
       const page = await store.list({ filter: {}, sort: "-id", after: null, limit: 4 });
@@ -87,7 +87,7 @@ test("statements that were planned while the store was empty read few rows of a 
       await store.list({ filter: { expiredAt: 1 }, sort: "id", after: null, limit: 10 });
       await store.list({ filter: { statuses: ["cancelled"] }, sort: "finished_at", after: null, limit: 10 });
     };
-    const rounds = 8; // more than it takes until the server keeps a plan
+    const rounds = 8; // more than the server needs before it keeps a plan
     for (let round = 0; round < rounds; round++) await callAll(round);
     for (let n = 0; n < 10; n++) await insert(2_000, null);
     await store.changes(null, 1);
@@ -100,7 +100,7 @@ test("statements that were planned while the store was empty read few rows of a 
       return row.rows;
     };
     for (let round = 0; round < rounds; round++) await callAll(rounds + round);
-    await store.close(); // a session that ends tells what it did
+    await store.close(); // a session reports its statistics when it ends
     await soon("the statistics", async () => (await created(admin, schema)) >= 20_000 + 8 * rounds);
     // Each round reads some ten rows in some ten statements; one scan of the table reads 20,000.
     expect(await read()).toBeLessThan(5_000);

@@ -45,7 +45,7 @@ import { COLUMNS, readParts, readTask, selectList, sizeOf } from "./rows.ts";
 import { inSchema, schemaOf } from "./schema.ts";
 import { createWatch } from "./watch.ts";
 
-/** A row for each id in the order of the ids, empty where there is no task, up to the bytes that an answer may have. */
+/** A row for each id in the order of the ids, empty if there is no such task, up to the byte limit of an answer. */
 const getStatement = (parts: Parts): string => `SELECT ${selectList("t", parts)} FROM (
     SELECT t.*, w.n, sum(${sizeOf("t", parts)}) OVER (ORDER BY w.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
     FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, n)
@@ -61,7 +61,10 @@ const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::intege
 const READ_LOG = `SELECT n, at::float8, level, message FROM tasktrack.log_lines
   WHERE task_id = $1 AND n > $2 ORDER BY n`;
 
-/** With whether the server takes writes: a standby answers reads for ever, and nobody would leave it without a task to write. */
+/**
+ * Also tells whether the server takes writes: a standby answers reads, so without this check the store would stay on it until a
+ * write.
+ */
 const NOW = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8,
   current_setting('transaction_read_only') = 'on'`;
 
@@ -119,18 +122,18 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     return Number(row?.[0]);
   }
 
-  /** As many of the first ids as one answer has room for. */
+  /** As many of the first ids as fit into one answer. */
   async function read(ids: readonly TaskId[], parts: Parts): Promise<(Task | LightTask | TaskHead | null)[]> {
     const rows = await pool.rows(getOf[parts], [pgArray(ids)]);
     return rows.map((row) => (row[0] === null ? null : readParts(row, parts)));
   }
 
-  /** Reads of one task share a statement as writes do: it pays as soon as two come at once. */
+  /** Reads of one task are batched into one statement, as writes are. This is faster as soon as two reads are waiting. */
   const joinedGet = createBatch<TaskId, Task | null>({
     send: async (ids) => {
       const tasks: (Task | null)[] = [];
       while (tasks.length < ids.length) {
-        for (const task of await read(ids.slice(tasks.length), "whole")) tasks.push(task as Task | null); // as asked for
+        for (const task of await read(ids.slice(tasks.length), "whole")) tasks.push(task as Task | null); // with the requested parts
       }
       return tasks;
     },

@@ -1,4 +1,4 @@
-/** A store of version 0.1.0, whose schema has number 1, under this program. */
+/** A store of version 0.1.0, whose schema has number 1, opened by this program. */
 import { expect, test } from "bun:test";
 import { inAdmin } from "../../../test/support/postgres.ts";
 import { sharedPostgres } from "../../../test/support/servers/shared.ts";
@@ -7,7 +7,7 @@ import { create, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import first from "./migrations/001-tasks.sql" with { type: "text" };
 import { inSchema } from "./schema.ts";
 
-/** Three tasks, one that runs and two that wait, one of them under a key; and a remembered request. */
+/** Three tasks, one running and two pending, one of them with a key; and a remembered request. */
 const CONTENT = `
   INSERT INTO tasktrack.tasks (id, name, description, type, priority, tags, key, run_at, max_attempts, backoff_base_ms,
     backoff_max_ms, created_at, updated_at, search_text)
@@ -27,7 +27,7 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
     await admin.unsafe(`INSERT INTO ${schema}.migrations VALUES (1, 'tasks')`);
     await admin.unsafe(inSchema(schema, CONTENT)).simple();
 
-    // A program of version 0.1.0 is in the midst of writing and reading: the migration waits for neither.
+    // A program of version 0.1.0 has an open write and an open read: the migration waits for neither.
     const old = await admin.reserve();
     await old.unsafe("BEGIN");
     await old
@@ -58,7 +58,7 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
     expect(await store.census()).toMatchObject([{ type: "old", counts: { pending: 2, running: 1 } }]);
     expect(await store.extend([{ id: 1, token: "1.n", progress: null, log: [] }], 2)).toEqual(["ok"]);
 
-    // It still claims as it did.
+    // The old claim function still works.
     const claimed = await old.unsafe(
       `SELECT id::int FROM ${schema}.claim(ARRAY['w'], ARRAY['old'], ARRAY[1], ARRAY[60000::bigint], 3, 'o')`,
     );

@@ -1,7 +1,7 @@
--- Locks of keys. Functions and settings alone are changed, so no statement of a running process waits for this migration.
+-- Locks of keys. This migration changes functions and settings alone, so it blocks no statement of a running process.
 
--- Locks names under which tasks are created or revived, until the transaction ends. Up to 32 names each have a lock of their
--- own; more take one lock that excludes all others, for the server's lock table has place for some 64 locks a connection.
+-- Locks names under which tasks are created or revived, until the transaction ends. Up to 32 names take one lock each. More names
+-- take one lock that excludes all others, because the server's lock table has room for some 64 locks a connection.
 CREATE FUNCTION tasktrack.lock_keys(names text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   everything constant integer := 'tasktrack.idempotency'::regclass::oid::integer;
@@ -15,13 +15,14 @@ BEGIN
   END IF;
 END $$;
 
--- Creates tasks for requests of which some bear keys, in one statement: a process that is frozen between two statements would
--- keep the locks of the keys and of the change log from all others.
--- Takes: the time; the names to be locked; a column of each draft, in their order, and with it the place of the idempotency key
--- under which it is asked for, if any; and the idempotency keys with their fingerprints and until when they are remembered.
--- An idempotency key comes once. Of drafts with one key the first is created, unless a live task holds the key.
--- Returns: for each draft of a request that is not remembered its place and the task that stands for it; for each idempotency
--- key that is remembered its place, the fingerprint of the first request and the tasks that answered it.
+-- Creates tasks for requests some of which have keys, in one statement: a process that is suspended between two statements would
+-- hold the locks of the keys and of the change log.
+--
+-- Parameters: the time; the names to lock; one array for each column of the drafts, in order, and one array with the number of
+-- the idempotency key of each draft, if any; the idempotency keys with their fingerprints and expiry times. Each idempotency key
+-- occurs once. Of several drafts with the same key the first is created, unless a live task holds the key.
+-- Returns: for each draft of a request that is not remembered, its number and the id of its task; for each remembered idempotency
+-- key, its number, the fingerprint of the first request and the tasks that answered it.
 CREATE FUNCTION tasktrack.create_keyed(
   now_ms bigint, locks text[],
   names text[], descriptions text[], types text[], payloads text[], priorities integer[], tag_lists text[], keys text[],
@@ -32,7 +33,7 @@ RETURNS TABLE (draft bigint, id bigint, existing boolean, asked bigint, fingerpr
 SET enable_seqscan = off SET enable_bitmapscan = off SET enable_hashjoin = on SET jit = off AS $$
 #variable_conflict use_column
 DECLARE
-  remembered boolean[]; -- of each idempotency key
+  remembered boolean[]; -- one for each idempotency key
 BEGIN
   PERFORM tasktrack.lock_keys(locks);
   remembered := ARRAY(
@@ -94,8 +95,8 @@ BEGIN
     SELECT n, id, existing, NULL::bigint, NULL::text, NULL::text FROM answer;
 END $$;
 
--- The lanes whose type one of the patterns takes, each with the task at its head: one step through the index for each lane,
--- however long it is.
+-- The lanes whose type matches one of the patterns, each with its first task: one index scan step for each lane, whatever the
+-- lane's length.
 CREATE FUNCTION tasktrack.lane_heads(patterns text[])
 RETURNS TABLE (type text, priority integer, run_at bigint, id bigint) LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off SET jit = off AS $$
@@ -121,20 +122,23 @@ BEGIN -- in PL/pgSQL, which keeps the plan
   SELECT DISTINCT lane.type, lane.priority, lane.run_at, lane.id FROM lane;
 END $$;
 
--- About how many bytes a task takes in an answer, as core/text-size.ts counts characters.
+-- The approximate number of bytes of a task in an answer, as core/text-size.ts counts characters.
 CREATE FUNCTION tasktrack.text_size(task tasktrack.tasks) RETURNS bigint LANGUAGE sql IMMUTABLE AS
 $$ SELECT (500 + octet_length(task.name) + octet_length(task.description) + coalesce(octet_length(task.payload), 0)
      + coalesce(octet_length(task.result), 0) + octet_length(task.attempts))::bigint $$;
 
--- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left, as
--- lifecycle.claim makes them, until all have as much or the tasks that were given out hold max_bytes of text. What another
--- transaction holds is passed over. (`claim` of migration 1 stays for processes of version 0.1.0 that still run.)
--- Asks with the same patterns that follow each other are one: the lanes are looked at once, and what is found is dealt out in
--- their order. Only the lanes with the best heads can hold what is wanted, so no more of them are read than tasks are wanted.
--- The best of several lanes are found by a look without locks and then locked; where that meets others who want the same, the
--- heads of each lane are locked instead, some lanes at a time: more rows than are taken, but without meeting anybody again.
--- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time, the nonce and the bound.
--- Returns: the tasks as they are now, each behind the number of its ask.
+-- Claims for many asks, in order of arrival. Each ask gets the best due tasks that match its types and that earlier ones left, as
+-- lifecycle.claim makes them. The claim ends when each ask has as many as it wants, or when the claimed tasks hold max_bytes of
+-- text. Rows that another transaction has locked are skipped. (`claim` of migration 1 stays for processes of version 0.1.0 that
+-- still run.)
+-- Consecutive asks with the same patterns are merged: their lanes are read once, and the tasks are distributed in the order of
+-- the asks. Only the lanes with the best first tasks can hold the wanted tasks, so at most as many lanes are read as tasks are
+-- wanted.
+-- The best tasks of several lanes are read without locks and then locked. If another claim has locked some of them, the first
+-- tasks of each lane are locked instead, some lanes at a time: this locks more rows than are claimed, but does not conflict
+-- again.
+-- Parameters: for each ask worker, patterns (separated by spaces), number of tasks, lease; the time, the nonce and the bound.
+-- Returns: the claimed tasks, each after the number of its ask.
 CREATE FUNCTION tasktrack.claim_due(
   workers text[], patterns text[], wanted integer[], leases bigint[], now_ms bigint, nonce text, max_bytes bigint)
 RETURNS TABLE (ask integer,
@@ -150,10 +154,10 @@ SET enable_mergejoin = off SET jit = off AS $$
 DECLARE
   lanes_at_once constant integer := 16;
   room bigint := max_bytes;
-  dry text[] := '{}'; -- patterns for which nothing is left
+  dry text[] := '{}'; -- patterns without due tasks
   first_ask integer := 1;
   next_ask integer;
-  ask_of integer[]; -- of each task in the order in which they are dealt out
+  ask_of integer[]; -- of each task, in the order of distribution
   taken integer;
   wish integer;
   lane_types text[]; -- of the lanes with due tasks, the best first
@@ -161,11 +165,11 @@ DECLARE
   head_times bigint[];
   head_ids bigint[];
   first_lane integer;
-  last_lane integer; -- of those with the same priority
-  near_lane integer; -- the last that can hold what is wanted
+  last_lane integer; -- the last lane of the same priority
+  near_lane integer; -- the last lane that can hold a wanted task
   next_lane integer;
   is_look boolean;
-  is_whole boolean; -- whether the look has seen all that there is of this priority
+  is_whole boolean; -- whether the read has covered all due tasks of this priority
   best bigint[];
   locked bigint[];
   versions integer[];
@@ -272,7 +276,7 @@ BEGIN
   END LOOP;
 END $$;
 
--- These two kept the plans that were made while their tables were empty, which scan them whole.
+-- The plans of these two functions were made while their tables were empty, and scan the whole tables.
 ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_seqscan = off;
 ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_hashjoin = off;
 ALTER FUNCTION tasktrack.remove(bigint[], integer[]) SET enable_mergejoin = off;

@@ -1,16 +1,18 @@
--- A lease is held until a sweep ends it, also past its end: a beat that comes late, but before the lease was judged, renews it. After
--- the clock was set back a beat brings an overlong end back to a lease's length from now, and progress is a change again at once.
+-- A lease is held until a sweep ends it, also past its end: a heartbeat that comes late, but before the lease is judged, renews
+-- it. After the clock was set back, a heartbeat moves an overlong end to one lease's length from now, and progress is a change
+-- again at once.
 
 -- lifecycle.renewedUntil
 CREATE FUNCTION tasktrack.renewed_until(lease_until bigint, lease_ms bigint, now_ms bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN lease_until > now_ms + 2 * lease_ms THEN now_ms + lease_ms ELSE greatest(lease_until + 1, now_ms + lease_ms) END $$;
 
--- A last change that lies ahead was told before the clock was set back.
+-- A last change in the future was written before the clock was set back.
 CREATE FUNCTION tasktrack.is_progress_due(told_at bigint, change_every bigint, now_ms bigint) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
   SELECT told_at IS NULL OR now_ms < told_at OR now_ms - told_at >= change_every $$;
 
--- Heartbeats that bring nothing: the lease's end alone, as lifecycle.extend sets it. Ids in rising order: rows are locked in that order.
--- Returns the ids that still hold their lease and whether they are asked to stop.
+-- Heartbeats without content: only the lease's end changes, as lifecycle.extend sets it. Ids are in ascending order, so that rows
+-- are locked in that order.
+-- Returns: the ids that still hold their lease and whether they are asked to stop.
 CREATE OR REPLACE FUNCTION tasktrack.renew(now_ms bigint, ids bigint[], tokens text[])
 RETURNS TABLE (id bigint, is_asked_to_stop boolean) LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -23,10 +25,10 @@ BEGIN
     RETURNING t.id, t.revoke_at IS NOT NULL;
 END $$;
 
--- Heartbeats that bring progress or log lines. Ids in rising order, as there; a beat without progress has no percent. Progress is
--- a change at most once in `change_every` milliseconds; of the log lines the last `keep` stay.
--- A line's number counts from the end: the beat's last line has the task's count.
--- Returns the ids that still hold their lease and whether they are asked to stop.
+-- Heartbeats with progress or log lines. Ids are in ascending order, as above. A heartbeat without progress has no percent.
+-- Progress is a change at most once in `change_every` milliseconds. The last `keep` log lines are kept.
+-- A line's number counts from the end: the heartbeat's last line has the task's count.
+-- Returns: the ids that still hold their lease and whether they are asked to stop.
 CREATE OR REPLACE FUNCTION tasktrack.speak(
   now_ms bigint, change_every bigint, keep integer, ids bigint[], tokens text[], percents double precision[], messages text[],
   counts integer[], line_ids bigint[], line_places integer[], line_levels text[], line_messages text[])
