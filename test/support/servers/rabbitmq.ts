@@ -105,6 +105,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
       `RABBITMQ_CONFIG_FILE=${join(directory, "rabbitmq.conf")}`,
       `RABBITMQ_ENABLED_PLUGINS_FILE=${join(directory, "plugins")}`,
       "RABBITMQ_CONF_ENV_FILE=/dev/null",
+      `ERL_CRASH_DUMP=${join(directory, "erl_crash.dump")}`, // without it in the working directory
       `RABBITMQ_DIST_PORT=${nodesPort}`,
       `ERL_EPMD_PORT=${epmdPort}`,
       "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -120,7 +121,10 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
       if (home === "")
         throw new Error("RabbitMQ is controlled where its server is on the machine: not by compose");
       const { PATH = "" } = process.env;
-      const env = { PATH, HOME: home, RABBITMQ_CONF_ENV_FILE: "/dev/null", ERL_EPMD_PORT: String(epmdPort) };
+      const env = {
+        ...{ PATH, HOME: home, RABBITMQ_CONF_ENV_FILE: "/dev/null", ERL_EPMD_PORT: String(epmdPort) },
+        ERL_CRASH_DUMP: join(home, "erl_crash.dump"),
+      };
       const control = Bun.spawn([CONTROL, "-n", `test${server.port}@localhost`, ...args], {
         ...{ env, stdout: "pipe", stderr: "pipe" },
       });
