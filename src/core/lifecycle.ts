@@ -1,8 +1,10 @@
 /**
  * The rules of a task's life, all of them and all pure: each turns a task into the next one or refuses with a
  * TaskError. A step that has nothing to change gives back the very task it was given. Stores write what comes out
- * by compare-and-set on `version` (and on the lease's `until`, which moves without a version). Most steps work on a light task,
- * too: what comes out then has a payload or a result only where the step sets it, and a store leaves alone what is not there.
+ * by compare-and-set on `version` (and on the lease's `until`, which moves without a version).
+ *
+ * Most steps accept a light task. Their result has a payload or a result only if the step sets it, and a store does not change a
+ * field that the step does not carry.
  */
 import { TaskError } from "./error.ts";
 import { FAILURES, type Failure, largeResultFailure, type Outcome } from "./outcome.ts";

@@ -37,9 +37,9 @@ export const rawJson = z.unknown().transform((value): JsonText | null | undefine
 type Place = { readonly text: JsonText; readonly find: () => number | null };
 
 /**
- * Replaces the member in an object, or in each object of a list; null stays null. The value is the parser's own and nobody else
- * has seen it, so that it is changed in place. Nothing is looked for in the text while no object has the member: a create
- * without a payload costs no more for it.
+ * Replaces the member in an object, or in each object of a list; null stays null. The value comes
+ * fresh from the parser and is not shared, so it is changed in place. The text is searched only if an object has the member: a
+ * create without a payload costs nothing extra.
  */
 function keepMembers(value: unknown, name: string, { text, find }: Place): void {
   const holders = Array.isArray(value) ? value : [value];

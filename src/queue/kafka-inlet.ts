@@ -119,7 +119,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       room: async () => {
         while (inHand.size >= IN_HAND.messages || bytes >= IN_HAND.bytes) await Promise.race(inHand);
       },
-      /** What cannot be kept among the rejected ones is not waited for: its partition may be somebody else's by now. */
+      /** Does not wait for rejections that cannot be stored: their partition may belong to another group member by now. */
       empty: async () => {
         ending.abort();
         await Promise.all(inHand);

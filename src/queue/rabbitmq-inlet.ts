@@ -71,8 +71,8 @@ export function createRabbitmqInlet(setup: {
   }
 
   /**
-   * The server closes the channel on a message that is too large, with all that is unconfirmed on it, and the client tells the first
-   * of them why, whichever it was: so the limit is remembered, and what is longer is not sent again.
+   * If a message is too large, the server closes the channel, and all unconfirmed messages on it fail. The client reports the reason
+   * to the first of them, even if another one was too large. So the limit is remembered, and no longer message is sent again.
    */
   async function publish(rejection: Buffer, submission: Submission): Promise<void> {
     if (rejection.length > takesBytes) throw new Error(`RabbitMQ takes ${takesBytes} bytes at most`);

@@ -34,7 +34,7 @@ const CREATE_KEYED = `SELECT draft::float8, id::float8, existing, asked::float8,
   FROM tasktrack.create_keyed($1, $2::text[], ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 3}::${type}[]`).join(", ")},
     ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")})`;
 
-/** So many keyed drafts are one commit: others who want one of the keys, or create as many, wait for it. */
+/** How many keyed drafts one commit creates at most. Other creates with the same keys, or of as many, wait for that commit. */
 const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
@@ -143,7 +143,7 @@ function gather(requests: readonly InsertRequest[]) {
 
 type Remembered = { readonly fingerprint: string; readonly tasks: readonly Inserted[] };
 
-/** The tasks that stand for drafts, by the draft's place, and what is remembered, by the idempotency key's. */
+/** The tasks of the drafts, by index of the draft, and the remembered answers, by index of the idempotency key. */
 function readAnswer(rows: readonly Row[]) {
   const tasks = new Map<number, Inserted>();
   const remembered = new Map<number, Remembered>();

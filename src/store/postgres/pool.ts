@@ -1,8 +1,8 @@
 /**
  * The connections to a PostgreSQL, and the only place that speaks to it. Every statement has an end: the server's own
- * timeout first, and a deadline here for a server that does not answer at all; after that the connections are thrown away
- * and made anew, for nobody knows what they still wait for. A deadline is one statement's: neither the wait for a free
- * connection nor the statements before it in a transaction count, for they say nothing of whether the server answers.
+ * timeout first, and a deadline here for a server that does not answer at all; after that all connections are closed
+ * and opened again, because their state is unknown. A deadline applies to one statement. The wait for a free connection and the
+ * earlier statements of a transaction do not count, because they do not show whether the server answers.
  */
 import { SQL } from "bun";
 import type { Clock } from "../../core/clock.ts";

@@ -45,7 +45,7 @@ export function createBell(setup: {
     onFailure: (error) => log.debug("store_bell_failed", { error: errorText(error) }),
   });
 
-  /** On a replica too there is something to hear, but for a while only: its primary's commits, which may be nobody's. */
+  /** A replica also publishes its primary's commits, but that primary may no longer be the store's. So a replica is refused. */
   async function subscribe(client: RedisClient): Promise<void> {
     if (await isReplica(client)) throw unavailable("Redis is a replica and takes no writes");
     await client.subscribe(setup.channel, (message) => {
