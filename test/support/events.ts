@@ -23,11 +23,19 @@ export interface EventsClient {
 /** Resolves when the server has said that the client is connected. */
 export async function openEvents(
   url: string,
-  { query = "", lastEventId = "" }: { readonly query?: string; readonly lastEventId?: string } = {},
+  {
+    query = "",
+    lastEventId = "",
+    headers = {},
+  }: {
+    readonly query?: string;
+    readonly lastEventId?: string;
+    readonly headers?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<EventsClient> {
   const abort = new AbortController();
   const response = await fetch(`${url}/api/events${query}`, {
-    headers: lastEventId === "" ? {} : { "last-event-id": lastEventId },
+    headers: lastEventId === "" ? headers : { ...headers, "last-event-id": lastEventId },
     signal: abort.signal,
   });
   const events: SeenEvent[] = [];

@@ -29,6 +29,7 @@ export type Program = {
   readonly name: string;
   /** Where Debian puts the binary, or its name on the PATH. */
   readonly find: () => string | null;
+  /** Its name, or several parted by spaces. */
   readonly debianPackage: string;
   /** The account to run under when the tests run as root; the server refuses root itself. */
   readonly account: string | null;
@@ -242,6 +243,8 @@ process.on("exit", () => {
   for (const child of leftovers) child.kill("SIGKILL");
 });
 
+const INSTALL_LOCK = join(tmpdir(), "tasktrack-apt-get.lock");
+
 /** Where something is, after it was installed where it was not there; null where that cannot be done. */
 export function findOrInstall(program: Pick<Program, "name" | "debianPackage" | "find">): string | null {
   const found = program.find();
@@ -252,9 +255,10 @@ export function findOrInstall(program: Pick<Program, "name" | "debianPackage" | 
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   for (const args of [
     ["update", "-q"],
-    ["install", "-qy", "--no-install-recommends", debianPackage],
+    ["install", "-qy", "--no-install-recommends", ...debianPackage.split(" ")],
   ]) {
-    const done = spawnSync("apt-get", args, { env, encoding: "utf8" });
+    // Test files run side by side, and apt-get fails where another one holds its lock.
+    const done = spawnSync("flock", [INSTALL_LOCK, "apt-get", ...args], { env, encoding: "utf8" });
     if (done.status !== 0) throw new Error(`apt-get ${args.join(" ")} failed:\n${done.stderr}`);
   }
   return find();
