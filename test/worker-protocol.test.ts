@@ -115,6 +115,64 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await claim(type, { max: 2, request: `${type} other` })).length).toBe(1);
   });
 
+  const leave = async (requests: readonly string[], worker = "w1") =>
+    jsonOf(await post("/api/worker/leave", { worker, requests }));
+
+  test("a worker that leaves ends its waiting claims, and others get what comes then", async () => {
+    const type = ownType();
+    const waiting = claim(type, { wait: "60s", request: type });
+    await eventually(
+      async () => (await jsonOf<{ workers: Json[] }>(await fetch(`${server.url}/api/stats`))).workers,
+      (workers) => workers.some((each) => JSON.stringify(each.types).includes(JSON.stringify(type))),
+    );
+    expect(await leave([type, `${type} of no claim`])).toEqual({
+      message: "The claims have ended",
+      worker: "w1",
+    });
+    expect(await waiting).toEqual([]);
+    const id = await add({ type });
+    expect((await claim(type, { worker: "w2" })).map((task) => task.id)).toEqual([id]);
+  });
+
+  test("a worker that leaves gives back at once what these claims got, and keeps its other leases", async () => {
+    const type = ownType();
+    const [running, claimed, settled] = [await add({ type }), await add({ type }), await add({ type })];
+    const kept = await start(type, { request: `${type} kept` });
+    const got = await claim(type, { max: 2, request: `${type} lost` });
+    expect(got.map(({ id }) => id)).toEqual([claimed, settled]);
+    await jsonOf(await post(`/api/task/${settled}/complete`, { token: got[1]?.lease.token }));
+    await leave([`${type} lost`]);
+    expect(await see(claimed)).toMatchObject({ status: "pending", attempt: 0 });
+    expect(await see(settled)).toMatchObject({ status: "done" });
+    expect((await beat([{ id: running, token: kept.lease.token }])).leases).toMatchObject([{ status: "ok" }]);
+    expect((await start(type, { worker: "w2" })).attempt).toBe(1);
+  });
+
+  test("a claim that arrives after its worker has left gets nothing, alone and with a complete", async () => {
+    const type = ownType();
+    await add({ type });
+    const { id, lease } = await start(type);
+    const waiting = await add({ type });
+    const late = { worker: "w1", types: [type], wait: "60s", request: type };
+    await leave([type]);
+    await leave([type]); // once more changes nothing
+    expect(await claim(type, { wait: "60s", request: type })).toEqual([]);
+    const answer = await post(`/api/task/${id}/complete`, { token: lease.token, claim: late });
+    expect(await jsonOf(answer)).toMatchObject({ task_id: id, tasks: [] });
+    expect(await see(waiting)).toMatchObject({ status: "pending", attempts: [] });
+    expect(await claim(type, { request: `${type} of a new process` })).toHaveLength(1);
+  });
+
+  test.each([
+    { worker: "w1" },
+    { worker: "w1", requests: [] },
+    { worker: "w1", requests: [""] },
+    { worker: "w1", requests: Array.from({ length: 101 }, (_, n) => `${n}`) },
+    { worker: "", requests: ["r"] },
+  ])("the leave %j is refused", async (body) => {
+    await expectProblem(await post("/api/worker/leave", body), { status: 400, code: "invalid" });
+  });
+
   test("a heartbeat renews all leases, brings progress and lines, and says which are lost", async () => {
     const type = ownType();
     const [a, b] = [await add({ type }), await add({ type })];
@@ -535,6 +593,28 @@ describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, setting
       expect(await leasesAt(there)).toEqual(first);
     }
     expect(await here.app.engine.count({ types: [type], statuses: ["running"] })).toBe(10);
+    await here.stop();
+    await there.stop();
+  });
+
+  test("end a claim of one of them by a leave to the other: what it gets is given back at once", async () => {
+    const [here, there] = [
+      await startApp({ ROLE: "api", ...settings }),
+      await startApp({ ROLE: "api", ...settings }),
+    ];
+    server = here;
+    const type = ownType();
+    const claimed = claim(type, { wait: "60s", request: type });
+    await eventually(
+      async () => (await jsonOf<{ workers: Json[] }>(await fetch(`${server.url}/api/stats`))).workers,
+      (workers) => workers.some((each) => JSON.stringify(each.types).includes(JSON.stringify(type))),
+    );
+    server = there;
+    await jsonOf(await post("/api/worker/leave", { worker: "w1", requests: [type] }));
+    const id = await add({ type });
+    expect(await claimed).toEqual([]); // the wait ends with its first task
+    expect(await see(id)).toMatchObject({ status: "pending", attempt: 0 });
+    expect((await start(type, { worker: "w2" })).id).toBe(id);
     await here.stop();
     await there.stop();
   });

@@ -72,18 +72,21 @@ post() {
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# claim: waits for a task, which comes into the file claim. The wait is short, so that a lease is never half over when it comes. Cut
-# off by a signal, it asks for what may have been on its way, under the same name and without a wait, to give that back.
+# claim: waits for a task, which comes into the file claim. The wait is short, so that a lease is never half over when it comes. Where
+# no answer comes, as after a signal, it says that the worker leaves: the server ends the claim, which a proxy may have kept, and takes
+# back its task.
 claim() {
-  local body status
-  body=$(jq -nc --arg worker "$worker" --arg type "$type" --arg lease "${lease}s" --arg wait "${sixth}s" \
-    --arg request "$worker-$EPOCHREALTIME" '{$worker, types: [$type], max: 1, $lease, $wait, $request}')
+  local body request=$worker-$EPOCHREALTIME status
+  body=$(jq -nc --arg worker "$worker" --arg type "$type" --arg lease "${lease}s" --arg wait "${sixth}s" --arg request "$request" \
+    '{$worker, types: [$type], max: 1, $lease, $wait, $request}')
   claimed_at=$(now_ms)
   post /api/worker/claim "$lease" <<<"$body" >"$files/claim" &
   await $!
   status=$?
-  [[ $stopping ]] || return $status
-  post /api/worker/claim "$third" < <(jq -c 'del(.wait)' <<<"$body") >"$files/claim"
+  ((status == 0)) && return
+  jq -nc --arg worker "$worker" --arg request "$request" '{$worker, requests: [$request]}' |
+    post /api/worker/leave "$third" >"$files/leave"
+  return $status
 }
 
 # beat ID TOKEN GROUP: renews the lease every third of it, and ends the work when the task was cancelled or lost (which it writes

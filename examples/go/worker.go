@@ -122,27 +122,30 @@ func takeSlots(ctx context.Context, slots chan struct{}) int {
 }
 
 // claim waits for tasks, and asks again soon when there are none. The wait is short, so that a lease is never half over when it
-// comes. Cut off, it asks for what may have been on its way, under the same name and without a wait, to give that back.
+// comes. Cut off, it says that the worker leaves: the server ends the claim, which a proxy may have kept, and gives back its tasks.
 func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
 	sentAt := time.Now()
 	if most == 0 {
 		return nil, sentAt
 	}
 	wait := w.Lease / 3
+	request := fmt.Sprintf("%s-%d", w.Name, sentAt.UnixNano())
 	body := map[string]any{
-		"worker": w.Name, "types": w.Types, "max": most, "lease": w.Lease.String(), "wait": wait.String(),
-		"request": fmt.Sprintf("%s-%d", w.Name, sentAt.UnixNano()),
+		"worker": w.Name, "types": w.Types, "max": most, "lease": w.Lease.String(), "wait": wait.String(), "request": request,
 	}
 	var answer struct {
 		Tasks     []Task `json:"tasks"`
 		Directive string `json:"directive"`
 	}
 	err := w.post(ctx, wait, "/api/worker/claim", body, &answer)
-	if err != nil && ctx.Err() != nil {
-		delete(body, "wait")
-		err = w.post(context.Background(), 0, "/api/worker/claim", body, &answer)
-	}
 	if err != nil {
+		// The claim may have reached the server, or reach it later, and its tasks would wait for the end of their leases.
+		leave := map[string]any{"worker": w.Name, "requests": []string{request}}
+		if err := w.post(context.Background(), 0, "/api/worker/leave", leave, nil); err != nil {
+			log.Printf("leave: %v", err)
+		}
+	}
+	if err != nil && ctx.Err() == nil {
 		log.Printf("no tasks: %v", err)
 		pause(ctx, time.Second)
 	}

@@ -183,23 +183,55 @@ def run(task, claimed_at):
         lease.ended.set()
 
 
-def main():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    wait = LEASE / 3  # short enough that SIGTERM is heeded soon, and that a lease is never half over when it comes
-    while not stopping.is_set():
-        ask = {"worker": WORKER, "types": [TYPE], "max": 1, "lease": f"{LEASE}s", "wait": f"{wait}s"}
-        claimed_at = time.monotonic()
+class Claim:
+    """A claim that waits for a task. When the worker is told to stop, a thread says to the server that it leaves."""
+
+    def __init__(self):
+        self.request = f"{WORKER}-{time.time_ns()}"
+        self.answered = threading.Event()
+        self.has_left = False
+        self.leaving = threading.Thread(target=self.leave_when_stopping, daemon=True)
+
+    def tasks(self, wait):
+        ask = {"worker": WORKER, "types": [TYPE], "max": 1, "lease": f"{LEASE}s", "wait": f"{wait}s", "request": self.request}
+        self.leaving.start()
         try:
             answer = post("/api/worker/claim", ask, wait)
         except (OSError, Refused) as error:
             print(f"no tasks: {text_of(error)}", flush=True)
+            self.leave()
             stopping.wait(1)
-            continue
-        for task in answer["tasks"]:
-            run(task, claimed_at)
+            return []
+        finally:
+            self.answered.set()
         if answer["directive"] != "run":
-            break
+            stopping.set()
+        self.leaving.join()  # what the server took back is not worked on
+        return [] if self.has_left else answer["tasks"]
+
+    def leave_when_stopping(self):
+        """Ends a claim that waits: the server answers it at once."""
+        while not self.answered.wait(0.1):
+            if stopping.is_set():
+                return self.leave()
+
+    def leave(self):
+        """The server ends the claim, which a proxy may have kept, and gives back its task."""
+        try:
+            post("/api/worker/leave", {"worker": WORKER, "requests": [self.request]})
+            self.has_left = True
+        except (OSError, Refused) as error:
+            print(f"leave: {text_of(error)}", flush=True)
+
+
+def main():
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    wait = LEASE / 3  # short enough that a lease is never half over when it comes
+    while not stopping.is_set():
+        claimed_at = time.monotonic()
+        for task in Claim().tasks(wait):
+            run(task, claimed_at)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import type {
 } from "./work.ts";
 
 export interface HttpSource extends TaskSource {
-  /** Stops claiming: ends a waiting claim, and gives back tasks that arrive after that. May be called twice. */
+  /** Stops claiming: the server ends the claims that it has not answered and takes back their tasks. May be called twice. */
   leave(): void;
   /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
   close(): Promise<void>;
@@ -40,8 +40,8 @@ export type HttpSourceSetup = {
   readonly onDirective: (directive: Exclude<Directive, "run">) => void;
 };
 
-/** How long a server that does not answer holds up an end. */
-const FAREWELL_MS = 1_000;
+/** How long a server that does not answer delays the end of a worker. */
+const FAREWELL_MS = 3_000;
 const LONGEST_WAIT_MS = 25_000;
 /** A request's body may have 1 MiB; some of it is left for what is around the texts. */
 const BODY_BYTES = 768 * 1_024;
@@ -64,8 +64,10 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   const waitMs = Math.floor(Math.min(LONGEST_WAIT_MS, leaseMs / 3));
   const brought: Claimed[] = []; // came with the answer to a complete, for the claims that follow
   const foreignRefusals = new WeakMap<Outcome, number>(); // how often a gateway has refused this outcome
+  const unanswered = new Set<string>(); // the request ids of claims whose answers have not come
   let types: readonly string[] = [];
   let slots = 1;
+  let pollRequest: string | null = null; // of the claim that is to be sent again, because its answer was lost
   let polling = false;
   let bringing: Promise<unknown> | null = null; // the complete that is under way and asks for tasks too
   let closed = false;
@@ -91,23 +93,26 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     return { tasks: [], leasedAt: clock.monotonic() };
   }
 
-  /**
-   * A claim that waits is left in two steps. First a round trip, so that an answer that is on its way comes in and can be given back.
-   * Then, when it is cut off, another one: until the server sees that, it may still give tasks to who has gone, and what this very
-   * worker gives back must not be among them.
-   */
   function leave(): void {
     if (closed) return;
     closed = true;
-    if (!polling) return;
-    farewell = roundTrip().then(() => {
-      leaving.abort();
-      return roundTrip();
-    });
+    if (unanswered.size > 0) farewell = endClaims();
   }
 
-  const roundTrip = (): Promise<void> =>
-    calls.heartbeat(worker, [], Math.min(FAREWELL_MS, leaseMs / 3)).then(noted, noted);
+  /**
+   * The server is told, because a proxy may keep a claim whose client has gone: it then takes a task that no worker runs. A server
+   * of version 0.1.0 does not know the call. There the claim is cut off; the round trip lets the server see that before this worker
+   * gives tasks back, which the claim would get otherwise.
+   */
+  async function endClaims(): Promise<void> {
+    const withinMs = Math.min(FAREWELL_MS, leaseMs / 3);
+    const isTold = await calls.leave(worker, [...unanswered], withinMs).then(
+      () => true,
+      () => false,
+    );
+    leaving.abort();
+    if (!isTold) await calls.heartbeat(worker, [], withinMs).then(noted, noted);
+  }
 
   function takeBrought(max: number): Claimed | null {
     const first = brought.shift();
@@ -117,29 +122,38 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     return { tasks: tasks.slice(0, max), leasedAt };
   }
 
+  /** A claim that fails is sent again under its request id: if the server gave it tasks, they come with the next answer. */
   async function poll(max: number, withinMs: number): Promise<Claimed> {
-    const leasedAt = clock.monotonic();
+    const sentAt = clock.monotonic();
+    const request = pollRequest ?? setup.nonce();
+    pollRequest = request;
+    unanswered.add(request);
     polling = true;
     try {
-      const wish = { ...claimBody(max), wait: formatDurationMs(withinMs) };
+      const wish = { ...claimBody(max), wait: formatDurationMs(withinMs), request };
       const { tasks, directive } = await calls.claim(wish, withinMs, leaving.signal);
+      pollRequest = null;
+      unanswered.delete(request);
       heed(directive);
-      return { tasks: tasks.map(claimedTask), leasedAt };
+      const leasedAt = Math.min(sentAt, ...tasks.map(({ lease }) => leasedAtOf(lease, sentAt)));
+      if (tasks.length > 0) brought.push({ tasks: tasks.map(claimedTask), leasedAt });
+      return takeBrought(max) ?? { tasks: [], leasedAt };
     } catch (error) {
-      if (closed) return { tasks: [], leasedAt }; // the server takes back what it had for us
+      if (closed) return { tasks: [], leasedAt: sentAt }; // the server takes back what it had for us
       throw error;
     } finally {
       polling = false;
     }
   }
 
-  const claimBody = (max: number): ClaimBody => ({
+  /** A lease that an earlier try was given has begun before this one was sent. */
+  const leasedAtOf = (lease: LeasedTask["lease"], sentAt: number): number =>
+    sentAt + (parseDurationMs(lease.expires_in) ?? leaseMs) - leaseMs;
+
+  const claimBody = (max: number): Omit<ClaimBody, "request"> => ({
     ...{ worker, types, max, slots },
     lease: formatDurationMs(leaseMs),
   });
-
-  /** One that does not wait may be repeated; one that waits must not outlive who waits. */
-  const repeatable = (max: number): ClaimBody => ({ ...claimBody(max), request: setup.nonce() });
 
   function heed(directive: Directive | undefined): void {
     if (directive === "drain" || directive === "stop") setup.onDirective(directive);
@@ -159,8 +173,11 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   /** Asks for as many tasks as this complete frees slots, unless a poll asks for them already. */
   function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
     if (polling || closed || brought.length > 0) return completeWith(done, null);
-    const completing = completeWith(done, repeatable(done.length));
+    const request = setup.nonce();
+    unanswered.add(request);
+    const completing = completeWith(done, { ...claimBody(done.length), request });
     const ended = completing.then(noted, noted).then(() => {
+      unanswered.delete(request);
       if (bringing === ended) bringing = null;
     });
     bringing = ended;
@@ -283,6 +300,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     await Promise.all(
       tasks.map(({ id, token }) =>
         calls.release(id, { token }).catch((error: unknown) => {
+          if (isRefusal(error) && error.code === "lease_lost") return; // the server has taken it back already
           log.warn("give_back_failed", { task_id: id, error: errorText(error) }); // its lease ends by itself
         }),
       ),

@@ -22,11 +22,8 @@ export type ClaimBody = {
   readonly slots?: number;
   readonly lease: string;
   readonly wait?: string;
-  /**
-   * Said again, it is answered with the same leases. The server goes on with such a claim when its client has gone, so that it
-   * can come again.
-   */
-  readonly request?: string;
+  /** Sent again, it is answered with the same leases. A worker that leaves names it. */
+  readonly request: string;
 };
 
 export type BeatBody = {
@@ -66,6 +63,8 @@ export type Completion = {
 
 export interface WorkCalls {
   claim(body: ClaimBody, waitMs: number, signal: AbortSignal): Promise<ClaimAnswer>;
+  /** Ends the claims of these request ids, wherever they are, and gives back their tasks. */
+  leave(worker: string, requests: readonly string[], withinMs: number): Promise<void>;
   heartbeat(worker: string, leases: readonly BeatBody[], withinMs: number): Promise<BeatAnswer>;
   /** Completes, and claims the next ones in the same round trip. */
   complete(tasks: readonly Completion[], claim: ClaimBody | null): Promise<CompleteAnswer>;
@@ -104,6 +103,10 @@ export function createWorkCalls(api: Api): WorkCalls {
       const text = JSON.stringify(claim);
       const answer = await post<ClaimAnswer>("/api/worker/claim", text, { waitMs, signal });
       return { ...answer.body, tasks: withPayloadTexts(answer.body.tasks, answer.text, "tasks") };
+    },
+    leave: async (worker, requests, withinMs) => {
+      const text = JSON.stringify({ worker, requests });
+      await post("/api/worker/leave", text, { timeoutMs: withinMs, retries: 0 });
     },
     heartbeat: async (worker, leases, withinMs) => {
       const text = JSON.stringify({ worker, leases });

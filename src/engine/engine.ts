@@ -44,6 +44,7 @@ import type {
   Idempotency,
   InsertAnswer,
   Inserted,
+  Note,
   Position,
   ReplaceAnswer,
   Step,
@@ -118,9 +119,9 @@ export interface Engine {
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
   /** What was remembered under this name and is not over yet; for answers that must be the same in every process. */
-  recall(name: string): Promise<string | null>;
-  /** False where something is remembered under this name already. */
-  remember(name: string, value: string, forMs: number): Promise<boolean>;
+  recall(name: string): Promise<Pick<Note, "value" | "version"> | null>;
+  /** False where something else than this version is remembered under this name; 0, which is the default, is nothing. */
+  remember(name: string, value: string, forMs: number, version?: number): Promise<boolean>;
   /** From now on this worker is told to take no more; `isDraining` false takes that back. */
   drain(worker: string, isDraining: boolean): Promise<void>;
   isDraining(worker: string): Promise<boolean>;
@@ -445,14 +446,14 @@ export function createEngine(setup: EngineSetup): Engine {
 
   // ---- answers that are given again
 
-  async function recall(name: string): Promise<string | null> {
+  async function recall(name: string): Promise<Note | null> {
     const { notes } = await store.readNotes(name, time.now());
-    return notes.find((note) => note.name === name)?.value ?? null;
+    return notes.find((note) => note.name === name) ?? null;
   }
 
-  async function remember(name: string, value: string, forMs: number): Promise<boolean> {
+  async function remember(name: string, value: string, forMs: number, version = 0): Promise<boolean> {
     const now = time.now();
-    const [written] = await store.writeNotes([{ name, value, until: now + forMs, ifVersion: 0 }], now);
+    const [written] = await store.writeNotes([{ name, value, until: now + forMs, ifVersion: version }], now);
     return written === "ok";
   }
 

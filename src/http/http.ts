@@ -67,6 +67,7 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
     "/api/task/:id/fail": { POST: work.fail },
     "/api/task/:id/release": { POST: work.release },
     "/api/worker/claim": { POST: work.claim },
+    "/api/worker/leave": { POST: work.leave },
     "/api/worker/heartbeat": { POST: work.heartbeat },
     "/api/worker/complete": { POST: work.completeMany },
     "/api/worker/:name/drain": { POST: work.drain, DELETE: work.undrain },

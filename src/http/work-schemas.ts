@@ -17,6 +17,7 @@ const DAY_MS = 86_400_000;
 const LEAST_LEASE_MS = 1_000;
 const LONGEST_WAIT_MS = 60_000;
 const LEASES_AT_MOST = 1_000;
+const LEAVES_AT_MOST = 100;
 const ELEMENTS_WORDS = `must name at most ${LEASES_AT_MOST} tasks`;
 
 const taskId = z.int().min(1).max(MAX_TASK_ID);
@@ -30,6 +31,7 @@ const worker = text(workerFault).meta({
   minLength: 1,
   examples: ["gpu-1"],
 });
+const requestId = z.string().min(1).max(255);
 /** Never a reason to lose what a worker has to say: what no store can keep becomes the sign for that. */
 const saidText = z.string().transform((value) => storableText(value, LIMITS.messageLength));
 
@@ -49,11 +51,20 @@ export const Claim = z.strictObject({
   wait: duration(0, LONGEST_WAIT_MS, 'must be a duration from "0s" to "60s"')
     .exactOptional()
     .meta({ description: "How long to wait for the first task; not at all without it", examples: ["25s"] }),
-  request: z.string().min(1).max(255).exactOptional().meta({
-    description: "A claim repeated under the same id gets the same leases, those that it still holds",
+  request: requestId.exactOptional().meta({
+    description:
+      "A claim repeated under the same id gets the same leases, those that it still holds; a worker that leaves names it",
   }),
 });
 export type Claim = z.output<typeof Claim>;
+
+export const Leave = z.strictObject({
+  worker,
+  requests: listOf(requestId, {
+    ...{ least: 1, leastWords: "must name at least one request" },
+    ...{ most: LEAVES_AT_MOST, mostWords: `must name at most ${LEAVES_AT_MOST} requests` },
+  }).meta({ description: "The `request` ids of the claims that this worker has not had an answer to" }),
+});
 
 export const DrainParams = z.strictObject({ worker });
 

@@ -8,6 +8,7 @@ import type { JsonText, RunningTask } from "../core/task.ts";
 import { textSize } from "../core/text-size.ts";
 import type { Engine } from "../engine/engine.ts";
 import { readBody, readJson, readOptionalJson } from "./body.ts";
+import { createClaims } from "./claims.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
 import { jsonList, type Later } from "./pieces.ts";
 import { withRawResult, withRawResults } from "./raw-json.ts";
@@ -24,6 +25,7 @@ import {
   Fail,
   Heartbeat,
   HeartbeatFrame,
+  Leave,
   Release,
 } from "./work-schemas.ts";
 
@@ -81,13 +83,8 @@ const CompletesAnswer = z.object({
   directive,
 });
 
-/** A claim that waits for work. */
-type Wait = { readonly worker: string; readonly end: () => void };
-
 export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
-  const waits = new Set<Wait>();
-  let isClosed = false;
-  const answering = new Map<string, Promise<readonly RunningTask[]>>(); // claims under a request id, under way
+  const claims = createClaims({ engine, clock, leaseMs });
 
   // ---- claiming
 
@@ -101,7 +98,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     problems: BODY_PROBLEMS,
     run: async (call) => {
       const wish = validate(Claim, await readJson(call.request, call.headers));
-      const tasks = await claimOnce(wish, call.request.signal);
+      const tasks = await claims.claim(wish, call.request.signal);
       const word = await directiveFor(wish.worker);
       return call.reply(200, await jsonList('{"tasks":', leased(tasks), `,"directive":"${word}"}`));
     },
@@ -109,81 +106,6 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
 
   const directiveFor = async (worker: string): Promise<"run" | "drain"> =>
     (await engine.isDraining(worker)) ? "drain" : "run";
-
-  /** A claim that is repeated gets what the first one got, as far as it still holds it, whichever process is asked. */
-  async function claimOnce(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    if (await engine.isDraining(wish.worker)) return [];
-    if (wish.request === undefined) return claimFor(wish, gone);
-    const name = noteOf(wish.worker, wish.request);
-    const underWay = answering.get(name) ?? claimUnder(name, wish, gone);
-    answering.set(name, underWay);
-    return underWay.finally(() => answering.delete(name));
-  }
-
-  /** The answer is noted in the store; where another process has noted one meanwhile, that one counts. */
-  async function claimUnder(name: string, wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    const earlier = await engine.recall(name);
-    if (earlier !== null) return stillHeld(earlier);
-    const tasks = await claimFor(wish, gone);
-    if (tasks.length === 0) return tasks;
-    const leases = JSON.stringify(tasks.map(({ id, token }) => ({ id, token })));
-    if (await engine.remember(name, leases, wish.lease ?? leaseMs)) return tasks;
-    await Promise.all(tasks.map(giveBack));
-    return stillHeld((await engine.recall(name)) ?? "[]");
-  }
-
-  async function stillHeld(noted: string): Promise<RunningTask[]> {
-    const leases = JSON.parse(noted) as { readonly id: number; readonly token: string }[]; // as `claimUnder` notes them
-    const now = await engine.look(
-      leases.map(({ id }) => id),
-      "whole",
-    );
-    return leases.flatMap(({ id, token }) => {
-      const task = now.get(id);
-      return task?.status === "running" && task.token === token ? [task] : [];
-    });
-  }
-
-  /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
-  async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    const { worker, types, max, slots } = wish;
-    const ask = {
-      worker,
-      types,
-      max,
-      leaseMs: wish.lease ?? leaseMs,
-      ...(slots === undefined ? {} : { slots }),
-    };
-    const atOnce = await engine.claimNow(ask);
-    const tasks = atOnce.length > 0 || !wish.wait ? atOnce : await waitFor(ask, wish.wait, gone);
-    if (!gone.aborted) return tasks;
-    await Promise.all(tasks.map(giveBack));
-    return [];
-  }
-
-  async function waitFor(
-    ask: Parameters<Engine["claim"]>[0],
-    withinMs: number,
-    gone: AbortSignal,
-  ): Promise<readonly RunningTask[]> {
-    const over = new AbortController();
-    const end = (): void => over.abort();
-    const cancelTimer = clock.after(withinMs, end);
-    gone.addEventListener("abort", end);
-    const wait = { worker: ask.worker, end };
-    if (isClosed) end();
-    waits.add(wait);
-    const { tasks } = await engine.claim(ask, over.signal);
-    waits.delete(wait);
-    cancelTimer();
-    gone.removeEventListener("abort", end);
-    return tasks;
-  }
-
-  const giveBack = ({ id, token }: RunningTask): Promise<void> =>
-    engine.settle(id, token, { kind: "released", delayMs: 0 }).catch((error: unknown) => {
-      if (!isTaskError(error)) throw error; // its lease gives it back, only later
-    });
 
   /** Counted from now, when the lease has begun already: never more than is left. */
   const leased = (tasks: readonly RunningTask[]): Later[] => {
@@ -195,6 +117,27 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     const lease = { token: task.token, expires_in: formatDurationMs(Math.max(0, task.lease.until - now)) };
     return `${presentTask(task, now).slice(0, -1)},"lease":${JSON.stringify(lease)}}`;
   }
+
+  const leave: Route = {
+    id: "leaveWorker",
+    summary:
+      "Say that a worker leaves: its claims of these request ids end, and their tasks are given back at once",
+    description:
+      "A proxy may keep a claim whose client has gone, and the claim then takes a task that no worker runs until its lease ends. After this call the claims of these request ids hold no task and get none, whether they still wait, were answered, or arrive later. Other leases of the worker stay; this burns no attempt.",
+    body: Leave,
+    answers: {
+      200: {
+        description: "The claims have ended; the same again is answered alike",
+        schema: z.object({ message: z.string(), worker: z.string() }),
+      },
+    },
+    problems: BODY_PROBLEMS,
+    run: async ({ request, headers, reply }) => {
+      const { worker, requests } = validate(Leave, await readJson(request, headers));
+      await claims.leave(worker, requests);
+      return reply(200, JSON.stringify({ message: "The claims have ended", worker }));
+    },
+  };
 
   // ---- heartbeats
 
@@ -252,7 +195,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const next = route.next?.(said);
       const answer = `{"message":"${route.message}","task_id":${id}`;
       if (next === undefined) return call.reply(200, `${answer}}`);
-      const tasks = await claimOnce(next, call.request.signal);
+      const tasks = await claims.claim(next, call.request.signal);
       return call.reply(200, await jsonList(`${answer},"tasks":`, leased(tasks), "}"));
     },
   });
@@ -297,7 +240,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const body = await readBody(request, headers, RESULTS_BODY_BYTES);
       const said = validate(CompletesFrame, withRawResults(body));
       const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
-      const claimed = said.claim === undefined ? [] : await claimOnce(said.claim, request.signal);
+      const claimed = said.claim === undefined ? [] : await claims.claim(said.claim, request.signal);
       const word = said.claim === undefined ? "run" : await directiveFor(said.claim.worker);
       const before = `{"tasks":${JSON.stringify(tasks)},"claimed":`;
       return reply(200, await jsonList(before, leased(claimed), `,"directive":"${word}"}`));
@@ -323,7 +266,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });
       validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
       await engine.drain(worker, true);
-      for (const wait of waits) if (wait.worker === worker) wait.end(); // elsewhere it learns when its wait is over
+      claims.endWaitsOf(worker); // elsewhere it learns when its wait is over
       return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };
@@ -340,13 +283,18 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     },
   };
 
-  /** Ends all waits, and lets none begin: the server does not stay for who waits for work. */
-  function close(): void {
-    isClosed = true;
-    for (const { end } of waits) end();
-  }
-
-  return { claim, heartbeat, complete, fail, release, completeMany, drain, undrain, close };
+  return {
+    claim,
+    leave,
+    heartbeat,
+    complete,
+    fail,
+    release,
+    completeMany,
+    drain,
+    undrain,
+    close: claims.close,
+  };
 }
 
 type BeatAnswer = { readonly status: "ok" | "cancel" | "lost"; readonly expires_in?: string };
@@ -375,7 +323,3 @@ const settled = (settling: Promise<void>): Promise<CompletionAnswer> =>
       throw error;
     },
   );
-
-/** Any texts make a name that a store can keep. */
-const noteOf = (worker: string, request: string): string =>
-  `claim/${new Bun.CryptoHasher("sha256").update(JSON.stringify([worker, request])).digest("base64url")}`;

@@ -284,35 +284,63 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(compacted(valueAt(text, ["result"]) ?? "")).toBe(payload);
     });
 
-    describe("that cannot tell its outcome", () => {
-      /** Between worker and server: answers these requests itself, and passes the others on. */
-      function before(answer: (path: string) => Response | Promise<Response> | null) {
-        const asked: string[] = [];
-        const proxy = Bun.serve({
-          hostname: "127.0.0.1",
-          port: 0,
-          idleTimeout: 0,
-          async fetch(request) {
-            const { pathname } = new URL(request.url);
-            const body = await request.text();
-            asked.push(pathname);
-            const own = await answer(pathname);
-            if (own !== null) return own;
-            return fetch(url + pathname, {
-              method: "POST",
-              body,
-              headers: JSON_TYPE,
-              signal: request.signal,
-            });
-          },
-        });
-        proxies.push(proxy);
-        return {
-          url: `http://127.0.0.1:${proxy.port}`,
-          count: (end: string) => asked.filter((path) => path.endsWith(end)).length,
-        };
-      }
+    /**
+     * Between worker and server: answers these requests itself, and passes the others on. A request whose client has gone goes on,
+     * as behind HAProxy, Apache httpd and Varnish.
+     */
+    function before(answer: (path: string) => Response | null | Promise<Response | null>) {
+      const asked: string[] = [];
+      const answered: string[] = [];
+      const among = (paths: readonly string[], end: string): number =>
+        paths.filter((path) => path.endsWith(end)).length;
+      const proxy = Bun.serve({
+        hostname: "127.0.0.1",
+        port: 0,
+        idleTimeout: 0,
+        async fetch(request) {
+          const { pathname } = new URL(request.url);
+          const body = await request.text();
+          asked.push(pathname);
+          const own = await answer(pathname);
+          const given = own ?? (await fetch(url + pathname, { method: "POST", body, headers: JSON_TYPE }));
+          answered.push(pathname);
+          return given;
+        },
+      });
+      proxies.push(proxy);
+      return {
+        url: `http://127.0.0.1:${proxy.port}`,
+        count: (end: string) => among(asked, end),
+        answered: (end: string) => among(answered, end),
+      };
+    }
 
+    test("told to stop while its claim is on the way behind a proxy, it takes no task with it", async () => {
+      const type = `count-${++types}`;
+      const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
+      let claims = 0;
+      const proxy = before(async (path) => {
+        if (path.endsWith("/claim") && ++claims === 2) await delivery;
+        return null;
+      });
+      const worker = start(type, proxy.url);
+      await becomes(await submit(type, { seconds: 0 }), isEnded);
+      await eventually(
+        () => claims,
+        (count) => count >= 2,
+      );
+      process.kill(worker.pid, "SIGTERM");
+      expect(await worker.ended).toBe(0);
+      const id = await submit(type, { seconds: 0 });
+      deliver();
+      await eventually(
+        () => proxy.answered("/claim"),
+        (count) => count === claims,
+      );
+      expect(await look(id)).toMatchObject({ status: "pending", attempt: 0, attempts: [] });
+    });
+
+    describe("that cannot tell its outcome", () => {
       test("says it again while the server is away, and then it counts", async () => {
         const type = `count-${++types}`;
         let away = 2;

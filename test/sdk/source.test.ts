@@ -89,6 +89,7 @@ function openSource(type: string, options: { readonly fetch?: Fetch; readonly cl
 
 const CLAIM = "/api/worker/claim";
 const HEARTBEAT = "/api/worker/heartbeat";
+const LEAVE = "/api/worker/leave";
 
 describe("the source of a worker", () => {
   test("holds no listener and no timer of the claims that have ended", async () => {
@@ -108,10 +109,10 @@ describe("the source of a worker", () => {
     source.leave();
     controller.abort();
     await source.close();
-    expect(count(HEARTBEAT)).toBe(0); // nothing waited, so there is nothing to end
+    expect(count(LEAVE)).toBe(0); // nothing waited, so there is nothing to end
   });
 
-  test("sends two heartbeats at most to end a claim that waits, however many came before", async () => {
+  test("says once that it leaves, however many claims came before, and its claim that waits ends", async () => {
     const type = ownType();
     const CLAIMS = 20;
     for (let n = 0; n < CLAIMS; n++) await create(server.app.engine, { type });
@@ -124,7 +125,63 @@ describe("the source of a worker", () => {
     controller.abort();
     expect((await waiting).tasks).toEqual([]);
     await source.close();
-    expect(count(HEARTBEAT)).toBe(2);
+    expect({ leaves: count(LEAVE), heartbeats: count(HEARTBEAT) }).toEqual({ leaves: 1, heartbeats: 0 });
+  });
+
+  test("ends its claim that waits also at a server of version 0.1.0, which knows no leave", async () => {
+    const type = ownType();
+    const { source, wish, count } = openSource(type, {
+      fetch: async (url, init) => (url.endsWith(LEAVE) ? fetch(`${url}/unknown`, init) : fetch(url, init)),
+    });
+    const waiting = source.claim(wish, new AbortController().signal);
+    source.leave();
+    expect((await waiting).tasks).toEqual([]);
+    await source.close();
+    expect(count(HEARTBEAT)).toBe(1); // the server has seen by then that the claim's client is gone
+  });
+
+  test("asks again under the same request id after an answer was lost, and gets its tasks", async () => {
+    const type = ownType();
+    const ids = [await create(server.app.engine, { type }), await create(server.app.engine, { type })];
+    const requests: unknown[] = [];
+    const { source, wish } = openSource(type, {
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        if (!url.endsWith(CLAIM)) return answer;
+        requests.push(JSON.parse(String(init.body)).request);
+        if (requests.length <= 3) throw new TypeError("connection reset"); // as often as one claim is tried
+        return answer;
+      },
+    });
+    const { signal } = new AbortController();
+    const claim = () => source.claim({ ...wish, max: 2 }, signal);
+    await expect(claim()).rejects.toMatchObject({ code: "unreachable" });
+    const { tasks, leasedAt } = await claim();
+    expect(tasks.map(({ id }) => id)).toEqual(ids);
+    expect(leasedAt).toBeLessThan(systemClock.monotonic());
+    expect(new Set(requests).size).toBe(1);
+    await create(server.app.engine, { type });
+    expect((await claim()).tasks).toHaveLength(1);
+    expect(new Set(requests).size).toBe(2);
+    source.leave();
+    await source.close();
+  });
+
+  test("leaves the tasks of a lost answer to others at once", async () => {
+    const type = ownType();
+    const id = await create(server.app.engine, { type });
+    const { source, wish } = openSource(type, {
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        if (url.endsWith(CLAIM)) throw new TypeError("connection reset");
+        return answer;
+      },
+    });
+    await expect(source.claim(wish, new AbortController().signal)).rejects.toThrow("does not answer");
+    expect((await server.app.engine.get(id)).status).toBe("running");
+    source.leave();
+    await source.close();
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   });
 
   test("asks for nothing after it has left, also where no claim was under way", async () => {

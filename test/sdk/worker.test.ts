@@ -5,6 +5,7 @@ import type { Task } from "../../src/core/task.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { createTestLog } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
+import { openGate } from "../support/gate.ts";
 import { create } from "../support/verbs.ts";
 
 let server: RunningApp;
@@ -177,6 +178,21 @@ describe("a worker over HTTP", () => {
     expect(await worker.stopped).toBe(0);
     expect((await server.app.engine.get(id)).status).toBe("done");
     expect((await server.app.engine.get(waiting)).status).toBe("pending");
+  });
+
+  test("takes no task with it when it stops behind a proxy that keeps its waiting claim", async () => {
+    const proxy = await openGate(Number(new URL(server.url).port), { keepsRequests: true });
+    const { type, worker } = work(async () => null, { url: `http://127.0.0.1:${proxy.port}` });
+    await ended(await create(server.app.engine, { type }));
+    await eventually(
+      () => server.app.engine.stats(),
+      ({ workers }) => workers.some(({ name, free }) => name === worker.name && free > 0),
+    );
+    await worker.stop(0);
+    const id = await create(server.app.engine, { type });
+    await create(server.app.engine, { type: `${type}-other` }); // the server has dispatched the first one by then
+    expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempts: [] });
+    proxy.close();
   });
 
   test("loses no task for what a handler in JavaScript says", async () => {

@@ -9,7 +9,14 @@ export interface Gate {
   close(): void;
 }
 
-export async function openGate(to: number): Promise<Gate> {
+/**
+ * With `keepsRequests` a client that goes away leaves its connection to the server open, as HAProxy, Apache httpd and Varnish do by
+ * default while the server has not answered: the server does not learn that nobody waits for its answer.
+ */
+export async function openGate(
+  to: number,
+  { keepsRequests = false }: { readonly keepsRequests?: boolean } = {},
+): Promise<Gate> {
   let passed = 0;
   let received = 0;
   const open = new Set<Socket>();
@@ -24,8 +31,9 @@ export async function openGate(to: number): Promise<Gate> {
       [onward, from],
     ] as const) {
       open.add(one);
-      one.pipe(other);
-      one.on("error", () => other.destroy()); // whoever ends it, ends both
+      const isKept = keepsRequests && one === from;
+      one.pipe(other, { end: !isKept });
+      one.on("error", () => isKept || other.destroy()); // whoever ends it, ends both
       one.on("close", () => open.delete(one));
     }
   });
