@@ -8,8 +8,8 @@ import type { Session } from "./pool.ts";
  * One statement, so that it sees each commit, including the one that sums up the census, completely or not at all. It returns the
  * counts and, in rows without a status, the earliest time of each type with pending tasks.
  */
-const CENSUS = `SELECT type, status, sum(n)::float8 FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
-  UNION ALL SELECT type, NULL, min(run_at)::float8 FROM tasktrack.lane_heads('{*}') GROUP BY type`;
+const CENSUS = `SELECT type, status, sum(n)::bigint FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
+  UNION ALL SELECT type, NULL, min(run_at) FROM tasktrack.lane_heads('{*}') GROUP BY type`;
 
 const AHEAD = "SELECT tasktrack.ahead($1, $2, $3)";
 

@@ -44,11 +44,11 @@ const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $2 O
     SELECT a.batch, a.entries FROM (SELECT *, sum(n) OVER (ORDER BY batch) - n AS before FROM ahead) a
     WHERE a.before <= $3 + $4
   )
-  SELECT ${EPOCH}, m.pruned::float8,
-    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tasktrack.batch)::float8, p.batch::float8, p.entries
+  SELECT ${EPOCH}, m.pruned,
+    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tasktrack.batch), p.batch, p.entries
   FROM tasktrack.meta m LEFT JOIN page p ON true ORDER BY p.batch`;
 
-const END = `SELECT ${EPOCH}, m.pruned::float8, c.batch::float8, c.n
+const END = `SELECT ${EPOCH}, m.pruned, c.batch, c.n
   FROM tasktrack.meta m LEFT JOIN (SELECT batch, n FROM tasktrack.changes ORDER BY batch DESC LIMIT 1) c ON true`;
 
 const WRITERS = `SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2

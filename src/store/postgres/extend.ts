@@ -5,10 +5,10 @@ import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
 
 /** Beats that bring nothing, which most do. */
-const RENEW = "SELECT id::float8, is_asked_to_stop FROM tasktrack.renew($1, $2::bigint[], $3::text[])";
+const RENEW = "SELECT id, is_asked_to_stop FROM tasktrack.renew($1, $2::bigint[], $3::text[])";
 
 /** Those that bring progress or log lines. */
-const SPEAK = `SELECT id::float8, is_asked_to_stop FROM tasktrack.speak($1, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
+const SPEAK = `SELECT id, is_asked_to_stop FROM tasktrack.speak($1, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
   $2::bigint[], $3::text[], $4::double precision[], $5::text[], $6::integer[],
   $7::bigint[], $8::integer[], $9::text[], $10::text[])`;
 

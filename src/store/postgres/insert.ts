@@ -22,7 +22,7 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     INSERT INTO tasktrack.changes (n, entries)
     SELECT count(*), string_agg(id || ' 1 p+', ';' ORDER BY id) FROM made CROSS JOIN gate HAVING count(*) > 0
   )
-  SELECT id::float8 FROM made ORDER BY id`;
+  SELECT id FROM made ORDER BY id`;
 
 /** The changes of one statement are one batch, which must hold them. */
 const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
@@ -30,7 +30,7 @@ const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
 /** Whoever creates or revives a task under a key holds its lock. */
 export const LOCK_KEYS = "SELECT tasktrack.lock_keys($1::text[])";
 
-const CREATE_KEYED = `SELECT draft::float8, id::float8, existing, asked::float8, fingerprint, tasks
+const CREATE_KEYED = `SELECT draft, id, existing, asked, fingerprint, tasks
   FROM tasktrack.create_keyed($1, $2::text[], ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 3}::${type}[]`).join(", ")},
     ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")})`;
 

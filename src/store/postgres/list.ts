@@ -198,8 +198,8 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
       ORDER BY ${order} LIMIT ${bind(limit + 1)}),
     found AS (SELECT t.*, sum(${sizeOf("t", parts)})
       OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
-    SELECT looked.n::integer, looked.id::float8, looked.finished_at::float8,
-      (SELECT count(*) FROM matching)::integer, t.id::float8, t.finished_at::float8, ${selectList("t", parts)}
+    SELECT looked.n::integer, looked.id, looked.finished_at,
+      (SELECT count(*) FROM matching)::integer, t.id, t.finished_at, ${selectList("t", parts)}
     FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${mostBytes}
     ORDER BY ${order}`;
 }
@@ -283,7 +283,7 @@ function overlongAt(at: number | undefined, bind: Bind): string {
 function countStatement(source: Source, filter: TaskFilter, after: number, bind: Bind): string {
   const { from, test, sifting } = source(bind);
   return `SELECT count(*) FILTER (WHERE matches)::integer,
-      CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END::float8
+      CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END
     FROM (SELECT t.id, (${sifting} AND ${siftings(filter, bind)}) AS matches FROM ${from} t
       WHERE ${test} AND t.id > ${bind(after)}::bigint ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }

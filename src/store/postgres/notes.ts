@@ -12,7 +12,7 @@ const READ = `WITH found AS MATERIALIZED (
     WHERE name >= $1 AND name < $2 AND name > $3 AND until > $4 ORDER BY name LIMIT ${NOTES_READ + 1}),
   sized AS (SELECT *, sum(octet_length(name) + octet_length(value))
     OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM found)
-  SELECT name, value, version, until::float8, (SELECT count(*) FROM found)::integer FROM sized
+  SELECT name, value, version, until, (SELECT count(*) FROM found)::integer FROM sized
   WHERE coalesce(bytes_before, 0) < ${ANSWER_BYTES} ORDER BY name LIMIT ${NOTES_READ}`;
 
 /** Behind every printable character. */

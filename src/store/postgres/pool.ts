@@ -9,6 +9,14 @@ import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createSemaphore, type Semaphore } from "../../lib/semaphore.ts";
+import {
+  LIMIT_TRANSACTION,
+  PATIENT_SESSION,
+  READ_SESSION,
+  readSession,
+  SESSION,
+  type SessionState,
+} from "./session.ts";
 
 export type Row = readonly unknown[];
 
@@ -46,11 +54,7 @@ export interface Pool extends Session {
 
 export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly log: Log };
 
-/** The server gives up before we do, so that a slow statement is told apart from a server that is gone. */
-const STATEMENT_TIMEOUT_MS = 4_500;
 const CALL_TIMEOUT_MS = 5_000;
-/** Longer than any pause of a running process, short enough for the transactions that wait for its locks. */
-const IDLE_IN_TRANSACTION_MS = 3_000;
 /** How long a call waits for a free connection before it is refused. */
 const WAIT_FOR_CONNECTION_MS = 5_000;
 const CONNECT_TIMEOUT_S = 5;
@@ -62,35 +66,34 @@ const IDLE_S = 300;
 /** Joined writes wait in their batches; this bounds what does not, such as lists. */
 const CALLS_AT_MOST = 1_000;
 
-/**
- * Startup parameters, so that defaults of the database or the role have no effect.
- * The planner's settings: a statement is prepared once and its plan is kept, even if the plan was made while the tables were
- * empty and scans them whole. Until autovacuum analyzed the table, a get took 43 ms and a cancel 125 ms at 200,000 tasks. All
- * statements have an index for their conditions, so the other plans are disabled. Without `jit: off`, the cost that this adds to
- * a statement that must scan would start the JIT compiler.
- */
-const SESSION = {
-  application_name: "tasktrack",
-  statement_timeout: STATEMENT_TIMEOUT_MS,
-  idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
-  default_transaction_isolation: "read committed",
-  enable_seqscan: "off",
-  enable_hashjoin: "off",
-  enable_mergejoin: "off",
-  jit: "off",
-};
-
-/** True on a standby, and where the database is set to read-only. */
-const IS_READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'";
 const READ_ONLY_STATE = "25006";
+/** A prepared statement that another client of a connection pooler has made under the same name, or that is not there. */
+const PREPARED_STATES = /^(42P05|26000)$/;
+const PREPARED_WORDS = /bind message supplies \d+ parameters?, but prepared statement/;
+/** 08P01 is PgBouncer's state; the others are those of a server that does not know a parameter. */
+const PARAMETER_STATES = /^(08P01|42704|22023|0A000)$/;
 
 const READ_COMMITTED = "isolation level read committed";
 
-/** For one transaction behind a connection pooler, which accepts no startup parameters. */
-const LIMIT_TRANSACTION = `SELECT set_config('idle_in_transaction_session_timeout', '${IDLE_IN_TRANSACTION_MS}', true),
-  set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`;
-/** During a migration statements may take long, but a suspended process must not prevent others from starting. */
-const LIMIT_MIGRATION = "SELECT set_config('idle_in_transaction_session_timeout', '10000', true)";
+const SILENT = "PostgreSQL is silent";
+const READ_ONLY = "PostgreSQL is a standby or read-only and takes no writes";
+const WAITS_WORDS = "waits for a synchronous standby (synchronous_standby_names)";
+const WAITS_FOR_STANDBY = `PostgreSQL ${WAITS_WORDS}; the last writes may have been done`;
+
+/** Whether it takes no writes, and whether a commit of this user waits for a standby for longer than commits usually do. */
+const LOOK = `SELECT pg_catalog.current_setting('transaction_read_only') = 'on', EXISTS (
+  SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND usename = current_user
+    AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '2 s')`;
+
+/** Settings of the role or the database would be in force behind a connection pooler; transaction_timeout exists since 17. */
+const LIMIT_MIGRATION = `SELECT pg_backend_pid(), (
+  SELECT count(set_config(name, CASE name WHEN 'idle_in_transaction_session_timeout' THEN '10000' ELSE '0' END, true))
+  FROM pg_catalog.pg_settings WHERE name IN
+    ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout'))`;
+/** How soon the log says what a migration waits for. */
+const REPORT_WAITS_MS = 5_000;
+const WAITS_FOR = `SELECT wait_event_type, wait_event, array_to_string(pg_blocking_pids(pid), ', ')
+  FROM pg_catalog.pg_stat_activity WHERE pid = $1`;
 
 /** What our own URL parameters ask for; they are not the server's. */
 type Options = { readonly connections: number; readonly bounced: boolean | null };
@@ -103,7 +106,8 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   let isIsolated = false;
   let calls = 0;
   let closed = false;
-  let isSilent = false;
+  /** Why every call is refused until `look` finds that the server works; null while it does. */
+  let away: string | null = null;
   let sql = connect();
   let rebuiltAt = Number.NEGATIVE_INFINITY;
   let listening: { channel: string; hear: (payload: string) => void; ready: () => void } | null = null;
@@ -112,35 +116,57 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   const waiting = new Set<AbortController>();
 
   function connect(): SQL {
-    return new SQL(serverUrl, {
+    const pooled = {
       max: options.connections,
       prepare: !isBounced,
       idleTimeout: IDLE_S,
       connectionTimeout: CONNECT_TIMEOUT_S,
-      ...(isBounced ? {} : { connection: SESSION }),
-    });
-  }
-
-  async function probe(): Promise<void> {
+    };
     try {
-      isIsolated = await readIsolation();
+      return new SQL(serverUrl, isBounced ? pooled : { ...pooled, connection: SESSION });
     } catch (error) {
-      if (options.bounced !== null || !/unsupported startup parameter/.test(String(error))) throw error;
-      isBounced = true;
-      await sql.close({ timeout: 0 });
-      sql = connect();
-      isIsolated = await readIsolation();
+      throw new TaskError("invalid", `STORE_URL: ${reasonOf(error)}`); // a parameter of the URL that the client refuses
     }
   }
 
-  async function isReadOnly(): Promise<boolean> {
-    const [row] = await sql.unsafe(IS_READ_ONLY).values();
-    return row?.[0] === true;
+  const askSession = async (): Promise<SessionState> =>
+    readSession((await rowsOf(sql)(READ_SESSION))[0] ?? []);
+
+  /** The state of a new session. Goes on without startup parameters where a connection pooler refuses or drops them. */
+  async function probe(): Promise<SessionState> {
+    const found = isBounced ? await askSession() : await askDirectly();
+    if (found?.isOurs === true) return found;
+    if (options.bounced === false) throw settingsDropped(address);
+    if (!isBounced) {
+      isBounced = true;
+      await sql.close({ timeout: 0 });
+      sql = connect();
+    }
+    const state = await askSession();
+    if (state.cures.length > 0) throw unfitDefaults(address, state.cures);
+    isIsolated = !state.isReadCommitted;
+    return state;
   }
 
-  async function readIsolation(): Promise<boolean> {
-    const [row] = await sql.unsafe("SELECT current_setting('default_transaction_isolation')").values();
-    return row?.[0] !== "read committed";
+  /** Null where the startup parameters are refused. */
+  async function askDirectly(): Promise<SessionState | null> {
+    try {
+      return await askSession();
+    } catch (error) {
+      if (options.bounced === null && isParameterRefused(error)) return null;
+      throw error;
+    }
+  }
+
+  /** The address leads to a connection pooler that was not there at the start, or was not noticed. */
+  function leavePrepared(): void {
+    if (isBounced || closed) return;
+    isBounced = true;
+    isIsolated = true; // a transaction for each statement is right whatever the default isolation is
+    log.warn("store_behind_pooler", {
+      message: `A connection pooler stands before PostgreSQL at ${address}; add pgbouncer=1 to STORE_URL`,
+    });
+    rebuild(true);
   }
 
   /**
@@ -151,12 +177,13 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   function inTime<T>(call: (sql: SQL, deadline: Deadline) => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const deadline = createDeadline(clock, () => {
-      reject(unavailable(`no answer within ${CALL_TIMEOUT_MS} ms`));
-      if (!isSilent) void awaitWord();
+      reject(unavailable(`no answer within ${CALL_TIMEOUT_MS} ms; ${MAY_BE_DONE}`));
+      if (away === null) void awaitWord(SILENT);
     });
     deadline.start();
     Promise.try(call, sql, deadline).then(resolve, (error: unknown) => {
       if (stateOf(error) === READ_ONLY_STATE) leaveStandby();
+      if (isPreparedAmiss(error)) leavePrepared();
       reject(refusalOf(error));
     });
     return promise.finally(deadline.stop);
@@ -188,7 +215,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     const release = await semaphore.acquire(patience.signal);
     waiting.delete(patience);
     cancelTimer();
-    if (release !== null && !closed && !isSilent) return release;
+    if (release !== null && !closed && away === null) return release;
     release?.();
     refuseIfAway();
     throw tooManyWait();
@@ -196,38 +223,50 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
 
   function refuseIfAway(): void {
     if (closed) throw unavailable("the store is closed");
-    if (isSilent) throw unavailable("PostgreSQL is silent, or takes no writes");
+    if (away !== null) throw unavailable(away);
   }
 
   /** The address may lead to another server by now: reconnects until it leads to one that takes writes. */
   function leaveStandby(): void {
-    if (isSilent || closed) return;
+    if (away !== null || closed) return;
     log.warn("store_read_only", {
       message: `PostgreSQL at ${address} is a standby or read-only; connecting until it leads to a primary`,
     });
-    void awaitWord();
+    void awaitWord(READ_ONLY);
   }
 
-  /** Asks on new connections until a server that takes writes answers one of them. */
-  async function awaitWord(): Promise<void> {
-    isSilent = true;
+  /**
+   * Asks until a server that takes writes answers, on new connections where the last ones led to none. The connections to a
+   * server that waits for its standby are kept: each new one would end up waiting there as well.
+   */
+  async function awaitWord(reason: string): Promise<void> {
+    away = reason;
     for (const patience of waiting) patience.abort();
-    while (isSilent && !closed) {
-      rebuild();
-      const asked = isReadOnly().then(
-        (isStandby) => !isStandby,
-        () => false,
+    while (away !== null && !closed) {
+      if (away !== WAITS_FOR_STANDBY) rebuild();
+      const isLate = new Promise<string>(
+        (resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(SILENT)),
       );
-      const isLate = new Promise<false>((resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(false)));
-      isSilent = !(await Promise.race([asked, isLate]));
-      if (isSilent) await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
+      const found = await Promise.race([look().catch(() => SILENT), isLate]);
+      if (found === WAITS_FOR_STANDBY && away !== WAITS_FOR_STANDBY) {
+        log.warn("store_waits_for_standby", { message: `PostgreSQL at ${address} ${WAITS_WORDS}` });
+      }
+      away = found;
+      if (away !== null) await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
     }
   }
 
-  /** One that was just made deserves its own chance. */
-  function rebuild(): void {
+  /** Why the server does not serve; null where it does. */
+  async function look(): Promise<string | null> {
+    const [row] = await rowsOf(sql)(LOOK);
+    if (row?.[0] === true) return READ_ONLY;
+    return row?.[1] === true ? WAITS_FOR_STANDBY : null;
+  }
+
+  /** Connections that were just made get their own chance, unless they are known to be of no use. */
+  function rebuild(isKnownUseless = false): void {
     const now = clock.monotonic();
-    if (closed || now - rebuiltAt < CALL_TIMEOUT_MS) return;
+    if (closed || (!isKnownUseless && now - rebuiltAt < CALL_TIMEOUT_MS)) return;
     rebuiltAt = now;
     log.warn("store_reconnecting", { store: address });
     const condemned = sql;
@@ -276,7 +315,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   /** Bun listens on a connection of its own and subscribes again when it was cut. */
   function subscribe(): void {
     const wish = listening;
-    if (wish === null || closed) return;
+    if (wish === null || closed || isBounced) return;
     const current = sql;
     current.listen(wish.channel, wish.hear, wish.ready).catch((error: unknown) => {
       log.debug("listen_failed", { error: errorText(error) });
@@ -285,10 +324,17 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   }
 
   async function patiently<T>(body: (session: ScriptSession) => Promise<T>): Promise<T> {
-    const own = new SQL(serverUrl, { max: 1, prepare: false, connectionTimeout: CONNECT_TIMEOUT_S });
+    const own = new SQL(serverUrl, {
+      max: 1,
+      prepare: false,
+      connectionTimeout: CONNECT_TIMEOUT_S,
+      ...(isBounced ? {} : { connection: PATIENT_SESSION }),
+    });
+    let stopWatching = (): void => undefined;
     try {
       return await own.begin(READ_COMMITTED, async (handle) => {
-        await handle.unsafe(LIMIT_MIGRATION);
+        const [[pid] = []] = await rowsOf(handle)(LIMIT_MIGRATION);
+        stopWatching = reportWaits(Number(pid));
         return body({
           rows: rowsOf(handle),
           script: async (text) => void (await handle.unsafe(text).simple()),
@@ -297,13 +343,37 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     } catch (error) {
       throw refusalOf(error);
     } finally {
+      stopWatching();
       await own.close({ timeout: 0 });
     }
   }
 
+  /** A migration may wait for others, or for a standby, without an end: the log says what for. */
+  function reportWaits(pid: number): () => void {
+    let cancelTimer = (): void => undefined;
+    let said = "";
+    const look = async (): Promise<void> => {
+      const [row] = await rowsOf(sql)(WAITS_FOR, [pid]).catch((): Row[] => []);
+      const message = row === undefined ? "" : waitWords(row);
+      if (message !== "" && message !== said) {
+        log.warn("store_migration_waits", { message: `PostgreSQL at ${address} ${message}` });
+      }
+      said = message;
+      again();
+    };
+    const again = (): void => {
+      if (!isOver) cancelTimer = clock.after(REPORT_WAITS_MS, () => void look());
+    };
+    let isOver = false;
+    again();
+    return () => {
+      isOver = true;
+      cancelTimer();
+    };
+  }
+
   try {
-    await probe();
-    if (await isReadOnly()) throw takesNoWrites(address);
+    if ((await probe()).isReadOnly) throw takesNoWrites(address);
   } catch (error) {
     await sql.close({ timeout: 0 });
     if (error instanceof TaskError) throw error;
@@ -383,11 +453,37 @@ const tooManyWait = (): TaskError =>
  */
 const PROVES_ROLLBACK = /^(22|23|40|42|54)/;
 
+const settingsDropped = (address: string): TaskError =>
+  new TaskError(
+    "invalid",
+    `STORE_URL: PostgreSQL at ${address} did not get the settings of the session, so a connection pooler stands before it; use pgbouncer=1`,
+  );
+
+const unfitDefaults = (address: string, cures: readonly string[]): TaskError =>
+  new TaskError(
+    "invalid",
+    `STORE_URL: the connection pooler at ${address} passes no settings on, so the role must have them: ${cures
+      .map((cure) => `ALTER ROLE … SET ${cure}`)
+      .join("; ")}; then let the pooler connect anew`,
+  );
+
+/** In words what a row of WAITS_FOR says; empty where it waits for nothing. */
+function waitWords([type, event, pids]: Row): string {
+  if (event === "SyncRep") return WAITS_WORDS;
+  return type === "Lock" ? `waits for a lock that is held by process ${pids}` : "";
+}
+
 const takesNoWrites = (address: string): TaskError =>
   new TaskError(
     "invalid",
     `STORE_URL: PostgreSQL at ${address} is a standby or read-only and takes no writes; name its primary`,
   );
+
+const isParameterRefused = (error: unknown): boolean =>
+  PARAMETER_STATES.test(stateOf(error)) || /startup parameter/.test(reasonOf(error));
+
+const isPreparedAmiss = (error: unknown): boolean =>
+  PREPARED_STATES.test(stateOf(error)) || PREPARED_WORDS.test(reasonOf(error));
 
 const stateOf = (error: unknown): string =>
   error instanceof SQL.PostgresError ? String(error.errno ?? "") : "";
@@ -396,7 +492,13 @@ function refusalOf(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
   const state = stateOf(error);
   const message = reasonOf(error);
-  return PROVES_ROLLBACK.test(state)
+  return PROVES_ROLLBACK.test(state) || isPreparedAmiss(error)
     ? new TaskError("store_rejected", `The store refused the write: ${message}`)
-    : unavailable(message);
+    : unavailable(isCut(error) ? `${message}; ${MAY_BE_DONE}` : message);
 }
+
+const MAY_BE_DONE = "what was asked for may have been done";
+
+/** The connection ended while an answer was due. */
+const isCut = (error: unknown): boolean =>
+  error instanceof SQL.PostgresError && error.code === "ERR_POSTGRES_CONNECTION_CLOSED";

@@ -33,7 +33,7 @@ const write = (
     SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '~', ';') FROM written CROSS JOIN gate
     HAVING count(*) > 0
   )
-  SELECT id::float8 FROM written`;
+  SELECT id FROM written`;
 
 /** Only steps that write the status can move a task from one count to another. */
 const COUNTED = `counted AS (
@@ -44,7 +44,7 @@ const COUNTED = `counted AS (
   ),
   `;
 
-const END_ATTEMPTS = `SELECT id::float8 FROM tasktrack.end_attempts($1::bigint[], $2::integer[], $3::bigint[], $4::text[],
+const END_ATTEMPTS = `SELECT id FROM tasktrack.end_attempts($1::bigint[], $2::integer[], $3::bigint[], $4::text[],
   $5::bigint[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::text[], $12::bigint[],
   $13::double precision[], $14::text[], $15::text[], $16::text[], $17::text[]) AS id`;
 

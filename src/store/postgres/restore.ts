@@ -22,7 +22,7 @@ const PUT = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '+', ';') FROM put CROSS JOIN gate
     HAVING count(*) > 0
   )
-  SELECT id::float8 FROM put`;
+  SELECT id FROM put`;
 
 const PUT_LINES = `INSERT INTO tasktrack.log_lines (task_id, n, at, level, message)
   SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::text[], $5::text[])`;

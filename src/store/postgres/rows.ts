@@ -90,15 +90,11 @@ const isIn = (parts: Parts, name: string): boolean =>
   parts === "whole" || (parts === "light" ? !LONG.has(name) : OF_A_HEAD.has(name));
 
 /**
- * For the select list of `alias`. Whole numbers are cast to doubles, which represent them exactly and need no parsing. A column
- * that is not requested is null and is not read, so that the positions in the row stay the same.
+ * For the select list of `alias`. A column that is not requested is null and is not read, so that the positions in the row stay
+ * the same.
  */
 export const selectList = (alias: string, parts: Parts = "whole"): string =>
-  COLUMNS.map(({ name, type }) => {
-    const sent = type === "bigint" ? "float8" : type;
-    if (!isIn(parts, name)) return `NULL::${sent}`;
-    return `${alias}.${name}${type === "bigint" ? "::float8" : ""}`;
-  }).join(", ");
+  COLUMNS.map(({ name, type }) => (isIn(parts, name) ? `${alias}.${name}` : `NULL::${type}`)).join(", ");
 
 /** In SQL: the approximate size of these parts of a task in an answer. The length of a text is known without reading it. */
 export function sizeOf(alias: string, parts: Parts): string {
@@ -122,7 +118,7 @@ export function readParts(row: readonly unknown[], parts: Parts): Task | LightTa
 
 const readHead = (row: readonly unknown[]): TaskHead =>
   ({
-    id: row[0],
+    id: Number(row[0]),
     version: row[1],
     status: row[2],
     type: row[5],
@@ -135,12 +131,20 @@ const readHead = (row: readonly unknown[]): TaskHead =>
   }) as TaskHead; // as in `readTask`
 
 const leaseOf = (row: readonly unknown[]) =>
-  row[31] === null ? null : { worker: row[31], until: row[32], leaseMs: row[33], revokeAt: row[34] };
+  row[31] === null
+    ? null
+    : { worker: row[31], until: Number(row[32]), leaseMs: Number(row[33]), revokeAt: timeIn(row[34]) };
+
+/**
+ * A bigint, which the client gives as a text. Casting it to double precision in SQL would cost less, but the digits that a server
+ * sends of a double depend on extra_float_digits, which a connection pooler does not let a client set.
+ */
+const timeIn = (value: unknown): number | null => (value === null ? null : Number(value));
 
 /** A row in the order of COLUMNS; the table's constraints and this file's writers are what makes the cast true. */
 export function readTask(row: readonly unknown[]): Task {
   return {
-    id: row[0],
+    id: Number(row[0]),
     version: row[1],
     name: row[3],
     description: row[4],
@@ -149,26 +153,26 @@ export function readTask(row: readonly unknown[]): Task {
     priority: row[7],
     tags: row[8] === "[]" ? NO_TAGS : JSON.parse(String(row[8])),
     key: row[9],
-    runAt: row[10],
-    timeoutMs: row[11],
+    runAt: Number(row[10]),
+    timeoutMs: timeIn(row[11]),
     maxAttempts: row[12],
-    backoff: { baseMs: row[13], maxMs: row[14] },
-    createdAt: row[15],
-    updatedAt: row[16],
+    backoff: { baseMs: Number(row[13]), maxMs: Number(row[14]) },
+    createdAt: Number(row[15]),
+    updatedAt: Number(row[16]),
     claims: row[17],
     token: row[18],
     attempt: row[19],
     failures: row[20],
     losses: row[21],
-    workedMs: row[22],
+    workedMs: Number(row[22]),
     attempts: row[23] === "[]" ? NO_ATTEMPTS : JSON.parse(String(row[23])),
-    startedAt: row[24],
+    startedAt: timeIn(row[24]),
     progress: row[26] === null ? null : { percent: row[26], message: row[27] },
     result: row[28],
     error: row[29] === null ? null : { code: row[29], message: row[30] },
     status: row[2],
     lease: leaseOf(row),
-    finishedAt: row[25],
+    finishedAt: timeIn(row[25]),
   } as Task;
 }
 

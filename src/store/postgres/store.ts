@@ -56,19 +56,19 @@ const getStatement = (parts: Parts): string => `SELECT ${selectList("t", parts)}
 const CLAIM = `SELECT ${selectList("c")}, c.ask
   FROM tasktrack.claim_due($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6, ${ANSWER_BYTES}) c`;
 
-const REMOVE = "SELECT id::float8 FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";
+const REMOVE = "SELECT id FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";
 
-const READ_LOG = `SELECT n, at::float8, level, message FROM tasktrack.log_lines
+const READ_LOG = `SELECT n, at, level, message FROM tasktrack.log_lines
   WHERE task_id = $1 AND n > $2 ORDER BY n`;
 
 /**
  * Also tells whether the server takes writes: a standby answers reads, so without this check the store would stay on it until a
  * write.
  */
-const NOW = `SELECT (extract(epoch FROM clock_timestamp()) * 1000)::float8,
+const NOW = `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
   current_setting('transaction_read_only') = 'on'`;
 
-const LAST_BATCH = "SELECT coalesce(max(batch), 0)::float8 FROM tasktrack.changes";
+const LAST_BATCH = "SELECT coalesce(max(batch), 0) FROM tasktrack.changes";
 
 const ABOUT = `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')`;
 

@@ -29,7 +29,6 @@ export function createWatch(setup: {
   const rings = new Set<Ring>();
   let unsent: Set<string> | null = null; // null: nothing to tell
   let sending = false;
-  let listening = false;
   let seen: number | null = null;
 
   function watch(ring: Ring): () => void {
@@ -70,6 +69,7 @@ export function createWatch(setup: {
   const polling = createLoop({
     after: clock.after,
     round: async () => {
+      if (!pool.isBounced) return POLL_MS; // a connection pooler may be found later
       const last = await setup.lastBatch();
       if (last !== seen) ringAll(null); // also at first: what came before is not known
       seen = last;
@@ -82,14 +82,14 @@ export function createWatch(setup: {
     watch,
     committed,
     start: async () => {
-      if (pool.isBounced) return polling.start();
-      listening = true;
+      polling.start();
+      if (pool.isBounced) return;
       // What came while nobody listened is not known: whoever waits asks.
       await pool.listen(channel, heard, () => ringAll(null));
     },
     close: async () => {
       rings.clear();
-      if (!listening) await polling.stop();
+      await polling.stop();
     },
   };
 }

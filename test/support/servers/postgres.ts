@@ -92,8 +92,14 @@ export interface BouncerServer extends TestServer {
   readonly url: string;
 }
 
-/** A PgBouncer in transaction mode before a PostgreSQL. */
-export async function createPgbouncer(postgres: PostgresServer): Promise<BouncerServer> {
+/**
+ * A PgBouncer in transaction mode before a PostgreSQL.
+ * @param settings lines of pgbouncer.ini, by name
+ */
+export async function createPgbouncer(
+  postgres: Pick<PostgresServer, "port">,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<BouncerServer> {
   const server = await createServerOf({
     name: "pgbouncer",
     debianPackage: "pgbouncer",
@@ -115,7 +121,9 @@ auth_file = ${join(directory, "users.txt")}
 pool_mode = transaction
 max_client_conn = 500
 default_pool_size = 20
-`,
+${Object.entries(settings)
+  .map(([name, value]) => `${name} = ${value}\n`)
+  .join("")}`,
       );
     },
     args: ({ directory }) => ["-q", join(directory, "pgbouncer.ini")],
