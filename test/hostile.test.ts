@@ -164,6 +164,17 @@ const fields: readonly Refused[] = [
   },
   { it: "the patch null", send: patch("null") },
   { it: "a patch that is an array", send: patch('["name"]') },
+  ...["/api/task/1/cancel", "/api/task/1/retry", "/api/worker/w/drain"].flatMap((target) =>
+    ["null", "[]", '""', '{"a":1}'].map((value) => ({
+      it: `${value} sent to ${target}, which takes an empty object or no body`,
+      send: { ...post(value), target },
+    })),
+  ),
+  ...["PATCH", "DELETE"].map((method) => ({
+    it: `${method} with an empty If-Match, which names no version`,
+    send: { ...patch(named("y")), method, headers: [...JSON_TYPE, ["If-Match", ""] as const] },
+    pointers: ["/If-Match"],
+  })),
 ];
 
 const WRONG_IDS = [
@@ -435,6 +446,7 @@ const missing: readonly Refused[] = [
 const LIST_ALLOWS = "GET, POST, HEAD, OPTIONS";
 const TASK_ALLOWS = "GET, PATCH, DELETE, HEAD, OPTIONS";
 const READ_ALLOWS = "GET, HEAD, OPTIONS";
+const BULK_ALLOWS = "POST, OPTIONS";
 
 const methods: readonly Refused[] = [
   ["PUT", "/api/task", LIST_ALLOWS],
@@ -448,6 +460,10 @@ const methods: readonly Refused[] = [
   ["PUT", "/api/task/1", TASK_ALLOWS],
   ["TRACE", "/api/task/1/", TASK_ALLOWS],
   ["LOCK", "/api/task/1", TASK_ALLOWS],
+  ["GET", "/api/task/bulk", BULK_ALLOWS],
+  ["PATCH", "/api/task/bulk/", BULK_ALLOWS],
+  ["DELETE", "/api/task/bulk", BULK_ALLOWS],
+  ["PUT", "/api/task/bulk", BULK_ALLOWS],
   ["POST", "/api/events", READ_ALLOWS],
   ["DELETE", "/api/events/", READ_ALLOWS],
   ["POST", "/livez", READ_ALLOWS],

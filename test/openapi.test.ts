@@ -102,7 +102,12 @@ describe("the OpenAPI document", () => {
 
   test("declares the parameters of events and waits with schemas that take what these take", () => {
     const { parameters, takes } = queryOf("/api/events");
-    expect(parameters.map(({ name }) => name).toSorted()).toEqual(["status", "task", "type"]);
+    expect(parameters.map(({ name }) => name).toSorted()).toEqual([
+      "Last-Event-ID",
+      "status",
+      "task",
+      "type",
+    ]);
     expect([takes("task", [1, 2]), takes("task", [0]), takes("task", 1)]).toEqual([true, false, false]);
     expect([takes("type", ["a.b", "video.*", "*"]), takes("type", ["a b"])]).toEqual([true, false]);
     expect([takes("status", ["done"]), takes("status", ["weird"])]).toEqual([true, false]);
@@ -156,13 +161,14 @@ describe("the OpenAPI document", () => {
   });
 
   test("has the whole enum of codes", () => {
-    const problem = document.components.schemas.Problem as { properties: { code: { enum: string[] } } };
-    expect(problem.properties.code.enum.toSorted()).toEqual(Object.keys(PROBLEM_STATUS).sort());
+    const codes = document.components.schemas.ProblemCode as { enum: string[] };
+    expect(codes.enum.toSorted()).toEqual(Object.keys(PROBLEM_STATUS).sort());
   });
 
+  const bodyOf = (path: string, method: "post" | "patch") =>
+    checker.compile(document.paths[path]?.[method]?.requestBody?.content["application/json"]?.schema ?? {});
+
   test("takes the bodies of the contract and no others", () => {
-    const bodyOf = (path: string, method: "post" | "patch") =>
-      checker.compile(document.paths[path]?.[method]?.requestBody?.content["application/json"]?.schema ?? {});
     const create = bodyOf("/api/task", "post");
     const patch = bodyOf("/api/task/{id}", "patch");
     expect(create({ name: "someName", description: "some description" })).toBe(true);
@@ -173,7 +179,177 @@ describe("the OpenAPI document", () => {
     expect(patch({ description: null })).toBe(true);
     for (const wrong of [{}, { name: null }, { status: "done" }, "x"]) expect(patch(wrong)).toBe(false);
   });
+
+  test("takes an array of tasks in place of one", () => {
+    const create = bodyOf("/api/task", "post");
+    expect(create([{ name: "x" }, { name: "y", payload: [1, null] }])).toBe(true);
+    for (const wrong of [[{}], [{ name: "x", id: 1 }], [[{ name: "x" }]]]) expect(create(wrong)).toBe(false);
+  });
+
+  test.each([
+    ["type", ["video.encode", "a"], ["", "a b", "video.*", "x".repeat(65)]],
+    ["delay", ["0", "0s", "1h30m", ".5s", "1.s", "10\u00b5s"], ["", "1", "-1s", "5 s", "1d"]],
+    ["timeout", ["90s", null], ["90"]],
+    ["run_at", ["2026-01-31T12:00:00Z"], [5]],
+    ["priority", [-1_000, 1_000], [1_001, 0.5]],
+    ["tags", [[], ["x"]], [[""], ["x".repeat(65)], Array(21).fill("x")]],
+    ["backoff", [{ base: "1s", max: "1h" }], [{ base: "1s" }, { base: "1s", max: "soon" }]],
+  ])("says which values a task's %s may have", (field, good, bad) => {
+    const create = bodyOf("/api/task", "post");
+    const taken = (values: readonly unknown[]) =>
+      values.map((value) => create({ name: "x", [field]: value }));
+    expect(taken(good)).toEqual(good.map(() => true));
+    expect(taken(bad)).toEqual(bad.map(() => false));
+  });
 });
+
+describe("for generators of clients the OpenAPI document", () => {
+  const answers = () =>
+    operationsOf(document).flatMap(({ operation }) =>
+      Object.entries(operation.responses).map(([status, answer]) => ({ operation, status, answer })),
+    );
+
+  test("gives each object and each set of words a name", () => {
+    const nameless = operationsOf(document).flatMap(({ operation }) =>
+      partsOf(operation).filter((part) => "properties" in part || "enum" in part),
+    );
+    expect(nameless).toEqual([]);
+    for (const component of Object.values(document.components.schemas)) {
+      const inside = Object.values(component).flatMap(partsOf);
+      expect(inside.filter((part) => "properties" in part || "enum" in part)).toEqual([]);
+    }
+  });
+
+  test("leaves room for fields that later versions add to answers", () => {
+    const closed = answers().flatMap(({ answer }) => partsOf(resolved(answer)).filter(isClosed));
+    expect(closed).toEqual([]);
+  });
+
+  test("has one answer schema for all that a create answers, and for each operation that succeeds in several ways", () => {
+    for (const { operation } of operationsOf(document)) {
+      const successes = Object.entries(operation.responses).filter(([status]) => Number(status) < 300);
+      const schemas = successes.flatMap(([, { content }]) => Object.values(content ?? {}));
+      expect(new Set(schemas.map(({ schema }) => JSON.stringify(schema))).size).toBeLessThan(2);
+    }
+  });
+
+  test("has no choice between objects but one: a task or an array of tasks", () => {
+    const parts = partsOf(document).filter((part) => "oneOf" in part || "anyOf" in part);
+    const choices = parts.filter(({ oneOf, anyOf }) => !isNullable(oneOf ?? anyOf));
+    const named = Object.entries(document.components.schemas).filter(([, part]) => choices.includes(part));
+    expect(named.map(([name]) => name).sort()).toEqual(["CreateBody", "LogEntry"]);
+    expect(choices.length).toBe(2);
+  });
+
+  test("has no constants, which are types of their own in few languages", () => {
+    expect(partsOf(document).filter((part) => "const" in part)).toEqual([]);
+  });
+
+  test("says which integers need 64 bits, and that other numbers have the precision of a double", () => {
+    for (const part of partsOf(document)) {
+      if (part.type === "number") expect(part).toMatchObject({ format: "double" });
+      if (part.type !== "integer") continue;
+      const { minimum = -(2 ** 53), maximum = 2 ** 53 } = part as { minimum?: number; maximum?: number };
+      const isShort = minimum >= -(2 ** 31) && maximum < 2 ** 31;
+      expect({ part, format: part.format }).toEqual({ part, format: isShort ? undefined : "int64" });
+    }
+  });
+
+  test("names one media type for a request body, and shows an example", () => {
+    const bodies = operationsOf(document).flatMap(({ operation }) => operation.requestBody ?? []);
+    expect(bodies.length).toBeGreaterThan(10);
+    for (const { content } of bodies) {
+      expect(Object.keys(content)).toEqual(["application/json"]);
+      const schema = resolved(content["application/json"]?.schema) as { examples?: unknown[] };
+      expect([schema, (schema.examples ?? []).length > 0]).toEqual([schema, true]);
+    }
+  });
+
+  test("says that it needs no credentials, and sorts its operations by tags that it describes", () => {
+    expect(document.security).toEqual([]);
+    const described = document.tags.map(({ name }) => name);
+    expect(document.tags.every(({ description }) => description.length > 0)).toBe(true);
+    const used = operationsOf(document).flatMap(({ operation }) => operation.tags);
+    expect(used.length).toBe(operationsOf(document).length);
+    expect([...new Set(used)].sort()).toEqual(described.toSorted());
+  });
+
+  test("describes each parameter, each header and each field", () => {
+    const described = (part: unknown): boolean =>
+      "description" in (resolved(part) as Json) || isDescribed(part);
+    for (const { path, operation } of operationsOf(document)) {
+      const parameters = [...(operation.parameters ?? []), ...(document.paths[path]?.parameters ?? [])];
+      for (const parameter of parameters)
+        expect([parameter, isDescribed(parameter)]).toEqual([parameter, true]);
+    }
+    for (const { answer } of answers()) {
+      for (const header of Object.values(answer.headers ?? {}))
+        expect([header, isDescribed(header)]).toEqual([header, true]);
+    }
+    for (const [name, schema] of Object.entries(document.components.schemas)) {
+      expect([name, isDescribed(schema)]).toEqual([name, true]);
+      for (const [field, part] of Object.entries((schema.properties as Json) ?? {}))
+        expect([name, field, described(part)]).toEqual([name, field, true]);
+    }
+  });
+
+  test.each([
+    ["GET", "/api/task", "200", ["Link", "X-Total-Count", "Preference-Applied"]],
+    ["POST", "/api/task", "200", ["Location", "Preference-Applied", "Idempotent-Replayed"]],
+    ["POST", "/api/task", "201", ["Location", "Idempotent-Replayed"]],
+    ["POST", "/api/task", "202", ["Location", "Preference-Applied", "Idempotent-Replayed"]],
+    ["GET", "/api/task/{id}", "200", ["ETag"]],
+    ["GET", "/api/task/{id}", "304", ["ETag"]],
+    ["PATCH", "/api/task/{id}", "200", ["ETag"]],
+    ["POST", "/api/task/{id}/cancel", "202", ["ETag"]],
+    ["POST", "/api/task/{id}/retry", "200", ["ETag"]],
+    ["GET", "/livez", "405", ["Allow"]],
+    ["GET", "/readyz", "503", ["Retry-After"]],
+  ])("%s %s documents the headers of its %s: %j", (method, path, status, headers) => {
+    const operation = document.paths[path]?.[method.toLowerCase()];
+    expect(Object.keys(operation?.responses[status]?.headers ?? {})).toEqual(
+      expect.arrayContaining(["X-Request-Id", ...headers]),
+    );
+  });
+
+  test("documents the request headers that mean something", () => {
+    const headersOf = (path: string, method: string) =>
+      (document.paths[path]?.[method]?.parameters ?? [])
+        .filter((parameter) => parameter.in === "header")
+        .map(({ name }) => name);
+    expect(headersOf("/api/events", "get")).toEqual(["Last-Event-ID"]);
+    expect(headersOf("/api/task", "post").sort()).toEqual(["Idempotency-Key", "Prefer"]);
+    expect(headersOf("/api/task/{id}", "delete")).toEqual(["If-Match"]);
+  });
+});
+
+type Json = Record<string, unknown>;
+
+/** Every object inside a value, itself included. Examples are values of clients and no part of the document. */
+function partsOf(value: unknown): Json[] {
+  if (typeof value !== "object" || value === null) return [];
+  if (Array.isArray(value)) return value.flatMap(partsOf);
+  const inside = Object.entries(value).filter(([key]) => key !== "examples");
+  return [value as Json, ...inside.flatMap(([, part]) => partsOf(part))];
+}
+
+/** The value with each reference replaced by the schema that it names. */
+function resolved(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(resolved);
+  const { $ref, ...rest } = value as Json;
+  const own = Object.fromEntries(Object.entries(rest).map(([key, part]) => [key, resolved(part)]));
+  if (typeof $ref !== "string") return own;
+  const named = document.components.schemas[$ref.replace("#/components/schemas/", "")];
+  return { ...(resolved(named) as Json), ...own };
+}
+
+const isClosed = (part: Json): boolean => part.additionalProperties === false;
+const isDescribed = (part: unknown): boolean =>
+  typeof (part as Json).description === "string" && (part as Json).description !== "";
+/** A choice between something and null is a field that may be null. */
+const isNullable = (choice: unknown): boolean =>
+  Array.isArray(choice) && choice.length === 2 && choice.some((part: Json) => part.type === "null");
 
 type WithExamples = { readonly examples: readonly unknown[] };
 
@@ -204,12 +380,19 @@ describe("an answer is found out by the document when", () => {
   const refusal = (body: unknown): Response => answer(404, body, "application/problem+json");
   const task = { method: "GET", target: "/api/task/1" };
   const list = { method: "GET", target: "/api/task?limit=1" };
+  const create = { method: "POST", target: "/api/task" };
+  const bulk = { method: "POST", target: "/api/task/bulk" };
+  const summary = { id: 1, name: "x", description: "", status: "done" };
 
   test("it is right, by finding nothing", async () => {
     expect(await checker.faults(task, refusal(problem))).toEqual([]);
     expect(await checker.faults({ method: "GET", target: "/nope" }, refusal(problem))).toEqual([]);
     expect(await checker.faults({ ...task, method: "DELETE" }, answer(204, null))).toEqual([]);
     expect(await checker.faults(list, answer(200, []))).toEqual([]);
+    expect(await checker.faults(list, answer(200, [summary]))).toEqual([]);
+    expect(await checker.faults(create, answer(201, { message: "Created", task_id: 1 }))).toEqual([]);
+    expect(await checker.faults(create, answer(201, { message: "Created", task_ids: [1] }))).toEqual([]);
+    expect(await checker.faults(bulk, answer(200, { count: 1, refused: 0, next: null }))).toEqual([]);
   });
 
   test.each([
@@ -218,6 +401,11 @@ describe("an answer is found out by the document when", () => {
     ["its type is HTML", list, answer(200, [], "text/html")],
     ["its body is not of the schema", list, answer(200, [{ id: "1" }])],
     ["its body lacks a field", task, answer(200, { id: 1, name: "x", description: "", status: "done" })],
+    ["its body has a field too many", list, answer(200, [{ ...summary, colour: "red" }])],
+    ["a listed task is neither short nor whole", list, answer(200, [{ ...summary, version: 1 }])],
+    ["a create answers with no id", create, answer(201, { message: "Task created successfully" })],
+    ["a create answers with part of a task", create, answer(200, summary)],
+    ["a bulk action answers with half a count", bulk, answer(200, { count: 1, refused: 0 })],
     ["its code is unknown", task, refusal({ ...problem, code: "oops" })],
     ["it lacks the member `error`", task, refusal({ ...problem, error: undefined })],
     ["it has no request id", list, Response.json([])],

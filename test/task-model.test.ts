@@ -516,6 +516,22 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(await idsAt(`/api/task?type=${type}`)).toEqual([]);
     });
 
+    test("one value stands for a list of it, as in a query", async () => {
+      const type = ownType();
+      await add({ type, tags: ["one"] });
+      await add({ type });
+      const count = (filter: Json) => bulk({ filter, action: "cancel", dry_run: true });
+      expect(await count({ type })).toMatchObject({ count: 2 });
+      expect(await count({ type, tag: "one", status: "pending" })).toMatchObject({ count: 1 });
+      const filter = { type: "no type", status: "weird" };
+      const refused = await post("/api/task/bulk", { filter, action: "cancel" });
+      const problem = await expectProblem(refused, { status: 400, code: "invalid" });
+      expect(problem.errors?.map(({ pointer }) => pointer).sort()).toEqual([
+        "/filter/status/0",
+        "/filter/type/0",
+      ]);
+    });
+
     test("an empty filter must say that it means all", async () => {
       await expectProblem(await post("/api/task/bulk", { filter: {}, action: "cancel" }), {
         status: 400,

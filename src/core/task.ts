@@ -226,17 +226,17 @@ export function descriptionFault(description: string): string | null {
   return textFault(description);
 }
 
+/** What a type looks like, and what asks for types: one of them, or a prefix ending in `*`. */
+export const TYPE = /^[A-Za-z0-9._-]{1,64}$/;
+export const TYPE_PATTERN = /^(?:[A-Za-z0-9._-]{1,64}\*?|\*)$/;
+
 /** The rule for a type. */
 export const typeFault = (type: string): string | null =>
-  /^[A-Za-z0-9._-]{1,64}$/.test(type)
-    ? null
-    : `must be 1 to ${LIMITS.typeLength} letters, digits, dots, underscores and hyphens`;
+  TYPE.test(type) ? null : `must be 1 to ${LIMITS.typeLength} letters, digits, dots, underscores and hyphens`;
 
-/** The rule for what asks for types: one of them, or a prefix ending in `*`. */
+/** The rule for what asks for types. */
 export const typePatternFault = (pattern: string): string | null =>
-  pattern === "*" || typeFault(pattern.endsWith("*") ? pattern.slice(0, -1) : pattern) === null
-    ? null
-    : "must be a type, or a prefix ending in *";
+  TYPE_PATTERN.test(pattern) ? null : "must be a type, or a prefix ending in *";
 
 /** The rule for one tag. */
 export const tagFault = (tag: string): string | null => shortTextFault(tag, LIMITS.tagCodePoints);

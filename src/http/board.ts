@@ -4,80 +4,128 @@ import { formatDurationMs } from "../core/duration.ts";
 import { STATUSES, type Status } from "../core/task.ts";
 import type { Engine, Stats } from "../engine/engine.ts";
 import type { Route } from "./route.ts";
+import { durationAnswer, TaskStatus, taskId, timeAnswer } from "./shared-schemas.ts";
 import { parseId } from "./wire.ts";
 
-const time = z.iso.datetime();
-const duration = z.string().meta({ description: "A Go duration", examples: ["1.5s"] });
-const status = z.enum(STATUSES);
+const time = timeAnswer;
+const duration = durationAnswer;
+const count = z.int().min(0);
 
-const ExplainAnswer = z.object({
-  id: z.int(),
-  status,
-  reason: z.enum([
-    ...["not_due", "no_worker", "waiting_for_slot", "about_to_start"],
-    ...["running", "cancel_requested", "worker_silent", "ended"],
-  ] as const),
-  message: z.string().meta({ description: "The same in a sentence" }),
-  position: z.int().nullable().meta({
-    description: "Due tasks of its type that go first, counted up to 1,000; null where it is not in line",
-  }),
-  run_at: time,
-  attempt: z.int(),
-  worker: z.string().nullable(),
-  lease_until: time.nullable(),
-  workers: z.array(z.string()).meta({ description: "Those heard of in the last minute that take its type" }),
-});
-
-const counts = z.object(
-  Object.fromEntries(STATUSES.map((name) => [name, z.int()])) as Record<Status, z.ZodInt>, // one for each
-);
-
-const StatsAnswer = z.object({
-  counts,
-  types: z.array(z.object({ type: z.string(), counts, oldest_run_at: time.nullable() })),
-  oldest_waiting: z
-    .object({ type: z.string(), run_at: time, waited: duration })
-    .nullable()
-    .meta({ description: "Of the pending tasks the one that was due first, if it is due" }),
-  minutes: z
-    .array(
-      z.object({
-        at: time,
-        created: z.int(),
-        done: z.int(),
-        failed: z.int(),
-        cancelled: z.int(),
-        retried: z.int(),
-        lost: z.int(),
-        wait: z.object({ total: duration, longest: duration }),
-        run: z.object({ total: duration, longest: duration }),
-      }),
-    )
-    .meta({ description: "The last hour, oldest first; minutes in which nothing happened are left out" }),
-  workers: z.array(
-    z.object({
-      worker: z.string(),
-      types: z.array(z.string()),
-      running: z.int().meta({
-        description: "How many tasks it works on; at least so many where `workers_complete` is false",
-      }),
-      slots: z.int().meta({
-        description:
-          "How many tasks it works on at once; of one that does not say so, those that it has and those that it asks for",
-      }),
-      seen_at: time,
-      draining: z.boolean(),
-      tasks: z.array(z.int()).meta({ description: "What it works on, up to 100" }),
+const ExplainAnswer = z
+  .object({
+    id: taskId,
+    status: TaskStatus,
+    reason: z
+      .enum([
+        ...["not_due", "no_worker", "waiting_for_slot", "about_to_start"],
+        ...["running", "cancel_requested", "worker_silent", "ended"],
+      ] as const)
+      .meta({ id: "ExplainReason", description: "Why a task stands where it stands" }),
+    message: z.string().meta({ description: "The same in a sentence" }),
+    position: count.nullable().meta({
+      description: "Due tasks of its type that go first, counted up to 1,000; null where it is not in line",
     }),
-  ),
-  workers_complete: z.boolean().meta({
-    description:
-      "False where more than 10,000 tasks run: the later ones are not in `running` and `tasks` of the workers",
-  }),
-  tags: z
-    .array(z.object({ tag: z.string(), count: z.int() }))
-    .meta({ description: "The commonest among the latest 1,000 tasks" }),
-});
+    run_at: time.meta({ description: "When it is due; RFC 3339, UTC" }),
+    attempt: count.meta({ description: "How often it was started" }),
+    worker: z.string().nullable().meta({ description: "The worker that has it; null where none has" }),
+    lease_until: time
+      .nullable()
+      .meta({ description: "When that worker's lease ends; null where none has it" }),
+    workers: z
+      .array(z.string())
+      .meta({ description: "Those heard of in the last minute that take its type" }),
+  })
+  .meta({ id: "Explanation", description: "Why a task stands where it stands, in words and in fields" });
+
+const countOf = (status: Status) => count.meta({ description: `How many tasks are ${status}` });
+const counts = z
+  .object(Object.fromEntries(STATUSES.map((name) => [name, countOf(name)])) as Record<Status, z.ZodInt>) // one for each
+  .meta({ id: "StatusCounts", description: "How many tasks have each status" });
+const spans = z
+  .object({
+    total: duration.meta({ description: "The sum, a Go duration" }),
+    longest: duration.meta({ description: "The longest, a Go duration" }),
+  })
+  .meta({ id: "Spans", description: "How long something took in a minute, of all tasks together" });
+
+const StatsAnswer = z
+  .object({
+    counts,
+    types: z
+      .array(
+        z
+          .object({
+            type: z.string().meta({ description: "The type" }),
+            counts,
+            oldest_run_at: time
+              .nullable()
+              .meta({ description: "When its first pending task was due; null where none is pending" }),
+          })
+          .meta({ id: "TypeStats", description: "The tasks of one type" }),
+      )
+      .meta({ description: "The types that have tasks" }),
+    oldest_waiting: z
+      .object({
+        type: z.string().meta({ description: "Its type" }),
+        run_at: time.meta({ description: "When it was due; RFC 3339, UTC" }),
+        waited: duration.meta({ description: "How long it has been due, a Go duration" }),
+      })
+      .meta({ id: "OldestWaiting", description: "The task that has been due for longest" })
+      .nullable()
+      .meta({ description: "Of the pending tasks the one that was due first, if it is due" }),
+    minutes: z
+      .array(
+        z
+          .object({
+            at: time.meta({ description: "When the minute began; RFC 3339, UTC" }),
+            created: count.meta({ description: "Tasks created" }),
+            done: count.meta({ description: "Tasks done" }),
+            failed: count.meta({ description: "Tasks failed for good" }),
+            cancelled: count.meta({ description: "Tasks cancelled" }),
+            retried: count.meta({ description: "Attempts that failed and are tried again" }),
+            lost: count.meta({ description: "Leases that ran out" }),
+            wait: spans.meta({ description: "From due to started" }),
+            run: spans.meta({ description: "From started to ended" }),
+          })
+          .meta({ id: "MinuteStats", description: "What happened in a minute" }),
+      )
+      .meta({ description: "The last hour, oldest first; minutes in which nothing happened are left out" }),
+    workers: z
+      .array(
+        z
+          .object({
+            worker: z.string().meta({ description: "Its name" }),
+            types: z.array(z.string()).meta({ description: "The types that it takes" }),
+            running: count.meta({
+              description: "How many tasks it works on; at least so many where `workers_complete` is false",
+            }),
+            slots: count.meta({
+              description:
+                "How many tasks it works on at once; of one that does not say so, those that it has and those that it asks for",
+            }),
+            seen_at: time.meta({ description: "When it was last heard of; RFC 3339, UTC" }),
+            draining: z.boolean().meta({ description: "Whether it gets no more tasks" }),
+            tasks: z.array(taskId).meta({ description: "What it works on, up to 100" }),
+          })
+          .meta({ id: "WorkerStats", description: "A worker" }),
+      )
+      .meta({ description: "The workers that were heard of lately" }),
+    workers_complete: z.boolean().meta({
+      description:
+        "False where more than 10,000 tasks run: the later ones are not in `running` and `tasks` of the workers",
+    }),
+    tags: z
+      .array(
+        z
+          .object({
+            tag: z.string().meta({ description: "The tag" }),
+            count: count.meta({ description: "How many of them have it" }),
+          })
+          .meta({ id: "TagCount", description: "How common a tag is" }),
+      )
+      .meta({ description: "The commonest among the latest 1,000 tasks" }),
+  })
+  .meta({ id: "Stats", description: "How the whole stands" });
 
 export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
   const explain: Route = {

@@ -48,9 +48,9 @@ async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> 
   return body;
 }
 
-/** The same where there may be no body at all: undefined then, whatever type it would have had. */
+/** The same where there may be no body at all: an empty object then, whatever type it would have had. */
 export async function readOptionalJson(request: Request, headers: RequestHeaders): Promise<unknown> {
-  if (headers["content-length"] === "0" || request.body === null) return undefined;
+  if (headers["content-length"] === "0" || request.body === null) return {};
   return readJson(request, headers);
 }
 

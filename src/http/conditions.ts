@@ -6,10 +6,17 @@ import type { RequestHeaders } from "./guard.ts";
 
 export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;
 
-/** `If-Match` as a condition on the task; undefined without it. Weak and foreign tags match nothing. */
+/**
+ * `If-Match` as a condition on the task; undefined without it. Weak and foreign tags match nothing. An empty one comes from a client
+ * that has lost the version: it is refused as what it is, not as a task that has changed.
+ */
 export function ifMatch(headers: RequestHeaders): Condition | undefined {
   const header = headers["if-match"];
   if (header === undefined || header.trim() === "*") return undefined;
+  if (header.trim() === "") {
+    const detail = 'must be a version such as "v7", or *; leave it out to set no condition';
+    throw new TaskError("invalid", `If-Match ${detail}`, [{ pointer: "/If-Match", detail }]);
+  }
   const wanted = tagsOf(header);
   return (task) => {
     if (wanted.has(etagOf(task))) return;

@@ -6,6 +6,7 @@ import { type LightTask, type TaskId, takesType } from "../core/task.ts";
 import type { Change, Engine, Position } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
+import { LAST_EVENT_ID } from "./header-schemas.ts";
 import type { Call, Route } from "./route.ts";
 import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf, validate } from "./wire.ts";
 
@@ -43,8 +44,13 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
     summary: "Follow what happens to tasks, as server-sent events",
     description: DESCRIPTION,
     query: EventsQuery,
+    requestHeaders: { "Last-Event-ID": LAST_EVENT_ID },
     answers: {
-      200: { description: "The events, until somebody ends them", schema: z.string(), mediaType: SSE },
+      200: {
+        description: "The events, until the client or the server ends them",
+        schema: z.string().meta({ description: "Server-sent events" }),
+        mediaType: SSE,
+      },
     },
     problems: [],
     run: async (call) => {

@@ -3,23 +3,29 @@ import { BROKER_STATES, type BrokerHealth } from "../core/broker.ts";
 import { refuse } from "./errors.ts";
 import type { Route } from "./route.ts";
 
-const AliveAnswer = z.object({ status: z.literal("alive") });
-const ReadyAnswer = z.object({
-  status: z.literal("ready"),
-  store: z.string().meta({ description: "What keeps the tasks, and what of them a crash may lose" }),
-  broker: z
-    .object({
-      name: z.string().meta({ examples: ["RabbitMQ"] }),
-      state: z.enum(BROKER_STATES).meta({
-        description: "away: nobody answers there. blocked: it takes nothing, for want of memory or disk",
+const AliveAnswer = z
+  .object({ status: z.string().meta({ description: "`alive`", examples: ["alive"] }) })
+  .meta({ id: "Alive", description: "The process answers" });
+const ReadyAnswer = z
+  .object({
+    status: z.string().meta({ description: "`ready`", examples: ["ready"] }),
+    store: z.string().meta({ description: "What keeps the tasks, and what of them a crash may lose" }),
+    broker: z
+      .object({
+        name: z.string().meta({ description: "The broker", examples: ["RabbitMQ"] }),
+        state: z.enum(BROKER_STATES).meta({
+          id: "BrokerState",
+          description: "`away`: it does not answer; `blocked`: it takes nothing, for want of memory or disk",
+        }),
+      })
+      .meta({ id: "Broker", description: "The broker of QUEUE_URL" })
+      .optional()
+      .meta({
+        description:
+          "Only with QUEUE_URL. A server whose broker is away or blocked works on, and should get traffic",
       }),
-    })
-    .optional()
-    .meta({
-      description:
-        "Only with QUEUE_URL. A server whose broker is away or blocked works on, and should get traffic",
-    }),
-});
+  })
+  .meta({ id: "Ready", description: "The process should get traffic" });
 
 export type HealthSetup = {
   /** A sentence while the server should get no traffic, else null. */

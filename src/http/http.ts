@@ -9,7 +9,7 @@ import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
 import { createHealthRoutes, type HealthSetup } from "./health.ts";
 import { createListRoutes } from "./lists.ts";
-import { createOpenApi } from "./openapi.ts";
+import { createOpenApi, type Section } from "./openapi.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { createTaskRoutes } from "./tasks.ts";
@@ -49,12 +49,12 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
   const lists = createListRoutes(setup);
   const board = createBoardRoutes(setup);
   const health = createHealthRoutes(setup);
-  const openapi = createOpenApiRoute(() => createOpenApi(api, setup.version));
+  const openapi = createOpenApiRoute(() => createOpenApi(sections, setup.version));
   const probes: Routes = {
     "/livez": { GET: health.livez },
     "/readyz": { GET: health.readyz },
   };
-  const api: Routes = {
+  const ofTasks: Routes = {
     "/api/task": { GET: lists.list, POST: tasks.create },
     "/api/task/bulk": { POST: lists.bulk },
     "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
@@ -62,7 +62,9 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
     "/api/task/:id/retry": { POST: tasks.retry },
     "/api/task/:id/log": { GET: tasks.readLog },
     "/api/task/:id/explain": { GET: board.explain },
-    "/api/stats": { GET: board.stats },
+    "/api/events": { GET: events },
+  };
+  const ofWorkers: Routes = {
     "/api/task/:id/complete": { POST: work.complete },
     "/api/task/:id/fail": { POST: work.fail },
     "/api/task/:id/release": { POST: work.release },
@@ -71,11 +73,18 @@ function routeTable(setup: HttpSetup, { events }: Pick<EventRoutes, "events">, w
     "/api/worker/heartbeat": { POST: work.heartbeat },
     "/api/worker/complete": { POST: work.completeMany },
     "/api/worker/:name/drain": { POST: work.drain, DELETE: work.undrain },
-    "/api/events": { GET: events },
+  };
+  const ofServer: Routes = {
+    "/api/stats": { GET: board.stats },
     ...probes,
     "/openapi.json": { GET: openapi },
   };
-  return setup.hasApi ? { ...api, ...createUiRoutes(setup) } : probes;
+  const sections: readonly Section[] = [
+    { tag: "tasks", description: "For clients: submit work and follow it", routes: ofTasks },
+    { tag: "workers", description: "For workers: claim tasks and report on them", routes: ofWorkers },
+    { tag: "server", description: "For operators: the state of the whole", routes: ofServer },
+  ];
+  return setup.hasApi ? { ...ofTasks, ...ofWorkers, ...ofServer, ...createUiRoutes(setup) } : probes;
 }
 
 type EventRoutes = ReturnType<typeof createEventRoutes>;
@@ -190,6 +199,8 @@ export function createHttp(setup: HttpSetup): HttpServer {
       if (route !== undefined) handlers[method] = (request) => answer(route.run, request, request.params);
     }
     if (handlers.GET !== undefined) handlers.HEAD = handlers.GET; // the runtime leaves the body out
+    // Of a path that lacks a method the runtime would ask the next that matches: `/api/task/:id`, in place of `/api/task/bulk`.
+    for (const method of [...METHODS, "HEAD"]) handlers[method] ??= fallback;
     handlers.OPTIONS = (request) =>
       answer(({ reply }) => reply(204, null, { allow: allowed(methods) }), request, request.params);
     return handlers;
@@ -253,12 +264,16 @@ export function createHttp(setup: HttpSetup): HttpServer {
   };
 }
 
+const OpenApiAnswer = z
+  .looseObject({ openapi: z.string().meta({ description: "The version of OpenAPI", examples: ["3.1.0"] }) })
+  .meta({ id: "OpenApiDocument", description: "An OpenAPI document" });
+
 function createOpenApiRoute(document: () => unknown): Route {
   let text: string | null = null;
   return {
     id: "openapi",
     summary: "This document",
-    answers: { 200: { description: "OpenAPI 3.1", schema: z.looseObject({ openapi: z.string() }) } },
+    answers: { 200: { description: "OpenAPI 3.1", schema: OpenApiAnswer } },
     problems: [],
     run: ({ reply }) => {
       text ??= JSON.stringify(document());

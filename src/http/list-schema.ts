@@ -30,16 +30,22 @@ export const listOf = <E extends z.ZodType>(
       : z.array(element).max(most, mostWords),
   );
 
-/** The members of a filter, each once. Every task that is looked at is compared with all of them. */
+/**
+ * The members of a filter, each once. Every task that is looked at is compared with all of them. One value stands for a list of
+ * it, as it does in a query.
+ */
 export const membersOf = <E extends z.ZodType>(
   element: E,
   noun: string,
   most: number = LIMITS.filterMembers,
 ) => {
   const words = `must be at most ${most} different ${noun}`;
-  return listOf(element, { most: most * REPEATED, mostWords: words }).transform((list, context) => {
-    const members = [...new Set(list)];
-    if (members.length > most) context.addIssue({ code: "custom", message: words });
-    return members;
-  });
+  const list = listOf(element, { most: most * REPEATED, mostWords: words });
+  return z
+    .preprocess((value) => (typeof value === "string" ? [value] : value), list)
+    .transform((values, context) => {
+      const members = [...new Set(values)];
+      if (members.length > most) context.addIssue({ code: "custom", message: words });
+      return members;
+    });
 };

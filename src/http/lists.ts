@@ -6,22 +6,15 @@ import type { LightTask, Parts, TaskHead } from "../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
 import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { BulkAnswer, ListedTaskAnswer } from "./answer-schemas.ts";
 import { readJson } from "./body.ts";
 import { prefersOf } from "./conditions.ts";
+import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "./header-schemas.ts";
 import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "./pieces.ts";
 import type { Call, Route } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./task-schemas.ts";
-import {
-  BulkAnswer,
-  presentEvent,
-  presentSummary,
-  presentTask,
-  queryOf,
-  SummaryAnswer,
-  TaskAnswer,
-  validate,
-} from "./wire.ts";
+import { presentEvent, presentSummary, presentTask, queryOf, validate } from "./wire.ts";
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;
@@ -49,17 +42,16 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
     id: "listTasks",
     summary: "List tasks; whole without `limit`, streamed and no snapshot",
     query: ListQuery,
-    requestHeaders: { Prefer: "`count=exact`: how many there are, in X-Total-Count; not with `q`" },
+    requestHeaders: { Prefer: PREFER_COUNT },
     answers: {
       200: {
         description:
           "Tasks, id ascending unless `sort` says otherwise; whole ones with `view=full`, without payload and result with `view=state`",
-        schema: z.array(
-          z.union([SummaryAnswer, TaskAnswer, TaskAnswer.omit({ payload: true, result: true })]),
-        ),
+        schema: z.array(ListedTaskAnswer),
         headers: {
-          Link: 'With `limit`, while there may be more: the next page, `rel="next"`; a page may be short or empty then, and ends at about 8 MiB',
-          "X-Total-Count": "How many tasks the filter takes, where that was asked for",
+          Link: LINK,
+          "X-Total-Count": TOTAL_COUNT,
+          "Preference-Applied": PREFERENCE_APPLIED,
         },
       },
     },

@@ -1,28 +1,36 @@
 import { z } from "zod";
 import { FIELD_FAULTS_LISTED } from "../core/error.ts";
 import { PROBLEM_STATUS, type ProblemCode } from "./errors.ts";
+import { ALLOW, REQUEST_ID, RETRY_AFTER } from "./header-schemas.ts";
 import { type Answer, METHODS, type Method, type Route, type Routes } from "./route.ts";
+import { FaultAnswer, taskId } from "./shared-schemas.ts";
+
+const PROBLEM_CODES = Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]; // never empty
 
 const ProblemAnswer = z
   .object({
-    error: z.string(),
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    detail: z.string(),
-    code: z.enum(Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]), // never empty
-    request_id: z.string(),
+    error: z.string().meta({ description: "The message, as the first version named it" }),
+    type: z.string().meta({ description: "`about:blank`: `code` says more than an address would" }),
+    title: z.string().meta({ description: "The words for the HTTP status", examples: ["Not Found"] }),
+    status: z.int().min(400).max(599).meta({ description: "The HTTP status" }),
+    detail: z.string().meta({ description: "The message, for people", examples: ["Task not found"] }),
+    code: z.enum(PROBLEM_CODES).meta({
+      id: "ProblemCode",
+      description: "Why the request was refused; a code never changes its meaning",
+    }),
+    request_id: z.string().meta({ description: "The id of the request, as in X-Request-Id" }),
     errors: z
-      .array(z.object({ pointer: z.string(), detail: z.string() }))
+      .array(FaultAnswer)
       .max(FIELD_FAULTS_LISTED)
-      .optional(),
+      .optional()
+      .meta({ description: "The fields at fault" }),
     errors_omitted: z
       .int()
       .min(1)
       .optional()
       .meta({ description: "How many more fields are at fault than `errors` lists" }),
   })
-  .meta({ description: "RFC 9457, and `error`: the message alone" });
+  .meta({ id: "Problem", description: "A refusal: RFC 9457, and `error`, the message alone" });
 
 /** What any request may be answered with, whatever its route. */
 const ALWAYS: readonly ProblemCode[] = [
@@ -41,8 +49,16 @@ const EVERY_PATH: readonly ProblemCode[] = ["method_not_allowed"];
 
 type Json = Record<string, unknown>;
 
+/** The routes of one tag: generators of clients make one class or module of them. */
+export type Section = { readonly tag: string; readonly description: string; readonly routes: Routes };
+
 /** The OpenAPI 3.1 document of the route table. */
-export function createOpenApi(routes: Routes, version: string): Json {
+export function createOpenApi(sections: readonly Section[], version: string): Json {
+  const components = createComponents();
+  const write = createWriter(components);
+  const paths = sections.flatMap(({ tag, routes }) =>
+    Object.entries(routes).map(([path, methods]) => [openPath(path), write.pathItem(path, methods, tag)]),
+  );
   return {
     openapi: "3.1.0",
     info: {
@@ -51,125 +67,184 @@ export function createOpenApi(routes: Routes, version: string): Json {
       description: "Submit work that takes minutes, get an id at once, ask later how it went.",
       license: { name: "MIT", identifier: "MIT" },
     },
-    servers: [{ url: "/" }],
-    paths: Object.fromEntries(
-      Object.entries(routes).map(([path, methods]) => [openPath(path), pathItem(path, methods)]),
-    ),
-    components: { schemas: { Problem: jsonSchema(ProblemAnswer, "output") } },
+    servers: [{ url: "/", description: "The server that this document comes from" }],
+    security: [],
+    tags: sections.map(({ tag, description }) => ({ name: tag, description })),
+    paths: Object.fromEntries(paths),
+    components: { schemas: components.all() },
   };
 }
 
 /** `:id` as OpenAPI writes it. */
 const openPath = (path: string): string => path.replace(/:(\w+)/g, "{$1}");
 
-function pathItem(path: string, methods: Partial<Record<Method, Route>>): Json {
-  const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
-    name,
-    in: "path",
-    required: true,
-    schema:
-      name === "id"
-        ? { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
-        : { type: "string", minLength: 1 },
-  }));
-  const operations = METHODS.flatMap((method) => {
-    const route = methods[method];
-    return route === undefined ? [] : [[method.toLowerCase(), operation(method, route)] as const];
-  });
-  return { ...(parameters.length > 0 ? { parameters } : {}), ...Object.fromEntries(operations) };
-}
+const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
+  id: taskId,
+  name: z
+    .string()
+    .min(1)
+    .meta({ description: "The name of a worker", examples: ["gpu-1"] }),
+};
 
-function operation(method: Method, route: Route): Json {
-  const refusals = [
-    ...ALWAYS,
-    ...EVERY_PATH,
-    ...route.problems,
-    ...(method === "GET" ? [] : ["forbidden_origin" as const]),
-  ];
-  return {
-    operationId: route.id,
-    summary: route.summary,
-    ...(route.description === undefined ? {} : { description: route.description }),
-    ...parametersOf(route),
-    ...(route.body === undefined
-      ? {}
-      : { requestBody: requestBody(route.body, route.isBodyOptional !== true) }),
-    responses: {
-      ...Object.fromEntries(
-        Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
-      ),
-      ...problemResponses(refusals),
-    },
-  };
-}
+type Components = ReturnType<typeof createComponents>;
 
-function parametersOf({ query, requestHeaders = {} }: Route): Json {
-  const parameters = [
-    ...(query === undefined ? [] : queryParameters(query)),
-    ...Object.entries(requestHeaders).map(([name, description]) => ({
-      name,
-      in: "header",
-      required: false,
-      description,
-      schema: { type: "string" },
-    })),
-  ];
-  return parameters.length === 0 ? {} : { parameters };
-}
+function createWriter(components: Components) {
+  function pathItem(path: string, methods: Partial<Record<Method, Route>>, tag: string): Json {
+    const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) =>
+      parameter({ name, in: "path", required: true }, PATH_PARAMETERS[name] ?? z.string()),
+    );
+    const operations = METHODS.flatMap((method) => {
+      const route = methods[method];
+      return route === undefined ? [] : [[method.toLowerCase(), operation(method, route, tag)] as const];
+    });
+    return { ...(parameters.length > 0 ? { parameters } : {}), ...Object.fromEntries(operations) };
+  }
 
-const queryParameters = (query: z.ZodObject): Json[] =>
-  Object.entries(query.shape).map(([name, schema]) => ({
-    name,
-    in: "query",
-    required: false,
-    explode: true,
-    schema: jsonSchema(schema as z.ZodType, "input"), // a shape holds schemas
-  }));
-
-function requestBody(body: z.ZodType, required: boolean): Json {
-  const schema = jsonSchema(body, "input");
-  return {
-    required,
-    content: { "application/json": { schema }, "application/merge-patch+json": { schema } },
-  };
-}
-
-const response = ({ description, schema, mediaType = "application/json", headers }: Answer): Json => ({
-  description,
-  headers: headerObjects({
-    "X-Request-Id": "The id under which the server's log speaks of this request",
-    ...headers,
-  }),
-  ...(schema === undefined ? {} : { content: { [mediaType]: { schema: jsonSchema(schema, "output") } } }),
-});
-
-const headerObjects = (headers: Readonly<Record<string, string>>): Json =>
-  Object.fromEntries(
-    Object.entries(headers).map(([name, description]) => [name, { description, schema: { type: "string" } }]),
-  );
-
-/** One entry a status, naming its codes. */
-function problemResponses(codes: readonly ProblemCode[]): Json {
-  const byStatus = Map.groupBy(new Set(codes), (code) => PROBLEM_STATUS[code]);
-  return Object.fromEntries(
-    [...byStatus].map(([status, ofStatus]) => [
-      status,
-      {
-        description: `code: ${ofStatus.join(", ")}`,
-        content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
+  function operation(method: Method, route: Route, tag: string): Json {
+    const refusals = [
+      ...ALWAYS,
+      ...EVERY_PATH,
+      ...route.problems,
+      ...(method === "GET" ? [] : ["forbidden_origin" as const]),
+    ];
+    return {
+      operationId: route.id,
+      tags: [tag],
+      summary: route.summary,
+      ...(route.description === undefined ? {} : { description: route.description }),
+      ...parametersOf(route),
+      ...(route.body === undefined
+        ? {}
+        : { requestBody: requestBody(route.body, route.isBodyOptional !== true) }),
+      responses: {
+        ...Object.fromEntries(
+          Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
+        ),
+        ...problemResponses(refusals),
       },
-    ]),
-  );
+    };
+  }
+
+  function parametersOf({ query, requestHeaders = {} }: Route): Json {
+    const parameters = [
+      ...Object.entries(query?.shape ?? {}).map(
+        ([name, schema]) =>
+          parameter({ name, in: "query", required: false, explode: true }, schema as z.ZodType), // a shape holds schemas
+      ),
+      ...Object.entries(requestHeaders).map(([name, schema]) =>
+        parameter({ name, in: "header", required: false }, schema),
+      ),
+    ];
+    return parameters.length === 0 ? {} : { parameters };
+  }
+
+  const parameter = (place: Json, schema: z.ZodType): Json => ({ ...place, ...described(schema, "input") });
+
+  /** The description goes to where tools look for it: beside the schema. */
+  function described(schema: z.ZodType, io: Direction): Json {
+    const { description, ...rest } = components.schemaOf(schema, io);
+    return { ...(description === undefined ? {} : { description }), schema: rest };
+  }
+
+  /** Merge-patch is taken as well; it is not named here, for generators then send the first or the last type, not JSON. */
+  const requestBody = (body: z.ZodType, required: boolean): Json => ({
+    required,
+    content: { "application/json": { schema: components.schemaOf(body, "input") } },
+  });
+
+  const response = ({ description, schema, mediaType = "application/json", headers }: Answer): Json => ({
+    description,
+    headers: headerObjects({ "X-Request-Id": REQUEST_ID, ...headers }),
+    ...(schema === undefined
+      ? {}
+      : { content: { [mediaType]: { schema: components.schemaOf(schema, "output") } } }),
+  });
+
+  const headerObjects = (headers: Readonly<Record<string, z.ZodType>>): Json =>
+    Object.fromEntries(Object.entries(headers).map(([name, schema]) => [name, described(schema, "output")]));
+
+  /** One entry a status, naming its codes. */
+  function problemResponses(codes: readonly ProblemCode[]): Json {
+    const byStatus = Map.groupBy(new Set(codes), (code) => PROBLEM_STATUS[code]);
+    return Object.fromEntries([...byStatus].map(([status, ofStatus]) => [status, problem(status, ofStatus)]));
+  }
+
+  const problem = (status: number, codes: readonly ProblemCode[]): Json =>
+    response({
+      description: `code: ${codes.join(", ")}`,
+      schema: ProblemAnswer,
+      mediaType: "application/problem+json",
+      headers: PROBLEM_HEADERS[status] ?? {},
+    });
+
+  return { pathItem };
 }
 
-function jsonSchema(schema: z.ZodType, io: "input" | "output"): Json {
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, {
+const PROBLEM_HEADERS: Readonly<Record<number, Readonly<Record<string, z.ZodType>>>> = {
+  405: { Allow: ALLOW },
+  503: { "Retry-After": RETRY_AFTER },
+};
+
+type Direction = "input" | "output";
+
+/** Writes schemas as JSON Schemas; those with an id become named components, which each use refers to. */
+function createComponents() {
+  const named = new Map<string, Json>();
+
+  function schemaOf(schema: z.ZodType, io: Direction): Json {
+    const { $schema: _, $defs = {}, ...own } = jsonSchema(schema, io);
+    for (const [name, definition] of Object.entries($defs as Readonly<Record<string, Json>>)) {
+      add(name, definition);
+    }
+    return own;
+  }
+
+  /** A name means the same wherever it is used, in requests and in answers. */
+  function add(name: string, definition: Json): void {
+    const known = named.get(name);
+    if (known !== undefined && !Bun.deepEquals(known, definition)) {
+      throw new Error(`two schemas of the OpenAPI document have the name ${name}`);
+    }
+    named.set(name, definition);
+  }
+
+  const all = (): Json => Object.fromEntries([...named].sort(([a], [b]) => (a < b ? -1 : 1)));
+
+  return { schemaOf, all };
+}
+
+function jsonSchema(schema: z.ZodType, io: Direction): Json {
+  const made = z.toJSONSchema(schema, {
     io,
     target: "draft-2020-12",
     unrepresentable: "any",
-    override: ({ jsonSchema: made }) => {
-      if (made.type === "integer") delete made.pattern; // of the text it was parsed from
-    },
+    override: ({ zodSchema, jsonSchema: json }) => fitForGenerators(json, zodSchema, io),
   });
-  return rest;
+  return JSON.parse(JSON.stringify(made).replaceAll('"#/$defs/', '"#/components/schemas/'));
+}
+
+const INT32 = 2 ** 31;
+
+/** Changes what zod writes to what generators of clients understand. */
+function fitForGenerators(json: z.core.JSONSchema.BaseSchema, schema: z.core.$ZodType, io: Direction): void {
+  if (json.$ref !== undefined) {
+    delete json.additionalProperties; // what is referred to says so itself, and has the fields
+    return;
+  }
+  // An answer may get further fields in a later version, and a generated client must not refuse them.
+  if (io === "output" && json.additionalProperties === false) delete json.additionalProperties;
+  // Zod leaves out the examples of what it transforms, for they could be of either side: ours are of the wire.
+  const { examples } = z.globalRegistry.get(schema) ?? {};
+  if (Array.isArray(examples)) json.examples = examples;
+  if (json.type === "number") json.format = "double";
+  if (json.type === "integer") fitInteger(json);
+  if (json.format === "date-time") delete json.pattern; // a long one, which says the same
+}
+
+/** Without a format, generators for Go, Java and Rust take 32 bits. */
+function fitInteger(json: z.core.JSONSchema.BaseSchema): void {
+  delete json.pattern; // of the text that it was parsed from
+  const { minimum = -Infinity, maximum = Infinity } = json;
+  if (minimum <= Number.MIN_SAFE_INTEGER) delete json.minimum;
+  if (minimum < -INT32 || maximum >= INT32) json.format = "int64";
 }

@@ -14,8 +14,8 @@ export type Route = {
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
   readonly isBodyOptional?: boolean;
-  /** Headers that mean something to it: name → what. */
-  readonly requestHeaders?: Readonly<Record<string, string>>;
+  /** Headers that mean something to it, by name. */
+  readonly requestHeaders?: Readonly<Record<string, z.ZodType>>;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Beside what every route may refuse. */
   readonly problems: readonly ProblemCode[];
@@ -28,7 +28,7 @@ export type Answer = {
   readonly schema?: z.ZodType;
   /** Of the body that has a schema; JSON unless it is said. */
   readonly mediaType?: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, z.ZodType>>;
 };
 
 /** A request that has passed the guard. */

@@ -9,7 +9,9 @@ import {
   LIMITS,
   MAX_TASK_ID,
   nameFault,
-  STATUSES,
+  type Status,
+  TYPE,
+  TYPE_PATTERN,
   tagFault,
   textFault,
   typeFault,
@@ -20,6 +22,7 @@ import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
 import type { JsonBody } from "./body.ts";
 import { listOf, membersOf } from "./list-schema.ts";
 import { rawJson, withRawPayloads } from "./raw-json.ts";
+import { DURATION_PATTERN, TaskStatus, taskId } from "./shared-schemas.ts";
 import { validate } from "./wire.ts";
 
 /** Text that a rule of core accepts; `tidy` is applied first. */
@@ -39,12 +42,15 @@ export const storable = text(textFault);
 
 /** A Go duration within bounds, in milliseconds. */
 export const duration = (leastMs: number, mostMs: number, words: string) =>
-  z.string().transform((value, context) => {
-    const ms = parseDurationMs(value);
-    if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;
-    context.addIssue({ code: "custom", message: words });
-    return z.NEVER;
-  });
+  z
+    .string()
+    .transform((value, context) => {
+      const ms = parseDurationMs(value);
+      if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;
+      context.addIssue({ code: "custom", message: words });
+      return z.NEVER;
+    })
+    .meta({ pattern: DURATION_PATTERN });
 
 const CENTURY_MS = 100 * 365 * 86_400_000;
 const span = duration(0, CENTURY_MS, 'must be a duration such as "250ms", "30s" or "1h30m"').meta({
@@ -78,7 +84,8 @@ const description = text(descriptionFault).meta({
 });
 
 const type = text(typeFault).meta({
-  description: "What kind of work it is; a worker that takes this type does it",
+  description: "What kind of work it is; a worker that takes this type does it; `simulate` without it",
+  pattern: TYPE.source,
   examples: ["video.encode"],
 });
 
@@ -91,23 +98,27 @@ const priority = z
   .int()
   .min(-LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
   .max(LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
-  .meta({ description: "Higher goes first" });
+  .meta({ description: "Higher goes first; 0 without it" });
 
 const maxAttempts = z
   .int()
   .min(1, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
   .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
-  .meta({ description: "Failures after which it has failed" });
+  .meta({ description: "Failures after which it has failed; 1 for `simulate`, else 3 without it" });
 
 const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }), {
   most: LIMITS.tags,
   mostWords: `must be at most ${LIMITS.tags} tags`,
-}).meta({ examples: [["nightly"]] });
+}).meta({ description: "Words to find it by", examples: [["nightly"]] });
 
 const backoff = z
-  .strictObject({ base: span, max: span })
+  .strictObject({
+    base: span.meta({ description: "The longest pause before the second attempt, a Go duration" }),
+    max: span.meta({ description: "The longest pause before any attempt, a Go duration" }),
+  })
   .transform(({ base, max }) => ({ baseMs: base, maxMs: max }))
   .meta({
+    id: "Backoff",
     description: "A retry waits up to base · 2ⁿ, at most max",
     examples: [{ base: "1s", max: "1h" }],
   });
@@ -117,17 +128,23 @@ const backoff = z
 const OneTask = z
   .strictObject({
     name,
-    description: description.nullish(),
+    description: description.nullish().meta({ description: "Counted in code points; empty without it" }),
     type: type.exactOptional(),
     payload: payload.exactOptional(),
     priority: priority.exactOptional(),
-    run_at: time.exactOptional().meta({ description: "When it is due; now without it" }),
-    delay: span.exactOptional().meta({ description: "In how long it is due, in place of run_at" }),
-    timeout: limit.nullable().exactOptional().meta({ description: "Of one attempt; null: none" }),
+    run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339; now without it" }),
+    delay: span
+      .exactOptional()
+      .meta({ description: "In how long it is due, a Go duration, in place of run_at" }),
+    timeout: limit
+      .nullable()
+      .exactOptional()
+      .meta({ description: "Of one attempt, a Go duration; null: none" }),
     max_attempts: maxAttempts.exactOptional(),
     backoff: backoff.exactOptional(),
     tags: tags.exactOptional(),
     key: text(keyFault)
+      .meta({ minLength: 1, maxLength: LIMITS.keyCodePoints })
       .nullable()
       .exactOptional()
       .meta({ description: "Unique among live tasks: a second task with it stands for the first" }),
@@ -180,6 +197,20 @@ function specOf(task: OneTask): TaskSpec {
   };
 }
 
+const TASK_EXAMPLE = { name: "someName", description: "some description" };
+
+const TaskInput = OneTask.meta({
+  id: "TaskInput",
+  description: "A task to create",
+  examples: [TASK_EXAMPLE],
+});
+/** The same fields. A name of its own, because an element of an array will say more than a task alone can. */
+const BatchItem = OneTask.meta({
+  id: "BatchItem",
+  description: "One of several tasks to create",
+  examples: [TASK_EXAMPLE],
+});
+
 const ManyTasks = listOf(OneTask, {
   ...{ least: 1, leastWords: "must hold at least one task" },
   ...{ most: LIMITS.batch, mostWords: `must hold at most ${LIMITS.batch} tasks` },
@@ -194,7 +225,12 @@ const ManyTasks = listOf(OneTask, {
   }
 });
 
-export const CreateBody = z.union([OneTask, ManyTasks]);
+/** As it is documented; `specsOf` decides. */
+export const CreateBody = z.xor([TaskInput, z.array(BatchItem).min(1).max(LIMITS.batch)]).meta({
+  id: "CreateBody",
+  description: "A task, or an array of tasks of which all are created or none",
+  examples: [TASK_EXAMPLE, [{ name: "first" }, { name: "second", type: "video.encode", delay: "30s" }]],
+});
 
 /** The tasks that a body asks for: it is one, or an array of them. Throws `invalid` with every fault. */
 export function specsOf(body: JsonBody): TaskSpec[] {
@@ -210,12 +246,16 @@ export const PatchBody = z
     description: description
       .nullable()
       .transform((value) => value ?? "")
-      .exactOptional(),
+      .exactOptional()
+      .meta({ description: "Null empties it; counted in code points", examples: ["another description"] }),
     tags: tags.exactOptional(),
     payload: payload.exactOptional(),
     priority: priority.exactOptional(),
-    run_at: time.exactOptional(),
-    timeout: limit.nullable().exactOptional(),
+    run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339" }),
+    timeout: limit
+      .nullable()
+      .exactOptional()
+      .meta({ description: "Of one attempt, a Go duration; null: none" }),
     max_attempts: maxAttempts.exactOptional(),
   })
   .refine((patch) => Object.keys(patch).length > 0, {
@@ -232,11 +272,19 @@ export const PatchBody = z
       ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
     }),
   )
-  .meta({ minProperties: 1 });
+  .meta({
+    id: "TaskEdit",
+    description: "The fields to change; the others stay as they are",
+    minProperties: 1,
+    examples: [{ name: "another name" }, { priority: 5, payload: { input: "b.mp4" } }],
+  });
 
 // ---- finding
 
-const typePattern = text(typePatternFault).meta({ examples: ["video.*"] });
+const typePattern = text(typePatternFault).meta({
+  pattern: TYPE_PATTERN.source,
+  examples: ["video.*"],
+});
 
 const search = z
   .string("must be given once")
@@ -252,7 +300,7 @@ const search = z
     maxLength: LIMITS.searchLength,
   });
 
-const statuses = membersOf(z.enum(STATUSES), "statuses");
+const statuses = membersOf(TaskStatus, "statuses");
 const types = membersOf(typePattern, "types");
 const filterTags = membersOf(storable, "tags");
 
@@ -270,25 +318,32 @@ export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satis
 const VIEWS = ["full", "state"] as const;
 
 export const ListQuery = z.strictObject({
-  limit: whole(1, 1_000).optional(),
-  cursor: z.string("must be given once").optional(),
-  status: statuses.optional(),
+  limit: whole(1, 1_000)
+    .optional()
+    .meta({ description: "The most tasks of a page; without it the list is whole, however long" }),
+  cursor: z
+    .string("must be given once")
+    .optional()
+    .meta({ description: "Where to go on: out of the Link header of the page before" }),
+  status: statuses.optional().meta({ description: "One of these" }),
   type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
   tag: filterTags.optional().meta({ description: "All of these" }),
   q: search.optional(),
   sort: z
     .enum(SORTS)
+    .meta({ id: "TaskSort", description: "The order of a list" })
     .optional()
     .meta({ description: "By id, or ended tasks alone by their end; `-`: backwards" }),
   view: z
     .enum(VIEWS)
+    .meta({ id: "TaskView", description: "How much of each task a list brings" })
     .optional()
     .meta({ description: "`full`: whole tasks; `state`: all of them but payload and result" }),
 });
 export type ListQuery = z.output<typeof ListQuery>;
 
 type Wanted = {
-  readonly status?: readonly (typeof STATUSES)[number][] | undefined;
+  readonly status?: readonly Status[] | undefined;
   readonly type?: readonly string[] | undefined;
   readonly tag?: readonly string[] | undefined;
   readonly q?: ReturnType<typeof parseSearch> | undefined;
@@ -323,28 +378,42 @@ export const LogQuery = z.strictObject({
 
 // ---- many at once
 
-const taskId = z.int().min(1).max(MAX_TASK_ID);
-
 export const BulkBody = z
   .strictObject({
-    filter: z.strictObject({
-      status: statuses.exactOptional(),
-      type: types.exactOptional(),
-      tag: filterTags.exactOptional(),
-      q: search.exactOptional(),
-    }),
-    action: z.enum(["cancel", "retry", "delete"]),
+    filter: z
+      .strictObject({
+        status: statuses.exactOptional().meta({ description: "One of these" }),
+        type: types.exactOptional().meta({ description: "One of these; a prefix may end in `*`" }),
+        tag: filterTags.exactOptional().meta({ description: "All of these" }),
+        q: search.exactOptional(),
+      })
+      .meta({ id: "TaskFilter", description: "Which tasks: all that is given must hold" }),
+    action: z
+      .enum(["cancel", "retry", "delete"])
+      .meta({ id: "BulkAction", description: "What is done to each task" }),
     all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
-    dry_run: z.boolean().exactOptional(),
-    up_to_id: z.int().min(0).max(MAX_TASK_ID).exactOptional(),
+    dry_run: z.boolean().exactOptional().meta({ description: "Only count the tasks" }),
+    up_to_id: z
+      .int()
+      .min(0)
+      .max(MAX_TASK_ID)
+      .exactOptional()
+      .meta({ description: "Leave tasks with higher ids alone; a dry run answers with it" }),
     after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
   })
   .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
     path: ["filter"],
     error: 'is empty, which means every task; say so with "all": true',
     when: ({ issues }) => issues.length === 0,
+  })
+  .meta({
+    id: "BulkRequest",
+    description: "Which tasks, and what is done to them",
+    examples: [{ filter: { status: ["failed"] }, action: "retry", dry_run: true }],
   });
 export type BulkBody = z.output<typeof BulkBody>;
 
 /** For calls that need no body and take an empty one. */
-export const EmptyBody = z.strictObject({});
+export const EmptyBody = z
+  .strictObject({})
+  .meta({ id: "EmptyBody", description: "Nothing: an object without fields, or no body", examples: [{}] });

@@ -3,17 +3,24 @@ import type { z } from "zod";
 import { isEnded, type Task, type TaskId } from "../core/task.ts";
 import type { Creation, Engine } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
+import { CreateAnswer, LogAnswer, TaskAnswer, UpdatedAnswer } from "./answer-schemas.ts";
 import { type JsonBody, readBody, readOptionalJson } from "./body.ts";
 import { etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
+import {
+  ETAG,
+  IDEMPOTENCY_KEY,
+  IDEMPOTENT_REPLAYED,
+  IF_MATCH,
+  IF_NONE_MATCH,
+  LOCATION,
+  PREFER_WAIT,
+  PREFERENCE_APPLIED,
+} from "./header-schemas.ts";
 import { withRawPayloads } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
 import { type SubmissionKey, submit } from "./submission.ts";
 import { CreateBody, EmptyBody, LogQuery, PatchBody } from "./task-schemas.ts";
 import {
-  CreatedAnswer,
-  ExistingAnswer,
-  LogAnswer,
-  ManyCreatedAnswer,
   parseId,
   presentCreated,
   presentLog,
@@ -21,46 +28,36 @@ import {
   presentTask,
   presentUpdated,
   queryOf,
-  TaskAnswer,
   TaskQuery,
-  UpdatedAnswer,
   validate,
 } from "./wire.ts";
 
 export type TasksSetup = { readonly engine: Engine; readonly log: Log };
 
 const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
-const IF_MATCH = { "If-Match": 'Only while the task has this version, such as `"v7"`; else 412' };
+const CONDITIONAL = { "If-Match": IF_MATCH };
 
 export function createTaskRoutes({ engine, log }: TasksSetup) {
   const create: Route = {
     id: "createTask",
     summary: "Submit a task, or an array of up to 1,000: all or none",
     body: CreateBody,
-    requestHeaders: {
-      "Idempotency-Key":
-        "The same body, byte for byte, under the same key, within 24 hours, gets the first answer again; another body is a 422",
-      Prefer:
-        "`wait=30`: answer when the task has ended, or after so many seconds (60 at most). For one task",
-    },
+    requestHeaders: { "Idempotency-Key": IDEMPOTENCY_KEY, Prefer: PREFER_WAIT },
     answers: {
       200: {
         description: "The task has ended while it was waited for; or a live task holds the key already",
-        schema: TaskAnswer.or(ExistingAnswer),
-        headers: { Location: "The path of the task" },
+        schema: CreateAnswer,
+        headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
       },
       201: {
         description: "The task is pending, or all of them are; a worker will take it",
-        schema: CreatedAnswer.or(ManyCreatedAnswer),
-        headers: {
-          Location: "The path of the task, where it is one",
-          "Idempotent-Replayed": "`true` where it is the answer to an earlier request",
-        },
+        schema: CreateAnswer,
+        headers: CREATE_HEADERS,
       },
       202: {
         description: "Created, but it has not ended in the time that was waited",
-        schema: CreatedAnswer,
-        headers: { Location: "The path of the task" },
+        schema: CreateAnswer,
+        headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
       },
     },
     problems: [...BODY_PROBLEMS, "idempotency_mismatch"],
@@ -106,10 +103,10 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     id: "getTask",
     summary: "Ask for one task; with `wait`, for its end",
     query: TaskQuery,
-    requestHeaders: { "If-None-Match": "304 where the task still has this version and does not run" },
+    requestHeaders: { "If-None-Match": IF_NONE_MATCH },
     answers: {
-      200: { description: "The task", schema: TaskAnswer, headers: { ETag: "The task's version" } },
-      304: { description: "It is what the client knows", headers: { ETag: "The task's version" } },
+      200: { description: "The task", schema: TaskAnswer, headers: { ETag: ETAG } },
+      304: { description: "It is what the client knows", headers: { ETag: ETAG } },
     },
     problems: ["not_found"],
     run: ({ request, headers, params, reply }) => {
@@ -134,8 +131,8 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     id: "editTask",
     summary: "Change a task: name, description and tags in any status, the rest while it is pending",
     body: PatchBody,
-    requestHeaders: IF_MATCH,
-    answers: { 200: { description: "Changed", schema: UpdatedAnswer } },
+    requestHeaders: CONDITIONAL,
+    answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: { ETag: ETAG } } },
     problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
@@ -148,7 +145,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const remove: Route = {
     id: "deleteTask",
     summary: "Delete a task; running work is aborted and its result goes nowhere",
-    requestHeaders: IF_MATCH,
+    requestHeaders: CONDITIONAL,
     answers: { 204: { description: "Deleted" } },
     problems: ["not_found", "version_mismatch"],
     run: async ({ headers, params, requestId, reply }) => {
@@ -164,10 +161,14 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     summary: "Cancel a task: a pending one at once, a running one by asking its worker",
     body: EmptyBody,
     isBodyOptional: true,
-    requestHeaders: IF_MATCH,
+    requestHeaders: CONDITIONAL,
     answers: {
-      200: { description: "It is cancelled", schema: TaskAnswer },
-      202: { description: "Its worker is asked to stop, and has 30 seconds for it", schema: TaskAnswer },
+      200: { description: "It is cancelled", schema: TaskAnswer, headers: { ETag: ETAG } },
+      202: {
+        description: "Its worker is asked to stop, and has 30 seconds for it",
+        schema: TaskAnswer,
+        headers: { ETag: ETAG },
+      },
     },
     problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
@@ -184,8 +185,8 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     summary: "Make an ended task pending again, its attempts counted anew and its history kept",
     body: EmptyBody,
     isBodyOptional: true,
-    requestHeaders: IF_MATCH,
-    answers: { 200: { description: "It is pending", schema: TaskAnswer } },
+    requestHeaders: CONDITIONAL,
+    answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: { ETag: ETAG } } },
     problems: ["not_found", "wrong_status", "key_taken", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
@@ -211,8 +212,9 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   return { create, get, edit, remove, cancel, retry, readLog };
 }
 
+const CREATE_HEADERS = { Location: LOCATION, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 const REPLAYED = { "idempotent-replayed": "true" };
 
 /** A body is allowed to be there, but there is nothing that it could say. */
 const noBody = async (request: Request, headers: Call["headers"]): Promise<z.output<typeof EmptyBody>> =>
-  validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
+  validate(EmptyBody, await readOptionalJson(request, headers));

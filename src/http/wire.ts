@@ -7,17 +7,17 @@ import {
   type Attempt,
   durationMs,
   type JsonText,
-  LIMITS,
   type LightTask,
   type LogLine,
   MAX_TASK_ID,
-  STATUSES,
   type Task,
   type TaskId,
+  TYPE_PATTERN,
 } from "../core/task.ts";
 import type { Position } from "../engine/engine.ts";
 import { faultsOf, sentenceOf } from "./faults.ts";
 import { membersOf } from "./list-schema.ts";
+import { DURATION_PATTERN, TaskStatus } from "./shared-schemas.ts";
 import { targetOf } from "./target.ts";
 
 // ---- what comes in
@@ -44,7 +44,8 @@ export const TaskQuery = z.object({
     })
     .optional()
     .meta({
-      description: "Answer when the task has ended, or after this time as it stands",
+      description: "Answer when the task has ended, or after this time (60s at most) as it stands",
+      pattern: DURATION_PATTERN,
       examples: ["30s"],
     }),
 });
@@ -56,13 +57,10 @@ export const EventsQuery = z.strictObject({
   task: membersOf(whole(1, MAX_TASK_ID), "tasks", TASKS_FOLLOWED)
     .optional()
     .meta({ description: "Of these tasks alone" }),
-  type: membersOf(
-    z.string().regex(/^(?:[\w.-]{1,64}\*?|\*)$/, "must be a type, or a prefix ending in *"),
-    "types",
-  )
+  type: membersOf(z.string().regex(TYPE_PATTERN, "must be a type, or a prefix ending in *"), "types")
     .optional()
     .meta({ description: "Of these types alone; a prefix may end in `*`", examples: [["video.*"]] }),
-  status: membersOf(z.enum(STATUSES), "statuses")
+  status: membersOf(TaskStatus, "statuses")
     .optional()
     .meta({ description: "Tasks alone whose present status is one of these" }),
 });
@@ -118,80 +116,6 @@ export function parsePosition(eventId: string): Position {
 }
 
 // ---- what goes out
-
-const id = z
-  .int()
-  .min(1)
-  .max(MAX_TASK_ID)
-  .meta({ examples: [1] });
-const status = z.enum(STATUSES);
-const time = z.iso.datetime().meta({ description: "RFC 3339, UTC", examples: ["2026-01-31T12:00:00.000Z"] });
-const duration = z.string().meta({ description: "A Go duration", examples: ["4m2.348s", "0s"] });
-const failure = z.object({ code: z.string(), message: z.string() });
-
-export const SummaryAnswer = z.object({ id, name: z.string(), description: z.string(), status });
-
-export const TaskAnswer = z.object({
-  id,
-  name: z.string(),
-  description: z.string(),
-  status,
-  created_at: time,
-  duration: duration.meta({ description: "Time spent working, over all attempts; grows while running" }),
-  type: z.string(),
-  payload: z.unknown(),
-  priority: z.int(),
-  tags: z.array(z.string()),
-  key: z.string().nullable(),
-  run_at: time,
-  timeout: duration.nullable(),
-  attempt: z.int().min(0),
-  max_attempts: z.int().min(1),
-  progress: z.object({ percent: z.number().min(0).max(100), message: z.string() }).nullable(),
-  result: z.unknown(),
-  error: failure.nullable(),
-  attempts: z
-    .array(
-      z.object({
-        attempt: z.int().min(1),
-        worker: z.string(),
-        started_at: time,
-        finished_at: time,
-        outcome: z.enum(["done", "failed", "released", "lost", "cancelled"]),
-        error: failure.nullable(),
-      }),
-    )
-    .max(LIMITS.attemptsKept),
-  cancel_requested: z.boolean(),
-  started_at: time.nullable(),
-  finished_at: time.nullable(),
-  updated_at: time,
-  version: z.int().min(1),
-});
-
-export const CreatedAnswer = z.object({ message: z.literal("Task created successfully"), task_id: id });
-export const ExistingAnswer = z.object({ message: z.literal("Task already exists"), task_id: id });
-export const ManyCreatedAnswer = z.object({
-  message: z.literal("Tasks created successfully"),
-  task_ids: z.array(id),
-});
-export const LogAnswer = z.array(
-  z.object({
-    n: z.int().min(1),
-    at: time,
-    level: z.enum(["debug", "info", "warn", "error"]),
-    message: z.string(),
-  }),
-);
-export const BulkAnswer = z.union([
-  z.object({ count: z.int(), up_to_id: z.int(), dry_run: z.literal(true) }),
-  z.object({
-    count: z.int(),
-    refused: z.int().meta({ description: "Whose own rule did not allow it" }),
-    next: z.int().nullable().meta({ description: "Send it as `after_id` to go on; null: it is done" }),
-  }),
-]);
-export const UpdatedAnswer = z.object({ message: z.literal("Task updated successfully"), task_id: id });
 
 export const presentCreated = (id: TaskId, existing: boolean): string =>
   `{"message":"${existing ? "Task already exists" : "Task created successfully"}","task_id":${id}}`;

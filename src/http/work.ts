@@ -7,14 +7,16 @@ import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
 import { textSize } from "../core/text-size.ts";
 import type { Engine } from "../engine/engine.ts";
+import { TaskAnswer } from "./answer-schemas.ts";
 import { readBody, readJson, readOptionalJson } from "./body.ts";
 import { createClaims } from "./claims.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
 import { jsonList, type Later } from "./pieces.ts";
 import { withRawResult, withRawResults } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
+import { FaultAnswer, taskId } from "./shared-schemas.ts";
 import { EmptyBody } from "./task-schemas.ts";
-import { parseId, presentTask, TaskAnswer, validate } from "./wire.ts";
+import { parseId, presentTask, validate } from "./wire.ts";
 import {
   Claim,
   Complete,
@@ -40,48 +42,84 @@ const expiresIn = z.string().meta({
   description: "A Go duration, to be counted from when the request was sent",
   examples: ["30s"],
 });
-const LeasedTask = TaskAnswer.extend({ lease: z.object({ token: z.string(), expires_in: expiresIn }) });
+const LeaseAnswer = z
+  .object({
+    token: z.string().meta({ description: "To be sent with all that is said about the task" }),
+    expires_in: expiresIn,
+  })
+  .meta({ id: "Lease", description: "A worker's hold on a task" });
+const LeasedTask = TaskAnswer.extend({ lease: LeaseAnswer }).meta({
+  id: "LeasedTask",
+  description: "A task and the lease under which the worker has it",
+});
 const directive = z.enum(["run", "drain", "stop"]).meta({
+  id: "Directive",
   description: "`run`: go on; `drain`: finish what you have, you get no more; `stop` is kept for later",
 });
-const ClaimAnswer = z.object({ tasks: z.array(LeasedTask), directive });
-const elementId = z.int().nullable().meta({ description: "null where the element had no task id" });
+const ClaimAnswer = z
+  .object({ tasks: z.array(LeasedTask).meta({ description: "The tasks that were claimed" }), directive })
+  .meta({ id: "ClaimAnswer", description: "The tasks that a worker gets" });
+const elementId = taskId.nullable().meta({ description: "null where the element had no task id" });
 const elementFaults = {
   errors: z
-    .array(z.object({ pointer: z.string(), detail: z.string() }))
+    .array(FaultAnswer)
     .optional()
     .meta({ description: "What of this element was not understood: at most ten faults" }),
   errors_omitted: z.int().min(1).optional().meta({ description: "How many more faults it has" }),
 };
-const HeartbeatAnswer = z.object({
-  directive,
-  leases: z.array(
-    z.object({
-      id: elementId,
-      status: z.enum(["ok", "cancel", "lost"]),
-      expires_in: expiresIn.optional(),
-      ...elementFaults,
-    }),
-  ),
-});
-const SettledAnswer = z.object({
-  message: z.string(),
-  task_id: z.int(),
-  tasks: z.array(LeasedTask).optional().meta({ description: "What was claimed with it" }),
-});
-const CompletesAnswer = z.object({
-  tasks: z.array(
-    z.object({
-      id: elementId,
-      status: z.enum(["ok", "lease_lost", "invalid"]).meta({
-        description: "`invalid`: it was not understood, and nothing of it was done",
-      }),
-      ...elementFaults,
-    }),
-  ),
-  claimed: z.array(LeasedTask),
-  directive,
-});
+const HeartbeatAnswer = z
+  .object({
+    directive,
+    leases: z
+      .array(
+        z
+          .object({
+            id: elementId,
+            status: z.enum(["ok", "cancel", "lost"]).meta({
+              id: "LeaseStatus",
+              description: "`ok`: go on; `cancel`: stop the work; `lost`: the task is no longer yours",
+            }),
+            expires_in: expiresIn.optional(),
+            ...elementFaults,
+          })
+          .meta({ id: "LeaseRenewal", description: "What became of one lease" }),
+      )
+      .meta({ description: "One for each lease, in their order" }),
+  })
+  .meta({ id: "HeartbeatAnswer", description: "What became of the leases" });
+const SettledAnswer = z
+  .object({
+    message: z.string().meta({ description: "What was done", examples: ["Task completed"] }),
+    task_id: taskId,
+    tasks: z.array(LeasedTask).optional().meta({ description: "What was claimed with it" }),
+  })
+  .meta({ id: "OutcomeAnswer", description: "The outcome of an attempt is kept" });
+const CompletesAnswer = z
+  .object({
+    tasks: z
+      .array(
+        z
+          .object({
+            id: elementId,
+            status: z.enum(["ok", "lease_lost", "invalid"]).meta({
+              id: "CompletionStatus",
+              description: "`invalid`: it was not understood, and nothing of it was done",
+            }),
+            ...elementFaults,
+          })
+          .meta({ id: "CompletionAnswer", description: "What became of one outcome" }),
+      )
+      .meta({ description: "One for each task, in their order" }),
+    claimed: z.array(LeasedTask).meta({ description: "What was claimed with them" }),
+    directive,
+  })
+  .meta({ id: "CompleteManyAnswer", description: "What became of the outcomes" });
+const WorkerAnswer = z
+  .object({
+    message: z.string().meta({ description: "What was done", examples: ["Worker is draining"] }),
+    worker: z.string().meta({ description: "The name of the worker" }),
+  })
+  .meta({ id: "WorkerAnswer", description: "What was done for a worker" });
 
 export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const claims = createClaims({ engine, clock, leaseMs });
@@ -128,7 +166,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     answers: {
       200: {
         description: "The claims have ended; the same again is answered alike",
-        schema: z.object({ message: z.string(), worker: z.string() }),
+        schema: WorkerAnswer,
       },
     },
     problems: BODY_PROBLEMS,
@@ -258,13 +296,13 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     answers: {
       200: {
         description: "Its next answers say so",
-        schema: z.object({ message: z.string(), worker: z.string() }),
+        schema: WorkerAnswer,
       },
     },
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, params, reply }) => {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });
-      validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
+      validate(EmptyBody, await readOptionalJson(request, headers));
       await engine.drain(worker, true);
       claims.endWaitsOf(worker); // elsewhere it learns when its wait is over
       return reply(200, JSON.stringify({ message: "Worker is draining", worker }));

@@ -11,12 +11,14 @@ type Answer = {
 type Parameter = {
   readonly name: string;
   readonly in: string;
+  readonly description?: string;
   readonly required?: boolean;
   readonly schema: Json;
 };
 export type Operation = {
   readonly operationId: string;
   readonly summary: string;
+  readonly tags: readonly string[];
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, Schemed>> };
   readonly responses: Readonly<Record<string, Answer>>;
@@ -29,6 +31,8 @@ type PathItem = { readonly parameters?: readonly Parameter[] } & Readonly<
 export type OpenApiDocument = {
   readonly openapi: string;
   readonly info: { readonly title: string; readonly version: string };
+  readonly security: readonly Json[];
+  readonly tags: readonly { readonly name: string; readonly description: string }[];
   readonly paths: Readonly<Record<string, PathItem>>;
   readonly components: { readonly schemas: Readonly<Record<string, Json>> };
 };
@@ -68,17 +72,24 @@ const OPTIONS_ANSWERS: Readonly<Record<string, Answer>> = { ...REFUSALS, "204": 
 
 export function createOpenApiChecker(document: OpenApiDocument): OpenApiChecker {
   const ajv = new Ajv2020({ strict: true, allErrors: true, validateFormats: false });
-  const compiled = new Map<Json, ValidateFunction>();
+  ajv.addVocabulary(["components"]);
+  ajv.addSchema({ components: inDocument(document.components, "as-it-is") }, "as-it-is");
+  ajv.addSchema({ components: inDocument(closed(document.components), "closed") }, "closed");
+  const compiled = new Map<string, ValidateFunction>();
   const paths = Object.keys(document.paths).map((path) => ({ path, matches: pathPattern(path) }));
 
-  function compile(schema: Json): ValidateFunction {
-    const known = compiled.get(schema);
-    if (known !== undefined) return known;
-    const validate = ajv.compile({ ...schema, components: document.components });
-    compiled.set(schema, validate);
+  const compile = (schema: Json): ValidateFunction => compileOnce(inDocument(schema, "as-it-is"));
+
+  /** The document lets answers have fields that it does not name, for later versions; this server has none yet. */
+  const compileAnswer = (schema: Json): ValidateFunction => compileOnce(inDocument(closed(schema), "closed"));
+
+  /** Most schemas stand in many places of a document. */
+  function compileOnce(schema: Json): ValidateFunction {
+    const text = JSON.stringify(schema);
+    const validate = compiled.get(text) ?? ajv.compile(schema);
+    compiled.set(text, validate);
     return validate;
   }
-  ajv.addVocabulary(["components"]);
 
   function answersTo(method: string, target: string): Readonly<Record<string, Answer>> {
     const [pathname = ""] = target.split("?");
@@ -103,12 +114,33 @@ export function createOpenApiChecker(document: OpenApiDocument): OpenApiChecker 
     }
     const schema = answer.content[type ?? ""]?.schema;
     if (schema === undefined) return [...missing, `the content type ${type} is not documented`];
-    const validate = compile(schema);
+    const validate = compileAnswer(schema);
     if (validate(parse(body))) return missing;
     return [...missing, ...(validate.errors ?? []).map((error) => `${error.instancePath} ${error.message}`)];
   }
 
   return { faults, compile };
+}
+
+/** The same, in which each object has the fields that are named and no others. */
+const closed = (value: Json): Json =>
+  mapObjects(value, (part) =>
+    part.type === "object" && !("additionalProperties" in part)
+      ? { ...part, additionalProperties: false }
+      : part,
+  );
+
+/** The same, with references to components of the document that the validator knows by this name. */
+const inDocument = (value: Json, name: string): Json =>
+  mapObjects(value, (part) => (typeof part.$ref === "string" ? { ...part, $ref: name + part.$ref } : part));
+
+/** Replaces each object, the innermost first. */
+function mapObjects(value: Json, change: (part: Json) => Json): Json {
+  const mapped = (part: unknown): unknown => {
+    if (Array.isArray(part)) return part.map(mapped);
+    return typeof part === "object" && part !== null ? mapObjects(part as Json, change) : part; // JSON has no other objects
+  };
+  return change(Object.fromEntries(Object.entries(value).map(([key, part]) => [key, mapped(part)])));
 }
 
 const pathPattern = (path: string): RegExp => new RegExp(`^${path.replace(/\{\w+\}/g, "[^/]+")}/?$`);

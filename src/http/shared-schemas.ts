@@ -1,0 +1,50 @@
+/** Schemas of values that stand in many requests and answers. Each name is the name of a type in generated clients. */
+import { z } from "zod";
+import { type LogLevel, MAX_TASK_ID, STATUSES } from "../core/task.ts";
+
+export const taskId = z
+  .int()
+  .min(1)
+  .max(MAX_TASK_ID)
+  .meta({ description: "The id of a task", examples: [1] });
+
+export const TaskStatus = z.enum(STATUSES).meta({
+  id: "TaskStatus",
+  description: "`pending`: waits for a worker; `running`: a worker holds it; the others: it has ended",
+});
+
+export const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
+export const LogLevelName = z.enum(LEVELS).meta({ id: "LogLevel", description: "The level of a log line" });
+
+export const timeAnswer = z.iso
+  .datetime()
+  .meta({ description: "RFC 3339, UTC", examples: ["2026-01-31T12:00:00.000Z"] });
+
+export const durationAnswer = z.string().meta({ description: "A Go duration", examples: ["4m2.348s", "0s"] });
+
+/**
+ * A Go duration that is not negative, as documents show it. The parser in core decides: it also knows the bounds of each field,
+ * which no pattern can express.
+ */
+export const DURATION_PATTERN = String.raw`^(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[nu\u00b5\u03bcm]?s|m|h))+)$`;
+
+export const FaultAnswer = z
+  .object({
+    pointer: z.string().meta({ description: "JSON Pointer into the request", examples: ["/name"] }),
+    detail: z.string().meta({ description: "What was expected there", examples: ["must not be empty"] }),
+  })
+  .meta({ id: "FieldFault", description: "A field of the request that is at fault" });
+
+export const FailureAnswer = z
+  .object({
+    code: z.string().meta({ description: "A short stable word", examples: ["timeout"] }),
+    message: z.string().meta({ description: "A sentence for people" }),
+  })
+  .meta({ id: "Failure", description: "Why an attempt failed" });
+
+export const ProgressAnswer = z
+  .object({
+    percent: z.number().min(0).max(100).meta({ description: "From 0 to 100" }),
+    message: z.string().meta({ description: "What the worker does at the moment" }),
+  })
+  .meta({ id: "Progress", description: "How far the worker is" });
