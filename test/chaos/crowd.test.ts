@@ -32,7 +32,7 @@ testStores(
   async (name) => {
     for (const releases of [0, 0.3]) {
       const place = corner(name);
-      const ids = await withStore(place.storeUrl, (store) => fill(store, scale(2_000, 10_000)));
+      const ids = await withStore(place.storeUrl, (store) => fill(store, scale(600, 10_000)));
       const orders = Array.from({ length: PROCESSES }, (_, seed): ClaimerOrders => {
         return { storeUrl: place.storeUrl, seed, claimers: CLAIMERS / PROCESSES, releases };
       });
@@ -66,7 +66,7 @@ async function readChanges(
 testStores(SHARED, "a reader beside writing processes misses no commit and sees none twice", async (name) => {
   const place = corner(name);
   const orders = Array.from({ length: scale(5, 16) }, (_, seed): WriterOrders => {
-    return { storeUrl: place.storeUrl, seed, deeds: scale(400, 1_000) };
+    return { storeUrl: place.storeUrl, seed, deeds: scale(160, 1_000) };
   });
   const [written, read] = await withStore(place.storeUrl, async (store) => {
     const { position } = await store.changes(null, 1);

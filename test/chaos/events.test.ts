@@ -10,7 +10,7 @@ import { corner, SHARED } from "./places.ts";
 import { report, scale, testStores } from "./scale.ts";
 
 const KILLS = scale(2, 10);
-const DEEDS = scale(400, 4_000);
+const DEEDS = scale(200, 4_000);
 
 afterAll(killLeftovers);
 

@@ -14,13 +14,13 @@ import { corner } from "./places.ts";
 import { report, scale } from "./scale.ts";
 
 const KILLS = scale(2, 5);
-const MESSAGES = scale(1_000, 10_000);
+const MESSAGES = scale(400, 10_000);
 const BAD_EVERY = 100;
 /** Of three servers one dies so often, while messages come at an even rate: about one death in so many milliseconds. */
 const KILLS_OF_THREE = scale(3, 12);
 const KILL_EVERY_MS = scale(1_500, 5_000);
 const PER_SECOND = (0.8 * MESSAGES) / ((KILLS_OF_THREE * KILL_EVERY_MS) / 1_000);
-const TASKS = scale(400, 3_400);
+const TASKS = scale(200, 3_400);
 /** Each is created, claimed and done: more than 10,000 changes where all of it is asked for. */
 const TASKS_AT_ONCE = 50;
 const WITHIN_MS = 600_000;

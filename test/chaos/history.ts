@@ -24,25 +24,44 @@ const ENDS: ReadonlySet<string> = new Set([
 
 /** The executions of one life of a process; what it had not ended, its death did. */
 export function executionsOf({ pid, process, diedAt }: Pick<Life, "pid" | "diedAt"> & Logged): Execution[] {
-  const executions: Execution[] = [];
-  const open = new Map<number, number>(); // since when
-  for (const { event, time, task_id } of process.events()) {
+  const { ended, open } = readOn(process);
+  const cut = [...open].map(([taskId, from]) => ({ taskId, pid, from, until: diedAt }));
+  return [...ended.map((execution) => ({ ...execution, pid })), ...cut];
+}
+
+type Reading = {
+  readonly ended: Omit<Execution, "pid">[];
+  /** Since when each task runs. */
+  readonly open: Map<number, number>;
+  /** So many events have been read. */
+  read: number;
+};
+
+const readings = new WeakMap<Logged["process"], Reading>();
+
+/** Tests ask for executions again and again: each event is read once. */
+function readOn(process: Logged["process"]): Reading {
+  const reading: Reading = readings.get(process) ?? { ended: [], open: new Map(), read: 0 };
+  readings.set(process, reading);
+  const { ended, open } = reading;
+  const events = process.events();
+  for (const { event, time, task_id } of events.slice(reading.read)) {
+    if (event !== "task_started" && !ENDS.has(event)) continue;
     const [taskId, at] = [Number(task_id), Date.parse(String(time))];
-    if (event === "task_started") open.set(taskId, at);
     const from = open.get(taskId);
-    if (!ENDS.has(event) || from === undefined) continue;
-    executions.push({ taskId, pid, from, until: at });
-    open.delete(taskId);
+    if (event === "task_started") open.set(taskId, at);
+    else if (from !== undefined) {
+      ended.push({ taskId, from, until: at });
+      open.delete(taskId);
+    }
   }
-  for (const [taskId, from] of open) executions.push({ taskId, pid, from, until: diedAt });
-  return executions;
+  reading.read = events.length;
+  return reading;
 }
 
 /** The tasks that a living process has begun and not ended. */
-export const runningIn = (life: Life): number[] =>
-  executionsOf(life)
-    .filter(({ until }) => until === null)
-    .map(({ taskId }) => taskId);
+export const runningIn = ({ process, diedAt }: Life): number[] =>
+  diedAt === null ? [...readOn(process).open.keys()] : [];
 
 type Logged = { readonly process: { events(): readonly LogEvent[] } };
 

@@ -13,10 +13,10 @@ import { type Asked, createUntilGone } from "./load.ts";
 import { DURABLE, durablePlace } from "./places.ts";
 import { median, most, report, scale, testStores } from "./scale.ts";
 
-const KILLS = scale(5, 20);
+const KILLS = scale(3, 20);
 const CLIENTS = 16;
 /** Ended tasks that a server that starts finds in its store. */
-const STANDING = scale(5_000, 100_000);
+const STANDING = scale(2_000, 100_000);
 /** Far more than it takes on a machine that is busy with other tests; who exceeds it hangs. */
 const READY_WITHIN_MS = 120_000;
 

@@ -51,6 +51,8 @@ export interface SteadyLoad {
   readonly sent: number;
   /** Resolves when so many were sent and all are answered. */
   readonly done: Promise<void>;
+  /** From now on it sends at this rate. */
+  pace(perSecond: number): void;
   /** Sends no more; resolves when all are answered. */
   stop(): Promise<void>;
 }
@@ -60,10 +62,12 @@ export function createSteadily(
   url: string,
   { perSecond, total = Number.POSITIVE_INFINITY }: { perSecond: number; total?: number },
 ): SteadyLoad {
-  const startedAt = performance.now();
   const asked: Asked[] = [];
   const underWay = new Set<Promise<void>>();
   const done = Promise.withResolvers<void>();
+  let rate = perSecond;
+  let tickedAt = performance.now();
+  let due = 0;
   let sent = 0;
 
   const send = (): void => {
@@ -74,7 +78,9 @@ export function createSteadily(
     underWay.add(call);
   };
   const tick = (): void => {
-    const due = Math.min(total, ((performance.now() - startedAt) / 1_000) * perSecond);
+    const now = performance.now();
+    due = Math.min(total, due + ((now - tickedAt) / 1_000) * rate);
+    tickedAt = now;
     while (sent < due) send();
     if (sent >= total) void stop();
   };
@@ -92,6 +98,9 @@ export function createSteadily(
       return sent;
     },
     done: done.promise,
+    pace: (next) => {
+      rate = next;
+    },
     stop,
   };
 }

@@ -8,9 +8,9 @@ import { allEnded, type Member, readiness, startMember } from "./cluster.ts";
 import { readAllTasks, runningIn } from "./history.ts";
 import { type Asked, createSteadily, type SteadyLoad } from "./load.ts";
 import { type ServedPlace, SHARED, servedPlace } from "./places.ts";
-import { expectWithin, median, most, quantile, report, scale, testStores } from "./scale.ts";
+import { expectWithin, isFull, median, most, quantile, report, scale, testStores } from "./scale.ts";
 
-const PER_SECOND = 50;
+const PER_SECOND = scale(20, 50);
 const STEADY_MS = scale(500, 2_000);
 /** Only a load that never comes back takes as long; how long it takes is reported. */
 const BACK_WITHIN_MS = 300_000;
@@ -34,7 +34,10 @@ async function withLoad(
 ): Promise<readonly Asked[]> {
   const server = await startMember({
     ...{ STORE_URL: place.storeUrl, LEASE: `${leaseMs}ms`, WORKER_CONCURRENCY: "50" },
-    ...{ SIMULATE_MIN: "50ms", SIMULATE_MAX: "200ms" },
+    // Slow work where tasks are few, so that some run at any moment.
+    ...(isFull
+      ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "200ms" }
+      : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "800ms" }),
   });
   const load = createSteadily(server.url, { perSecond: PER_SECOND });
   await body({ place, server, load });

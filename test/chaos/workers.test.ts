@@ -7,10 +7,10 @@ import { allEnded, killAtWork, type Member, startMember } from "./cluster.ts";
 import { executionsOf, pidOf, readAllTasks, recoveries } from "./history.ts";
 import { createSteadily } from "./load.ts";
 import { corner, SHARED } from "./places.ts";
-import { expectWithin, most, quantile, report, SHORT_LEASE_MS, scale, testStores } from "./scale.ts";
+import { expectWithin, isFull, most, quantile, report, SHORT_LEASE_MS, scale, testStores } from "./scale.ts";
 import { createWire } from "./wire.ts";
 
-const PER_SECOND = 100;
+const PER_SECOND = scale(30, 100);
 /** From the death of a worker to the next start of its task: until the lease ends, a sweep finds it, a worker takes it. */
 const RECOVERED_WITHIN_MS = SHORT_LEASE_MS + 5_000;
 
@@ -24,7 +24,11 @@ testStores(
     const place = corner(name);
     const shared = { STORE_URL: place.storeUrl, LEASE: `${SHORT_LEASE_MS}ms` };
     const api = await startMember({ ...shared, ROLE: "api" });
-    const work = { SIMULATE_MIN: "50ms", SIMULATE_MAX: "500ms", WORKER_CONCURRENCY: "20" };
+    // Slow work where tasks are few, so that each worker has several at any moment.
+    const length = isFull
+      ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "500ms" }
+      : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "1s" };
+    const work = { ...length, WORKER_CONCURRENCY: "20" };
     const workers = await Promise.all(
       [1, 2, 3].map(() => startMember({ ...shared, ...work, ROLE: "worker" })),
     );
