@@ -17,7 +17,7 @@ import { type AnyParts, cutTo } from "./support/parts.ts";
 import { createRandom } from "./support/random.ts";
 import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
 
-const RUNS = Number(process.env.DIFFERENTIAL_RUNS || 50);
+const RUNS = Number(process.env.DIFFERENTIAL_RUNS || 15);
 const SEED = Number(process.env.DIFFERENTIAL_SEED || Math.floor(Math.random() * 2 ** 31));
 const STEPS = 200;
 const CENSUS_EVERY = 10;
