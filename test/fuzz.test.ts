@@ -400,6 +400,9 @@ const isPage = ({ target }: { readonly target: string }): boolean =>
   /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
 const PAGE_STATUSES: ReadonlySet<number> = new Set([200, 204, 304]);
 
+/** A cancel of a task that runs at that very moment, which is up to the machine; task-model.test.ts cancels running work. */
+const BY_CHANCE = 202;
+
 /** Tasks that were deleted by an id that was drawn at random and happened to be somebody's. */
 const strays = new Set<number>();
 
@@ -430,9 +433,11 @@ test(
       { seed: SEED, numRuns: RUNS },
     );
     expect([...seen.values()].reduce((sum, count) => sum + count, 0)).toBe(RUNS * STEPS);
-    expect([...seen.keys()].sort()).toEqual([
-      200, 201, 202, 204, 304, 400, 403, 404, 405, 409, 412, 413, 414, 415, 422, 431,
-    ]);
+    const statuses = [200, 201, 204, 304, 400, 403, 404, 405, 409, 412, 413, 414, 415, 422, 431];
+    expect(statuses.filter((status) => !seen.has(status))).toEqual([]);
+    expect([...seen.keys()].filter((status) => status !== BY_CHANCE && !statuses.includes(status))).toEqual(
+      [],
+    );
     expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
   },
   { timeout: 300_000 + RUNS * 1_000 },

@@ -83,6 +83,12 @@ function writeModule(name: string, text: string): string {
   return path;
 }
 
+const DEATHS: readonly (readonly [string, string])[] = [
+  ["exits", "exit code 3"],
+  ["rejects", "nobody listens"],
+  ["crashes", "SIGSEGV"],
+];
+
 describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
   test(
     "works on the module's types, with progress, log and result",
@@ -128,30 +134,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
     SLOW_MS,
   );
 
-  test(
-    "ends an endless loop at its timeout, and its neighbours lose nothing",
-    async () => {
-      const { client, add, ended } = await open(start, { HANDLER_PROCESSES: "1" });
-      const loop = await add({ type: "loops" });
-      const neighbours = await Promise.all([add({ type: "short" }), add({ type: "short" })]);
-      expect((await client.get(loop)).status).toBeOneOf(["pending", "running"]); // the server answers meanwhile
-      expect(await ended(loop)).toMatchObject({ status: "failed", error: { code: "timeout" } });
-      expect(outcomesOf(await client.get(loop))).toEqual(["failed"]);
-      for (const id of neighbours) {
-        const task = await ended(id);
-        expect(task).toMatchObject({ status: "done", attempt: 1 });
-        expect(outcomesOf(task).filter((outcome) => outcome !== "released")).toEqual(["done"]);
-      }
-    },
-    SLOW_MS,
-  );
-
-  const DEATHS: readonly (readonly [string, string])[] = [
-    ["exits", "exit code 3"],
-    ["rejects", "nobody listens"],
-    ["crashes", "SIGSEGV"],
-  ];
-  test.each(DEATHS)(
+  test.each(start === tasktrack ? DEATHS : DEATHS.slice(0, 1))(
     "survives a handler that %s: lost three times, it has failed; its neighbours are done",
     async (type, why) => {
       const { add, ended } = await open(start, { HANDLER_PROCESSES: "1" });
@@ -226,6 +209,24 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
 });
 
 describe("a server with handlers", () => {
+  test(
+    "ends an endless loop at its timeout, and its neighbours lose nothing",
+    async () => {
+      const { client, add, ended } = await open(tasktrack, { HANDLER_PROCESSES: "1" });
+      const loop = await add({ type: "loops" });
+      const neighbours = await Promise.all([add({ type: "short" }), add({ type: "short" })]);
+      expect((await client.get(loop)).status).toBeOneOf(["pending", "running"]); // the server answers meanwhile
+      expect(await ended(loop)).toMatchObject({ status: "failed", error: { code: "timeout" } });
+      expect(outcomesOf(await client.get(loop))).toEqual(["failed"]);
+      for (const id of neighbours) {
+        const task = await ended(id);
+        expect(task).toMatchObject({ status: "done", attempt: 1 });
+        expect(outcomesOf(task).filter((outcome) => outcome !== "released")).toEqual(["done"]);
+      }
+    },
+    SLOW_MS,
+  );
+
   test(
     "gives its types their own defaults, which a task may change",
     async () => {

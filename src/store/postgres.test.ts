@@ -1,5 +1,5 @@
-import { SQL } from "bun";
 import { afterAll } from "bun:test";
+import { SQL } from "bun";
 import { sharedPgbouncer, sharedPostgres } from "../../test/support/servers/shared.ts";
 import { openTestStore } from "../../test/support/stores.ts";
 import { examineStore } from "./store.suite.ts";

@@ -28,6 +28,8 @@ export interface Member {
   stop(): Promise<number | null>;
 }
 
+const STARTS = 5;
+
 /** Settings by their names in the environment; the simulation never fails and nothing waits unless they say otherwise. */
 export function createMember(env: Readonly<Record<string, string>>): Member {
   const lives: Life[] = [];
@@ -53,6 +55,22 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
     return life;
   }
 
+  /**
+   * A busy machine may keep the store from answering for the 5 s that a start waits. The process then ends with that sentence, and is
+   * started again, as its supervisor does.
+   */
+  async function listening(): Promise<string> {
+    for (let tries = 1; ; tries++) {
+      const { process } = begin();
+      try {
+        return await process.url();
+      } catch (error) {
+        if (tries === STARTS || !/not answer/.test(process.written().stderr)) throw error;
+        lives.pop(); // it did nothing
+      }
+    }
+  }
+
   const current = (): Life => {
     const life = lives.at(-1);
     if (life === undefined) throw new Error("the process was not started");
@@ -69,7 +87,7 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
     },
     events: () => current().process.events(),
     start: async () => {
-      url = await begin().process.url();
+      url = await listening();
     },
     kill: async () => {
       const life = current();

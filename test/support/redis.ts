@@ -11,6 +11,7 @@ import type { TaskStore } from "../../src/store/store.ts";
 import { createTestLog, type TestLog } from "./engine.ts";
 import { eventually } from "./eventually.ts";
 import type { RedisServer } from "./servers/redis.ts";
+import { tryWhereBusy } from "./stores.ts";
 
 export const NOW = Date.UTC(2026, 0, 1);
 
@@ -50,7 +51,7 @@ export async function openRedis(
   bounds?: ScriptBounds,
 ): Promise<OpenedRedis> {
   const setup = redisSetup(url, more);
-  return { url: setup.url, store: await openRedisStore(setup, bounds), log: setup.log };
+  return { url: setup.url, store: await tryWhereBusy(() => openRedisStore(setup, bounds)), log: setup.log };
 }
 
 /** Pauses before new attempts pass twenty times as fast; deadlines do not, for a slow machine may need them. */
