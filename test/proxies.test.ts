@@ -1,7 +1,9 @@
 /** TaskTrack behind the proxies of docs/proxies.md: one server, and each proxy started once for all cases. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { BODY_BYTES } from "../src/http/body.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { openEvents } from "./support/events.ts";
+import { programAt } from "./support/programs.ts";
 import { createRawClient, type RawClient, type RawRequest } from "./support/raw.ts";
 import { PROXIES, type ProxyServer, SITE, startProxies } from "./support/servers/proxies.ts";
 
@@ -53,6 +55,24 @@ describe.each(PROXIES)("behind %s", (name) => {
     client.close();
   });
 
+  test("a body that is not read is never taken for a request, nor a request for its rest", async () => {
+    const client = clientOf(name);
+    const body = `GET /api/task HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(10_000);
+    const refused = { body, headers: [["Content-Type", "text/html"]] as const };
+    const rounds: readonly (readonly [RawRequest, number])[] = [
+      [{ ...refused, method: "POST", target: "/api/task" }, 415],
+      [{ ...refused, method: "POST", target: "/nothing", chunked: true }, 404],
+      [{ ...refused, method: "PUT", target: "/api/task" }, 405],
+      [{ ...refused, method: "DELETE", target: "/api/task/999999", chunked: true }, 404],
+      [{ target: "/livez" }, 200],
+    ];
+    for (const [request, status] of [...rounds, ...rounds]) {
+      const response = await client.send(request);
+      expect([request.target, response.status]).toEqual([request.target, status]);
+    }
+    client.close();
+  });
+
   test("two event streams tell of a task at once", async () => {
     const open = () => openEvents(proxyAt(name).url, { headers: { host: SITE } });
     const streams = [await open(), await open()];
@@ -62,4 +82,48 @@ describe.each(PROXIES)("behind %s", (name) => {
       stream.close();
     }
   });
+});
+
+/** Clients that read no answer before they have sent the whole body. They print a status a line, or what went wrong. */
+const CLIENTS = [
+  {
+    program: "python3",
+    flag: "-c",
+    script: `
+import sys, urllib.request
+for url in sys.argv[3:]:
+    headers = {"Content-Type": "application/json", "Host": sys.argv[1]}
+    request = urllib.request.Request(url + "/api/task", b"a" * int(sys.argv[2]), headers)
+    try:
+        print(urllib.request.urlopen(request).status)
+    except Exception as error:
+        print(getattr(error, "code", repr(error)))
+`,
+  },
+  {
+    program: "node",
+    flag: "-e",
+    script: `
+const [, site, length, ...urls] = process.argv;
+// fetch names the host of its URL, whatever header is given
+require("node:dns").lookup = (name, options, done) => done(null, [{ address: "127.0.0.1", family: 4 }]);
+(async () => {
+  for (const url of urls) {
+    const headers = { "content-type": "application/json" };
+    const target = url.replace("127.0.0.1", site) + "/api/task";
+    const sent = fetch(target, { method: "POST", body: "a".repeat(length), headers });
+    console.log(await sent.then(({ status }) => status, ({ cause }) => String(cause)));
+  }
+})();
+`,
+  },
+] as const;
+
+test.each(CLIENTS)("$program is told by 413 that its body is too long", async ({ program, flag, script }) => {
+  const urls = [server.url, ...proxies.map(({ url }) => url)];
+  const command = [programAt(program), flag, script, SITE, String(8 * BODY_BYTES), ...urls];
+  const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });
+  const lines = (await new Response(child.stdout).text()).trim().split("\n");
+  const from = ["TaskTrack itself", ...proxies.map(({ name }) => name)];
+  expect(from.map((name, n) => `${name}: ${lines[n]}`)).toEqual(from.map((name) => `${name}: 413`));
 });

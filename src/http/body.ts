@@ -1,4 +1,5 @@
-import { refuse } from "./errors.ts";
+import type { Clock } from "../core/clock.ts";
+import { PROBLEM_STATUS, refuse } from "./errors.ts";
 import type { RequestHeaders } from "./guard.ts";
 import { otherRequestsFirst } from "./pieces.ts";
 
@@ -62,6 +63,46 @@ export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): Json
   return parseJson(text);
 }
 
+/** Whether a body was announced and is not read to its end when the request is answered: a 413 alone ends the reading early. */
+export const isBodyLeft = (request: Request, headers: RequestHeaders, { status }: Response): boolean =>
+  (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0") &&
+  (!request.bodyUsed || status === PROBLEM_STATUS.body_too_large);
+
+export const DISCARD_BYTES = 16 * BODY_BYTES;
+export const DISCARD_MS = 5_000;
+
+/**
+ * Reads what is left of a body and drops it. Many clients read no answer before they have sent their body, and a proxy may
+ * keep a connection whose body it has sent in part: its next request would be taken for the rest. Resolves with whether the end
+ * was reached within the bounds; where it was not, the answer must close the connection. The runtime hands out no body of GET,
+ * HEAD and TRACE.
+ */
+export async function discardBody(
+  { body }: Request,
+  headers: RequestHeaders,
+  clock: Clock,
+): Promise<boolean> {
+  if (body === null || Number(headers["content-length"]) > DISCARD_BYTES) return false;
+  const reader = body.getReader();
+  let isLate = false;
+  const cancelTimer = clock.after(DISCARD_MS, () => {
+    isLate = true;
+    void reader.cancel();
+  });
+  try {
+    for (let length = 0; length <= DISCARD_BYTES; ) {
+      const { done, value } = await reader.read();
+      if (done) return !isLate;
+      length += value.length;
+    }
+    return false;
+  } catch {
+    return false; // the client has gone
+  } finally {
+    cancelTimer();
+  }
+}
+
 const JSON_TYPES: ReadonlySet<string> = new Set(["application/json", "application/merge-patch+json"]);
 
 /** What `curl -d` and a bare `fetch` send. A page of another origin can send these too, but not without a mark. */
@@ -91,22 +132,24 @@ function checkMediaType(headers: RequestHeaders): void {
   }
 }
 
-/** Stops at the first chunk that goes over the limit. */
-async function readChunks(request: Request, atMost: number): Promise<Uint8Array> {
+/** Stops at the first chunk that goes over the limit, and leaves the rest for `discardBody`. */
+async function readChunks({ body }: Request, atMost: number): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array();
+  const reader = body.getReader(); // a loop by `for await` would cancel the rest
   const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of request.body ?? []) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > atMost) break;
+  while (length <= atMost) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    length += value.length;
   }
+  reader.releaseLock();
   return Buffer.concat(chunks);
 }
 
 const tooLarge = (atMost: number) =>
-  refuse("body_too_large", `The body must be at most ${atMost} bytes long`, {
-    headers: { connection: "close" },
-  });
+  refuse("body_too_large", `The body must be at most ${atMost} bytes long`);
 
 function decode(bytes: Uint8Array): string {
   try {

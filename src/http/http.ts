@@ -4,6 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import type { Engine } from "../engine/engine.ts";
 import { errorText } from "../lib/log.ts";
 import { createBoardRoutes } from "./board.ts";
+import { discardBody, isBodyLeft } from "./body.ts";
 import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
@@ -139,14 +140,23 @@ export function createHttp(setup: HttpSetup): HttpServer {
     try {
       guard(request, headers);
       const response = run(call);
-      if (!(response instanceof Promise)) return logged(response, call);
+      if (!(response instanceof Promise)) return finished(response, call);
       return response.then(
-        (late) => logged(late, call),
-        (error: unknown) => logged(refused(error, call), call),
+        (late) => finished(late, call),
+        (error: unknown) => finished(refused(error, call), call),
       );
     } catch (error) {
-      return logged(refused(error, call), call);
+      return finished(refused(error, call), call);
     }
+  }
+
+  /** An answer never leaves a connection in the middle of its request. */
+  function finished(response: Response, call: Call): Response | Promise<Response> {
+    if (!isBodyLeft(call.request, call.headers, response)) return logged(response, call);
+    return discardBody(call.request, call.headers, setup.clock).then((isWhole) => {
+      if (!isWhole) response.headers.set("connection", "close");
+      return logged(response, call);
+    });
   }
 
   const replyAs =

@@ -62,6 +62,8 @@ export async function exchange(url: string, request: RawRequest | string): Promi
 
 export interface Connection {
   readonly isOver: boolean;
+  /** What has come and has not been read. */
+  readonly received: string;
   write(bytes: Uint8Array | string): void;
   /** The next whole answer. */
   read(isHead?: boolean): Promise<Response>;
@@ -99,6 +101,9 @@ export function openConnection(url: string): Connection {
   return {
     get isOver() {
       return over !== null;
+    },
+    get received() {
+      return received.toString("latin1");
     },
     write: (bytes) => void socket.write(bytes),
     read: async (isHead = false) => {
