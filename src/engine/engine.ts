@@ -505,7 +505,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const sweep = async (): Promise<Swept> => ({
     expired: await judge(null),
-    removed: await sweeper.retire(time.now()),
+    removed: await sweeper.retire(time.retentionNow()),
   });
 
   /** After a full round the next one follows at once. Otherwise a random delay spreads the rounds of several processes. */
@@ -523,7 +523,7 @@ export function createEngine(setup: EngineSetup): Engine {
 
   const retiring = createLoop({
     after: clock.after,
-    round: async () => nextRoundMs(await sweeper.retire(time.now())),
+    round: async () => nextRoundMs(await sweeper.retire(time.retentionNow())),
     onError: (error) => {
       log.error("retention_failed", { error: errorText(error) }); // a defect: `retire` never rejects
       return SWEEP_EVERY_MS;

@@ -11,7 +11,14 @@ export interface StoreClock {
   sync(): Promise<number>;
   /** Epoch milliseconds by the store's clock. */
   now(): number;
+  /**
+   * The time by which old tasks are deleted, epoch milliseconds: `now`, but a step forward counts only an hour after it, and not at
+   * all if the clock is set back before. Nothing else that follows a wrong clock is beyond repair.
+   */
+  retentionNow(): number;
 }
+
+const BELIEVED_AFTER_MS = 3_600_000;
 
 /** The store rounds to a millisecond. */
 const ROUNDING_MS = 1;
@@ -22,6 +29,7 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
   let offset = clock.now() - clock.monotonic(); // until the first answer
   let error = Number.POSITIVE_INFINITY;
   let measuredAt = clock.monotonic();
+  let stepsForward: readonly StepForward[] = [];
 
   /** The store read its clock at some moment of the round trip, so half of that is the error. */
   async function sync(): Promise<number> {
@@ -41,8 +49,33 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
     offset = measured;
     error = measuredError;
     measuredAt = now;
-    return wasSet ? movedBy : 0;
+    if (!wasSet) return 0;
+    stepsForward = afterStep(recentOf(stepsForward, now), { byMs: movedBy, at: now });
+    return movedBy;
   }
 
-  return { sync, now: () => Math.floor(clock.monotonic() + offset) };
+  const now = (): number => Math.floor(clock.monotonic() + offset);
+
+  function retentionNow(): number {
+    stepsForward = recentOf(stepsForward, clock.monotonic());
+    return now() - stepsForward.reduce((sum, { byMs }) => sum + byMs, 0);
+  }
+
+  return { sync, now, retentionNow };
+}
+
+/** `byMs` is above 0; `at` is monotonic. */
+type StepForward = { readonly byMs: number; readonly at: number };
+
+const recentOf = (steps: readonly StepForward[], now: number): readonly StepForward[] =>
+  steps.filter(({ at }) => now - at < BELIEVED_AFTER_MS);
+
+/** A step back first undoes the newest steps forward. */
+function afterStep(steps: readonly StepForward[], step: StepForward): readonly StepForward[] {
+  if (step.byMs >= 0) return [...steps, step];
+  const newest = steps.at(-1);
+  if (newest === undefined) return steps;
+  const byMs = newest.byMs + step.byMs;
+  const older = steps.slice(0, -1);
+  return byMs > 0 ? [...older, { ...newest, byMs }] : afterStep(older, { ...step, byMs });
 }

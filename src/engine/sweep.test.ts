@@ -326,6 +326,55 @@ describe("a sweep", () => {
     });
   });
 
+  describe("where the clock is set forward by a year", () => {
+    const YEAR_MS = 365 * 24 * HOUR_MS;
+    const retentions = [{ statuses: ["done", "failed", "cancelled"] as const, keepMs: 2 * HOUR_MS }];
+
+    /** An engine whose rounds run, with one task that has just ended. */
+    async function openWithEnded() {
+      const opened = openEngine({ retentions });
+      await opened.engine.start();
+      const id = await create(opened.engine);
+      await opened.engine.cancel(id);
+      await opened.clock.advance(10_000);
+      return { ...opened, code: () => codeOf(opened.engine.get(id)) };
+    }
+
+    test("keeps what has just ended for an hour, then believes the clock", async () => {
+      const { engine, clock, code } = await openWithEnded();
+      clock.set(YEAR_MS);
+      await clock.advance(HOUR_MS - 10_000);
+      expect(await code()).toBe("ok");
+      await clock.advance(20_000);
+      expect(await code()).toBe("not_found");
+      await engine.close();
+    });
+
+    test("deletes nothing early when the clock is set back in time, and by its age later", async () => {
+      const { engine, clock, code } = await openWithEnded();
+      clock.set(YEAR_MS);
+      await clock.advance(10_000);
+      clock.set(60_000);
+      await clock.advance(10_000);
+      clock.set(-YEAR_MS - 60_000);
+      await clock.advance(HOUR_MS);
+      expect(await code()).toBe("ok");
+      await clock.advance(2 * HOUR_MS);
+      expect(await code()).toBe("not_found");
+      await engine.close();
+    });
+
+    test("goes on deleting what is old by either clock", async () => {
+      const { engine, clock, code } = await openWithEnded();
+      await clock.advance(2 * HOUR_MS - 20_000);
+      expect(await code()).toBe("ok");
+      clock.set(YEAR_MS);
+      await clock.advance(30_000);
+      expect(await code()).toBe("not_found");
+      await engine.close();
+    });
+  });
+
   describe("whose retention fails", () => {
     const retentions = [
       { statuses: ["done"], keepMs: 60_000 },
