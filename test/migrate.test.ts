@@ -92,7 +92,7 @@ async function said(args: readonly string[]): Promise<string> {
 
 describe.each([
   ["SQLite", sqlitePlace, 1],
-  ["PostgreSQL", postgresPlace, 3],
+  ["PostgreSQL", postgresPlace, 4],
   ["Redis", redisPlace, 2],
 ] as const)("migrate on %s", (name, placeOf, newest) => {
   let place: Place;

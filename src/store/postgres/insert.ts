@@ -4,15 +4,19 @@ import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
-import type { Pool, Row, Session } from "./pool.ts";
+import type { Parameter, Pool, Row, Session } from "./pool.ts";
 import { DRAFT_COLUMNS, valuesOf } from "./rows.ts";
 
-/** Takes a column of each draft; returns their ids in order. Only what is really created draws an id. */
+/**
+ * Takes a column of each draft and the place of the ids that this process has seen; returns the ids in order. In another place it
+ * creates nothing. Only what is really created draws an id.
+ */
 const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
   made AS (
     INSERT INTO tasktrack.tasks (id, ${DRAFT_COLUMNS.map(({ name }) => name).join(", ")})
     SELECT nextval('tasktrack.task_id'), draft.* FROM unnest(
       ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 1}::${type}[]`).join(", ")}) AS draft
+    WHERE (SELECT tasktrack.here()) = $${DRAFT_COLUMNS.length + 1}
     RETURNING id, type
   ),
   counted AS (
@@ -32,19 +36,47 @@ export const LOCK_KEYS = "SELECT tasktrack.lock_keys($1::text[])";
 
 const CREATE_KEYED = `SELECT draft, id, existing, asked, fingerprint, tasks
   FROM tasktrack.create_keyed($1, $2::text[], ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 3}::${type}[]`).join(", ")},
-    ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")})`;
+    ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")},
+    $${8 + DRAFT_COLUMNS.length})`;
+
+const NOTE_SOURCE = "SELECT tasktrack.note_source()";
+/** More tries than one are needed only where the server changes between two statements. */
+const TRIES = 5;
 
 /** How many keyed drafts one commit creates at most. Other creates with the same keys, or of as many, wait for that commit. */
 const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool } = setup;
-  const [create, createKeyed] = [setup.sql(CREATE), setup.sql(CREATE_KEYED)];
+  const statements = { create: setup.sql(CREATE), createKeyed: setup.sql(CREATE_KEYED) };
+  const noteSource = setup.sql(NOTE_SOURCE);
+  /** The place of the ids, as `note_source` returned it. */
+  let source = "";
+
+  /**
+   * Creates where the ids are known to be higher than all that were ever given out. Each statement compares the place itself: a
+   * connection pooler may change the server behind an open connection, and a dump may be restored under open connections.
+   */
+  async function createAtSource(
+    session: Session,
+    statement: keyof typeof statements,
+    parameters: readonly Parameter[],
+  ): Promise<readonly Row[]> {
+    for (let tries = 0; tries < TRIES; tries++) {
+      const rows = await session.rows(statements[statement], [...parameters, source]);
+      if (!isElsewhere(statement, rows)) return rows;
+      source = String((await session.rows(noteSource))[0]?.[0]);
+    }
+    throw new TaskError(
+      "store_unavailable",
+      "The store does not answer: its connections lead to several servers",
+    );
+  }
 
   async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
     const parameters = DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, drafts)));
-    return (await session.rows(create, parameters)).map(([id]) => Number(id));
+    return (await createAtSource(session, "create", parameters)).map(([id]) => Number(id));
   }
 
   async function createAll(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
@@ -87,7 +119,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function insertPiece(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
     const call = gather(requests);
-    const rows = await pool.rows(createKeyed, [
+    const rows = await createAtSource(pool, "createKeyed", [
       now,
       pgArray(call.locks),
       ...DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, call.drafts))),
@@ -102,6 +134,13 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   return insert;
 }
+
+/** How a statement says that it created nothing, because the ids are in another place than the process has seen. */
+const isElsewhere = (statement: "create" | "createKeyed", rows: readonly Row[]): boolean => {
+  if (statement === "create") return rows.length === 0;
+  const [[draft, , , asked] = []] = rows;
+  return draft === null && asked === null;
+};
 
 /** The requests in their order, as many as hold KEYED_AT_ONCE drafts; a request is never parted. */
 function inPieces(requests: readonly InsertRequest[]): InsertRequest[][] {

@@ -3,6 +3,7 @@ import { type Migration, type MigrationPlan, planMigrations } from "../migration
 import tasks from "./migrations/001-tasks.sql" with { type: "text" };
 import bounds from "./migrations/002-bounds.sql" with { type: "text" };
 import leases from "./migrations/003-leases.sql" with { type: "text" };
+import ids from "./migrations/004-ids.sql" with { type: "text" };
 import type { Pool, ScriptSession, Session } from "./pool.ts";
 import { inSchema } from "./schema.ts";
 
@@ -10,6 +11,7 @@ const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, log lines, changes, idempotency", text: tasks },
   { number: 2, name: "keyed creates in one statement, bounded claims", text: bounds },
   { number: 3, name: "beats that come late", text: leases },
+  { number: 4, name: "ids after a failover or a restore", text: ids },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -69,6 +69,9 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
       nonce: "n",
     });
     expect(rest?.map(({ id }) => id)).toEqual([3]);
+
+    const plain = [{ drafts: [create({ name: "next" }, TYPE_DEFAULTS, 0)], idempotency: null }];
+    expect(await store.insert(plain, 5)).toMatchObject([{ tasks: [{ id: 4 }] }]); // the upgrade skips no id
     await store.close();
     await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
   });

@@ -17,8 +17,27 @@ const USER = "tasktrack";
  * A PostgreSQL of its own.
  * @param settings lines of postgresql.conf, by name; without `fsync: off` every commit is on the disk
  */
-export async function createPostgres(
+export const createPostgres = (settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> =>
+  createCluster(settings, null);
+
+/**
+ * A standby with the data that the primary has now. Once it is started it follows the primary, which it reaches at `port`, and
+ * takes over when told by pg_promote().
+ */
+export async function createStandby(
+  primary: PostgresServer,
+  port: number,
   settings: Readonly<Record<string, string>> = {},
+): Promise<PostgresServer> {
+  if (postgresTool("postgres") === null)
+    throw new Error("A standby of PostgreSQL needs its server on the machine: not by compose");
+  const following = { primary_conninfo: `host=127.0.0.1 port=${port} user=${USER}` };
+  return createCluster({ ...settings, ...following }, primary);
+}
+
+async function createCluster(
+  settings: Readonly<Record<string, string>>,
+  primary: PostgresServer | null,
 ): Promise<PostgresServer> {
   const all: Record<string, string> = { max_connections: "200", log_min_messages: "fatal", ...settings };
   let data = "";
@@ -30,8 +49,14 @@ export async function createPostgres(
     stopSignal: "SIGINT", // fast: the sessions are cut, the data is whole
     prepare: async ({ directory, binary, port, run }) => {
       data = join(directory, "data");
-      const initdb = join(binary, "../initdb");
-      run(initdb, ["-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+      if (primary === null) {
+        const initdb = join(binary, "../initdb");
+        run(initdb, ["-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]);
+      } else {
+        const source = ["-h", "127.0.0.1", "-p", String(primary.port), "-U", USER];
+        run(join(binary, "../pg_basebackup"), ["-D", data, ...source, "-c", "fast", "--no-sync"]);
+        await makeStandby(data);
+      }
       const lines = Object.entries({
         port: String(port),
         listen_addresses: "127.0.0.1",
@@ -53,9 +78,7 @@ export async function createPostgres(
     if (data === "")
       throw new Error("PostgreSQL becomes a standby where its server is on the machine: not by compose");
     await server.signal("SIGINT");
-    const standby = join(data, "standby.signal");
-    await writeFile(standby, "");
-    await chmod(standby, 0o666); // it is the server's account that opens it
+    await makeStandby(data);
     await start();
   }
   return {
@@ -70,6 +93,12 @@ export async function createPostgres(
       await sql.close();
     },
   };
+}
+
+async function makeStandby(data: string): Promise<void> {
+  const standby = join(data, "standby.signal");
+  await writeFile(standby, "");
+  await chmod(standby, 0o666); // it is the server's account that opens it
 }
 
 /** The port is open while the server still recovers. */
@@ -132,3 +161,6 @@ ${Object.entries(settings)
   const url = `postgres://${USER}@127.0.0.1:${server.port}/postgres`;
   return { ...server, url, start: () => server.start().then(() => takesQueries(url)) };
 }
+
+/** Where a program of PostgreSQL lies, if it is on this machine. */
+export const postgresTool = (name: string): string | null => findBinary(name, postgresFolders());
