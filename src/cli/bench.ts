@@ -90,9 +90,12 @@ function readPlan({ given, terminal }: Call): Plan {
   };
 }
 
+/** 4 to 8 seconds: a server that is measured may refuse for a moment, and one that is away is soon said to be. */
+const RETRIES = 4;
+
 /** Both phases; what was made is deleted, whatever happens. */
 export async function measure(plan: Plan): Promise<readonly Figures[]> {
-  const client = createClient(plan.url);
+  const client = createClient(plan.url, { retries: RETRIES });
   const type = `bench.${systemChance.nonce()}`;
   const made: number[] = [];
   try {

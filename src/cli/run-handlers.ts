@@ -9,6 +9,7 @@ import { holdLifeline } from "../handlers/lifeline-thread.ts";
 import { readHandlers } from "../handlers/module.ts";
 import { type Allowance, parseAllowance } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { textOf } from "../lib/text.ts";
 import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
 import { FAILED } from "./command.ts";
 
@@ -29,7 +30,7 @@ export async function runHandlers([path = "", allowed = ""]: readonly string[]):
   });
   const onUncaught = (error: unknown): void => {
     process.stderr.write(`${shown(error)}\n`);
-    endWith({ kind: "dying", message: String(error) });
+    endWith({ kind: "dying", message: textOf(error) });
   };
   process.on("uncaughtException", onUncaught);
   process.on("unhandledRejection", onUncaught);

@@ -7,13 +7,16 @@ export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 /** What a client of the server may set; all of it has a default. */
 export type ClientOptions = {
   /** Sent with every request, for a gateway that asks for them. */
-  readonly headers?: Readonly<Record<string, string>>;
-  /** How often a request is sent again that nobody answered or that was answered 429, 502, 503 or 504. 5 unless given. */
-  readonly retries?: number;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /**
+   * How often a request is sent again that got no answer, or the answer 429, 502, 503 or 504. 10 unless given, which spans the half
+   * minute that a restart takes.
+   */
+  readonly retries?: number | undefined;
   /** How long one try may take beyond what the server was asked to wait, in milliseconds. 30,000 unless given. */
-  readonly timeoutMs?: number;
+  readonly timeoutMs?: number | undefined;
   /** Instead of the global `fetch`. */
-  readonly fetch?: Fetch;
+  readonly fetch?: Fetch | undefined;
   /**
    * Parses the JSON of answers in place of JSON.parse, which rounds numbers of more than 15 digits.
    * @example
@@ -21,7 +24,7 @@ export type ClientOptions = {
    * const parse = (text) => JSON.parse(text, (key, value, { source }) =>
    *   typeof value === "number" && /^-?\d{16,}$/.test(source) ? BigInt(source) : value);
    */
-  readonly parse?: (text: string) => unknown;
+  readonly parse?: ((text: string) => unknown) | undefined;
 };
 
 export type ApiRequest = {
@@ -51,12 +54,14 @@ export type ApiAnswer<T> = {
 
 export interface Api {
   /**
-   * Sends, and sends again while it may help. Rejects with TaskTrackError, or with the signal's reason. Null where a
-   * refusal says that an earlier try came through (`doneWhen`): its answer was lost.
+   * Sends, and sends again while it may help. Rejects with TaskTrackError, with the signal's reason, or with TypeError where a
+   * header cannot be sent. Null where a refusal says that an earlier try came through (`doneWhen`): its answer was lost.
    */
   send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null>;
   /** Sends once, without a deadline; resolves as soon as the answer begins. */
   open(request: ApiRequest): Promise<Response>;
+  /** The error of an answer that ended too early. */
+  brokenOff(cause: unknown): TaskTrackError;
   /** How long to wait before the next try, after so many. */
   backoffMs(tries: number): number;
   pause(ms: number, signal?: AbortSignal | undefined): Promise<void>;
@@ -70,7 +75,8 @@ export type ApiSetup = {
   readonly random: () => number;
 };
 
-const RETRIES = 5;
+/** With the shortest pauses 32 s: a server that is restarted, or whose place another one takes, is back by then. */
+const RETRIES = 10;
 const TIMEOUT_MS = 30_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
@@ -79,6 +85,7 @@ const LONGEST_RETRY_AFTER_MS = 60_000;
 
 export function createApi({ url, options, clock, random }: ApiSetup): Api {
   const base = baseOf(url);
+  checkHeaders(options.headers ?? {});
   const fetchIt: Fetch = options.fetch ?? ((target, init) => fetch(target, init));
   const retries = options.retries ?? RETRIES;
   const timeoutMs = options.timeoutMs ?? TIMEOUT_MS;
@@ -104,8 +111,10 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     try {
       const response = await call(request, deadline.signal);
       const text = await response.text().catch((cause: unknown) => {
-        throw unreachable(`${base} broke off its answer`, cause);
+        throw brokenOff(cause);
       });
+      // A runtime may end the body of an aborted request as if it were whole.
+      if (deadline.signal.aborted) throw brokenOff(deadline.signal.reason);
       // Its shape is the contract's, which the server's own tests hold it to.
       const { status, headers } = response;
       return { status, headers, body: jsonOf(text, response, parse) as T, text };
@@ -114,12 +123,15 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     }
   }
 
+  const brokenOff = (cause: unknown): TaskTrackError => unreachable(`${base} broke off its answer`, cause);
+
   /** Resolves with what is no refusal. */
   async function call(request: ApiRequest, signal: AbortSignal): Promise<Response> {
     const { method, path, body } = request;
     const headers: Record<string, string> = { accept: "application/json", ...options.headers };
     if (body !== undefined) headers["content-type"] = "application/json";
     Object.assign(headers, request.headers);
+    checkHeaders(headers);
     const init: RequestInit = { method, headers, signal, ...(body === undefined ? {} : { body }) };
     const response = await fetchIt(base + path, init).catch((cause: unknown) => {
       throw unreachable(`${base} does not answer`, cause);
@@ -142,9 +154,11 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     return { signal: abort.signal, clear };
   }
 
-  /** Full jitter, so that a thousand clients of a server that comes back do not come back together. */
+  /** Drawn from the upper half, so that a thousand clients of a server that comes back do not all come back together. */
   const backoffMs = (tries: number): number =>
-    Math.ceil(random() * Math.min(LONGEST_BACKOFF_MS, FIRST_BACKOFF_MS * 2 ** Math.min(tries, 10)));
+    Math.ceil(
+      (1 + random()) * Math.min(LONGEST_BACKOFF_MS / 2, FIRST_BACKOFF_MS * 2 ** Math.min(tries - 1, 10)),
+    );
 
   /** Rejects with the signal's reason as soon as it aborts. */
   const pause = (ms: number, signal?: AbortSignal | undefined): Promise<void> =>
@@ -161,7 +175,7 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
       signal?.addEventListener("abort", onAbort, { once: true });
     });
 
-  return { send, open: (request) => call(request, request.signal ?? NEVER), backoffMs, pause };
+  return { send, open: (request) => call(request, request.signal ?? NEVER), brokenOff, backoffMs, pause };
 }
 
 const NEVER = new AbortController().signal;
@@ -180,6 +194,9 @@ function baseOf(url: string): string {
   return (parsed.origin + parsed.pathname).replace(/\/+$/, "");
 }
 
+/** Throws TypeError for a name or a value that HTTP cannot carry: a request that can never be sent is not tried again. */
+const checkHeaders = (headers: Readonly<Record<string, string>>): void => void new Headers(headers);
+
 const unreachable = (message: string, cause: unknown): TaskTrackError =>
   new TaskTrackError(`${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {
     code: "unreachable",
@@ -187,8 +204,10 @@ const unreachable = (message: string, cause: unknown): TaskTrackError =>
     cause,
   });
 
+const NO_CONTENT = 204;
+
 function jsonOf(text: string, { status, headers }: Response, parse: (text: string) => unknown): unknown {
-  if (text === "") return null;
+  if (text === "" && status === NO_CONTENT) return null;
   try {
     return parse(text);
   } catch {

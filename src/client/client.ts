@@ -7,6 +7,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import { type ApiAnswer, type ClientOptions, createApi } from "./api.ts";
 import { bodyOf } from "./body.ts";
 import { TaskFailed } from "./error.ts";
+import { polls } from "./polls.ts";
 import type {
   BulkPreview,
   BulkRequest,
@@ -40,17 +41,17 @@ export type { WatchEvent, WatchQuery } from "./watch.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./worker.ts";
 
 /** Stops the waiting, not the task: the promise rejects with the signal's reason. */
-export type Cancellable = { readonly signal?: AbortSignal };
+export type Cancellable = { readonly signal?: AbortSignal | undefined };
 
 /** Change it only while it has this version: else `version_mismatch` (412), and nothing has changed. */
-export type IfVersion = { readonly ifVersion?: number };
+export type IfVersion = { readonly ifVersion?: number | undefined };
 
 export type CreateOptions = Cancellable & {
   /**
    * The same key with the same task gives the first answer again for 24 hours. The client makes one for each call by itself, so
    * that its own repeated tries create nothing twice; bring one that outlives your process where you repeat calls yourself.
    */
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
 };
 
 /** `existing`: a live task with the same `key` was there already, and this is its id. */
@@ -58,9 +59,9 @@ export type Created = { readonly id: number; readonly existing: boolean };
 
 export type WaitOptions = Cancellable & {
   /** How long to wait for the end, in milliseconds; for ever unless given. */
-  readonly withinMs?: number;
+  readonly withinMs?: number | undefined;
   /** Is called with the task whenever its status or progress is seen to have changed. */
-  readonly onProgress?: (task: Task) => void;
+  readonly onProgress?: ((task: Task) => void) | undefined;
 };
 
 /** Every method rejects with TaskTrackError when it is refused, or when nobody answers however often it asks. */
@@ -139,7 +140,10 @@ export interface Client {
    * The task's log lines with a number above `after`, oldest first; the last 1,000 are kept.
    * @example const lines = await client.log(7);
    */
-  log(id: number, options?: Cancellable & { readonly after?: number }): Promise<readonly LogLine[]>;
+  log(
+    id: number,
+    options?: Cancellable & { readonly after?: number | undefined },
+  ): Promise<readonly LogLine[]>;
 
   /**
    * Why the task stands where it stands.
@@ -207,6 +211,7 @@ const WAIT_MS = 30_000;
 /** The same where progress is to be shown: an answer comes with the end of the task, or with what there is by then. */
 const PROGRESS_WAIT_MS = 1_000;
 const PAGE = 500;
+const NEVER = new AbortController().signal;
 /** A task that changes this often between a read and a call that holds for what was read is not one to wait for. */
 const RETRIES_OF_RETRY = 10;
 
@@ -335,13 +340,17 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
     const endsAt = clock.monotonic() + withinMs;
     for (let shown = ""; ; ) {
       const leftMs = Math.max(0, endsAt - clock.monotonic());
-      const waitMs = Math.ceil(Math.min(leftMs, onProgress === undefined ? WAIT_MS : PROGRESS_WAIT_MS));
+      const wishMs = Math.ceil(Math.min(leftMs, onProgress === undefined ? WAIT_MS : PROGRESS_WAIT_MS));
+      const turn = await polls.begin(signal ?? NEVER);
+      if (turn === null) throw signal?.reason;
+      const waitMs = turn.mayWait ? wishMs : 0;
       const path = `${pathOf(id)}?wait=${waitMs}ms`;
-      const task = answered(await api.send<Task>({ method: "GET", path, waitMs, signal }));
+      const task = answered(await api.send<Task>({ method: "GET", path, waitMs, signal }).finally(turn.end));
       const seen = JSON.stringify([task.status, task.attempt, task.progress]);
       if (seen !== shown) onProgress?.(task);
       shown = seen;
       if (task.finished_at !== null || clock.monotonic() >= endsAt) return task;
+      if (!turn.mayWait) await api.pause(Math.min(polls.pauseMs(), endsAt - clock.monotonic()), signal);
     }
   }
 
@@ -355,8 +364,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   return {
     ...{ create, createMany, get, list, page, count, edit, cancel, retry, remove, wait, run },
     statePage: (query) => pageAs<TaskState>("state", query),
-    log: (id, { after = 0, signal } = {}) =>
-      read(`${pathOf(id)}/log?after=${after}`, signal === undefined ? {} : { signal }),
+    log: (id, { after = 0, signal } = {}) => read(`${pathOf(id)}/log?after=${after}`, { signal }),
     explain: (id, options) => read(`${pathOf(id)}/explain`, options),
     stats: (options) => read("/api/stats", options),
     ready: (options) => read("/readyz", options),

@@ -5,13 +5,18 @@ export type Block = { readonly event: string; readonly id: string | null; readon
 
 /**
  * Parts a stream of bytes into blocks. Ends when the stream does; what it broke off in is dropped.
- * @param onBytes is called with every sign of life
+ * @param reading.onBytes is called with every sign of life
+ * @param reading.signal ends the stream when it aborts. Deno's `fetch` forgets its own signal while a body goes on, so the reader
+ *   is cancelled as well.
  */
 export async function* readBlocks(
   body: ReadableStream<Uint8Array>,
-  onBytes: () => void,
+  { onBytes, signal }: { readonly onBytes: () => void; readonly signal: AbortSignal },
 ): AsyncGenerator<Block, void, void> {
   const reader = body.getReader();
+  const cancel = (): void => void reader.cancel().catch(() => undefined); // one that has broken off is over already
+  if (signal.aborted) cancel();
+  signal.addEventListener("abort", cancel, { once: true });
   const decoder = new TextDecoder();
   let text = "";
   try {
@@ -23,7 +28,8 @@ export async function* readBlocks(
       yield* blocks.map(parseBlock);
     }
   } finally {
-    reader.releaseLock();
+    signal.removeEventListener("abort", cancel);
+    cancel();
   }
 }
 

@@ -11,6 +11,7 @@ import { errorText, type Log } from "../lib/log.ts";
 import { textOf } from "../lib/text.ts";
 import type { Claimed, ClaimedTask, ClaimWish, SourceBeat, TaskSource } from "../processor/source.ts";
 import { isContentRefusal, isForeignRefusal, isRefusal, TaskTrackError } from "./error.ts";
+import { polls } from "./polls.ts";
 import type {
   BeatBody,
   ClaimBody,
@@ -24,6 +25,8 @@ import type {
 export interface HttpSource extends TaskSource {
   /** Stops claiming: the server ends the claims that it has not answered and takes back their tasks. May be called twice. */
   leave(): void;
+  /** Asks for these types from now on; a claim that waits goes on with those that it has. */
+  askFor(types: readonly string[]): void;
   /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
   close(): Promise<void>;
 }
@@ -84,19 +87,27 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     types = wish.types;
     slots = wish.slots ?? wish.max;
     while (!closed && !signal.aborted) {
-      const mayWait = bringing === null;
-      const claimed = takeBrought(wish.max) ?? (await poll(wish.max, mayWait ? waitMs : 0));
+      const turn = await polls.begin(leaving.signal);
+      const completing = bringing;
+      const mayWait = completing === null && turn?.mayWait === true;
+      const claimed = await take(wish.max, mayWait ? waitMs : 0).finally(turn?.end);
       if (closed) await giveBack(claimed.tasks);
       else if (claimed.tasks.length > 0) return claimed;
-      else if (!mayWait) await bringing;
+      else if (!mayWait) await (completing ?? rest());
     }
     return { tasks: [], leasedAt: clock.monotonic() };
+  }
+
+  async function take(max: number, withinMs: number): Promise<Claimed> {
+    if (closed) return { tasks: [], leasedAt: clock.monotonic() };
+    return takeBrought(max) ?? poll(max, withinMs);
   }
 
   function leave(): void {
     if (closed) return;
     closed = true;
     if (unanswered.size > 0) farewell = endClaims();
+    else leaving.abort();
   }
 
   /**
@@ -113,6 +124,19 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     leaving.abort();
     if (!isTold) await calls.heartbeat(worker, [], withinMs).then(noted, noted);
   }
+
+  /** Until a claim that may not wait is to be sent again, or this worker leaves. */
+  const rest = (): Promise<void> =>
+    new Promise((resolve) => {
+      const end = (): void => {
+        cancelTimer();
+        leaving.signal.removeEventListener("abort", end);
+        resolve();
+      };
+      const cancelTimer = clock.after(polls.pauseMs(), end);
+      leaving.signal.addEventListener("abort", end);
+      if (closed) end();
+    });
 
   function takeBrought(max: number): Claimed | null {
     const first = brought.shift();
@@ -313,6 +337,9 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     extend: (sent) => Promise.all(sent.map(extendOne)),
     onRevoked: () => () => undefined, // the answers to heartbeats say it
     leave,
+    askFor: (wanted) => {
+      types = wanted;
+    },
     close: () => {
       leave();
       return giveBackBrought();

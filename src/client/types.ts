@@ -69,63 +69,63 @@ export type TaskSpec = {
   /** 1 to 255 characters. */
   readonly name: string;
   /** Up to 10,000 characters. */
-  readonly description?: string | null;
+  readonly description?: string | null | undefined;
   /** Who works on it: workers ask by type. "simulate" unless given. */
-  readonly type?: string;
+  readonly type?: string | undefined;
   /** Any JSON, for the worker. */
   readonly payload?: unknown;
   /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
-  readonly payloadText?: string;
-  readonly priority?: number;
+  readonly payloadText?: string | undefined;
+  readonly priority?: number | undefined;
   /** When it is due; at once unless given. Not together with `delay`. */
-  readonly run_at?: string | Date;
+  readonly run_at?: string | Date | undefined;
   /** How long from now it is due, such as "10m". */
-  readonly delay?: string;
+  readonly delay?: string | undefined;
   /** The limit of one attempt, such as "5m"; none unless given. */
-  readonly timeout?: string | null;
+  readonly timeout?: string | null | undefined;
   /** 3 unless given (1 for "simulate"). */
-  readonly max_attempts?: number;
+  readonly max_attempts?: number | undefined;
   /** How long failed attempts wait before the next: between 0 and min(max, base · 2ⁿ). */
-  readonly backoff?: { readonly base: string; readonly max: string };
+  readonly backoff?: { readonly base: string; readonly max: string } | undefined;
   /** Up to 20. */
-  readonly tags?: readonly string[];
+  readonly tags?: readonly string[] | undefined;
   /** Unique among live tasks: creating a second one gives the first one's id. */
-  readonly key?: string | null;
+  readonly key?: string | null | undefined;
 };
 
 /** What may be changed: the first three always, the others while the task is pending. */
 export type TaskPatch = {
-  readonly name?: string;
-  readonly description?: string | null;
-  readonly tags?: readonly string[];
+  readonly name?: string | undefined;
+  readonly description?: string | null | undefined;
+  readonly tags?: readonly string[] | undefined;
   readonly payload?: unknown;
   /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
-  readonly payloadText?: string;
-  readonly priority?: number;
-  readonly run_at?: string | Date;
-  readonly timeout?: string | null;
-  readonly max_attempts?: number;
+  readonly payloadText?: string | undefined;
+  readonly priority?: number | undefined;
+  readonly run_at?: string | Date | undefined;
+  readonly timeout?: string | null | undefined;
+  readonly max_attempts?: number | undefined;
 };
 
 /** All that is given must hold; of several statuses or types one, of several tags all. */
 export type TaskFilter = {
-  readonly status?: Status | readonly Status[];
+  readonly status?: Status | readonly Status[] | undefined;
   /** A type, or a prefix that ends in `*`. */
-  readonly type?: string | readonly string[];
-  readonly tag?: string | readonly string[];
+  readonly type?: string | readonly string[] | undefined;
+  readonly tag?: string | readonly string[] | undefined;
   /** Words that name, description or payload contain; `payload.user.name:ann` looks at one field. */
-  readonly q?: string;
+  readonly q?: string | undefined;
 };
 
 export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
 
 export type TaskQuery = TaskFilter & {
   /** "id" unless given; by the time of their end only ended tasks are listed. */
-  readonly sort?: Sort;
+  readonly sort?: Sort | undefined;
   /** How many a page holds at most: 1 to 1,000; 500 unless given. */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
   /** Where to go on: a page's `next`. */
-  readonly cursor?: string;
+  readonly cursor?: string | undefined;
 };
 
 /** A page of a list. It may be short or even empty while `next` is not null. */
@@ -217,11 +217,11 @@ export type BulkRequest = {
   /** Which tasks. An empty filter is refused unless `all` is true. */
   readonly filter: TaskFilter;
   readonly action: "cancel" | "retry" | "delete";
-  readonly all?: boolean;
+  readonly all?: boolean | undefined;
   /** Tasks with a higher id are left alone: `up_to_id` of a dry run, so that nothing newer is touched. */
-  readonly up_to_id?: number;
+  readonly up_to_id?: number | undefined;
   /** Where to go on: `next` of the call before. */
-  readonly after_id?: number;
+  readonly after_id?: number | undefined;
 };
 
 /** What a bulk call would do. */

@@ -1,26 +1,26 @@
 /** What happens to tasks, followed through broken connections and restarts of the server. */
 import type { Clock } from "../core/clock.ts";
 import type { Api } from "./api.ts";
-import { isTransient, TaskTrackError } from "./error.ts";
+import { isTransient } from "./error.ts";
 import { type Block, readBlocks } from "./lines.ts";
 import type { Status, TaskState } from "./types.ts";
 
 export type WatchQuery = {
   /** Of these tasks alone. */
-  readonly task?: number | readonly number[];
+  readonly task?: number | readonly number[] | undefined;
   /** Of these types alone; a prefix may end in `*`. */
-  readonly type?: string | readonly string[];
+  readonly type?: string | readonly string[] | undefined;
   /** Tasks alone whose present status is one of these. */
-  readonly status?: Status | readonly Status[];
+  readonly status?: Status | readonly Status[] | undefined;
   /** Go on behind this `eventId`, and miss no task's latest state and no deletion. Without it: from now on. */
-  readonly since?: string;
+  readonly since?: string | undefined;
   /** Ends the iteration. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /**
    * Is called with true when a connection stands: what changes from then on is told. With false when one was lost, or was
    * tried for in vain; it is tried again.
    */
-  readonly onConnection?: (isConnected: boolean) => void;
+  readonly onConnection?: ((isConnected: boolean) => void) | undefined;
 };
 
 /**
@@ -57,7 +57,7 @@ export async function* watchEvents(
       }
     } catch (error) {
       if (isAborted(signal)) return;
-      if (error instanceof TaskTrackError && !isTransient(error)) throw error;
+      if (!isTransient(error)) throw error; // also what `onConnection` has thrown
     }
     if (isAborted(signal)) return;
     query.onConnection?.(false);
@@ -79,11 +79,20 @@ export async function* watchEvents(
       if (eventId !== "") headers["last-event-id"] = eventId;
       const { body } = await api.open({ method: "GET", path, headers, signal: abort.signal });
       query.onConnection?.(true);
-      if (body !== null) yield* readBlocks(body, heard);
+      if (body !== null) yield* blocksOf(body, { onBytes: heard, signal: abort.signal });
     } finally {
       cancelTimer();
       signal?.removeEventListener("abort", follow);
       follow();
+    }
+  }
+
+  /** A stream that breaks off is one that may be opened again. */
+  async function* blocksOf(...[body, reading]: Parameters<typeof readBlocks>): ReturnType<typeof readBlocks> {
+    try {
+      yield* readBlocks(body, reading);
+    } catch (cause) {
+      throw api.brokenOff(cause);
     }
   }
 }

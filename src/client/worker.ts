@@ -19,18 +19,18 @@ export type WorkerOptions = ClientOptions & {
    * Ends by force what handlers still do three seconds after `stop` has aborted them; only who runs them in processes of their own
    * can do that.
    */
-  readonly kill?: () => void;
+  readonly kill?: (() => void) | undefined;
   /** How many tasks are worked on at once; 10 unless given. */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /** Names it in leases, history and statistics; a name that comes once unless given. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /**
    * How long a task stays this worker's without a heartbeat, from "1s" up; "30s" unless given. When a worker dies, another begins
    * its tasks anew after that long.
    */
-  readonly lease?: string;
+  readonly lease?: string | undefined;
   /** What goes wrong is told here; unless given, a JSON line each to the console. */
-  readonly log?: Log;
+  readonly log?: Log | undefined;
 };
 
 export interface Worker {
@@ -121,7 +121,10 @@ export function createWorker(options: WorkerOptions): Worker {
       return processor.running;
     },
     start: processor.start,
-    refresh: processor.refresh,
+    refresh: () => {
+      source.askFor([...handlers.keys()]);
+      processor.refresh();
+    },
     stop,
     stopped,
   };

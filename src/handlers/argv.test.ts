@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
+import { type HandlerTask, readVerdict } from "../processor/handler.ts";
 import { fillIn, parseTemplate } from "./argv.ts";
 
 const task = (payload: unknown): HandlerTask => ({
@@ -25,7 +25,7 @@ function refusal(argument: string, payload: unknown): unknown {
   try {
     return fill(argument, payload);
   } catch (thrown) {
-    return isVerdict(thrown) ? outcomeOf(thrown) : thrown;
+    return readVerdict(thrown) ?? thrown;
   }
 }
 

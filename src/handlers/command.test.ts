@@ -8,7 +8,7 @@ import { eventually } from "../../test/support/eventually.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, type LogLevel } from "../core/task.ts";
 import { attempt } from "../processor/execute.ts";
-import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
+import { type HandlerTask, readVerdict } from "../processor/handler.ts";
 import { type CommandOptions, command } from "./command.ts";
 import { killAllGroups, listenToGroups } from "./groups.ts";
 
@@ -44,9 +44,9 @@ type Ended = { readonly result: unknown } | Outcome | { readonly threw: string }
 async function endOf(work: Promise<unknown>): Promise<Ended> {
   try {
     const value = await work;
-    return isVerdict(value) ? outcomeOf(value) : { result: value };
+    return readVerdict(value) ?? { result: value };
   } catch (thrown) {
-    return isVerdict(thrown) ? outcomeOf(thrown) : { threw: String(thrown) };
+    return readVerdict(thrown) ?? { threw: String(thrown) };
   }
 }
 

@@ -3,7 +3,7 @@ import { createManualClock, settled } from "../../test/support/clock.ts";
 import { createRandom } from "../../test/support/random.ts";
 import type { Clock } from "../core/clock.ts";
 import { parseDurationMs } from "../core/duration.ts";
-import { type HandlerTask, isVerdict, outcomeOf } from "../processor/handler.ts";
+import { type HandlerTask, readVerdict } from "../processor/handler.ts";
 import { createSimulate, type Simulation } from "./simulate.ts";
 
 const MINUTE_MS = 60_000;
@@ -55,7 +55,7 @@ async function simulate(runs: number, setup: Partial<Simulation>): Promise<Ended
   for (let run = 0; run < runs; run++) {
     const from = clock.monotonic();
     const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
-    ended.push({ durationMs: clock.monotonic() - from, failed: isVerdict(value) });
+    ended.push({ durationMs: clock.monotonic() - from, failed: readVerdict(value) !== null });
   }
   return ended;
 }
@@ -147,8 +147,7 @@ describe("simulated work fails", () => {
     });
     const { signal } = new AbortController();
     const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
-    if (!isVerdict(value)) throw new Error("expected a verdict");
-    expect(outcomeOf(value)).toEqual({
+    expect(readVerdict(value)).toEqual({
       kind: "failed",
       error: {
         code: "simulated_failure",

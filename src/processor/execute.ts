@@ -1,14 +1,7 @@
 import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
-import {
-  type Handler,
-  type HandlerContext,
-  type HandlerTask,
-  isVerdict,
-  outcomeOf,
-  resultTextOf,
-} from "./handler.ts";
+import { type Handler, type HandlerContext, type HandlerTask, readVerdict, resultTextOf } from "./handler.ts";
 import type { ClaimedTask } from "./source.ts";
 import type { Stop } from "./stop.ts";
 
@@ -38,9 +31,9 @@ export async function attempt(
 ): Promise<Outcome> {
   try {
     const value = await handler(task, context);
-    return isVerdict(value) ? outcomeOf(value) : doneOutcome(value);
+    return readVerdict(value) ?? doneOutcome(value);
   } catch (thrown) {
-    return isVerdict(thrown) ? outcomeOf(thrown) : failed(failureOf(thrown));
+    return readVerdict(thrown) ?? failed(failureOf(thrown));
   }
 }
 

@@ -1,5 +1,5 @@
 import { parseDurationMs } from "../core/duration.ts";
-import { FAILURES, type Outcome } from "../core/outcome.ts";
+import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
 import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
 
@@ -57,16 +57,45 @@ const VERDICT = Symbol.for("tasktrack.verdict");
 /** A handler's word on how its attempt ended, where it is not simply a result. */
 export type Verdict = { readonly [VERDICT]: Outcome };
 
-/** False also for an object that throws when it is read, such as a Proxy: any value may be thrown. */
-export function isVerdict(value: unknown): value is Verdict {
+/**
+ * The outcome that a verdict stands for; null for any other value. Never throws: a handler may throw or return a Proxy that has every
+ * member, or whose members throw when they are read. Each member is read once.
+ */
+export function readVerdict(value: unknown): Outcome | null {
   try {
-    return typeof value === "object" && value !== null && VERDICT in value;
+    if (typeof value !== "object" || value === null || !(VERDICT in value)) return null;
+    return outcomeFrom(value[VERDICT] as Readonly<Record<string, unknown>>); // its members are looked at below
   } catch {
-    return false;
+    return null;
   }
 }
 
-export const outcomeOf = (verdict: Verdict): Outcome => verdict[VERDICT];
+/** Null, or a TypeError, for what is no outcome. */
+function outcomeFrom({ kind, ...said }: Readonly<Record<string, unknown>>): Outcome | null {
+  switch (kind) {
+    case "done":
+      return said.result === null || typeof said.result === "string" ? { kind, result: said.result } : null;
+    case "failed": {
+      const { code, message } = said.error as Readonly<Record<string, unknown>>;
+      const retryAfterMs = isMs(said.retryAfterMs) ? said.retryAfterMs : null;
+      return { kind, error: failureOf(code, message), retryable: said.retryable !== false, retryAfterMs };
+    }
+    case "released":
+      return isMs(said.delayMs) ? { kind, delayMs: said.delayMs } : null;
+    case "lost":
+      return { kind, message: textOf(said.message) };
+    default:
+      return null;
+  }
+}
+
+const isMs = (value: unknown): value is number =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0;
+
+const failureOf = (code: unknown, message: unknown): Failure => ({
+  code: storableText(textOf(code), LIMITS.typeLength),
+  message: storableText(textOf(message), LIMITS.messageLength),
+});
 
 /** The payload as the text that was received; printed again where a handler passes the task on with another payload. */
 export function payloadTextOf({
@@ -120,10 +149,7 @@ export const fail = (
 ): Verdict => ({
   [VERDICT]: {
     kind: "failed",
-    error: {
-      code: storableText(textOf(how?.code ?? FAILURES.handlerError), LIMITS.typeLength),
-      message: storableText(textOf(message), LIMITS.messageLength),
-    },
+    error: failureOf(how?.code ?? FAILURES.handlerError, message),
     retryable: Boolean(how?.retryable ?? true),
     retryAfterMs: null,
   },

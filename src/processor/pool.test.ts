@@ -4,7 +4,7 @@ import { createTestLog } from "../../test/support/engine.ts";
 import { CANCEL_GRACE_MS, TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { StopReason } from "./execute.ts";
-import { type HandlerTask, isVerdict, outcomeOf } from "./handler.ts";
+import { type HandlerTask, readVerdict } from "./handler.ts";
 import { createPool, OVERTIME_MS, type ProcessExit, SILENT_AFTER_MS } from "./pool.ts";
 import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
 
@@ -103,7 +103,7 @@ function hand({ pool }: ReturnType<typeof openPool>, task: Partial<HandlerTask> 
     log: (message: string, level = "info") => void said.push(`${level}: ${message}`),
   };
   void pool.handler({ ...TASK, ...task }, context).then((value) => {
-    if (isVerdict(value)) given.outcome = outcomeOf(value);
+    given.outcome = readVerdict(value) ?? given.outcome;
   });
   return given;
 }

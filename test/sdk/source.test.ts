@@ -120,6 +120,10 @@ describe("the source of a worker", () => {
     const { source, wish, count } = openSource(type);
     for (let n = 0; n < CLAIMS; n++) await source.claim(wish, controller.signal);
     const waiting = source.claim(wish, controller.signal);
+    await eventually(
+      () => count(CLAIM),
+      (claims) => claims === CLAIMS + 1,
+    );
     source.leave();
     source.leave();
     controller.abort();
@@ -134,6 +138,10 @@ describe("the source of a worker", () => {
       fetch: async (url, init) => (url.endsWith(LEAVE) ? fetch(`${url}/unknown`, init) : fetch(url, init)),
     });
     const waiting = source.claim(wish, new AbortController().signal);
+    await eventually(
+      () => count(CLAIM),
+      (claims) => claims === 1,
+    );
     source.leave();
     expect((await waiting).tasks).toEqual([]);
     await source.close();
@@ -441,5 +449,64 @@ describe("the heartbeats of a source", () => {
     expect(await server.app.engine.readLog(id, 0)).toHaveLength(100);
     source.leave();
     await source.close();
+  });
+});
+
+describe("a worker whose types change", () => {
+  test("asks for those it has now with a complete, too", async () => {
+    const [first, second] = [ownType(), ownType()];
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const handlers = new Map<string, Handler>([
+      [first, () => held],
+      [second, async () => null],
+    ]);
+    const asked: string[][] = [];
+    const worker = createWorker({
+      ...{ url: server.url, handlers, concurrency: 1, lease: "60s", log: createTestLog() },
+      fetch: (url, init) => {
+        if (url.endsWith("/api/worker/complete")) asked.push(JSON.parse(String(init.body)).claim?.types);
+        return fetch(url, init);
+      },
+    });
+    worker.start();
+    await create(server.app.engine, { type: first });
+    await eventually(
+      () => worker.running,
+      (count) => count === 1,
+    );
+    handlers.delete(first);
+    const left = await create(server.app.engine, { type: first });
+    worker.refresh(); // all slots are busy: no claim is under way
+    release();
+    const taken = await create(server.app.engine, { type: second });
+    await eventually(
+      () => server.app.engine.get(taken),
+      ({ status }) => status === "done",
+    );
+    expect(asked[0]).toEqual([second]);
+    expect(await server.app.engine.get(left)).toMatchObject({ status: "pending", attempts: [] });
+    await worker.stop(0);
+  });
+
+  test("and that is stopped while all its slots are busy takes no more", async () => {
+    const type = ownType();
+    const { promise: held, resolve: release } = Promise.withResolvers<void>();
+    const worker = createWorker({
+      ...{ url: server.url, handlers: { [type]: () => held }, concurrency: 1, lease: "60s" },
+      log: createTestLog(),
+    });
+    worker.start();
+    const running = await create(server.app.engine, { type });
+    await eventually(
+      () => worker.running,
+      (count) => count === 1,
+    );
+    const left = await create(server.app.engine, { type });
+    worker.refresh();
+    const stopped = worker.stop();
+    release();
+    expect(await stopped).toBe(0);
+    expect((await server.app.engine.get(running)).status).toBe("done");
+    expect(await server.app.engine.get(left)).toMatchObject({ status: "pending", attempts: [] });
   });
 });

@@ -229,6 +229,72 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
+  /** Objects that answer every question, or say that they are verdicts and are none. */
+  const hostileValues = (): (readonly [string, unknown])[] => {
+    const verdict = Symbol.for("tasktrack.verdict");
+    const text = Symbol.for("tasktrack.text");
+    const throwing = (): never => {
+      throw new Error("not to be read");
+    };
+    return [
+      ["a proxy that has everything", new Proxy({}, { has: () => true })],
+      ["a proxy that has everything and throws", new Proxy({}, { has: () => true, get: throwing })],
+      ["a verdict that is a number", { [verdict]: 5 }],
+      ["a verdict that is null", { [verdict]: null }],
+      ["a verdict of an unknown kind", { [verdict]: { kind: "perfect" } }],
+      ["a failure without an error", { [verdict]: { kind: "failed" } }],
+      [
+        "a failure whose error throws",
+        {
+          [verdict]: {
+            kind: "failed",
+            get error() {
+              return throwing();
+            },
+          },
+        },
+      ],
+      [
+        "a failure that says nothing of retries",
+        { [verdict]: { kind: "failed", error: { code: "x", message: "y" } } },
+      ],
+      ["a release whose delay is a text", { [verdict]: { kind: "released", delayMs: "soon" } }],
+      ["a result whose text is a number", Object.defineProperty({}, text, { value: 5 })],
+      ["a result whose text throws", Object.defineProperty({}, text, { get: throwing })],
+      ["an error whose message throws", Object.defineProperty(new Error(), "message", { get: throwing })],
+      ["an error whose message is an object", Object.defineProperty(new Error(), "message", { value: {} })],
+      ["a revoked proxy", revoked()],
+    ];
+  };
+
+  const revoked = (): object => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+  };
+
+  test("lives whatever a handler throws or returns, and each task ends", async () => {
+    const values = hostileValues();
+    const { type, worker } = work(async ({ payload }) => {
+      const { at, throws } = payload as { readonly at: number; readonly throws: boolean }; // as below
+      const [, value] = values[at] ?? [];
+      if (throws) throw value;
+      return value;
+    });
+    for (const [at, [name]] of values.entries()) {
+      for (const throws of [true, false]) {
+        const id = await create(server.app.engine, {
+          type,
+          payload: JSON.stringify({ at, throws }),
+          maxAttempts: 1,
+        });
+        const { status } = await ended(id);
+        expect([name, throws, status]).toEqual([name, throws, expect.stringMatching(/^(done|failed)$/)]);
+      }
+    }
+    expect(await worker.stop(0)).toBe(0);
+  });
+
   test.each<[string, unknown, string]>([
     ["a bigint", { n: 1n }, "result_not_json"],
     ["a text of 5 MB", { toJSON: () => "x".repeat(5_000_000) }, "result_too_large"],

@@ -1,0 +1,64 @@
+/**
+ * Bounds the requests that wait at the server. Bun sends at most 256 requests of a process at once, and the others wait for the end
+ * of one: with 256 waits for tasks, each up to 30 s long, heartbeats came too late and leases were lost. The bound holds for all
+ * clients and workers of the process together.
+ */
+import { createSemaphore } from "../lib/semaphore.ts";
+
+export type Turn = {
+  /** False where enough others wait at the server: the request must ask without a wait, and again after a pause. */
+  readonly mayWait: boolean;
+  readonly end: () => void;
+};
+
+export interface Polls {
+  /** Null when the signal aborts first. */
+  begin(signal: AbortSignal): Promise<Turn | null>;
+  /** How long a caller that may not wait pauses between its requests, in milliseconds. */
+  pauseMs(): number;
+}
+
+const WAITING_AT_MOST = 128;
+/** Requests without a wait that are under way at once: 256 leave room for heartbeats and for what the caller sends. */
+const OTHERS_AT_ONCE = 32;
+const PAUSE_MS = 1_000;
+/** Ten thousand callers together ask 200 times a second. */
+const PAUSE_A_CALLER_MS = 5;
+
+export function createPolls(): Polls {
+  const others = createSemaphore(OTHERS_AT_ONCE);
+  let waiting = 0;
+  let asking = 0; // those that may not wait, with those of them that have to let others go first
+
+  function wait(): Turn {
+    waiting++;
+    return { mayWait: true, end: once(() => waiting--) };
+  }
+
+  async function begin(signal: AbortSignal): Promise<Turn | null> {
+    if (waiting < WAITING_AT_MOST) return wait();
+    asking++;
+    const release = await others.acquire(signal);
+    const end = once(() => {
+      asking--;
+      release?.();
+    });
+    if (release !== null) return { mayWait: false, end };
+    end();
+    return null;
+  }
+
+  return { begin, pauseMs: () => Math.max(PAUSE_MS, asking * PAUSE_A_CALLER_MS) };
+}
+
+function once(run: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (isDone) return;
+    isDone = true;
+    run();
+  };
+}
+
+/** Of this process. */
+export const polls: Polls = createPolls();
