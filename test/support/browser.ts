@@ -2,16 +2,25 @@
  * A real browser without a window, launched once a test file. Every page keeps what its console complains about (a refused
  * script or style among it), and `expectQuiet` holds it to nothing.
  */
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import axe from "axe-core";
-import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
+import type axe from "axe-core";
+import {
+  type Browser,
+  type BrowserContextOptions,
+  type CDPSession,
+  chromium,
+  type Page,
+} from "playwright-core";
 import { findBinary, findOrInstall } from "./servers/runner.ts";
 
+export type PageOptions = Pick<
+  BrowserContextOptions,
+  "viewport" | "colorScheme" | "locale" | "timezoneId" | "reducedMotion"
+>;
+
 export interface TestBrowser {
-  /** A page of a fresh profile; 1280 × 800, light and English unless it is said. */
-  open(url: string, options?: BrowserContextOptions): Promise<TestPage>;
+  /** A page whose site has stored nothing; 1280 × 800, light, English and without motion unless the options say otherwise. */
+  open(url: string, options?: PageOptions): Promise<TestPage>;
   close(): Promise<void>;
 }
 
@@ -21,65 +30,149 @@ export interface TestPage {
   complaints(): readonly string[];
   /** Faults of accessibility that axe calls serious or critical, a line each. */
   faults(): Promise<readonly string[]>;
-  /** Saves a picture and returns where. Its folder is told by SCREENSHOTS, else it is a new one in the system's own. */
-  picture(name: string): Promise<string>;
-  /** Ends its profile, its tabs with it. */
+  /** The same, and those of the colours of the other scheme. */
+  faultsInBothSchemes(): Promise<readonly string[]>;
+  /** Saves a picture in each colour scheme in the folder SCREENSHOTS; without that setting it does nothing. */
+  picture(name: string): Promise<void>;
+  /**
+   * Gives the page back: a later `open` with the same language and time zone uses its tab. A test that has changed more than
+   * routes, storage, size and media (such as the clock) closes the context instead.
+   */
   close(): Promise<void>;
 }
 
 /** For an element to appear; well under a test's own time, so that the test says which one did not. */
 const PATIENCE_MS = 120_000;
 
+/**
+ * Debian's headless shell has the engine of Chromium without its windows: a page costs a third of the processor time of
+ * `chromium --headless`, which draws by a software GPU.
+ */
+const SHELLS = ["chromium-headless-shell", "chrome-headless-shell"];
+/** Debian's programs themselves: its scripts on the PATH add flags such as --enable-gpu-rasterization. */
+const DEBIAN = "/usr/lib/chromium";
+const CHROMIUMS = ["chromium", "chromium-browser", "google-chrome"];
+
 /** Throws, and says what is missing, where there is no Chromium and none can be installed. */
 export async function launchBrowser(): Promise<TestBrowser> {
-  const executablePath = findOrInstall({
-    name: "the browser tests",
-    debianPackage: "chromium",
-    find: () => findBinary("chromium") ?? findBinary("chromium-browser") ?? findBinary("google-chrome"),
-  });
-  if (executablePath === null) {
-    throw new Error(
-      "the tests need Chromium: install Debian's chromium, or run them as root (they install it)",
-    );
-  }
   // Its sandbox refuses root, and needs what containers do not give; it shows nothing here but the pages under test.
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-  return { open: (url, options = {}) => openPage(browser, url, options), close: () => browser.close() };
+  const browser = await chromium.launch({ executablePath: browserPath(), args: ["--no-sandbox"] });
+  const tabs = createTabs(browser);
+  return {
+    open: async (url, options = {}) => openPage(await tabs.take(options), url, options),
+    close: () => browser.close(),
+  };
 }
 
-async function openPage(browser: Browser, url: string, options: BrowserContextOptions): Promise<TestPage> {
-  const context = await browser.newContext({
-    ...{ viewport: { width: 1280, height: 800 }, locale: "en-US", colorScheme: "light" },
-    ...options,
-  });
-  context.setDefaultTimeout(PATIENCE_MS);
-  const page = await context.newPage();
+function browserPath(): string {
+  const path = findFirst(SHELLS) ?? installedShell() ?? findFirst(CHROMIUMS);
+  if (path !== null) return path;
+  throw new Error(
+    "the tests need Chromium: install Debian's chromium-headless-shell, or run them as root (they install it)",
+  );
+}
+
+const findFirst = (names: readonly string[]): string | null =>
+  names.map((name) => findBinary(name, [DEBIAN])).find((path) => path !== null) ?? null;
+
+/** Null where it cannot be installed and another Chromium is there, which does as well and takes longer. */
+function installedShell(): string | null {
+  try {
+    return findOrInstall({
+      name: "the browser tests",
+      debianPackage: "chromium-headless-shell",
+      find: () => findFirst(SHELLS),
+    });
+  } catch (error) {
+    if (findFirst(CHROMIUMS) === null) throw error;
+    console.error(error instanceof Error ? error.message : String(error));
+    return null;
+  }
+}
+
+interface Tab {
+  readonly page: Page;
+  giveBack(): Promise<void>;
+}
+
+/**
+ * Tabs that are used again: a new profile costs 0.4 s of processor time more than another address in a tab that has the
+ * scripts compiled.
+ */
+function createTabs(browser: Browser) {
+  const free = new Map<string, Tab[]>();
+
+  async function take({ locale = "en-US", timezoneId }: PageOptions): Promise<Tab> {
+    const key = `${locale} ${timezoneId}`; // what a context keeps as long as it lives
+    const found = free.get(key)?.pop();
+    if (found !== undefined) return found;
+    const context = await browser.newContext({ locale, ...(timezoneId === undefined ? {} : { timezoneId }) });
+    context.setDefaultTimeout(PATIENCE_MS);
+    const page = await context.newPage();
+    const session = await context.newCDPSession(page);
+    const tab: Tab = { page, giveBack: () => giveBack(key, tab, session) };
+    return tab;
+  }
+
+  async function giveBack(key: string, tab: Tab, session: CDPSession): Promise<void> {
+    const { page } = tab;
+    const context = page.context();
+    if (page.isClosed()) return context.close();
+    await Promise.all(context.pages().map((other) => (other === page ? undefined : other.close())));
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    page.removeAllListeners();
+    await page.mouse.move(0, 0);
+    const { origin } = new URL(page.url());
+    await page.goto("about:blank");
+    await session.send("Storage.clearDataForOrigin", { origin, storageTypes: "local_storage" });
+    free.set(key, [...(free.get(key) ?? []), tab]);
+  }
+
+  return { take };
+}
+
+async function openPage({ page, giveBack }: Tab, url: string, options: PageOptions): Promise<TestPage> {
+  const { viewport, colorScheme = "light", reducedMotion = "reduce" } = options;
   const complaints: string[] = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(message.text());
   });
   page.on("pageerror", (error) => complaints.push(error.message));
+  await page.setViewportSize(viewport ?? { width: 1280, height: 800 });
+  await page.emulateMedia({ colorScheme, reducedMotion });
   await page.goto(url);
+
+  async function faultsInBothSchemes(): Promise<string[]> {
+    const faults = await faultsOf(page);
+    await page.emulateMedia({ colorScheme: colorScheme === "light" ? "dark" : "light" });
+    faults.push(...(await faultsOf(page, COLOUR_RULES)));
+    await page.emulateMedia({ colorScheme });
+    return faults;
+  }
+
   return {
     page,
     complaints: () => complaints,
     faults: () => faultsOf(page),
+    faultsInBothSchemes,
     picture: async (name) => {
-      const path = join(await picturesFolder(), `${name}.png`);
-      await page.screenshot({ path });
-      return path;
+      const folder = process.env.SCREENSHOTS;
+      if (folder === undefined) return;
+      for (const scheme of ["light", "dark"] as const) {
+        await page.emulateMedia({ colorScheme: scheme });
+        await page.screenshot({ path: join(folder, `${name}-${scheme}.png`) });
+      }
+      await page.emulateMedia({ colorScheme });
     },
-    close: () => context.close(),
+    close: giveBack,
   };
 }
 
-async function picturesFolder(): Promise<string> {
-  pictures ??= process.env.SCREENSHOTS ?? (await mkdtemp(join(tmpdir(), "tasktrack-pictures-")));
-  return pictures;
-}
-let pictures: string | null = null;
-
 const GRAVE: ReadonlySet<unknown> = new Set(["serious", "critical"]);
+/** The rules of axe whose verdict depends on colours. */
+const COLOUR_RULES = ["color-contrast", "link-in-text-block"];
+/** The smaller of its two texts: the browser reads it anew for each document. */
+const AXE = Bun.file(Bun.resolveSync("axe-core/axe.min.js", import.meta.dir));
 
 declare global {
   interface Window {
@@ -87,9 +180,18 @@ declare global {
   }
 }
 
-async function faultsOf(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source); // by the debugger, which the page's policy does not bind
-  const { violations } = await page.evaluate(() => window.axe.run());
+/** By these rules alone, or by all. */
+async function faultsOf(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
+  const isThere = await page.evaluate(() => "axe" in window);
+  if (!isThere) await page.evaluate(await AXE.text()); // by the debugger, which the page's policy does not bind
+  const { violations } = await page.evaluate(
+    (values) =>
+      window.axe.run({
+        resultTypes: ["violations"], // others are found all the same, but not described
+        ...(values === null ? {} : { runOnly: { type: "rule" as const, values: [...values] } }),
+      }),
+    rules,
+  );
   return violations
     .filter(({ impact }) => GRAVE.has(impact))
     .flatMap(({ id, help, nodes }) =>

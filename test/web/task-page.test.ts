@@ -10,6 +10,7 @@ import {
 } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
+import { untilLive } from "../support/live.ts";
 
 let app: RunningApp;
 let browser: TestBrowser;
@@ -274,6 +275,7 @@ test("an edit of a payload that was changed elsewhere is a conflict, even before
   const id = await create({ name: "changed twice", type: "changed-twice", payload: { width: 11 } });
   const shown = await open(id);
   await shown.page.locator(".task-json").getByText("11", { exact: true }).waitFor();
+  await untilLive(shown.page, client, id);
   const reading = gate();
   await shown.page.route(`**/api/task/${id}`, async (route) => {
     if (route.request().method() === "GET") await reading.passed;

@@ -28,27 +28,38 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-const PAGES = [
-  ["/tasks", "Tasks"],
-  ["/tasks/1", "a task with a payload"],
-  ["/new", "New task"],
-  ["/overview", "Overview"],
-] as const;
+/** With the text that shows that a page has its data. */
+const PAGES = {
+  "/tasks": { "en-US": "one that waits", "ru-RU": "one that waits" },
+  "/tasks/1": { "en-US": "a task with a payload", "ru-RU": "a task with a payload" },
+  "/new": { "en-US": "New task", "ru-RU": "Новая задача" },
+  "/overview": { "en-US": "Overview", "ru-RU": "Обзор" },
+} as const;
 
-for (const colorScheme of ["light", "dark"] as const) {
-  for (const width of [1280, 360]) {
-    test.each(PAGES)(`%s has no barrier and fits, in ${colorScheme} at ${width}`, async (path, heading) => {
-      const viewport = { width, height: 800 };
-      const shown = await browser.open(app.url + path, { colorScheme, viewport });
-      await shown.page.getByRole("heading", { name: heading, exact: true }).first().waitFor();
-      await shown.page.getByRole("status", { name: "Loading" }).first().waitFor({ state: "detached" });
-      expect(await shown.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
-      expect(await shown.faults()).toEqual([]);
-      expect(shown.complaints()).toEqual([]);
-      await shown.close();
-    });
-  }
-}
+test.each([
+  ["en-US", 1280],
+  ["ru-RU", 360],
+] as const)(
+  "no page has a barrier, and each fits, in %s at %p pixels and both colour schemes",
+  async (locale, width) => {
+    const shown = await browser.open("about:blank", { locale, viewport: { width, height: 800 } });
+    const { page } = shown;
+    for (const [path, texts] of Object.entries(PAGES)) {
+      await page.goto(app.url + path);
+      await page.getByRole("heading", { level: 1 }).waitFor();
+      await page.locator("main").getByText(texts[locale]).first().waitFor();
+      await page
+        .getByRole("status", { name: /Loading|Загрузка/ })
+        .first()
+        .waitFor({ state: "detached" });
+      const wants = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, innerWidth));
+      expect(`${path}: ${wants}`).toBe(`${path}: ${width}`);
+      expect(await shown.faultsInBothSchemes()).toEqual([]);
+    }
+    expect(shown.complaints()).toEqual([]);
+    await shown.close();
+  },
+);
 
 test("a server that is restarted under the open page is said to be away, and what has changed meanwhile is shown", async () => {
   const port = await freePort();
