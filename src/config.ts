@@ -3,6 +3,7 @@
 import { parseDurationMs } from "./core/duration.ts";
 import { isTaskError, TaskError } from "./core/error.ts";
 import { parseAllowance } from "./lib/addresses.ts";
+import { type HostPattern, parseHostPattern } from "./lib/host-patterns.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
 import { parseBrokerUrl } from "./queue/broker-url.ts";
 
@@ -42,11 +43,11 @@ const share: Parse<number> = (text) => (/^(0(\.\d+)?|1(\.0+)?)$/.test(text) ? Nu
 const logLevel: Parse<Level> = (text) =>
   oneOf(...LOG_LEVELS)(text.toLowerCase() === "warning" ? "warn" : text);
 
-const hostNames: Parse<readonly string[]> = (text) =>
-  text
-    .split(",")
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== "");
+const hostPatterns: Parse<readonly HostPattern[]> = (text) => {
+  const names = text.split(",").map((name) => name.trim());
+  const patterns = names.filter((name) => name !== "").map(parseHostPattern);
+  return patterns.every((pattern) => pattern !== null) ? patterns : null;
+};
 
 const STORE_URL = /^(memory:|sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
 
@@ -99,9 +100,9 @@ const SETTINGS = {
     flag: "allowed-hosts",
     fallback: "",
     about:
-      "names, parted by commas, beside localhost, IP addresses and HTTP_HOST under which browsers may reach it",
-    expected: "host names parted by commas",
-    parse: hostNames,
+      "names, parted by commas, beside localhost, IP addresses and HTTP_HOST under which browsers may reach it; *.example.com is every name below, tasks.example.com:8443 also takes pages from that port",
+    expected: `host names parted by commas, such as "tasks.example.com", "tasks.example.com:8443" or "*.example.com"`,
+    parse: hostPatterns,
   },
   storeUrl: {
     name: "STORE_URL",

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { BODY_BYTES } from "../src/http/body.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { openEvents } from "./support/events.ts";
+import { expectProblem } from "./support/problem.ts";
 import { programAt } from "./support/programs.ts";
-import { createRawClient, type RawClient, type RawRequest } from "./support/raw.ts";
+import { createRawClient, exchange, type RawClient, type RawRequest } from "./support/raw.ts";
 import { PROXIES, type ProxyServer, SITE, startProxies } from "./support/servers/proxies.ts";
 
 let server: RunningApp;
@@ -71,6 +72,24 @@ describe.each(PROXIES)("behind %s", (name) => {
       expect([request.target, response.status]).toEqual([request.target, status]);
     }
     client.close();
+  });
+
+  test("a page of the site may create a task over plain http, a page of another site may not", async () => {
+    const { url, bareUrl } = proxyAt(name);
+    for (const way of [url, ...(bareUrl === null ? [] : [bareUrl])]) {
+      const from = async (origin: string): Promise<Response> => {
+        const { headers = [], ...request } = post("/api/task", { name: "from a page" });
+        const browser = [["Host", SITE] as const, ["User-Agent", "Mozilla/5.0"] as const];
+        return exchange(way, { ...request, headers: [...headers, ...browser, ["Origin", origin]] });
+      };
+      expect((await from(`http://${SITE}`)).status).toBe(201);
+      const refused = await expectProblem(await from("http://other.test"), {
+        status: 403,
+        code: "forbidden_origin",
+      });
+      const host = way === bareUrl ? new URL(server.url).host : SITE;
+      expect(refused.detail).toContain(`the Origin "http://other.test" is not that of the Host "${host}"`);
+    }
   });
 
   test("two event streams tell of a task at once", async () => {

@@ -1,18 +1,34 @@
 import { describe, expect, test } from "bun:test";
-import { problemOf } from "./errors.ts";
+import { parseHostPattern } from "../lib/host-patterns.ts";
+import { type Problem, problemOf } from "./errors.ts";
 import { createGuard, HEADER_BYTES, type RequestHeaders, URL_BYTES } from "./guard.ts";
 
-const guard = createGuard({ httpHost: "Tasks.Internal", allowedHosts: ["tasks.example"] });
+const ALLOWED = [
+  "tasks.example",
+  "other.example:8443",
+  "*.wild.example",
+  "*.far.example:8443",
+  "10.0.0.7:8080",
+];
+const guard = createGuard({
+  httpHost: "Tasks.Internal",
+  allowedHosts: ALLOWED.map((text) => parseHostPattern(text)).filter((pattern) => pattern !== null),
+});
 
-/** The code of the refusal; null for a request that may pass. */
-function verdict(headers: RequestHeaders, method = "GET", target = "/"): string | null {
+/** The refusal; null for a request that may pass. */
+function refusalOf(headers: RequestHeaders, method = "GET", target = "/"): Problem | null {
   try {
     guard(new Request(`http://localhost${target}`, { method }), headers);
     return null;
   } catch (thrown) {
-    return problemOf(thrown)?.code ?? String(thrown);
+    const problem = problemOf(thrown);
+    if (problem === null) throw thrown;
+    return problem;
   }
 }
+
+const verdict = (...request: Parameters<typeof refusalOf>): string | null =>
+  refusalOf(...request)?.code ?? null;
 
 const BROWSER = { "user-agent": "Mozilla/5.0" };
 
@@ -24,6 +40,14 @@ describe("a browser may reach the server as", () => {
     ["tasks.internal", null],
     ["TASKS.internal:80", null],
     ["tasks.example.", null],
+    ["tasks.example:9999", null],
+    ["other.example", null],
+    ["other.example:8443", null],
+    ["other.example:9999", null],
+    ["a.wild.example", null],
+    ["a.b.WILD.example.:80", null],
+    ["wild.example", "forbidden_host"],
+    ["evilwild.example", "forbidden_host"],
     ["0.0.0.0:8080", null],
     ["10.1.2.3", null],
     ["[::1]", null],
@@ -69,6 +93,69 @@ describe("a change may come from", () => {
     for (const method of ["GET", "HEAD", "OPTIONS"]) expect(verdict(all, method)).toBeNull();
   });
 });
+
+describe("behind a proxy that has changed the Host, a change may come from a page at", () => {
+  test.each([
+    ["http://tasks.example", null],
+    ["https://tasks.example", null],
+    ["https://tasks.example:443", null],
+    ["https://Tasks.Example.", null],
+    ["http://tasks.example:8443", "forbidden_origin"],
+    ["http://tasks.example:443", "forbidden_origin"],
+    ["https://other.example:8443", null],
+    ["https://other.example", "forbidden_origin"],
+    ["http://a.wild.example", null],
+    ["http://a.b.wild.example", null],
+    ["http://wild.example", "forbidden_origin"],
+    ["http://evilwild.example", "forbidden_origin"],
+    ["https://a.far.example:8443", null],
+    ["https://a.far.example", "forbidden_origin"],
+    ["http://10.0.0.7:8080", null],
+    ["http://10.0.0.7", "forbidden_origin"],
+    ["http://10.0.0.8:8080", "forbidden_origin"],
+    ["http://localhost", "forbidden_origin"],
+    ["http://tasks.internal", "forbidden_origin"],
+    ["http://tasks.example.evil", "forbidden_origin"],
+    ["http://tasks.example@evil.example", "forbidden_origin"],
+    ["ftp://tasks.example", "forbidden_origin"],
+    ["chrome-extension://tasks.example", "forbidden_origin"],
+    ["tasks.example", "forbidden_origin"],
+    ["null", "forbidden_origin"],
+  ] as const)("%s: %p", (origin, expected) => {
+    expect(verdict({ host: "127.0.0.1:8080", origin }, "POST")).toBe(expected);
+    // A browser that knows better has the last word.
+    const marked = { host: "127.0.0.1:8080", origin, "sec-fetch-site": "cross-site" };
+    expect(verdict(marked, "POST")).toBe("forbidden_origin");
+  });
+});
+
+describe("a refusal of another origin names what was compared", () => {
+  const host = "127.0.0.1:8080";
+  const messageOf = (headers: RequestHeaders): string =>
+    refusalOf({ host, ...headers }, "POST")?.message ?? "";
+
+  test("and the entry of ALLOWED_HOSTS that would take the page", () => {
+    const message = messageOf({ origin: "https://Tasks.example:9443" });
+    expect(message).toContain('"https://Tasks.example:9443"');
+    expect(message).toContain(`"${host}"`);
+    const [, entry = ""] = /add (\S+) to ALLOWED_HOSTS/.exec(message) ?? [];
+    const cured = createGuard({ httpHost: "x", allowedHosts: [parseHostPattern(entry) ?? fail(entry)] });
+    const request = new Request("http://localhost/", { method: "POST" });
+    expect(() => cured(request, { host, origin: "https://Tasks.example:9443" })).not.toThrow();
+  });
+
+  test("and nothing to add for a page without a name, nor against the browser's word", () => {
+    expect(messageOf({ origin: "null" })).toContain('"null"');
+    expect(messageOf({ origin: "null" })).not.toContain("ALLOWED_HOSTS");
+    const message = messageOf({ origin: "http://a.example", "sec-fetch-site": "same-site" });
+    for (const part of ['"same-site"', '"http://a.example"', `"${host}"`]) expect(message).toContain(part);
+    expect(message).not.toContain("ALLOWED_HOSTS");
+  });
+});
+
+function fail(entry: string): never {
+  throw new Error(`${entry} is no entry of ALLOWED_HOSTS`);
+}
 
 describe("lengths are counted to the byte:", () => {
   test("the URL", () => {

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { type HostPattern, matchesName } from "../lib/host-patterns.ts";
 import { refuse } from "./errors.ts";
 import { targetLength } from "./target.ts";
 
@@ -13,9 +14,15 @@ const HOST = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+;=%-]*)(?::\d*)?$/i;
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
+export type GuardSetup = {
+  readonly httpHost: string;
+  /** Browsers may name any port with such a name as the Host; an Origin must have the port, or its scheme's own one. */
+  readonly allowedHosts: readonly HostPattern[];
+};
+
 /** What is refused before a route is asked: too long, from a foreign page, or for a foreign host. Throws. */
-export function createGuard(setup: { readonly httpHost: string; readonly allowedHosts: readonly string[] }) {
-  const ownHosts = new Set(["localhost", setup.httpHost.toLowerCase(), ...setup.allowedHosts]);
+export function createGuard({ httpHost, allowedHosts }: GuardSetup) {
+  const ownNames: ReadonlySet<string> = new Set(["localhost", httpHost.toLowerCase()]);
 
   let latestHost = ""; // most requests name the one before's
 
@@ -27,7 +34,7 @@ export function createGuard(setup: { readonly httpHost: string; readonly allowed
     if (isBrowser(headers) && !isOwnHost(host)) {
       throw refuse(
         "forbidden_host",
-        `Browsers may not reach this server as ${JSON.stringify(host)}; see ALLOWED_HOSTS`,
+        `Browsers may not reach this server as ${JSON.stringify(host)}: add the name to ALLOWED_HOSTS, or let the proxy pass on the Host that the browser named`,
       );
     }
     if (!SAFE_METHODS.has(request.method)) checkOrigin(headers, host);
@@ -35,8 +42,49 @@ export function createGuard(setup: { readonly httpHost: string; readonly allowed
 
   function isOwnHost(host: string): boolean {
     const name = hostName(host);
-    return isIP(name) !== 0 || ownHosts.has(name);
+    return (
+      isIP(name) !== 0 || ownNames.has(name) || allowedHosts.some((pattern) => matchesName(pattern, name))
+    );
   }
+
+  /** A page of another origin can send a POST without asking first; its browser says so. */
+  function checkOrigin(headers: RequestHeaders, host: string): void {
+    const site = headers["sec-fetch-site"];
+    if (site === "same-origin" || site === "none") return;
+    const { origin } = headers;
+    if (site !== undefined) {
+      throw refuse(
+        "forbidden_origin",
+        `Pages of another origin may not change tasks, and the browser says that this one is (Sec-Fetch-Site: ${JSON.stringify(site)}, Origin: ${JSON.stringify(origin ?? "")}, Host: ${JSON.stringify(host)})`,
+      );
+    }
+    if (origin === undefined || isOwnOrigin(origin, host)) return;
+    throw refuse(
+      "forbidden_origin",
+      `Pages of another origin may not change tasks: the Origin ${JSON.stringify(origin)} is not that of the Host ${JSON.stringify(host)}${cureFor(origin)}`,
+    );
+  }
+
+  function isOwnOrigin(origin: string, host: string): boolean {
+    const url = URL.parse(origin);
+    if (url === null) return false;
+    return url.host === host.toLowerCase() || allowedHosts.some((pattern) => matchesOrigin(pattern, url));
+  }
+}
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 };
+
+function matchesOrigin(pattern: HostPattern, { protocol, hostname, port }: URL): boolean {
+  const ownPort = DEFAULT_PORTS[protocol];
+  if (ownPort === undefined || !matchesName(pattern, hostName(hostname))) return false;
+  return (pattern.port ?? ownPort) === (port === "" ? ownPort : Number(port));
+}
+
+/** Over plain http browsers do not say whether a page is of the same origin, and a proxy may have changed the Host. */
+function cureFor(origin: string): string {
+  const url = URL.parse(origin);
+  if (url === null || DEFAULT_PORTS[url.protocol] === undefined) return "";
+  return `. If the page is this server's own behind a proxy, let the proxy pass on the Host, or add ${url.host} to ALLOWED_HOSTS`;
 }
 
 function checkLengths(request: Request, headers: RequestHeaders): void {
@@ -58,20 +106,6 @@ const isBrowser = (headers: RequestHeaders): boolean =>
 
 function checkHost(host: string): void {
   if (!HOST.test(host)) throw refuse("bad_host", `${JSON.stringify(host)} is not one host`);
-}
-
-/** A page of another origin can send a POST without asking first; its browser says so. */
-function checkOrigin(headers: RequestHeaders, host: string): void {
-  const site = headers["sec-fetch-site"];
-  if (site === "same-origin" || site === "none") return;
-  const { origin } = headers;
-  if (site === undefined && (origin === undefined || isSameHost(origin, host))) return;
-  throw refuse("forbidden_origin", "Pages of another origin may not change tasks");
-}
-
-function isSameHost(origin: string, host: string): boolean {
-  const url = URL.parse(origin);
-  return url !== null && url.host === host.toLowerCase();
 }
 
 /** Without the port, the brackets of IPv6, and the dot of a full name. */

@@ -2,6 +2,7 @@ import nodeHttp from "node:http";
 import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import type { Engine } from "../engine/engine.ts";
+import type { HostPattern } from "../lib/host-patterns.ts";
 import { errorText } from "../lib/log.ts";
 import { createBoardRoutes } from "./board.ts";
 import { discardBody, isBodyLeft } from "./body.ts";
@@ -37,7 +38,7 @@ export type HttpSetup = HealthSetup &
     readonly port: number;
     /** Whether other processes of the same server listen there too. */
     readonly sharesPort: boolean;
-    readonly allowedHosts: readonly string[];
+    readonly allowedHosts: readonly HostPattern[];
     readonly version: string;
     readonly clock: Clock;
     /** Makes the id of a request that brings none. */

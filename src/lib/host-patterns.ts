@@ -1,0 +1,39 @@
+/** Names of hosts as an operator writes them: one name, or all names below one; with a port or without. */
+import { parseAddress } from "./addresses.ts";
+
+export type HostPattern = {
+  /** In lower case and ASCII, without the dot at the end of a full name and without the brackets of IPv6. */
+  readonly name: string;
+  /** Whether the names below this one are meant, and not this one. */
+  readonly isWildcard: boolean;
+  readonly port: number | null;
+};
+
+const LABELS = /^[a-z\d_-]+(?:\.[a-z\d_-]+)*$/;
+const MAX_PORT = 65_535;
+
+/** `tasks.example.com`, `tasks.example.com:8443`, `*.example.com`, `10.0.0.1`, `::1` or `[::1]:8443`; null for any other text. */
+export function parseHostPattern(text: string): HostPattern | null {
+  if (parseAddress(text) !== null) return { name: text.toLowerCase(), isWildcard: false, port: null };
+  const [, wildcard = "", host = "", digits] =
+    /^(\*\.)?(\[[^\]]*\]|[^\s:[\]/?#@%\\]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
+  const name = hostName(host);
+  const port = digits === undefined ? null : Number(digits);
+  if (name === null || port === 0 || (port ?? 0) > MAX_PORT) return null;
+  if (wildcard !== "" && parseAddress(name) !== null) return null;
+  return { name, isWildcard: wildcard !== "", port };
+}
+
+function hostName(host: string): string | null {
+  if (host.startsWith("[")) {
+    const address = host.slice(1, -1).toLowerCase();
+    return parseAddress(address)?.family === 6 ? address : null;
+  }
+  const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, "") ?? ""; // a name in Unicode becomes ASCII
+  if (!LABELS.test(name)) return null;
+  return parseAddress(name) === null || parseAddress(host) !== null ? name : null; // to a URL, 1.2.3 is the address 1.2.0.3
+}
+
+/** @param name as patterns have it */
+export const matchesName = (pattern: HostPattern, name: string): boolean =>
+  pattern.isWildcard ? name.endsWith(`.${pattern.name}`) && name[0] !== "." : name === pattern.name;
