@@ -1,6 +1,8 @@
 /** TaskTrack behind the proxies of docs/proxies.md: one server, and each proxy started once for all cases. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { BODY_BYTES } from "../src/http/body.ts";
+import { LONGEST_WAIT_MS } from "../src/http/waits.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { openEvents } from "./support/events.ts";
 import { expectProblem } from "./support/problem.ts";
@@ -92,6 +94,27 @@ describe.each(PROXIES)("behind %s", (name) => {
     }
   });
 
+  test("the tag of a compressed answer holds for the task's version", async () => {
+    const client = clientOf(name);
+    const created = await client.send(
+      post("/api/task", { name: "first", description: "long ".repeat(1_000) }),
+    );
+    const target = created.headers.get("location") ?? "";
+    const compressed = ["Accept-Encoding", "gzip"] as const;
+    const { headers } = await client.send({ target, headers: [compressed] });
+    if (name !== "squid") expect(headers.get("content-encoding")).toBe("gzip");
+    const tag = headers.get("etag") ?? "";
+    const again = await client.send({ target, headers: [compressed, ["If-None-Match", tag]] });
+    expect([again.status, tag]).toEqual([304, tag]);
+    const edit = (): RawRequest => ({
+      ...{ method: "PATCH", target, body: '{"name":"second"}' },
+      headers: [JSON_TYPE, ["If-Match", tag]],
+    });
+    expect((await client.send(edit())).status).toBe(200);
+    expect((await client.send(edit())).status).toBe(412);
+    client.close();
+  });
+
   test("two event streams tell of a task at once", async () => {
     const open = () => openEvents(proxyAt(name).url, { headers: { host: SITE } });
     const streams = [await open(), await open()];
@@ -145,4 +168,12 @@ test.each(CLIENTS)("$program is told by 413 that its body is too long", async ({
   const lines = (await new Response(child.stdout).text()).trim().split("\n");
   const from = ["TaskTrack itself", ...proxies.map(({ name }) => name)];
   expect(from.map((name, n) => `${name}: ${lines[n]}`)).toEqual(from.map((name) => `${name}: 413`));
+});
+
+test("HAProxy waits longer for an answer than TaskTrack does for the end of a task", () => {
+  const settings = readFileSync("/etc/haproxy/haproxy.cfg", "utf8");
+  const timeouts = ["client", "server"].map((side) =>
+    Number(new RegExp(`timeout ${side}\\s+(\\d+)$`, "m").exec(settings)?.[1]),
+  );
+  for (const timeoutMs of timeouts) expect(timeoutMs).toBeGreaterThan(LONGEST_WAIT_MS);
 });

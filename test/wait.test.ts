@@ -1,5 +1,6 @@
 /** A client that asks for a task and waits for its end. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import type { Clock } from "../src/core/clock.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
 import { eventually } from "./support/eventually.ts";
@@ -115,5 +116,51 @@ describe("GET /api/task/:id?wait=", () => {
     expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
     await expectProblem(response, { status: 503, code: "store_unavailable" });
     await house.close();
+  });
+});
+
+/** A server whose timers are known: what it waits for it waits for no longer than these. */
+async function startTimed() {
+  const clock = createManualClock();
+  const timers: number[] = [];
+  const after: Clock["after"] = (delayMs, run) => {
+    timers.push(delayMs);
+    return clock.after(delayMs, run);
+  };
+  return { clock, timers, server: await startApp({ ROLE: "api" }, { clock: { ...clock, after } }) };
+}
+
+describe("a wait of 60 s is over after 45 s, for proxies end a request of which they hear nothing:", () => {
+  const post = (path: string, body: unknown, headers: Record<string, string> = {}) => ({
+    ...{ path, method: "POST", body: JSON.stringify(body) },
+    headers: { "content-type": "application/json", ...headers },
+  });
+  const asks = { worker: "w", types: ["none"], wait: "60s" };
+
+  test.each([
+    ["?wait=", () => ({ path: "/api/task/2?wait=60s" }), 200],
+    ["Prefer: wait", () => post("/api/task", { name: "x" }, { prefer: "wait=60" }), 202],
+    ["a claim", () => post("/api/worker/claim", asks), 200],
+    [
+      "a claim that comes with an outcome",
+      (token: string) => post("/api/task/1/complete", { token, result: null, claim: asks }),
+      200,
+    ],
+  ] as const)("%s", async (_, requestOf, status) => {
+    const { clock, timers, server } = await startTimed();
+    const { engine } = server.app;
+    await create(engine);
+    const { token } = await claim(engine);
+    await create(engine);
+    const { path, ...init } = requestOf(token);
+    const answer = fetch(server.url + path, init);
+    const waits = (): number[] => timers.filter((ms) => ms === 45_000 || ms === 60_000);
+    await eventually(waits, (some) => some.length > 0);
+    expect(waits()).toEqual([45_000]);
+    await clock.advance(45_000);
+    const response = await answer;
+    expect(response.status).toBe(status);
+    if (status === 202) expect(response.headers.get("preference-applied")).toBe("wait=45");
+    await server.stop();
   });
 });

@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Engine } from "../engine/engine.ts";
+import { LONGEST_WAIT_MS } from "./waits.ts";
 import type { Claim } from "./work-schemas.ts";
 
 export type ClaimsSetup = {
@@ -110,7 +111,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   ): Promise<readonly RunningTask[]> {
     const over = new AbortController();
     const end = (): void => over.abort();
-    const cancelTimer = clock.after(withinMs, end);
+    const cancelTimer = clock.after(Math.min(withinMs, LONGEST_WAIT_MS), end);
     gone.addEventListener("abort", end);
     const wait = { worker: ask.worker, end };
     if (isClosed || gone.aborted) end();

@@ -3,12 +3,13 @@ import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
 import type { Condition } from "../engine/engine.ts";
 import type { RequestHeaders } from "./guard.ts";
+import { LONGEST_WAIT_MS } from "./waits.ts";
 
 export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;
 
 /**
- * `If-Match` as a condition on the task; undefined without it. Weak and foreign tags match nothing. An empty one comes from a client
- * that has lost the version: it is refused as what it is, not as a task that has changed.
+ * `If-Match` as a condition on the task; undefined without it. Foreign tags match nothing. An empty one comes from a client that has
+ * lost the version: it is refused as what it is, not as a task that has changed.
  */
 export function ifMatch(headers: RequestHeaders): Condition | undefined {
   const header = headers["if-match"];
@@ -17,9 +18,9 @@ export function ifMatch(headers: RequestHeaders): Condition | undefined {
     const detail = 'must be a version such as "v7", or *; leave it out to set no condition';
     throw new TaskError("invalid", `If-Match ${detail}`, [{ pointer: "/If-Match", detail }]);
   }
-  const wanted = tagsOf(header);
+  const wanted = versionsIn(header);
   return (task) => {
-    if (wanted.has(etagOf(task))) return;
+    if (wanted.has(String(task.version))) return;
     throw new TaskError(
       "version_mismatch",
       `Task ${task.id} is now ${etagOf(task)}, not ${header.slice(0, 100)}`,
@@ -31,12 +32,19 @@ export function ifMatch(headers: RequestHeaders): Condition | undefined {
 export function isKnown(task: Task, headers: RequestHeaders): boolean {
   const header = headers["if-none-match"];
   if (header === undefined || task.status === "running") return false;
-  return header.trim() === "*" || tagsOf(header.replaceAll("W/", "")).has(etagOf(task));
+  return header.trim() === "*" || versionsIn(header).has(String(task.version));
 }
 
-const tagsOf = (header: string): ReadonlySet<string> => new Set(header.split(",").map((tag) => tag.trim()));
+/**
+ * A proxy that compresses an answer changes its tag, for the bytes are others now: nginx, HAProxy and Varnish make it weak
+ * (`W/"v7"`), Apache and others append the coding (`"v7-gzip"`, `"v7;gzip"`). The tag of a task names its version, not bytes, so all of
+ * these mean the same: RFC 9110 would have a weak tag never match in If-Match, and no client behind such a proxy could use it.
+ */
+const TAG = /^(?:W\/)?"v(\d{1,16})(?:(?:--?|;)[\w-]*\w)?"$/;
 
-const WAIT_S = 60;
+/** The versions that the tags of a header name. */
+const versionsIn = (header: string): ReadonlySet<string> =>
+  new Set(header.split(",").flatMap((tag) => TAG.exec(tag.trim())?.[1] ?? []));
 
 /** RFC 7240: wishes by name; a wish that is not understood is passed over. */
 export function prefersOf(headers: RequestHeaders): ReadonlyMap<string, string> {
@@ -51,11 +59,11 @@ export function prefersOf(headers: RequestHeaders): ReadonlyMap<string, string> 
   );
 }
 
-/** `Prefer: wait=30`: for how many seconds, at most a minute; null without it. */
+/** `Prefer: wait=30`: for how many seconds it is answered at the latest; null without it. */
 export function waitOf(headers: RequestHeaders): number | null {
   if (headers.prefer === undefined) return null;
   const seconds = prefersOf(headers).get("wait") ?? "";
-  return /^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), WAIT_S) : null;
+  return /^\d{1,9}$/.test(seconds) ? Math.min(Number(seconds), LONGEST_WAIT_MS / 1_000) : null;
 }
 
 /** The key under which a repeated request gets its first answer; null without one. */

@@ -10,10 +10,14 @@ export const IF_MATCH = z
   .string()
   .min(1)
   .meta({
-    description: 'Only while the task has this version, such as `"v7"`; else 412',
+    description:
+      'Only while the task has this version, such as `"v7"`; else 412. What a compressing proxy makes of a tag (`W/"v7"`, `"v7-gzip"`) names the same version',
     examples: ['"v7"'],
   });
-export const IF_NONE_MATCH = header("304 where the task still has this version and does not run", '"v7"');
+export const IF_NONE_MATCH = header(
+  "304 where the task still has this version, also by the tag that a compressing proxy made of it, and does not run",
+  '"v7"',
+);
 export const IDEMPOTENCY_KEY = z
   .string()
   .regex(/^[ -~]{1,255}$/)
@@ -23,7 +27,7 @@ export const IDEMPOTENCY_KEY = z
     examples: ["8e03978e-40d5-43dd-bc93-6894a57f9324"],
   });
 export const PREFER_WAIT = header(
-  "`wait=30`: answer when the task has ended, or after so many seconds (60 at most). For one task",
+  "`wait=30`: answer when the task has ended, or after so many seconds, 45 at most; `Preference-Applied` names them. For one task",
   "wait=30",
 );
 export const PREFER_COUNT = header(
@@ -38,7 +42,7 @@ export const LAST_EVENT_ID = header(
 // ---- of answers
 
 export const REQUEST_ID = header("The id under which the server's log speaks of this request", "3b1e3218-d");
-export const ETAG = header("The task's version", '"v7"');
+export const ETAG = header("The task's version; it names no bytes", '"v7"');
 export const LOCATION = header("The path of the task, where it is one", "/api/task/1");
 export const IDEMPOTENT_REPLAYED = header("`true` where it is the answer to an earlier request", "true");
 export const PREFERENCE_APPLIED = header("The part of `Prefer` that was heeded", "wait=30");

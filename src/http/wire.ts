@@ -19,6 +19,7 @@ import { faultsOf, sentenceOf } from "./faults.ts";
 import { membersOf } from "./list-schema.ts";
 import { DURATION_PATTERN, TaskStatus } from "./shared-schemas.ts";
 import { targetOf } from "./target.ts";
+import { ASKED_WAIT_MS, LONGEST_WAIT_MS } from "./waits.ts";
 
 // ---- what comes in
 
@@ -30,21 +31,20 @@ const whole = (least: number, most: number) =>
     .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
     .meta({ type: "integer", minimum: least, maximum: most });
 
-const WAIT_MS = 60_000;
-
 /** What else stands in the query of one task is no business of ours; clients of the first version may send anything. */
 export const TaskQuery = z.object({
   wait: z
     .string("must be given once")
     .transform((text, context) => {
       const ms = parseDurationMs(text);
-      if (ms !== null && ms >= 0 && ms <= WAIT_MS) return ms;
+      if (ms !== null && ms >= 0 && ms <= ASKED_WAIT_MS) return Math.min(ms, LONGEST_WAIT_MS);
       context.addIssue({ code: "custom", message: 'must be a duration from "0s" to "60s"' });
       return z.NEVER;
     })
     .optional()
     .meta({
-      description: "Answer when the task has ended, or after this time (60s at most) as it stands",
+      description:
+        "Answer when the task has ended, or after this time as it stands: a Go duration up to 60s, of which 45s are waited at most",
       pattern: DURATION_PATTERN,
       examples: ["30s"],
     }),

@@ -6,10 +6,10 @@ import { listOf } from "./list-schema.ts";
 import { rawJson } from "./raw-json.ts";
 import { LogLevelName, taskId } from "./shared-schemas.ts";
 import { duration, text } from "./task-schemas.ts";
+import { ASKED_WAIT_MS } from "./waits.ts";
 
 const DAY_MS = 86_400_000;
 const LEAST_LEASE_MS = 1_000;
-const LONGEST_WAIT_MS = 60_000;
 const LEASES_AT_MOST = 1_000;
 const LEAVES_AT_MOST = 100;
 const ELEMENTS_WORDS = `must name at most ${LEASES_AT_MOST} tasks`;
@@ -47,10 +47,11 @@ export const Claim = z
         description: "How long they stay this worker's without a heartbeat, a Go duration from 1s to 24h",
         examples: ["30s"],
       }),
-    wait: duration(0, LONGEST_WAIT_MS, 'must be a duration from "0s" to "60s"')
+    wait: duration(0, ASKED_WAIT_MS, 'must be a duration from "0s" to "60s"')
       .exactOptional()
       .meta({
-        description: "How long to wait for the first task, a Go duration up to 60s; not at all without it",
+        description:
+          "How long to wait for the first task, a Go duration up to 60s, of which 45s are waited at most; not at all without it",
         examples: ["25s"],
       }),
     request: requestId.exactOptional().meta({

@@ -21,6 +21,8 @@ describe("a pattern is", () => {
     ["::1", one("::1")],
     ["[::1]", one("::1")],
     ["[FE80::1]:8080", one("fe80::1", 8080)],
+    ["FE80:0:0::1", one("fe80::1")],
+    ["[fe80:0:0::1]", one("fe80::1")],
   ] as const)("%s", (text, expected) => {
     expect(parseHostPattern(text)).toEqual(expected);
   });

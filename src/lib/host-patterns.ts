@@ -14,7 +14,7 @@ const MAX_PORT = 65_535;
 
 /** `tasks.example.com`, `tasks.example.com:8443`, `*.example.com`, `10.0.0.1`, `::1` or `[::1]:8443`; null for any other text. */
 export function parseHostPattern(text: string): HostPattern | null {
-  if (parseAddress(text) !== null) return { name: text.toLowerCase(), isWildcard: false, port: null };
+  if (parseAddress(text)?.family === 6) return parseHostPattern(`[${text}]`);
   const [, wildcard = "", host = "", digits] =
     /^(\*\.)?(\[[^\]]*\]|[^\s:[\]/?#@%\\]+)(?::(\d{1,5}))?$/.exec(text) ?? [];
   const name = hostName(host);
@@ -25,11 +25,9 @@ export function parseHostPattern(text: string): HostPattern | null {
 }
 
 function hostName(host: string): string | null {
-  if (host.startsWith("[")) {
-    const address = host.slice(1, -1).toLowerCase();
-    return parseAddress(address)?.family === 6 ? address : null;
-  }
-  const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, "") ?? ""; // a name in Unicode becomes ASCII
+  // As a URL has it, a name in Unicode is ASCII, and an address of IPv6 has its shortest form.
+  const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, "") ?? "";
+  if (name.startsWith("[")) return name.slice(1, -1);
   if (!LABELS.test(name)) return null;
   return parseAddress(name) === null || parseAddress(host) !== null ? name : null; // to a URL, 1.2.3 is the address 1.2.0.3
 }
