@@ -69,7 +69,7 @@ async function planFor(session: Session, schema: string): Promise<MigrationPlan>
 /** CREATE SCHEMA needs the right to create schemas even where the schema exists, so a role that owns only the schema could not start. */
 async function layFoundation(session: ScriptSession, schema: string): Promise<void> {
   const [known] = await session.rows(IS_SCHEMA_THERE, [schema]);
-  if (known?.[0] !== true) await session.script(`CREATE SCHEMA ${schema}`);
+  if (known?.[0] !== true) await session.script(`CREATE SCHEMA "${schema}"`);
   await session.script(inSchema(schema, MIGRATIONS_TABLE));
 }
 

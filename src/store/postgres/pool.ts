@@ -66,6 +66,9 @@ const IDLE_S = 300;
 /** Joined writes wait in their batches; this bounds what does not, such as lists. */
 const CALLS_AT_MOST = 1_000;
 
+const NO_RIGHT_STATE = "42501";
+const RIGHTS =
+  "the role must own the schema and all in it, or have the right to create the schema in the database";
 const READ_ONLY_STATE = "25006";
 /** A prepared statement that another client of a connection pooler has made under the same name, or that is not there. */
 const PREPARED_STATES = /^(42P05|26000)$/;
@@ -377,7 +380,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   } catch (error) {
     await sql.close({ timeout: 0 });
     if (error instanceof TaskError) throw error;
-    throw new TaskError("store_unavailable", `STORE_URL: PostgreSQL at ${address}: ${reasonOf(error)}`);
+    throw new TaskError("store_unavailable", `STORE_URL: PostgreSQL at ${address}: ${startWords(error)}`);
   }
 
   return {
@@ -440,6 +443,24 @@ function createDeadline(clock: Clock, onLate: () => void): Deadline {
 const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 
+/** Why the first connection failed, with what helps where the reason alone does not say it. */
+function startWords(error: unknown): string {
+  const reason = reasonOf(error);
+  const [, cure] = CURES.find(([words]) => words.test(reason)) ?? [];
+  return cure === undefined ? reason : `${reason}; ${cure}`;
+}
+
+/** These words are the client's own, so they are in English whatever the server's language is. */
+const CURES: readonly (readonly [words: RegExp, cure: string])[] = [
+  [
+    /unable to (verify|get)|self.signed/i,
+    "sslrootcert=PATH names the certificate of the authority that signed the server's",
+  ],
+  [/altnames/, "the host must be written as the certificate names it"],
+  [/caFile|certFile|keyFile/, "sslrootcert, sslcert or sslkey names a file that cannot be read"],
+  [/does not support SSL/, "the server has no TLS; leave out sslmode"],
+];
+
 const unavailable = (reason: string): TaskError =>
   new TaskError("store_unavailable", `The store does not answer: ${reason}`);
 
@@ -492,6 +513,7 @@ function refusalOf(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
   const state = stateOf(error);
   const message = reasonOf(error);
+  if (state === NO_RIGHT_STATE) return new TaskError("store_rejected", `${message}: ${RIGHTS}`);
   return PROVES_ROLLBACK.test(state) || isPreparedAmiss(error)
     ? new TaskError("store_rejected", `The store refused the write: ${message}`)
     : unavailable(isCut(error) ? `${message}; ${MAY_BE_DONE}` : message);

@@ -5,7 +5,7 @@ import { createPostgres, type PostgresServer } from "../../../test/support/serve
 import { sharedPgbouncer, sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, setupOf, uniqueName } from "../../../test/support/stores.ts";
 import { isTaskError } from "../../core/error.ts";
-import { create, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
+import { create, DEFAULT_TYPE, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import type { RunningTask } from "../../core/task.ts";
 import { migrateStore } from "../open.ts";
 import type { Change, Position, TaskStore } from "../store.ts";
@@ -73,6 +73,22 @@ describe("a store that will not do is refused in one line:", () => {
       "invalid: STORE_URL: schema must be",
     ],
     [
+      "sslmode is nonsense",
+      () => `${there()}?sslmode=nonsense`,
+      "invalid: STORE_URL: The argument 'sslmode' must be one of: disable, allow, prefer, require, verify-ca, verify-full",
+    ],
+    ["a parameter is not known", () => `${there()}?nonsense=1`, "STORE_URL: PostgreSQL at 127.0.0.1"],
+    [
+      "TLS is asked for and the server has none",
+      () => `${there()}?sslmode=require`,
+      "Server does not support SSL; the server has no TLS; leave out sslmode",
+    ],
+    [
+      "the authority's certificate is no file",
+      () => `${there()}?sslmode=verify-ca&sslrootcert=/nowhere.pem`,
+      "sslrootcert, sslcert or sslkey names a file that cannot be read",
+    ],
+    [
       "so many connections cannot be",
       () => `${there()}?connections=0`,
       "invalid: STORE_URL: connections must be",
@@ -84,6 +100,20 @@ describe("a store that will not do is refused in one line:", () => {
     expect(line).not.toInclude("\n");
   });
 
+  test("the role has no right to make or to read the schema", async () => {
+    const [role, schema] = [uniqueName("poor"), uniqueName("rich")];
+    await admin.unsafe(`CREATE ROLE ${role} LOGIN; CREATE SCHEMA ${schema}`).simple();
+    for (const name of [schema, uniqueName("new")]) {
+      const url = `${Object.assign(there(), { username: role })}?schema=${name}`;
+      for (const call of [() => openTestStore(url), () => migrateStore(setupOf(url), true)]) {
+        expect(await refusalOf(call())).toMatch(
+          /STORE_URL: PostgreSQL at .*: permission denied for .*: the role must own the schema and all in it, or have/,
+        );
+      }
+    }
+    await admin.unsafe(`DROP SCHEMA ${schema}; DROP ROLE ${role}`).simple();
+  });
+
   test("its schema is newer than the program", async () => {
     await withStore(async (_, schema) => {
       await admin.unsafe(`INSERT INTO ${schema}.migrations (number, name) VALUES (99, 'of tomorrow')`);
@@ -93,6 +123,20 @@ describe("a store that will not do is refused in one line:", () => {
       );
     });
   });
+});
+
+test("the schema may have a name that is a word of SQL; commits in it are heard", async () => {
+  const url = `${sharedPostgres()}?schema=user`;
+  const [store, peer] = [await openTestStore(url), await openTestStore(url)];
+  const heard: unknown[] = [];
+  peer.watch((due) => heard.push(...(due ?? [])));
+  await add(store);
+  await soon("the commit to be heard", async () => heard.includes(DEFAULT_TYPE));
+  expect(await peer.count({})).toBe(1);
+  expect((await peer.changes(null, 1)).kind).toBe("changes");
+  await store.close();
+  await peer.close();
+  await admin.unsafe('DROP SCHEMA "user" CASCADE');
 });
 
 describe("migrations", () => {

@@ -15,5 +15,6 @@ export function schemaOf(url: string): string {
   return schema;
 }
 
+/** Quoted, because a name such as `user` is a word of SQL. */
 export const inSchema = (schema: string, sql: string): string =>
-  schema === DEFAULT_SCHEMA ? sql : sql.replace(/\btasktrack\./g, `${schema}.`);
+  schema === DEFAULT_SCHEMA ? sql : sql.replace(/\btasktrack\./g, `"${schema}".`);

@@ -1,5 +1,5 @@
 /** Tasks in a PostgreSQL that several processes share. What each method promises stands in ../store.ts. */
-import { TaskError } from "../../core/error.ts";
+import { isTaskError, TaskError } from "../../core/error.ts";
 import { dueTypes } from "../../core/lifecycle.ts";
 import {
   claimOrder,
@@ -81,14 +81,22 @@ export async function openPostgresStore(setup: StoreSetup): Promise<TaskStore> {
     return await createPostgresStore(pool, schema, setup);
   } catch (error) {
     await pool.close();
-    throw error;
+    throw openingError(error, pool.address);
   }
+}
+
+/** One line for the operator, which names the setting. */
+function openingError(error: unknown, address: string): unknown {
+  if (!isTaskError(error) || error.message.startsWith("STORE_URL")) return error;
+  return new TaskError(error.code, `STORE_URL: PostgreSQL at ${address}: ${error.message}`);
 }
 
 export async function migratePostgres(setup: StoreSetup, apply: boolean): Promise<MigrationPlan> {
   const pool = await openPool(setup);
   try {
     return await migrate(pool, schemaOf(setup.url), apply);
+  } catch (error) {
+    throw openingError(error, pool.address);
   } finally {
     await pool.close();
   }
