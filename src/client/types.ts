@@ -207,10 +207,11 @@ export type Ready = {
   /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
   readonly store: string;
   /**
-   * Only where there is a broker. `away`: nobody answers there. `blocked`: it takes nothing, for want of memory or disk. Work goes
-   * on in both, and the server is ready.
+   * Only where there is a broker. `away`: nobody answers there. `blocked`: it takes nothing, for want of memory or disk.
+   * `no_submissions`: it answers, but submissions are not taken; the server's log says why. Work goes on in all of them, and the
+   * server is ready.
    */
-  readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" };
+  readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" | "no_submissions" };
 };
 
 export type BulkRequest = {

@@ -15,14 +15,15 @@ const ReadyAnswer = z
         name: z.string().meta({ description: "The broker", examples: ["RabbitMQ"] }),
         state: z.enum(BROKER_STATES).meta({
           id: "BrokerState",
-          description: "`away`: it does not answer; `blocked`: it takes nothing, for want of memory or disk",
+          description:
+            "`away`: it does not answer; `blocked`: it takes nothing, for want of memory or disk; `no_submissions`: it answers, but submissions are not taken, and the log says why",
         }),
       })
       .meta({ id: "Broker", description: "The broker of QUEUE_URL" })
       .optional()
       .meta({
         description:
-          "Only with QUEUE_URL. A server whose broker is away or blocked works on, and should get traffic",
+          "Only with QUEUE_URL. A server whose broker is in another state than `up` works on, and should get traffic",
       }),
   })
   .meta({ id: "Ready", description: "The process should get traffic" });

@@ -7,6 +7,9 @@ export interface TaskInlet {
    */
   consume(take: (submission: Submission) => Promise<Taken>): void;
 
+  /** Whether messages are to be taken and cannot be, for example because the queue is declared otherwise. The log says why. */
+  isInterrupted(): boolean;
+
   /** Takes no more, and waits for what is under way, though not for long; safe twice. */
   close(): Promise<void>;
 }

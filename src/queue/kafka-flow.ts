@@ -63,7 +63,7 @@ export function openKafkaFlow(
   function state(): Promise<BrokerState> {
     knocking ??= knock()
       .then(
-        (): BrokerState => "up",
+        (): BrokerState => (inlet.isInterrupted() ? "no_submissions" : "up"),
         (): BrokerState => "away",
       )
       .finally(() => {
@@ -88,8 +88,9 @@ export function openKafkaFlow(
     options: { clientId: CLIENT, ...connection },
     ...{ producer, ready, doubt, name: names.bells, clock, log },
   });
+  const inlet = createKafkaInlet({ connection, names, producer, ready, doubt, topicId, clock, log });
   return {
-    inlet: createKafkaInlet({ connection, names, producer, ready, doubt, topicId, clock, log }),
+    inlet,
     outlet,
     bells,
     broker: "Kafka",

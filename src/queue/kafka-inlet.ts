@@ -164,6 +164,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
     consume: (take) => {
       running = run(take);
     },
+    isInterrupted: () => isTroubled,
     close: async () => {
       stopping.abort();
       await stream?.close().catch(troubled);

@@ -10,6 +10,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import type { Submission, Taken } from "./inlet.ts";
 import { namesUnder } from "./names.ts";
 import type { TaskEvent } from "./outlet.ts";
+import { openRabbitmqFlow } from "./rabbitmq-flow.ts";
 import { createRabbitmqInlet } from "./rabbitmq-inlet.ts";
 import { createRabbitmqOutlet } from "./rabbitmq-outlet.ts";
 
@@ -207,6 +208,33 @@ test("JSON that is nested too deeply to be written again comes once", async () =
   expect(x.texts()).toEqual([deep, "1"]);
   await x.inlet.close();
   expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("a queue that is declared otherwise is said in the log and by the broker's state, until it is gone", async () => {
+  const prefix = `otherwise-${crypto.randomUUID()}`;
+  const queue = `${prefix}.submit`;
+  await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "classic" } });
+  const log = createTestLog();
+  const flow = openRabbitmqFlow(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
+  const taken = Promise.withResolvers<void>();
+  flow.inlet.consume(async () => {
+    taken.resolve();
+    return ACCEPTED;
+  });
+  await eventually(flow.state, (state) => state === "no_submissions");
+  const said = log.logged.filter(({ event }) => event === "submissions_interrupted");
+  expect(said.map(({ fields }) => fields.error)).toEqual([expect.stringContaining("inequivalent arg")]);
+
+  await connection.queueDelete({ queue });
+  await eventually(flow.state, (state) => state === "up");
+  const publisher = connection.createPublisher({ confirm: true });
+  await publisher.send({ exchange: queue }, "{}");
+  await publisher.close();
+  await taken.promise;
+  await flow.inlet.close();
+  await flow.close();
+  await connection.queueDelete({ queue });
+  await connection.queueDelete({ queue: `${prefix}.rejected` });
 });
 
 test("one whose id is no text is refused like any other", async () => {

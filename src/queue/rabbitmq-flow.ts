@@ -1,4 +1,5 @@
 import { Connection } from "rabbitmq-client";
+import type { BrokerState } from "../core/broker.ts";
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { rabbitmqOptions } from "./broker-options.ts";
@@ -46,12 +47,20 @@ export function openRabbitmqFlow(
 
   const outlet = createRabbitmqOutlet(publishing, names);
   const bells = createRabbitmqBells({ publishing, listening, name: names.bells, clock, log });
+  const inlet = createRabbitmqInlet({ publishing, listening, names, clock, log });
+
+  function state(): BrokerState {
+    if (isBlocked) return "blocked";
+    if (!publishing.ready || !listening.ready) return "away";
+    return inlet.isInterrupted() ? "no_submissions" : "up";
+  }
+
   return {
-    inlet: createRabbitmqInlet({ publishing, listening, names, clock, log }),
+    inlet,
     outlet,
     bells,
     broker: "RabbitMQ",
-    state: async () => (isBlocked ? "blocked" : publishing.ready && listening.ready ? "up" : "away"),
+    state: async () => state(),
     close: async () => {
       await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connection
       await Promise.all([publishing.close(), listening.close()]);

@@ -104,6 +104,7 @@ export function createRabbitmqInlet(setup: {
 
   return {
     consume,
+    isInterrupted: () => isTroubled,
     close: async () => {
       isClosed = true;
       listening.off("error", endDelivery);

@@ -50,7 +50,12 @@ export function BrokerHealth(): ReactElement | null {
   const broker = useReady().data?.broker;
   if (broker === undefined) return null;
   const { name, state } = broker;
-  const wordsOf = { up: t.brokerUp, away: t.brokerAway, blocked: t.brokerBlocked };
+  const wordsOf = {
+    up: t.brokerUp,
+    away: t.brokerAway,
+    blocked: t.brokerBlocked,
+    no_submissions: t.brokerNoSubmissions,
+  };
   return <Health isGood={state === "up"} head={t.broker} state={isolated(name)} more={wordsOf[state]} />;
 }
 

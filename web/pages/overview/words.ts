@@ -41,6 +41,7 @@ export const words = defineWords(
     brokerAway: "does not answer. Tasks run all the same; none come by it and no events go out until it does",
     brokerBlocked:
       "takes nothing, for want of memory or disk. Tasks run all the same; no events go out until it does",
+    brokerNoSubmissions: "answers, but tasks cannot be taken from it; the server's log says why",
   },
   {
     byStatus: "Задачи по статусам",
@@ -83,5 +84,6 @@ export const words = defineWords(
       "не отвечает. Задачи всё равно выполняются; пока он молчит, через него не приходят задачи и не уходят события",
     brokerBlocked:
       "ничего не принимает: не хватает памяти или диска. Задачи всё равно выполняются; события пока не уходят",
+    brokerNoSubmissions: "отвечает, но задачи из него получить не удаётся; причина — в журнале сервера",
   },
 );
