@@ -8,6 +8,7 @@ import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
 import { isReplica } from "./fitness.ts";
 import { createLink, inTime, unavailable } from "./link.ts";
+import type { Nodes } from "./nodes.ts";
 
 export interface Bell {
   /** Null: nobody can tell what is due. */
@@ -22,7 +23,7 @@ export interface Bell {
 const PING_EVERY_MS = 5_000;
 
 export function createBell(setup: {
-  readonly url: string;
+  readonly nodes: Nodes;
   readonly channel: string;
   /** Who needs no message of its own commits. */
   readonly sender: string;
@@ -35,7 +36,7 @@ export function createBell(setup: {
   let isListening = false;
 
   const link = createLink({
-    url: setup.url,
+    nodes: setup.nodes,
     clock,
     random: setup.random,
     greet: subscribe,

@@ -3,6 +3,7 @@ import type { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import { inTime, type Link, unavailable } from "./link.ts";
+import type { Nodes } from "./nodes.ts";
 import type { Script } from "./scripts.ts";
 
 export interface Connection {
@@ -23,8 +24,10 @@ export function createConnection(setup: {
   readonly link: Pick<Link, "client" | "drop">;
   readonly clock: Clock;
   readonly prefix: string;
+  /** Where the next connection goes, in a cluster. */
+  readonly nodes: Pick<Nodes, "follow" | "turn">;
 }): Connection {
-  const { link, clock, prefix } = setup;
+  const { link, clock, prefix, nodes } = setup;
   let underWay = 0;
   let onIdle: (() => void)[] = [];
 
@@ -44,7 +47,10 @@ export function createConnection(setup: {
       return await inTime(clock, ask(client), () => link.drop(client));
     } catch (error) {
       const reason = reasonToLeave(error);
-      if (reason !== null) link.drop(client, reason);
+      if (reason !== null) {
+        if (!nodes.follow(error) && isDown(error)) nodes.turn();
+        link.drop(client, reason);
+      }
       throw refusalOf(error);
     } finally {
       end();
@@ -85,6 +91,8 @@ const REASONS_TO_LEAVE: readonly (readonly [RegExp, string])[] = [
   [/^(READONLY|MASTERDOWN)\b/, "is a replica and takes no writes"],
   [/^LOADING\b/, "is loading its data"],
   [/^OTHERSERVER\b/, "has been restarted or promoted"],
+  [/^MOVED\b/, "has given the store's slot to another node of its cluster"],
+  [/^CLUSTERDOWN\b/, "does not serve the store's slot, because its cluster is down"],
 ];
 
 /** What the server is, where its answer says that it cannot do a store's work for now; else null. */
@@ -92,6 +100,8 @@ function reasonToLeave(error: unknown): string | null {
   const text = textOf(error);
   return REASONS_TO_LEAVE.find(([answer]) => answer.test(text))?.[1] ?? null;
 }
+
+const isDown = (error: unknown): boolean => textOf(error).startsWith("CLUSTERDOWN");
 
 /** What went wrong, as the port says it: only the server's own refusal proves that nothing was written. */
 export function refusalOf(error: unknown): TaskError {

@@ -133,6 +133,20 @@ describe("a primary that became a replica", () => {
     ]);
   });
 
+  test("by FAILOVER is left, and the store works at the new primary by itself", async () => {
+    const { store } = await open();
+    await follow(replica, primary.port);
+    const id = await add(store);
+    await command(primary, "FAILOVER");
+    await eventually(
+      () => command(primary, "ROLE"),
+      (answer) => (answer as string[])[0] === "slave",
+    );
+    clients.turnTo(replica.port);
+    expect(await works(store)).toBeGreaterThan(id);
+    expect(await codeOf(store.now())).toBe("ok");
+  });
+
   test("is left without a write as well, and is no place to be ready at", async () => {
     const { store, log } = await open();
     await follow(primary, replica.port);

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { RedisClient } from "bun";
-import { openRedis, redisSetup } from "../../../test/support/redis.ts";
-import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
+import { add, openRedis, redisSetup } from "../../../test/support/redis.ts";
+import { createRedis, createSentinel, type RedisServer } from "../../../test/support/servers/redis.ts";
 import { freePort } from "../../../test/support/servers/runner.ts";
 import { isTaskError, type TaskError } from "../../core/error.ts";
 import type { StoreSetup } from "../open.ts";
+import { checkProduct, productOf } from "./fitness.ts";
 import { migrateRedis } from "./store.ts";
 
 let server: RedisServer;
@@ -121,6 +122,34 @@ describe("a server that", () => {
     expect(message).toContain("NOPERM");
   });
 
+  test("forbids its user the store's channel is refused; one that forbids it later takes tasks all the same", async () => {
+    await configure({});
+    const user = ["SETUSER", "quiet", "on", ">secret", "~*", "+@all"];
+    await client.send("ACL", [...user, "resetchannels"]);
+    const url = `${server.url.replace("://", "://quiet:secret@")}?prefix=quiet`;
+    const { code, message } = await refusal(url);
+    expect(code).toBe("invalid");
+    expect(message).toContain("ACL SETUSER … &{quiet}:rings");
+    expect(message).not.toContain("\n");
+
+    await client.send("ACL", [...user, "&{quiet}:rings"]);
+    const { store } = await openRedis(url);
+    await client.send("ACL", [...user, "resetchannels"]);
+    expect(await add(store)).toBe(1);
+    await store.close();
+  });
+
+  test("is a Sentinel is refused, which names what it watches", async () => {
+    const sentinel = await createSentinel(server);
+    await sentinel.start();
+    const { code, message } = await refusal(sentinel.url);
+    expect(code).toBe("invalid");
+    expect(message).toBe(
+      "STORE_URL: this is a Sentinel, which keeps no data; name the address of the primary that it watches",
+    );
+    await sentinel.remove();
+  });
+
   test("does not take the password is refused", async () => {
     await configure({});
     const { code, message } = await refusal(server.url.replace("://", "://nobody:wrong@"));
@@ -139,6 +168,30 @@ describe("a server that", () => {
     await configure({});
     expect((await refusal(`${server.url}/99`)).code).toBe("store_unavailable");
   });
+});
+
+test.each([
+  [{ redis_version: "7.0.15" }, "Redis", "7.0.15"],
+  [{ redis_version: "7.2.4", server_name: "valkey", valkey_version: "8.1.3" }, "Valkey", "8.1.3"],
+  [{ redis_version: "6.3.4", executable: "/usr/bin/keydb-server", mvcc_depth: "0" }, "KeyDB", "6.3.4"],
+  [{}, "Redis", "unknown"],
+])("a server whose INFO has %o is %s %s", (info, product, version) => {
+  expect(productOf(info)).toEqual({ product, version });
+});
+
+test("KeyDB is called by its name where it is refused", () => {
+  const [product, version] = ["KeyDB", "6.3.4"];
+  const unknown = {
+    mode: "standalone",
+    isReplica: false,
+    eviction: null,
+    appends: null,
+    fsync: null,
+    savesSnapshots: null,
+  } as const;
+  expect(() => checkProduct({ product, version, ...unknown })).toThrow(
+    "STORE_URL: this is KeyDB 6.3.4; it takes Redis 7 or later, or Valkey",
+  );
 });
 
 describe("the schema", () => {

@@ -7,7 +7,10 @@ const OLDEST_VERSION = 7;
 
 /** What the server says of itself; null where it does not tell (managed servers forbid CONFIG). */
 export type Profile = {
+  /** Redis, or what speaks like it. */
+  readonly product: string;
   readonly version: string;
+  readonly mode: "standalone" | "sentinel" | "cluster";
   readonly isReplica: boolean;
   readonly eviction: string | null;
   readonly appends: boolean | null;
@@ -20,13 +23,23 @@ export async function readProfile(client: RedisClient): Promise<Profile> {
   const config = await readConfig(client);
   const appends = config.appendonly ?? { 0: "no", 1: "yes" }[info.aof_enabled ?? ""] ?? null;
   return {
-    version: info.redis_version ?? "unknown",
+    ...productOf(info),
+    mode: info.redis_mode === "sentinel" || info.redis_mode === "cluster" ? info.redis_mode : "standalone",
     isReplica: info.role === "slave" || info.role === "replica",
     eviction: config["maxmemory-policy"] ?? info.maxmemory_policy ?? null,
     appends: appends === null ? null : appends === "yes",
     fsync: config.appendfsync ?? null,
     savesSnapshots: config.save === undefined ? null : config.save !== "",
   };
+}
+
+/** Servers that speak like Redis say in other fields who they are, and name a version of Redis that they resemble. */
+export function productOf(info: Partial<Record<string, string>>): Pick<Profile, "product" | "version"> {
+  const version = info.redis_version ?? "unknown";
+  if (info.valkey_version !== undefined) return { product: "Valkey", version: info.valkey_version };
+  if (/keydb/i.test(info.executable ?? "") || info.mvcc_depth !== undefined)
+    return { product: "KeyDB", version };
+  return { product: "Redis", version };
 }
 
 /** False also where the server does not tell. */
@@ -40,6 +53,10 @@ function fieldsOf(info: unknown): Partial<Record<string, string>> {
   const lines = String(info).split("\r\n");
   return Object.fromEntries(lines.map((line) => line.split(":", 2)).filter((parts) => parts.length === 2));
 }
+
+/** The nodes of a cluster, as CLUSTER SLOTS answers; none where the server does not tell. */
+export const readSlots = (client: RedisClient): Promise<unknown> =>
+  ifAllowed<unknown>(client.send("CLUSTER", ["SLOTS"]), []);
 
 async function readConfig(client: RedisClient): Promise<Partial<Record<string, string>>> {
   const names = ["maxmemory-policy", "appendonly", "appendfsync", "save"];
@@ -58,9 +75,7 @@ async function ifAllowed<T>(answer: Promise<T>, fallback: T): Promise<T> {
 
 /** Refuses a server that would lose tasks; with `allowVolatile` only one that cannot work at all. */
 export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log): void {
-  if (Number.parseInt(profile.version, 10) < OLDEST_VERSION) {
-    throw unfit(`this is Redis ${profile.version}; it takes Redis ${OLDEST_VERSION} or later, or Valkey`);
-  }
+  checkProduct(profile);
   if (profile.isReplica) throw unfit("this Redis is a replica and takes no writes; name its primary");
   const reason = volatilityOf(profile);
   if (reason !== null && !allowVolatile) {
@@ -72,6 +87,16 @@ export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log)
       message:
         "This Redis does not say whether it evicts keys or persists them; without both being right, tasks are lost",
     });
+  }
+}
+
+/** Refuses what cannot work at all. A Sentinel knows none of the commands that a store sends first. */
+export function checkProduct({ product, version, mode }: Profile): void {
+  if (mode === "sentinel") {
+    throw unfit("this is a Sentinel, which keeps no data; name the address of the primary that it watches");
+  }
+  if (product === "KeyDB" || Number.parseInt(version, 10) < OLDEST_VERSION) {
+    throw unfit(`this is ${product} ${version}; it takes Redis ${OLDEST_VERSION} or later, or Valkey`);
   }
 }
 
@@ -103,7 +128,7 @@ const DURABILITIES: Record<Persistence, string> = {
 
 export function durabilityOf(profile: Profile): string {
   const persistence = persistenceOf(profile);
-  return `Redis ${profile.version}: ${persistence === null ? "it does not say what a crash loses" : DURABILITIES[persistence]}`;
+  return `${profile.product} ${profile.version}: ${persistence === null ? "it does not say what a crash loses" : DURABILITIES[persistence]}`;
 }
 
 /**

@@ -2,16 +2,19 @@
 import { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
+import type { Nodes } from "./nodes.ts";
 
 /** How long any call and any attempt to connect may take. */
 export const DEADLINE_MS = 5_000;
+/** A node that was asked names the owner of the slot; its knowledge may be old. */
+export const HOPS_AT_MOST = 5;
 const FIRST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 2_000;
 
 export interface Link {
   /** The client to write to; null while there is no connection. */
   client(): RedisClient | null;
-  /** One attempt; rejects where it fails. */
+  /** One attempt, which goes on to the nodes that are named; rejects where it fails. */
   open(): Promise<void>;
   /** Attempts until one succeeds. */
   openInTime(): void;
@@ -22,7 +25,7 @@ export interface Link {
 }
 
 export type LinkSetup = {
-  readonly url: string;
+  readonly nodes: Nodes;
   readonly clock: Clock;
   readonly random: () => number;
   /** The first words on each connection; who else wants to write waits for their end. */
@@ -40,7 +43,7 @@ export const createClient = (url: string): RedisClient =>
   new RedisClient(url, { autoReconnect: false, enableOfflineQueue: false, connectionTimeout: DEADLINE_MS });
 
 export function createLink(setup: LinkSetup): Link {
-  const { clock } = setup;
+  const { clock, nodes } = setup;
   let current: RedisClient | null = null;
   let coming: RedisClient | null = null;
   let cancelTimer = (): void => undefined;
@@ -48,7 +51,17 @@ export function createLink(setup: LinkSetup): Link {
   let closed = false;
 
   async function open(): Promise<void> {
-    const client = createClient(setup.url);
+    for (let hops = 1; ; hops++) {
+      try {
+        return await openAt(nodes.url());
+      } catch (error) {
+        if (hops > HOPS_AT_MOST || closed || !nodes.follow(error)) throw error;
+      }
+    }
+  }
+
+  async function openAt(url: string): Promise<void> {
+    const client = createClient(url);
     coming = client;
     client.onclose = () => drop(client);
     try {
@@ -77,6 +90,7 @@ export function createLink(setup: LinkSetup): Link {
     open().catch((error: unknown) => {
       if (closed) return;
       setup.onFailure(error);
+      nodes.turn();
       cancelTimer = clock.after(pauseMs(failures++) * (0.5 + setup.random() / 2), openInTime);
     });
   }

@@ -8,6 +8,7 @@ import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskRecord, TaskStore } from "../store.ts";
 import { parseAddress } from "./address.ts";
 import { type Connection, createConnection } from "./connection.ts";
+import { createNodes } from "./nodes.ts";
 import { createRestore } from "./restore.ts";
 import { SCRIPTS } from "./scripts.ts";
 
@@ -21,7 +22,12 @@ let connection: Connection;
 beforeEach(async () => {
   ({ url, store } = await openRedis(sharedRedis()));
   const link = { client: () => client, drop: () => undefined };
-  connection = createConnection({ link, clock: systemClock, prefix: parseAddress(url).prefix });
+  connection = createConnection({
+    link,
+    clock: systemClock,
+    nodes: createNodes(parseAddress(url).url),
+    prefix: parseAddress(url).prefix,
+  });
 });
 
 afterEach(async () => {

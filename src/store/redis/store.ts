@@ -14,8 +14,9 @@ import { createBell } from "./bell.ts";
 import { createCensus } from "./census.ts";
 import { createChanges } from "./changes.ts";
 import { createConnection, refusalOf, runScript } from "./connection.ts";
-import { checkFitness, durabilityOf, idsToSkip, readProfile } from "./fitness.ts";
-import { createClient, createLink, inTime, unavailable } from "./link.ts";
+import { checkFitness, checkProduct, durabilityOf, idsToSkip, readProfile, readSlots } from "./fitness.ts";
+import { createClient, createLink, HOPS_AT_MOST, inTime, unavailable } from "./link.ts";
+import { createNodes, type Nodes, nodesIn } from "./nodes.ts";
 import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
@@ -38,22 +39,23 @@ const NOTED_AT_ONCE = 500;
 export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS): Promise<TaskStore> {
   const { clock, log, random, nonce } = setup;
   const address = parseAddress(setup.url);
-  const profile = await visit(setup, address, async (client) => {
-    const found = await readProfile(client);
+  const nodes = createNodes(address.url);
+  const channel = `${address.prefix}rings`;
+  const profile = await visit(setup, address, nodes, async (client) => {
+    const { found, schema } = await readStanding(client, address);
     checkFitness(found, setup.allowVolatileRedis, log);
-    planMigrations(await schemaOf(client, address), MIGRATIONS);
+    planMigrations(schema, MIGRATIONS);
+    await checkChannel(client, channel);
     return found;
   });
 
   const sender = nonce();
   const bell = createBell({
-    url: address.url,
-    channel: `${address.prefix}rings`,
-    ...{ sender, clock, random, log },
+    ...{ nodes, channel, sender, clock, random, log },
   });
   let failure = "";
   const link = createLink({
-    ...{ url: address.url, clock, random },
+    ...{ nodes, clock, random },
     greet,
     onUp: () => {
       if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
@@ -77,16 +79,18 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
 
   /** The first words on each connection. The server may be another one than before, with other settings. */
   async function greet(client: RedisClient): Promise<void> {
-    const skip = idsToSkip(await readProfile(client));
+    const found = await readProfile(client);
+    const skip = idsToSkip(found);
     const schema = await begin(client, address, { epoch: nonce(), skip });
     if (isFirst || schema < SCHEMA) await noteAllLanes(client, address);
     isFirst = false;
+    if (found.mode === "cluster") nodes.learn(nodesIn(await readSlots(client), nodes.host()));
   }
 
   await link.open().catch((error: unknown) => {
     throw openingError(error, address);
   });
-  const connection = createConnection({ link, clock, prefix: address.prefix });
+  const connection = createConnection({ link, clock, nodes, prefix: address.prefix });
 
   const { insert, claim, extend, replace, remove } = createWrites(
     { connection, sender, ring: bell.ring },
@@ -137,33 +141,60 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
 /** What `open` would do to the schema; with `apply` it is done. */
 export async function migrateRedis(setup: StoreSetup, apply: boolean): Promise<MigrationPlan> {
   const address = parseAddress(setup.url);
-  return visit(setup, address, async (client) => {
-    const profile = await readProfile(client);
-    const plan = planMigrations(await schemaOf(client, address), MIGRATIONS);
+  return visit(setup, address, createNodes(address.url), async (client) => {
+    const { found, schema } = await readStanding(client, address);
+    const plan = planMigrations(schema, MIGRATIONS);
     if (apply) {
-      await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(profile) });
+      await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(found) });
       await noteAllLanes(client, address);
     }
     return plan;
   });
 }
 
-/** One visit to the server on a connection of its own. */
+/** One visit to the server that has the store's slot, on a connection of its own. */
 async function visit<T>(
   { clock }: StoreSetup,
   address: Address,
+  nodes: Nodes,
   ask: (client: RedisClient) => Promise<T>,
 ): Promise<T> {
-  const client = createClient(address.url);
+  for (let hops = 1; ; hops++) {
+    const client = createClient(nodes.url());
+    try {
+      return await inTime(
+        clock,
+        client.connect().then(() => ask(client)),
+      );
+    } catch (error) {
+      if (hops > HOPS_AT_MOST || !nodes.follow(error)) throw openingError(error, address);
+    } finally {
+      client.close();
+    }
+  }
+}
+
+/**
+ * What the server is and which schema it has. A node of a cluster that does not have the slot says so when it is asked for the
+ * schema, before it is judged.
+ */
+async function readStanding(client: RedisClient, address: Address) {
+  const found = await readProfile(client);
+  checkProduct(found);
+  return { found, schema: await schemaOf(client, address) };
+}
+
+/** A user without the right to the channel could create tasks, and no other process would hear of them. */
+async function checkChannel(client: RedisClient, channel: string): Promise<void> {
   try {
-    return await inTime(
-      clock,
-      client.connect().then(() => ask(client)),
-    );
+    await client.send("PUBLISH", [channel, ""]);
+    await client.subscribe(channel, () => undefined);
   } catch (error) {
-    throw openingError(error, address);
-  } finally {
-    client.close();
+    if (!(error instanceof Error) || !error.message.startsWith("NOPERM")) throw error;
+    throw new TaskError(
+      "invalid",
+      `STORE_URL: the user of Redis may not publish and subscribe to the channel ${channel}: ACL SETUSER … &${channel} +publish +subscribe (${error.message})`,
+    );
   }
 }
 

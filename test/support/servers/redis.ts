@@ -1,3 +1,5 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { createServerOf, findBinary, type TestServer } from "./runner.ts";
 
 export interface RedisServer extends TestServer {
@@ -29,6 +31,26 @@ export async function createRedis(settings: Readonly<Record<string, string>> = {
       ...options,
     ],
     composeEnv: () => ({ REDIS_ARGS: options.join(" ") }),
+  });
+  return { ...server, url: `redis://127.0.0.1:${server.port}` };
+}
+
+/** A Sentinel that watches this server. */
+export async function createSentinel(primary: RedisServer): Promise<RedisServer> {
+  const server = await createServerOf({
+    name: "redis",
+    debianPackage: "redis-server",
+    find: () => findBinary("redis-server") ?? findBinary("valkey-server"),
+    account: null,
+    stopSignal: "SIGTERM",
+    prepare: async ({ directory, port }) => {
+      const lines = [`port ${port}`, "bind 127.0.0.1", `sentinel monitor main 127.0.0.1 ${primary.port} 1`];
+      await writeFile(join(directory, "sentinel.conf"), `${lines.join("\n")}\n`);
+    },
+    args: ({ directory }) => [join(directory, "sentinel.conf"), "--sentinel"],
+    composeEnv: () => {
+      throw new Error("a Sentinel needs its server on the machine: not by compose");
+    },
   });
   return { ...server, url: `redis://127.0.0.1:${server.port}` };
 }

@@ -260,5 +260,6 @@ local function tell(changes, sender, due)
   trim(last, nowMs)
   local message = { sender }
   for type in pairs(due) do message[#message + 1] = type end
-  call("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
+  -- A user that lost its right to the channel must not make a step that is done look like one that failed.
+  redis.pcall("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
 end
