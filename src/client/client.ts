@@ -289,13 +289,13 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
   async function edit(id: number, patch: TaskPatch, options: IfVersion & Cancellable = {}): Promise<void> {
     const { signal, ifVersion } = options;
     const body = bodyOf(patch);
-    await api.send({ method: "PATCH", path: pathOf(id), body, headers: ifMatch(ifVersion), signal });
+    await api.send({ method: "PATCH", path: pathOf(id), body, headers: stepHeaders(ifVersion), signal });
   }
 
   async function cancel(id: number, options: IfVersion & Cancellable = {}): Promise<Task> {
     const { signal, ifVersion } = options;
     const answer = await api.send<Task>({
-      ...{ method: "POST", path: `${pathOf(id)}/cancel`, headers: ifMatch(ifVersion), signal },
+      ...{ method: "POST", path: `${pathOf(id)}/cancel`, headers: stepHeaders(ifVersion), signal },
       doneWhen: ifVersion === undefined ? ["wrong_status"] : ["wrong_status", "version_mismatch"],
     });
     return answer?.body ?? get(id, options);
@@ -309,7 +309,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
           ...{
             method: "POST",
             path: `${pathOf(id)}/retry`,
-            headers: ifMatch(ifVersion),
+            headers: stepHeaders(ifVersion),
             signal: options.signal,
           },
           doneWhen: ["version_mismatch"],
@@ -324,7 +324,7 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
   async function remove(id: number, options: IfVersion & Cancellable = {}): Promise<void> {
     const { signal, ifVersion } = options;
-    const headers = ifMatch(ifVersion);
+    const headers = stepHeaders(ifVersion);
     await api.send({ method: "DELETE", path: pathOf(id), headers, signal, doneWhen: ["not_found"] });
   }
 
@@ -380,8 +380,11 @@ export function createClient(url: string, options: ClientOptions = {}): Client {
 
 const pathOf = (id: number): string => `/api/task/${id}`;
 
-const ifMatch = (version: number | undefined): Record<string, string> =>
-  version === undefined ? {} : { "if-match": `"v${version}"` };
+/** Also a runtime may send a request again by itself: under its key the server carries it out once. */
+const stepHeaders = (version: number | undefined): Record<string, string> => ({
+  "idempotency-key": systemChance.nonce(),
+  ...(version === undefined ? {} : { "if-match": `"v${version}"` }),
+});
 
 /** Only a request that names `doneWhen` is answered with null. */
 function answered<T>(answer: ApiAnswer<T> | null): T {

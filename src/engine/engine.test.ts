@@ -265,8 +265,8 @@ describe("steps", () => {
       if (version !== 1) throw new TaskError("version_mismatch", `version is ${version}`);
     };
     const steps = [
-      ...Array.from({ length: 50 }, () => engine.edit(id, { name: "edited" }, ifFirst)),
-      ...Array.from({ length: 50 }, () => engine.remove(id, ifFirst)),
+      ...Array.from({ length: 50 }, () => engine.edit(id, { name: "edited" }, { condition: ifFirst })),
+      ...Array.from({ length: 50 }, () => engine.remove(id, { condition: ifFirst })),
     ];
     const codes = await Promise.all(steps.map(codeOf));
     expect(codes).toEqual(steps.map((_, at) => (at === 0 ? "ok" : "version_mismatch")));

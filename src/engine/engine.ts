@@ -59,6 +59,7 @@ import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch, type Dispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";
 import { createMinutes, type MinuteAt } from "./minutes.ts";
+import { type CallKey, createOnce, type Once, type OnceAnswer } from "./once.ts";
 import { createOutages } from "./outages.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
 import { createRoster, type KnownWorker } from "./roster.ts";
@@ -71,6 +72,7 @@ import { createWaits } from "./waits.ts";
 
 export type { Change, Cursor, Position, Sort, TaskFilter, TaskPage } from "../store/store.ts";
 export type { ChangeReader } from "./change-reader.ts";
+export type { CallKey, CarriedOut, Once } from "./once.ts";
 
 export interface Engine {
   // ---- for producers; each rejects with TaskError
@@ -80,14 +82,15 @@ export interface Engine {
   get(id: TaskId): Promise<Task>;
   list<P extends Parts = "whole">(query: TaskQuery<P>): Promise<TaskPage<TaskParts[P]>>;
   count(filter: TaskFilter): Promise<number>;
-  // The next four take a condition on the task as it is at the very moment of the step; it throws where it does not hold.
-  edit(id: TaskId, patch: TaskPatch, condition?: Condition): Promise<Task>;
+  edit(id: TaskId, patch: TaskPatch, terms?: StepTerms): Promise<Task>;
   /** Ends a pending task, or asks a running one to stop. Reads and returns the whole task unless a light one is requested. */
-  cancel<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
+  cancel<P extends Steppable = "whole">(id: TaskId, terms?: PartsTerms<P>): Promise<TaskParts[P]>;
   /** Makes an ended task pending again. Reads and returns the same parts as `cancel`. */
-  retry<P extends Steppable = "whole">(id: TaskId, condition?: Condition, parts?: P): Promise<TaskParts[P]>;
+  retry<P extends Steppable = "whole">(id: TaskId, terms?: PartsTerms<P>): Promise<TaskParts[P]>;
   /** Deletes a task in any status; running work is aborted and its result goes nowhere. */
-  remove(id: TaskId, condition?: Condition): Promise<void>;
+  remove(id: TaskId, terms?: StepTerms): Promise<void>;
+  /** Carries out one of these four steps, or says what the same call did before: see `once.ts`. */
+  once<T>(call: CallKey, step: (once: Once) => Promise<T>): Promise<OnceAnswer<T>>;
   /** The task's log lines after the nth, oldest first; rejects if there is no such task. */
   readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
 
@@ -156,6 +159,13 @@ export type Stats = {
 };
 
 export type Condition = (task: Pick<Task, "id" | "version">) => void;
+export type StepTerms = {
+  /** On the task as it is at the very moment of the step; throws where it does not hold. */
+  readonly condition?: Condition | undefined;
+  /** Of a step that its client may send twice. */
+  readonly once?: Once | undefined;
+};
+type PartsTerms<P> = StepTerms & { readonly parts?: P };
 /** The statuses of tasks to which a rule applies. */
 type Steppable = "whole" | "light";
 export type IdempotencyKey = Omit<Idempotency, "until">;
@@ -342,7 +352,11 @@ export function createEngine(setup: EngineSetup): Engine {
     return task;
   }
 
-  type Stepping<P extends Steppable> = { readonly id: TaskId; readonly parts: P };
+  type Stepping<P extends Steppable> = {
+    readonly id: TaskId;
+    readonly parts: P;
+    readonly once?: Once | undefined;
+  };
   type Rule<P extends Steppable> = (task: TaskParts[P], now: number) => TaskParts[P];
 
   /** Reads, applies the rule and writes; begins again if another write came first. Steps of one task run one after another. */
@@ -356,15 +370,17 @@ export function createEngine(setup: EngineSetup): Engine {
   }
 
   async function step<P extends Steppable>(
-    { id, parts }: Stepping<P>,
+    { id, parts, once }: Stepping<P>,
     rule: Rule<P>,
     write: Join<Step, ReplaceAnswer>,
   ): Promise<TaskParts[P]> {
     for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
+      if (tries > 0) await once?.assertFirst();
       const from = await read(id, parts);
-      const to = rule(from, time.now());
+      const now = time.now();
+      const to = rule(from, now);
       if (to === from) return from;
-      const answer = await write({ from, to });
+      const answer = await write({ from, to, ...(once === undefined ? {} : { once: once.note(to, now) }) });
       if (answer === "ok") return to;
       if (answer === "key_taken") {
         throw new TaskError("key_taken", `Another live task holds the key ${JSON.stringify(to.key)}`);
@@ -376,24 +392,28 @@ export function createEngine(setup: EngineSetup): Engine {
   /** A rule that takes a light or a whole task and returns the same kind. */
   function byRule<P extends Steppable = "whole">(
     id: TaskId,
-    { condition, parts }: { readonly condition: Condition | undefined; readonly parts: P | undefined },
+    { condition, once, parts }: PartsTerms<P>,
     rules: { readonly [K in Steppable]: Rule<K> },
   ): Promise<TaskParts[P]> {
-    const stepping = { id, parts: parts ?? "whole" } as Stepping<P>; // without `parts` P is "whole"
+    const stepping = { id, parts: parts ?? "whole", once } as Stepping<P>; // without `parts` P is "whole"
     return transition(stepping, under(condition, rules[stepping.parts]));
   }
 
-  async function remove(id: TaskId, condition: Condition | null = null): Promise<void> {
-    if (condition !== null) return turns.take(id, () => removeIf(id, condition));
-    if (!(await removals({ id }))) throw notFound();
+  async function remove(id: TaskId, { condition, once }: StepTerms = {}): Promise<void> {
+    if (condition !== undefined) return turns.take(id, () => removeIf(id, condition, once));
+    if (!(await removals({ id, ...noteOfRemoval(once) }))) throw notFound();
   }
 
+  const noteOfRemoval = (once: Once | undefined): Pick<TaskRef, "once"> =>
+    once === undefined ? {} : { once: once.note(null, time.now()) };
+
   /** Deletes the version for which the condition held, or looks again. */
-  async function removeIf(id: TaskId, condition: Condition): Promise<void> {
+  async function removeIf(id: TaskId, condition: Condition, once: Once | undefined): Promise<void> {
     for (let tries = 0; tries < STEPS_AT_MOST; tries++) {
+      if (tries > 0) await once?.assertFirst();
       const task = await read(id, "head");
       condition(task);
-      if (await removals({ id, version: task.version })) return;
+      if (await removals({ id, version: task.version, ...noteOfRemoval(once) })) return;
     }
     throw changesTooOften(id);
   }
@@ -535,19 +555,20 @@ export function createEngine(setup: EngineSetup): Engine {
     get,
     list: (query) => store.list(query),
     count: (filter) => store.count(filter),
-    edit: (id, patch, condition) =>
+    edit: (id, patch, { condition, once } = {}) =>
       transition(
-        { id, parts: "whole" },
+        { id, parts: "whole", once },
         under(condition, (task: Task, now) => edit(task, patch, now)),
       ),
-    cancel: (id, condition, parts) => byRule(id, { condition, parts }, { whole: cancel, light: cancel }),
-    retry: (id, condition, parts) => byRule(id, { condition, parts }, { whole: retry, light: retry }),
+    cancel: (id, terms) => byRule(id, terms ?? {}, { whole: cancel, light: cancel }),
+    retry: (id, terms) => byRule(id, terms ?? {}, { whole: retry, light: retry }),
     readLog: async (id, after) => {
       const lines = await store.readLog(id, after);
       if (lines.length === 0) await read(id, "head"); // reading the head rejects if the task does not exist
       return lines;
     },
     remove,
+    once: createOnce({ recall }),
     wait: waits.wait,
     position: async () => (await store.changes(null, 1)).position,
     follow: (after) => createChangeReader({ tail, store }, after),

@@ -1,7 +1,7 @@
 /** What clients say in headers about how they want it: only if it is still so, wait for the end, once and no more. */
 import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
-import type { Condition } from "../engine/engine.ts";
+import type { CallKey, Condition } from "../engine/engine.ts";
 import type { RequestHeaders } from "./guard.ts";
 import { LONGEST_WAIT_MS } from "./waits.ts";
 
@@ -70,6 +70,14 @@ export function waitOf(headers: RequestHeaders): number | null {
 export function idempotencyKeyOf(headers: RequestHeaders): string | null {
   const key = headers["idempotency-key"];
   return key === undefined ? null : checkedKey(key, "Idempotency-Key");
+}
+
+/** Names a step of a task under the key that its request brings; undefined without one. */
+export function callKeyOf(headers: RequestHeaders, step: string, body = ""): CallKey | undefined {
+  const key = idempotencyKeyOf(headers);
+  if (key === null) return undefined;
+  const name = new Bun.CryptoHasher("sha256").update(JSON.stringify([step, key])).digest("base64url");
+  return { name: `call/${name}`, fingerprint: fingerprintOf(body) };
 }
 
 /** The key, if it is one; throws `invalid` in the name under which it came. */

@@ -26,6 +26,14 @@ export const IDEMPOTENCY_KEY = z
       "The same body, byte for byte, under the same key, within 24 hours, gets the first answer again; another body is a 422",
     examples: ["8e03978e-40d5-43dd-bc93-6894a57f9324"],
   });
+export const STEP_KEY = z
+  .string()
+  .regex(/^[ -~]{1,255}$/)
+  .meta({
+    description:
+      "The same call under the same key, within 24 hours, is carried out once: it gets the status of the first answer again, with the task as it is now. Another body is a 422. A refused call is judged anew",
+    examples: ["5f0ca8d1-93a4-4d6b-a6a8-3c1a6f0a7c1e"],
+  });
 export const PREFER_WAIT = header(
   "`wait=30`: answer when the task has ended, or after so many seconds, 45 at most; `Preference-Applied` names them. For one task",
   "wait=30",

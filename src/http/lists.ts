@@ -189,7 +189,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   /** False where the task's own rule refuses, or it is gone meanwhile. */
   async function actOn({ id }: TaskHead, action: BulkBody["action"]): Promise<boolean> {
     try {
-      await (action === "delete" ? engine.remove(id) : engine[action](id, undefined, "light"));
+      await (action === "delete" ? engine.remove(id) : engine[action](id, { parts: "light" }));
       return true;
     } catch (error) {
       if (isTaskError(error) && REFUSALS.has(error.code)) return false;

@@ -1,11 +1,11 @@
 /** One task: made, asked for, changed, stopped, tried again, deleted. */
 import type { z } from "zod";
-import { isEnded, type Task, type TaskId } from "../core/task.ts";
-import type { Creation, Engine } from "../engine/engine.ts";
+import { isEnded, type Status, type Task, type TaskId } from "../core/task.ts";
+import type { CallKey, CarriedOut, Creation, Engine, Once } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
 import { CreateAnswer, LogAnswer, TaskAnswer, UpdatedAnswer } from "./answer-schemas.ts";
 import { type JsonBody, readBody, readOptionalJson } from "./body.ts";
-import { etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
+import { callKeyOf, etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import {
   ETAG,
   IDEMPOTENCY_KEY,
@@ -15,6 +15,7 @@ import {
   LOCATION,
   PREFER_WAIT,
   PREFERENCE_APPLIED,
+  STEP_KEY,
 } from "./header-schemas.ts";
 import { withRawPayloads } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
@@ -35,7 +36,8 @@ import {
 export type TasksSetup = { readonly engine: Engine; readonly log: Log };
 
 const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
-const CONDITIONAL = { "If-Match": IF_MATCH };
+const STEP_HEADERS = { "If-Match": IF_MATCH, "Idempotency-Key": STEP_KEY };
+const STEPPED = { ETag: ETAG, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 
 export function createTaskRoutes({ engine, log }: TasksSetup) {
   const create: Route = {
@@ -127,32 +129,60 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     return wait === undefined ? engine.get(id) : engine.wait(id, wait, request.signal);
   }
 
+  type Stepped<T> = { readonly task: T; readonly status: Status; readonly headers: Record<string, string> };
+
+  /** Carries a step out, under a key once. `look` finds what an answer shows of a task whose step was carried out before. */
+  async function stepOnce<T extends Pick<Task, "id" | "version" | "status">>(
+    key: CallKey | undefined,
+    step: (once?: Once) => Promise<T>,
+    look: (earlier: NonNullable<CarriedOut>) => T | Promise<T>,
+  ): Promise<Stepped<T>> {
+    const done = key === undefined ? { first: await step() } : await engine.once(key, step);
+    if ("first" in done) {
+      const { first } = done;
+      return { task: first, status: first.status, headers: { etag: etagOf(first) } };
+    }
+    const { earlier } = done;
+    if (earlier === null) throw new Error("a deletion is noted under another name than a step");
+    const task = await look(earlier);
+    return { task, status: earlier.status, headers: { etag: etagOf(task), ...REPLAYED } };
+  }
+
   const edit: Route = {
     id: "editTask",
     summary: "Change a task: name, description and tags in any status, the rest while it is pending",
     body: PatchBody,
-    requestHeaders: CONDITIONAL,
-    answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: { ETag: ETAG } } },
-    problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
+    requestHeaders: STEP_HEADERS,
+    answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: STEPPED } },
+    problems: ["not_found", "wrong_status", "version_mismatch", "idempotency_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
-      const patch = validate(PatchBody, withRawPayloads(await readBody(request, headers)));
-      const task = await engine.edit(id, patch, ifMatch(headers));
-      return reply(200, presentUpdated(id), { etag: etagOf(task) });
+      const body = await readBody(request, headers);
+      const patch = validate(PatchBody, withRawPayloads(body));
+      const condition = ifMatch(headers);
+      const edited = await stepOnce<Pick<Task, "id" | "version" | "status">>(
+        callKeyOf(headers, `edit ${id}`, body.text),
+        (once) => engine.edit(id, patch, { condition, once }),
+        (earlier) => ({ id, ...earlier }),
+      );
+      return reply(200, presentUpdated(id), edited.headers);
     },
   };
 
   const remove: Route = {
     id: "deleteTask",
     summary: "Delete a task; running work is aborted and its result goes nowhere",
-    requestHeaders: CONDITIONAL,
-    answers: { 204: { description: "Deleted" } },
+    requestHeaders: STEP_HEADERS,
+    answers: { 204: { description: "Deleted", headers: { "Idempotent-Replayed": IDEMPOTENT_REPLAYED } } },
     problems: ["not_found", "version_mismatch"],
     run: async ({ headers, params, requestId, reply }) => {
       const id = parseId(params.id ?? "");
-      await engine.remove(id, ifMatch(headers));
+      const condition = ifMatch(headers);
+      const key = callKeyOf(headers, `delete ${id}`);
+      const deleting = (once?: Once): Promise<void> => engine.remove(id, { condition, once });
+      const done = key === undefined ? { first: await deleting() } : await engine.once(key, deleting);
       if (log.isDebug) log.debug("task_deleted", { request_id: requestId, task_id: id });
-      return reply(204, null);
+      return reply(204, null, "first" in done ? {} : REPLAYED);
     },
   };
 
@@ -161,22 +191,27 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     summary: "Cancel a task: a pending one at once, a running one by asking its worker",
     body: EmptyBody,
     isBodyOptional: true,
-    requestHeaders: CONDITIONAL,
+    requestHeaders: STEP_HEADERS,
     answers: {
-      200: { description: "It is cancelled", schema: TaskAnswer, headers: { ETag: ETAG } },
+      200: { description: "It is cancelled", schema: TaskAnswer, headers: STEPPED },
       202: {
         description: "Its worker is asked to stop, and has 30 seconds for it",
         schema: TaskAnswer,
-        headers: { ETag: ETAG },
+        headers: STEPPED,
       },
     },
     problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
       await noBody(request, headers);
-      const task = await engine.cancel(id, ifMatch(headers));
-      const status = task.status === "running" ? 202 : 200;
-      return reply(status, presentTask(task, engine.now()), { etag: etagOf(task) });
+      const condition = ifMatch(headers);
+      const cancelled = await stepOnce(
+        callKeyOf(headers, `cancel ${id}`),
+        (once) => engine.cancel(id, { condition, once }),
+        () => engine.get(id),
+      );
+      const status = cancelled.status === "running" ? 202 : 200;
+      return reply(status, presentTask(cancelled.task, engine.now()), cancelled.headers);
     },
   };
 
@@ -185,14 +220,19 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     summary: "Make an ended task pending again, its attempts counted anew and its history kept",
     body: EmptyBody,
     isBodyOptional: true,
-    requestHeaders: CONDITIONAL,
-    answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: { ETag: ETAG } } },
+    requestHeaders: STEP_HEADERS,
+    answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: STEPPED } },
     problems: ["not_found", "wrong_status", "key_taken", "version_mismatch", ...BODY_PROBLEMS],
     run: async ({ request, headers, params, reply }) => {
       const id = parseId(params.id ?? "");
       await noBody(request, headers);
-      const task = await engine.retry(id, ifMatch(headers));
-      return reply(200, presentTask(task, engine.now()), { etag: etagOf(task) });
+      const condition = ifMatch(headers);
+      const { task, headers: said } = await stepOnce(
+        callKeyOf(headers, `retry ${id}`),
+        (once) => engine.retry(id, { condition, once }),
+        () => engine.get(id),
+      );
+      return reply(200, presentTask(task, engine.now()), said);
     },
   };
 

@@ -1,9 +1,18 @@
 import { ANSWER_BYTES } from "../core/text-size.ts";
 import { createSorted } from "../lib/sorted.ts";
-import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "./store.ts";
+import {
+  NOTES_READ,
+  type Note,
+  type NotePage,
+  type NoteWrite,
+  type NoteWritten,
+  type OnceNote,
+} from "./store.ts";
 
 export interface Notes {
   write(writes: readonly NoteWrite[], now: number): NoteWritten[];
+  /** False where a note of that name is there. */
+  writeOnce(note: OnceNote): boolean;
   read(prefix: string, now: number, after?: string): NotePage;
 }
 
@@ -63,7 +72,10 @@ export function createNotes(): Notes {
     return { notes, next: null };
   }
 
-  return { write, read };
+  const writeOnce = ({ now, ...note }: OnceNote): boolean =>
+    writeOne({ ...note, ifVersion: 0 }, now) === "ok";
+
+  return { write, writeOnce, read };
 }
 
 const nameOfLast = (notes: readonly Note[]): string | null => notes.at(-1)?.name ?? null;

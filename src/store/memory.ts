@@ -299,11 +299,12 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return answers;
   }
 
-  function replaceOne({ from, to: stepped }: Step, changed: Task[]): ReplaceAnswer {
+  function replaceOne({ from, to: stepped, once }: Step, changed: Task[]): ReplaceAnswer {
     const stored = rows.get(from.id);
     if (stored === undefined || stored.version !== from.version) return "stale";
     if (stored.lease?.until !== from.lease?.until) return "stale";
     if (entersLife(from, stepped) && stepped.key !== null && liveKeys.has(stepped.key)) return "key_taken";
+    if (once !== undefined && !notes.writeOnce(once)) return "stale";
     const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, with the step's status
     place(stored, to);
     changed.push(to);
@@ -312,9 +313,10 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   function remove(refs: readonly TaskRef[]): boolean[] {
     const removed: Task[] = [];
-    const answers = refs.map(({ id, version }) => {
+    const answers = refs.map(({ id, version, once }) => {
       const task = rows.get(id);
       if (task === undefined || (version !== undefined && version !== task.version)) return false;
+      if (once !== undefined && !notes.writeOnce(once)) return false;
       unindex(task);
       rows.delete(id);
       logs.delete(id);

@@ -17,6 +17,7 @@ import { examineInsert } from "./suite/insert.ts";
 import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
 import { examineNotes } from "./suite/notes.ts";
+import { examineOnce } from "./suite/once.ts";
 import { examineParts } from "./suite/parts.ts";
 import { examineRaces } from "./suite/races.ts";
 import { examineRemove } from "./suite/remove.ts";
@@ -37,6 +38,7 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   log: examineLog,
   replace: examineReplace,
   remove: examineRemove,
+  once: examineOnce,
   restore: examineRestore,
   changes: examineChanges,
   watch: examineWatch,

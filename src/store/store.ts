@@ -95,10 +95,15 @@ export interface TaskStore {
    * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
    * task holds its key. A call bears at most one step a task. Only what differs is written: a payload or a result that `to`
    * does not have, because the task was read without it, stays as it is in the store.
+   * A step with `once` is also `stale` where a note of that name is there; where it is written, the note is written in the same
+   * commit. So a step that comes twice is done once, and the second one finds in the note what the first one did.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
 
-  /** Deletes tasks with their logs; false where there is none, or none of that version. */
+  /**
+   * Deletes tasks with their logs; false where there is none, or none of that version. With `once`: as in `replace`, and false where
+   * the note is there.
+   */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
   /**
@@ -250,7 +255,7 @@ export type Beat = {
 export type BeatAnswer = "ok" | "cancel" | "lost";
 
 /** From the task as it was read to the task that a rule made of it; a light one has only the long texts that the rule has set. */
-export type Step = { readonly from: LightTask; readonly to: Stepped };
+export type Step = { readonly from: LightTask; readonly to: Stepped; readonly once?: OnceNote };
 export type Stepped = LightTask & Partial<Pick<Task, "payload" | "result">>;
 export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 
@@ -258,7 +263,10 @@ export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 export type TaskRecord = { readonly task: Task; readonly log: readonly LogLine[] };
 
 /** A task, or just this version of it. */
-export type TaskRef = { readonly id: TaskId; readonly version?: number };
+export type TaskRef = { readonly id: TaskId; readonly version?: number; readonly once?: OnceNote };
+
+/** A note that a step or a deletion writes; a note of that name whose `until` is not later than `now` counts as not there. */
+export type OnceNote = Omit<Note, "version"> & { readonly now: number };
 
 /** Says what happened to a task, not what it is now: for that the reader asks the store. */
 export type Change = {

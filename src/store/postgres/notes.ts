@@ -1,6 +1,6 @@
 /** Notes, by one function for all that a call writes. */
 import { ANSWER_BYTES } from "../../core/text-size.ts";
-import { NOTES_READ, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
+import { NOTES_READ, type NotePage, type NoteWrite, type NoteWritten, type OnceNote } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Session } from "./pool.ts";
 
@@ -48,4 +48,33 @@ export function createNotes(setup: { readonly session: Session; readonly sql: (t
   }
 
   return { writeNotes, readNotes };
+}
+
+/** Writes a note with a step, in the transaction of the step. */
+export function createOnceNotes(sql: (text: string) => string) {
+  const write = sql(WRITE);
+
+  const put = async (
+    session: Session,
+    { name, value, until, now }: OnceNote,
+    { value: written, seen }: { readonly value: string | null; readonly seen: number | null } = {
+      value,
+      seen: 0,
+    },
+  ): Promise<boolean> => {
+    const columns = [[name], [written], [until], [seen]].map(pgArray);
+    return (await session.rows(write, [...columns, now])).length > 0;
+  };
+
+  /** Runs the step only where no note of that name is there, and keeps the note only where the step was carried out. */
+  return async <T>(
+    session: Session,
+    note: OnceNote,
+    step: { readonly run: () => Promise<T>; readonly isDone: (answer: T) => boolean; readonly otherwise: T },
+  ): Promise<T> => {
+    if (!(await put(session, note))) return step.otherwise;
+    const answer = await step.run();
+    if (!step.isDone(answer)) await put(session, note, { value: null, seen: null });
+    return answer;
+  };
 }

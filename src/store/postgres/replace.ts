@@ -1,8 +1,9 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
-import type { ReplaceAnswer, Step, Stepped } from "../store.ts";
+import type { OnceNote, ReplaceAnswer, Step, Stepped } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
+import { createOnceNotes } from "./notes.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
 import { type Column, changedColumns, valuesOf } from "./rows.ts";
 
@@ -61,6 +62,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   const endOfAttempts = sql(END_ATTEMPTS);
   const lockRows = sql(LOCK_ROWS);
   const stands = sql(STANDS);
+  const once = createOnceNotes(sql);
   const statements = new Map<string, string>(); // by the columns that they write; a handful
 
   function statementFor(columns: readonly Column[], more = ""): string {
@@ -72,7 +74,26 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     return statement;
   }
 
+  /** Each step with a note has a transaction of its own. The others are done before them: no two steps are for one task. */
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
+    const plain = steps.filter(({ once }) => once === undefined);
+    const answers = new Map(zip(plain, plain.length === 0 ? [] : await replacePlain(plain)));
+    for (const step of steps) {
+      if (step.once !== undefined) answers.set(step, await replaceOnce(step, step.once));
+    }
+    return steps.map((step) => answers.get(step) ?? "stale");
+  }
+
+  const replaceOnce = (step: Step, note: OnceNote): Promise<ReplaceAnswer> =>
+    pool.transaction((session) =>
+      once<ReplaceAnswer>(session, note, {
+        run: async () => (await reviveAmong(session, [step]))[0] ?? "stale",
+        isDone: (answer) => answer === "ok",
+        otherwise: "stale",
+      }),
+    );
+
+  async function replacePlain(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     if (steps.some(isReviving)) return pool.transaction((session) => reviveAmong(session, steps));
     const written = new Set<number>();
     const [ends, others] = [steps.filter(isEndOfAttempt), steps.filter((step) => !isEndOfAttempt(step))];
@@ -173,6 +194,9 @@ const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Ste
   from.startedAt === to.startedAt;
 
 const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
+
+const zip = <A, B>(keys: readonly A[], values: readonly B[]): [A, B][] =>
+  keys.flatMap((key, at) => (values[at] === undefined ? [] : [[key, values[at]]]));
 
 type Group = { readonly columns: readonly Column[]; readonly steps: readonly Step[] };
 

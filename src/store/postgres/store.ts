@@ -23,6 +23,7 @@ import type {
   Beat,
   ClaimTerms,
   InsertRequest,
+  OnceNote,
   Step,
   TaskPage,
   TaskQuery,
@@ -37,8 +38,8 @@ import { createHousekeeping } from "./housekeeping.ts";
 import { createInsert } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { migrate } from "./migrate.ts";
-import { createNotes } from "./notes.ts";
-import { openPool, type Pool } from "./pool.ts";
+import { createNotes, createOnceNotes } from "./notes.ts";
+import { openPool, type Pool, type Session } from "./pool.ts";
 import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
 import { COLUMNS, readParts, readTask, selectList, sizeOf } from "./rows.ts";
@@ -121,6 +122,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const lists = createLists({ session: pool.searches, sql });
   const { census, ahead } = createCensus(parts);
   const { writeNotes, readNotes } = createNotes(parts);
+  const once = createOnceNotes(sql);
   const changeLog = createChangeReader(parts);
   const housekeeping = createHousekeeping(parts);
   const watching = createWatch({ ...parts, channel: schema, name: nonce(), lastBatch: readLastBatch });
@@ -190,14 +192,33 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   }
 
   async function removeAll(refs: readonly TaskRef[]): Promise<boolean[]> {
-    if (refs.length === 0) return [];
-    const rows = await pool.rows(remove, [
+    const plain = refs.filter(({ once }) => once === undefined);
+    const removed = await removeIn(pool, plain);
+    const answers: boolean[] = [];
+    for (const ref of refs) {
+      const { id, once } = ref;
+      answers.push(once === undefined ? removed.delete(id) : await removeOnce(ref, once)); // once, also where one id comes twice
+    }
+    if (answers.includes(true)) watching.committed([]);
+    return answers;
+  }
+
+  const removeOnce = (ref: TaskRef, note: OnceNote): Promise<boolean> =>
+    pool.transaction((session) =>
+      once(session, note, {
+        run: async () => (await removeIn(session, [ref])).has(ref.id),
+        isDone: (isRemoved) => isRemoved,
+        otherwise: false,
+      }),
+    );
+
+  async function removeIn(session: Session, refs: readonly TaskRef[]): Promise<Set<TaskId>> {
+    if (refs.length === 0) return new Set();
+    const rows = await session.rows(remove, [
       pgArray(refs.map(({ id }) => id)),
       pgArray(refs.map(({ version }) => version ?? null)),
     ]);
-    const removed = new Set(rows.map(([id]) => Number(id)));
-    if (removed.size > 0) watching.committed([]);
-    return refs.map(({ id }) => removed.delete(id)); // once, also where one id comes twice
+    return new Set(rows.map(([id]) => Number(id)));
   }
 
   const [about] = await pool.rows(ABOUT);

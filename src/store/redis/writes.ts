@@ -18,6 +18,7 @@ import {
   type ClaimTerms,
   type InsertAnswer,
   type InsertRequest,
+  type OnceNote,
   PROGRESS_CHANGE_EVERY_MS,
   type ReplaceAnswer,
   type Step,
@@ -168,7 +169,10 @@ export function createWrites({ connection, sender, ring }: WritesSetup, bounds: 
 
   async function removePiece(refs: readonly TaskRef[]): Promise<boolean[]> {
     const args = [sender];
-    for (const { id, version } of refs) args.push(String(id), version === undefined ? "" : String(version));
+    for (const { id, version, once } of refs) {
+      args.push(String(id), version === undefined ? "" : String(version));
+      pushNote(args, once);
+    }
     const answers = (await connection.run(SCRIPTS.remove, args)) as number[]; // as remove.lua says
     if (answers.includes(1)) ring([]);
     return answers.map((answer) => answer === 1);
@@ -216,7 +220,10 @@ function changeOf(from: string | null | undefined, to: string | null | undefined
   return to ?? "-";
 }
 
-function pushStep(args: string[], { from, to }: { readonly from: Stepped; readonly to: Stepped }): void {
+function pushStep(
+  args: string[],
+  { from, to, once }: { readonly from: Stepped; readonly to: Stepped; readonly once?: OnceNote },
+): void {
   args.push(String(from.id), String(from.version), String(from.lease?.until ?? null));
   args.push(headOf(to), bodyOf(to));
   args.push(to.progress === from.progress ? "=" : changeOf(progressText(from), progressText(to)));
@@ -225,6 +232,12 @@ function pushStep(args: string[], { from, to }: { readonly from: Stepped; readon
   args.push(keyMoves ? JSON.stringify(to.key) : "", isLive(to) ? "enter" : "leave");
   args.push(from.status, laneOf(from), to.status, laneOf(to), String(scoreOf(to)));
   args.push(String(to.version), isDue(to) ? to.type : "");
+  pushNote(args, once);
+}
+
+function pushNote(args: string[], note: OnceNote | undefined): void {
+  if (note === undefined) args.push("", "", "", "");
+  else args.push(note.name, note.value, String(note.until), String(note.now));
 }
 
 export const progressText = ({ progress }: Pick<Task, "progress">): string | null =>

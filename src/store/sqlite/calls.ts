@@ -24,6 +24,7 @@ import type {
   NotePage,
   NoteWrite,
   NoteWritten,
+  OnceNote,
   Position,
   ReplaceAnswer,
   TaskFilter,
@@ -50,6 +51,7 @@ export type Move = {
   readonly at: number;
   /** The type of the task where the step makes it ready for a claim. */
   readonly due: string | null;
+  readonly once?: OnceNote;
 };
 
 export type FileSetup = {

@@ -1,5 +1,12 @@
 import type { Database } from "bun:sqlite";
-import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
+import {
+  NOTES_READ,
+  type Note,
+  type NotePage,
+  type NoteWrite,
+  type NoteWritten,
+  type OnceNote,
+} from "../store.ts";
 
 const CLEARED_AT_ONCE = 1_000;
 /** Less than ANSWER_BYTES: the text is parsed in the server's own thread. */
@@ -36,6 +43,11 @@ export function createNotes(db: Database) {
     return "ok";
   }
 
+  /** Whether no note of that name is there; then it may be written with `put`. */
+  const isFree = ({ name, now }: OnceNote): boolean => selectVersion.get(name, now) === null;
+
+  const putOnce = ({ name, value, until }: OnceNote): void => void put.run(name, value, 1, until);
+
   function readNotes(prefix: string, now: number, after: string): NotePage {
     const notes: Note[] = [];
     let bytes = 0;
@@ -52,6 +64,8 @@ export function createNotes(db: Database) {
   return {
     writeNotes,
     readNotes,
+    isFree,
+    putOnce,
     /** Clears away some whose time is over; true while there may be more. */
     clear: (now: number): boolean => clearSome.run(now).changes === CLEARED_AT_ONCE,
   };

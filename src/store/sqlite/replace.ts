@@ -1,6 +1,6 @@
 import type { Database, Statement } from "bun:sqlite";
 import type { TaskId } from "../../core/task.ts";
-import type { ReplaceAnswer, TaskRef } from "../store.ts";
+import type { OnceNote, ReplaceAnswer, TaskRef } from "../store.ts";
 import type { Move } from "./calls.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
@@ -13,7 +13,12 @@ export function createSteps(
   db: Database,
   changes: ChangeTable,
   tally: Tally,
-  others: { readonly isHeld: (key: string) => boolean; readonly orphanLog: (id: TaskId) => void },
+  others: {
+    readonly isHeld: (key: string) => boolean;
+    readonly orphanLog: (id: TaskId) => void;
+    readonly isFree: (note: OnceNote) => boolean;
+    readonly putOnce: (note: OnceNote) => void;
+  },
 ) {
   // Takes id, version and the lease's end as the step saw them.
   const guard = "id = ? AND version = ? AND lease_until IS ?";
@@ -27,13 +32,15 @@ export function createSteps(
   const replace = (moves: readonly Move[]): ReplaceAnswer[] => moves.map(replaceOne);
 
   function replaceOne(move: Move): ReplaceAnswer {
-    const { id, version, until, claimsKey, type, was, status, at, due } = move;
+    const { id, version, until, claimsKey, type, was, status, at, due, once } = move;
+    if (once !== undefined && !others.isFree(once)) return "stale";
     if (claimsKey !== null && others.isHeld(claimsKey)) {
       return selectUnmoved.get(id, version, until) === null ? "stale" : "key_taken";
     }
     const names = fieldsOf(move.changed);
     const written = updateOf(names).run(...valuesOf(move.changed, names), id, version, until);
     if (written.changes === 0) return "stale";
+    if (once !== undefined) others.putOnce(once);
     tally.move(type, was, status);
     changes.append({ id, version: move.changed.version ?? version, status, kind: "changed" }, at, due);
     return "ok";
@@ -47,9 +54,11 @@ export function createSteps(
   }
 
   function remove(refs: readonly TaskRef[], now: number): boolean[] {
-    return refs.map(({ id, version }) => {
+    return refs.map(({ id, version, once }) => {
+      if (once !== undefined && !others.isFree(once)) return false;
       const removed = deleteTask.get(id, version ?? null);
       if (removed === null) return false;
+      if (once !== undefined) others.putOnce(once);
       if (removed.log_count > 0) others.orphanLog(id);
       tally.move(removed.type, removed.status, null);
       changes.append({ id, version: removed.version, status: removed.status, kind: "deleted" }, now);

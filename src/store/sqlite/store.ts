@@ -118,7 +118,7 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
 export const migrateSqlite = async (setup: StoreSetup, apply: boolean): Promise<MigrationPlan> =>
   migrateDatabase(pathOf(setup.url), apply);
 
-const moveOf = ({ from, to }: Step): Move => ({
+const moveOf = ({ from, to, once }: Step): Move => ({
   id: from.id,
   version: from.version,
   until: from.lease?.until ?? null,
@@ -129,6 +129,7 @@ const moveOf = ({ from, to }: Step): Move => ({
   status: to.status,
   at: to.updatedAt,
   due: isClaimable(to, to.updatedAt) ? to.type : null,
+  ...(once === undefined ? {} : { once }),
 });
 
 /** The fields that the rule has made anew; what it has left alone is the same value. What `to` does not have is not written. */

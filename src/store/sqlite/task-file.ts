@@ -35,10 +35,12 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const inserts = createInserts(db, changes, census);
   const beats = createBeats(db, changes);
   const claims = createClaims(db, changes, census);
-  const steps = createSteps(db, changes, census, { isHeld: inserts.isHeld, orphanLog: beats.orphan });
+  const notes = createNotes(db);
+  const steps = createSteps(db, changes, census, {
+    ...{ isHeld: inserts.isHeld, orphanLog: beats.orphan, isFree: notes.isFree, putOnce: notes.putOnce },
+  });
   const restore = createRestore(db, changes, census, { ...inserts, putLog: beats.putLog });
   const lists = createLists(db);
-  const notes = createNotes(db);
 
   const begin = db.prepare("BEGIN IMMEDIATE");
   const commit = db.prepare("COMMIT");

@@ -68,6 +68,27 @@ end
 -- revokeAt, worker, priority, type, key: JSON values, each but the last with a comma and a line feed behind it. A script
 -- captures what it needs; every capture makes a text, and fifteen of them cost more than all else that it does with a head.
 
+-- ---- notes
+
+-- 0 where there is none, or its time is over.
+local function noteVersion(name, now)
+  local till, version = match(call("HGET", prefix .. "notes", name) or "", "^(%d+)\n(%d+)\n")
+  if till == nil or tonumber(till) <= now then return 0 end
+  return tonumber(version)
+end
+
+local function putNote(name, version, value, till)
+  call("HSET", prefix .. "notes", name, till .. "\n" .. version .. "\n" .. value)
+  call("ZADD", prefix .. "note_names", 0, name)
+  call("ZADD", prefix .. "note_ends", till, name)
+end
+
+-- A note that a step writes with itself: its name ("" for none), value, until and now stand in ARGV from this place on.
+local function isNoteFree(at) return ARGV[at] == "" or noteVersion(ARGV[at], tonumber(ARGV[at + 3])) == 0 end
+local function putNoteOf(at)
+  if ARGV[at] ~= "" then putNote(ARGV[at], "1", ARGV[at + 1], ARGV[at + 2]) end
+end
+
 -- ---- which server this is
 
 local function infoOf(section)

@@ -1,11 +1,12 @@
 #!lua flags=allow-oom
 -- Deletes tasks with all that belongs to them.
--- ARGV: 1 sender; then each ref: id, version ("" for any)
+-- ARGV: 1 sender; then each ref: id, version ("" for any), a note (see isNoteFree)
 -- Returns: 1 or 0 for each ref
--- Guards: the task exists, in that version where one is given.
+-- Guards: the task exists, in that version where one is given; its note is not there.
 if mayLackWrites() then return OTHER_SERVER end
 local ids = {}
-for from = 2, #ARGV, 2 do ids[#ids + 1] = ARGV[from] end
+local REF = 6
+for from = 2, #ARGV, REF do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 local gone, keys, changes, answers, done = {}, {}, {}, {}, {}
 
@@ -15,8 +16,11 @@ local HEAD = '^%d+,\n"(%a+)",\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[
 local function remove(at, id)
   if not found[at] or done[id] then return 0 end
   local status, version, priority, type, key = match(found[at], HEAD)
-  local wanted = ARGV[2 * at + 1]
+  local from = 2 + (at - 1) * REF
+  local wanted = ARGV[from + 1]
   if wanted ~= "" and wanted ~= version then return 0 end
+  if not isNoteFree(from + 2) then return 0 end
+  putNoteOf(from + 2)
   done[id] = true
   push(gone, id)
   leave("ids:" .. status, id)

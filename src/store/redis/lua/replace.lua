@@ -3,12 +3,14 @@
 -- ARGV: 1 sender; then each step: id, version and lease end that it saw, head, body, progress, payload, result (of these
 --   three: the JSON, "=" to leave it, "-" for none), key as JSON ("" to leave the live keys alone), "enter" or "leave" for
 --   the key, the status and lane it saw, the new status, lane and score, the new version, the type if
---   it has become due ("" if not)
+--   it has become due ("" if not), and a note (see isNoteFree)
 -- Returns: "ok", "stale" or "key_taken" for each step
--- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free.
+-- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free; its note is not
+--   there.
 if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
-local STEP = 17
+local STEP = 21
+local NOTE = 17
 
 local ids = {}
 for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
@@ -65,8 +67,10 @@ local function replace(at, id)
   if not found[at] or done[id] then return "stale" end
   local version, ends = match(found[at], HEAD)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
+  if not isNoteFree(from + NOTE) then return "stale" end
   if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
   done[id] = true
+  putNoteOf(from + NOTE)
   push(heads, id, sized(id, ARGV[from + 3], ARGV[from + 6], ARGV[from + 7]))
   push(bodies, id, ARGV[from + 4])
   noteField(fields[1], id, ARGV[from + 5])

@@ -5,38 +5,25 @@
 -- Guards: the stored version; a note whose time is over has none, as one that is not there.
 if mayLackWrites() then return OTHER_SERVER end
 local now = tonumber(ARGV[1])
-local notes, names, ends = prefix .. "notes", prefix .. "note_names", prefix .. "note_ends"
 local WRITE = 5
 
 local function drop(name)
-  call("HDEL", notes, name)
-  call("ZREM", names, name)
-  call("ZREM", ends, name)
-end
-
-local function put(name, version, value, till)
-  call("HSET", notes, name, till .. "\n" .. version .. "\n" .. value)
-  call("ZADD", names, 0, name)
-  call("ZADD", ends, till, name)
-end
-
-local function versionOf(name)
-  local till, version = match(call("HGET", notes, name) or "", "^(%d+)\n(%d+)\n")
-  if till == nil or tonumber(till) <= now then return 0 end
-  return tonumber(version)
+  call("HDEL", prefix .. "notes", name)
+  call("ZREM", prefix .. "note_names", name)
+  call("ZREM", prefix .. "note_ends", name)
 end
 
 local answers = {}
 for from = 2, #ARGV, WRITE do
   local name, seen = ARGV[from], ARGV[from + 4]
-  local version = versionOf(name)
+  local version = noteVersion(name, now)
   if seen ~= "" and tonumber(seen) ~= version then
     answers[#answers + 1] = "stale"
   else
-    if ARGV[from + 1] == "put" then put(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else drop(name) end
+    if ARGV[from + 1] == "put" then putNote(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else drop(name) end
     answers[#answers + 1] = "ok"
   end
 end
 
-for _, name in ipairs(call("ZRANGEBYSCORE", ends, "-inf", int(now), "LIMIT", 0, 2 * #answers + 10)) do drop(name) end
+for _, name in ipairs(call("ZRANGEBYSCORE", prefix .. "note_ends", "-inf", int(now), "LIMIT", 0, 2 * #answers + 10)) do drop(name) end
 return answers

@@ -1,0 +1,69 @@
+/**
+ * Steps that are carried out once, however often their call comes: a runtime may send a request again by itself, when the connection
+ * that it had kept for it turns out to be closed. What the step did is noted in its commit; the same call finds the note.
+ */
+import { isTaskError, TaskError } from "../core/error.ts";
+import type { Status, TaskHead } from "../core/task.ts";
+import type { Note, OnceNote } from "../store/store.ts";
+
+export type CallKey = {
+  /** The note's name: the same call has the same one. */
+  readonly name: string;
+  /** Of what the call asks for: the same key with another wish is refused. */
+  readonly fingerprint: string;
+};
+
+/** The task as the step left it; null where it was deleted. */
+export type CarriedOut = { readonly status: Status; readonly version: number } | null;
+
+export interface Once {
+  /** The note of a step to this task, or of its deletion. */
+  note(to: TaskHead | null, now: number): OnceNote;
+  /** Rejects where the same call has been carried out. */
+  assertFirst(): Promise<void>;
+}
+
+export type OnceAnswer<T> = { readonly first: T } | { readonly earlier: CarriedOut };
+
+type Noted = { readonly fingerprint: string; readonly task: CarriedOut };
+
+const KEPT_MS = 24 * 3_600_000;
+
+export function createOnce(setup: {
+  readonly recall: (name: string) => Promise<Pick<Note, "value"> | null>;
+}) {
+  async function earlierOf({ name, fingerprint }: CallKey): Promise<{ readonly earlier: CarriedOut } | null> {
+    const note = await setup.recall(name);
+    if (note === null) return null;
+    const noted = JSON.parse(note.value) as Noted; // as `note` writes it
+    if (noted.fingerprint === fingerprint) return { earlier: noted.task };
+    throw new TaskError("idempotency_mismatch", "This idempotency key was already used with another request");
+  }
+
+  const onceOf = (call: CallKey): Once => ({
+    note: (to, now) => {
+      const task = to === null ? null : { status: to.status, version: to.version };
+      const value = JSON.stringify({ fingerprint: call.fingerprint, task } satisfies Noted);
+      return { name: call.name, value, until: now + KEPT_MS, now };
+    },
+    assertFirst: async () => {
+      if ((await setup.recall(call.name)) !== null) throw carriedOutAlready();
+    },
+  });
+
+  /** Also a step that is refused, or whose commit was not confirmed, may have been carried out: by the same call, or by this one. */
+  return async <T>(call: CallKey, step: (once: Once) => Promise<T>): Promise<OnceAnswer<T>> => {
+    const earlier = await earlierOf(call);
+    if (earlier !== null) return earlier;
+    try {
+      return { first: await step(onceOf(call)) };
+    } catch (error) {
+      const meanwhile = isTaskError(error) ? await earlierOf(call).catch(() => null) : null;
+      if (meanwhile === null) throw error;
+      return meanwhile;
+    }
+  };
+}
+
+const carriedOutAlready = (): TaskError =>
+  new TaskError("wrong_status", "The same call has been carried out already");

@@ -1,0 +1,119 @@
+import { expect } from "bun:test";
+import { cancel, edit, retry } from "../../core/lifecycle.ts";
+import type { Task } from "../../core/task.ts";
+import type { OnceNote, ReplaceAnswer, TaskStore } from "../store.ts";
+import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
+
+const noteAt = ({ t }: Examinee, fields: Partial<OnceNote> = {}): OnceNote => ({
+  ...{ name: "call/1", value: "what it did", until: t + HOUR_MS, now: t },
+  ...fields,
+});
+
+const write = async (
+  { store }: Pick<Examinee, "store">,
+  from: Task,
+  to: Task,
+  once: OnceNote,
+): Promise<ReplaceAnswer> => only(await store.replace([{ from, to, once }]));
+
+const remove = async (store: TaskStore, id: number, once: OnceNote, version?: number): Promise<boolean> =>
+  only(await store.remove([{ id, once, ...(version === undefined ? {} : { version }) }]));
+
+const valuesOf = async ({ store, t }: Examinee, at = t): Promise<string[]> =>
+  (await store.readNotes("call/", at)).notes.map(({ value }) => value);
+
+/** A step or a deletion that writes a note, and is carried out once however often it comes. */
+export function examineOnce(exam: Exam): void {
+  exam("a step and its note are written together", async (x) => {
+    const task = await x.add();
+    const edited = edit(task, { name: "new" }, x.t);
+    expect(await write(x, task, edited, noteAt(x))).toBe("ok");
+    expect(await x.see(task.id)).toStrictEqual(edited);
+    const { notes } = await x.peer.readNotes("call/", x.t);
+    const { now: _, ...note } = noteAt(x);
+    expect(notes).toStrictEqual([{ ...note, version: 1 }]);
+  });
+
+  exam("a step whose note is there is stale and changes nothing, also where it would do more", async (x) => {
+    const task = await x.ended("failed");
+    const first = retry(task, x.t + 2_000);
+    expect(await write(x, task, first, noteAt(x))).toBe("ok");
+    const again = cancel(first, x.t + 3_000);
+    await x.step(first, again);
+    expect(await write(x, again, retry(again, x.t + 4_000), noteAt(x, { value: "again" }))).toBe("stale");
+    expect(await x.see(task.id)).toStrictEqual(again);
+    expect(await valuesOf(x)).toEqual(["what it did"]);
+  });
+
+  exam("a step that is stale or finds its key taken writes no note", async (x) => {
+    const holder = await x.ended("done", { key: "k" });
+    const task = await x.add({ key: "k" });
+    await x.step(task, edit(task, { name: "new" }, x.t));
+    expect(await write(x, task, edit(task, { name: "late" }, x.t), noteAt(x))).toBe("stale");
+    expect(await write(x, holder, retry(holder, x.t + 2_000), noteAt(x))).toBe("key_taken");
+    expect(await valuesOf(x)).toEqual([]);
+  });
+
+  exam("a note whose time is over hinders no step", async (x) => {
+    const task = await x.add();
+    const [first, second] = [edit(task, { name: "1" }, x.t), edit(task, { name: "2" }, x.t)];
+    expect(await write(x, task, first, noteAt(x, { until: x.t + 1_000 }))).toBe("ok");
+    const later = { now: x.t + 1_000, until: x.t + HOUR_MS, value: "later" };
+    const next = { ...second, version: first.version + 1 };
+    expect(await write(x, first, next, noteAt(x, { ...later, now: x.t + 999 }))).toBe("stale");
+    expect(await write(x, first, next, noteAt(x, later))).toBe("ok");
+    expect(await valuesOf(x, x.t + 1_000)).toEqual(["later"]);
+  });
+
+  exam("steps with notes and steps without go together, each on its own", async (x) => {
+    const tasks = await x.addAll([{}, {}, {}]);
+    const steps = tasks.map((task) => ({ from: task, to: edit(task, { name: "new" }, x.t) }));
+    const [a, b, c] = steps as [(typeof steps)[0], (typeof steps)[0], (typeof steps)[0]]; // one for each
+    const answers = await x.store.replace([{ ...a, once: noteAt(x) }, b, { ...c, once: noteAt(x) }]);
+    expect(answers).toEqual(["ok", "ok", "stale"]);
+    expect((await x.see(c.from.id)).version).toBe(1);
+  });
+
+  exam("a deletion and its note are written together, and once", async (x) => {
+    const [first, second] = (await x.addAll([{}, {}])) as [Task, Task]; // one for each
+    expect(await remove(x.store, first.id, noteAt(x))).toBe(true);
+    expect(await remove(x.peer, second.id, noteAt(x))).toBe(false);
+    expect(await x.find(first.id)).toBeNull();
+    expect(await x.see(second.id)).toStrictEqual(second);
+    expect(await valuesOf(x)).toEqual(["what it did"]);
+  });
+
+  exam("a deletion of what is not there, or of another version, writes no note", async (x) => {
+    const task = await x.add();
+    expect(await remove(x.store, task.id, noteAt(x), 7)).toBe(false);
+    expect(await remove(x.store, task.id + 1, noteAt(x))).toBe(false);
+    expect(await valuesOf(x)).toEqual([]);
+    expect(await remove(x.store, task.id, noteAt(x), task.version)).toBe(true);
+  });
+
+  exam("deletions with notes and without go together, each on its own", async (x) => {
+    const [a, b, c] = (await x.addAll([{}, {}, {}])) as [Task, Task, Task]; // one for each
+    const once = noteAt(x);
+    expect(await x.store.remove([{ id: a.id, once }, { id: b.id }, { id: c.id, once }])).toEqual([
+      ...[true, true, false],
+    ]);
+  });
+
+  exam("of many that come at once under one note, one is carried out", async (x) => {
+    const tasks = await x.addAll(Array.from({ length: 12 }, () => ({})));
+    const answers = await Promise.all(
+      tasks.map((task, n) => {
+        const at = n % 2 === 0 ? x.store : x.peer;
+        const value = String(task.id);
+        return n % 3 === 0
+          ? remove(at, task.id, noteAt(x, { value }))
+          : write({ store: at }, task, edit(task, { name: "new" }, x.t), noteAt(x, { value }));
+      }),
+    );
+    const winners = tasks.filter((_, n) => answers[n] === "ok" || answers[n] === true);
+    expect(winners).toHaveLength(1);
+    expect(await valuesOf(x)).toEqual([String(winners[0]?.id)]);
+    const changed = await Promise.all(tasks.map(({ id }) => x.find(id)));
+    expect(changed.filter((task) => task === null || task.version > 1)).toHaveLength(1);
+  });
+}
