@@ -165,8 +165,8 @@ const fields: readonly Refused[] = [
   { it: "the patch null", send: patch("null") },
   { it: "a patch that is an array", send: patch('["name"]') },
   ...["/api/task/1/cancel", "/api/task/1/retry", "/api/worker/w/drain"].flatMap((target) =>
-    ["null", "[]", '""', '{"a":1}'].map((value) => ({
-      it: `${value} sent to ${target}, which takes an empty object or no body`,
+    ["[]", '""', '{"a":1}'].map((value) => ({
+      it: `${value} sent to ${target}, which needs no body`,
       send: { ...post(value), target },
     })),
   ),
@@ -632,6 +632,12 @@ const created = (it: string, send: RawRequest): Served => ({ it, send, status: 2
 const read = (it: string, send: RawRequest): Served => ({ it, send, status: 200 });
 
 const servedBodies: readonly Served[] = [
+  ...["null", "{}"].map((value) =>
+    read(`${value} for the body that a drain does not need`, {
+      ...post(value),
+      target: "/api/worker/w/drain",
+    }),
+  ),
   created("a name of 255 letters", post(named("x".repeat(255)))),
   created("a name of 255 emoji", post(named("🦊".repeat(255)))),
   created("a name of 255 letters in white space", post(named(` \t${"x".repeat(255)}\n `))),

@@ -49,9 +49,9 @@ async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> 
   return body;
 }
 
-/** The same where there may be no body at all: an empty object then, whatever type it would have had. */
+/** The same where there may be no body at all: undefined then, whatever type it would have had. */
 export async function readOptionalJson(request: Request, headers: RequestHeaders): Promise<unknown> {
-  if (headers["content-length"] === "0" || request.body === null) return {};
+  if (headers["content-length"] === "0" || request.body === null) return undefined;
   return readJson(request, headers);
 }
 

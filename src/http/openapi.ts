@@ -113,9 +113,7 @@ function createWriter(components: Components) {
       summary: route.summary,
       ...(route.description === undefined ? {} : { description: route.description }),
       ...parametersOf(route),
-      ...(route.body === undefined
-        ? {}
-        : { requestBody: requestBody(route.body, route.isBodyOptional !== true) }),
+      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
       responses: {
         ...Object.fromEntries(
           Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),
@@ -147,8 +145,8 @@ function createWriter(components: Components) {
   }
 
   /** Merge-patch is taken as well; it is not named here, for generators then send the first or the last type, not JSON. */
-  const requestBody = (body: z.ZodType, required: boolean): Json => ({
-    required,
+  const requestBody = (body: z.ZodType): Json => ({
+    required: true,
     content: { "application/json": { schema: components.schemaOf(body, "input") } },
   });
 

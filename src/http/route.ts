@@ -13,7 +13,6 @@ export type Route = {
   readonly description?: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
-  readonly isBodyOptional?: boolean;
   /** Headers that mean something to it, by name. */
   readonly requestHeaders?: Readonly<Record<string, z.ZodType>>;
   readonly answers: Readonly<Record<number, Answer>>;

@@ -226,7 +226,12 @@ const ManyTasks = listOf(OneTask, {
 });
 
 /** As it is documented; `specsOf` decides. */
-export const CreateBody = z.xor([TaskInput, z.array(BatchItem).min(1).max(LIMITS.batch)]).meta({
+const TaskBatch = z
+  .array(BatchItem)
+  .min(1)
+  .max(LIMITS.batch)
+  .meta({ id: "TaskBatch", description: "Tasks of which all are created or none" });
+export const CreateBody = z.xor([TaskInput, TaskBatch]).meta({
   id: "CreateBody",
   description: "A task, or an array of tasks of which all are created or none",
   examples: [TASK_EXAMPLE, [{ name: "first" }, { name: "second", type: "video.encode", delay: "30s" }]],
@@ -413,7 +418,9 @@ export const BulkBody = z
   });
 export type BulkBody = z.output<typeof BulkBody>;
 
-/** For calls that need no body and take an empty one. */
-export const EmptyBody = z
-  .strictObject({})
-  .meta({ id: "EmptyBody", description: "Nothing: an object without fields, or no body", examples: [{}] });
+/**
+ * For calls that need no body and take an empty one. The document names none, so that generated calls have no argument for it; where
+ * version 0.1 named an optional one, a client that openapi-generator makes for Go sends `null` for the lack of it.
+ */
+export const EmptyBody = z.strictObject({});
+export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";

@@ -20,7 +20,7 @@ import {
 import { withRawPayloads } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
 import { type SubmissionKey, submit } from "./submission.ts";
-import { CreateBody, EmptyBody, LogQuery, PatchBody } from "./task-schemas.ts";
+import { CreateBody, EmptyBody, LogQuery, NO_BODY, PatchBody } from "./task-schemas.ts";
 import {
   parseId,
   presentCreated,
@@ -189,8 +189,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const cancel: Route = {
     id: "cancelTask",
     summary: "Cancel a task: a pending one at once, a running one by asking its worker",
-    body: EmptyBody,
-    isBodyOptional: true,
+    description: NO_BODY,
     requestHeaders: STEP_HEADERS,
     answers: {
       200: { description: "It is cancelled", schema: TaskAnswer, headers: STEPPED },
@@ -218,8 +217,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const retry: Route = {
     id: "retryTask",
     summary: "Make an ended task pending again, its attempts counted anew and its history kept",
-    body: EmptyBody,
-    isBodyOptional: true,
+    description: NO_BODY,
     requestHeaders: STEP_HEADERS,
     answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: STEPPED } },
     problems: ["not_found", "wrong_status", "key_taken", "version_mismatch", ...BODY_PROBLEMS],
@@ -257,4 +255,4 @@ const REPLAYED = { "idempotent-replayed": "true" };
 
 /** A body is allowed to be there, but there is nothing that it could say. */
 const noBody = async (request: Request, headers: Call["headers"]): Promise<z.output<typeof EmptyBody>> =>
-  validate(EmptyBody, await readOptionalJson(request, headers));
+  validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});

@@ -15,7 +15,7 @@ import { jsonList, type Later } from "./pieces.ts";
 import { withRawResult, withRawResults } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
 import { FaultAnswer, taskId } from "./shared-schemas.ts";
-import { EmptyBody } from "./task-schemas.ts";
+import { EmptyBody, NO_BODY } from "./task-schemas.ts";
 import { parseId, presentTask, validate } from "./wire.ts";
 import {
   Claim,
@@ -291,8 +291,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const drain: Route = {
     id: "drainWorker",
     summary: "Tell a worker to finish what it has and to take no more, for twelve hours",
-    body: EmptyBody,
-    isBodyOptional: true,
+    description: NO_BODY,
     answers: {
       200: {
         description: "Its next answers say so",
@@ -302,7 +301,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     problems: BODY_PROBLEMS,
     run: async ({ request, headers, params, reply }) => {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });
-      validate(EmptyBody, await readOptionalJson(request, headers));
+      validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
       await engine.drain(worker, true);
       claims.endWaitsOf(worker); // elsewhere it learns when its wait is over
       return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
