@@ -1,14 +1,18 @@
 /** TaskTrack behind the proxies of docs/proxies.md: one server, and each proxy started once for all cases. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { createWorker } from "../src/client/client.ts";
 import { BODY_BYTES } from "../src/http/body.ts";
 import { LONGEST_WAIT_MS } from "../src/http/waits.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
+import { createTestLog } from "./support/engine.ts";
 import { openEvents } from "./support/events.ts";
+import { eventually } from "./support/eventually.ts";
 import { expectProblem } from "./support/problem.ts";
 import { programAt } from "./support/programs.ts";
 import { createRawClient, exchange, type RawClient, type RawRequest } from "./support/raw.ts";
 import { PROXIES, type ProxyServer, SITE, startProxies } from "./support/servers/proxies.ts";
+import { ask, create } from "./support/verbs.ts";
 
 let server: RunningApp;
 let proxies: readonly ProxyServer[] = [];
@@ -74,6 +78,29 @@ describe.each(PROXIES)("behind %s", (name) => {
       expect([request.target, response.status]).toEqual([request.target, status]);
     }
     client.close();
+  });
+
+  test("a worker that stops takes no task with it", async () => {
+    const type = `stopped-behind-${name}`;
+    const worker = createWorker({
+      ...{ url: proxyAt(name).url, headers: { host: SITE }, log: createTestLog(), lease: "60s" },
+      handlers: { [type]: async () => null },
+    });
+    worker.start();
+    const { engine } = server.app;
+    const first = await create(engine, { type });
+    await eventually(
+      () => engine.get(first),
+      ({ status }) => status === "done",
+    );
+    await eventually(
+      () => engine.stats(),
+      ({ workers }) => workers.some(({ name: known, free }) => known === worker.name && free > 0),
+    );
+    await worker.stop(0);
+    const second = await create(engine, { type });
+    await engine.claimNow(ask({ types: ["none"] })); // the second task was dispatched by then
+    expect(await engine.get(second)).toMatchObject({ status: "pending", attempts: [] });
   });
 
   test("a page of the site may create a task over plain http, a page of another site may not", async () => {
