@@ -53,10 +53,16 @@ const SHELLS = ["chromium-headless-shell", "chrome-headless-shell"];
 const DEBIAN = "/usr/lib/chromium";
 const CHROMIUMS = ["chromium", "chromium-browser", "google-chrome"];
 
+/** A name under which the browser finds this machine, and whose pages are no secure context over plain http. */
+export const PLAIN_HOST = "tasktrack.test";
+
 /** Throws, and says what is missing, where there is no Chromium and none can be installed. */
 export async function launchBrowser(): Promise<TestBrowser> {
-  // Its sandbox refuses root, and needs what containers do not give; it shows nothing here but the pages under test.
-  const browser = await chromium.launch({ executablePath: browserPath(), args: ["--no-sandbox"] });
+  const args = [
+    "--no-sandbox", // it refuses root, and needs what containers do not give; only the pages under test are shown
+    `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
+  ];
+  const browser = await chromium.launch({ executablePath: browserPath(), args });
   const tabs = createTabs(browser);
   return {
     open: async (url, options = {}) => openPage(await tabs.take(options), url, options),

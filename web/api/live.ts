@@ -1,13 +1,13 @@
 /**
- * What happens on the server, as it happens: one stream of events a browser, however many of its tabs show TaskTrack. The tab
- * that holds a lock reads the stream and tells the others through a BroadcastChannel; when it closes, the next one gets the lock
- * and goes on behind the last event that it heard of. A page from a plain http address other than localhost has no locks: there
- * each tab reads for itself.
+ * What happens on the server, as it happens: one stream of events a browser, however many of its tabs show TaskTrack, for a browser
+ * opens no more than six connections to a server over HTTP/1.1. One tab reads the stream (election.ts) and tells the others through
+ * a BroadcastChannel; the tab that follows it goes on behind the last event that it heard of.
  */
 import type { TaskState, WatchEvent } from "../../src/client/client.ts";
 import { durationMs } from "../time/format.ts";
 import { client } from "./client.ts";
 import { type Connection, connection } from "./connection.ts";
+import { type Ballot, createElection } from "./election.ts";
 import { stampReceived } from "./received.ts";
 
 /** Several events told at once; of each task only the latest. */
@@ -22,8 +22,9 @@ type Message =
   | { readonly kind: "batch"; readonly batch: LiveBatch; readonly eventId: string }
   | { readonly kind: "connection"; readonly state: Connection };
 
-const LOCK = "tasktrack.events";
 const CHANNEL = "tasktrack.events";
+/** A channel of its own: a tab of version 0.1.0 that is still open would take a ballot for events. */
+const ELECTION_CHANNEL = "tasktrack.reader";
 /** So that a thousand events a second redraw a page ten times. */
 const GATHER_MS = 100;
 /** After a refusal of the stream itself, which only an outdated page or a stranger's proxy brings. */
@@ -57,6 +58,8 @@ let lastEventId = "";
 function tell(batch: LiveBatch): void {
   for (const id of batch.deleted) latest.delete(id);
   for (const task of batch.tasks) {
+    const known = latest.get(task.id);
+    if (known !== undefined && isNewer(known, task)) continue; // of a reader that lags behind its successor
     latest.delete(task.id); // to the end of the order, the oldest goes first
     latest.set(task.id, stampReceived(task));
   }
@@ -74,20 +77,36 @@ export function startLive(): void {
   if (started) return;
   started = true;
   const channel = new BroadcastChannel(CHANNEL);
+  const ballots = new BroadcastChannel(ELECTION_CHANNEL);
+  const election = createElection({
+    id: `${performance.timeOrigin} ${Math.random()}`, // crypto.randomUUID needs a secure context
+    post: (ballot) => ballots.postMessage(ballot),
+    after: (ms, run) => {
+      const timer = setTimeout(run, ms);
+      return () => clearTimeout(timer);
+    },
+    random: Math.random,
+    read: (signal) => void read((message) => channel.postMessage(message), signal),
+  });
+  ballots.onmessage = ({ data }: MessageEvent<Ballot>) => election.receive(data);
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
+    election.hear();
     if (data.kind === "connection") return connection.set(data.state);
     lastEventId = data.eventId;
     tell(data.batch);
   };
-  // Its type says that it is always there; outside of secure contexts it is not.
-  const locks = navigator.locks as LockManager | undefined;
-  if (locks === undefined) void read(() => undefined);
-  else void locks.request(LOCK, () => read((message) => channel.postMessage(message)));
+  // A page that is left may be kept and shown again; a tab that nobody looks at may be frozen.
+  addEventListener("pagehide", election.leave);
+  addEventListener("pageshow", election.join);
+  document.addEventListener("freeze", election.leave);
+  document.addEventListener("resume", election.join);
+  election.join();
 }
 
-/** Reads the stream for ever and tells everybody. */
-async function read(share: (message: Message) => void): Promise<never> {
-  connection.subscribe(() => share({ kind: "connection", state: connection.get() }));
+/** Reads the stream until the signal aborts, and tells all tabs. */
+async function read(share: (message: Message) => void, signal: AbortSignal): Promise<void> {
+  const stopSharing = connection.subscribe(() => share({ kind: "connection", state: connection.get() }));
+  signal.addEventListener("abort", stopSharing);
   const gather = createGatherer((batch) => {
     tell(batch);
     share({ kind: "batch", batch, eventId: lastEventId });
@@ -100,10 +119,10 @@ async function read(share: (message: Message) => void): Promise<never> {
     isSure = true;
     gather({ kind: "reset", eventId: lastEventId });
   };
-  for (;;) {
+  while (!signal.aborted) {
     try {
       const since = lastEventId === "" ? {} : { since: lastEventId };
-      for await (const event of client.watch({ ...since, onConnection })) {
+      for await (const event of client.watch({ ...since, onConnection, signal })) {
         lastEventId = event.eventId;
         gather(event);
       }

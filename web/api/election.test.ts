@@ -1,0 +1,221 @@
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { createElection, type Election } from "./election.ts";
+
+type Timer = { readonly at: number; readonly run: () => void };
+
+/**
+ * Tabs on one channel whose messages arrive after `delayMs`, with a clock that only the test moves. What is sent to a tab that stands
+ * still is kept for it or lost: Chromium loses what comes while the debugger stops a page.
+ */
+function createTabs(delayMs = 0, { isKept = true } = {}) {
+  let now = 0;
+  let timers: Timer[] = [];
+  const tabs = new Map<string, Tab>();
+
+  type Tab = {
+    readonly election: Election;
+    /** Now, or when it goes on. */
+    readonly run: (deed: () => void) => void;
+    /** Now, or as it is said above. */
+    readonly hear: (deed: () => void) => void;
+    readonly goOn: () => void;
+    isReading: boolean;
+    isStalled: boolean;
+  };
+
+  function after(ms: number, run: () => void): () => void {
+    const timer = { at: now + ms, run };
+    timers.push(timer);
+    return () => {
+      timers = timers.filter((one) => one !== timer);
+    };
+  }
+
+  function open(id: string): void {
+    const election = createElection({
+      id,
+      after: (ms, run) => after(ms, () => tab.run(run)),
+      random: () => id.charCodeAt(0) / 256,
+      post: (ballot) => {
+        for (const [name, other] of tabs)
+          if (name !== id) after(delayMs, () => other.hear(() => other.election.receive(ballot)));
+      },
+      read: (signal) => {
+        tab.isReading = true;
+        signal.addEventListener("abort", () => {
+          tab.isReading = false;
+        });
+      },
+    });
+    const waiting: (() => void)[] = [];
+    const tab: Tab = {
+      ...{ election, isReading: false, isStalled: false },
+      run: (deed) => void (tab.isStalled ? waiting.push(deed) : deed()),
+      hear: (deed) => {
+        if (isKept || !tab.isStalled) tab.run(deed);
+      },
+      goOn: () => {
+        tab.isStalled = false;
+        for (const deed of waiting.splice(0)) deed();
+      },
+    };
+    tabs.set(id, tab);
+    election.join();
+  }
+
+  const tabOf = (id: string): Tab => {
+    const tab = tabs.get(id);
+    if (tab === undefined) throw new Error(`${id} is not open`);
+    return tab;
+  };
+
+  return {
+    open,
+    has: (id: string) => tabs.has(id),
+    names: () => [...tabs.keys()],
+    close: (id: string) => {
+      tabOf(id).election.leave();
+      tabs.delete(id);
+    },
+    /** It ends without a message. */
+    crash: (id: string) => {
+      tabOf(id).isStalled = true;
+      tabs.delete(id);
+    },
+    /** What it has to do waits until it goes on. */
+    stall: (id: string) => {
+      tabOf(id).isStalled = true;
+    },
+    goOn: (id: string) => tabOf(id).goOn(),
+    freeze: (id: string) => tabOf(id).election.leave(),
+    resume: (id: string) => tabOf(id).election.join(),
+    hear: (id: string) => tabOf(id).election.hear(),
+    readers: () => [...tabs].flatMap(([id, { isReading }]) => (isReading ? [id] : [])),
+    pass: (ms: number) => {
+      for (const until = now + ms; ; ) {
+        const [next] = timers.filter(({ at }) => at <= until).sort((a, b) => a.at - b.at);
+        if (next === undefined) {
+          now = until;
+          return;
+        }
+        timers = timers.filter((one) => one !== next);
+        now = Math.max(now, next.at);
+        next.run();
+      }
+    },
+  };
+}
+
+test("the first tab reads soon, and those that are opened later do not", () => {
+  const tabs = createTabs(5);
+  tabs.open("a");
+  tabs.pass(100);
+  expect(tabs.readers()).toEqual(["a"]);
+  tabs.open("b");
+  tabs.open("c");
+  tabs.pass(60_000);
+  expect(tabs.readers()).toEqual(["a"]);
+});
+
+test("when the reader's tab is closed another one reads at once", () => {
+  const tabs = createTabs(5);
+  for (const id of ["a", "b", "c"]) {
+    tabs.open(id);
+    tabs.pass(200);
+  }
+  tabs.close("a");
+  tabs.pass(110);
+  expect(tabs.readers()).toHaveLength(1);
+});
+
+test("when the reader's tab crashes another one reads within eight seconds", () => {
+  const tabs = createTabs(5);
+  for (const id of ["a", "b", "c"]) {
+    tabs.open(id);
+    tabs.pass(200);
+  }
+  tabs.crash("a");
+  tabs.pass(8_000);
+  expect(tabs.readers()).toHaveLength(1);
+});
+
+test("a frozen reader leaves to another tab, and does not read when it is resumed", () => {
+  const tabs = createTabs(5);
+  tabs.open("a");
+  tabs.pass(200);
+  tabs.open("b");
+  tabs.pass(200);
+  tabs.freeze("a");
+  tabs.pass(200);
+  expect(tabs.readers()).toEqual(["b"]);
+  tabs.resume("a");
+  tabs.pass(60_000);
+  expect(tabs.readers()).toEqual(["b"]);
+});
+
+test.each([
+  ["as they were sent", true],
+  ["not at all", false],
+])(
+  "a reader that stood still, and gets the messages from meanwhile %s, stops when it hears of its successor",
+  (_, isKept) => {
+    const tabs = createTabs(5, { isKept });
+    tabs.open("a");
+    tabs.pass(200);
+    tabs.open("b");
+    tabs.pass(200);
+    tabs.stall("a");
+    tabs.pass(8_000);
+    expect(tabs.readers()).toEqual(["a", "b"]); // a does not know it yet
+    tabs.goOn("a");
+    tabs.pass(3_010);
+    expect(tabs.readers()).toEqual(["b"]);
+  },
+);
+
+test("tabs that hear from the reader ask for no sign of it", () => {
+  const tabs = createTabs();
+  tabs.open("a");
+  tabs.pass(200);
+  tabs.open("b");
+  tabs.pass(200);
+  tabs.crash("a");
+  for (let second = 0; second < 20; second++) {
+    tabs.hear("b");
+    tabs.pass(1_000);
+  }
+  expect(tabs.readers()).toEqual([]);
+  tabs.pass(8_000);
+  expect(tabs.readers()).toEqual(["b"]);
+});
+
+test("whatever happens to the tabs, soon after there is one reader", () => {
+  const id = fc.constantFrom("a", "b", "c", "d");
+  const deed = fc.record({
+    what: fc.constantFrom("open", "close", "crash", "stall", "goOn", "freeze", "resume"),
+    id,
+    thenMs: fc.integer({ min: 0, max: 9_000 }),
+  });
+  fc.assert(
+    fc.property(
+      fc.array(deed, { maxLength: 30 }),
+      fc.integer({ min: 0, max: 40 }),
+      fc.boolean(),
+      (deeds, delayMs, isKept) => {
+        const tabs = createTabs(delayMs, { isKept });
+        for (const { what, id, thenMs } of deeds) {
+          if (what === "open" ? !tabs.has(id) : tabs.has(id)) tabs[what as "open"](id);
+          tabs.pass(thenMs);
+        }
+        for (const id of tabs.names()) {
+          tabs.goOn(id);
+          tabs.resume(id);
+        }
+        tabs.pass(20_000);
+        expect(tabs.readers()).toHaveLength(Math.min(1, tabs.names().length));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
