@@ -253,3 +253,35 @@ describe.each(FRAMINGS)("with $it", (framing) => {
     },
   );
 });
+
+// ---- what proxies and servers have been known to understand differently; the runtime refuses it
+
+const AMBIGUOUS: readonly (readonly [it: string, headers: string, isChunked: boolean])[] = [
+  ["both framings", `Transfer-Encoding: chunked\r\n${LENGTH}`, true],
+  ["both framings, the length first", `${LENGTH}\r\nTransfer-Encoding: chunked`, true],
+  ["two lengths", `Content-Length: 0\r\n${LENGTH}`, false],
+  ["a list of lengths", `${LENGTH}, ${BODY.length}`, false],
+  ["a length with a sign", `Content-Length: +${BODY.length}`, false],
+  ["a length in hexadecimal", `Content-Length: 0x${BODY.length.toString(16)}`, false],
+  ["an empty length", "Content-Length:", false],
+  ["a length beyond all numbers", "Content-Length: 99999999999999999999999", false],
+  ["a space before the colon", "Transfer-Encoding : chunked", true],
+  ["a vertical tab before the coding", "Transfer-Encoding: \v" + "chunked", true],
+  ["another coding as well", "Transfer-Encoding: gzip, chunked", true],
+  ["a coding and none", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", true],
+  ["none and a coding", "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", true],
+  ["no coding beside a length", `Transfer-Encoding: identity\r\n${LENGTH}`, false],
+  ["an unknown coding", "Transfer-Encoding: xchunked", true],
+];
+
+describe.each(["GET", "POST", "DELETE"])("%s with", (method) => {
+  test.each(AMBIGUOUS)("%s is refused, and the connection is closed", async (_, header, isChunked) => {
+    const connection = openConnection(server.url);
+    const body = isChunked ? CHUNKED_BODY : BODY;
+    connection.write(headOf({ method, target: "/api/task/1" }, { it: "", header, body }) + body + NEXT);
+    const response = await connection.read();
+    expect([response.status, response.headers.get("connection")]).toEqual([400, "close"]);
+    await isClosed(connection);
+    await expectNothingSmuggled();
+  });
+});
