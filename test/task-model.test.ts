@@ -236,6 +236,14 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       const { task_id } = await jsonOf(response);
       expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
     });
+
+    test("says that a live task with the key exists when that one has not ended in time", async () => {
+      const type = ownType();
+      const task_id = await add({ type, key: type });
+      const response = await post("/api/task", { name: "x", type, key: type }, { prefer: "wait=0" });
+      expect(response.status).toBe(202);
+      expect(await jsonOf(response)).toEqual({ message: "Task already exists", task_id });
+    });
   });
 
   describe("changing", () => {

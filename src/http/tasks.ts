@@ -83,16 +83,21 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     if (log.isDebug) log.debug("task_created", { request_id: call.requestId, task_id: id });
     const headers = { location: `/api/task/${id}`, ...(repeated ? REPLAYED : {}) };
     const wait = waitOf(call.headers);
-    if (wait !== null) return waited(id, { call, seconds: wait, headers });
+    if (wait !== null) return waited(id, { call, seconds: wait, headers, existing });
     return call.reply(existing ? 200 : 201, presentCreated(id, existing), headers);
   }
 
-  type Waited = { readonly call: Call; readonly seconds: number; readonly headers: Record<string, string> };
+  type Waited = {
+    readonly call: Call;
+    readonly seconds: number;
+    readonly headers: Record<string, string>;
+    readonly existing: boolean;
+  };
 
-  async function waited(id: TaskId, { call, seconds, headers }: Waited): Promise<Response> {
+  async function waited(id: TaskId, { call, seconds, headers, existing }: Waited): Promise<Response> {
     const task = await engine.wait(id, seconds * 1_000, call.request.signal);
     const applied = { ...headers, "preference-applied": `wait=${seconds}` };
-    if (!isEnded(task)) return call.reply(202, presentCreated(id, false), applied);
+    if (!isEnded(task)) return call.reply(202, presentCreated(id, existing), applied);
     return call.reply(200, presentTask(task, engine.now()), applied);
   }
 
