@@ -283,13 +283,14 @@ const PORTS = { from: 10_000, to: 32_000 };
 /** Processes side by side look in places of their own, and none gives a port twice: a server takes a while until it listens. */
 const PORTS_OF_A_PROCESS = 250;
 const places = Math.floor((PORTS.to - PORTS.from) / PORTS_OF_A_PROCESS);
-let nextPort = PORTS.from + (process.pid % places) * PORTS_OF_A_PROCESS;
+const place = PORTS.from + (process.pid % places) * PORTS_OF_A_PROCESS;
+/** Two processes of two runs may look in one place at once: they begin at random there. */
+let drawn = Math.floor(Math.random() * PORTS_OF_A_PROCESS);
 
 /** A port that nobody listens on at this moment. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = nextPort++;
-    if (nextPort >= PORTS.to) nextPort = PORTS.from;
+    const port = place + (drawn++ % PORTS_OF_A_PROCESS);
     if (await isFree(port)) return port;
   }
 }
