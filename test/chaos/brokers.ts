@@ -1,4 +1,5 @@
 /** Brokers of their own that are broken, and what befalls the bells they carry: all thrown away, or each rung ten times. */
+import { test } from "bun:test";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
 import { eventually } from "../support/eventually.ts";
@@ -6,6 +7,7 @@ import { createRandom } from "../support/random.ts";
 import { createKafka } from "../support/servers/kafka.ts";
 import { createRabbitmq } from "../support/servers/rabbitmq.ts";
 import type { TestServer } from "../support/servers/runner.ts";
+import { isFull } from "./scale.ts";
 
 export type BrokerName = "RabbitMQ" | "Kafka";
 export const BROKERS: readonly BrokerName[] = ["RabbitMQ", "Kafka"];
@@ -13,6 +15,7 @@ export const BROKERS: readonly BrokerName[] = ["RabbitMQ", "Kafka"];
 export interface BrokenBroker {
   readonly name: BrokerName;
   readonly server: TestServer;
+  readonly url: string;
   /** For a TaskTrack that shares it with others. */
   urlFor(prefix: string): string;
   /** How many processes are given bells for simulated work, by the broker's own count. */
@@ -32,7 +35,39 @@ export interface Multiplier {
   stop(): Promise<void>;
 }
 
-export const openBroker = (name: BrokerName): Promise<BrokenBroker> =>
+/** All tests begin at once and take their turns, so this is for all together. */
+const TURNS_WITHIN_MS = 1_200_000;
+
+const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
+const turns = new Map<BrokerName, Promise<unknown>>();
+
+/**
+ * A claim that holds with each of these brokers. One broker of each kind serves all tests, which break it one after the other: a
+ * start takes three to five seconds of the processor. The two kinds are broken at the same time, except where it is measured.
+ */
+export function testBrokers(
+  names: readonly BrokerName[],
+  claim: string,
+  body: (broker: BrokenBroker) => Promise<void>,
+): void {
+  const enter = isFull ? test : test.concurrent;
+  for (const name of names) enter(`${name}: ${claim}`, () => inTurn(name, body), TURNS_WITHIN_MS);
+}
+
+function inTurn(name: BrokerName, body: (broker: BrokenBroker) => Promise<void>): Promise<void> {
+  const broker = brokers.get(name) ?? openBroker(name);
+  brokers.set(name, broker);
+  const turn = (turns.get(name) ?? Promise.resolve()).then(async () => body(await broker));
+  const over = turn.catch(() => undefined); // its own test tells
+  turns.set(name, over);
+  return turn;
+}
+
+export async function removeBrokers(): Promise<void> {
+  for (const broker of brokers.values()) await broker.then(({ remove }) => remove()).catch(() => undefined); // its test has told
+}
+
+const openBroker = (name: BrokerName): Promise<BrokenBroker> =>
   name === "Kafka" ? openKafka() : openRabbitmq();
 
 const COPIES = 10;
@@ -83,8 +118,7 @@ async function openRabbitmq(): Promise<BrokenBroker> {
     }
   };
   return {
-    name: "RabbitMQ",
-    server,
+    ...{ name: "RabbitMQ", server, url: server.url },
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
     hearers: (prefix) =>
       connect(async (connection) => {
@@ -149,8 +183,7 @@ async function openKafka(): Promise<BrokenBroker> {
     return topics.get(topic)?.id ?? null;
   };
   return {
-    name: "Kafka",
-    server,
+    ...{ name: "Kafka", server, url: server.url },
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
     hearers: (prefix) =>
       connect(async (admin) => {

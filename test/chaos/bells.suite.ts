@@ -2,15 +2,14 @@
  * The broker that wakes workers is emptied, made to lie, restarted, killed, frozen and alarmed, and those whom it wakes are killed:
  * no task is lost, none is run by two, and no client waits for a bell.
  */
-import { afterAll, expect, test } from "bun:test";
+import { expect } from "bun:test";
 import type { Ready } from "../../src/client/types.ts";
 import type { BrokerState } from "../../src/core/broker.ts";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { exchange } from "../support/raw.ts";
-import { killLeftovers } from "../support/server-process.ts";
 import { uniqueName } from "../support/stores.ts";
-import { BROKERS, type BrokenBroker, type BrokerName, openBroker } from "./brokers.ts";
+import { BROKERS, type BrokenBroker, type BrokerName, testBrokers } from "./brokers.ts";
 import { faultsOfAnswers, faultsOfCreates, faultsOfExecutions, faultsOfLife } from "./checkers.ts";
 import { allEnded, createMember, killAtWork, type Member } from "./cluster.ts";
 import { executionsOf, readAllTasks } from "./history.ts";
@@ -22,8 +21,6 @@ import { expectWithin, isFull, median, most, quantile, report, SHORT_LEASE_MS, s
 const POLL_MS = 1_000;
 /** Where it is to be seen whether a bell woke a worker or a poll: what comes long before a poll is due came by a bell. */
 const RARE_POLL_MS = scale(60_000, 5_000);
-/** All of them begin at once and take their turns, so this is for all together. */
-const WITHIN_MS = 1_200_000;
 const ENDED_WITHIN_MS = 300_000;
 const STEADY_MS = scale(500, 3_000);
 const PER_SECOND = scale(20, 50);
@@ -35,45 +32,17 @@ const PER_SECOND_AT_STARTS = scale(2, 50);
 /** A create that waits for a broken broker waits for longer than that. */
 const CREATED_WITHIN_MS = 2_000;
 
-const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
-
-afterAll(async () => {
-  killLeftovers();
-  for (const broker of brokers.values()) await broker.then(({ remove }) => remove()).catch(() => undefined); // its test has told
-});
-
-/**
- * One broker of each kind for all tests, which break it one after the other; the two kinds are broken at the same time, except
- * where it is measured.
- */
-function testBrokers(
-  names: readonly BrokerName[],
-  claim: string,
-  body: (broker: BrokenBroker) => Promise<void>,
-): void {
-  const enter = isFull ? test : test.concurrent;
-  for (const name of names) enter(`${name}: ${claim}`, () => inTurn(name, body), WITHIN_MS);
-}
-
 /** The one that stands beside each broker at this moment. */
 const houses = new Map<BrokerName, House>();
-const turns = new Map<BrokerName, Promise<unknown>>();
 
-function inTurn(name: BrokerName, body: (broker: BrokenBroker) => Promise<void>): Promise<void> {
-  const run = async (): Promise<void> => {
-    const broker = brokers.get(name) ?? openBroker(name);
-    brokers.set(name, broker);
+const testBells: typeof testBrokers = (names, claim, body) =>
+  testBrokers(names, claim, async (broker) => {
     try {
-      await body(await broker);
+      await body(broker);
     } finally {
-      await houses.get(name)?.close(); // of a test that failed
+      await houses.get(broker.name)?.close(); // of a test that failed
     }
-  };
-  const turn = (turns.get(name) ?? Promise.resolve()).then(run);
-  const over = turn.catch(() => undefined); // its own test tells
-  turns.set(name, over);
-  return turn;
-}
+  });
 
 type House = {
   readonly broker: BrokenBroker;
@@ -222,7 +191,7 @@ type Purge = {
   readonly purgedAt: number;
 };
 
-testBrokers(BROKERS, "with all bells of due tasks purged, each runs once and soon", async (broker) => {
+testBells(BROKERS, "with all bells of due tasks purged, each runs once and soon", async (broker) => {
   const workMs = 5_000;
   const house = await openHouse(broker, {
     workers: 2,
@@ -245,7 +214,7 @@ testBrokers(BROKERS, "with all bells of due tasks purged, each runs once and soo
   });
 });
 
-testBrokers(BROKERS, "each bell ten times more, in random order, runs no task twice", async (broker) => {
+testBells(BROKERS, "each bell ten times more, in random order, runs no task twice", async (broker) => {
   const total = scale(200, 5_000);
   const house = await openHouse(broker, { workers: 3, slots: 20, ms: [5, 50], pollMs: RARE_POLL_MS });
   const copies = await broker.multiply(house.prefix);
@@ -261,7 +230,7 @@ testBrokers(BROKERS, "each bell ten times more, in random order, runs no task tw
   report(`bells ten times more, ${broker.name}`, { tasks: total, copies: copies.rung() });
 });
 
-testBrokers(BROKERS, "a high priority overtakes the backlog of low ones", async (broker) => {
+testBells(BROKERS, "a high priority overtakes the backlog of low ones", async (broker) => {
   const backlog = scale(200, 10_000);
   const slots = 10;
   // Slow work, so that the backlog is still there when the task of high priority comes, and clocks that differ by little show little.
@@ -361,7 +330,7 @@ function backAfter(tasks: readonly Task[], { to }: Span): number {
   return Number.POSITIVE_INFINITY;
 }
 
-testBrokers(
+testBells(
   BROKERS,
   "stopped and killed under load, it costs no task and no create its time",
   async (broker) => {
@@ -391,7 +360,7 @@ testBrokers(
   },
 );
 
-testBrokers(BROKERS, "frozen, it is waited for by no create, and work goes on by polling", async (broker) => {
+testBells(BROKERS, "frozen, it is waited for by no create, and work goes on by polling", async (broker) => {
   const leastMs = scale(0, 30_000);
   const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: POLL_MS } as const;
   const outcome = await withLoad(broker, work, async (house, load) => {
@@ -425,9 +394,9 @@ testBrokers(BROKERS, "frozen, it is waited for by no create, and work goes on by
   });
 });
 
-testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing", async (broker) => {
+testBells(["RabbitMQ"], "short of memory, it is told of once and slows nothing", async (broker) => {
   const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: POLL_MS } as const;
-  const outcome = await withLoad(broker, work, async (house) => {
+  const outcome = await withLoad(broker, work, async (house, load) => {
     const told = (name: string): number => house.api.events().filter(({ event }) => event === name).length;
     const hasTold = (name: string) =>
       eventually(
@@ -436,7 +405,9 @@ testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing
         ENDED_WITHIN_MS,
       );
     const from = Date.now();
+    load.pace(PER_SECOND_AT_STARTS); // of RabbitMQ's own command
     await broker.alarm?.(true);
+    load.pace(PER_SECOND);
     try {
       await hasTold("broker_takes_nothing");
       await isSaidToBe(house, "blocked");
@@ -450,7 +421,9 @@ testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing
       }
       expect(told("broker_takes_again")).toBe(0); // all of that was while it took nothing
     } finally {
+      load.pace(PER_SECOND_AT_STARTS);
       await broker.alarm?.(false);
+      load.pace(PER_SECOND);
     }
     const to = Date.now();
     await hasTold("broker_takes_again");
@@ -464,7 +437,7 @@ testBrokers(["RabbitMQ"], "short of memory, it is told of once and slows nothing
 
 // ---- workers that die
 
-testBrokers(
+testBells(
   BROKERS,
   "of three workers that it wakes, kills cost no task more than its lease",
   async (broker) => {

@@ -1,14 +1,11 @@
 /** Tasks in and events out by a broker, while servers are killed again and again, and the broker too. */
-import { afterAll, expect, test } from "bun:test";
+import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
 import type { TaskEvent } from "../../src/queue/outlet.ts";
 import { eventually } from "../support/eventually.ts";
-import { killLeftovers } from "../support/server-process.ts";
-import { createKafka } from "../support/servers/kafka.ts";
-import { createRabbitmq } from "../support/servers/rabbitmq.ts";
-import type { TestServer } from "../support/servers/runner.ts";
 import { uniqueName } from "../support/stores.ts";
+import { BROKERS, type BrokenBroker, testBrokers } from "./brokers.ts";
 import { allEnded, createMember, type Member } from "./cluster.ts";
 import { corner } from "./places.ts";
 import { report, scale } from "./scale.ts";
@@ -25,26 +22,15 @@ const TASKS = scale(200, 3_400);
 const TASKS_AT_ONCE = 50;
 const WITHIN_MS = 600_000;
 
-/** What a test that failed has not closed. */
-const leftOpen = new Set<() => Promise<void>>();
-
-afterAll(async () => {
-  killLeftovers();
-  for (const close of leftOpen) await close();
-  for (const server of servers.values()) await (await server).remove();
-});
-
 /** Names of its own at a broker, spoken to as producers and consumers of others do. */
-interface Broker {
-  readonly url: string;
+interface Ends {
   /** Resolves when the broker has confirmed it; comes again until then. */
   submit(message: Message): Promise<void>;
   /** Whatever has come to be rejected so far. */
   rejected(): Promise<readonly Rejected[]>;
   /** Hears every event from now on; the order is kept within a partition, where the broker has such. */
   listen(tell: (event: TaskEvent, partition: number) => void): Promise<void>;
-  restart(): Promise<void>;
-  remove(): Promise<void>;
+  close(): Promise<void>;
 }
 
 type Message = { readonly id: string; readonly body: string };
@@ -53,31 +39,8 @@ type Rejected = {
   readonly problem: { readonly status: number; readonly detail: string };
 };
 
-const openers = {
-  RabbitMQ: { createServer: createRabbitmq, open: openRabbitmq },
-  Kafka: { createServer: createKafka, open: openKafka },
-} as const;
-type BrokerName = keyof typeof openers;
-const BROKERS = ["RabbitMQ", "Kafka"] as const satisfies readonly BrokerName[];
-
-type UrlServer = TestServer & { readonly url: string };
-const servers = new Map<BrokerName, Promise<UrlServer>>();
-
-/** One server of each kind for all tests of this file, which have names of their own there. */
-function serverOf(name: BrokerName): Promise<UrlServer> {
-  const starting = servers.get(name) ?? startServer(name);
-  servers.set(name, starting);
-  return starting;
-}
-
-async function startServer(name: BrokerName): Promise<UrlServer> {
-  const server = await openers[name].createServer();
-  await server.start();
-  return server;
-}
-
-async function openRabbitmq(server: UrlServer, prefix: string): Promise<Broker> {
-  const connection = new Connection({ url: server.url, acquireTimeout: 60_000, retryHigh: 1_000 });
+async function openRabbitmq(url: string, prefix: string): Promise<Ends> {
+  const connection = new Connection({ url, acquireTimeout: 60_000, retryHigh: 1_000 });
   connection.on("error", () => undefined); // it is restarted on purpose
   const publisher = connection.createPublisher({
     confirm: true,
@@ -93,7 +56,6 @@ async function openRabbitmq(server: UrlServer, prefix: string): Promise<Broker> 
   const rejected: Rejected[] = [];
   const closing: (() => Promise<void>)[] = [];
   return {
-    url: `${server.url}?prefix=${prefix}`,
     submit: ({ id, body }) =>
       publisher.send({ routingKey: `${prefix}.submit`, durable: true, messageId: id }, Buffer.from(body)),
     rejected: async () => {
@@ -116,11 +78,7 @@ async function openRabbitmq(server: UrlServer, prefix: string): Promise<Broker> 
       closing.push(() => consumer.close());
       await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
     },
-    restart: async () => {
-      await server.signal("SIGTERM");
-      await server.start();
-    },
-    remove: async () => {
+    close: async () => {
       for (const close of closing) await close();
       await publisher.close();
       await connection.close();
@@ -128,8 +86,8 @@ async function openRabbitmq(server: UrlServer, prefix: string): Promise<Broker> 
   };
 }
 
-async function openKafka(server: UrlServer, prefix: string): Promise<Broker> {
-  const bootstrapBrokers = [new URL(server.url).host];
+async function openKafka(url: string, prefix: string): Promise<Ends> {
+  const bootstrapBrokers = [new URL(url).host];
   const producer = new Producer({ clientId: "test", bootstrapBrokers });
   const ears: Consumer[] = [];
   const rejected: Rejected[] = [];
@@ -146,7 +104,6 @@ async function openKafka(server: UrlServer, prefix: string): Promise<Broker> {
   }
 
   return {
-    url: `${server.url}?prefix=${prefix}`,
     submit: async ({ id, body }) => {
       const headers = new Map([[Buffer.from("message-id"), Buffer.from(id)]]);
       const message = { topic: `${prefix}.submit`, value: Buffer.from(body), headers };
@@ -166,36 +123,47 @@ async function openKafka(server: UrlServer, prefix: string): Promise<Broker> {
     listen: async (tell) => {
       void hear(`${prefix}.events`, (text, partition) => tell(JSON.parse(text) as TaskEvent, partition)); // as the outlet has made it
     },
-    restart: async () => {
-      await server.signal("SIGTERM");
-      await server.start();
-    },
-    remove: async () => {
+    close: async () => {
       for (const ear of ears) await ear.close(true);
       await producer.close();
     },
   };
 }
 
-/** Names at a broker, a corner of the shared PostgreSQL, and a server between them. */
-async function openFlow(name: BrokerName, env: Readonly<Record<string, string>>) {
-  const broker = await openers[name].open(await serverOf(name), uniqueName("flow"));
-  const place = corner("PostgreSQL");
-  const another = (): Member =>
-    createMember({
-      STORE_URL: place.storeUrl,
-      QUEUE_URL: broker.url,
-      LEASE: "1s",
-      LOG_LEVEL: "info",
-      ...env,
-    });
-  const close = async (): Promise<void> => {
-    leftOpen.delete(close);
-    await broker.remove();
-    await place.remove();
-  };
-  leftOpen.add(close);
-  return { broker, server: another(), another, close };
+type Flow = {
+  /** The broker's other end. */
+  readonly ends: Ends;
+  readonly server: Member;
+  another(): Member;
+};
+
+/** Names at a broker, a corner of the shared PostgreSQL, and servers between them, as long as the test lasts. */
+function testFlow(
+  claim: string,
+  env: Readonly<Record<string, string>>,
+  body: (flow: Flow, broker: BrokenBroker) => Promise<void>,
+): void {
+  testBrokers(BROKERS, claim, async (broker) => {
+    const prefix = uniqueName("flow");
+    const ends = await (broker.name === "Kafka" ? openKafka : openRabbitmq)(broker.url, prefix);
+    const place = corner("PostgreSQL");
+    const members: Member[] = [];
+    const another = (): Member => {
+      const member = createMember({
+        ...{ STORE_URL: place.storeUrl, QUEUE_URL: broker.urlFor(prefix), LEASE: "1s", LOG_LEVEL: "info" },
+        ...env,
+      });
+      members.push(member);
+      return member;
+    };
+    try {
+      await body({ ends, server: another(), another }, broker);
+    } finally {
+      for (const member of members) if (member.lives.length > 0) await member.kill(); // of a test that failed
+      await ends.close();
+      await place.remove();
+    }
+  });
 }
 
 async function killAndStart(server: Member): Promise<void> {
@@ -215,20 +183,20 @@ const bodyOf = (n: number): string =>
 const isBad = (n: number): boolean => n % BAD_EVERY === 0;
 
 /** Fifty at a time, and no faster than that many a second. */
-async function submitAll(broker: Broker, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
+async function submitAll(ends: Ends, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
   const startedAt = performance.now();
   let next = 0;
   const one = async (): Promise<void> => {
     for (let n = next++; n < MESSAGES; n = next++) {
       await Bun.sleep(startedAt + (n / perSecond) * 1_000 - performance.now());
-      await broker.submit({ id: `m${n}`, body: bodyOf(n) });
+      await ends.submit({ id: `m${n}`, body: bodyOf(n) });
     }
   };
   await Promise.all(Array.from({ length: 50 }, one));
 }
 
 /** Waits until all that was submitted has come to something, ends the servers, and expects each message to have become one task. */
-async function expectEachOnce(broker: Broker, servers: readonly [Member, ...Member[]]): Promise<void> {
+async function expectEachOnce(ends: Ends, servers: readonly [Member, ...Member[]]): Promise<void> {
   const [server] = servers;
   const bad = Array.from({ length: MESSAGES }, (_, n) => n).filter(isBad);
   await eventually(
@@ -238,7 +206,7 @@ async function expectEachOnce(broker: Broker, servers: readonly [Member, ...Memb
   );
   // One may be there twice: refused, and its server killed before it could say so.
   const rejected = await eventually(
-    async () => new Map((await broker.rejected()).map((one) => [one.key, one])),
+    async () => new Map((await ends.rejected()).map((one) => [one.key, one])),
     (found) => found.size >= bad.length,
     WITHIN_MS,
   );
@@ -252,12 +220,12 @@ async function expectEachOnce(broker: Broker, servers: readonly [Member, ...Memb
   }
 }
 
-test.each(BROKERS)(
-  "%s: each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
-  async (name) => {
-    const x = await openFlow(name, { ROLE: "api" });
+testFlow(
+  "each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
+  { ROLE: "api" },
+  async (x, { name, server }) => {
     await x.server.start();
-    const submitting = submitAll(x.broker);
+    const submitting = submitAll(x.ends);
     for (let kill = 1; kill <= KILLS; kill++) {
       const enough = (MESSAGES / (KILLS + 2)) * kill;
       await eventually(
@@ -265,25 +233,26 @@ test.each(BROKERS)(
         (tasks) => tasks.length >= enough,
         WITHIN_MS,
       );
-      if (kill === 1) await x.broker.restart();
+      if (kill === 1) {
+        await server.signal("SIGTERM");
+        await server.start();
+      }
       await killAndStart(x.server);
     }
     await submitting;
-    await expectEachOnce(x.broker, [x.server]);
+    await expectEachOnce(x.ends, [x.server]);
     report(`tasks in, ${name}`, { messages: MESSAGES, kills: KILLS });
-    await x.close();
   },
-  WITHIN_MS,
 );
 
-test.each(BROKERS)(
-  "%s: of three servers that share what comes in, kills lose no message and double none",
-  async (name) => {
-    const x = await openFlow(name, { ROLE: "api" });
+testFlow(
+  "of three servers that share what comes in, kills lose no message and double none",
+  { ROLE: "api" },
+  async (x, { name }) => {
     await x.server.start(); // makes the tables
     const servers = [x.server, x.another(), x.another()] as const;
     await Promise.all(servers.slice(1).map((server) => server.start()));
-    const submitting = submitAll(x.broker, PER_SECOND);
+    const submitting = submitAll(x.ends, PER_SECOND);
     const restarts = new Map<Member, Promise<void>>();
     for (let kill = 0; kill < KILLS_OF_THREE; kill++) {
       const [victim, witness] = [kill, kill + 1].map((nth) => servers[nth % servers.length]) as [
@@ -301,11 +270,9 @@ test.each(BROKERS)(
       restarts.set(victim, victim.start());
     }
     await Promise.all([...restarts.values(), submitting]);
-    await expectEachOnce(x.broker, servers);
+    await expectEachOnce(x.ends, servers);
     report(`tasks in by three, ${name}`, { messages: MESSAGES, kills: KILLS_OF_THREE });
-    await x.close();
   },
-  WITHIN_MS,
 );
 
 // ---- events out
@@ -335,13 +302,13 @@ function versionsOf(events: readonly TaskEvent[]): Map<number, number[]> {
   return versions;
 }
 
-test.each(BROKERS)(
-  "%s: every change is told, each task's in order, and again only where the server died",
-  async (name) => {
-    const x = await openFlow(name, { SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" });
+testFlow(
+  "every change is told, each task's in order, and again only where the server died",
+  { SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" },
+  async (x, { name }) => {
     const events: TaskEvent[] = [];
     const partitions = new Map<number, TaskEvent[]>();
-    await x.broker.listen((event, partition) => {
+    await x.ends.listen((event, partition) => {
       events.push(event);
       partitions.set(partition, partitions.get(partition) ?? []);
       partitions.get(partition)?.push(event);
@@ -374,7 +341,5 @@ test.each(BROKERS)(
     for (const heard of partitions.values()) expect(repeatsIn(heard)).toBeLessThanOrEqual(KILLS);
     expect(events.every(({ type }) => type === "simulate")).toBe(true);
     report(`events out, ${name}`, { tasks: created, events: events.length, kills: KILLS });
-    await x.close();
   },
-  WITHIN_MS,
 );
