@@ -4,7 +4,15 @@ import { Glob } from "bun";
 
 const ROOT = join(import.meta.dir, "..");
 
-export const SERVERS = ["Postgres", "Pgbouncer", "Redis", "Rabbitmq", "Kafka"] as const;
+export const SERVERS = [
+  "Postgres",
+  "Pgbouncer",
+  "Redis",
+  "Rabbitmq",
+  "SecuredRabbitmq",
+  "Kafka",
+  "SecuredKafka",
+] as const;
 export type ServerName = (typeof SERVERS)[number];
 
 /** The shared servers are asked for by functions of these names. */

@@ -4,11 +4,12 @@
  * files that need no other program.
  */
 import { availableParallelism } from "node:os";
-import { createKafka } from "../test/support/servers/kafka.ts";
+import { createKafka, createSecuredKafka } from "../test/support/servers/kafka.ts";
 import { createPgbouncer, createPostgres } from "../test/support/servers/postgres.ts";
-import { createRabbitmq } from "../test/support/servers/rabbitmq.ts";
+import { createRabbitmq, createSecuredRabbitmq } from "../test/support/servers/rabbitmq.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
+import { ACCOUNT, TENANT } from "../test/support/servers/secured.ts";
 import { isSelfContained, type ServerName, serversOf, testFiles } from "./test-files.ts";
 
 /** Files run beside one another, each in a global scope of its own: most tests wait for servers, kills and leases. */
@@ -26,21 +27,55 @@ async function start<S extends TestServer>(server: S): Promise<S> {
   return server;
 }
 
-/** What a test reads from its environment; see test/support/servers/shared.ts. */
+/** Where a test finds a server in its environment; see test/support/servers/shared.ts. */
+const VARIABLES: Readonly<Record<ServerName, string>> = {
+  Postgres: "TEST_POSTGRES_URL",
+  Pgbouncer: "TEST_PGBOUNCER_URL",
+  Redis: "TEST_REDIS_URL",
+  Rabbitmq: "TEST_RABBITMQ_URL",
+  SecuredRabbitmq: "TEST_SECURED_RABBITMQ",
+  Kafka: "TEST_KAFKA_URL",
+  SecuredKafka: "TEST_SECURED_KAFKA",
+};
+
+/** What a test reads from its environment. */
 async function bringUp(needed: ReadonlySet<ServerName>): Promise<Record<string, string>> {
   const isMissing = (name: ServerName): boolean =>
-    needed.has(name) && process.env[`TEST_${name.toUpperCase()}_URL`] === undefined;
+    needed.has(name) && process.env[VARIABLES[name]] === undefined;
   const parts = await Promise.all([
-    isMissing("Kafka") ? bringUpKafka() : {},
-    isMissing("Rabbitmq") ? bringUpRabbitmq() : {},
+    isMissing("Kafka") || isMissing("SecuredKafka") ? bringUpKafka(isMissing("SecuredKafka")) : {},
+    isMissing("Rabbitmq") || isMissing("SecuredRabbitmq")
+      ? bringUpRabbitmq(isMissing("SecuredRabbitmq"))
+      : {},
     isMissing("Redis") ? bringUpRedis() : {},
     isMissing("Postgres") || isMissing("Pgbouncer") ? bringUpPostgres(isMissing("Pgbouncer")) : {},
   ]);
   return Object.assign({}, ...parts);
 }
 
-const bringUpKafka = async () => ({ TEST_KAFKA_URL: (await start(await createKafka())).url });
-const bringUpRabbitmq = async () => ({ TEST_RABBITMQ_URL: (await start(await createRabbitmq())).url });
+async function bringUpKafka(isSecured: boolean): Promise<Record<string, string>> {
+  const secured = isSecured ? await createSecuredKafka(ACCOUNT).catch(cannotBeSecured) : null;
+  const { url } = await start(secured ?? (await createKafka()));
+  const env = { TEST_KAFKA_URL: url };
+  return secured === null
+    ? env
+    : { ...env, TEST_SECURED_KAFKA: JSON.stringify({ url, secured: secured.secured }) };
+}
+
+async function bringUpRabbitmq(isSecured: boolean): Promise<Record<string, string>> {
+  const secured = isSecured ? await createSecuredRabbitmq(TENANT).catch(cannotBeSecured) : null;
+  const { url } = await start(secured ?? (await createRabbitmq()));
+  const env = { TEST_RABBITMQ_URL: url };
+  return secured === null
+    ? env
+    : { ...env, TEST_SECURED_RABBITMQ: JSON.stringify({ url, secured: secured.secured }) };
+}
+
+/** The tests that need it fail; the others run. */
+function cannotBeSecured(error: unknown): null {
+  console.error(`test: ${error instanceof Error ? error.message : String(error)}`);
+  return null;
+}
 const bringUpRedis = async () => ({ TEST_REDIS_URL: (await start(await createRedis())).url });
 
 async function bringUpPostgres(isBounced: boolean): Promise<Record<string, string>> {
@@ -53,7 +88,7 @@ async function bringUpPostgres(isBounced: boolean): Promise<Record<string, strin
 async function run(args: readonly string[], env: Readonly<Record<string, string>>): Promise<number> {
   const tests = Bun.spawn(
     [process.execPath, "--no-env-file", "test", "--timeout", String(WITHIN_MS), SIDE_BY_SIDE, ...args],
-    { env: { ...process.env, ...env }, stdio: ["inherit", "inherit", "inherit"] },
+    { env: { ...env, ...process.env }, stdio: ["inherit", "inherit", "inherit"] },
   );
   const passOn = (signal: NodeJS.Signals): void => tests.kill(signal);
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, passOn);

@@ -6,9 +6,8 @@ import { createTestLog, type TestLog } from "../../test/support/engine.ts";
 import { eventually } from "../../test/support/eventually.ts";
 import { type Gate, openGate } from "../../test/support/gate.ts";
 import type { Certificate } from "../../test/support/servers/certificates.ts";
-import { createSecuredKafka } from "../../test/support/servers/kafka.ts";
-import { createSecuredRabbitmq } from "../../test/support/servers/rabbitmq.ts";
-import type { TestServer } from "../../test/support/servers/runner.ts";
+import { ACCOUNT, TENANT } from "../../test/support/servers/secured.ts";
+import { sharedSecuredKafka, sharedSecuredRabbitmq } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { type Flow, openFlow } from "./open.ts";
 import type { TaskEvent } from "./outlet.ts";
@@ -17,28 +16,14 @@ const SIGNAL = new AbortController().signal;
 const WITHIN_MS = 120_000;
 const TEST_MS = 2 * WITHIN_MS;
 
-/** Every character that a URL might take for something else; what Kafka's settings might, is left out. */
-const SECRET = "p@s/s:w%r?d#+ &=";
-const TENANT = { user: "task@track", password: `${SECRET}",ü`, vhost: "/prod" };
-const ACCOUNT = { user: "tasktrack", password: SECRET };
+/** Others use the same broker. RabbitMQ's have a virtual host of their own. */
+const PREFIX = `secured-${crypto.randomUUID()}`;
 const WRONG = { password: "wrong secret" };
 
 const closing: (() => Promise<void>)[] = [];
 afterAll(async () => {
   for (const close of closing.toReversed()) await close();
 });
-
-async function started<S extends TestServer>(creating: Promise<S>): Promise<S> {
-  const server = await creating;
-  closing.push(() => server.remove());
-  await server.start();
-  return server;
-}
-
-const [rabbitmq, kafka] = await Promise.all([
-  started(createSecuredRabbitmq(TENANT)),
-  started(createSecuredKafka(ACCOUNT)),
-]);
 
 const accountOf = ({ user, password }: { readonly user: string; readonly password: string }): string =>
   `${encodeURIComponent(user)}:${encodeURIComponent(password)}`;
@@ -132,11 +117,12 @@ const testRefusals = (refusals: readonly Refusal[]): void =>
   );
 
 describe("RabbitMQ", async () => {
-  const { certificates, tls } = rabbitmq;
-  const plain = `127.0.0.1:${rabbitmq.port}`;
+  const { url: plainUrl, secured } = sharedSecuredRabbitmq();
+  const { certificates, tls } = secured;
+  const plain = new URL(plainUrl).host;
   const trust = `cacertfile=${certificates.authority}`;
   const account = accountOf(TENANT);
-  const otherEnd = await listenOnRabbitmq();
+  const otherEnd = await listenOnRabbitmq(plainUrl);
 
   test.each([
     ["a virtual host and a password", `amqp://${account}@${plain}/%2Fprod`],
@@ -183,8 +169,9 @@ describe("RabbitMQ", async () => {
   ]);
 });
 
-async function listenOnRabbitmq(): Promise<OtherEnd> {
-  const connection = new Connection({ hostname: "127.0.0.1", port: rabbitmq.port, vhost: TENANT.vhost });
+async function listenOnRabbitmq(url: string): Promise<OtherEnd> {
+  const { hostname, port } = new URL(url);
+  const connection = new Connection({ hostname, port, vhost: TENANT.vhost });
   closing.push(() => connection.close());
   const publisher = connection.createPublisher();
   closing.push(() => publisher.close());
@@ -208,26 +195,31 @@ async function listenOnRabbitmq(): Promise<OtherEnd> {
 }
 
 describe("Kafka", async () => {
-  const { certificates, sasl, saslTls, mutualTls } = kafka;
+  const { url: plainUrl, secured } = sharedSecuredKafka();
+  const { certificates, sasl, saslTls, mutualTls } = secured;
   const trust = `cacertfile=${certificates.authority}`;
+  const own = `prefix=${PREFIX}`;
   const account = accountOf(ACCOUNT);
   const wrong = accountOf({ ...ACCOUNT, ...WRONG });
-  const otherEnd = await listenOnKafka();
+  const otherEnd = await listenOnKafka(plainUrl);
 
   test.each([
-    ["PLAIN", `kafka://${account}@${sasl}?sasl=plain`],
-    ["SCRAM-SHA-256", `kafka://${account}@${sasl}?sasl=scram-sha-256`],
-    ["PLAIN in TLS", `kafkas://${account}@${saslTls}?sasl=plain&${trust}`],
-    ["SCRAM-SHA-512, which goes without saying, in TLS", `kafkas://${account}@${saslTls}?${trust}`],
-    ["TLS and a certificate of its own", `kafkas://${mutualTls}?${trust}&${filesOf(certificates.client)}`],
-    ["TLS that trusts anybody", byAddress(`kafkas://${account}@${saslTls}?verify=verify_none`)],
+    ["PLAIN", `kafka://${account}@${sasl}?sasl=plain&${own}`],
+    ["SCRAM-SHA-256", `kafka://${account}@${sasl}?sasl=scram-sha-256&${own}`],
+    ["PLAIN in TLS", `kafkas://${account}@${saslTls}?sasl=plain&${trust}&${own}`],
+    ["SCRAM-SHA-512, which goes without saying, in TLS", `kafkas://${account}@${saslTls}?${trust}&${own}`],
+    [
+      "TLS and a certificate of its own",
+      `kafkas://${mutualTls}?${trust}&${filesOf(certificates.client)}&${own}`,
+    ],
+    ["TLS that trusts anybody", byAddress(`kafkas://${account}@${saslTls}?verify=verify_none&${own}`)],
   ])("tasks come in, events go out and bells ring by %s", (_, url) => expectAllWays(url, otherEnd), TEST_MS);
 
   testRefusals([
     {
       name: "with another password by PLAIN",
       at: sasl,
-      url: (port) => `kafka://${wrong}@127.0.0.1:${port}?sasl=plain`,
+      url: (port) => `kafka://${wrong}@127.0.0.1:${port}?sasl=plain&${own}`,
       reason: /caused by: SASL authentication failed/,
     },
     {
@@ -263,22 +255,22 @@ describe("Kafka", async () => {
   ]);
 });
 
-async function listenOnKafka(): Promise<OtherEnd> {
-  const bootstrapBrokers = [`127.0.0.1:${kafka.port}`];
-  const topic = "tasktrack.events";
+async function listenOnKafka(url: string): Promise<OtherEnd> {
+  const bootstrapBrokers = [new URL(url).host];
+  const topic = `${PREFIX}.events`;
   const admin = new Admin({ clientId: "test", bootstrapBrokers });
   await admin.createTopics({ topics: [topic], partitions: 1, replicas: 1 });
   await admin.close();
   const producer = new Producer({ clientId: "test", bootstrapBrokers });
   closing.push(() => producer.close());
-  const ear = new Consumer({ clientId: "ear", groupId: "ear", bootstrapBrokers });
+  const ear = new Consumer({ clientId: "ear", groupId: `${PREFIX}-ear`, bootstrapBrokers });
   closing.push(() => ear.close(true));
   const heard: string[] = [];
   const stream = await ear.consume({ topics: [topic], mode: "earliest" });
   stream.on("data", ({ value }) => heard.push(value.toString()));
   return {
     submit: (text) =>
-      producer.send({ messages: [{ topic: "tasktrack.submit", value: Buffer.from(text) }], acks: -1 }),
+      producer.send({ messages: [{ topic: `${PREFIX}.submit`, value: Buffer.from(text) }], acks: -1 }),
     heard,
   };
 }

@@ -10,7 +10,9 @@ export interface KafkaServer extends TestServer {
 }
 
 /** Beside its open listener, which is for the tests themselves, it has one for each way to be secured. */
-export interface SecuredKafka extends KafkaServer {
+export type SecuredKafka = KafkaServer & { readonly secured: KafkaListeners };
+
+export type KafkaListeners = {
   readonly certificates: Certificates;
   /** SASL over a plain connection: PLAIN and SCRAM-SHA-256. */
   readonly sasl: string;
@@ -18,7 +20,7 @@ export interface SecuredKafka extends KafkaServer {
   readonly saslTls: string;
   /** TLS with certificates on both sides, by the address. */
   readonly mutualTls: string;
-}
+};
 
 /** Who is let in, by PLAIN and by SCRAM; a name and a password without quotes and commas, which its own settings use. */
 export type Account = { readonly user: string; readonly password: string };
@@ -73,13 +75,13 @@ export async function createSecuredKafka(account: Account): Promise<SecuredKafka
   });
   if (certificates === null)
     throw new Error("a secured Kafka needs Java on the machine: compose has none such");
-  return {
-    ...server,
+  const secured = {
     certificates,
     sasl: `127.0.0.1:${sasl}`,
     saslTls: `localhost:${saslTls}`,
     mutualTls: `127.0.0.1:${mutualTls}`,
   };
+  return { ...server, secured };
 }
 
 type Listener = {

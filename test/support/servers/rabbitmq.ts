@@ -12,11 +12,13 @@ export interface RabbitmqServer extends TestServer {
 }
 
 /** Beside its open listener, which is for the tests themselves, it has one with TLS. */
-export interface SecuredRabbitmq extends RabbitmqServer {
+export type SecuredRabbitmq = RabbitmqServer & { readonly secured: RabbitmqListeners };
+
+export type RabbitmqListeners = {
   readonly certificates: Certificates;
   /** TLS, by the name localhost; a client need not have a certificate, but one that it has must be the authority's. */
   readonly tls: string;
-}
+};
 
 /** Somebody who may do all in one virtual host, and nothing elsewhere. */
 export type Tenant = { readonly user: string; readonly password: string; readonly vhost: string };
@@ -50,7 +52,7 @@ export async function createSecuredRabbitmq(tenant: Tenant): Promise<SecuredRabb
   });
   if (certificates === null)
     throw new Error("a secured RabbitMQ needs its server on the machine: compose has none such");
-  return { ...server, certificates, tls: `localhost:${tls}` };
+  return { ...server, secured: { certificates, tls: `localhost:${tls}` } };
 }
 
 function definitionsOf({ user, password, vhost }: Tenant) {

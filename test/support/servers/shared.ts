@@ -1,13 +1,24 @@
 /** The servers that `npm test` brings up once for all tests. */
-const urlOf = (name: string): string => {
-  const url = process.env[name];
-  if (url === undefined)
+import type { KafkaListeners } from "./kafka.ts";
+import type { RabbitmqListeners } from "./rabbitmq.ts";
+
+const variable = (name: string): string => {
+  const value = process.env[name];
+  if (value === undefined)
     throw new Error(`${name} is not set: run the tests by \`npm test\`, which starts the servers`);
-  return url;
+  return value;
 };
 
-export const sharedPostgres = (): string => urlOf("TEST_POSTGRES_URL");
-export const sharedPgbouncer = (): string => urlOf("TEST_PGBOUNCER_URL");
-export const sharedRedis = (): string => urlOf("TEST_REDIS_URL");
-export const sharedRabbitmq = (): string => urlOf("TEST_RABBITMQ_URL");
-export const sharedKafka = (): string => urlOf("TEST_KAFKA_URL");
+export const sharedPostgres = (): string => variable("TEST_POSTGRES_URL");
+export const sharedPgbouncer = (): string => variable("TEST_PGBOUNCER_URL");
+export const sharedRedis = (): string => variable("TEST_REDIS_URL");
+export const sharedRabbitmq = (): string => variable("TEST_RABBITMQ_URL");
+export const sharedKafka = (): string => variable("TEST_KAFKA_URL");
+
+/** Beside these listeners there is the open one, at this URL. */
+type Secured<Listeners> = { readonly url: string; readonly secured: Listeners };
+
+export const sharedSecuredRabbitmq = () => securedOf<RabbitmqListeners>("TEST_SECURED_RABBITMQ");
+export const sharedSecuredKafka = () => securedOf<KafkaListeners>("TEST_SECURED_KAFKA");
+
+const securedOf = <Listeners>(name: string): Secured<Listeners> => JSON.parse(variable(name)); // as the runner has written it
