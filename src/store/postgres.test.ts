@@ -43,15 +43,13 @@ async function examine(name: string, url: () => string, schema: string): Promise
   });
 
   examineStore(name, async () => {
-    if (kept.length > 0) {
-      // The batches go on: a store that is open knows which one it has seen.
-      await admin
-        .unsafe(
-          `TRUNCATE ${prefixed.join(", ")}; ALTER SEQUENCE ${schema}.task_id RESTART; UPDATE ${schema}.meta SET pruned = 0`,
-        )
-        .simple();
-    }
     const [store, peer] = [await open(0), await open(1)];
+    // The batches go on: a store that is open knows which one it has seen.
+    await admin
+      .unsafe(
+        `TRUNCATE ${prefixed.join(", ")}; ALTER SEQUENCE ${schema}.task_id RESTART; UPDATE ${schema}.meta SET pruned = 0`,
+      )
+      .simple();
     const startedAt = performance.now();
     const now = await store.now();
     return {
