@@ -17,9 +17,12 @@ const manifest = {
   license: packageJson.license,
   type: "module",
   engines: packageJson.engines,
+  // TypeScript with `moduleResolution: node10` reads no `exports`: it finds these two, and handlers.d.ts by its place.
+  main: "./tasktrack.js",
+  types: "./tasktrack.d.ts",
   exports: {
-    ".": { types: "./types/client/client.d.ts", default: "./tasktrack.js" },
-    "./handlers": { types: "./types/handlers/handlers.d.ts", default: "./handlers.js" },
+    ".": { types: "./tasktrack.d.ts", default: "./tasktrack.js" },
+    "./handlers": { types: "./handlers.d.ts", default: "./handlers.js" },
   },
   sideEffects: false,
 };
@@ -30,44 +33,69 @@ type Part = {
   /** "browser": the web's standards alone, and what runs there runs everywhere; "node": its modules too, which Bun and Deno know. */
   readonly target: "browser" | "node";
   readonly tsconfig: string;
+  /** The types of the entry, beside the file that they describe: who imports the file by its path finds them, too. */
+  readonly types: string;
 };
 
 const PARTS: readonly Part[] = [
-  { entry: "client/client.ts", file: "tasktrack.js", target: "browser", tsconfig: "tsconfig.sdk.json" },
+  {
+    entry: "client/client.ts",
+    file: "tasktrack.js",
+    target: "browser",
+    tsconfig: "tsconfig.sdk.json",
+    types: "tasktrack.d.ts",
+  },
   {
     entry: "handlers/handlers.ts",
     file: "handlers.js",
     target: "node",
     tsconfig: "tsconfig.sdk-handlers.json",
+    types: "handlers.d.ts",
   },
 ];
 
-async function bundle({ entry, file, target: runsOn }: Part): Promise<void> {
+async function bundle({ entry, file, target: runsOn, types }: Part): Promise<void> {
   const built = await Bun.build({
     entrypoints: [join(ROOT, "src", entry)],
     outdir: target,
     naming: file,
     target: runsOn,
     format: "esm",
+    banner: `// @ts-self-types="./${types}"`, // Deno looks for types nowhere else when the file is imported by its path or URL
   });
   if (!built.success) throw new Error(built.logs.join("\n"));
 }
 
-function declare({ tsconfig }: Part): void {
+async function declare({ entry, tsconfig, types }: Part): Promise<void> {
   const tsc = spawnSync(
     join(ROOT, "node_modules/.bin/tsc"),
     ["-p", join(ROOT, tsconfig), "--outDir", join(target, "types")],
     { encoding: "utf8" },
   );
   if (tsc.status !== 0) throw new Error(`the types do not compile alone:\n${tsc.stdout}${tsc.stderr}`);
+  await Bun.write(join(target, types), `export * from "./types/${entry}";\n`);
+}
+
+/**
+ * A declaration that imports "./x.ts" asks for a file that the package does not have, and "./x.d.ts" is forbidden. TypeScript finds
+ * x.d.ts for "./x.js" in every mode; Deno does so in node_modules, and elsewhere where the comment says it.
+ */
+const IMPORT = /^((?:import|export) .* from ")(\.[^"]*)\.ts";$/gm;
+
+async function renameImports(): Promise<void> {
+  for (const file of new Bun.Glob("**/*.d.ts").scanSync(target)) {
+    const text = await Bun.file(join(target, file)).text();
+    await Bun.write(join(target, file), text.replaceAll(IMPORT, '// @ts-types="$2.d.ts"\n$1$2.js";'));
+  }
 }
 
 await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
 for (const part of PARTS) {
   await bundle(part);
-  declare(part);
+  await declare(part);
 }
+await renameImports();
 await Bun.write(join(target, "package.json"), `${JSON.stringify(manifest, null, 2)}\n`);
 await cp(join(ROOT, "docs/sdk.md"), join(target, "README.md"));
 await cp(join(ROOT, "LICENSE"), join(target, "LICENSE"));

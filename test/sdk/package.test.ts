@@ -1,11 +1,14 @@
 /** The package as it is published: on the runtimes that it promises, and in a strict project of somebody else's. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningApp, startApp } from "../support/app.ts";
+import { installRuntimes, RUNTIMES } from "../support/runtimes.ts";
 
 const ROOT = join(import.meta.dir, "../..");
+/** Of exam.mjs. */
+const CASES = 11;
 let home: string;
 let server: RunningApp;
 
@@ -17,33 +20,25 @@ async function run(command: readonly string[]): Promise<{ readonly code: number;
   return { code: await child.exited, said: said + complained };
 }
 
+/** The same cases on each runtime; handlers that start programs on those that can. */
 const SCRIPT = `
-import { createClient, createWorker, TaskTrackError } from "tasktrack";
+import * as sdk from "tasktrack";
 import { command } from "tasktrack/handlers";
-const url = process.argv[2];
-const client = createClient(url);
-const { status } = await client.run({ name: "from afar" });
-const abort = new AbortController();
-const creating = setInterval(() => void client.create({ name: "seen" }), 20);
-let seen = "nothing";
-for await (const event of client.watch({ signal: abort.signal })) { seen = event.kind; break; }
-clearInterval(creating);
-const code = await client.get(999999).catch((error) => error instanceof TaskTrackError && error.code);
-const worker = createWorker({ url, handlers: { nothing: async () => null }, log: { debug() {}, info() {}, warn() {}, error() {}, isDebug: false } });
-worker.start();
-const left = await worker.stop(0);
+import { examine } from "./exam.mjs";
+const [url, runtime] = globalThis.Deno?.args ?? process.argv.slice(2);
+for (const line of await examine(sdk, url, runtime)) console.log(line);
 const echo = command(["echo", '{{"said":{payload.word}}}']);
-const context = { signal: abort.signal, progress() {}, log() {} };
 const task = { id: 1, name: "n", description: "", type: "t", tags: [], attempt: 1, losses: 0, createdAt: 0, payload: { word: 5 } };
-const { said } = await echo(task, { ...context, signal: new AbortController().signal });
-console.log([status, seen, code, left, said].join());
+const { said } = await echo(task, { signal: new AbortController().signal, progress() {}, log() {} });
+console.log("said", said);
 `;
 
 const CONSUMER = `
 import { createClient, createWorker, fail, type Handler, snooze, type Task, type WatchEvent } from "tasktrack";
 import { command, type Handlers, http } from "tasktrack/handlers";
 const client = createClient("http://localhost:8080", { retries: 1 });
-export const task: Promise<Task> = client.run({ name: "x", run_at: new Date() });
+const signal: AbortSignal | undefined = undefined;
+export const task: Promise<Task> = client.run({ name: "x", run_at: new Date(), key: undefined }, { signal });
 export const handler: Handler = async ({ payload }, { signal, progress }) => {
   progress(1, String(payload));
   return signal.aborted ? fail("no", { retryable: false }) : snooze("1m");
@@ -58,29 +53,73 @@ export default {
 void client.create({});
 `;
 
+const CONSUMER_BY_PATH = `
+import { createClient } from "./vendor/tasktrack.js";
+import { command } from "./vendor/handlers.js";
+// @ts-expect-error a task needs a name
+void createClient("http://localhost:8080").create({});
+// @ts-expect-error a command is a list
+command("echo");
+`;
+
 beforeAll(async () => {
   server = await startApp();
   home = await mkdtemp(join(tmpdir(), "tasktrack-sdk-"));
   await mkdir(join(home, "node_modules"));
   await writeFile(join(home, "package.json"), '{"type":"module"}');
   await writeFile(join(home, "script.mjs"), SCRIPT);
+  await cp(join(import.meta.dir, "exam.mjs"), join(home, "exam.mjs"));
   await writeFile(join(home, "consumer.ts"), CONSUMER);
+  await writeFile(join(home, "by-path.ts"), CONSUMER_BY_PATH);
   const built = await run([
     process.execPath,
     join(ROOT, "scripts/build-sdk.ts"),
     join(home, "node_modules/tasktrack"),
   ]);
   expect(built).toEqual({ code: 0, said: "" });
+  await cp(join(home, "node_modules/tasktrack"), join(home, "vendor"), { recursive: true });
 });
 afterAll(async () => {
   await server.stop();
   await rm(home, { recursive: true });
 });
 
-test.each([["node"], [process.execPath]])("runs on %s", async (runtime) => {
-  expect(await run([runtime, "script.mjs", server.url])).toEqual({
-    code: 0,
-    said: "done,task,not_found,0,5\n",
+const DENO = ["run", "--quiet", "--allow-all", "--no-lock", "--node-modules-dir=manual"];
+
+describe("the SDK", () => {
+  let paths: Record<keyof typeof RUNTIMES, string>;
+  beforeAll(() => {
+    paths = installRuntimes(RUNTIMES);
+  }, 600_000);
+
+  test.each([...(Object.keys(RUNTIMES) as (keyof typeof RUNTIMES)[]), "bun"] as const)(
+    "passes its exam on %s",
+    async (name) => {
+      const program = name === "bun" ? process.execPath : paths[name];
+      const { code, said } = await run([
+        program,
+        ...(name === "deno" ? DENO : []),
+        "script.mjs",
+        server.url,
+        name,
+      ]);
+      const lines = said.trimEnd().split("\n");
+      expect(lines.filter((line) => !line.startsWith("ok "))).toEqual(["said 5"]);
+      expect({ code, cases: lines.length - 1 }).toEqual({ code: 0, cases: CASES });
+    },
+  );
+
+  test("has types that Deno finds", async () => {
+    const checked = await run([
+      paths.deno,
+      "check",
+      "--quiet",
+      "--no-lock",
+      "--node-modules-dir=manual",
+      "consumer.ts",
+      "by-path.ts",
+    ]);
+    expect(checked).toEqual({ code: 0, said: "" });
   });
 });
 
