@@ -104,10 +104,14 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
 
     async "stops work that is cancelled"() {
       const type = typeOf("cancel");
-      const worker = work(
-        type,
-        (_, { signal }) => new Promise((_, reject) => signal.addEventListener("abort", reject)),
-      );
+      // Progress brings a heartbeat each second, which hears of the cancel.
+      const worker = work(type, async (_, { signal, progress }) => {
+        await until(() => {
+          progress(50);
+          return signal.aborted;
+        });
+        throw signal.reason;
+      });
       const { id } = await client.create({ name: "long", type });
       await until(async () => (await client.get(id)).status === "running");
       await client.cancel(id);
