@@ -6,6 +6,7 @@ import { brokers } from "./brokers.ts";
 import { changelog } from "./changelog.ts";
 import { churn } from "./churn.ts";
 import { claims } from "./claims.ts";
+import { compression } from "./compression.ts";
 import { creates } from "./creates.ts";
 import { drain } from "./drain.ts";
 import { handlers } from "./handlers.ts";
@@ -31,6 +32,7 @@ const BENCHMARKS = new Map(
     running,
     turns,
     churn,
+    compression,
     creates,
     drain,
     pulls,

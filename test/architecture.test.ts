@@ -61,7 +61,9 @@ const MAY_USE: Record<string, readonly string[]> = {
   "node:fs/promises": ["cli"],
   "node:os": ["cli"],
   "node:path": ["store/sqlite", "ui", "cli"],
-  "node:util": ["cli"],
+  "node:stream": ["http/compression.ts"],
+  "node:util": ["cli", "http/compression.ts"],
+  "node:zlib": ["http/compression.ts"],
 };
 
 /** Effects come in through app.ts: who else reads the clock, draws at random or asks the environment is found here. */

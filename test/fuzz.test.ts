@@ -379,7 +379,7 @@ async function take(step: Step, known: Known): Promise<void> {
   seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
 
   const answer = { method: "GET", ...request };
-  const isShown = isPage(answer) && PAGE_STATUSES.has(response.status);
+  const isShown = (isPage(answer) && PAGE_STATUSES.has(response.status)) || isRefusedPage(answer, response);
   const faults = isShown ? [] : await checker.faults(answer, response.clone());
   expect({ request, status: response.status, faults }).toEqual({
     request,
@@ -399,6 +399,19 @@ async function take(step: Step, known: Known): Promise<void> {
 const isPage = ({ target }: { readonly target: string }): boolean =>
   /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
 const PAGE_STATUSES: ReadonlySet<number> = new Set([200, 204, 304]);
+
+/** What lies outside the API is refused with a page where HTML is asked for. */
+const isRefusedPage = (
+  { method, target, headers = [] }: RawRequest,
+  { status, headers: answered }: Response,
+): boolean =>
+  answered.get("content-type") === "text/html; charset=utf-8" &&
+  status >= 400 &&
+  (method === "GET" || method === "HEAD") &&
+  headers.some(([name, value]) => name.toLowerCase() === "accept" && value.includes("text/html")) &&
+  !/^\/(?:api|livez|readyz|openapi\.json)(?:\/|$)/.test(
+    URL.parse(target, "http://localhost")?.pathname ?? "/api",
+  );
 
 /** A cancel of a task that runs at that very moment, which is up to the machine; task-model.test.ts cancels running work. */
 const BY_CHANCE = 202;

@@ -402,7 +402,6 @@ const mediaTypes: readonly Refused[] = [
 // ---- 404 and 405
 
 const unknownRoutes: readonly Refused[] = [
-  "/",
   "/api",
   "/api/",
   "/api/tasks",

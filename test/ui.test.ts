@@ -48,14 +48,53 @@ describe("pages", () => {
     expect(page).not.toMatch(/<style|style=|\son\w+=|<script(?![^>]*\bsrc=)/);
   });
 
-  test("who does not ask for HTML is told in JSON that there is nothing", async () => {
-    await expectProblem(await ask("/", { accept: "*/*" }), { status: 404, code: "unknown_route" });
-    await expectProblem(await ask("/tasks/7", {}), { status: 404, code: "unknown_route" });
+  test.each(["*/*", "application/json"])(
+    "a client that accepts %s is told at / where things are",
+    async (accept) => {
+      const response = await ask("/", { accept });
+      expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
+      expect(response.headers.get("vary")).toContain("accept");
+      const home = (await response.json()) as Readonly<Record<string, string>>;
+      expect(home).toMatchObject({
+        name: "TaskTrack",
+        tasks: "/api/task",
+        openapi: "/openapi.json",
+        ui: "/tasks",
+      });
+      for (const path of [home.tasks, home.stats, home.openapi, home.alive, home.ready])
+        expect(`${path}: ${(await ask(path ?? "")).status}`).toBe(`${path}: 200`);
+      expect((await ask(home.ui ?? "", HTML)).status).toBe(200);
+    },
+  );
+
+  test("a client that does not ask for HTML gets no other page, and is told where the API is", async () => {
+    const problem = await expectProblem(await ask("/tasks/7", {}), { status: 404, code: "unknown_route" });
+    expect(problem.detail).toContain("/api/task");
   });
 
-  test("an unknown address stays a JSON 404, for browsers too", async () => {
-    await expectProblem(await ask("/nothing", HTML), { status: 404, code: "unknown_route" });
-  });
+  test.each(["/nothing", "/<script>alert(1)</script>"])(
+    "%s is a page that says so in a browser, and JSON elsewhere",
+    async (path) => {
+      const page = await ask(path, HTML);
+      expect([page.status, page.headers.get("content-type")]).toEqual([404, "text/html; charset=utf-8"]);
+      expect(page.headers.get("content-security-policy")).toStartWith(
+        "default-src 'none'; style-src 'sha256-",
+      );
+      const text = await page.text();
+      expect(text).toContain("There is nothing at");
+      expect(text).toContain(`Request ${page.headers.get("x-request-id")}`);
+      expect(text).not.toContain("<script");
+      await expectProblem(await ask(path), { status: 404, code: "unknown_route" });
+    },
+  );
+
+  test.each(["/api/nothing", "/api/task/999", "/api/task/x"])(
+    "%s is refused with JSON in a browser, too",
+    async (path) => {
+      const response = await ask(path, HTML);
+      expect(response.headers.get("content-type")).toBe("application/problem+json");
+    },
+  );
 
   test("a page takes no other method", async () => {
     const response = await ask("/tasks", HTML, "POST");
@@ -78,7 +117,11 @@ describe("pages", () => {
 
   test("a browser that came under a foreign host's name gets none", async () => {
     const response = await ask("/", { ...HTML, host: "evil.example", "user-agent": "Mozilla/5.0" });
-    await expectProblem(response, { status: 403, code: "forbidden_host" });
+    expect([response.status, response.headers.get("content-type")]).toEqual([
+      403,
+      "text/html; charset=utf-8",
+    ]);
+    expect(await response.text()).toContain("ALLOWED_HOSTS");
   });
 });
 
@@ -124,8 +167,10 @@ test("a UI that cannot be built is a 503 that says so, and is tried again", asyn
   };
   const door = openDoor({} as Engine, { uiFiles }); // no verb is asked
   const goTo = (): Promise<Response> => fetch(door.url, { headers: HTML });
-  await expectProblem(await goTo(), { status: 503, code: "not_ready" });
+  const failed = await goTo();
+  expect([failed.status, failed.headers.get("retry-after")]).toEqual([503, "1"]);
+  expect(await failed.text()).toContain("The web UI cannot be shown");
   expect(door.lines.join()).toContain("no disk");
-  await expectProblem(await goTo(), { status: 404, code: "unknown_route" });
+  expect((await goTo()).status).toBe(404);
   await door.close();
 });

@@ -6,12 +6,14 @@ import type { HostPattern } from "../lib/host-patterns.ts";
 import { errorText } from "../lib/log.ts";
 import { createBoardRoutes } from "./board.ts";
 import { discardBody, isBodyLeft } from "./body.ts";
+import { replyCompressed } from "./compression.ts";
 import { type Problem, problemOf, problemResponse, refuse } from "./errors.ts";
 import { createEventRoutes } from "./events.ts";
 import { createGuard, type RequestHeaders } from "./guard.ts";
 import { createHealthRoutes, type HealthSetup } from "./health.ts";
 import { createListRoutes } from "./lists.ts";
 import { createOpenApi, type Section } from "./openapi.ts";
+import { isPageRequest, problemPage } from "./problem-page.ts";
 import { type Call, METHODS, type Method, type Reply, type Route, type Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
 import { createTaskRoutes } from "./tasks.ts";
@@ -169,9 +171,10 @@ export function createHttp(setup: HttpSetup): HttpServer {
       return response;
     };
 
-  function refused(error: unknown, { request, requestId }: Call): Response {
+  function refused(error: unknown, { request, headers, requestId }: Call): Response {
     const problem = problemOf(error) ?? defect(error, request, requestId);
-    return problemResponse(problem, requestId, prepared.common);
+    const isPage = setup.hasApi && isPageRequest(request, headers);
+    return (isPage ? problemPage : problemResponse)(problem, requestId, prepared.common);
   }
 
   function defect(error: unknown, { method, url }: Request, requestId: string): Problem {
@@ -286,9 +289,9 @@ function createOpenApiRoute(document: () => unknown): Route {
     summary: "This document",
     answers: { 200: { description: "OpenAPI 3.1", schema: OpenApiAnswer } },
     problems: [],
-    run: ({ reply }) => {
+    run: (call) => {
       text ??= JSON.stringify(document());
-      return reply(200, text);
+      return replyCompressed(call, text);
     },
   };
 }

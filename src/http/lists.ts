@@ -8,6 +8,7 @@ import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engin
 import { errorText, type Log } from "../lib/log.ts";
 import { BulkAnswer, ListedTaskAnswer } from "./answer-schemas.ts";
 import { readJson } from "./body.ts";
+import { replyCompressed, replyStream } from "./compression.ts";
 import { prefersOf } from "./conditions.ts";
 import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "./header-schemas.ts";
 import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "./pieces.ts";
@@ -95,7 +96,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   }
 
   async function page(
-    { request, reply }: Call,
+    call: Call,
     wish: Wish & { readonly limit: number },
     headers: Record<string, string>,
   ): Promise<Response> {
@@ -111,24 +112,22 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
       await otherRequestsFirst();
     }
     const link =
-      after === null ? {} : { link: `<${nextPath(request, formatCursor(wish.sort, after))}>; rel="next"` };
-    return reply(200, await jsonList("", tasks, ""), { ...headers, ...link });
+      after === null
+        ? {}
+        : { link: `<${nextPath(call.request, formatCursor(wish.sort, after))}>; rel="next"` };
+    return replyCompressed(call, await jsonList("", tasks, ""), { ...headers, ...link });
   }
 
   /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
-  async function wholeList(
-    { requestId, reply }: Call,
-    wish: Wish,
-    headers: Record<string, string>,
-  ): Promise<Response> {
+  async function wholeList(call: Call, wish: Wish, headers: Record<string, string>): Promise<Response> {
     const first = await pageAfter(wish, wish.after, STREAM_PAGE);
-    if (first.next === null) return reply(200, await jsonList("", first.tasks, ""), headers);
+    if (first.next === null) return replyCompressed(call, await jsonList("", first.tasks, ""), headers);
     const next = (after: Cursor): Promise<Shown> =>
       pageAfter(wish, after, STREAM_PAGE).catch((error: unknown) => {
-        log.error("list_cut", { request_id: requestId, error: errorText(error) });
+        log.error("list_cut", { request_id: call.requestId, error: errorText(error) });
         throw error;
       });
-    return reply(200, streamOf(listText(first, next)), headers);
+    return replyStream(call, listText(first, next), headers);
   }
 
   // ---- bulk
@@ -242,22 +241,6 @@ async function* listText(first: Shown, next: (after: Cursor) => Promise<Shown>):
     page = after === null ? null : await otherRequestsFirst().then(() => next(after));
   }
   yield separator === "[" ? "[]" : "]";
-}
-
-/** A text that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
-function streamOf(texts: AsyncGenerator<string>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  return new ReadableStream(
-    {
-      pull: async (controller) => {
-        const { value, done } = await texts.next();
-        if (done) controller.close();
-        else controller.enqueue(encoder.encode(value));
-      },
-      cancel: async () => void (await texts.return(undefined)),
-    },
-    { highWaterMark: 0 },
-  );
 }
 
 /** The same list after the cursor, as a path, for no server knows all its names. */

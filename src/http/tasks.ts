@@ -5,6 +5,7 @@ import type { CallKey, CarriedOut, Creation, Engine, Once } from "../engine/engi
 import type { Log } from "../lib/log.ts";
 import { CreateAnswer, LogAnswer, TaskAnswer, UpdatedAnswer } from "./answer-schemas.ts";
 import { type JsonBody, readBody, readOptionalJson } from "./body.ts";
+import { replyCompressed } from "./compression.ts";
 import { callKeyOf, etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import {
   ETAG,
@@ -116,13 +117,14 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
       304: { description: "It is what the client knows", headers: { ETag: ETAG } },
     },
     problems: ["not_found"],
-    run: ({ request, headers, params, reply }) => {
+    run: (call) => {
+      const { request, headers, params, reply } = call;
       const id = parseId(params.id ?? "");
       return found(request, id).then((task) => {
         const etag = { etag: etagOf(task) };
         return isKnown(task, headers)
           ? reply(304, null, etag)
-          : reply(200, presentTask(task, engine.now()), etag);
+          : replyCompressed(call, presentTask(task, engine.now()), etag);
       });
     },
   };
@@ -245,10 +247,11 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     query: LogQuery,
     answers: { 200: { description: "The lines behind `after`, oldest first", schema: LogAnswer } },
     problems: ["not_found"],
-    run: async ({ request, params, reply }) => {
+    run: async (call) => {
+      const { request, params } = call;
       const id = parseId(params.id ?? "");
       const { after = 0 } = validate(LogQuery, queryOf(request, []));
-      return reply(200, presentLog(await engine.readLog(id, after)));
+      return replyCompressed(call, presentLog(await engine.readLog(id, after)));
     },
   };
 

@@ -1,6 +1,9 @@
 import { errorText, type Log } from "../lib/log.ts";
 import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../ui/archive.ts";
+import { codingsOf } from "./compression.ts";
 import { refuse } from "./errors.ts";
+import type { RequestHeaders } from "./guard.ts";
+import { takesHtml } from "./problem-page.ts";
 import type { Call, Route, Routes } from "./route.ts";
 import { targetOf } from "./target.ts";
 
@@ -10,8 +13,8 @@ export type UiSetup = {
   readonly log: Log;
 };
 
-/** The pages' addresses. They are one document, whose script shows the page that the address names. */
-const PAGES = ["/", "/tasks", "/tasks/:id", "/new", "/overview"];
+/** The pages' addresses beside "/". They are one document, whose script shows the page that the address names. */
+const PAGES = ["/tasks", "/tasks/:id", "/new", "/overview"];
 
 /** The UI loads nothing but its own files, and nobody may frame it. */
 const PAGE_POLICY = [
@@ -42,9 +45,16 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
     answers: {},
     problems: [],
     run: async (call) => {
-      if (!takesHtml(call.headers.accept)) throw nothingHere(call);
+      if (!takesHtml(call.headers)) throw noPage(call);
       return answerWith(await find("index.html", call), call, PAGE_HEADERS);
     },
+  };
+
+  const home: Route = {
+    ...page,
+    id: "home",
+    run: (call) =>
+      takesHtml(call.headers) ? page.run(call) : call.reply(200, HOME, { vary: "accept, accept-encoding" }),
   };
 
   const asset: Route = {
@@ -69,6 +79,7 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
   }
 
   return {
+    "/": { GET: home },
     ...Object.fromEntries(PAGES.map((path) => [path, { GET: page }])),
     "/assets/:file": { GET: asset },
   };
@@ -77,11 +88,30 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
 const nothingHere = ({ request }: Call) =>
   refuse("unknown_route", `There is nothing at ${targetOf(request.url).path}`);
 
-/** Browsers name it when they go to an address; clients of the API do not. */
-const takesHtml = (accept: string | undefined): boolean => accept?.includes("text/html") ?? false;
+/** For clients that name a page's address, as an operator does with curl. */
+const noPage = ({ request }: Call) => {
+  const { path } = targetOf(request.url);
+  return refuse(
+    "unknown_route",
+    `${path} is a page of the web UI, for clients that accept text/html; the API is at /api/task, described in /openapi.json`,
+  );
+};
+
+/** What "/" answers where no page is asked for. */
+const HOME = JSON.stringify({
+  name: "TaskTrack",
+  tasks: "/api/task",
+  events: "/api/events",
+  stats: "/api/stats",
+  openapi: "/openapi.json",
+  alive: "/livez",
+  ready: "/readyz",
+  ui: "/tasks",
+  example: `curl -d '{"name":"someName"}' http://HOST/api/task`,
+});
 
 function answerWith(file: UiFile, { headers, reply }: Call, own: Readonly<Record<string, string>>): Response {
-  const encoding = encodingFor(headers["accept-encoding"] ?? "");
+  const encoding = encodingFor(headers);
   const etag = `"${file.hash}-${encoding}"`;
   const all = { ...own, etag, vary: "accept-encoding" };
   if (headers["if-none-match"]?.includes(etag)) return reply(304, null, all);
@@ -93,11 +123,7 @@ function answerWith(file: UiFile, { headers, reply }: Call, own: Readonly<Record
 }
 
 /** The smallest of those that the client takes. */
-function encodingFor(accept: string): Encoding {
-  const taken = accept
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => !/;\s*q=0(\.0*)?$/.test(part))
-    .map((part) => part.split(";")[0]?.trim().toLowerCase());
+function encodingFor(headers: RequestHeaders): Encoding {
+  const taken = codingsOf(headers);
   return ENCODINGS.find((encoding) => taken.includes(encoding)) ?? "identity";
 }

@@ -1,0 +1,62 @@
+/** A refusal as a page, for somebody who has opened an address in a browser. */
+import { STATUS_CODES } from "node:http";
+import { PROBLEM_STATUS, type Problem, problemResponse } from "./errors.ts";
+import type { RequestHeaders } from "./guard.ts";
+import { targetOf } from "./target.ts";
+
+/** Browsers name it when they go to an address; clients of the API do not. */
+export const takesHtml = ({ accept }: RequestHeaders): boolean => accept?.includes("text/html") ?? false;
+
+/** These answer with JSON whatever the client takes. */
+const DATA = /^\/(api|assets|livez|readyz|openapi\.json)(\/|$)/;
+
+/** Whether a person waits for a page: refusals of the API are JSON for browsers, too. */
+export const isPageRequest = ({ method, url }: Request, headers: RequestHeaders): boolean =>
+  (method === "GET" || method === "HEAD") && takesHtml(headers) && !DATA.test(targetOf(url).path);
+
+const STYLE = `
+:root { color-scheme: light dark; }
+body { margin: 15vh auto; max-width: 36rem; padding: 0 1.5rem; font: 1rem/1.5 system-ui, sans-serif; }
+h1 { font-size: 1.5rem; }
+p { overflow-wrap: anywhere; }
+small { opacity: 0.75; }
+`;
+const STYLE_HASH = new Bun.CryptoHasher("sha256").update(STYLE).digest("base64");
+const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+
+/** The same status and headers as the document has. */
+export function problemPage(
+  problem: Problem,
+  requestId: string,
+  common: Readonly<Record<string, string>>,
+): Response {
+  const { status, headers } = problemResponse(problem, requestId, common);
+  headers.set("content-type", "text/html; charset=utf-8");
+  headers.set("content-security-policy", POLICY);
+  return new Response(pageOf(problem, requestId), { status, headers });
+}
+
+function pageOf({ code, message }: Problem, requestId: string): string {
+  const title = STATUS_CODES[PROBLEM_STATUS[code]] ?? "Error";
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${title} · TaskTrack</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+<h1>${title}</h1>
+<p>${escaped(message)}</p>
+${code === "unknown_route" ? '<p><a href="/tasks">To the tasks</a></p>' : ""}
+<p><small>Request ${escaped(requestId)}</small></p>
+</main>
+</body>
+</html>
+`;
+}
+
+/** The message quotes what came: a path, a host. */
+const escaped = (text: string): string => Bun.escapeHTML(text);
