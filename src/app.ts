@@ -3,6 +3,7 @@ import packageJson from "../package.json" with { type: "json" };
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
 import type { Clock } from "./core/clock.ts";
+import { isTaskError } from "./core/error.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
 import { createOwnSource } from "./engine/own-source.ts";
@@ -56,6 +57,7 @@ const PUBLISH_WITHIN_MS = 2_000;
 const BROKER_CLOSES_WITHIN_MS = 2_000;
 /** A store that takes longer to say its time gets no traffic, and a broker that takes longer is away. */
 const ANSWERS_A_PROBE_WITHIN_MS = 1_000;
+const NO_ANSWER = "The store does not answer";
 /** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
 const SLOWEST_POLL_MS = 1_000;
 
@@ -159,11 +161,11 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
 
   async function notReadyBecause(): Promise<string | null> {
     if (draining) return "The server is shutting down";
-    const isThere = store.now().then(
-      () => true,
-      () => false,
+    const reason = store.now().then(
+      () => null,
+      (error: unknown) => (isTaskError(error) ? error.message : NO_ANSWER),
     );
-    return (await soon(isThere, false)) ? null : "The store does not answer";
+    return soon(reason, NO_ANSWER);
   }
 
   async function healthOf({ broker, state }: Flow): Promise<BrokerHealth> {

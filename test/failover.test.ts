@@ -38,7 +38,11 @@ test("a primary of Redis that became a replica is not ready, writes are a 503, a
   await command(primary, "REPLICAOF", "127.0.0.1", "1"); // no primary answers there
 
   await eventually(readiness, (status) => status === 503);
-  await expectProblem(await fetch(`${server.url}/readyz`), { status: 503, code: "not_ready" });
+  const problem = await expectProblem(await fetch(`${server.url}/readyz`), {
+    status: 503,
+    code: "not_ready",
+  });
+  expect(problem.detail).toMatch(/replica|READONLY/);
   const refused = await create();
   expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
   await expectProblem(refused, { status: 503, code: "store_unavailable" });

@@ -11,6 +11,7 @@ import {
   redisSetup,
   works,
 } from "../../../test/support/redis.ts";
+import { idOf, joinCluster } from "../../../test/support/redis-cluster.ts";
 import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
 import { freePort } from "../../../test/support/servers/runner.ts";
 import { migrateStore } from "../open.ts";
@@ -33,8 +34,6 @@ async function createNode(): Promise<RedisServer> {
   return node;
 }
 
-const idOf = async (node: RedisServer): Promise<string> => String(await command(node, "CLUSTER", "MYID"));
-
 /** All nodes know each other and all slots; this node has them all, and one node is its replica. */
 beforeAll(async () => {
   [owner, other, replica] = (await Promise.all([createNode(), createNode(), createNode()])) as [
@@ -42,25 +41,7 @@ beforeAll(async () => {
     RedisServer,
     RedisServer,
   ];
-  await command(owner, "CLUSTER", "ADDSLOTSRANGE", "0", "16383");
-  await command(other, "CLUSTER", "SET-CONFIG-EPOCH", "2");
-  await command(replica, "CLUSTER", "SET-CONFIG-EPOCH", "3");
-  const nodes = [owner, other, replica];
-  for (const node of [other, replica]) {
-    const bus = /@(\d+)/.exec(String(await command(node, "CLUSTER", "NODES")))?.[1] ?? "";
-    await command(owner, "CLUSTER", "MEET", "127.0.0.1", String(node.port), bus);
-  }
-  for (const node of nodes) {
-    await eventually(
-      () => command(node, "CLUSTER", "INFO"),
-      (info) => /cluster_state:ok[\s\S]*cluster_known_nodes:3/.test(String(info)),
-    );
-  }
-  await command(replica, "CLUSTER", "REPLICATE", await idOf(owner));
-  await eventually(
-    () => command(replica, "INFO", "replication"),
-    (info) => String(info).includes("master_link_status:up"),
-  );
+  await joinCluster(owner, other, replica);
 }, 120_000);
 
 afterAll(async () => {

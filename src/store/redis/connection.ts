@@ -26,6 +26,8 @@ export function createConnection(setup: {
   readonly prefix: string;
   /** Where the next connection goes, in a cluster. */
   readonly nodes: Pick<Nodes, "follow" | "turn">;
+  /** Why there is no connection, where that is known. */
+  readonly whyAway: () => string;
 }): Connection {
   const { link, clock, prefix, nodes } = setup;
   let underWay = 0;
@@ -40,7 +42,7 @@ export function createConnection(setup: {
 
   async function call<T>(ask: (client: RedisClient) => Promise<T>): Promise<T> {
     const client = link.client();
-    if (client === null) throw unavailable("Redis cannot be reached");
+    if (client === null) throw unavailable(awayWords(setup.whyAway()));
     if (underWay >= UNDER_WAY_AT_MOST) throw new TaskError("overloaded", "Too many requests wait for Redis");
     underWay++;
     try {
@@ -64,6 +66,9 @@ export function createConnection(setup: {
     sendTo: (command, key, args = []) => call((client) => client.send(command, [prefix + key, ...args])),
   };
 }
+
+const awayWords = (reason: string): string =>
+  reason === "" ? "Redis cannot be reached" : `Redis cannot be reached: ${reason}`;
 
 /** EVALSHA, and the script's text where the server does not know it; a NOSCRIPT proves that nothing was done. */
 export async function runScript(

@@ -25,6 +25,7 @@ beforeEach(async () => {
   connection = createConnection({
     link,
     clock: systemClock,
+    whyAway: () => "",
     nodes: createNodes(parseAddress(url).url),
     prefix: parseAddress(url).prefix,
   });

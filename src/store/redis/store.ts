@@ -54,18 +54,21 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     ...{ nodes, channel, sender, clock, random, log },
   });
   let failure = "";
+  let reasonLeft = "";
   const link = createLink({
     ...{ nodes, clock, random },
     greet,
     onUp: () => {
       if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
       failure = "";
+      reasonLeft = "";
       bell.ring(null); // others may have written meanwhile
     },
     onDown: (reason) => {
       const lost = `The connection to Redis at ${address.host} was lost`;
       const left = `Redis at ${address.host} ${reason}; connecting anew`;
       log.warn("store_lost", { message: reason === undefined ? lost : left });
+      reasonLeft = reason === undefined ? "" : `it ${reason}`;
       if (reason !== undefined) bell.leave(); // watchers stay with the server that takes the writes
     },
     onFailure: (error) => {
@@ -90,7 +93,10 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   await link.open().catch((error: unknown) => {
     throw openingError(error, address);
   });
-  const connection = createConnection({ link, clock, nodes, prefix: address.prefix });
+  const connection = createConnection({
+    ...{ link, clock, nodes, prefix: address.prefix },
+    whyAway: () => (failure === "" ? reasonLeft : failure),
+  });
 
   const { insert, claim, extend, replace, remove } = createWrites(
     { connection, sender, ring: bell.ring },

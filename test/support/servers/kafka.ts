@@ -25,9 +25,13 @@ export type KafkaListeners = {
 /** Who is let in, by PLAIN and by SCRAM; a name and a password without quotes and commas, which its own settings use. */
 export type Account = { readonly user: string; readonly password: string };
 
-const VERSION = process.env.TEST_KAFKA_VERSION ?? "3.9.2";
+/** The version that the tests share. */
+export const KAFKA = process.env.TEST_KAFKA_VERSION ?? "3.9.2";
+/** The newest line that TaskTrack is tried with. */
+export const NEWER_KAFKA = "4.3.1";
+
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
-const JARS = join(CACHE, `kafka-${VERSION}`);
+const jarsOf = (version: string): string => join(CACHE, `kafka-${version}`);
 
 /** A test waits for the start more than for anything else. */
 const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
@@ -36,14 +40,17 @@ const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1
  * A Kafka of its own: one node that is broker and controller, its jars from Maven Central, its data in a folder of its own.
  * @param flags of the virtual machine that runs it
  */
-export const createKafka = (flags: readonly string[] = QUICK_TO_START): Promise<KafkaServer> =>
-  open({ listeners: async () => [], format: [], flags });
+export const createKafka = (
+  flags: readonly string[] = QUICK_TO_START,
+  version = KAFKA,
+): Promise<KafkaServer> => open({ listeners: async () => [], format: [], flags, version });
 
 export async function createSecuredKafka(account: Account): Promise<SecuredKafka> {
   const [sasl, saslTls, mutualTls] = [await freePort(), await freePort(), await freePort()];
   let certificates: Certificates | null = null;
   const server = await open({
     flags: QUICK_TO_START,
+    version: KAFKA,
     listeners: async (directory) => {
       certificates = createCertificates(directory);
       const { authority, byName, byAddress } = certificates;
@@ -95,7 +102,9 @@ async function open(more: {
   readonly listeners: (directory: string) => Promise<readonly Listener[]>;
   readonly format: readonly string[];
   readonly flags: readonly string[];
+  readonly version: string;
 }): Promise<KafkaServer> {
+  const jvm = jvmOf(more.version);
   const controllerPort = await freePort();
   const server = await createServerOf({
     name: "kafka",
@@ -104,7 +113,7 @@ async function open(more: {
     account: null,
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port, binary, run }) => {
-      await fetchJars();
+      await fetchJars(more.version);
       const properties = join(directory, "server.properties");
       const listeners = await more.listeners(directory);
       await writeFile(properties, propertiesOf({ directory, port, controllerPort, listeners }));
@@ -116,12 +125,14 @@ async function open(more: {
       run(binary, [...jvm(QUICK_TO_START), "kafka.tools.StorageTool", ...format]);
     },
     args: ({ directory }) => [...jvm(more.flags), "kafka.Kafka", join(directory, "server.properties")],
-    composeEnv: () => ({ KAFKA_VERSION: VERSION }),
+    composeEnv: () => ({ KAFKA_VERSION: more.version }),
   });
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
 
-const jvm = (flags: readonly string[]): string[] => [...flags, "-Xshare:auto", "-cp", join(JARS, "*")];
+const jvmOf =
+  (version: string) =>
+  (flags: readonly string[]): string[] => [...flags, "-Xshare:auto", "-cp", join(jarsOf(version), "*")];
 
 const SHA_256 = "SCRAM-SHA-256";
 const SHA_512 = "SCRAM-SHA-512";
@@ -180,23 +191,23 @@ const settingsOf = ({ name, settings }: Listener): string =>
     .map(([key, value]) => `listener.name.${name.toLowerCase()}.${key}=${value}\n`)
     .join("");
 
-const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
+const pomOf = (version: string): string => `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tasktrack</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${VERSION}</version></dependency>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>${version}</version></dependency>
   </dependencies>
 </project>
 `;
 
 /** By Maven, which knows the machine's mirrors and checks what it loads; once, into a folder that appears whole or not at all. */
-async function fetchJars(): Promise<void> {
-  if (existsSync(JARS)) return;
+async function fetchJars(version: string): Promise<void> {
+  if (existsSync(jarsOf(version))) return;
   const mvn = findOrInstall({ name: "kafka", debianPackage: "maven", find: () => findBinary("mvn") });
   if (mvn === null) throw new Error("the tests need Maven for Kafka's jars: install Debian's maven");
   await mkdir(CACHE, { recursive: true });
   const folder = await mkdtemp(join(CACHE, "kafka-"));
-  await writeFile(join(folder, "pom.xml"), POM);
+  await writeFile(join(folder, "pom.xml"), pomOf(version));
   const jars = join(folder, "jars");
   const goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
   const done = spawnSync(
@@ -205,6 +216,6 @@ async function fetchJars(): Promise<void> {
     { encoding: "utf8" },
   );
   if (done.status !== 0) throw new Error(`Maven could not fetch Kafka:\n${done.stdout}${done.stderr}`);
-  await rename(jars, JARS);
+  await rename(jars, jarsOf(version));
   await rm(folder, { recursive: true });
 }

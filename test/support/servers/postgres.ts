@@ -1,6 +1,7 @@
 import { appendFile, chmod, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { SQL } from "bun";
+import { type EmbeddedVersion, embeddedPostgres } from "./embedded-postgres.ts";
 import { createServerOf, findBinary, postgresFolders, type TestServer } from "./runner.ts";
 
 export interface PostgresServer extends TestServer {
@@ -16,9 +17,12 @@ const USER = "tasktrack";
 /**
  * A PostgreSQL of its own.
  * @param settings lines of postgresql.conf, by name; without `fsync: off` every commit is on the disk
+ * @param version that of Debian unless given
  */
-export const createPostgres = (settings: Readonly<Record<string, string>> = {}): Promise<PostgresServer> =>
-  createCluster(settings, null);
+export const createPostgres = (
+  settings: Readonly<Record<string, string>> = {},
+  version: EmbeddedVersion | null = null,
+): Promise<PostgresServer> => createCluster(settings, null, version);
 
 /**
  * A standby with the data that the primary has now. Once it is started it follows the primary, which it reaches at `port`, and
@@ -38,13 +42,14 @@ export async function createStandby(
 async function createCluster(
   settings: Readonly<Record<string, string>>,
   primary: PostgresServer | null,
+  version: EmbeddedVersion | null = null,
 ): Promise<PostgresServer> {
   const all: Record<string, string> = { max_connections: "200", log_min_messages: "fatal", ...settings };
   let data = "";
   const server = await createServerOf({
     name: "postgres",
     debianPackage: "postgresql",
-    find: () => findBinary("postgres", postgresFolders()),
+    find: () => (version === null ? findBinary("postgres", postgresFolders()) : embeddedPostgres(version)),
     account: "postgres",
     stopSignal: "SIGINT", // fast: the sessions are cut, the data is whole
     prepare: async ({ directory, binary, port, run }) => {
@@ -67,6 +72,7 @@ async function createCluster(
     },
     args: ({ directory }) => ["-D", join(directory, "data")],
     composeEnv: () => ({
+      POSTGRES_VERSION: String(version ?? 15),
       POSTGRES_ARGS: Object.entries(all)
         .map(([name, value]) => `-c ${name}=${value}`)
         .join(" "),

@@ -9,8 +9,12 @@ export interface RedisServer extends TestServer {
 /**
  * A Redis of its own that appends every write to its log on the disk and evicts nothing.
  * @param settings options of redis.conf, by name
+ * @param program where another server than the one on the PATH is
  */
-export async function createRedis(settings: Readonly<Record<string, string>> = {}): Promise<RedisServer> {
+export async function createRedis(
+  settings: Readonly<Record<string, string>> = {},
+  program: string | null = null,
+): Promise<RedisServer> {
   const all: Record<string, string> = {
     appendonly: "yes",
     appendfsync: "everysec",
@@ -22,7 +26,7 @@ export async function createRedis(settings: Readonly<Record<string, string>> = {
   const server = await createServerOf({
     name: "redis",
     debianPackage: "redis-server",
-    find: () => findBinary("redis-server") ?? findBinary("valkey-server"),
+    find: () => program ?? findBinary("redis-server") ?? findBinary("valkey-server"),
     account: null,
     stopSignal: "SIGTERM",
     prepare: async () => undefined,
