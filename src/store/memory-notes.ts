@@ -18,6 +18,8 @@ export interface Notes {
 
 /** Old notes that a call clears away at most: more than it writes, in a bounded step. */
 const CLEARED_AT_ONCE = 1_000;
+/** The same for a note that a step writes with itself: a batch may have many of them. */
+const CLEARED_WITH_A_STEP = 2;
 
 export function createNotes(): Notes {
   const byName = new Map<string, Note>();
@@ -25,7 +27,7 @@ export function createNotes(): Notes {
   const byEnd = createSorted<Note>((a, b) => a.until - b.until || byNames(a, b));
 
   function write(writes: readonly NoteWrite[], now: number): NoteWritten[] {
-    clear(now);
+    clear(now, CLEARED_AT_ONCE);
     return writes.map((wish) => writeOne(wish, now));
   }
 
@@ -50,8 +52,8 @@ export function createNotes(): Notes {
     byEnd.remove(note);
   }
 
-  function clear(now: number): void {
-    for (let cleared = 0; cleared < CLEARED_AT_ONCE; cleared++) {
+  function clear(now: number, atMost: number): void {
+    for (let cleared = 0; cleared < atMost; cleared++) {
       const first = byEnd.first();
       if (first === undefined || first.until > now) return;
       drop(first);
@@ -72,8 +74,10 @@ export function createNotes(): Notes {
     return { notes, next: null };
   }
 
-  const writeOnce = ({ now, ...note }: OnceNote): boolean =>
-    writeOne({ ...note, ifVersion: 0 }, now) === "ok";
+  function writeOnce({ now, ...note }: OnceNote): boolean {
+    clear(now, CLEARED_WITH_A_STEP);
+    return writeOne({ ...note, ifVersion: 0 }, now) === "ok";
+  }
 
   return { write, writeOnce, read };
 }

@@ -6,6 +6,7 @@ import { ENDED_STATUSES } from "../core/task.ts";
 import type { ScriptBounds } from "./redis/scripts.ts";
 import { examineStore } from "./store.suite.ts";
 import { createExaminee, type Opened } from "./suite/examinee.ts";
+import { oldNotesAfterSteps } from "./suite/once.ts";
 
 async function open(bounds?: ScriptBounds): Promise<Opened> {
   const { url, store } = await openRedis(sharedRedis(), {}, bounds);
@@ -79,4 +80,10 @@ test("a Redis store whose tasks have all been deleted keeps nothing of them but 
   expect(await keysOf(url)).toEqual(["changes", "house"]);
   await store.close();
   await removeKeys(url);
+});
+
+test("a Redis store clears away old notes with the steps that write new ones", async () => {
+  const opened = await open();
+  expect(await oldNotesAfterSteps(createExaminee(opened))).toEqual([]);
+  await opened.close();
 });

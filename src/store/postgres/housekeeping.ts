@@ -36,13 +36,17 @@ const PRUNE = `WITH mine AS MATERIALIZED (
   )
   SELECT count(*)::integer FROM pruned`;
 
-const FORGET = `DELETE FROM tasktrack.idempotency WHERE (scope, key) IN (
-    SELECT scope, key FROM tasktrack.idempotency
-    WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
+/** Deletes rows whose time is over, the oldest first. Returns how many. */
+const forgetOld = (table: string, key: string): string => `WITH gone AS (
+    DELETE FROM ${table} WHERE (${key}) IN (
+      SELECT ${key} FROM ${table}
+      WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)
+    RETURNING 1
+  )
+  SELECT count(*)::integer FROM gone`;
 
-const FORGET_NOTES = `DELETE FROM tasktrack.notes WHERE name IN (
-    SELECT name FROM tasktrack.notes
-    WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)`;
+const FORGET = forgetOld("tasktrack.idempotency", "scope, key");
+const FORGET_NOTES = forgetOld("tasktrack.notes", "name");
 
 /** Sums up rows of the census; who reads it sees them either as they were or as one. Returns by how many rows there are less. */
 const SUM_UP = `WITH gone AS (
@@ -56,9 +60,11 @@ const SUM_UP = `WITH gone AS (
   )
   SELECT ((SELECT count(*) FROM gone) - (SELECT count(*) FROM summed))::integer`;
 
-/** How long until the next round after one that pruned and summed up so much. */
-const pause = (pruned: number, summed: number, random: number): number =>
-  pruned === PIECE || summed > PIECE / 2 ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
+type Done = { readonly deleted: readonly number[]; readonly summed: number };
+
+/** How long until the next round: a short time where this one may have left something, because a piece was full. */
+const pause = ({ deleted, summed }: Done, random: number): number =>
+  deleted.includes(PIECE) || summed > PIECE / 2 ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
 
 export type HousekeepingSetup = {
   readonly session: Session;
@@ -71,12 +77,12 @@ export type HousekeepingSetup = {
 /** One piece of each; says how long until the next. */
 export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
   const [prune, forget, forgetNotes, sumUp] = [sql(PRUNE), sql(FORGET), sql(FORGET_NOTES), sql(SUM_UP)];
+  const counted = async (statement: string): Promise<number> =>
+    Number((await session.rows(statement))[0]?.[0]);
   return async (): Promise<number> => {
-    const [row] = await session.rows(prune);
-    await session.rows(forget);
-    await session.rows(forgetNotes);
-    const [summed] = await session.rows(sumUp);
-    return pause(Number(row?.[0]), Number(summed?.[0]), random());
+    const deleted: number[] = [];
+    for (const statement of [prune, forget, forgetNotes]) deleted.push(await counted(statement));
+    return pause({ deleted, summed: await counted(sumUp) }, random());
   };
 }
 

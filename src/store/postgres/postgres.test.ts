@@ -340,6 +340,18 @@ describe("housekeeping", () => {
     });
   });
 
+  test.each([
+    ["notes", "(name, value, version, until) SELECT 'n' || g, '', 1, 1"],
+    ["idempotency", "(scope, key, fingerprint, tasks, until) SELECT '', 'k' || g, '', '[]', 1"],
+  ])("comes back soon while many old rows of %s are left", async (table, rows) => {
+    await withRound(async (_, schema, round) => {
+      await admin.unsafe(`INSERT INTO ${schema}.${table} ${rows} FROM generate_series(1, 10001) g`);
+      expect(await round()).toBe(100);
+      expect(await round()).toBe(30_000);
+      expect(await rowsIn(schema, table)).toBe(0);
+    });
+  });
+
   test("clears away the notes whose time is over, and only those", async () => {
     await withRound(async (store, schema, round) => {
       const now = await store.now();

@@ -117,3 +117,20 @@ export function examineOnce(exam: Exam): void {
     expect(changed.filter((task) => task === null || task.version > 1)).toHaveLength(1);
   });
 }
+
+/** The notes that are left of ten steps when their time is over and as many steps have written notes after it. */
+export async function oldNotesAfterSteps(x: Examinee): Promise<string[]> {
+  const tasks = await x.addAll(Array.from({ length: 20 }, () => ({})));
+  const [first, later] = [tasks.slice(0, 10), tasks.slice(10)];
+  for (const task of first) {
+    const once = noteAt(x, { name: `call/old ${task.id}`, value: "old", until: x.t + 1_000 });
+    expect(await write(x, task, edit(task, { name: "new" }, x.t), once)).toBe("ok");
+  }
+  for (const [n, task] of later.entries()) {
+    const once = noteAt(x, { name: `call/new ${task.id}`, value: "new", now: x.t + 1_000 });
+    if (n % 2 === 0) expect(await remove(x.store, task.id, once)).toBe(true);
+    else expect(await write(x, task, edit(task, { name: "new" }, x.t), once)).toBe("ok");
+  }
+  expect(await valuesOf(x, x.t + 1_000)).toHaveLength(10);
+  return (await valuesOf(x)).filter((value) => value === "old");
+}

@@ -83,10 +83,24 @@ local function putNote(name, version, value, till)
   call("ZADD", prefix .. "note_ends", till, name)
 end
 
+local function dropNote(name)
+  call("HDEL", prefix .. "notes", name)
+  call("ZREM", prefix .. "note_names", name)
+  call("ZREM", prefix .. "note_ends", name)
+end
+
+-- Clears away some notes whose time is over. Every script that writes notes clears away more than it writes, so that they do not add up.
+local function clearNotes(atMost, now)
+  local over = call("ZRANGEBYSCORE", prefix .. "note_ends", "-inf", int(now), "LIMIT", 0, atMost)
+  for _, name in ipairs(over) do dropNote(name) end
+end
+
 -- A note that a step writes with itself: its name ("" for none), value, until and now stand in ARGV from this place on.
 local function isNoteFree(at) return ARGV[at] == "" or noteVersion(ARGV[at], tonumber(ARGV[at + 3])) == 0 end
 local function putNoteOf(at)
-  if ARGV[at] ~= "" then putNote(ARGV[at], "1", ARGV[at + 1], ARGV[at + 2]) end
+  if ARGV[at] == "" then return end
+  putNote(ARGV[at], "1", ARGV[at + 1], ARGV[at + 2])
+  clearNotes(2, tonumber(ARGV[at + 3]))
 end
 
 -- ---- which server this is

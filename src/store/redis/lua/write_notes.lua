@@ -7,12 +7,6 @@ if mayLackWrites() then return OTHER_SERVER end
 local now = tonumber(ARGV[1])
 local WRITE = 5
 
-local function drop(name)
-  call("HDEL", prefix .. "notes", name)
-  call("ZREM", prefix .. "note_names", name)
-  call("ZREM", prefix .. "note_ends", name)
-end
-
 local answers = {}
 for from = 2, #ARGV, WRITE do
   local name, seen = ARGV[from], ARGV[from + 4]
@@ -20,10 +14,10 @@ for from = 2, #ARGV, WRITE do
   if seen ~= "" and tonumber(seen) ~= version then
     answers[#answers + 1] = "stale"
   else
-    if ARGV[from + 1] == "put" then putNote(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else drop(name) end
+    if ARGV[from + 1] == "put" then putNote(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else dropNote(name) end
     answers[#answers + 1] = "ok"
   end
 end
 
-for _, name in ipairs(call("ZRANGEBYSCORE", prefix .. "note_ends", "-inf", int(now), "LIMIT", 0, 2 * #answers + 10)) do drop(name) end
+clearNotes(2 * #answers + 10, now)
 return answers
