@@ -637,6 +637,13 @@ const servedBodies: readonly Served[] = [
       target: "/api/worker/w/drain",
     }),
   ),
+  ...[JSON_TYPE, [["Content-Type", "text/html"] as const], []].flatMap((headers) =>
+    [false, true].map((chunked) =>
+      read(`${chunked ? "no chunk" : "no byte"} of ${headers[0]?.[1] ?? "no type"} for a drain`, {
+        ...{ ...post("", headers), target: "/api/worker/w/drain", chunked },
+      }),
+    ),
+  ),
   created("a name of 255 letters", post(named("x".repeat(255)))),
   created("a name of 255 emoji", post(named("🦊".repeat(255)))),
   created("a name of 255 letters in white space", post(named(` \t${"x".repeat(255)}\n `))),

@@ -28,13 +28,15 @@ export function readBody(
   const announced = headers["content-length"];
   if (Number(announced) > atMost) throw tooLarge(atMost);
   const reading = announced === undefined ? readChunks(request, atMost) : request.bytes();
-  return reading.then(
-    (bytes) => (bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost)),
-    () => {
-      throw refuse("malformed_body", "The body ended before it was complete");
-    },
-  );
+  return reading.then((bytes) => parse(bytes, atMost), endedEarly);
 }
+
+function endedEarly(): never {
+  throw refuse("malformed_body", "The body ended before it was complete");
+}
+
+const parse = (bytes: Uint8Array, atMost: number): JsonBody | Promise<JsonBody> =>
+  bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost);
 
 /** Bodies of this length take milliseconds to decode, to parse and to check; each of the three has a turn of its own. */
 const LARGE_BODY = 131_072;
@@ -49,10 +51,18 @@ async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> 
   return body;
 }
 
-/** The same where there may be no body at all: undefined then, whatever type it would have had. */
+/**
+ * The same where there may be no body at all: undefined then, whatever type it would have had. Clients and proxies that do not know
+ * the length beforehand send an empty body in chunks.
+ */
 export async function readOptionalJson(request: Request, headers: RequestHeaders): Promise<unknown> {
-  if (headers["content-length"] === "0" || request.body === null) return undefined;
-  return readJson(request, headers);
+  const announced = headers["content-length"];
+  if (announced === "0" || request.body === null) return undefined;
+  if (announced !== undefined) return readJson(request, headers);
+  const bytes = await readChunks(request, BODY_BYTES).catch(endedEarly);
+  if (bytes.length === 0) return undefined;
+  checkMediaType(headers);
+  return (await parse(bytes, BODY_BYTES)).value;
 }
 
 /** Bytes that are there already as JSON, within the same limits. Throws a refusal. */
