@@ -115,6 +115,20 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await claim(type, { max: 2, request: `${type} other` })).length).toBe(1);
   });
 
+  test("a claim that is repeated gets its leases, also when its worker was told meanwhile to take no more", async () => {
+    const type = ownType();
+    await add({ type });
+    const worker = `draining ${type}`;
+    const [held] = await claim(type, { worker, request: type });
+    await jsonOf(await post(`/api/worker/${encodeURIComponent(worker)}/drain`, {}));
+    expect((await claim(type, { worker, request: type })).map(({ lease }) => lease.token)).toEqual([
+      held?.lease.token ?? "",
+    ]);
+    await add({ type });
+    expect(await claim(type, { worker, request: `${type} other` })).toEqual([]);
+    expect(await claim(type, { worker })).toEqual([]);
+  });
+
   const leave = async (requests: readonly string[], worker = "w1") =>
     jsonOf(await post("/api/worker/leave", { worker, requests }));
 

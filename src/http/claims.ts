@@ -47,7 +47,6 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   let isClosed = false;
 
   async function claim(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    if (await engine.isDraining(wish.worker)) return [];
     if (wish.request === undefined) return claimFor(wish, gone);
     const name = noteOf(wish.worker, wish.request);
     return (underWay.get(name) ?? begin(name, wish, gone)).tasks;
@@ -90,6 +89,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
   async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
     const { worker, types, max, slots } = wish;
+    if (await engine.isDraining(worker)) return []; // asked here, because a repeated claim gets the leases that it holds all the same
     const ask = {
       worker,
       types,
