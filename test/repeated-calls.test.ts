@@ -164,6 +164,38 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     }
   });
 
+  test("of two edits under one key at the same moment one is done, and the other body is refused", async () => {
+    const id = await add();
+    const edit = (name: string, at: RunningApp) => send("PATCH", `/api/task/${id}`, "k", { name }, at);
+    const answers = await Promise.all([
+      edit("a", server),
+      edit("b", server),
+      edit("c", peer),
+      edit("d", peer),
+    ]);
+    expect(answers.map(({ status }) => status).sort()).toEqual([200, 422, 422, 422]);
+    for (const answer of answers.filter(({ status }) => status === 422)) {
+      await expectProblem(answer, { status: 422, code: "idempotency_mismatch" });
+    }
+    expect((await see(id)).version).toBe(2);
+  });
+
+  test("a cancel that found another one under way stops no later run of the task", async () => {
+    const id = await add();
+    const { type } = await see(id);
+    const claimed = await send("POST", "/api/worker/claim", "-", { worker: "w", types: [type] });
+    const { tasks } = (await claimed.json()) as { tasks: { lease: { token: string } }[] };
+    const cancel = (key: string, at = server) =>
+      send("POST", `/api/task/${id}/cancel`, key, undefined, at).then(factsOf);
+    expect(await cancel("one")).toMatchObject({ status: 202, replayed: null });
+    expect(await cancel("two")).toMatchObject({ status: 202, replayed: null });
+    await send("POST", `/api/task/${id}/release`, "-", { token: tasks[0]?.lease.token });
+    expect((await send("POST", `/api/task/${id}/retry`, "k")).status).toBe(200);
+    expect(await cancel("two", peer)).toMatchObject({
+      ...{ status: 202, replayed: "true", body: { status: "pending" } },
+    });
+  });
+
   test("the SDK's calls survive a runtime that sends each request twice", async () => {
     const twice = async (url: string, init: RequestInit): Promise<Response> => {
       await (await fetch(url, init)).text(); // its answer was lost with the connection

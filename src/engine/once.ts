@@ -58,11 +58,17 @@ export function createOnce(setup: {
     try {
       return { first: await step(onceOf(call)) };
     } catch (error) {
-      const meanwhile = isTaskError(error) ? await earlierOf(call).catch(() => null) : null;
+      const meanwhile = isTaskError(error) ? await earlierOf(call).catch(unlessMismatch) : null;
       if (meanwhile === null) throw error;
       return meanwhile;
     }
   };
+}
+
+/** The refusal of a call whose key another one has used meanwhile is the answer; any other failure says nothing about the call. */
+function unlessMismatch(error: unknown): null {
+  if (isTaskError(error, "idempotency_mismatch")) throw error;
+  return null;
 }
 
 const carriedOutAlready = (): TaskError =>
