@@ -73,6 +73,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   let pollRequest: string | null = null; // of the claim that is to be sent again, because its answer was lost
   let polling = false;
   let bringing: Promise<unknown> | null = null; // the complete that is under way and asks for tasks too
+  let bringRequest: string | null = null; // of its claim; after a lost answer the next claim is sent under it
   let closed = false;
   const leaving = new AbortController();
   let farewell: Promise<void> = Promise.resolve();
@@ -149,7 +150,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   /** A claim that fails is sent again under its request id: if the server gave it tasks, they come with the next answer. */
   async function poll(max: number, withinMs: number): Promise<Claimed> {
     const sentAt = clock.monotonic();
-    const request = pollRequest ?? setup.nonce();
+    const request = pollRequest ?? lostBringRequest() ?? setup.nonce();
     pollRequest = request;
     unanswered.add(request);
     polling = true;
@@ -159,15 +160,27 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
       pollRequest = null;
       unanswered.delete(request);
       heed(directive);
-      const leasedAt = Math.min(sentAt, ...tasks.map(({ lease }) => leasedAtOf(lease, sentAt)));
-      if (tasks.length > 0) brought.push({ tasks: tasks.map(claimedTask), leasedAt });
-      return takeBrought(max) ?? { tasks: [], leasedAt };
+      keepBrought(tasks, sentAt);
+      return takeBrought(max) ?? { tasks: [], leasedAt: sentAt };
     } catch (error) {
       if (closed) return { tasks: [], leasedAt: sentAt }; // the server takes back what it had for us
       throw error;
     } finally {
       polling = false;
     }
+  }
+
+  function lostBringRequest(): string | null {
+    if (bringing !== null) return null; // its answer may still come
+    const request = bringRequest;
+    bringRequest = null;
+    return request;
+  }
+
+  function keepBrought(tasks: readonly LeasedTask[], sentAt: number): void {
+    if (tasks.length === 0) return;
+    const leasedAt = Math.min(sentAt, ...tasks.map(({ lease }) => leasedAtOf(lease, sentAt)));
+    brought.push({ tasks: tasks.map(claimedTask), leasedAt });
   }
 
   /** A lease that an earlier try was given has begun before this one was sent. */
@@ -194,14 +207,21 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     limits: LIMITS_OF_A_REQUEST,
   });
 
-  /** Asks for as many tasks as this complete frees slots, unless a poll asks for them already. */
+  /**
+   * Asks for as many tasks as this complete frees slots, unless a poll asks for them already. If the answer is lost, the next claim or
+   * complete is sent under the same request id and gets the tasks that came with it.
+   */
   function completeAll(done: readonly Completion[]): Promise<readonly Completed[]> {
     if (polling || closed || brought.length > 0) return completeWith(done, null);
-    const request = setup.nonce();
+    const request = bringRequest ?? setup.nonce();
+    bringRequest = request;
     unanswered.add(request);
     const completing = completeWith(done, { ...claimBody(done.length), request });
-    const ended = completing.then(noted, noted).then(() => {
+    const answered = (): void => {
+      bringRequest = null;
       unanswered.delete(request);
+    };
+    const ended = completing.then(answered, noted).then(() => {
       if (bringing === ended) bringing = null;
     });
     bringing = ended;
@@ -212,10 +232,9 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     done: readonly Completion[],
     claim: ClaimBody | null,
   ): Promise<readonly Completed[]> {
-    const leasedAt = clock.monotonic();
+    const sentAt = clock.monotonic();
     const answer = await calls.complete(done, claim);
-    const tasks = (answer.claimed ?? []).map(claimedTask);
-    if (tasks.length > 0) brought.push({ tasks, leasedAt });
+    keepBrought(answer.claimed ?? [], sentAt);
     heed(answer.directive);
     if (closed) await giveBackBrought();
     const answers = new Map(answer.tasks.map((task) => [task.id, task]));

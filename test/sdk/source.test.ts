@@ -192,6 +192,59 @@ describe("the source of a worker", () => {
     expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   });
 
+  /** A source whose completes reach the server, which claims with them, and whose answers are lost. */
+  async function openWithLostCompletes() {
+    const type = ownType();
+    const [done, next] = [
+      await create(server.app.engine, { type }),
+      await create(server.app.engine, { type }),
+    ];
+    let isLost = true;
+    const { source, wish } = openSource(type, {
+      fetch: async (url, init) => {
+        const answer = await fetch(url, init);
+        if (isLost && url.endsWith("/api/worker/complete")) throw new TypeError("connection reset");
+        return answer;
+      },
+    });
+    const { signal } = new AbortController();
+    const [task] = (await source.claim(wish, signal)).tasks;
+    const complete = () => source.settle(done, task?.token ?? "", { kind: "done", result: null });
+    await expect(complete()).rejects.toMatchObject({ code: "unreachable" });
+    expect((await server.app.engine.get(next)).status).toBe("running");
+    const recover = (): void => {
+      isLost = false;
+    };
+    return { source, next, complete, recover, claim: () => source.claim(wish, signal) };
+  }
+
+  test("gets with a claim the tasks that came with the lost answer to a complete", async () => {
+    const { source, next, complete, recover, claim } = await openWithLostCompletes();
+    const claimed = await claim();
+    expect(claimed.tasks.map(({ id }) => id)).toEqual([next]);
+    recover();
+    await complete();
+    source.leave();
+    await source.close();
+  });
+
+  test("gets with the same complete, said again, the tasks that came with its lost answer", async () => {
+    const { source, next, complete, recover, claim } = await openWithLostCompletes();
+    await expect(complete()).rejects.toMatchObject({ code: "unreachable" });
+    recover();
+    await complete();
+    expect((await claim()).tasks.map(({ id }) => id)).toEqual([next]);
+    source.leave();
+    await source.close();
+  });
+
+  test("leaves the tasks of the lost answer to a complete to others at once", async () => {
+    const { source, next } = await openWithLostCompletes();
+    source.leave();
+    await source.close();
+    expect(await server.app.engine.get(next)).toMatchObject({ status: "pending", attempt: 0, losses: 0 });
+  });
+
   test("asks for nothing after it has left, also where no claim was under way", async () => {
     const type = ownType();
     const [id] = [await create(server.app.engine, { type }), await create(server.app.engine, { type })];
