@@ -94,6 +94,21 @@ describe("a change may come from", () => {
   });
 });
 
+describe("behind a proxy that adds its own port to the Host, a change may come from a page at", () => {
+  test.each([
+    ["http://tasks.internal", "tasks.internal:80", null],
+    ["https://tasks.internal", "Tasks.Internal:443", null],
+    ["http://[::1]", "[::1]:80", null],
+    ["http://tasks.internal", "tasks.internal:443", "forbidden_origin"],
+    ["https://tasks.internal", "tasks.internal:80", "forbidden_origin"],
+    ["http://tasks.internal", "tasks.internal:8080", "forbidden_origin"],
+    ["http://evil.internal", "tasks.internal:80", "forbidden_origin"],
+    ["http://tasks.internal.evil", "tasks.internal:80", "forbidden_origin"],
+  ] as const)("%s, Host: %s: %p", (origin, host, expected) => {
+    expect(verdict({ host, origin }, "POST")).toBe(expected);
+  });
+});
+
 describe("behind a proxy that has changed the Host, a change may come from a page at", () => {
   test.each([
     ["http://tasks.example", null],

@@ -68,7 +68,9 @@ export function createGuard({ httpHost, allowedHosts }: GuardSetup) {
   function isOwnOrigin(origin: string, host: string): boolean {
     const url = URL.parse(origin);
     if (url === null) return false;
-    return url.host === host.toLowerCase() || allowedHosts.some((pattern) => matchesOrigin(pattern, url));
+    // Parsed with the scheme of the origin: a proxy may send `Host: name:80`, and an origin does not name its scheme's own port.
+    const own = URL.parse(`${url.protocol}//${host}`);
+    return url.host === own?.host || allowedHosts.some((pattern) => matchesOrigin(pattern, url));
   }
 }
 
