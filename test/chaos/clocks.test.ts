@@ -78,11 +78,15 @@ else {
       expectHourOff(slow, -1);
       expectHourOff(fast, 1);
 
-      const load = createSteadily(slow.url, { perSecond: 20, total: scale(40, 200) });
+      const load = createSteadily(slow.url, { perSecond: 20 }); // until the kill, however long the starts take
       await expectRunningTimes(slow.url, load.asked); // in the fast one, which is alone
       const right = await startMember({ ...work, WORKER_CONCURRENCY: "100" });
       const deaths = new Map([await killAtWork(fast)]);
-      await load.done;
+      await eventually(
+        () => load.sent,
+        (sent) => sent >= scale(40, 200),
+      );
+      await load.stop();
       await allEnded(slow.url);
       for (const member of [slow, right]) expect(await member.stop()).toBe(0);
 
