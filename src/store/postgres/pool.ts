@@ -79,12 +79,13 @@ const PARAMETER_STATES = /^(08P01|42704|22023|0A000)$/;
 const READ_COMMITTED = "isolation level read committed";
 
 const SILENT = "PostgreSQL is silent";
+const BEHIND_POOLER = "the connections are made anew for the connection pooler before PostgreSQL";
 const READ_ONLY = "PostgreSQL is a standby or read-only and takes no writes";
 const WAITS_WORDS = "waits for a synchronous standby (synchronous_standby_names)";
 const WAITS_FOR_STANDBY = `PostgreSQL ${WAITS_WORDS}; the last writes may have been done`;
 
-/** Whether it takes no writes, and whether a commit of this user waits for a standby for longer than commits usually do. */
-const LOOK = `SELECT pg_catalog.current_setting('transaction_read_only') = 'on', EXISTS (
+/** Whether a commit of this user waits for a standby for longer than commits usually do. */
+const WAITS = `SELECT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND usename = current_user
     AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '2 s')`;
 
@@ -162,14 +163,14 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   }
 
   /** The address leads to a connection pooler that was not there at the start, or was not noticed. */
-  function leavePrepared(): void {
+  function noticePooler(): void {
     if (isBounced || closed) return;
     isBounced = true;
-    isIsolated = true; // a transaction for each statement is right whatever the default isolation is
     log.warn("store_behind_pooler", {
       message: `A connection pooler stands before PostgreSQL at ${address}; add pgbouncer=1 to STORE_URL`,
     });
     rebuild(true);
+    if (away === null) void awaitWord(BEHIND_POOLER);
   }
 
   /**
@@ -186,7 +187,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     deadline.start();
     Promise.try(call, sql, deadline).then(resolve, (error: unknown) => {
       if (stateOf(error) === READ_ONLY_STATE) leaveStandby();
-      if (isPreparedAmiss(error)) leavePrepared();
+      if (isPreparedAmiss(error) || isPoolerRefusal(error)) noticePooler();
       reject(refusalOf(error));
     });
     return promise.finally(deadline.stop);
@@ -250,7 +251,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
       const isLate = new Promise<string>(
         (resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(SILENT)),
       );
-      const found = await Promise.race([look().catch(() => SILENT), isLate]);
+      const found = await Promise.race([look().catch(silent), isLate]);
       if (found === WAITS_FOR_STANDBY && away !== WAITS_FOR_STANDBY) {
         log.warn("store_waits_for_standby", { message: `PostgreSQL at ${address} ${WAITS_WORDS}` });
       }
@@ -261,9 +262,17 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
 
   /** Why the server does not serve; null where it does. */
   async function look(): Promise<string | null> {
-    const [row] = await rowsOf(sql)(LOOK);
-    if (row?.[0] === true) return READ_ONLY;
-    return row?.[1] === true ? WAITS_FOR_STANDBY : null;
+    const state = await askSession();
+    if (state.isReadOnly) return READ_ONLY;
+    if (isBounced && state.cures.length > 0) return poolerWords(state.cures);
+    isIsolated = isBounced && !state.isReadCommitted;
+    const [row] = await rowsOf(sql)(WAITS);
+    return row?.[0] === true ? WAITS_FOR_STANDBY : null;
+  }
+
+  function silent(error: unknown): string {
+    if (isPoolerRefusal(error)) noticePooler();
+    return SILENT;
   }
 
   /** Connections that were just made get their own chance, unless they are known to be of no use. */
@@ -481,12 +490,12 @@ const settingsDropped = (address: string): TaskError =>
   );
 
 const unfitDefaults = (address: string, cures: readonly string[]): TaskError =>
-  new TaskError(
-    "invalid",
-    `STORE_URL: the connection pooler at ${address} passes no settings on, so the role must have them: ${cures
-      .map((cure) => `ALTER ROLE … SET ${cure}`)
-      .join("; ")}; then let the pooler connect anew`,
-  );
+  new TaskError("invalid", `STORE_URL: PostgreSQL at ${address}: ${poolerWords(cures)}`);
+
+const poolerWords = (cures: readonly string[]): string =>
+  `the connection pooler passes no settings on, so the role must have them: ${cures
+    .map((cure) => `ALTER ROLE … SET ${cure}`)
+    .join("; ")}; then let the pooler connect anew`;
 
 /** In words what a row of WAITS_FOR says; empty where it waits for nothing. */
 function waitWords([type, event, pids]: Row): string {
@@ -502,6 +511,9 @@ const takesNoWrites = (address: string): TaskError =>
 
 const isParameterRefused = (error: unknown): boolean =>
   PARAMETER_STATES.test(stateOf(error)) || /startup parameter/.test(reasonOf(error));
+
+/** PgBouncer's words for a connection with settings that it does not know. */
+const isPoolerRefusal = (error: unknown): boolean => /unsupported startup parameter/.test(reasonOf(error));
 
 const isPreparedAmiss = (error: unknown): boolean =>
   PREPARED_STATES.test(stateOf(error)) || PREPARED_WORDS.test(reasonOf(error));

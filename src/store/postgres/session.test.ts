@@ -149,55 +149,62 @@ describe("a connection pooler that drops the settings of a session without a wor
     });
   });
 
-  test("is noticed where the address leads to it later; the log names pgbouncer=1, and others' commits are still heard", async () => {
-    await withDatabase(async (name) => {
-      const wire = await createWire(Number(new URL(sharedPostgres()).port));
-      const url = addressOf(
-        sharedPostgres().replace(new URL(sharedPostgres()).port, String(wire.port)),
-        name,
-      );
-      const logs = [createTestLog(), createTestLog()];
-      const stores = await Promise.all(logs.map((log) => openTestStore(`${url}?connections=1`, { log })));
-      const [first, second] = stores as [TaskStore, TaskStore];
-      await exercise(stores);
-      wire.turnTo(pooler.port);
-      wire.cut();
-      const works = (): Promise<boolean> =>
-        exercise(stores).then(
-          () => true,
-          () => false,
+  const LATER = [
+    ["it", () => Number(new URL(pooler.url).port)],
+    ["an ordinary PgBouncer", () => Number(new URL(sharedPgbouncer()).port)],
+  ] as const;
+  test.each(LATER)(
+    "is noticed where the address leads to %s later; the log names pgbouncer=1, and others' commits are still heard",
+    async (_, port) => {
+      await withDatabase(async (name) => {
+        const wire = await createWire(Number(new URL(sharedPostgres()).port));
+        const url = addressOf(
+          sharedPostgres().replace(new URL(sharedPostgres()).port, String(wire.port)),
+          name,
         );
-      await eventually(
-        works,
-        (isWell) => isWell && logs.some(({ events }) => events.includes("store_behind_pooler")),
-      );
-      // The store that has not noticed it yet is refused once when a statement of its own is missing.
-      const worksFiveTimes = async (): Promise<boolean> => {
-        for (let round = 0; round < 5; round++) if (!(await works())) return false;
-        return true;
-      };
-      await eventually(worksFiveTimes, (isWell) => isWell);
-      const [said] = logs.flatMap(({ logged }) =>
-        logged.filter(({ event }) => event === "store_behind_pooler"),
-      );
-      expect(said?.fields.message).toInclude("pgbouncer=1");
+        const logs = [createTestLog(), createTestLog()];
+        const stores = await Promise.all(logs.map((log) => openTestStore(`${url}?connections=1`, { log })));
+        const [first, second] = stores as [TaskStore, TaskStore];
+        await exercise(stores);
+        wire.turnTo(port());
+        wire.cut();
+        const works = (): Promise<boolean> =>
+          exercise(stores).then(
+            () => true,
+            () => false,
+          );
+        await eventually(
+          works,
+          (isWell) => isWell && logs.some(({ events }) => events.includes("store_behind_pooler")),
+        );
+        // The store that has not noticed it yet is refused once when a statement of its own is missing.
+        const worksFiveTimes = async (): Promise<boolean> => {
+          for (let round = 0; round < 5; round++) if (!(await works())) return false;
+          return true;
+        };
+        await eventually(worksFiveTimes, (isWell) => isWell);
+        const [said] = logs.flatMap(({ logged }) =>
+          logged.filter(({ event }) => event === "store_behind_pooler"),
+        );
+        expect(said?.fields.message).toInclude("pgbouncer=1");
 
-      const isNoticed = logs.map(({ events }) => events.includes("store_behind_pooler"));
-      const [listener, other] = isNoticed[0] ? [first, second] : [second, first];
-      let rings = 0;
-      listener.watch(() => rings++);
-      await eventually(
-        async () => {
-          const drafts = [create({ name: "heard" }, TYPE_DEFAULTS, NOW)];
-          await other.insert([{ drafts, idempotency: null }], NOW).catch(() => undefined); // refused once, as above
-          return rings;
-        },
-        (count) => count > 0,
-      );
-      for (const store of stores) await store.close();
-      wire.close();
-    });
-  });
+        const isNoticed = logs.map(({ events }) => events.includes("store_behind_pooler"));
+        const [listener, other] = isNoticed[0] ? [first, second] : [second, first];
+        let rings = 0;
+        listener.watch(() => rings++);
+        await eventually(
+          async () => {
+            const drafts = [create({ name: "heard" }, TYPE_DEFAULTS, NOW)];
+            await other.insert([{ drafts, idempotency: null }], NOW).catch(() => undefined); // refused once, as above
+            return rings;
+          },
+          (count) => count > 0,
+        );
+        for (const store of stores) await store.close();
+        wire.close();
+      });
+    },
+  );
 
   test("is refused in one line where pgbouncer=0 denies it", async () => {
     await expect(openTestStore(`${pooler.url}?pgbouncer=0`)).rejects.toThrow(
