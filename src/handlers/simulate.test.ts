@@ -163,6 +163,8 @@ describe("simulated work fails", () => {
 function begin(durationMs: number, abort = new AbortController()) {
   const clock = createManualClock();
   const shown: { readonly at: number; readonly percent: number }[] = [];
+  const words: (string | undefined)[] = [];
+  const lines: string[] = [];
   let state: "running" | "ended" | "aborted" = "running";
   const handler = createSimulate({
     minMs: durationMs,
@@ -173,8 +175,11 @@ function begin(durationMs: number, abort = new AbortController()) {
   });
   const context = {
     signal: abort.signal,
-    progress: (percent: number) => void shown.push({ at: clock.monotonic(), percent }),
-    log: () => undefined,
+    progress: (percent: number, message?: string) => {
+      shown.push({ at: clock.monotonic(), percent });
+      words.push(message);
+    },
+    log: (message: string) => void lines.push(message),
   };
   handler(TASK, context).then(
     () => {
@@ -184,8 +189,46 @@ function begin(durationMs: number, abort = new AbortController()) {
       state = "aborted";
     },
   );
-  return { clock, shown, abort, state: () => state };
+  return { clock, shown, words, lines, abort, state: () => state };
 }
+
+describe("simulated work says what it does", () => {
+  test("in the words of its progress, and in a log line at the start of each phase and at the end", async () => {
+    const { clock, words, lines } = begin(10_000);
+    expect(lines).toEqual(["This is simulated work: it takes 10s", "Reading the input"]);
+    await clock.advance(10_000);
+    expect([...new Set(words)]).toEqual(["reading the input", "working", "writing the result"]);
+    expect(words.indexOf("working")).toBe(3); // after steps of 5, 10 and 15 per cent
+    expect(lines.slice(2)).toEqual(["Working", "Writing the result", "Done"]);
+  });
+
+  test("in the log alone as it begins, where it is aborted then", async () => {
+    const { lines, abort } = begin(10_000);
+    abort.abort();
+    await settled();
+    expect(lines).toHaveLength(2);
+  });
+
+  test("nowhere when it takes less than a second, so that many short tasks write nothing", async () => {
+    const { clock, lines } = begin(999);
+    await clock.advance(999);
+    expect(lines).toEqual([]);
+  });
+
+  test("with the failure as a warning", async () => {
+    const lines: [message: string, level?: string | undefined][] = [];
+    const handler = createSimulate({
+      minMs: 1_000,
+      maxMs: 1_000,
+      failureRate: 1,
+      random: () => 0,
+      clock: createHurriedClock(),
+    });
+    const { signal } = new AbortController();
+    await handler(TASK, { signal, progress: () => undefined, log: (...line) => void lines.push(line) });
+    expect(lines.at(-1)).toEqual(["The work fails, as SIMULATE_FAILURE_RATE=1 says", "warn"]);
+  });
+});
 
 describe("simulated work shows its progress", () => {
   test.each([

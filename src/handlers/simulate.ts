@@ -16,18 +16,34 @@ export type Simulation = {
 const STEP_MS = 250;
 const STEPS_AT_MOST = 20;
 
+/** What the work claims to do, and from which share of its time on. */
+const PHASES = [
+  { from: 0, words: "reading the input" },
+  { from: 0.2, words: "working" },
+  { from: 0.8, words: "writing the result" },
+] as const;
+
+/** Work that is shorter writes no log: where simulated tasks stand for a load, a few lines each would be most of it. */
+const LOGGED_FROM_MS = 1_000;
+
 /**
  * Stands in for real work: takes a time drawn evenly between the two bounds, shows its progress as it goes and fails as
  * often as it is told to. An abort ends it at once.
  */
 export const createSimulate =
   (simulation: Simulation): Handler =>
-  async (_task, { signal, progress }) => {
+  async (_task, { signal, progress, log: write }) => {
     const { minMs, maxMs, failureRate, random } = simulation;
     const durationMs = Math.round(minMs + random() * (maxMs - minMs));
     const fails = random() < failureRate;
-    await simulateWork(durationMs, { signal, progress }, simulation.clock);
-    if (!fails) return { simulated: formatDurationMs(durationMs) };
+    const log: HandlerContext["log"] = durationMs < LOGGED_FROM_MS ? () => undefined : write;
+    log(`This is simulated work: it takes ${formatDurationMs(durationMs)}`);
+    await simulateWork(durationMs, { signal, progress, log }, simulation.clock);
+    if (!fails) {
+      log("Done");
+      return { simulated: formatDurationMs(durationMs) };
+    }
+    log(`The work fails, as SIMULATE_FAILURE_RATE=${failureRate} says`, "warn");
     return fail(`Simulated failure: ${failureRate} of all simulated tasks fail (SIMULATE_FAILURE_RATE)`, {
       code: "simulated_failure",
     });
@@ -36,20 +52,27 @@ export const createSimulate =
 /** Takes its time and shows how far it is; rejects as soon as the signal aborts. One timer and one listener for all steps. */
 function simulateWork(
   durationMs: number,
-  { signal, progress }: Pick<HandlerContext, "signal" | "progress">,
+  { signal, progress, log }: HandlerContext,
   clock: Clock,
 ): Promise<void> {
   const steps = Math.min(STEPS_AT_MOST, Math.ceil(durationMs / STEP_MS));
   const startedAt = clock.monotonic();
   return new Promise((resolve, reject) => {
     let step = 0;
+    let phase = "";
     let cancelTimer = (): void => undefined;
     const onAbort = (): void => {
       cancelTimer();
       reject(new Error("aborted"));
     };
+    const show = (): void => {
+      const before = phase;
+      phase = PHASES.findLast(({ from }) => step >= from * steps)?.words ?? "";
+      if (phase !== before) log(phase.charAt(0).toUpperCase() + phase.slice(1));
+      if (step > 0) progress(Math.round((100 * step) / steps), phase);
+    };
     const next = (): void => {
-      if (step > 0 && step < steps) progress(Math.round((100 * step) / steps), "simulating");
+      if (step < steps) show();
       if (step >= steps) {
         signal.removeEventListener("abort", onAbort);
         resolve();
