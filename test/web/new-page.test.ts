@@ -31,7 +31,7 @@ test("a task is created, runs before one's eyes with progress, and is done", asy
     const { value = 0 } = document.querySelector<HTMLProgressElement>(".task-progress progress") ?? {};
     return value > 0 && value < 100;
   });
-  await shown.page.getByText("It is done.").waitFor();
+  await shown.page.getByText("The task is done.").waitFor();
   await shown.page.getByText("simulated", { exact: false }).first().waitFor();
   expect(shown.complaints()).toEqual([]);
   await shown.close();
@@ -43,7 +43,7 @@ test("every field of the form reaches the task", async () => {
   await field("Name").fill("everything");
   await field("Description").fill("described");
   await shown.page.getByRole("combobox", { name: "Type" }).fill("nobody.takes-it");
-  await shown.page.getByText("No worker takes “nobody.takes-it” just now").waitFor();
+  await shown.page.getByText("No worker takes “nobody.takes-it” at the moment").waitFor();
   await field("Payload").fill("[1,2]");
   await shown.page.getByRole("button", { name: "Format" }).click();
   expect(await field("Payload").inputValue()).toBe("[\n  1,\n  2\n]");
@@ -52,7 +52,7 @@ test("every field of the form reaches the task", async () => {
   await shown.page.getByLabel("Start at").fill("2099-01-31T12:00:00");
   await field("Priority").fill("-5");
   await field("Time limit").fill("90s");
-  await field("Attempts at most").fill("4");
+  await field("Maximum attempts").fill("4");
   await field("Shortest pause between attempts").fill("2s");
   await field("Key").fill("the-key");
   await shown.page.getByRole("combobox", { name: "Tags" }).fill("one");
@@ -84,7 +84,7 @@ test("every field of the form reaches the task", async () => {
   await field("Key").fill("the-key");
   await shown.page.getByRole("button", { name: "Create" }).click();
   await shown.page.waitForURL(first);
-  await shown.page.getByText("A live task with this key is there already").waitFor();
+  await shown.page.getByText("An unfinished task with this key already exists").waitFor();
   expect(shown.complaints()).toEqual([]);
   await shown.close();
 });
@@ -94,7 +94,7 @@ test("what is no JSON is said with its place, and cannot be sent", async () => {
   const payload = shown.page.getByRole("textbox", { name: "Payload" });
   await payload.fill('{\n  "a": 1,\n  b: 2\n}');
   await shown.page
-    .getByText("This is not JSON: at line 3, column 3 a name in double quotes should stand")
+    .getByText("This is not JSON: expected a name in double quotes at line 3, column 3")
     .waitFor();
   expect(await shown.page.getByRole("button", { name: "Create" }).isDisabled()).toBe(true);
   expect(await shown.page.getByRole("button", { name: "Format" }).isDisabled()).toBe(true);
@@ -169,9 +169,9 @@ test("one like another begins with what that one was made of", async () => {
   });
   const shown = await browser.open(`${app.url}/tasks/${id}`);
   await shown.page.getByRole("button", { name: "Actions" }).click();
-  await shown.page.getByRole("menuitem", { name: "Create one like it" }).click();
+  await shown.page.getByRole("menuitem", { name: "Duplicate" }).click();
   await shown.page.waitForURL(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Filled with what task ${id} was made of`).waitFor();
+  await shown.page.getByText(`Filled in from task ${id}`).waitFor();
   await shown.page.getByRole("button", { name: "Create", exact: true }).click();
   await shown.page.getByRole("heading", { name: "the model" }).waitFor();
   const made = await client.get(idOf(shown.page.url()));
@@ -182,7 +182,7 @@ test("one like another begins with what that one was made of", async () => {
   });
   await client.remove(id);
   await shown.page.goto(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Task ${id} is not there any more`).waitFor();
+  await shown.page.getByText(`Task ${id} no longer exists`).waitFor();
   await shown.close();
 });
 
@@ -190,7 +190,7 @@ test("one like another, and its curl line, have the digits of that one's payload
   const payloadText = '{"id":3889108265204450030,"x":1e999,"b":0.10,"10":-0,"2":{}}';
   const { id } = await client.create({ name: "the exact model", type: "exact-model", payloadText });
   const shown = await browser.open(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Filled with what task ${id} was made of`).waitFor();
+  await shown.page.getByText(`Filled in from task ${id}`).waitFor();
   await shown.page.getByText("The same with curl").click();
   const command = await shown.page.locator(".curl code").textContent();
   const child = Bun.spawn(["sh", "-c", `${command} -sSf`]);

@@ -92,7 +92,7 @@ test("drains a worker after a question, and takes that back", async () => {
   await row.getByRole("button", { name: "Drain" }).click();
   await shown.page.getByRole("alertdialog").getByRole("button", { name: "Drain" }).click();
   await eventually(isDraining, (draining) => draining === true);
-  await row.getByRole("button", { name: "Take on again" }).click();
+  await row.getByRole("button", { name: "Resume" }).click();
   await eventually(isDraining, (draining) => draining === false);
   expect(shown.complaints()).toEqual([]);
   await shown.close();

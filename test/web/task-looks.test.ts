@@ -117,7 +117,7 @@ test("a failed task says first what is wrong", async () => {
   worker.start();
   const shown = await browser.open(`${app.url}/tasks/${id}`, { locale: "ru-RU" });
   await shown.page.locator(".task-standing.failed").getByText("No route to host 10.0.0.7").waitFor();
-  await shown.page.getByText("Она завершилась ошибкой.").waitFor();
+  await shown.page.getByText("Задача завершилась ошибкой.").waitFor();
   expect(await shown.faults()).toEqual([]);
   expect(shown.complaints()).toEqual([]);
   await shown.picture("task-failed");

@@ -46,7 +46,7 @@ test("a task is watched from its wait through its progress to its result", async
   const [half, end] = [gate(), gate()];
   const id = await create({ name: "watched", type: "watched", payload: { input: "a.mp4" } });
   const shown = await open(id);
-  await shown.page.getByText("no worker heard of in the last minute takes “watched”").waitFor();
+  await shown.page.getByText("no worker seen in the last minute takes tasks of type “watched”").waitFor();
   const stop = startWorker("watched", async (_, { progress }) => {
     progress(10, "reading the file");
     await half.passed;
@@ -55,12 +55,12 @@ test("a task is watched from its wait through its progress to its result", async
     return { frames: 4711 };
   });
   await shown.page.getByText("reading the file").waitFor();
-  await shown.page.getByText("Worker worker of watched works on it, attempt 1.").waitFor();
+  await shown.page.getByText("Running on worker worker of watched, attempt 1.").waitFor();
   half.pass();
   await shown.page.getByText("writing the file").waitFor();
   await shown.page.waitForFunction(() => document.title.startsWith("Running 60% · watched"));
   end.pass();
-  await shown.page.getByText("It is done.").waitFor();
+  await shown.page.getByText("The task is done.").waitFor();
   await shown.page.getByText("4711").waitFor();
   await shown.page.waitForFunction(() => document.title.startsWith("Done · watched"));
   expect(shown.complaints()).toEqual([]);
@@ -101,7 +101,7 @@ test("the timeline tells which attempt failed with which error, and when the nex
   await step.getByText("The file is not there").waitFor();
   await step.getByText("no_file").waitFor();
   await step.getByText("Attempt 1 failed").waitFor();
-  await shown.page.getByText("It failed once and is tried again:").waitFor();
+  await shown.page.getByText("Failed once; next attempt:").waitFor();
   await shown.page.locator(".task-step.waiting").getByText("next try").waitFor();
   await stop();
   await shown.close();
@@ -165,7 +165,7 @@ test("a pending task is edited in everything that it works with", async () => {
   await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 640}');
   await dialog.getByRole("textbox", { name: "Priority" }).fill("7");
   await dialog.getByRole("textbox", { name: "Time limit" }).fill("90s");
-  await dialog.getByRole("textbox", { name: "Attempts at most" }).fill("9");
+  await dialog.getByRole("textbox", { name: "Maximum attempts" }).fill("9");
   await dialog.getByRole("combobox", { name: "Tags" }).fill("night");
   await shown.page.keyboard.press("Enter");
   expect(await shown.faults()).toEqual([]);
@@ -287,10 +287,10 @@ test("an edit of a payload that was changed elsewhere is a conflict, even before
   const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
   await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 11, "height": 1}');
   await dialog.getByRole("button", { name: "Save" }).click();
-  await dialog.getByText("Somebody or something else has changed this task since you opened it.").waitFor();
+  await dialog.getByText("This task has changed since you opened it.").waitFor();
   expect(await client.get(id)).toMatchObject({ payload: { width: 12 } });
   reading.pass();
-  await dialog.getByText("Also changed there: Payload.").waitFor();
+  await dialog.getByText("Changed elsewhere: Payload.").waitFor();
   await shown.page.unrouteAll({ behavior: "ignoreErrors" });
   await shown.close();
 });
@@ -317,11 +317,11 @@ test("a conflict of two writers is said in words, and neither is lost unasked", 
   await dialog.getByRole("textbox", { name: "Name" }).fill("mine");
   await client.edit(id, { description: "theirs", priority: 3 });
   await dialog.getByRole("button", { name: "Save" }).click();
-  await dialog.getByText("Somebody or something else has changed this task since you opened it.").waitFor();
-  await dialog.getByText("Also changed there: Description, Priority.").waitFor();
+  await dialog.getByText("This task has changed since you opened it.").waitFor();
+  await dialog.getByText("Changed elsewhere: Description, Priority.").waitFor();
   expect(await client.get(id)).toMatchObject({ name: "disputed", description: "theirs" });
   expect(await shown.faults()).toEqual([]);
-  await dialog.getByRole("button", { name: "Save mine over it" }).click();
+  await dialog.getByRole("button", { name: "Overwrite with my changes" }).click();
   await dialog.waitFor({ state: "detached" });
   expect(await client.get(id)).toMatchObject({ name: "mine", description: "theirs", priority: 3 });
   await shown.close();
@@ -343,7 +343,7 @@ test("running work is cancelled only after a question, and its worker learns of 
   expect(await shown.faults()).toEqual([]);
   await question.getByRole("button", { name: "Cancel the task" }).click();
   await aborted.passed;
-  await shown.page.getByText("It was cancelled.").waitFor();
+  await shown.page.getByText("The task was cancelled.").waitFor();
   await shown.page.locator(".task-step.cancelled").waitFor();
   expect(shown.complaints()).toEqual([]);
   await shown.close();
@@ -354,18 +354,18 @@ test("a cancelled task is retried at once, a done one after a question", async (
   const id = await create({ name: "to retry", type: "retried" });
   const shown = await open(id);
   await shown.page.getByRole("button", { name: "Cancel", exact: true }).click();
-  await shown.page.getByText("It was cancelled.").waitFor();
+  await shown.page.getByText("The task was cancelled.").waitFor();
   await shown.page.getByRole("button", { name: "Retry" }).click();
   await shown.page.getByRole("button", { name: "Cancel", exact: true }).waitFor();
   const stop = startWorker("retried", async (task) => ({ attempt: task.attempt }));
-  await shown.page.getByText("It is done.").waitFor();
+  await shown.page.getByText("The task is done.").waitFor();
   await stop();
   await shown.page.getByRole("button", { name: "Retry" }).click();
   await shown.page
     .getByRole("alertdialog", { name: "Run “to retry” again?" })
     .getByRole("button", { name: "Run again" })
     .click();
-  await shown.page.locator(".task-step.waiting").getByText("Retried by hand").waitFor();
+  await shown.page.locator(".task-step.waiting").getByText("Retried manually").waitFor();
   expect(await client.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   expect(shown.complaints()).toEqual([]);
   await shown.close();
@@ -405,7 +405,7 @@ test("every curl line does what its button does", async () => {
     "Edit",
     "Cancel",
     "Retry",
-    "Create one like it",
+    "Duplicate",
     "Delete",
   ])
     lines.set(label, await line(label));
@@ -424,7 +424,7 @@ test("every curl line does what its button does", async () => {
   expect(await client.get(id)).toMatchObject({ status: "cancelled" });
   await run("Retry");
   expect(await client.get(id)).toMatchObject({ status: "pending" });
-  const { task_id: like } = JSON.parse(await run("Create one like it"));
+  const { task_id: like } = JSON.parse(await run("Duplicate"));
   expect(await client.get(like)).toMatchObject({
     ...{ name: "it's “curly” $HOME `id`", type: "curled", payload: { "a'b": 'c\\n"d"\n' }, tags: ["x y"] },
   });
@@ -453,7 +453,7 @@ test("j and k go to the next and the previous task of the list that the reader c
 
 test("an id that is no number, and one that no task has, are pages of their own", async () => {
   const shown = await open("abc");
-  await shown.page.getByRole("heading", { level: 1, name: "This is not the number of a task" }).waitFor();
+  await shown.page.getByRole("heading", { level: 1, name: "This is not a task id" }).waitFor();
   expect(await shown.faults()).toEqual([]);
   expect(shown.complaints()).toEqual([]);
   await shown.page.goto(`${app.url}/tasks/123456789`);

@@ -42,8 +42,8 @@ const question = (page: Page) => page.getByRole("alertdialog");
 
 async function selectAll(page: Page): Promise<void> {
   await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
-  await bar(page).getByRole("button", { name: "Select all that match" }).click();
-  await bar(page).getByText("All that match are selected").waitFor();
+  await bar(page).getByRole("button", { name: "Select all matching tasks" }).click();
+  await bar(page).getByText("All matching tasks are selected").waitFor();
 }
 
 describe("on rows that are selected", () => {
@@ -82,10 +82,10 @@ describe("on rows that are selected", () => {
     const { page, close } = await open("/tasks");
     await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
     await bar(page).getByRole("button", { name: "Retry" }).click();
-    await question(page).getByText("The status of 1 of them does not allow it").waitFor();
+    await question(page).getByText("1 of them has a status that does not allow this").waitFor();
     await question(page).getByRole("button", { name: "Retry 3 tasks" }).click();
     await page.getByText("2 tasks retried").first().waitFor();
-    await page.getByText("1 was left as it is").first().waitFor();
+    await page.getByText("1 was left unchanged").first().waitFor();
     expect(await counts()).toMatchObject({ pending: 3, cancelled: 0 });
     await close();
   });
@@ -149,7 +149,7 @@ describe("on all that a filter takes", () => {
     const { page, close } = await open("/tasks");
     await selectAll(page);
     await bar(page).getByRole("button", { name: "Delete" }).click();
-    await question(page).getByText("This is every task there is.").waitFor();
+    await question(page).getByText("These are all tasks on this server.").waitFor();
     await question(page).getByRole("button", { name: "Delete 2 tasks" }).click();
     await page.getByText("No tasks yet").waitFor();
     expect(await counts()).toMatchObject({ pending: 0 });

@@ -6,13 +6,13 @@ export const words = defineWords(
     mainNavigation: "Main",
     language: "Language",
     help: "Keyboard shortcuts",
-    away: "The server does not answer. What you see may be out of date; it goes on by itself when the server is back.",
+    away: "The server does not answer. What you see may be out of date; the page updates by itself when the server is back.",
   },
   {
     skip: "К содержимому",
     mainNavigation: "Главная навигация",
     language: "Язык",
-    help: "Клавиши",
-    away: "Сервер не отвечает. Данные на экране могли устареть; страница продолжит сама, когда он вернётся.",
+    help: "Горячие клавиши",
+    away: "Сервер не отвечает. Данные на экране могли устареть; страница обновится сама, когда сервер снова ответит.",
   },
 );

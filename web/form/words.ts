@@ -2,33 +2,33 @@ import { defineWords } from "../i18n/words.ts";
 import type { Expected, JsonFault } from "./json-text.ts";
 
 const EXPECTED_EN: Readonly<Record<Expected, string>> = {
-  value: "a value should stand",
-  key: "a name in double quotes should stand",
-  colon: "a colon should stand",
-  commaOrEnd: "a comma or a closing bracket should stand",
-  nothing: "the text should end",
-  stringEnd: "the string breaks off",
+  value: "a value",
+  key: "a name in double quotes",
+  colon: "a colon",
+  commaOrEnd: "a comma or a closing bracket",
+  nothing: "the end of the text",
+  stringEnd: "a closing double quote",
 };
 
 const EXPECTED_RU: Readonly<Record<Expected, string>> = {
-  value: "должно стоять значение",
-  key: "должно стоять имя в двойных кавычках",
-  colon: "должно стоять двоеточие",
-  commaOrEnd: "должна стоять запятая или закрывающая скобка",
-  nothing: "текст должен закончиться",
-  stringEnd: "обрывается строка",
+  value: "значение",
+  key: "имя в двойных кавычках",
+  colon: "двоеточие",
+  commaOrEnd: "запятая или закрывающая скобка",
+  nothing: "конец текста",
+  stringEnd: "закрывающая кавычка",
 };
 
 export const words = defineWords(
   {
     jsonFault: ({ line, column, expected }: JsonFault) =>
-      `This is not JSON: at line ${line}, column ${column} ${EXPECTED_EN[expected]}`,
+      `This is not JSON: expected ${EXPECTED_EN[expected]} at line ${line}, column ${column}`,
     goThere: "Go there",
     format: "Format",
   },
   {
     jsonFault: ({ line, column, expected }) =>
-      `Это не JSON: в строке ${line}, столбце ${column} ${EXPECTED_RU[expected]}`,
+      `Это не JSON: ожидается ${EXPECTED_RU[expected]} (строка ${line}, столбец ${column})`,
     goThere: "Перейти туда",
     format: "Отформатировать",
   },

@@ -3,7 +3,7 @@ import { defineWords } from "../i18n/words.ts";
 export const words = defineWords(
   {
     title: "Keyboard shortcuts",
-    help: "Show this sheet",
+    help: "Show this list",
     toTasks: "Go to the tasks",
     toOverview: "Go to the overview",
     toNew: "New task",
@@ -11,12 +11,12 @@ export const words = defineWords(
     followedBy: "then",
   },
   {
-    title: "Клавиши",
+    title: "Горячие клавиши",
     help: "Показать этот список",
     toTasks: "Перейти к задачам",
     toOverview: "Перейти к обзору",
     toNew: "Новая задача",
-    enabled: "Клавиши включены",
+    enabled: "Горячие клавиши включены",
     followedBy: "затем",
   },
 );
