@@ -5,8 +5,8 @@ import { createPostgres, type PostgresServer } from "../../../test/support/serve
 import { sharedPgbouncer, sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, setupOf, uniqueName } from "../../../test/support/stores.ts";
 import { isTaskError } from "../../core/error.ts";
-import { create, DEFAULT_TYPE, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
-import type { RunningTask } from "../../core/task.ts";
+import { create, DEFAULT_TYPE, edit, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
+import type { RunningTask, Task } from "../../core/task.ts";
 import { migrateStore } from "../open.ts";
 import type { Change, Position, TaskStore } from "../store.ts";
 import { soon } from "../suite/examinee.ts";
@@ -360,6 +360,49 @@ describe("housekeeping", () => {
       await round();
       expect(await rowsIn(schema, "notes")).toBe(1);
       expect((await store.readNotes("", now - 120_000)).notes.map(({ name }) => name)).toEqual(["n60000"]);
+    });
+  });
+});
+
+// ---- calls of several transactions
+
+describe("of a call that the server refuses in part, the refusal proves that nothing was written", () => {
+  /** Tasks of a store that takes no name "bad" and no note "call/bad". */
+  const withFussyStore = (body: (store: TaskStore, tasks: readonly Task[]) => Promise<void>): Promise<void> =>
+    withStore(async (store, schema) => {
+      for (let n = 0; n < 2; n++) await add(store);
+      await admin.unsafe(`ALTER TABLE ${schema}.tasks ADD CHECK (name <> 'bad');
+        ALTER TABLE ${schema}.notes ADD CHECK (name <> 'call/bad')`);
+      const { tasks } = await store.list({ filter: {}, sort: "id", after: null, limit: 2 });
+      await body(store, tasks);
+    });
+  const codeOf = async (call: Promise<unknown>): Promise<string> =>
+    (await refusalOf(call)).split(":")[0] ?? "";
+  const bad = { name: "call/bad", value: "", until: 2, now: 1 };
+  const renamed = (task: Task, name: string) => ({ from: task, to: edit(task, { name }, 1) });
+
+  test("alone or first, but not behind a step that was written", async () => {
+    await withFussyStore(async (store, [a, b]) => {
+      if (a === undefined || b === undefined) throw new Error("there are two tasks");
+      expect(await codeOf(store.replace([{ ...renamed(b, "good"), once: bad }]))).toBe("store_rejected");
+      expect(await codeOf(store.replace([renamed(a, "good"), renamed(b, "bad")]))).toBe("store_rejected");
+      const tagged = { from: a, to: edit(a, { tags: ["x"] }, 1) };
+      expect(await codeOf(store.replace([tagged, renamed(b, "bad")]))).toBe("store_unavailable");
+      const [tagged1] = await store.get([a.id]);
+      if (!tagged1) throw new Error("it is there");
+      expect(tagged1.version).toBe(2);
+      const call = store.replace([renamed(tagged1, "good"), { ...renamed(b, "good"), once: bad }]);
+      expect(await codeOf(call)).toBe("store_unavailable");
+      expect((await store.get([a.id, b.id])).map((task) => task?.version)).toEqual([3, 1]);
+    });
+  });
+
+  test("alone, but not behind a task that was deleted", async () => {
+    await withFussyStore(async (store, [a, b]) => {
+      if (a === undefined || b === undefined) throw new Error("there are two tasks");
+      expect(await codeOf(store.remove([{ id: b.id, once: bad }]))).toBe("store_rejected");
+      expect(await codeOf(store.remove([{ id: a.id }, { id: b.id, once: bad }]))).toBe("store_unavailable");
+      expect((await store.get([a.id, b.id])).map((task) => task?.id)).toEqual([undefined, b.id]);
     });
   });
 });

@@ -1,5 +1,6 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
+import { writeInTurn } from "../pieces.ts";
 import type { OnceNote, ReplaceAnswer, Step, Stepped } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
@@ -74,15 +75,22 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     return statement;
   }
 
-  /** Each step with a note has a transaction of its own. The others are done before them: no two steps are for one task. */
+  /**
+   * Each step with a note has a transaction of its own, and the others have a few together; they are done before those with notes: no
+   * two steps are for one task.
+   */
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
-    const plain = steps.filter(({ once }) => once === undefined);
-    const answers = new Map(zip(plain, plain.length === 0 ? [] : await replacePlain(plain)));
-    for (const step of steps) {
-      if (step.once !== undefined) answers.set(step, await replaceOnce(step, step.once));
-    }
+    const writes = [
+      ...plainWrites(steps.filter(({ once }) => once === undefined)),
+      ...steps.flatMap((step) => (step.once === undefined ? [] : [onceWrite(step, step.once)])),
+    ];
+    const answers = new Map((await writeInTurn(writes)).flat());
     return steps.map((step) => answers.get(step) ?? "stale");
   }
+
+  const onceWrite =
+    (step: Step, note: OnceNote): Write =>
+    async () => [[step, await replaceOnce(step, note)]];
 
   const replaceOnce = (step: Step, note: OnceNote): Promise<ReplaceAnswer> =>
     pool.transaction((session) =>
@@ -93,15 +101,16 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
       }),
     );
 
-  async function replacePlain(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
-    if (steps.some(isReviving)) return pool.transaction((session) => reviveAmong(session, steps));
-    const written = new Set<number>();
-    const [ends, others] = [steps.filter(isEndOfAttempt), steps.filter((step) => !isEndOfAttempt(step))];
-    if (ends.length > 0) for (const id of await endAttempts(ends)) written.add(id);
-    for (const group of groupByColumns(others)) {
-      for (const id of await writeGroup(pool, group)) written.add(id);
+  function plainWrites(steps: readonly Step[]): Write[] {
+    if (steps.some(isReviving)) {
+      return [async () => zip(steps, await pool.transaction((session) => reviveAmong(session, steps)))];
     }
-    return steps.map(({ from }) => (written.has(from.id) ? "ok" : "stale"));
+    const ends = steps.filter(isEndOfAttempt);
+    const groups = groupByColumns(steps.filter((step) => !isEndOfAttempt(step)));
+    return [
+      ...(ends.length === 0 ? [] : [async () => answersOf(ends, await endAttempts(ends))]),
+      ...groups.map((group) => async () => answersOf(group.steps, await writeGroup(pool, group))),
+    ];
   }
 
   async function endAttempts(steps: readonly Step[]): Promise<number[]> {
@@ -194,6 +203,14 @@ const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Ste
   from.startedAt === to.startedAt;
 
 const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
+
+/** One transaction. */
+type Write = () => Promise<(readonly [Step, ReplaceAnswer])[]>;
+
+function answersOf(steps: readonly Step[], written: readonly number[]): (readonly [Step, ReplaceAnswer])[] {
+  const ids = new Set(written);
+  return steps.map((step) => [step, ids.has(step.from.id) ? "ok" : "stale"]);
+}
 
 const zip = <A, B>(keys: readonly A[], values: readonly B[]): [A, B][] =>
   keys.flatMap((key, at) => (values[at] === undefined ? [] : [[key, values[at]]]));

@@ -18,6 +18,7 @@ import { createBatch } from "../../lib/batch.ts";
 import { countByCensus, isCountedByCensus } from "../census.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
+import { writeInTurn } from "../pieces.ts";
 import type {
   Ask,
   Beat,
@@ -191,16 +192,27 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     return answers;
   }
 
+  /** Deletions with notes have a transaction each; the others have one together, before them. */
   async function removeAll(refs: readonly TaskRef[]): Promise<boolean[]> {
-    const plain = refs.filter(({ once }) => once === undefined);
-    const removed = await removeIn(pool, plain);
-    const answers: boolean[] = [];
-    for (const ref of refs) {
-      const { id, once } = ref;
-      answers.push(once === undefined ? removed.delete(id) : await removeOnce(ref, once)); // once, also where one id comes twice
-    }
+    const indexed = [...refs.entries()];
+    const plain = indexed.filter(([, { once }]) => once === undefined);
+    const writes: (() => Promise<(readonly [number, boolean])[]>)[] = indexed.flatMap(([n, ref]) => {
+      const { once } = ref;
+      return once === undefined ? [] : [async () => [[n, await removeOnce(ref, once)]]];
+    });
+    if (plain.length > 0) writes.unshift(() => removePlain(plain));
+    const removed = new Map((await writeInTurn(writes)).flat());
+    const answers = refs.map((_, n) => removed.get(n) ?? false);
     if (answers.includes(true)) watching.committed([]);
     return answers;
+  }
+
+  async function removePlain(refs: readonly (readonly [number, TaskRef])[]): Promise<[number, boolean][]> {
+    const removed = await removeIn(
+      pool,
+      refs.map(([, ref]) => ref),
+    );
+    return refs.map(([n, { id }]) => [n, removed.delete(id)]); // once, also where one id comes twice
   }
 
   const removeOnce = (ref: TaskRef, note: OnceNote): Promise<boolean> =>
@@ -213,7 +225,6 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     );
 
   async function removeIn(session: Session, refs: readonly TaskRef[]): Promise<Set<TaskId>> {
-    if (refs.length === 0) return new Set();
     const rows = await session.rows(remove, [
       pgArray(refs.map(({ id }) => id)),
       pgArray(refs.map(({ version }) => version ?? null)),

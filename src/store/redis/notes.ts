@@ -1,7 +1,8 @@
 /** Notes, in pieces: each is at most 64 KiB, ten thousand of them would hold the server for long. */
+
+import { pieces, writeInPieces } from "../pieces.ts";
 import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { pieces, writeInPieces } from "./pieces.ts";
 import { SCRIPTS } from "./scripts.ts";
 
 const PIECE = { count: 500, bytes: 1_048_576 };

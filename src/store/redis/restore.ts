@@ -6,9 +6,9 @@
  */
 import { TaskError } from "../../core/error.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import { pieces } from "../pieces.ts";
 import type { TaskRecord } from "../store.ts";
 import { unavailable } from "./link.ts";
-import { pieces } from "./pieces.ts";
 import { bodyOf, headOf, laneOf } from "./row.ts";
 import { SCRIPTS } from "./scripts.ts";
 import { dueTypes, isDue, progressText, scoreOf, type WritesSetup } from "./writes.ts";

@@ -11,6 +11,7 @@ import {
   type Task,
 } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
+import { pieces, writeInPieces } from "../pieces.ts";
 import {
   type Ask,
   type Beat,
@@ -26,7 +27,6 @@ import {
   type TaskRef,
 } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { pieces, writeInPieces } from "./pieces.ts";
 import { bodyOf, headOf, laneOf, lanePrefixOf, type Row, taskOf } from "./row.ts";
 import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 

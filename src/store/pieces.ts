@@ -1,4 +1,4 @@
-import { isTaskError, TaskError } from "../../core/error.ts";
+import { isTaskError, TaskError } from "../core/error.ts";
 
 type Bounds<T> = {
   readonly count: number;
@@ -45,3 +45,10 @@ export async function writeInPieces<T, A>(
   }
   return answers;
 }
+
+/** The same for writes that are functions. */
+export const writeInTurn = <A>(writes: readonly (() => Promise<A>)[]): Promise<A[]> =>
+  writeInPieces(
+    writes.map((write) => [write]),
+    (part) => Promise.all(part.map((write) => write())),
+  );

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { type ErrorCode, isTaskError, TaskError } from "../../core/error.ts";
+import { type ErrorCode, isTaskError, TaskError } from "../core/error.ts";
 import { pieces, writeInPieces } from "./pieces.ts";
 
 describe("pieces", () => {
