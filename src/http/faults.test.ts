@@ -1,7 +1,9 @@
 import { expect, test } from "bun:test";
 import { isTaskError } from "../core/error.ts";
 import { problemDocument, problemOf } from "./errors.ts";
+import { faultsOf } from "./faults.ts";
 import { specsOf } from "./task-schemas.ts";
+import { Claim, Complete, Completes, ProgressWord } from "./work-schemas.ts";
 
 type Document = {
   readonly error: string;
@@ -77,4 +79,19 @@ test("a message that quotes what came is cut off", () => {
     "r",
   );
   expect((JSON.parse(cutInPair) as Document).error.isWellFormed()).toBe(true);
+});
+
+test.each([
+  [Claim, { worker: "w", types: ["a"], max: 0 }, "/max must be at least 1"],
+  [Claim, { worker: "w", types: ["a"], max: 1_001 }, "/max must be at most 1000"],
+  [Claim, { worker: "w", types: ["a"], max: 1.5 }, "/max must be a whole number"],
+  [Claim, { worker: "w", types: ["a"], max: 2 ** 60 }, "/max must be at most 1000"],
+  [Claim, { worker: "w", types: ["a"], request: "" }, "/request must not be empty"],
+  [Complete, { token: "x".repeat(256) }, "/token must be at most 255 characters long"],
+  [ProgressWord, { percent: 101 }, "/percent must be at most 100"],
+  [Completes, { tasks: [] }, "/tasks must not be empty"],
+  [ProgressWord, { percent: -1 }, "/percent must be at least 0"],
+] as const)("a bound is told in plain words: %#", (schema, value, expected) => {
+  const { listed } = faultsOf(schema.safeParse(value).error?.issues ?? []);
+  expect(listed.map(({ pointer, detail }) => `${pointer} ${detail}`)).toContain(expected);
 });

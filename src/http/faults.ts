@@ -51,13 +51,28 @@ function detailOf(issue: z.core.$ZodIssue): string {
       return isOurs(issue.message) ? issue.message : `must be ${article(issue.expected)}`;
     case "invalid_value":
       return `must be one of ${issue.values.map(String).join(", ")}`;
+    case "too_small":
+      return isOurs(issue.message) ? issue.message : leastWords(issue.origin, issue.minimum);
+    case "too_big":
+      return isOurs(issue.message)
+        ? issue.message
+        : `must be at most ${issue.maximum}${unitOf(issue.origin)}`;
     default:
       return issue.message;
   }
 }
 
 /** Zod's own words begin so. */
-const isOurs = (message: string): boolean => !message.startsWith("Invalid input");
+const isOurs = (message: string): boolean => !/^(?:Invalid input|Too small|Too big)/.test(message);
+
+const leastWords = (origin: string, least: number | bigint): string =>
+  UNITS.has(origin) && least === 1 ? "must not be empty" : `must be at least ${least}${unitOf(origin)}`;
+
+const UNITS: ReadonlyMap<string, string> = new Map([
+  ["string", " characters long"],
+  ["array", " elements long"],
+]);
+const unitOf = (origin: string): string => UNITS.get(origin) ?? "";
 
 const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
 
@@ -70,4 +85,6 @@ const FAULT_TEXT = 400;
 const shortened = (text: string): string =>
   text.length <= FAULT_TEXT ? text : `${storableText(text, FAULT_TEXT)}…`;
 
-const article = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
+const article = (type: string): string => (type === "int" ? "a whole number" : withArticle(type));
+
+const withArticle = (type: string): string => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
