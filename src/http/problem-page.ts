@@ -15,11 +15,11 @@ export const isPageRequest = ({ method, url }: Request, headers: RequestHeaders)
   (method === "GET" || method === "HEAD") && takesHtml(headers) && !DATA.test(targetOf(url).path);
 
 const STYLE = `
-:root { color-scheme: light dark; }
+:root { color-scheme: light dark; background: light-dark(#fff, #111); color: light-dark(#1a1a1a, #eee); }
+a { color: light-dark(#3730a3, #a5b4fc); }
 body { margin: 15vh auto; max-width: 36rem; padding: 0 1.5rem; font: 1rem/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.5rem; }
 p { overflow-wrap: anywhere; }
-small { opacity: 0.75; }
 `;
 const STYLE_HASH = new Bun.CryptoHasher("sha256").update(STYLE).digest("base64");
 const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
@@ -50,7 +50,7 @@ function pageOf({ code, message }: Problem, requestId: string): string {
 <main>
 <h1>${title}</h1>
 <p>${escaped(message)}</p>
-${code === "unknown_route" ? '<p><a href="/tasks">To the tasks</a></p>' : ""}
+${code === "unknown_route" ? '<p><a href="/tasks">Go to the tasks</a></p>' : ""}
 <p><small>Request ${escaped(requestId)}</small></p>
 </main>
 </body>

@@ -60,6 +60,15 @@ test("an open page follows the system's colours", async () => {
   await close();
 });
 
+test("an address that is refused is a page without barriers, which leads to the tasks", async () => {
+  const { page, close, faultsInBothSchemes } = await browser.open(`${app.url}/nothing/here`);
+  await page.getByText("There is nothing at /nothing/here").waitFor();
+  expect(await faultsInBothSchemes()).toEqual([]);
+  await page.getByRole("link", { name: "Go to the tasks" }).click();
+  await page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
+  await close();
+});
+
 const NOW = Date.UTC(2026, 0, 1);
 const HOUR_MS = 3_600_000;
 const AWAY = { code: "store_unavailable", message: "The store does not answer" } as const;
