@@ -237,6 +237,20 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
     });
 
+    test("answers 202, too, where the task is deleted meanwhile, for it was created", async () => {
+      const type = ownType();
+      const headers = { prefer: "wait=20", "idempotency-key": type };
+      const waiting = post("/api/task", { name: "x", type }, headers);
+      const { id } = await start(type);
+      await engine.remove(id);
+      const again = await waiting.then(() => post("/api/task", { name: "x", type }, headers));
+      for (const response of [await waiting, again]) {
+        expect([response.status, response.headers.get("location")]).toEqual([202, `/api/task/${id}`]);
+        expect(await jsonOf(response)).toEqual({ message: "Task created successfully", task_id: id });
+      }
+      expect(again.headers.get("idempotent-replayed")).toBe("true");
+    });
+
     test("says that a live task with the key exists when that one has not ended in time", async () => {
       const type = ownType();
       const task_id = await add({ type, key: type });

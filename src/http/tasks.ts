@@ -1,5 +1,6 @@
 /** One task: made, asked for, changed, stopped, tried again, deleted. */
 import type { z } from "zod";
+import { isTaskError } from "../core/error.ts";
 import { isEnded, type Status, type Task, type TaskId } from "../core/task.ts";
 import type { CallKey, CarriedOut, Creation, Engine, Once } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
@@ -95,10 +96,11 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
     readonly existing: boolean;
   };
 
+  /** The task is created: where it is deleted during the wait, or the store fails, the answer must not be a refusal. */
   async function waited(id: TaskId, { call, seconds, headers, existing }: Waited): Promise<Response> {
-    const task = await engine.wait(id, seconds * 1_000, call.request.signal);
+    const task = await engine.wait(id, seconds * 1_000, call.request.signal).catch(nullIfRefused);
     const applied = { ...headers, "preference-applied": `wait=${seconds}` };
-    if (!isEnded(task)) return call.reply(202, presentCreated(id, existing), applied);
+    if (task === null || !isEnded(task)) return call.reply(202, presentCreated(id, existing), applied);
     return call.reply(200, presentTask(task, engine.now()), applied);
   }
 
@@ -260,6 +262,11 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
 
 const CREATE_HEADERS = { Location: LOCATION, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 const REPLAYED = { "idempotent-replayed": "true" };
+
+function nullIfRefused(error: unknown): null {
+  if (isTaskError(error)) return null;
+  throw error;
+}
 
 /** A body is allowed to be there, but there is nothing that it could say. */
 const noBody = async (request: Request, headers: Call["headers"]): Promise<z.output<typeof EmptyBody>> =>
