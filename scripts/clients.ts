@@ -1,11 +1,12 @@
 /**
  * `npm run clients [-- NAME...]`: makes clients of the OpenAPI document with the generators that people use, compiles them and runs
- * them against a live server; lints the document, and has schemathesis send what it allows and what it forbids. Prints a table.
+ * them against a live server; tries the SDK on many runtimes; lints the document, and has schemathesis send what it allows and what it forbids. Prints a table.
  * What cannot be run, for a program is missing, counts as a failure: docs/clients.md says what each needs.
  */
 
 import { CHECKS } from "../test/clients/checks.ts";
 import { CLIENTS, type Report, STEPS, tryClient } from "../test/clients/clients.ts";
+import { examineSdk } from "../test/clients/sdk.ts";
 import { startApp } from "../test/support/app.ts";
 
 type Row = { readonly name: string; readonly isRight: boolean; readonly words: string };
@@ -37,6 +38,11 @@ for (const check of CHECKS.filter(isWanted)) {
   add({ name: check.tool, isRight: fault === null, words: fault ?? "no finding" });
 }
 await server.stop();
+if (isWanted({ name: "sdk" })) {
+  for await (const { name, faults } of examineSdk()) {
+    add({ name: `SDK, ${name}`, isRight: faults.length === 0, words: faults.join("\n") });
+  }
+}
 
 const failed = rows.filter(({ isRight }) => !isRight).length;
 console.log(`${rows.length - failed} passed, ${failed} failed`);

@@ -194,8 +194,24 @@ function baseOf(url: string): string {
   return (parsed.origin + parsed.pathname).replace(/\/+$/, "");
 }
 
-/** Throws TypeError for a name or a value that HTTP cannot carry: a request that can never be sent is not tried again. */
-const checkHeaders = (headers: Readonly<Record<string, string>>): void => void new Headers(headers);
+const HEADER_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+
+/**
+ * Throws TypeError for what HTTP cannot carry: a request that can never be sent is not tried again. By hand, for workerd takes any
+ * text and sends it as UTF-8.
+ */
+function checkHeaders(headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) {
+    if (!HEADER_NAME.test(name))
+      throw new TypeError(`headers: ${JSON.stringify(name)} is no name of a header`);
+    if (!HEADER_VALUE.test(value)) {
+      throw new TypeError(
+        `headers: ${name} must be Latin-1 text without line breaks, got ${JSON.stringify(value)}`,
+      );
+    }
+  }
+}
 
 const unreachable = (message: string, cause: unknown): TaskTrackError =>
   new TaskTrackError(`${message}: ${cause instanceof Error ? cause.message : String(cause)}`, {

@@ -18,9 +18,11 @@ export interface Polls {
   pauseMs(): number;
 }
 
-const WAITING_AT_MOST = 128;
-/** Requests without a wait that are under way at once: 256 leave room for heartbeats and for what the caller sends. */
-const OTHERS_AT_ONCE = 32;
+/** Browsers keep six connections to a server over HTTP/1.1, and workerd six for a request. */
+const HAS_FEW_CONNECTIONS = "document" in globalThis || "WorkerGlobalScope" in globalThis;
+const WAITING_AT_MOST = HAS_FEW_CONNECTIONS ? 3 : 128;
+/** Requests without a wait that are under way at once: what is left has room for heartbeats and for what the caller sends. */
+const OTHERS_AT_ONCE = HAS_FEW_CONNECTIONS ? 1 : 32;
 const PAUSE_MS = 1_000;
 /** Ten thousand callers together ask 200 times a second. */
 const PAUSE_A_CALLER_MS = 5;

@@ -134,10 +134,13 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
       const type = typeOf("watch");
       const abort = new AbortController();
       const seen = [];
+      const ids = new Set(); // deletions are told whatever their type was
       const watching = (async () => {
         const onConnection = (isConnected) => seen.push(isConnected);
-        for await (const { kind } of client.watch({ type, signal: abort.signal, onConnection }))
-          seen.push(kind);
+        for await (const event of client.watch({ type, signal: abort.signal, onConnection })) {
+          if (event.kind === "task") ids.add(event.task.id);
+          if (event.kind === "task" || ids.has(event.id)) seen.push(event.kind);
+        }
       })();
       await until(() => seen.length > 0);
       const { id } = await client.create({ name: "seen", type });
