@@ -129,6 +129,19 @@ test("when the reader's tab is closed another one reads at once", () => {
   expect(tabs.readers()).toHaveLength(1);
 });
 
+test("another one reads at once, too, where the last events of the reader arrive after it has left", () => {
+  const tabs = createTabs(5);
+  for (const id of ["a", "b", "c"]) {
+    tabs.open(id);
+    tabs.pass(200);
+  }
+  tabs.close("a");
+  tabs.pass(6); // the others know that it leaves
+  for (const id of ["b", "c"]) tabs.hear(id);
+  tabs.pass(110);
+  expect(tabs.readers()).toHaveLength(1);
+});
+
 test("when the reader's tab crashes another one reads within eight seconds", () => {
   const tabs = createTabs(5);
   for (const id of ["a", "b", "c"]) {

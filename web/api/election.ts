@@ -50,9 +50,12 @@ export function createElection({ id, post, after, random, read }: ElectionSetup)
   /** Of the latest reader that is known. */
   let term = 0;
   let reading: AbortController | null = null;
+  /** Whether the reader has left and this tab is about to follow it. */
+  let isFollowing = false;
   let cancelTimer = (): void => undefined;
 
   function schedule(ms: number, run: () => void): void {
+    isFollowing = false;
     cancelTimer();
     cancelTimer = after(ms, run);
   }
@@ -110,10 +113,13 @@ export function createElection({ id, post, after, random, read }: ElectionSetup)
       if (!isIn) return;
       if (ballot.kind === "reads") return receiveReader(ballot);
       if (ballot.kind === "asks" && reading !== null) return announce();
-      if (ballot.kind === "leaves" && reading === null) schedule(random() * SPREAD_MS, takeOver);
+      if (ballot.kind !== "leaves" || reading !== null) return;
+      schedule(random() * SPREAD_MS, takeOver);
+      isFollowing = true;
     },
     hear: () => {
-      if (isIn && reading === null) awaitSilence();
+      // Its last events may arrive after its ballot: they come through another channel.
+      if (isIn && reading === null && !isFollowing) awaitSilence();
     },
   };
 }
