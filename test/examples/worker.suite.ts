@@ -105,10 +105,10 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     await server.ended;
   });
 
-  function start(type: string, address = url, command = exam.command): Worker {
+  function start(type: string, address = url, command = exam.command, leaseMs = LEASE_MS): Worker {
     const [program = "", ...args] = command(address, type);
     const child = spawn(program, args, {
-      env: { ...process.env, LEASE_SECONDS: String(LEASE_MS / 1_000) },
+      env: { ...process.env, LEASE_SECONDS: String(leaseMs / 1_000) },
       detached: true,
       stdio: ["ignore", "ignore", "inherit"],
     });
@@ -428,7 +428,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
 
     test("that is drained finishes what it has, asks for no more and ends", async () => {
       const type = `count-${++types}`;
-      const worker = start(type);
+      const worker = start(type, url, exam.command, 3 * LEASE_MS); // a busy machine must not end the lease first
       const id = await submit(type, { seconds: 1.5 });
       await becomes(id, isRunning);
       await ask("POST", `worker/${hostname()}-${worker.pid}/drain`);

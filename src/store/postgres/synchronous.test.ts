@@ -8,7 +8,6 @@ import { createPostgres, type PostgresServer } from "../../../test/support/serve
 import { openTestStore } from "../../../test/support/stores.ts";
 import type { Clock } from "../../core/clock.ts";
 import { isTaskError } from "../../core/error.ts";
-import { systemClock } from "../../lib/system-clock.ts";
 import { openPool } from "./pool.ts";
 
 /** As many as there are writes, so that each has one to wait on. */
@@ -107,12 +106,7 @@ test("leaves its connections where they wait, makes no more of them, and says th
 test("a first start that waits for it says what for, and goes on by itself", async () => {
   await setStandby("nowhere");
   const log = createTestLog();
-
-  const clock: Clock = {
-    ...systemClock,
-    after: (delayMs, run) => systemClock.after(delayMs === 5_000 ? 50 : delayMs, run),
-  };
-  const opening = openTestStore(server.url, { log, clock });
+  const opening = openTestStore(server.url, { log });
   await eventually(
     () => log.events,
     (events) => events.includes("store_migration_waits"),
