@@ -137,6 +137,19 @@ describe("the live table", () => {
     }
   });
 
+  test("fills a terminal that was low when it looked", async () => {
+    const tmux = await terminal(slow);
+    tmux.resize(100, 6);
+    tmux.run("tasktrack watch");
+    const ages = new Set<string>(); // told each second; the last look for so few rows comes within two
+    await tmux.until((lines) => {
+      if (rowsOf(lines).length === 2) ages.add(lines[1] ?? "");
+      return ages.size === 5;
+    });
+    tmux.resize(80, 24);
+    await tmux.until((lines) => lines.length === 24 && rowsOf(lines).length === 20);
+  });
+
   test("shows changes as they come, and --type and --status leave out the rest", async () => {
     const client = createClient(slow);
     const tmux = await terminal(slow);

@@ -24,6 +24,7 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
   let stats: Stats = await client.stats(); // rejects where nobody answers: then nothing is drawn
   let awaySince: number | null = null;
   let isOutdated = true;
+  let rowsLookedFor = 0;
 
   const { exitCode } = await interruptible(terminal, async (interrupted) => {
     const failed = new AbortController();
@@ -33,10 +34,12 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
     );
 
     async function look(): Promise<number> {
-      if (isOutdated) {
+      const { rows } = terminal.out.size();
+      if (isOutdated || rows > rowsLookedFor) {
         isOutdated = false;
+        rowsLookedFor = rows;
         const done = known.beginLook();
-        done(await lookAround(client, { statuses, types, limit: terminal.out.size().rows, signal }));
+        done(await lookAround(client, { statuses, types, limit: rows, signal }));
       }
       stats = await client.stats({ signal });
       screen.changed();
