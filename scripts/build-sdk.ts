@@ -33,7 +33,7 @@ type Part = {
   /** "browser": the web's standards alone, and what runs there runs everywhere; "node": its modules too, which Bun and Deno know. */
   readonly target: "browser" | "node";
   readonly tsconfig: string;
-  /** The types of the entry, beside the file that they describe: who imports the file by its path finds them, too. */
+  /** The type declarations of the entry, in the same folder: TypeScript then finds them for an import by path as well. */
   readonly types: string;
 };
 

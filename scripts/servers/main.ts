@@ -12,7 +12,7 @@ import { findBinary, freePort, type TestServer } from "../../test/support/server
 
 type Trial = {
   readonly name: string;
-  /** Starts what is needed. */
+  /** Starts the servers that this trial needs. */
   readonly begin: (start: Start) => Promise<Begun>;
 };
 type Start = <S extends TestServer>(server: S) => Promise<S>;

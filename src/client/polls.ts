@@ -21,7 +21,7 @@ export interface Polls {
 /** Browsers keep six connections to a server over HTTP/1.1, and workerd six for a request. */
 const HAS_FEW_CONNECTIONS = "document" in globalThis || "WorkerGlobalScope" in globalThis;
 const WAITING_AT_MOST = HAS_FEW_CONNECTIONS ? 3 : 128;
-/** Requests without a wait that are under way at once: what is left has room for heartbeats and for what the caller sends. */
+/** How many requests without a wait are sent at once. The rest of the 256 connections is for heartbeats and the caller's own requests. */
 const OTHERS_AT_ONCE = HAS_FEW_CONNECTIONS ? 1 : 32;
 const PAUSE_MS = 1_000;
 /** Ten thousand callers together ask 200 times a second. */

@@ -207,9 +207,9 @@ export type Ready = {
   /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
   readonly store: string;
   /**
-   * Only where there is a broker. `away`: nobody answers there. `blocked`: it takes nothing, for want of memory or disk.
-   * `no_submissions`: it answers, but submissions are not taken; the server's log says why. Work goes on in all of them, and the
-   * server is ready.
+   * Present if the server has a broker. `away`: the broker does not answer. `blocked`: it accepts no messages because it is short of
+   * memory or disk. `no_submissions`: it answers, but the server cannot read the submissions; the server's log says why. In every
+   * state the server is ready and tasks are worked on.
    */
   readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" | "no_submissions" };
 };

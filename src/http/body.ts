@@ -82,10 +82,10 @@ export const DISCARD_BYTES = 16 * BODY_BYTES;
 export const DISCARD_MS = 5_000;
 
 /**
- * Reads what is left of a body and drops it. Many clients read no answer before they have sent their body, and a proxy may
- * keep a connection whose body it has sent in part: its next request would be taken for the rest. Resolves with whether the end
- * was reached within the bounds; where it was not, the answer must close the connection. The runtime hands out no body of GET,
- * HEAD and TRACE.
+ * Reads the rest of a request's body and drops it. Many clients read the answer only after they have sent the whole body. A proxy may
+ * keep a connection after it has sent a part of a body, and the server would then read the next request as the rest of that body.
+ * Resolves with true if the end of the body was reached within the bounds; if not, the answer must close the connection. Bun gives
+ * handlers no body of GET, HEAD and TRACE.
  */
 export async function discardBody(
   { body }: Request,

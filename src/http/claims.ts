@@ -86,7 +86,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     });
   }
 
-  /** Waits as long as it is told and the client is there; what comes for one who has gone is given back at once. */
+  /** Waits as long as the claim asks and the client is connected. Tasks that come after the client has gone are released at once. */
   async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
     const { worker, types, max, slots } = wish;
     if (await engine.isDraining(worker)) return []; // asked here, because a repeated claim gets the leases that it holds all the same

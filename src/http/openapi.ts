@@ -226,7 +226,7 @@ const INT32 = 2 ** 31;
 /** Changes what zod writes to what generators of clients understand. */
 function fitForGenerators(json: z.core.JSONSchema.BaseSchema, schema: z.core.$ZodType, io: Direction): void {
   if (json.$ref !== undefined) {
-    delete json.additionalProperties; // what is referred to says so itself, and has the fields
+    delete json.additionalProperties; // the referenced schema has the properties: here the keyword would reject all of them
     return;
   }
   // An answer may get further fields in a later version, and a generated client must not refuse them.
