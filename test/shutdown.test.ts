@@ -23,7 +23,11 @@ const createTask = async (url: string, fields: object = {}): Promise<number> => 
   return ((await response.json()) as { task_id: number }).task_id; // api.test.ts shows it
 };
 
-type Seen = { readonly status: string; readonly created_at: string };
+type Seen = {
+  readonly status: string;
+  readonly created_at: string;
+  readonly attempts: readonly { readonly outcome: string }[];
+};
 const getTask = async (url: string, id: number): Promise<Seen> =>
   (await (await fetch(`${url}/api/task/${id}`)).json()) as Seen; // api.test.ts shows it
 const becomes = (url: string, id: number, status: string): Promise<Seen> =>
@@ -43,6 +47,28 @@ const passes = (ms: number): Promise<number> => {
     (passed) => passed > ms,
   );
 };
+
+test("a start on a SQLite file finds at once what the killed server's own pool was working on, however long its lease", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tasktrack-killed-"));
+  // Half of this lease, for which a lease of a worker elsewhere is left alone after a start, is longer than the test waits.
+  const env = { ...HERE, ...FOR_EVER, STORE_URL: `sqlite:${join(folder, "tasks.db")}`, LEASE: "1h" };
+  const killed = tasktrack(["serve"], { env });
+  const url = await killed.url();
+  const id = await createTask(url, { max_attempts: 3 });
+  await becomes(url, id, "running");
+  killed.kill("SIGKILL");
+  await killed.ended;
+  const next = tasktrack(["serve"], { env });
+  const nextUrl = await next.url();
+  const { attempts } = await eventually(
+    () => getTask(nextUrl, id),
+    (task) => task.attempts.length > 0,
+  );
+  expect(attempts.map(({ outcome }) => outcome)).toEqual(["lost"]);
+  next.kill("SIGKILL");
+  await next.ended;
+  await rm(folder, { recursive: true });
+});
 
 // ---- connections while the server goes
 

@@ -52,7 +52,10 @@ export type LogLine = {
   readonly message: string;
 };
 
-/** A worker's hold on a task. A cancel request sets `revokeAt`: after it the sweep ends the lease, whatever beats say. */
+/**
+ * A worker's hold on a task. A cancel request sets `revokeAt`: after it the sweep ends the lease, whatever beats say. `leaseMs` is 0
+ * where the store knows that the worker has ended.
+ */
 export type Lease = {
   readonly worker: string;
   readonly until: number;

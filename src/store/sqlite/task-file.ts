@@ -86,15 +86,15 @@ export function openTaskFile(setup: FileSetup): TaskFile {
 }
 
 /**
- * Takes the file over from whoever held it last. That process is gone, for its lock was free: what its own workers were
- * running cannot be running any more, so those leases end now and the next sweep gives the tasks out again. Leases of workers
- * elsewhere stay as they are; their workers may still be at it.
+ * Takes the file over from the process that held it last. That process has ended, for its lock was free: its own pool runs nothing any
+ * more, so the leases of that pool end now. They get the length 0, because after a start a lease is judged only when its worker has had
+ * half of the lease's length to report, and this worker cannot report. Leases of workers in other processes stay as they are.
  */
 function adopt(db: Database, { epoch, holder, now }: FileSetup): void {
   db.run("BEGIN IMMEDIATE");
   db.run("INSERT INTO meta (epoch, last_id) SELECT ?, 0 WHERE NOT EXISTS (SELECT 1 FROM meta)", [epoch]);
   db.run(
-    `UPDATE task SET lease_until = min(lease_until, ?)
+    `UPDATE task SET lease_until = min(lease_until, ?), lease_ms = 0
      WHERE status = 'running' AND lease_worker = (SELECT holder FROM meta)`,
     [now],
   );
