@@ -63,7 +63,14 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     "at least 1000",
   ],
   ["a task that is worked on", runningTask(), {}, "running", "worker-1"],
-  ["a task whose worker is silent", runningTask({}, { until: NOON + 9_000 }), {}, "worker_silent", "9s"],
+  ["a task whose worker is silent", runningTask({}, { until: NOON + 9_000 }), {}, "worker_silent", "in 9s"],
+  [
+    "a task whose lease is over and not judged yet",
+    runningTask({}, { until: NOON }),
+    {},
+    "worker_silent",
+    "soon",
+  ],
   [
     "a task whose worker was asked to stop",
     runningTask({}, { revokeAt: NOON + 12_000 }),

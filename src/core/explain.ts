@@ -92,7 +92,8 @@ function runningReason(task: Light<RunningTask>, now: number): Pick<Explanation,
   }
   // A lease is renewed every third of it: past two thirds at least one heartbeat is missing.
   if (until - now < leaseMs / 3) {
-    const message = `Its worker ${worker} is silent; unless it is heard, the task goes to another in ${left(until - now)}`;
+    const when = until > now ? `in ${left(until - now)}` : "soon";
+    const message = `Its worker ${worker} is silent; unless it is heard, the task goes to another ${when}`;
     return { reason: "worker_silent", message };
   }
   return { reason: "running", message: `Worker ${worker} works on it, attempt ${task.attempt}` };

@@ -68,6 +68,33 @@ test("a task is watched from its wait through its progress to its result", async
   await stop();
 });
 
+for (const [when, byMs, sentence] of [
+  [
+    "while its lease lasts",
+    60_000,
+    /^Worker far is silent\. Unless it reports, another worker gets the task: in \d+ /,
+  ],
+  ["after its lease", -60_000, /^Worker far is silent\. Another worker gets the task soon\.$/],
+] as const) {
+  test(`a silent worker is told of ${when}`, async () => {
+    const type = `silent-${byMs}`;
+    const id = await create({ name: "silent", type });
+    const claim = { worker: "far", types: [type], max: 1, lease: "1h" };
+    await fetch(`${app.url}/api/worker/claim`, { method: "POST", body: JSON.stringify(claim) });
+    const shown = await open("none");
+    // A lease that nears its end takes minutes: the answer of the server, with another time.
+    await shown.page.route("**/explain", async (route) => {
+      const answer = await (await route.fetch()).json();
+      const lease_until = new Date(Date.now() + byMs).toISOString();
+      await route.fulfill({ json: { ...answer, reason: "worker_silent", lease_until } });
+    });
+    await shown.page.goto(`${app.url}/tasks/${id}`);
+    await shown.page.getByText(sentence).waitFor();
+    await client.cancel(id);
+    await shown.close();
+  });
+}
+
 test("the duration of a running task goes on by itself after an event has come", async () => {
   const end = gate();
   const id = await create({ name: "ticking", type: "ticking" });

@@ -5,6 +5,7 @@ import { useExplanation } from "../../api/queries.ts";
 import { useLanguage, useWords } from "../../i18n/language.ts";
 import { formatNumber } from "../../i18n/words.ts";
 import { isolated } from "../../text/isolate.ts";
+import { useNow } from "../../time/now.ts";
 import { Time } from "../../time/time.tsx";
 import { words } from "./words.ts";
 
@@ -55,18 +56,25 @@ function Sentence({ task, explanation }: { task: Task; explanation: Explanation 
     case "cancel_requested":
       return <>{t.cancelRequested(worker)}</>;
     case "worker_silent":
-      return (
-        <>
-          {t.workerSilent(worker)}{" "}
-          {explanation.lease_until !== null && <Time value={explanation.lease_until} />}
-        </>
-      );
+      return <Silent worker={worker} leaseUntil={explanation.lease_until} />;
     case "ended":
       if (task.status === "done") return <>{t.endedDone}</>;
       return <>{task.status === "cancelled" ? t.endedCancelled : t.endedFailed}</>;
     default:
       return <>{explanation.message}</>; // a later server knows more reasons
   }
+}
+
+/** The server waits a while with a lease that is over where the worker could not reach it, so its end may lie in the past. */
+function Silent({ worker, leaseUntil }: { worker: string; leaseUntil: string | null }): ReactElement {
+  const t = useWords(words);
+  const now = useNow();
+  if (leaseUntil === null || Date.parse(leaseUntil) <= now) return <>{t.workerSilentTooLong(worker)}</>;
+  return (
+    <>
+      {t.workerSilent(worker)} <Time value={leaseUntil} />
+    </>
+  );
 }
 
 /** Since the last retry by hand, which counts from one again. */

@@ -58,6 +58,7 @@ export const words = defineWords(
       `Worker ${worker} was asked to stop and has up to 30 seconds to do so.`,
     workerSilent: (worker: string) =>
       `Worker ${worker} is silent. Unless it reports, another worker gets the task:`,
+    workerSilentTooLong: (worker: string) => `Worker ${worker} is silent. Another worker gets the task soon.`,
     endedDone: "The task is done.",
     endedFailed: "The task failed.",
     endedCancelled: "The task was cancelled.",
@@ -172,6 +173,7 @@ export const words = defineWords(
     runningOn: (worker, attempt) => `Выполняет ${worker}, попытка ${attempt}.`,
     cancelRequested: (worker) => `Исполнителя ${worker} попросили остановиться, на это у него до 30 секунд.`,
     workerSilent: (worker) => `Исполнитель ${worker} молчит. Если он не откликнется, задачу получит другой:`,
+    workerSilentTooLong: (worker) => `Исполнитель ${worker} молчит. Скоро задачу получит другой.`,
     endedDone: "Задача выполнена.",
     endedFailed: "Задача завершилась ошибкой.",
     endedCancelled: "Задача отменена.",
