@@ -11,8 +11,10 @@ import {
 
 export interface Notes {
   write(writes: readonly NoteWrite[], now: number): NoteWritten[];
-  /** False where a note of that name is there. */
-  writeOnce(note: OnceNote): boolean;
+  /** Whether no note of that name is there. */
+  isFree(note: OnceNote): boolean;
+  /** Writes a note whose name is free. */
+  writeOnce(note: OnceNote): void;
   read(prefix: string, now: number, after?: string): NotePage;
 }
 
@@ -33,7 +35,7 @@ export function createNotes(): Notes {
 
   function writeOne({ name, value, until, ifVersion }: NoteWrite, now: number): NoteWritten {
     const kept = byName.get(name);
-    const version = kept === undefined || kept.until <= now ? 0 : kept.version;
+    const version = versionAt(name, now);
     if (ifVersion !== undefined && ifVersion !== version) return "stale";
     if (kept !== undefined) drop(kept);
     if (value !== null) keep({ name, value, version: version + 1, until });
@@ -74,12 +76,19 @@ export function createNotes(): Notes {
     return { notes, next: null };
   }
 
-  function writeOnce({ now, ...note }: OnceNote): boolean {
+  const versionAt = (name: string, now: number): number => {
+    const kept = byName.get(name);
+    return kept === undefined || kept.until <= now ? 0 : kept.version;
+  };
+
+  const isFree = ({ name, now }: OnceNote): boolean => versionAt(name, now) === 0;
+
+  function writeOnce({ now, ...note }: OnceNote): void {
     clear(now, CLEARED_WITH_A_STEP);
-    return writeOne({ ...note, ifVersion: 0 }, now) === "ok";
+    writeOne({ ...note, ifVersion: 0 }, now);
   }
 
-  return { write, writeOnce, read };
+  return { write, isFree, writeOnce, read };
 }
 
 const nameOfLast = (notes: readonly Note[]): string | null => notes.at(-1)?.name ?? null;

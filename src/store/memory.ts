@@ -301,10 +301,11 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
 
   function replaceOne({ from, to: stepped, once }: Step, changed: Task[]): ReplaceAnswer {
     const stored = rows.get(from.id);
+    if (once !== undefined && !notes.isFree(once)) return "stale";
     if (stored === undefined || stored.version !== from.version) return "stale";
     if (stored.lease?.until !== from.lease?.until) return "stale";
     if (entersLife(from, stepped) && stepped.key !== null && liveKeys.has(stepped.key)) return "key_taken";
-    if (once !== undefined && !notes.writeOnce(once)) return "stale";
+    if (once !== undefined) notes.writeOnce(once);
     const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, with the step's status
     place(stored, to);
     changed.push(to);
@@ -316,7 +317,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     const answers = refs.map(({ id, version, once }) => {
       const task = rows.get(id);
       if (task === undefined || (version !== undefined && version !== task.version)) return false;
-      if (once !== undefined && !notes.writeOnce(once)) return false;
+      if (once !== undefined && !notes.isFree(once)) return false;
+      if (once !== undefined) notes.writeOnce(once);
       unindex(task);
       rows.delete(id);
       logs.delete(id);

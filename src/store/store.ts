@@ -95,7 +95,7 @@ export interface TaskStore {
    * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
    * task holds its key. A call bears at most one step a task. Only what differs is written: a payload or a result that `to`
    * does not have, because the task was read without it, stays as it is in the store.
-   * A step with `once` is also `stale` where a note of that name is there; where it is written, the note is written in the same
+   * A step with `once` is also `stale`, and never `key_taken`, where a note of that name is there; where it is written, the note is written in the same
    * commit. So a step that comes twice is done once, and the second one finds in the note what the first one did.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;

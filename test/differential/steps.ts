@@ -182,17 +182,36 @@ export function createSteps(random: () => number) {
     return { verb: "writeNotes", writes, now };
   }
 
+  /** Now and then the note of a step that is to be done once; its name may be there, from another step or from `writeNotes`. */
+  const once = (now: number): Pick<Step, "once"> =>
+    random() < 0.75
+      ? {}
+      : {
+          once: {
+            name: one(NOTES),
+            value: one(["", "done"]),
+            until: now + one([400, 6_000, 60_000]),
+            now,
+          },
+        };
+
   function draw(tasks: readonly Task[], now: number): Call {
     const roll = random();
     if (roll < 0.18 || tasks.length === 0) return insert(now);
     const chosen = distinct(tasks, 4);
     if (roll < 0.36) return claim(now);
     if (roll < 0.48) return beatsOf(chosen, now);
-    if (roll < 0.7) return { verb: "replace", steps: chosen.map((task) => lightened(stepOf(task, now))) };
+    if (roll < 0.7)
+      return {
+        verb: "replace",
+        steps: chosen.map((task) => ({ ...lightened(stepOf(task, now)), ...once(now) })),
+      };
     if (roll < 0.75) {
-      const refs = chosen.map(({ id, version }) =>
-        random() < 0.5 ? { id } : { id, version: version - below(2) },
-      );
+      const refs = chosen.map(({ id, version }) => ({
+        id,
+        ...(random() < 0.5 ? {} : { version: version - below(2) }),
+        ...once(now),
+      }));
       return { verb: "remove", refs };
     }
     const parts = one(PARTS);

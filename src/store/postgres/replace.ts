@@ -75,15 +75,12 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     return statement;
   }
 
-  /**
-   * Each step with a note has a transaction of its own, and the others have a few together; they are done before those with notes: no
-   * two steps are for one task.
-   */
+  /** Each step with a note has a transaction of its own, and the others have a few together. */
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
-    const writes = [
-      ...plainWrites(steps.filter(({ once }) => once === undefined)),
-      ...steps.flatMap((step) => (step.once === undefined ? [] : [onceWrite(step, step.once)])),
-    ];
+    const writes = runsOf(steps).flatMap((run) => {
+      const [first] = run;
+      return first?.once === undefined ? plainWrites(run) : [onceWrite(first, first.once)];
+    });
     const answers = new Map((await writeInTurn(writes)).flat());
     return steps.map((step) => answers.get(step) ?? "stale");
   }
@@ -201,6 +198,26 @@ const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Ste
   from.claims === to.claims &&
   from.token === to.token &&
   from.startedAt === to.startedAt;
+
+/**
+ * Steps that are written one run after the other: a step with a note alone, and the others together. Their order matters only where a
+ * step brings a key back to life, which another step may free or take: no two steps are for one task.
+ */
+function runsOf(steps: readonly Step[]): Step[][] {
+  if (!steps.some(isReviving)) {
+    const { plain = [], once = [] } = Object.groupBy(steps, (step) =>
+      step.once === undefined ? "plain" : "once",
+    );
+    return [plain, ...once.map((step) => [step])];
+  }
+  const runs: Step[][] = [];
+  for (const step of steps) {
+    const run = runs.at(-1);
+    if (run === undefined || step.once !== undefined || run[0]?.once !== undefined) runs.push([step]);
+    else run.push(step);
+  }
+  return runs;
+}
 
 const isReviving = ({ from, to }: Step): boolean => to.key !== null && entersLife(from, to);
 

@@ -54,6 +54,14 @@ export function examineOnce(exam: Exam): void {
     expect(await valuesOf(x)).toEqual([]);
   });
 
+  exam("a step whose note is there is stale, also where another task holds its key now", async (x) => {
+    const holder = await x.ended("done", { key: "k" });
+    await x.add({ key: "k" });
+    const other = await x.add();
+    expect(await write(x, other, edit(other, { name: "new" }, x.t), noteAt(x))).toBe("ok");
+    expect(await write(x, holder, retry(holder, x.t + 2_000), noteAt(x, { value: "again" }))).toBe("stale");
+  });
+
   exam("a note whose time is over hinders no step", async (x) => {
     const task = await x.add();
     const [first, second] = [edit(task, { name: "1" }, x.t), edit(task, { name: "2" }, x.t)];
@@ -73,6 +81,23 @@ export function examineOnce(exam: Exam): void {
     expect(answers).toEqual(["ok", "ok", "stale"]);
     expect((await x.see(c.from.id)).version).toBe(1);
   });
+
+  exam(
+    "steps with notes and steps without are carried out in their order, where one frees the key of another",
+    async (x) => {
+      const ended = await x.ended("done", { key: "k" });
+      const holder = await x.add({ key: "k" });
+      const frees = { from: holder, to: cancel(holder, x.t + 2_000), once: noteAt(x) };
+      const takes = { from: ended, to: retry(ended, x.t + 2_000) };
+      expect(await x.store.replace([frees, takes])).toEqual(["ok", "ok"]);
+      const [late, early] = [await x.see(ended.id), await x.see(holder.id)];
+      const again = { from: early, to: retry(early, x.t + 3_000), once: noteAt(x, { name: "call/2" }) };
+      expect(await x.store.replace([again, { from: late, to: cancel(late, x.t + 3_000) }])).toEqual([
+        "key_taken",
+        "ok",
+      ]);
+    },
+  );
 
   exam("a deletion and its note are written together, and once", async (x) => {
     const [first, second] = (await x.addAll([{}, {}])) as [Task, Task]; // one for each
