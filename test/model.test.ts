@@ -8,9 +8,10 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { TaskError } from "../src/core/error.ts";
 import type { TaskId } from "../src/core/task.ts";
-import type { Engine } from "../src/engine/engine.ts";
+import type { Engine, Once } from "../src/engine/engine.ts";
 import type { TaskStore } from "../src/store/store.ts";
 import {
+  type CallKey,
   type Command,
   commands,
   LONG_RESULTS,
@@ -70,7 +71,10 @@ function makeReady(model: Model, step: Step, id: TaskId): Ready {
     case "edit": {
       const due = step.dueInMs === null ? {} : { runAt: model.now + step.dueInMs };
       const patch = { ...step.patch, ...due };
-      return { take: (engine) => engine.edit(id, patch), foretell: (model) => model.edit(id, patch) };
+      return underKey(step.callKey, JSON.stringify(["edit", id, patch]), {
+        take: (engine, terms) => engine.edit(id, patch, terms),
+        foretell: (model) => model.edit(id, patch),
+      });
     }
     case "get":
       return { take: (engine) => engine.get(id), foretell: (model) => model.get(id) ?? "not_found" };
@@ -78,11 +82,28 @@ function makeReady(model: Model, step: Step, id: TaskId): Ready {
     case "retry":
     case "remove": {
       const verb = step.do;
-      return { take: (engine) => engine[verb](id), foretell: (model) => model[verb](id) };
+      return underKey(step.callKey, JSON.stringify([verb, id]), {
+        take: async (engine, terms) => (await engine[verb](id, terms)) ?? "ok",
+        foretell: (model) => model[verb](id),
+      });
     }
     default:
       return step satisfies never;
   }
+}
+
+type Keyed = {
+  readonly take: (engine: Engine, terms: { readonly once?: Once }) => Promise<unknown>;
+  readonly foretell: (model: Model) => ReturnType<Model["edit"]>;
+};
+
+/** A step that is carried out once under its key, where it has one. */
+function underKey(key: CallKey, fingerprint: string, { take, foretell }: Keyed): Ready {
+  if (key === null) return { take: (engine) => take(engine, {}), foretell };
+  return {
+    take: (engine) => engine.once({ name: `call/${key}`, fingerprint }, (once) => take(engine, { once })),
+    foretell: (model) => model.once(key, fingerprint, () => foretell(model)),
+  };
 }
 
 const inFull = (said: Said): Said =>

@@ -17,8 +17,18 @@ export type Step =
     }
   | { readonly do: "settle"; readonly whom: Whom; readonly token: TokenKind; readonly said: Said }
   | { readonly do: "settle again"; readonly whom: Whom }
-  | { readonly do: "edit"; readonly whom: Whom; readonly patch: Patch; readonly dueInMs: number | null }
-  | { readonly do: "cancel" | "retry" | "remove" | "get"; readonly whom: Whom };
+  | {
+      readonly do: "edit";
+      readonly whom: Whom;
+      readonly patch: Patch;
+      readonly dueInMs: number | null;
+      readonly callKey: CallKey;
+    }
+  | { readonly do: "cancel" | "retry" | "remove"; readonly whom: Whom; readonly callKey: CallKey }
+  | { readonly do: "get"; readonly whom: Whom };
+
+/** The idempotency key of a call that changes a task; few, so that the same call and another one come under it again. */
+export type CallKey = "m" | "n" | null;
 
 export type Command =
   | Step
@@ -160,6 +170,8 @@ const filter: fc.Arbitrary<Filter> = fc.record(
   { requiredKeys: [] },
 );
 
+const callKey = one<CallKey>(null, null, null, "m", "n");
+
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 4,
@@ -191,11 +203,18 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       whom: whom("pending", "pending", "any"),
       patch,
       dueInMs: one(null, null, -1_000, 0, 5_000),
+      callKey,
     }),
   },
-  { weight: 3, arbitrary: fc.record({ do: fc.constant("cancel"), whom: whom("running", "pending", "any") }) },
-  { weight: 2, arbitrary: fc.record({ do: fc.constant("retry"), whom: whom("ended", "ended", "any") }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove"), whom: whom("running", "any") }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: fc.constant("cancel"), whom: whom("running", "pending", "any"), callKey }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant("retry"), whom: whom("ended", "ended", "any"), callKey }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("remove"), whom: whom("running", "any"), callKey }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("get"), whom: whom("any") }) },
 );
 

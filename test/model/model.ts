@@ -118,6 +118,13 @@ type Rules = {
   readonly keepOthersMs: number;
 };
 
+/** What a call under a key has done: the task as it left it, null where it deleted it. */
+type CarriedOut = {
+  fingerprint: string;
+  until: number;
+  task: { status: Status; version: number } | null;
+};
+
 type Answered = { body: string; until: number; ids: { id: number; existing: boolean }[] };
 
 const emptyState = (now: number) => ({
@@ -128,13 +135,14 @@ const emptyState = (now: number) => ({
   /** How the latest attempt ended: in its worker's words, or by the house. */
   lastSaid: new Map<number, Said | "revoked" | "lost">(),
   remembered: new Map<string, Answered>(),
+  carriedOut: new Map<string, CarriedOut>(),
   changes: [] as ModelChange[],
 });
 
 export type Model = ReturnType<typeof createModel>;
 
 export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
-  const { tasks, logs, lastSaid, remembered, changes } = state;
+  const { tasks, logs, lastSaid, remembered, carriedOut, changes } = state;
 
   const all = (): ModelTask[] => [...tasks.values()];
   const isLive = (task: ModelTask): boolean => task.status === "pending" || task.status === "running";
@@ -243,6 +251,19 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     logs.delete(id);
     changed(task, "deleted");
     return "ok";
+  }
+
+  /** The same call under a key is carried out once in a day; one that was refused may come again. */
+  function once(key: string, fingerprint: string, step: () => ModelTask | string): unknown {
+    const known = carriedOut.get(key);
+    if (known !== undefined && known.until > state.now) {
+      return known.fingerprint === fingerprint ? { earlier: known.task } : "idempotency_mismatch";
+    }
+    const answer = step();
+    if (typeof answer === "string" && answer !== "ok") return answer;
+    const task = typeof answer === "string" ? null : { status: answer.status, version: answer.version };
+    carriedOut.set(key, { fingerprint, until: state.now + DAY_MS, task });
+    return { first: answer };
   }
 
   // ---- workers
@@ -437,6 +458,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     cancel,
     retry,
     remove,
+    once,
     claim,
     extend,
     settle,
