@@ -30,7 +30,7 @@ const PAUSE_A_CALLER_MS = 5;
 export function createPolls(): Polls {
   const others = createSemaphore(OTHERS_AT_ONCE);
   let waiting = 0;
-  let asking = 0; // those that may not wait, with those of them that have to let others go first
+  let asking = 0; // callers that may not wait, including those queued for a turn
 
   function wait(): Turn {
     waiting++;
@@ -62,5 +62,5 @@ function once(run: () => void): () => void {
   };
 }
 
-/** Of this process. */
+/** The bound of this process, shared by all its clients and workers. */
 export const polls: Polls = createPolls();

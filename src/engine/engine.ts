@@ -163,7 +163,7 @@ export type Condition = (task: Pick<Task, "id" | "version">) => void;
 export type StepTerms = {
   /** On the task as it is at the very moment of the step; throws where it does not hold. */
   readonly condition?: Condition | undefined;
-  /** Of a step that its client may send twice. */
+  /** Present if the client may send the call twice: the step is then carried out once. */
   readonly once?: Once | undefined;
 };
 type PartsTerms<P> = StepTerms & { readonly parts?: P };

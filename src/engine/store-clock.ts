@@ -13,7 +13,8 @@ export interface StoreClock {
   now(): number;
   /**
    * The time by which old tasks are deleted, epoch milliseconds: `now`, but a step forward counts only an hour after it, and not at
-   * all if the clock is set back before. Nothing else that follows a wrong clock is beyond repair.
+   * all if the clock is set back before. Deleted tasks cannot be restored after the
+   * clock is corrected.
    */
   retentionNow(): number;
 }

@@ -159,6 +159,6 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   };
 }
 
-/** Any texts make a name that a store can keep. */
+/** A hash, because worker and request id may be any text and the names of notes are bounded. */
 const noteOf = (worker: string, request: string): string =>
   `claim/${new Bun.CryptoHasher("sha256").update(JSON.stringify([worker, request])).digest("base64url")}`;

@@ -3,7 +3,7 @@ import { isTaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
 import { ifMatch, isKnown } from "./conditions.ts";
 
-/** As much of a task as conditions look at. */
+/** The fields of a task that conditions read. */
 const task = { id: 1, version: 7, status: "pending" } as Task;
 
 function isMet(header: string): boolean {

@@ -72,7 +72,7 @@ export function idempotencyKeyOf(headers: RequestHeaders): string | null {
   return key === undefined ? null : checkedKey(key, "Idempotency-Key");
 }
 
-/** Names a step of a task under the key that its request brings; undefined without one. */
+/** Identifies a step under the Idempotency-Key of its request; undefined if the request has none. */
 export function callKeyOf(headers: RequestHeaders, step: string, body = ""): CallKey | undefined {
   const key = idempotencyKeyOf(headers);
   if (key === null) return undefined;

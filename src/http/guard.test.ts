@@ -138,7 +138,7 @@ describe("behind a proxy that has changed the Host, a change may come from a pag
     ["null", "forbidden_origin"],
   ] as const)("%s: %p", (origin, expected) => {
     expect(verdict({ host: "127.0.0.1:8080", origin }, "POST")).toBe(expected);
-    // A browser that knows better has the last word.
+    // If the browser sends Sec-Fetch-Site, that header decides.
     const marked = { host: "127.0.0.1:8080", origin, "sec-fetch-site": "cross-site" };
     expect(verdict(marked, "POST")).toBe("forbidden_origin");
   });

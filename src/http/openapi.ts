@@ -231,17 +231,17 @@ function fitForGenerators(json: z.core.JSONSchema.BaseSchema, schema: z.core.$Zo
   }
   // An answer may get further fields in a later version, and a generated client must not refuse them.
   if (io === "output" && json.additionalProperties === false) delete json.additionalProperties;
-  // Zod leaves out the examples of what it transforms, for they could be of either side: ours are of the wire.
+  // Zod omits the examples of transformed schemas, which could show the value before or after; ours show the JSON that is sent.
   const { examples } = z.globalRegistry.get(schema) ?? {};
   if (Array.isArray(examples)) json.examples = examples;
   if (json.type === "number") json.format = "double";
   if (json.type === "integer") fitInteger(json);
-  if (json.format === "date-time") delete json.pattern; // a long one, which says the same
+  if (json.format === "date-time") delete json.pattern; // a long pattern that repeats what the format means
 }
 
 /** Without a format, generators for Go, Java and Rust take 32 bits. */
 function fitInteger(json: z.core.JSONSchema.BaseSchema): void {
-  delete json.pattern; // of the text that it was parsed from
+  delete json.pattern; // it describes the text of a query parameter, not the number
   const { minimum = -Infinity, maximum = Infinity } = json;
   if (minimum <= Number.MIN_SAFE_INTEGER) delete json.minimum;
   if (minimum < -INT32 || maximum >= INT32) json.format = "int64";

@@ -1,13 +1,13 @@
-/** A refusal as a page, for somebody who has opened an address in a browser. */
+/** A refusal as an HTML page, for a person who opened the address in a browser. */
 import { STATUS_CODES } from "node:http";
 import { PROBLEM_STATUS, type Problem, problemResponse } from "./errors.ts";
 import type { RequestHeaders } from "./guard.ts";
 import { targetOf } from "./target.ts";
 
-/** Browsers name it when they go to an address; clients of the API do not. */
+/** Browsers accept HTML when they open an address; clients of the API do not. */
 export const takesHtml = ({ accept }: RequestHeaders): boolean => accept?.includes("text/html") ?? false;
 
-/** These answer with JSON whatever the client takes. */
+/** Paths that always answer with JSON. */
 const DATA = /^\/(api|assets|livez|readyz|openapi\.json)(\/|$)/;
 
 /** Whether a person waits for a page: refusals of the API are JSON for browsers, too. */

@@ -13,7 +13,7 @@ export type Route = {
   readonly description?: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
-  /** Headers that mean something to it, by name. */
+  /** The request headers that the route reads, by name. */
   readonly requestHeaders?: Readonly<Record<string, z.ZodType>>;
   readonly answers: Readonly<Record<number, Answer>>;
   /** Beside what every route may refuse. */

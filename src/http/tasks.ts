@@ -140,7 +140,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
 
   type Stepped<T> = { readonly task: T; readonly status: Status; readonly headers: Record<string, string> };
 
-  /** Carries a step out, under a key once. `look` finds what an answer shows of a task whose step was carried out before. */
+  /** Carries out a step; under a key only once. If an earlier call carried it out, `look` reads the task for the answer. */
   async function stepOnce<T extends Pick<Task, "id" | "version" | "status">>(
     key: CallKey | undefined,
     step: (once?: Once) => Promise<T>,

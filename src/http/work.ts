@@ -303,7 +303,7 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });
       validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
       await engine.drain(worker, true);
-      claims.endWaitsOf(worker); // elsewhere it learns when its wait is over
+      claims.endWaitsOf(worker); // waits in other processes answer `drain` when they end
       return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };

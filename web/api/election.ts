@@ -40,7 +40,7 @@ const FIRST_ANSWER_MS = 100;
 /** For the answer to a tab that has heard nothing for long. A reader that draws a large payload takes some hundred milliseconds. */
 const ANSWER_MS = 2_000;
 const ANNOUNCE_MS = 3_000;
-/** After this long without a sign of the reader a tab asks for one: a tab that nobody looks at has its timers once a minute. */
+/** A tab that has not heard the reader for this long asks for it: in a hidden tab timers run only once a minute. */
 const SILENT_MS = 5_000;
 /** The tabs that hear that the reader leaves try to follow it at different times within this. */
 const SPREAD_MS = 100;

@@ -95,7 +95,7 @@ export function startLive(): void {
     lastEventId = data.eventId;
     tell(data.batch);
   };
-  // A page that is left may be kept and shown again; a tab that nobody looks at may be frozen.
+  // The browser may keep a page that was left and show it again, and may freeze a hidden tab.
   addEventListener("pagehide", election.leave);
   addEventListener("pageshow", election.join);
   document.addEventListener("freeze", election.leave);
