@@ -1,5 +1,7 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import packageJson from "../package.json" with { type: "json" };
+import type { Flow } from "./broker/broker.ts";
+import { openFlow } from "./broker/open.ts";
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
 import type { Clock } from "./core/clock.ts";
@@ -15,10 +17,10 @@ import { errorText, type Log } from "./lib/log.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
-import { createBrokerQueue } from "./queue/broker.ts";
-import { type Flow, openFlow, openQueue } from "./queue/open.ts";
 import { openStore } from "./store/open.ts";
 import { createUiFiles } from "./ui/open.ts";
+import { createBrokerQueue } from "./wakeup/combined.ts";
+import { createStoreQueue } from "./wakeup/store-wake-ups.ts";
 
 export const VERSION = packageJson.version;
 
@@ -66,7 +68,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { clock, log, random, nonce, worker } = effects;
   const { storeUrl: url, allowVolatileRedis } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
-  const queue = openQueue(store);
+  const queue = createStoreQueue(store);
   const flow = await openFlow(config.queueUrl, { clock, log });
   // Where one process has the store to itself, nobody else is to be woken.
   const ownQueue = flow !== null && isSharedStore(url) ? createBrokerQueue(flow.bells, queue) : queue;

@@ -1,11 +1,11 @@
 /** The only reader of the environment: every setting, its default and its meaning in one table. */
 
+import { parseBrokerUrl } from "./broker/url.ts";
 import { parseDurationMs } from "./core/duration.ts";
 import { isTaskError, TaskError } from "./core/error.ts";
 import { parseAllowance } from "./lib/addresses.ts";
 import { type HostPattern, parseHostPattern } from "./lib/host-patterns.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
-import { parseBrokerUrl } from "./queue/broker-url.ts";
 
 /** A setting's text becomes a value, or null when it is none. */
 type Parse<T> = (text: string) => T | null;

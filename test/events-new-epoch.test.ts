@@ -1,12 +1,12 @@
 /** Events out when the store's change log gets a new epoch: a server that was restarted, has lost its end, or took over. */
 import { afterEach, describe, expect, test } from "bun:test";
+import type { EventOutlet, TaskEvent } from "../src/broker/event-output.ts";
 import { createEngine, type Engine } from "../src/engine/engine.ts";
 import { createRelay } from "../src/engine/relay.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
-import type { EventOutlet, TaskEvent } from "../src/queue/outlet.ts";
-import { createStoreQueue } from "../src/queue/store.ts";
 import { openStore } from "../src/store/open.ts";
 import type { TaskStore } from "../src/store/store.ts";
+import { createStoreQueue } from "../src/wakeup/store-wake-ups.ts";
 import { createTestLog } from "./support/engine.ts";
 import { eventually } from "./support/eventually.ts";
 import { BRIEF_PAUSES, command, redisSetup } from "./support/redis.ts";

@@ -46,7 +46,7 @@ async function onKafka(start: Start, version: string): Promise<Begun> {
       SESSION_STORE_URL: url,
       SESSION_QUEUE_URL: `${kafka.url}?prefix=session`,
     },
-    exam: ["src/queue/kafka-flow.test.ts", "src/queue/kafka-bells.test.ts"],
+    exam: ["src/broker/kafka/broker.test.ts", "src/broker/kafka/wake-ups.test.ts"],
   };
 }
 
@@ -99,7 +99,7 @@ const TRIALS: readonly Trial[] = [
       const rabbitmq = await start(await createRabbitmq());
       return {
         env: { TEST_RABBITMQ_URL: rabbitmq.url, TEST_POSTGRES_URL: url, SESSION_STORE_URL: url },
-        exam: ["src/queue/rabbitmq-flow.test.ts", "src/queue/rabbitmq-bells.test.ts"],
+        exam: ["src/broker/rabbitmq/broker.test.ts", "src/broker/rabbitmq/wake-ups.test.ts"],
       };
     },
   },

@@ -16,8 +16,8 @@ import {
 import { TaskError } from "../core/error.ts";
 import { create as createDraft, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { TaskId } from "../core/task.ts";
-import type { Bell, TaskQueue } from "../queue/queue.ts";
 import type { TaskStore } from "../store/store.ts";
+import type { Bell, TaskQueue } from "../wakeup/wake-ups.ts";
 import type { Claimed } from "./dispatch.ts";
 import type { Engine } from "./engine.ts";
 

@@ -6,8 +6,8 @@
 import type { Clock } from "../core/clock.ts";
 import type { RunningTask } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { Bell, TaskQueue } from "../queue/queue.ts";
 import type { Ask } from "../store/store.ts";
+import type { Bell, TaskQueue } from "../wakeup/wake-ups.ts";
 
 export type Claimed = {
   readonly tasks: readonly RunningTask[];

@@ -36,7 +36,6 @@ import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/ba
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import { createTurns } from "../lib/turns.ts";
-import type { TaskQueue } from "../queue/queue.ts";
 import type {
   Ask,
   Beat,
@@ -56,6 +55,7 @@ import type {
   TaskStore,
   TypeCount,
 } from "../store/store.ts";
+import type { TaskQueue } from "../wakeup/wake-ups.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
 import { type Claimed, createDispatch, type Dispatch } from "./dispatch.ts";
 import { createHeld } from "./held.ts";

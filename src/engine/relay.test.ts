@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, type ManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog, createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
-import type { EventOutlet, TaskEvent } from "../queue/outlet.ts";
+import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 import { createRelay } from "./relay.ts";
 

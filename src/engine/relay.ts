@@ -4,11 +4,12 @@
  * where tasks are changed, so a crash between the commit and the broker loses nothing: the change stands in the log, and the
  * next holder begins behind the last one that the broker has confirmed.
  */
+
+import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
 import type { Clock } from "../core/clock.ts";
 import type { TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
-import type { EventOutlet, TaskEvent } from "../queue/outlet.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 import { type CursorHold, createCursor } from "./cursor.ts";
 import type { Engine } from "./engine.ts";

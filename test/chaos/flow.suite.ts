@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
-import type { TaskEvent } from "../../src/queue/outlet.ts";
+import type { TaskEvent } from "../../src/broker/event-output.ts";
 import { eventually } from "../support/eventually.ts";
 import { uniqueName } from "../support/stores.ts";
 import { BROKERS, type BrokenBroker, testBrokers } from "./brokers.ts";

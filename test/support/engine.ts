@@ -1,9 +1,9 @@
 import type { Clock } from "../../src/core/clock.ts";
 import { createEngine, type Engine, type EngineSetup } from "../../src/engine/engine.ts";
 import type { Level, Log, LogFields } from "../../src/lib/log.ts";
-import { createStoreQueue } from "../../src/queue/store.ts";
 import { createMemoryStore } from "../../src/store/memory.ts";
 import type { TaskStore } from "../../src/store/store.ts";
+import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
 import { createManualClock, type ManualClock } from "./clock.ts";
 
 export const LEASE_MS = 30_000;

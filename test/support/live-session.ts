@@ -1,8 +1,8 @@
 /** What a user does in a minute with a server on this store and this broker: every verb once, workers, events, a restart. */
 import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
+import type { TaskEvent } from "../../src/broker/event-output.ts";
 import { createClient, createWorker } from "../../src/client/client.ts";
-import type { TaskEvent } from "../../src/queue/outlet.ts";
 import { startApp } from "./app.ts";
 import { eventually } from "./eventually.ts";
 

@@ -1,0 +1,138 @@
+/** Wake-ups by a real Kafka. */
+import { afterAll, expect, test } from "bun:test";
+import { Admin, Producer } from "@platformatic/kafka";
+import { createManualClock } from "../../../test/support/clock.ts";
+import { createTestLog } from "../../../test/support/engine.ts";
+import { eventually } from "../../../test/support/eventually.ts";
+import { watchMembers } from "../../../test/support/kafka-members.ts";
+import { sharedKafka } from "../../../test/support/servers/shared.ts";
+import { systemClock } from "../../lib/system-clock.ts";
+import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
+import { asQueue, examineBells, joining, type Member, untilLive } from "../wake-ups.suite.ts";
+import { createKafkaBells } from "./wake-ups.ts";
+
+const options = { clientId: "test", bootstrapBrokers: [new URL(sharedKafka()).host] };
+const NEVER = new AbortController().signal;
+const WITHIN_MS = 120_000;
+const producer = new Producer(options);
+const admin = new Admin(options);
+afterAll(async () => {
+  await producer.close();
+  await admin.close();
+});
+
+async function newTopic(partitions: number): Promise<string> {
+  const topic = `bells-${crypto.randomUUID()}`;
+  await admin.createTopics({ topics: [topic], partitions, replicas: 1 });
+  return topic;
+}
+
+/** A process's bells on a topic. */
+function open(topic: string) {
+  const log = createTestLog();
+  const bells = createKafkaBells({
+    ...{ options, producer, clock: systemClock, log, name: topic },
+    ready: () => admin.metadata({ topics: [topic], forceUpdate: true }),
+    doubt: () => undefined,
+  });
+  return { bells, warnings: () => log.events };
+}
+
+examineQueue("Kafka", async () => asQueue(open(await newTopic(1)).bells));
+
+const join = (topic: string, types: readonly string[]): Promise<Member> => joining(open(topic), types);
+
+const send = (topic: string, text: string, timestamp = BigInt(Date.now())) =>
+  producer.send({ messages: [{ topic, value: Buffer.from(text), timestamp }], acks: 1 });
+
+examineBells("Kafka", async () => {
+  const topic = await newTopic(4);
+  const members: Member[] = [];
+  return {
+    join: async (types) => {
+      const member = await join(topic, types);
+      members.push(member);
+      return member;
+    },
+    sendRaw: async (text) => void (await send(topic, text)),
+    purge: async () => {
+      await admin.deleteTopics({ topics: [topic] });
+      await eventually(
+        () =>
+          admin.createTopics({ topics: [topic], partitions: 4, replicas: 1 }).then(
+            () => true,
+            () => false,
+          ),
+        (isThere) => isThere,
+        WITHIN_MS,
+      );
+    },
+    close: async () => {
+      for (const { bells } of members) await bells.close();
+    },
+  };
+});
+
+test("a bell of long ago wakes nobody", async () => {
+  const topic = await newTopic(1);
+  const member = await join(topic, ["mail"]);
+  await send(topic, "mail", BigInt(Date.now() - 60_000));
+  await send(topic, "video"); // is let by, after the one before it
+  const answer = await Promise.race([member.answer, Bun.sleep(300)]);
+  expect(answer).toBeUndefined();
+  await member.bells.close();
+});
+
+test("who has no partition says that it hears nothing", async () => {
+  const topic = await newTopic(1);
+  const [one, other] = [open(topic), open(topic)];
+  const hearing = [one, other].map(({ bells }) => bells.hear(["mail"], NEVER));
+  await untilLive(() => one.bells.isLive(["mail"]) !== other.bells.isLive(["mail"]));
+  for (const { bells } of [one, other]) await bells.close();
+  expect(await Promise.all(hearing)).toEqual([null, null]);
+});
+
+test("who could not join its group again begins anew", async () => {
+  const topic = await newTopic(1);
+  const watch = watchMembers();
+  const member = await join(topic, ["mail"]);
+  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  await eventually(
+    () => watch.members.length,
+    (count) => count === 2,
+    WITHIN_MS,
+  );
+  await untilLive(() => member.bells.isLive(["mail"]));
+  await member.bells.ring(["mail"]);
+  expect(await member.answer).not.toBeNull();
+  await member.bells.close();
+  watch.close();
+});
+
+test("a member that is over before the topic is there joins no group, beside the one after it", async () => {
+  const topic = await newTopic(1);
+  const clock = createManualClock(Date.now());
+  const gate = Promise.withResolvers<void>();
+  const there = () => admin.metadata({ topics: [topic], forceUpdate: true });
+  const readies = [() => gate.promise.then(there), there];
+  const bells = createKafkaBells({
+    ...{ options, producer, clock, log: createTestLog(), name: topic },
+    ready: () => (readies.shift() ?? there)(),
+    doubt: () => undefined,
+  });
+  const abort = new AbortController();
+  const watch = watchMembers();
+  const early = bells.hear(["mail"], abort.signal); // its member waits for the topic
+  abort.abort();
+  expect(await early).toBeNull();
+  await clock.advance(30_000); // so long that it is to end
+  const late = bells.hear(["mail"], NEVER);
+  await untilLive(() => bells.isLive(["mail"]));
+  await send(topic, "mail", BigInt(clock.now()));
+  const bell = await late;
+  gate.resolve();
+  await bells.close();
+  expect(bell).not.toBeNull();
+  expect(watch.members).toHaveLength(1);
+  watch.close();
+});

@@ -1,0 +1,372 @@
+/** Tasks in and events out on a real RabbitMQ. */
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
+import { type AsyncMessage, Connection } from "rabbitmq-client";
+import { createManualClock } from "../../../test/support/clock.ts";
+import { createTestLog } from "../../../test/support/engine.ts";
+import { eventually } from "../../../test/support/eventually.ts";
+import { createRabbitmq, type RabbitmqServer } from "../../../test/support/servers/rabbitmq.ts";
+import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
+import { systemClock } from "../../lib/system-clock.ts";
+import type { TaskEvent } from "../event-output.ts";
+import { namesUnder } from "../names.ts";
+import type { Submission, Taken } from "../submissions.ts";
+import { openRabbitmqFlow } from "./broker.ts";
+import { createRabbitmqOutlet } from "./event-output.ts";
+import { createRabbitmqInlet } from "./submissions.ts";
+
+/**
+ * RabbitMQ 3.10 may break the connection of who publishes to a quorum queue that is just made, so these are made, and have taken
+ * a message each, before anything is examined; between tests they are emptied and not deleted.
+ */
+async function prepareQueues(url: string): Promise<void> {
+  const names = namesUnder("tasktrack");
+  for (const queue of [names.submit, names.rejected]) {
+    const prepare = async (): Promise<boolean> => {
+      const connection = new Connection({ url, acquireTimeout: 2_000 });
+      connection.on("error", () => undefined); // tried again on another one
+      try {
+        await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "quorum" } });
+        await connection.createPublisher({ confirm: true }).send({ routingKey: queue }, "first");
+        return true;
+      } catch {
+        return false;
+      } finally {
+        connection.unsafeDestroy();
+      }
+    };
+    await eventually(prepare, (isPrepared) => isPrepared);
+  }
+}
+
+await prepareQueues(sharedRabbitmq());
+const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000 });
+await connection.onConnect(10_000);
+
+const SIGNAL = new AbortController().signal;
+const ACCEPTED: Taken = { kind: "accepted" };
+
+beforeEach(async () => {
+  for (const queue of ["tasktrack.submit", "tasktrack.rejected"]) {
+    await connection.queuePurge({ queue }).catch(() => undefined); // it need not be there
+  }
+});
+
+/** An inlet that is ready, and what it has been given. */
+async function openInlet(take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED) {
+  const seen: Submission[] = [];
+  const inlet = createRabbitmqInlet({
+    publishing: connection,
+    listening: connection,
+    names: namesUnder("tasktrack"),
+    clock: systemClock,
+    log: createTestLog(),
+  });
+  inlet.consume((submission) => {
+    seen.push(submission);
+    return take(submission);
+  });
+  const isThere = () =>
+    lengthOf("tasktrack.submit").then(
+      () => true,
+      () => false,
+    );
+  await eventually(isThere, (there) => there);
+  return { inlet, seen, texts: () => seen.map(({ body }) => Buffer.from(body).toString()) };
+}
+
+const lengthOf = async (queue: string): Promise<number> =>
+  (await connection.queueDeclare({ queue, passive: true })).messageCount;
+
+const publisher = connection.createPublisher({ confirm: true });
+afterAll(async () => {
+  await publisher.close();
+  await connection.close();
+});
+
+const submit = (body: string | Buffer, more: { messageId?: string; contentType?: string } = {}) =>
+  publisher.send({ routingKey: "tasktrack.submit", durable: true, ...more }, Buffer.from(body));
+
+test("a message comes with its bytes and its id, whatever its type says", async () => {
+  const x = await openInlet();
+  await submit('{"name":"a"}', { messageId: "m1", contentType: "application/json" });
+  await submit('{"name":"b"}', { contentType: "text/plain" });
+  await submit('{"name":"c"}');
+  await submit("{", { contentType: "application/json" });
+  await eventually(x.texts, (texts) => texts.length === 4);
+  expect(x.texts()).toEqual(['{"name":"a"}', '{"name":"b"}', '{"name":"c"}', "{"]);
+  expect(x.seen.map(({ key }) => key)).toEqual(["m1", null, null, null]);
+  await x.inlet.close();
+});
+
+test("the exchange takes every routing key", async () => {
+  const x = await openInlet();
+  await eventually(
+    () =>
+      publisher
+        .send({ exchange: "tasktrack.submit", routingKey: "any.thing" }, Buffer.from("1"))
+        .then(x.texts),
+    (texts) => texts.includes("1"),
+  );
+  await x.inlet.close();
+});
+
+test("a message is acknowledged after it was taken, and comes again where it was not", async () => {
+  const gate = Promise.withResolvers<Taken>();
+  const first = await openInlet(() => gate.promise);
+  await submit("1");
+  await eventually(first.texts, (texts) => texts.length === 1);
+  const closing = first.inlet.close();
+  gate.reject(new Error("closing"));
+  await closing;
+  const second = await openInlet();
+  await eventually(second.texts, (texts) => texts.includes("1"));
+  await second.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("one that is refused is kept with its problem, and holds up none of the others", async () => {
+  const problem = JSON.stringify({ status: 400, code: "invalid" });
+  const x = await openInlet(async ({ body }) =>
+    Buffer.from(body).toString() === "bad" ? { kind: "rejected", problem } : ACCEPTED,
+  );
+  for (const body of ["good", "bad", "good"]) await submit(body, { messageId: `is ${body}` });
+  await eventually(
+    () => lengthOf("tasktrack.rejected").catch(() => 0),
+    (length) => length === 1,
+  );
+  const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
+  expect(message?.body).toEqual({
+    problem: { status: 400, code: "invalid" },
+    ...{ key: "is bad", encoding: "utf-8", truncated: false, body: "bad" },
+  });
+  await x.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("events come in order, under keys that say what happened to what type", async () => {
+  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
+  const event = (id: number, version: number, type: string | null): TaskEvent => ({
+    ...{ event: "task.done", id, type, status: "done", version },
+  });
+  await outlet.publish([event(0, 1, "x")], SIGNAL); // now the exchange is there
+  const seen: AsyncMessage[] = [];
+  const consumer = connection.createConsumer(
+    {
+      queueOptions: { exclusive: true },
+      queueBindings: [{ exchange: "tasktrack.events", routingKey: "task.done.#" }],
+    },
+    (message) => void seen.push(message),
+  );
+  await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
+  const events = Array.from({ length: 1_000 }, (_, n) =>
+    event(1, n + 1, n % 2 === 0 ? "video.encode" : null),
+  );
+  await outlet.publish(events, SIGNAL);
+  await eventually(
+    () => seen.length,
+    (count) => count === 1_000,
+  );
+  expect(seen.map(({ body }) => body as TaskEvent)).toEqual(events);
+  expect(seen[0]).toMatchObject({
+    routingKey: "task.done.video.encode",
+    messageId: "1.1.task.done",
+    durable: true,
+  });
+  expect(seen[1]).toMatchObject({ routingKey: "task.done", type: "task.done" });
+  await consumer.close();
+  await outlet.close();
+});
+
+test("nothing is published once it is called off", async () => {
+  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
+  const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
+  expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
+  await outlet.close();
+});
+
+test("a message comes as it was sent: numbers of many digits, keys in their order, bytes that are no UTF-8", async () => {
+  const x = await openInlet();
+  const texts = ['{"b":12345678901234567890, "a":1e999, "a":[1.0]}', "\ufeff{}", '"\\ud800"'];
+  for (const text of texts) await submit(text, { contentType: "application/json" });
+  for (const contentType of ["text/plain", "application/json"])
+    await submit(Buffer.from([0x22, 0xff, 0x22]), { contentType });
+  await eventually(
+    () => x.seen.length,
+    (count) => count === 5,
+  );
+  expect(x.texts().slice(0, 3)).toEqual(texts);
+  for (const { body } of x.seen.slice(3)) expect([...body]).toEqual([0x22, 0xff, 0x22]);
+  await x.inlet.close();
+});
+
+test("JSON that is nested too deeply to be written again comes once", async () => {
+  const x = await openInlet();
+  const deep = "[".repeat(200_000) + "]".repeat(200_000);
+  await submit(deep, { contentType: "application/json" });
+  await submit("1");
+  await eventually(x.texts, (texts) => texts.includes("1"));
+  expect(x.texts()).toEqual([deep, "1"]);
+  await x.inlet.close();
+  expect(await lengthOf("tasktrack.submit")).toBe(0);
+});
+
+test("a queue that is declared otherwise is said in the log and by the broker's state, until it is gone", async () => {
+  const prefix = `otherwise-${crypto.randomUUID()}`;
+  const queue = `${prefix}.submit`;
+  await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "classic" } });
+  const log = createTestLog();
+  const flow = openRabbitmqFlow(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
+  const taken = Promise.withResolvers<void>();
+  flow.inlet.consume(async () => {
+    taken.resolve();
+    return ACCEPTED;
+  });
+  await eventually(flow.state, (state) => state === "no_submissions");
+  const said = log.logged.filter(({ event }) => event === "submissions_interrupted");
+  expect(said.map(({ fields }) => fields.error)).toEqual([expect.stringContaining("inequivalent arg")]);
+
+  await connection.queueDelete({ queue });
+  await eventually(flow.state, (state) => state === "up");
+  const publisher = connection.createPublisher({ confirm: true });
+  await publisher.send({ exchange: queue }, "{}");
+  await publisher.close();
+  await taken.promise;
+  await flow.inlet.close();
+  await flow.close();
+  await connection.queueDelete({ queue });
+  await connection.queueDelete({ queue: `${prefix}.rejected` });
+});
+
+test("one whose id is no text is refused like any other", async () => {
+  const x = await openInlet(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400 }) }));
+  await submit("1", { messageId: "\u{1f600}".repeat(63) });
+  await eventually(
+    () => lengthOf("tasktrack.rejected").catch(() => 0),
+    (length) => length === 1,
+  );
+  const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
+  expect(message?.body).toMatchObject({ key: "\u{1f600}".repeat(63), body: "1" });
+  expect(message?.messageId).toBeUndefined();
+  await x.inlet.close();
+});
+
+test("a refusal that cannot be kept is held and tried again after a pause, and comes again when the process stops", async () => {
+  const names = { ...namesUnder("tasktrack"), rejected: `own-${crypto.randomUUID()}` };
+  const clock = createManualClock();
+  let pauses = 0;
+  const waits = {
+    ...clock,
+    after: (ms: number, run: () => void) => {
+      pauses++;
+      return clock.after(ms, run);
+    },
+  };
+  await connection.queueDeclare({ queue: names.rejected, exclusive: true }); // not as the inlet wants it
+  let taken = 0;
+  const inlet = createRabbitmqInlet({
+    ...{ publishing: connection, listening: connection, names, clock: waits, log: createTestLog() },
+  });
+  inlet.consume(async () => {
+    taken++;
+    return { kind: "rejected", problem: "{}" };
+  });
+  await eventually(
+    () => lengthOf(names.submit).catch(() => -1),
+    (length) => length === 0,
+  );
+  for (const body of ["bad", "worse"]) {
+    await publisher.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+  }
+  await eventually(
+    () => pauses,
+    (count) => count === 2,
+  );
+  await clock.advance(1_000);
+  await eventually(
+    () => pauses,
+    (count) => count === 4,
+  );
+  expect(taken).toBe(2);
+  await inlet.close();
+  await eventually(
+    () => lengthOf(names.submit),
+    (length) => length === 2,
+  );
+});
+
+describe("a server that takes only short messages", () => {
+  let server: RabbitmqServer;
+  let own: Connection;
+  beforeAll(async () => {
+    server = await createRabbitmq(["max_message_size = 1500"]);
+    await server.start();
+    await prepareQueues(server.url);
+    own = new Connection({ url: server.url, acquireTimeout: 5_000 });
+    own.on("error", () => undefined); // the publication that failed says it
+    await own.onConnect(30_000);
+  });
+  afterAll(async () => {
+    own.unsafeDestroy();
+    await server.remove();
+  });
+
+  test("gets a rejection without its body, and the other rejections as they are", async () => {
+    const log = createTestLog();
+    const names = namesUnder("tasktrack");
+    for (const queue of [names.submit, names.rejected]) await own.queuePurge({ queue });
+    const inlet = createRabbitmqInlet({
+      ...{ publishing: own, listening: own, names, clock: systemClock, log },
+    });
+    const detail = "x".repeat(100);
+    inlet.consume(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400, detail }) }));
+    const ownLength = async (queue: string): Promise<number> =>
+      (await own.queueDeclare({ queue, passive: true })).messageCount;
+    const sender = own.createPublisher({ confirm: true });
+    const bodies = ["a", "b".repeat(1_400), "c"];
+    for (const body of bodies)
+      await sender.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+    const found = new Set<string>(); // one that was under way with the long one may come twice
+    const next = async (): Promise<number> => {
+      const message = await own.basicGet({ queue: names.rejected, noAck: true });
+      if (message) found.add((message.body as { readonly body: string }).body);
+      return found.size;
+    };
+    await eventually(next, (count) => count === 3);
+    expect([...found].toSorted()).toEqual(["", "a", "c"]);
+    expect(log.events).toContain("rejection_too_large");
+    await sender.close();
+    await inlet.close();
+    expect(await ownLength(names.submit)).toBe(0);
+  });
+
+  test("what is held when the connection breaks comes again on the next one, without waiting for a pause to end", async () => {
+    const names = { ...namesUnder("tasktrack"), rejected: "not-to-be-used-yet" };
+    const other = new Connection({ url: server.url });
+    other.on("error", () => undefined); // broken with the others
+    await other.queueDeclare({ queue: names.rejected, exclusive: true }); // goes with its connection
+    const clock = createManualClock(); // which stands still
+    const log = createTestLog();
+    let taken = 0;
+    const inlet = createRabbitmqInlet({ ...{ publishing: own, listening: own, names, clock, log } });
+    inlet.consume(async () => {
+      taken++;
+      return { kind: "rejected", problem: "{}" };
+    });
+    const sender = own.createPublisher({ confirm: true });
+    await sender.send({ routingKey: names.submit, durable: true }, Buffer.from("bad"));
+    await eventually(
+      () => log.events,
+      (events) => events.includes("rejections_wait"),
+    );
+    expect(taken).toBe(1);
+    await server.control(["close_all_connections", "by the test"]);
+    await eventually(
+      () => log.events,
+      (events) => events.includes("rejections_go_on"),
+    );
+    expect(taken).toBe(2);
+    other.unsafeDestroy();
+    await sender.close();
+    await inlet.close();
+  });
+});

@@ -1,0 +1,120 @@
+import { describe, expect, test } from "bun:test";
+import { createManualClock, settled } from "../../test/support/clock.ts";
+import { create, edit, TYPE_DEFAULTS } from "../core/lifecycle.ts";
+import { createMemoryStore } from "../store/memory.ts";
+import type { TaskStore } from "../store/store.ts";
+import { createStoreQueue } from "./store-wake-ups.ts";
+import { examineQueue } from "./wake-ups.suite.ts";
+
+function open() {
+  const clock = createManualClock();
+  const store = createMemoryStore({ clock, epoch: "one life" });
+  const queue = createStoreQueue(store);
+  const t = clock.now();
+
+  const insert = (types: readonly string[], delayMs: number) =>
+    store.insert(
+      types.map((type) => ({
+        drafts: [create({ name: "a task", type, delayMs }, TYPE_DEFAULTS, t)],
+        idempotency: null,
+      })),
+      t,
+    );
+
+  return { store, queue, insert, t };
+}
+
+examineQueue("store", async () => {
+  const { store, queue, insert } = open();
+  return {
+    queue,
+    becomeDue: async (types) => void (await insert(types, 0)),
+    listening: settled,
+    close: async () => {
+      await queue.close();
+      await store.close();
+    },
+  };
+});
+
+/** A store that can be rung by hand and says how many watch it. */
+function createWatchable() {
+  const rings = new Set<(due: readonly string[] | null) => void>();
+  const watch: TaskStore["watch"] = (ring) => {
+    rings.add(ring);
+    return () => rings.delete(ring);
+  };
+  return {
+    watch,
+    watchers: () => rings.size,
+    ring: (due: readonly string[] | null) => {
+      for (const ring of rings) ring(due);
+    },
+  };
+}
+
+describe("the store as its own doorbell", () => {
+  const never = new AbortController().signal;
+
+  test("a task that is due later rings nobody now", async () => {
+    const { queue, insert } = open();
+    const abort = new AbortController();
+    const hearing = queue.hear(["mail"], abort.signal);
+    await insert(["mail"], 60_000);
+    abort.abort();
+    expect(await hearing).toBeNull();
+  });
+
+  test("a task that is brought forward rings", async () => {
+    const { store, queue, insert, t } = open();
+    await insert(["mail"], 60_000);
+    const hearing = queue.hear(["mail"], never);
+    const [from] = await store.get([1]);
+    if (from === null || from === undefined) throw new Error("expected the task to be there");
+    await store.replace([{ from, to: edit(from, { runAt: t }, t) }]);
+    expect(await hearing).not.toBeNull();
+  });
+
+  test("a commit that says nothing of what is due is heard by all", async () => {
+    const store = createWatchable();
+    const queue = createStoreQueue(store);
+    const hearing = [queue.hear(["mail"], never), queue.hear(["video.*"], never)];
+    store.ring(null);
+    expect((await Promise.all(hearing)).includes(null)).toBe(false);
+  });
+
+  test("a commit that makes nothing due is heard by nobody", async () => {
+    const store = createWatchable();
+    const queue = createStoreQueue(store);
+    const hearing = queue.hear(["*"], never);
+    store.ring([]);
+    await queue.close();
+    expect(await hearing).toBeNull();
+  });
+
+  test("the store is watched only while somebody hears", async () => {
+    const store = createWatchable();
+    const queue = createStoreQueue(store);
+    expect(store.watchers()).toBe(0);
+    const abort = new AbortController();
+    const hearing = [queue.hear(["a"], never), queue.hear(["b"], abort.signal), queue.hear(["c"], never)];
+    expect(store.watchers()).toBe(3);
+    store.ring(["a"]);
+    expect(store.watchers()).toBe(2);
+    abort.abort();
+    expect(store.watchers()).toBe(1);
+    await queue.close();
+    expect(store.watchers()).toBe(0);
+    expect((await Promise.all(hearing)).map((bell) => bell === null)).toEqual([false, true, true]);
+    await queue.hear(["a"], AbortSignal.abort());
+    expect(store.watchers()).toBe(0);
+  });
+
+  test("to ring is nothing to it: only a commit is heard", async () => {
+    const { queue } = open();
+    const hearing = queue.hear(["mail"], never);
+    await queue.ring(["mail"]);
+    await queue.close();
+    expect(await hearing).toBeNull();
+  });
+});
