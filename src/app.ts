@@ -1,6 +1,7 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import packageJson from "../package.json" with { type: "json" };
 import type { Flow } from "./broker/broker.ts";
+import { createIntake } from "./broker/intake.ts";
 import { openFlow } from "./broker/open.ts";
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
@@ -12,7 +13,6 @@ import { createOwnSource } from "./engine/own-source.ts";
 import { createRelay } from "./engine/relay.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
-import { createIntake } from "./http/intake.ts";
 import { errorText, type Log } from "./lib/log.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";

@@ -1,6 +1,6 @@
 /** What a client should not send, and what it is told: each with its exact status and code. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import type { ProblemCode } from "../src/http/errors.ts";
+import type { ProblemCode } from "../src/wire/problem.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { expectProblem } from "./support/problem.ts";
 import { exchange, type RawRequest } from "./support/raw.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { PROBLEM_STATUS } from "../src/http/errors.ts";
+import { PROBLEM_STATUS } from "../src/wire/problem.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import {
   createOpenApiChecker,

@@ -2,8 +2,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { createWorker } from "../src/client/client.ts";
-import { BODY_BYTES } from "../src/http/body.ts";
 import { LONGEST_WAIT_MS } from "../src/http/waits.ts";
+import { BODY_BYTES } from "../src/wire/json-body.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createTestLog } from "./support/engine.ts";
 import { openEvents } from "./support/events.ts";

@@ -3,7 +3,8 @@
  * lives on: one of the two would take the next request for the rest of the body, or the rest for a request.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { BODY_BYTES, DISCARD_BYTES, DISCARD_MS } from "../src/http/body.ts";
+import { DISCARD_BYTES, DISCARD_MS } from "../src/http/body.ts";
+import { BODY_BYTES } from "../src/wire/json-body.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
 import { eventually } from "./support/eventually.ts";

@@ -9,7 +9,7 @@ import {
   TaskStatus,
   taskId,
   timeAnswer,
-} from "./shared-schemas.ts";
+} from "../wire/shared-schemas.ts";
 
 const name = z.string().meta({ description: "The task's name", examples: ["someName"] });
 const description = z.string().meta({ description: "What the task is about; empty where nothing was said" });

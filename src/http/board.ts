@@ -3,8 +3,8 @@ import { z } from "zod";
 import { formatDurationMs } from "../core/duration.ts";
 import { STATUSES, type Status } from "../core/task.ts";
 import type { Engine, Stats } from "../engine/engine.ts";
+import { durationAnswer, TaskStatus, taskId, timeAnswer } from "../wire/shared-schemas.ts";
 import type { Route } from "./route.ts";
-import { durationAnswer, TaskStatus, taskId, timeAnswer } from "./shared-schemas.ts";
 import { parseId } from "./wire.ts";
 
 const time = timeAnswer;

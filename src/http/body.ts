@@ -1,15 +1,8 @@
 import type { Clock } from "../core/clock.ts";
-import { PROBLEM_STATUS, refuse } from "./errors.ts";
+import { BODY_BYTES, decodeJson, type JsonBody, parseBytes, parseJson, tooLarge } from "../wire/json-body.ts";
+import { PROBLEM_STATUS, refuse } from "../wire/problem.ts";
 import type { RequestHeaders } from "./guard.ts";
 import { otherRequestsFirst } from "./pieces.ts";
-
-export const BODY_BYTES = 1_048_576;
-export const JSON_DEPTH = 64;
-
-/** A body: the value that its JSON stands for, and the text as it was sent. */
-export type JsonBody = { readonly value: unknown; readonly text: string };
-
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The value of `readBody` alone. */
 export const readJson = (request: Request, headers: RequestHeaders): Promise<unknown> =>
@@ -42,9 +35,7 @@ const parse = (bytes: Uint8Array, atMost: number): JsonBody | Promise<JsonBody> 
 const LARGE_BODY = 131_072;
 
 async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> {
-  if (bytes.length > atMost) throw tooLarge(atMost);
-  const text = decode(bytes);
-  demandParsable(text);
+  const text = decodeJson(bytes, atMost);
   await otherRequestsFirst();
   const body = parseJson(text);
   await otherRequestsFirst();
@@ -63,14 +54,6 @@ export async function readOptionalJson(request: Request, headers: RequestHeaders
   if (bytes.length === 0) return undefined;
   checkMediaType(headers);
   return (await parse(bytes, BODY_BYTES)).value;
-}
-
-/** Bytes that are there already as JSON, within the same limits. Throws a refusal. */
-export function parseBytes(bytes: Uint8Array, atMost: number = BODY_BYTES): JsonBody {
-  if (bytes.length > atMost) throw tooLarge(atMost);
-  const text = decode(bytes);
-  demandParsable(text);
-  return parseJson(text);
 }
 
 /** Whether a body was announced and is not read to its end when the request is answered: a 413 alone ends the reading early. */
@@ -157,55 +140,3 @@ async function readChunks({ body }: Request, atMost: number): Promise<Uint8Array
   reader.releaseLock();
   return Buffer.concat(chunks);
 }
-
-const tooLarge = (atMost: number) =>
-  refuse("body_too_large", `The body must be at most ${atMost} bytes long`);
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return decoder.decode(bytes);
-  } catch {
-    throw refuse("malformed_body", "The body is not valid UTF-8");
-  }
-}
-
-function demandParsable(text: string): void {
-  if (text.length === 0) throw refuse("malformed_body", "The request has no body; expected a JSON object");
-  if (isTooDeep(text)) throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
-}
-
-function parseJson(text: string): JsonBody {
-  try {
-    return { value: JSON.parse(text), text };
-  } catch (error) {
-    throw refuse(
-      "malformed_body",
-      `The body is not valid JSON: ${error instanceof Error ? error.message : "syntax"}`,
-    );
-  }
-}
-
-/** Counted before it is parsed, so that nobody can exhaust the parser's stack. */
-function isTooDeep(text: string): boolean {
-  if (text.indexOf("{", 1) === -1 && text.indexOf("[") === -1) return false; // one flat object, as most are
-  let depth = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (inString) {
-      if (unit === BACKSLASH) i++;
-      else if (unit === QUOTE) inString = false;
-    } else if (unit === QUOTE) inString = true;
-    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
-      if (++depth > JSON_DEPTH) return true;
-    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--;
-  }
-  return false;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;

@@ -5,10 +5,11 @@ import { isTaskError } from "../core/error.ts";
 import { type LightTask, type TaskId, takesType } from "../core/task.ts";
 import type { Change, Engine, Position } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { validate } from "../wire/validate.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
 import { LAST_EVENT_ID } from "./header-schemas.ts";
 import type { Call, Route } from "./route.ts";
-import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf, validate } from "./wire.ts";
+import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf } from "./wire.ts";
 
 export type EventsSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
 

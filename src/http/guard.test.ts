@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { parseHostPattern } from "../lib/host-patterns.ts";
-import { type Problem, problemOf } from "./errors.ts";
+import { type Problem, problemOf } from "../wire/problem.ts";
 import { createGuard, HEADER_BYTES, type RequestHeaders, URL_BYTES } from "./guard.ts";
 
 const ALLOWED = [

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { type HostPattern, matchesName } from "../lib/host-patterns.ts";
-import { refuse } from "./errors.ts";
+import { refuse } from "../wire/problem.ts";
 import { targetLength } from "./target.ts";
 
 /** The request's headers as a plain object: one native call instead of one for each that is read. */

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { BROKER_STATES, type BrokerHealth } from "../core/broker.ts";
-import { refuse } from "./errors.ts";
+import { refuse } from "../wire/problem.ts";
 import type { Route } from "./route.ts";
 
 const AliveAnswer = z

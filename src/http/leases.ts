@@ -5,8 +5,8 @@
 import type { z } from "zod";
 import { type FieldFault, TaskError } from "../core/error.ts";
 import { LIMITS, type LogLevel, type Progress, storableText, type TaskId } from "../core/task.ts";
-import { faultsOf } from "./faults.ts";
-import { LEVELS } from "./shared-schemas.ts";
+import { faultsOf } from "../wire/faults.ts";
+import { LEVELS } from "../wire/shared-schemas.ts";
 import { BeatFrame, Completion, ElementId, LeaseWord, ProgressWord } from "./work-schemas.ts";
 
 type Line = { readonly level: LogLevel; readonly message: string };

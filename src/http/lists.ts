@@ -6,16 +6,17 @@ import type { LightTask, Parts, TaskHead } from "../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
 import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { validate } from "../wire/validate.ts";
 import { BulkAnswer, ListedTaskAnswer } from "./answer-schemas.ts";
 import { readJson } from "./body.ts";
 import { replyCompressed, replyStream } from "./compression.ts";
 import { prefersOf } from "./conditions.ts";
 import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "./header-schemas.ts";
+import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./list-query.ts";
 import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "./pieces.ts";
 import type { Call, Route } from "./route.ts";
 import { targetOf } from "./target.ts";
-import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./task-schemas.ts";
-import { presentEvent, presentSummary, presentTask, queryOf, validate } from "./wire.ts";
+import { presentEvent, presentSummary, presentTask, queryOf } from "./wire.ts";
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;

@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { FIELD_FAULTS_LISTED } from "../core/error.ts";
-import { PROBLEM_STATUS, type ProblemCode } from "./errors.ts";
+import { PROBLEM_STATUS, type ProblemCode } from "../wire/problem.ts";
+import { FaultAnswer, taskId } from "../wire/shared-schemas.ts";
 import { ALLOW, REQUEST_ID, RETRY_AFTER } from "./header-schemas.ts";
 import { type Answer, METHODS, type Method, type Route, type Routes } from "./route.ts";
-import { FaultAnswer, taskId } from "./shared-schemas.ts";
 
 const PROBLEM_CODES = Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]; // never empty
 

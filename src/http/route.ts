@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { ProblemCode } from "./errors.ts";
+import type { ProblemCode } from "../wire/problem.ts";
 import type { RequestHeaders } from "./guard.ts";
 
 export const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;

@@ -4,8 +4,13 @@ import { isTaskError } from "../core/error.ts";
 import { isEnded, type Status, type Task, type TaskId } from "../core/task.ts";
 import type { CallKey, CarriedOut, Creation, Engine, Once } from "../engine/engine.ts";
 import type { Log } from "../lib/log.ts";
+import type { JsonBody } from "../wire/json-body.ts";
+import { withRawPayloads } from "../wire/raw-json.ts";
+import { type SubmissionKey, submit } from "../wire/submission.ts";
+import { CreateBody, PatchBody } from "../wire/task-input.ts";
+import { validate } from "../wire/validate.ts";
 import { CreateAnswer, LogAnswer, TaskAnswer, UpdatedAnswer } from "./answer-schemas.ts";
-import { type JsonBody, readBody, readOptionalJson } from "./body.ts";
+import { readBody, readOptionalJson } from "./body.ts";
 import { replyCompressed } from "./compression.ts";
 import { callKeyOf, etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import {
@@ -19,10 +24,8 @@ import {
   PREFERENCE_APPLIED,
   STEP_KEY,
 } from "./header-schemas.ts";
-import { withRawPayloads } from "./raw-json.ts";
+import { EmptyBody, LogQuery, NO_BODY } from "./list-query.ts";
 import type { Call, Route } from "./route.ts";
-import { type SubmissionKey, submit } from "./submission.ts";
-import { CreateBody, EmptyBody, LogQuery, NO_BODY, PatchBody } from "./task-schemas.ts";
 import {
   parseId,
   presentCreated,
@@ -32,7 +35,6 @@ import {
   presentUpdated,
   queryOf,
   TaskQuery,
-  validate,
 } from "./wire.ts";
 
 export type TasksSetup = { readonly engine: Engine; readonly log: Log };

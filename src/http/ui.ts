@@ -1,7 +1,7 @@
 import { errorText, type Log } from "../lib/log.ts";
 import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../ui/archive.ts";
+import { refuse } from "../wire/problem.ts";
 import { codingsOf } from "./compression.ts";
-import { refuse } from "./errors.ts";
 import type { RequestHeaders } from "./guard.ts";
 import { takesHtml } from "./problem-page.ts";
 import type { Call, Route, Routes } from "./route.ts";

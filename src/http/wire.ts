@@ -15,9 +15,8 @@ import {
   TYPE_PATTERN,
 } from "../core/task.ts";
 import type { Position } from "../engine/engine.ts";
-import { faultsOf, sentenceOf } from "./faults.ts";
-import { membersOf } from "./list-schema.ts";
-import { DURATION_PATTERN, TaskStatus } from "./shared-schemas.ts";
+import { membersOf } from "../wire/list-schema.ts";
+import { DURATION_PATTERN, TaskStatus } from "../wire/shared-schemas.ts";
 import { targetOf } from "./target.ts";
 import { ASKED_WAIT_MS, LONGEST_WAIT_MS } from "./waits.ts";
 
@@ -78,14 +77,6 @@ export function queryOf(request: Request, repeatable: readonly string[]): Record
     query[name] = values.length === 1 && !repeatable.includes(name) ? String(values[0]) : values;
   }
   return query;
-}
-
-/** Checks a value against a schema; throws `invalid` with its faults and where they are. */
-export function validate<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const faults = faultsOf(result.error.issues);
-  throw new TaskError("invalid", sentenceOf(faults), faults.listed, faults.omitted);
 }
 
 const ID = /^[1-9]\d{0,15}$/;

@@ -2,10 +2,10 @@
 import { z } from "zod";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS, storableText, TYPE_PATTERN, typePatternFault, workerFault } from "../core/task.ts";
-import { listOf } from "./list-schema.ts";
-import { rawJson } from "./raw-json.ts";
-import { LogLevelName, taskId } from "./shared-schemas.ts";
-import { duration, text } from "./task-schemas.ts";
+import { listOf } from "../wire/list-schema.ts";
+import { rawJson } from "../wire/raw-json.ts";
+import { LogLevelName, taskId } from "../wire/shared-schemas.ts";
+import { duration, text } from "../wire/task-fields.ts";
 import { ASKED_WAIT_MS } from "./waits.ts";
 
 const DAY_MS = 86_400_000;

@@ -7,16 +7,17 @@ import type { Outcome } from "../core/outcome.ts";
 import type { JsonText, RunningTask } from "../core/task.ts";
 import { textSize } from "../core/text-size.ts";
 import type { Engine } from "../engine/engine.ts";
+import { withRawResult, withRawResults } from "../wire/raw-json.ts";
+import { FaultAnswer, taskId } from "../wire/shared-schemas.ts";
+import { validate } from "../wire/validate.ts";
 import { TaskAnswer } from "./answer-schemas.ts";
 import { readBody, readJson, readOptionalJson } from "./body.ts";
 import { createClaims } from "./claims.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
+import { EmptyBody, NO_BODY } from "./list-query.ts";
 import { jsonList, type Later } from "./pieces.ts";
-import { withRawResult, withRawResults } from "./raw-json.ts";
 import type { Call, Route } from "./route.ts";
-import { FaultAnswer, taskId } from "./shared-schemas.ts";
-import { EmptyBody, NO_BODY } from "./task-schemas.ts";
-import { parseId, presentTask, validate } from "./wire.ts";
+import { parseId, presentTask } from "./wire.ts";
 import {
   Claim,
   Complete,

@@ -1,5 +1,5 @@
 import { expect } from "bun:test";
-import type { ProblemCode } from "../../src/http/errors.ts";
+import type { ProblemCode } from "../../src/wire/problem.ts";
 
 export type ProblemBody = {
   readonly error: string;

@@ -1,7 +1,7 @@
 /** What holds on every page: for who uses the keyboard, wants no motion, changes the colours, and when the server cannot answer. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Client, createClient } from "../../src/client/client.ts";
-import { problemResponse } from "../../src/http/errors.ts";
+import { problemResponse } from "../../src/http/problem-response.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { launchBrowser, type TestBrowser } from "../support/browser.ts";
 import { eventually } from "../support/eventually.ts";

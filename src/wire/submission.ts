@@ -1,18 +1,22 @@
 /** Tasks that a client submits, over HTTP or through a broker: one body, under an idempotency key or none. */
 import { isTaskError } from "../core/error.ts";
-import type { Creation, Engine } from "../engine/engine.ts";
-import type { JsonBody } from "./body.ts";
-import { earlierFingerprintOf, fingerprintOf } from "./conditions.ts";
-import { specsOf } from "./task-schemas.ts";
+import type { TaskSpec } from "../core/lifecycle.ts";
+import { earlierFingerprintOf, fingerprintOf } from "./idempotency-key.ts";
+import type { JsonBody } from "./json-body.ts";
+import { specsOf } from "./task-input.ts";
 
 export type SubmissionKey = { readonly scope: string; readonly key: string };
 
+/** The part of the engine that creates tasks. */
+export interface TaskCreator<C = unknown> {
+  create(
+    specs: readonly TaskSpec[],
+    idempotency: (SubmissionKey & { readonly fingerprint: string }) | null,
+  ): Promise<C>;
+}
+
 /** Creates what the body asks for. Throws or rejects with a refusal. */
-export function submit(
-  engine: Pick<Engine, "create">,
-  body: JsonBody,
-  named: SubmissionKey | null,
-): Promise<Creation> {
+export function submit<C>(engine: TaskCreator<C>, body: JsonBody, named: SubmissionKey | null): Promise<C> {
   const specs = specsOf(body);
   if (named === null) return engine.create(specs, null);
   const creating = engine.create(specs, { ...named, fingerprint: fingerprintOf(body.text) });

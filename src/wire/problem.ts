@@ -44,8 +44,6 @@ export const PROBLEM_STATUS: Readonly<Record<ProblemCode, number>> = {
   not_ready: 503,
 };
 
-const RETRY_AFTER_S = "1";
-
 /** A refusal on its way to the client. */
 export type Problem = {
   readonly code: ProblemCode;
@@ -103,19 +101,3 @@ const MESSAGE_LENGTH = 4_000;
 /** A message may quote what came: the runtime's parser names an unexpected word whole, though it be a megabyte long. */
 const bounded = (message: string): string =>
   message.length <= MESSAGE_LENGTH ? message : `${message.slice(0, MESSAGE_LENGTH).toWellFormed()}…`;
-
-export function problemResponse(
-  problem: Problem,
-  requestId: string,
-  common: Readonly<Record<string, string>>,
-): Response {
-  const status = PROBLEM_STATUS[problem.code];
-  const headers: Record<string, string> = {
-    ...common,
-    "content-type": "application/problem+json",
-    "x-request-id": requestId,
-    ...problem.headers,
-  };
-  if (status === 503) headers["retry-after"] = RETRY_AFTER_S;
-  return new Response(problemDocument(problem, requestId), { status, headers });
-}

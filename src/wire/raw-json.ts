@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { elementsOf, memberOf, type Span, startOf } from "../core/json-text.ts";
 import type { JsonText } from "../core/task.ts";
-import type { JsonBody } from "./body.ts";
+import type { JsonBody } from "./json-body.ts";
 
 /** Stands in a parsed body where JSON is to be kept as text. No client can send a symbol. */
 type RawJson = { readonly [RAW]: JsonText };

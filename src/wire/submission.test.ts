@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { openEngine } from "../../test/support/engine.ts";
 import { isTaskError } from "../core/error.ts";
 import type { Creation } from "../engine/engine.ts";
-import { earlierFingerprintOf } from "./conditions.ts";
+import { earlierFingerprintOf } from "./idempotency-key.ts";
 import { submit } from "./submission.ts";
 
 const KEY = { scope: "", key: "k" };

@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { isTaskError } from "../core/error.ts";
-import { problemDocument, problemOf } from "./errors.ts";
+import { Claim, Complete, Completes, ProgressWord } from "../http/work-schemas.ts";
 import { faultsOf } from "./faults.ts";
-import { specsOf } from "./task-schemas.ts";
-import { Claim, Complete, Completes, ProgressWord } from "./work-schemas.ts";
+import { problemDocument, problemOf } from "./problem.ts";
+import { specsOf } from "./task-input.ts";
 
 type Document = {
   readonly error: string;

@@ -1,12 +1,12 @@
 /** What a broker brings in place of a POST: the same bodies, under the same rules, and the same refusals. */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
-import type { Engine } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import { parseBytes } from "./body.ts";
-import { checkedKey } from "./conditions.ts";
-import { PROBLEM_STATUS, type Problem, problemDocument, problemOf } from "./errors.ts";
-import { submit } from "./submission.ts";
+import { checkedKey } from "../wire/idempotency-key.ts";
+import { parseBytes } from "../wire/json-body.ts";
+import { PROBLEM_STATUS, type Problem, problemDocument, problemOf } from "../wire/problem.ts";
+import { submit, type TaskCreator } from "../wire/submission.ts";
+import type { Submission, Taken } from "./submissions.ts";
 
 export interface Intake {
   /**
@@ -18,18 +18,8 @@ export interface Intake {
   close(): void;
 }
 
-export type Submission = {
-  readonly body: Uint8Array;
-  /** The same each time the message comes; null where it has no name. */
-  readonly key: string | null;
-  readonly scope: string;
-};
-
-/** A refusal comes as the problem document that HTTP would have answered. */
-export type Taken = { readonly kind: "accepted" } | { readonly kind: "rejected"; readonly problem: string };
-
 export type IntakeSetup = {
-  readonly engine: Pick<Engine, "create">;
+  readonly engine: TaskCreator;
   readonly clock: Clock;
   readonly log: Log;
   /** A short text that does not come twice among a few draws; thousands are another matter. */

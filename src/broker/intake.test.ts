@@ -4,7 +4,8 @@ import { createTestLog, openEngine } from "../../test/support/engine.ts";
 import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
-import { createIntake, type Taken } from "./intake.ts";
+import { createIntake } from "./intake.ts";
+import type { Taken } from "./submissions.ts";
 
 const ALL = { filter: {}, sort: "id", after: null, limit: 1_000 } as const;
 

@@ -1,0 +1,147 @@
+/** How clients ask for many tasks: filters, orders, cursors. */
+import { z } from "zod";
+import { parseSearch, searchFault } from "../core/search.ts";
+import { LIMITS, MAX_TASK_ID, type Status, TYPE_PATTERN, typePatternFault } from "../core/task.ts";
+import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
+import { membersOf } from "../wire/list-schema.ts";
+import { TaskStatus, taskId } from "../wire/shared-schemas.ts";
+import { storable, text } from "../wire/task-fields.ts";
+
+const typePattern = text(typePatternFault).meta({
+  pattern: TYPE_PATTERN.source,
+  examples: ["video.*"],
+});
+
+const search = z
+  .string("must be given once")
+  .min(1, "must not be empty")
+  .transform((query, context) => {
+    const fault = searchFault(query);
+    if (fault === null) return parseSearch(query);
+    context.addIssue({ code: "custom", message: fault });
+    return z.NEVER;
+  })
+  .meta({
+    description: `Up to ${LIMITS.searchTerms} words that are all contained in name, description or the payload's strings (the first 4 KiB), in any case; \`payload.a.b:text\` asks one field`,
+    maxLength: LIMITS.searchLength,
+  });
+
+const statuses = membersOf(TaskStatus, "statuses");
+const types = membersOf(typePattern, "types");
+const filterTags = membersOf(storable, "tags");
+
+const whole = (least: number, most: number) =>
+  z
+    .string("must be given once")
+    .regex(/^(0|[1-9]\d{0,15})$/, `must be a whole number from ${least} to ${most}`)
+    .transform(Number)
+    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
+    .meta({ type: "integer", minimum: least, maximum: most });
+
+export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
+
+/** How much of each task a list brings; without one the four fields of the first version. */
+const VIEWS = ["full", "state"] as const;
+
+export const ListQuery = z.strictObject({
+  limit: whole(1, 1_000)
+    .optional()
+    .meta({ description: "The most tasks of a page; without it the list is whole, however long" }),
+  cursor: z
+    .string("must be given once")
+    .optional()
+    .meta({ description: "Where to go on: out of the Link header of the page before" }),
+  status: statuses.optional().meta({ description: "One of these" }),
+  type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
+  tag: filterTags.optional().meta({ description: "All of these" }),
+  q: search.optional(),
+  sort: z
+    .enum(SORTS)
+    .meta({ id: "TaskSort", description: "The order of a list" })
+    .optional()
+    .meta({ description: "By id, or ended tasks alone by their end; `-`: backwards" }),
+  view: z
+    .enum(VIEWS)
+    .meta({ id: "TaskView", description: "How much of each task a list brings" })
+    .optional()
+    .meta({ description: "`full`: whole tasks; `state`: all of them but payload and result" }),
+});
+export type ListQuery = z.output<typeof ListQuery>;
+
+type Wanted = {
+  readonly status?: readonly Status[] | undefined;
+  readonly type?: readonly string[] | undefined;
+  readonly tag?: readonly string[] | undefined;
+  readonly q?: ReturnType<typeof parseSearch> | undefined;
+};
+
+export const filterOf = ({ status, type, tag, q }: Wanted): TaskFilter => ({
+  ...(status === undefined ? {} : { statuses: status }),
+  ...(type === undefined ? {} : { types: type }),
+  ...(tag === undefined ? {} : { tags: tag }),
+  ...(q === undefined ? {} : { search: q }),
+});
+
+/** Opaque to clients; it says of which order it is, so that no other takes it for its own. */
+export const formatCursor = (sort: Sort, { id, finishedAt }: Cursor): string =>
+  Buffer.from(isByEnd(sort) ? `${sort}:${id}:${finishedAt}` : `${sort}:${id}`).toString("base64url");
+
+const isByEnd = (sort: Sort): boolean => sort.endsWith("finished_at");
+
+/** The place that a cursor names in this order; null for a text that is none, or of another order. */
+export function parseCursor(sort: Sort, cursor: string): Cursor | null {
+  const text = Buffer.from(cursor, "base64url").toString("latin1");
+  const [, of, id, finishedAt] = /^(-?[a-z_]+):([1-9]\d{0,15})(?::(-?\d{1,16}))?$/.exec(text) ?? [];
+  if (of !== sort || Number(id) > MAX_TASK_ID || isByEnd(sort) !== (finishedAt !== undefined)) return null;
+  return { id: Number(id), finishedAt: finishedAt === undefined ? null : Number(finishedAt) };
+}
+
+export const LogQuery = z.strictObject({
+  after: whole(0, 2_147_483_647)
+    .optional()
+    .meta({ description: "The number of the last line that is known" }),
+});
+
+// ---- many at once
+
+export const BulkBody = z
+  .strictObject({
+    filter: z
+      .strictObject({
+        status: statuses.exactOptional().meta({ description: "One of these" }),
+        type: types.exactOptional().meta({ description: "One of these; a prefix may end in `*`" }),
+        tag: filterTags.exactOptional().meta({ description: "All of these" }),
+        q: search.exactOptional(),
+      })
+      .meta({ id: "TaskFilter", description: "Which tasks: all that is given must hold" }),
+    action: z
+      .enum(["cancel", "retry", "delete"])
+      .meta({ id: "BulkAction", description: "What is done to each task" }),
+    all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
+    dry_run: z.boolean().exactOptional().meta({ description: "Only count the tasks" }),
+    up_to_id: z
+      .int()
+      .min(0)
+      .max(MAX_TASK_ID)
+      .exactOptional()
+      .meta({ description: "Leave tasks with higher ids alone; a dry run answers with it" }),
+    after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
+  })
+  .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
+    path: ["filter"],
+    error: 'is empty, which means every task; say so with "all": true',
+    when: ({ issues }) => issues.length === 0,
+  })
+  .meta({
+    id: "BulkRequest",
+    description: "Which tasks, and what is done to them",
+    examples: [{ filter: { status: ["failed"] }, action: "retry", dry_run: true }],
+  });
+export type BulkBody = z.output<typeof BulkBody>;
+
+/**
+ * For calls that need no body and take an empty one. The document names none, so that generated calls have no argument for it; where
+ * version 0.1 named an optional one, a client that openapi-generator makes for Go sends `null` for the lack of it.
+ */
+export const EmptyBody = z.strictObject({});
+export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";
