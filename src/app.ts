@@ -14,6 +14,7 @@ import { createRelay } from "./engine/relay.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
 import { errorText, type Log } from "./lib/log.ts";
+import { within } from "./lib/waiting.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
@@ -167,19 +168,11 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
       () => null,
       (error: unknown) => (isTaskError(error) ? error.message : NO_ANSWER),
     );
-    return soon(reason, NO_ANSWER);
+    return within(clock, ANSWERS_A_PROBE_WITHIN_MS, reason, NO_ANSWER);
   }
 
   async function healthOf({ broker, state }: Flow): Promise<BrokerHealth> {
-    return { name: broker, state: await soon(state(), "away") };
-  }
-
-  /** What a probe waits for, or what is said for one that takes too long. */
-  function soon<T>(answer: Promise<T>, otherwise: T): Promise<T> {
-    const { promise, resolve } = Promise.withResolvers<T>();
-    const cancelTimer = clock.after(ANSWERS_A_PROBE_WITHIN_MS, () => resolve(otherwise));
-    answer.then(resolve);
-    return promise.finally(cancelTimer);
+    return { name: broker, state: await within(clock, ANSWERS_A_PROBE_WITHIN_MS, state(), "away") };
   }
 
   async function start(): Promise<{ readonly url: string }> {
@@ -213,20 +206,15 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     if (flow === null) return;
     const ended = flow.inlet.close();
     intake.close();
-    await within(BROKER_CLOSES_WITHIN_MS, ended);
+    await brokerCloses(ended);
   }
 
-  /** A broker that is dead, or its client, holds nobody up; what it had not acknowledged comes again. */
-  function within(ms: number, done: Promise<void>): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancelTimer = clock.after(ms, resolve);
-    done
-      .catch((error: unknown) => log.debug("broker_close_failed", { error: errorText(error) }))
-      .then(() => {
-        cancelTimer();
-        resolve();
-      });
-    return promise;
+  /** The stop does not wait longer for a broker that does not answer: what it has not acknowledged is delivered again. */
+  function brokerCloses(closed: Promise<void>): Promise<void> {
+    const logged = closed.catch((error: unknown) =>
+      log.debug("broker_close_failed", { error: errorText(error) }),
+    );
+    return within(clock, BROKER_CLOSES_WITHIN_MS, logged, undefined);
   }
 
   let stopping: Promise<number> | null = null;
@@ -243,7 +231,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     await submissionsEnded;
     await relay?.stop(PUBLISH_WITHIN_MS);
     await engine.close();
-    if (flow !== null) await within(BROKER_CLOSES_WITHIN_MS, flow.close());
+    if (flow !== null) await brokerCloses(flow.close());
     await queue.close();
     await store.close();
     log.info("stopped", { handlers_left: left });

@@ -1,6 +1,8 @@
 /** What becomes of a message that a broker has brought: one rule for all brokers. */
 import type { Clock } from "../core/clock.ts";
+import { backoffMs } from "../lib/backoff.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { sleep } from "../lib/waiting.ts";
 import { rejectionOf, shortRejectionOf } from "./rejection.ts";
 import type { Submission, Taken } from "./submissions.ts";
 
@@ -30,8 +32,7 @@ export type SettlingSetup = {
   readonly log: Log;
 };
 
-const RETRY_FIRST_MS = 1_000;
-const RETRY_LATEST_MS = 10_000;
+const RETRY = { firstMs: 1_000, longestMs: 10_000 };
 
 export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetup): Settling {
   let isTroubled = false;
@@ -89,21 +90,9 @@ export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetu
       } catch (error) {
         if (!over.aborted) onFailure(error);
       }
-      await pause(Math.min(RETRY_LATEST_MS, RETRY_FIRST_MS * 2 ** failures), over);
+      await sleep(clock, backoffMs(RETRY, failures), over);
     }
     return null;
-  }
-
-  function pause(ms: number, over: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancelTimer = clock.after(ms, resolve);
-    const end = (): void => resolve();
-    over.addEventListener("abort", end);
-    if (over.aborted) end();
-    return promise.finally(() => {
-      cancelTimer();
-      over.removeEventListener("abort", end);
-    });
   }
 
   return { settle };

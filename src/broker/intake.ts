@@ -1,6 +1,7 @@
 /** What a broker brings in place of a POST: the same bodies, under the same rules, and the same refusals. */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
+import { createBackoff } from "../lib/backoff.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { checkedKey } from "../wire/idempotency-key.ts";
 import { parseBytes } from "../wire/json-body.ts";
@@ -28,15 +29,14 @@ export type IntakeSetup = {
   readonly requestId: () => string;
 };
 
-const RETRY_FIRST_MS = 250;
-const RETRY_LATEST_MS = 5_000;
+const RETRY = { firstMs: 250, longestMs: 5_000 };
 
 export function createIntake(setup: IntakeSetup): Intake {
   const { engine, clock, log } = setup;
   const named = createNaming(`${setup.nonce()}${setup.nonce()}`);
   let isClosed = false;
   let isStoreAway = false;
-  let failures = 0; // rounds in a row in which the store took nothing
+  const backoff = createBackoff(RETRY); // counts the rounds in a row in which the store took nothing
   let pause: { readonly over: Promise<void>; readonly end: () => void } | null = null;
 
   async function take(submission: Named): Promise<Taken> {
@@ -78,7 +78,7 @@ export function createIntake(setup: IntakeSetup): Intake {
   function storeTakes(): void {
     if (isStoreAway) log.info("submissions_go_on");
     isStoreAway = false;
-    failures = 0;
+    backoff.reset();
   }
 
   /** All that wait try again in the same turn, so that they share a write. */
@@ -94,7 +94,7 @@ export function createIntake(setup: IntakeSetup): Intake {
       pause = null;
       resolve();
     };
-    const cancelTimer = clock.after(Math.min(RETRY_LATEST_MS, RETRY_FIRST_MS * 2 ** failures++), end);
+    const cancelTimer = clock.after(backoff.failed(), end);
     return { over: promise, end };
   }
 

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { backoffMs } from "../lib/backoff.ts";
 import type { Log } from "../lib/log.ts";
 
 /** A process that serves, as far as who looks after it sees it. */
@@ -22,8 +23,7 @@ export interface Supervisor {
 
 const FAILED = 1;
 const STOPPING: ReadonlySet<string | null> = new Set(["SIGTERM", "SIGINT", "SIGHUP"]);
-const RESTART_AFTER_MS = 500;
-const RESTART_AT_LATEST_MS = 30_000;
+const RESTART = { firstMs: 500, longestMs: 30_000 };
 /** Who has run this long was well; its end is the first one again. */
 const STEADY_MS = 60_000;
 
@@ -58,7 +58,7 @@ export function createSupervisor(setup: {
   }
 
   function restart({ pid }: Child, exit: Exit, deaths: number): void {
-    const delayMs = Math.min(RESTART_AT_LATEST_MS, RESTART_AFTER_MS * 2 ** deaths);
+    const delayMs = backoffMs(RESTART, deaths);
     log.error("process_ended", { ended_pid: pid, ...exit, restart_in_ms: delayMs });
     const cancel = clock.after(delayMs, () => {
       restarts.delete(cancel);

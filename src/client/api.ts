@@ -1,5 +1,6 @@
 /** Requests and answers: deadlines, tries, refusals. Only what the web's standards have, so that it runs everywhere. */
 import type { Clock } from "../core/clock.ts";
+import { linkedAbort, sleep } from "../lib/waiting.ts";
 import { type FieldFault, isTransient, TaskTrackError } from "./error.ts";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
@@ -142,16 +143,13 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
 
   /** Aborts when the time is up or the caller's signal says so. */
   function createDeadline(ms: number, outer: AbortSignal | undefined) {
-    const abort = new AbortController();
-    const follow = (): void => abort.abort(outer?.reason);
-    if (outer?.aborted) follow();
-    outer?.addEventListener("abort", follow, { once: true });
-    const cancelTimer = clock.after(ms, () => abort.abort(new Error(`no answer within ${ms} ms`)));
+    const linked = linkedAbort(...(outer === undefined ? [] : [outer]));
+    const cancelTimer = clock.after(ms, () => linked.abort(new Error(`no answer within ${ms} ms`)));
     const clear = (): void => {
       cancelTimer();
-      outer?.removeEventListener("abort", follow);
+      linked.unlink();
     };
-    return { signal: abort.signal, clear };
+    return { signal: linked.signal, clear };
   }
 
   /** Drawn from the upper half, so that a thousand clients of a server that comes back do not all come back together. */
@@ -161,19 +159,10 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     );
 
   /** Rejects with the signal's reason as soon as it aborts. */
-  const pause = (ms: number, signal?: AbortSignal | undefined): Promise<void> =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      const onAbort = (): void => {
-        cancelTimer();
-        reject(signal?.reason);
-      };
-      const cancelTimer = clock.after(ms, () => {
-        signal?.removeEventListener("abort", onAbort);
-        resolve();
-      });
-      signal?.addEventListener("abort", onAbort, { once: true });
-    });
+  async function pause(ms: number, signal?: AbortSignal | undefined): Promise<void> {
+    await sleep(clock, ms, signal);
+    if (signal?.aborted) throw signal.reason;
+  }
 
   return { send, open: (request) => call(request, request.signal ?? NEVER), brokenOff, backoffMs, pause };
 }

@@ -9,6 +9,7 @@ import { FAILURES, type Failure, largeResultFailure, type Outcome } from "../cor
 import { BATCH_LIMITS, createBatch } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { textOf } from "../lib/text.ts";
+import { sleep } from "../lib/waiting.ts";
 import type { Claimed, ClaimedTask, ClaimWish, SourceBeat, TaskSource } from "../processor/source.ts";
 import { isContentRefusal, isForeignRefusal, isRefusal, TaskTrackError } from "./error.ts";
 import { polls } from "./polls.ts";
@@ -127,17 +128,9 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   }
 
   /** Until a claim that may not wait is to be sent again, or this worker leaves. */
-  const rest = (): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        cancelTimer();
-        leaving.signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const cancelTimer = clock.after(polls.pauseMs(), end);
-      leaving.signal.addEventListener("abort", end);
-      if (closed) end();
-    });
+  const rest = async (): Promise<void> => {
+    if (!closed) await sleep(clock, polls.pauseMs(), leaving.signal);
+  };
 
   function takeBrought(max: number): Claimed | null {
     const first = brought.shift();

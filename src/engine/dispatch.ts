@@ -6,6 +6,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { RunningTask } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { createSleeper, onAbort } from "../lib/waiting.ts";
 import type { Ask } from "../store/store.ts";
 import type { Bell, TaskQueue } from "../wakeup/wake-ups.ts";
 
@@ -64,7 +65,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   let ofAWish = Number.POSITIVE_INFINITY;
   let heardTypes: readonly string[] | null = null; // of all who wait; null when somebody has come or gone since
   const wishes = new Map<string, number>(); // how many wait with it
-  let rouse = (): void => undefined;
+  const sleeper = createSleeper(clock);
   let hearing: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
   const bells: Bell[] = []; // heard, to be acknowledged after the next claim
 
@@ -78,12 +79,13 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
         answer: (claimed) => {
           waiter.gone = true;
           if (waiters.delete(waiter)) leaveWish(waiter.wish);
-          signal.removeEventListener("abort", leave);
+          unlisten();
           resolve(claimed);
         },
       };
+      let unlisten = (): void => undefined;
       if (signal.aborted || closed) return leave();
-      signal.addEventListener("abort", leave);
+      unlisten = onAbort(signal, leave);
       waiters.add(waiter);
       enterWish(waiter.wish);
       wake();
@@ -115,7 +117,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       const filled = claimed > 0;
       ofAWish = filled ? ofAWish * 2 : FIRST_OF_A_WISH;
       for (const bell of answered) bell.ack(claimed).catch(logFailure("ack_failed"));
-      if (waiters.size > 0 && !filled && !woken) await sleep(answered.length > 0 ? AGAIN_MS : setup.pollMs);
+      if (waiters.size > 0 && !filled && !woken) {
+        await sleeper.sleep(answered.length > 0 ? Math.min(AGAIN_MS, setup.pollMs) : setup.pollMs);
+      }
     }
     hush();
     serving = null;
@@ -161,19 +165,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
     else waiter.answer({ tasks, leasedAt });
   }
 
-  /** Until somebody comes, a bell rings, or the time is over. */
-  const sleep = (ms: number): Promise<void> =>
-    new Promise((resolve) => {
-      const cancelTimer = clock.after(Math.min(ms, setup.pollMs), resolve);
-      rouse = () => {
-        cancelTimer();
-        resolve();
-      };
-    });
-
   function wake(): void {
     woken = true;
-    rouse();
+    sleeper.wake();
   }
 
   /** Listens for the types that are waited for. One bell ends a hearing, and so does a wish for other types. */

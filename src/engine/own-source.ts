@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { linkedAbort, sleep } from "../lib/waiting.ts";
 import type { Ask } from "../store/store.ts";
 import type { Claimed } from "./dispatch.ts";
 import type { Engine } from "./engine.ts";
@@ -14,7 +15,7 @@ export function createOwnSource(engine: Engine, clock: Clock) {
   async function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     while (!signal.aborted) {
       if (await engine.isDraining(ask.worker)) {
-        await pause(signal);
+        await sleep(clock, LOOK_EVERY_MS, signal);
         continue;
       }
       const claimed = await claimUntilDrained(ask, signal);
@@ -25,13 +26,10 @@ export function createOwnSource(engine: Engine, clock: Clock) {
 
   /** Nothing when it was drained, or the signal has aborted. */
   async function claimUntilDrained(ask: Ask, signal: AbortSignal): Promise<Claimed> {
-    const waiting = new AbortController();
-    const leave = (): void => waiting.abort();
-    signal.addEventListener("abort", leave);
-    if (signal.aborted) leave();
+    const waiting = linkedAbort(signal);
     let cancelLook = clock.after(LOOK_EVERY_MS, look);
     async function look(): Promise<void> {
-      if (await engine.isDraining(ask.worker)) leave();
+      if (await engine.isDraining(ask.worker)) waiting.abort();
       else if (!waiting.signal.aborted) cancelLook = clock.after(LOOK_EVERY_MS, look);
     }
     try {
@@ -39,21 +37,8 @@ export function createOwnSource(engine: Engine, clock: Clock) {
     } finally {
       waiting.abort();
       cancelLook();
-      signal.removeEventListener("abort", leave);
+      waiting.unlink();
     }
-  }
-
-  function pause(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancelTimer();
-        signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const cancelTimer = clock.after(LOOK_EVERY_MS, end);
-      signal.addEventListener("abort", end);
-      if (signal.aborted) end();
-    });
   }
 
   const { extend, settle, onRevoked } = engine;

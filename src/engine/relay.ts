@@ -8,8 +8,10 @@
 import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
 import type { Clock } from "../core/clock.ts";
 import type { TaskId } from "../core/task.ts";
+import { createBackoff } from "../lib/backoff.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
+import { abortWithin, linkedAbort, onAbort, sleep } from "../lib/waiting.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 import { type CursorHold, createCursor } from "./cursor.ts";
 import type { Engine } from "./engine.ts";
@@ -59,7 +61,7 @@ export function createRelay(setup: RelaySetup): Relay {
   const stopping = new AbortController();
   let position: Position | null = null; // while this process holds the cursor
   let lastPosition: Position | null = null; // nothing behind it is published once the relay stops
-  let failures = 0;
+  const backoff = createBackoff({ firstMs: RETRY_FIRST_MS, longestMs: RETRY_LATEST_MS });
 
   // ---- one hold of the cursor after the other
 
@@ -77,16 +79,24 @@ export function createRelay(setup: RelaySetup): Relay {
       return RETRY_FIRST_MS; // the hold was lost
     },
     onError: (error) => {
-      if (failures === 0 && !stopping.signal.aborted) log.warn("events_failed", { error: errorText(error) });
-      return Math.min(RETRY_LATEST_MS, RETRY_FIRST_MS * 2 ** failures++);
+      if (backoff.failures === 0 && !stopping.signal.aborted) {
+        log.warn("events_failed", { error: errorText(error) });
+      }
+      return backoff.failed();
     },
   });
 
   /** Publishes until the hold is lost or the relay stops; rejects when the broker, or the store, does. */
   async function relay(hold: CursorHold): Promise<void> {
-    const over = AbortSignal.any([hold.over, stopping.signal]);
+    const over = linkedAbort(hold.over, stopping.signal);
     sayMoved(hold);
-    for (let from: Position | null = hold.position; from !== null; ) from = await relayFrom(from, hold, over);
+    try {
+      for (let from: Position | null = hold.position; from !== null; ) {
+        from = await relayFrom(from, hold, over.signal);
+      }
+    } finally {
+      over.unlink();
+    }
   }
 
   /**
@@ -95,19 +105,18 @@ export function createRelay(setup: RelaySetup): Relay {
    */
   async function relayFrom(from: Position, hold: CursorHold, over: AbortSignal): Promise<Position | null> {
     const reader = engine.follow(from);
-    over.addEventListener("abort", reader.close);
-    if (over.aborted) reader.close();
+    const unlisten = onAbort(over, reader.close);
     moveTo(from);
     try {
       for (let page = await reader.next(); page !== null; page = await reader.next()) {
         if (page.kind === "gone") return await skip(page, hold);
         await relayPage(page, hold, over);
         moveTo(page.position);
-        if (!over.aborted) await pause(over);
+        await sleep(clock, GATHER_MS, over);
       }
       return null;
     } finally {
-      over.removeEventListener("abort", reader.close);
+      unlisten();
       reader.close();
     }
   }
@@ -149,36 +158,21 @@ export function createRelay(setup: RelaySetup): Relay {
   }
 
   async function publish(events: readonly TaskEvent[], hold: CursorHold, over: AbortSignal): Promise<void> {
-    const publishing = new AbortController();
-    const giveUp = (): void => publishing.abort();
-    const cancelTimer = clock.after(PUBLISH_WITHIN_MS, giveUp);
-    over.addEventListener("abort", giveUp);
+    const publishing = abortWithin(clock, PUBLISH_WITHIN_MS, over);
     try {
       if (!hold.isHeld()) throw new Error("the lease of the cursor ran out before its holder could publish");
       await outlet.publish(events, publishing.signal);
     } finally {
-      cancelTimer();
-      over.removeEventListener("abort", giveUp);
+      publishing.unlink();
     }
-    if (failures > 0) log.info("events_go_on");
-    failures = 0;
+    if (backoff.failures > 0) log.info("events_go_on");
+    backoff.reset();
   }
 
   function moveTo(next: Position): void {
     position = next;
     if (lastPosition !== null && isReached(next, lastPosition)) stopping.abort();
   }
-
-  const pause = (over: AbortSignal): Promise<void> =>
-    new Promise((resolve) => {
-      const go = (): void => {
-        cancelTimer();
-        over.removeEventListener("abort", go);
-        resolve();
-      };
-      const cancelTimer = clock.after(GATHER_MS, go);
-      over.addEventListener("abort", go);
-    });
 
   // ---- from a change to an event
 
@@ -227,20 +221,13 @@ export function createRelay(setup: RelaySetup): Relay {
       relaying.start();
     },
     stop: async (withinMs) => {
-      const cancelTimer = clock.after(withinMs, () => stopping.abort());
       void aimForEnd();
-      await aborted(stopping.signal);
-      cancelTimer();
+      await sleep(clock, withinMs, stopping.signal);
+      stopping.abort();
       await relaying.stop();
     },
   };
 }
-
-const aborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    signal.addEventListener("abort", () => resolve());
-    if (signal.aborted) resolve();
-  });
 
 /** Of two epochs nobody knows which came first. */
 const isReached = (position: Position, target: Position): boolean =>

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { createSleeper, type Sleeper } from "../lib/waiting.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 
 /** What one read of the tail brought; it may be nothing. */
@@ -43,8 +44,7 @@ type Session = {
   rung: boolean;
   isAway: boolean;
   unwatch: () => void;
-  /** Ends the sleep sooner, where it sleeps. */
-  wakeIn: (delayMs: number) => void;
+  readonly sleeper: Sleeper;
 };
 
 export function createTail(setup: {
@@ -75,7 +75,7 @@ export function createTail(setup: {
       rung: false,
       isAway: false,
       unwatch: store.watch(() => ring(begun)),
-      wakeIn: () => undefined,
+      sleeper: createSleeper(clock),
     };
     void follow(begun);
     return begun;
@@ -85,20 +85,20 @@ export function createTail(setup: {
     if (session === null) return;
     session.over = true;
     session.unwatch();
-    session.wakeIn(0);
+    session.sleeper.wake();
     session = null;
   }
 
   function ring(rung: Session): void {
     if (rung.rung) return; // a read is coming, and a busy store rings thousands of times before it
     rung.rung = true;
-    rung.wakeIn(GATHER_MS);
+    rung.sleeper.wake(GATHER_MS);
   }
 
   async function follow(current: Session): Promise<void> {
     let delayMs = 0;
     for (;;) {
-      await sleep(current, delayMs);
+      await current.sleeper.sleep(delayMs);
       if (current.over) return;
       current.rung = false;
       const isMore = await readSome(current);
@@ -106,21 +106,6 @@ export function createTail(setup: {
       delayMs = isMore || current.rung ? GATHER_MS : POLL_MS;
     }
   }
-
-  const sleep = (current: Session, delayMs: number): Promise<void> =>
-    new Promise((resolve) => {
-      const wake = (): void => {
-        current.wakeIn = () => undefined;
-        resolve();
-      };
-      const cancelTimer = clock.after(delayMs, wake);
-      current.wakeIn = (soonerMs) => {
-        if (soonerMs >= delayMs) return;
-        cancelTimer();
-        if (soonerMs === 0) wake();
-        else clock.after(soonerMs, wake);
-      };
-    });
 
   /** True when there was something to read, so that there may soon be more. */
   async function readSome(current: Session): Promise<boolean> {

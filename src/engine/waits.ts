@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { isEnded, type Task, type TaskId } from "../core/task.ts";
+import { abortWithin, onAbort } from "../lib/waiting.ts";
 import type { Change } from "../store/store.ts";
 import type { Heard, Tail } from "./tail.ts";
 
@@ -28,15 +29,13 @@ export function createWaits(setup: {
 
   async function wait(id: TaskId, withinMs: number, signal: AbortSignal): Promise<Task> {
     const waiter = enter(id);
-    const finish = (): void => over(waiter);
-    const cancelTimer = setup.clock.after(withinMs, finish);
-    signal.addEventListener("abort", finish);
-    if (withinMs === 0 || signal.aborted || isReleased) finish();
+    const limit = abortWithin(setup.clock, withinMs, signal);
+    onAbort(limit.signal, () => over(waiter));
+    if (withinMs === 0 || isReleased) limit.abort();
     try {
       return await lookUntilEnded(id, waiter);
     } finally {
-      signal.removeEventListener("abort", finish);
-      cancelTimer();
+      limit.unlink();
       leave(id, waiter);
     }
   }

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { parseDurationMs } from "../core/duration.ts";
 import { systemClock } from "../lib/system-clock.ts";
+import { sleep, within } from "../lib/waiting.ts";
 import {
   fail,
   type Handler,
@@ -181,7 +182,7 @@ async function endOf(child: ChildProcess, { output, signal, killAfterMs }: Run):
   order.cancel();
   await endGroup(pid);
   close();
-  await within(DRAIN_MS, drained);
+  await within(systemClock, DRAIN_MS, drained, undefined);
   for (const stream of [child.stdin, child.stdout, child.stderr]) stream?.destroy();
   return { ...ended, wasTold: order.isGiven() };
 }
@@ -234,20 +235,8 @@ function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
 async function endGroup(pid: number): Promise<void> {
   for (let pauseMs = 1; signalGroup(pid, "SIGKILL"); pauseMs = Math.min(2 * pauseMs, LONGEST_LOOK_MS)) {
     if (isGroupGone(pid)) return;
-    await pause(pauseMs);
+    await sleep(systemClock, pauseMs);
   }
-}
-
-const pause = (ms: number): Promise<void> => new Promise((resolve) => void systemClock.after(ms, resolve));
-
-/** Waits for this, but no longer than so. */
-async function within(ms: number, awaited: Promise<unknown>): Promise<void> {
-  let cancel = (): void => undefined;
-  const over = new Promise<void>((resolve) => {
-    cancel = systemClock.after(ms, resolve);
-  });
-  await Promise.race([awaited, over]);
-  cancel();
 }
 
 function failureOf({ code, signal }: Ended, settings: Settings, lastError: string): Verdict {

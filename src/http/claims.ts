@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Engine } from "../engine/engine.ts";
+import { abortWithin } from "../lib/waiting.ts";
 import { LONGEST_WAIT_MS } from "./waits.ts";
 import type { Claim } from "./work-schemas.ts";
 
@@ -109,17 +110,13 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     withinMs: number,
     gone: AbortSignal,
   ): Promise<readonly RunningTask[]> {
-    const over = new AbortController();
-    const end = (): void => over.abort();
-    const cancelTimer = clock.after(Math.min(withinMs, LONGEST_WAIT_MS), end);
-    gone.addEventListener("abort", end);
-    const wait = { worker: ask.worker, end };
-    if (isClosed || gone.aborted) end();
+    const over = abortWithin(clock, Math.min(withinMs, LONGEST_WAIT_MS), gone);
+    const wait = { worker: ask.worker, end: (): void => over.abort() };
+    if (isClosed) over.abort();
     waits.add(wait);
     const { tasks } = await engine.claim(ask, over.signal);
     waits.delete(wait);
-    cancelTimer();
-    gone.removeEventListener("abort", end);
+    over.unlink();
     return tasks;
   }
 

@@ -5,6 +5,7 @@ import { isTaskError } from "../core/error.ts";
 import { type LightTask, type TaskId, takesType } from "../core/task.ts";
 import type { Change, Engine, Position } from "../engine/engine.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { sleep } from "../lib/waiting.ts";
 import { validate } from "../wire/validate.ts";
 import { createEventStream, type EventStream } from "./event-stream.ts";
 import { LAST_EVENT_ID } from "./header-schemas.ts";
@@ -124,7 +125,7 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
           return await engine.look(ids, "light");
         } catch (error) {
           if (!isTaskError(error)) throw error;
-          await new Promise<void>((resolve) => clock.after(ASK_AGAIN_MS, resolve));
+          await sleep(clock, ASK_AGAIN_MS);
         }
       }
       return NO_TASKS;

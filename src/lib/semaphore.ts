@@ -1,3 +1,5 @@
+import { onAbort } from "./waiting.ts";
+
 /** A fixed number of places. Each place has one holder at a time. A freed place goes to the oldest waiter. */
 export interface Semaphore {
   /**
@@ -28,14 +30,13 @@ export function createSemaphore(places: number): Semaphore {
 
   function wait(signal: AbortSignal): Promise<(() => void) | null> {
     return new Promise((resolve) => {
-      const leave = (): void => answer(null);
       const answer = (release: (() => void) | null): void => {
         waiters.delete(answer);
-        signal.removeEventListener("abort", leave);
+        unlisten();
         resolve(release);
       };
       waiters.add(answer);
-      signal.addEventListener("abort", leave);
+      const unlisten = onAbort(signal, () => answer(null));
     });
   }
 

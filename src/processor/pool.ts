@@ -8,6 +8,7 @@ import { TaskError } from "../core/error.ts";
 import { CANCEL_GRACE_MS, type TypeDefaults } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
+import { backoffMs } from "../lib/backoff.ts";
 import type { Log } from "../lib/log.ts";
 import { createSemaphore } from "../lib/semaphore.ts";
 import type { StopReason } from "./execute.ts";
@@ -63,8 +64,7 @@ export const OVERTIME_MS = 5_000;
 /** A module that takes longer to load will not be waited for. */
 const LOADS_WITHIN_MS = 60_000;
 const TICK_MS = 500;
-const RESTART_AFTER_MS = 100;
-const RESTART_AT_LATEST_MS = 10_000;
+const RESTART = { firstMs: 100, longestMs: 10_000 };
 /** So many processes, or twice the usual ones, may be there for one task each. */
 const ALONE_AT_LEAST = 4;
 /** Without any process a task waits this long in its slot, and is then given back for as long. */
@@ -177,7 +177,7 @@ export function createPool(setup: PoolSetup): Pool {
   function replace(member: Member, why: string): void {
     if (isKilled) return;
     const deaths = member.hasWorked ? 0 : member.deaths;
-    const delayMs = Math.min(RESTART_AT_LATEST_MS, RESTART_AFTER_MS * 2 ** deaths);
+    const delayMs = backoffMs(RESTART, deaths);
     log.error("handlers_ended", { handlers_pid: member.process.pid, why });
     if (member.isAlone) return;
     const cancel = clock.after(delayMs, () => {

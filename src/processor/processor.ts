@@ -8,6 +8,7 @@ import { isTaskError } from "../core/error.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, type Progress, type TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
+import { sleep, within } from "../lib/waiting.ts";
 import { createContext, type Line } from "./context.ts";
 import { execute, type StopReason } from "./execute.ts";
 import type { Handler, RunContext } from "./handler.ts";
@@ -119,10 +120,10 @@ export function createProcessor(setup: ProcessorSetup): Processor {
         signal,
       );
       for (const task of tasks) begin(task, leasedAt);
-      if (tasks.length === 0 && !signal.aborted) await pause(RETRY_AFTER_MS); // a source that has ended
+      if (tasks.length === 0 && !signal.aborted) await sleep(clock, RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
       log.warn("claim_failed", { error: errorText(error) });
-      await pause(RETRY_AFTER_MS);
+      await sleep(clock, RETRY_AFTER_MS);
     }
   }
 
@@ -190,7 +191,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   async function tell(run: Run, outcome: Outcome): Promise<void> {
     while (!run.lost) {
       if (await told(run, outcome)) return;
-      if (!run.lost) await pause(RETRY_AFTER_MS);
+      if (!run.lost) await sleep(clock, RETRY_AFTER_MS);
     }
     log.warn("outcome_dropped", { task_id: run.task.id, outcome: outcome.kind, reason: "lease_lost" });
   }
@@ -272,7 +273,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   async function beatAll(due: readonly Run[]): Promise<void> {
     for (let at = 0; at < due.length; at += BEATS_AT_MOST) {
       await beat(due.slice(at, at + BEATS_AT_MOST));
-      await pause(0); // a hundred thousand beats do not hold the event loop
+      await sleep(clock, 0); // a hundred thousand beats do not hold the event loop
     }
   }
 
@@ -348,31 +349,23 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     asking.abort();
     slotFreed();
     await claims;
-    await within(graceMs);
+    await emptiedWithin(graceMs);
     for (const run of runs) stopRun(run, "shutdown");
-    await within(KILL_AFTER_MS);
+    await emptiedWithin(KILL_AFTER_MS);
     if (runs.size > 0 && setup.kill !== undefined) {
       setup.kill();
-      await within(GONE_AFTER_MS);
+      await emptiedWithin(GONE_AFTER_MS);
     }
     unlisten();
     return runs.size;
   }
 
   /** Until all slots are empty, but no longer than this. */
-  async function within(ms: number): Promise<void> {
+  async function emptiedWithin(ms: number): Promise<void> {
     if (runs.size === 0 || ms <= 0) return;
     const emptied = Promise.all([...runs].map((run) => run.ended));
-    await new Promise<void>((resolve) => {
-      const cancelTimer = clock.after(ms, resolve);
-      void emptied.then(() => {
-        cancelTimer();
-        resolve();
-      });
-    });
+    await within(clock, ms, emptied, undefined);
   }
-
-  const pause = (ms: number): Promise<void> => new Promise((resolve) => void clock.after(ms, resolve));
 
   return {
     start,

@@ -2,6 +2,7 @@
 import { Consumer, findErrorBy, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
+import { sleep } from "../../lib/waiting.ts";
 import { createSettling, type Take } from "../delivery.ts";
 import type { Names } from "../names.ts";
 import type { Submission, TaskInlet } from "../submissions.ts";
@@ -40,7 +41,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   async function run(take: Take): Promise<void> {
     while (!stopping.signal.aborted) {
       await session(take).catch(failed);
-      if (!stopping.signal.aborted) await pause();
+      await sleep(clock, RETRY_MS, stopping.signal);
     }
   }
 
@@ -148,17 +149,6 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
       log.warn("submissions_interrupted", { error: errorText(error) });
     isTroubled = true;
   }
-
-  const pause = (): Promise<void> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        cancelTimer();
-        stopping.signal.removeEventListener("abort", end);
-        resolve();
-      };
-      const cancelTimer = clock.after(RETRY_MS, end);
-      stopping.signal.addEventListener("abort", end);
-    });
 
   return {
     consume: (take) => {

@@ -5,6 +5,7 @@
 import { Consumer, type ConsumerOptions, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
+import { sleep } from "../../lib/waiting.ts";
 import type { Bell, BrokerBells } from "../../wakeup/wake-ups.ts";
 import { createHand, type Fate } from "../unacked.ts";
 import {
@@ -95,7 +96,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
 
   /** A member of the group from now until it is closed, as often as it has to join again. */
   function createSession(types: readonly string[], hand: ReturnType<typeof createHand>) {
-    const stopping = Promise.withResolvers<void>();
+    const stopping = new AbortController();
     let isOver = false;
     let consumer: Consumer | null = null;
     let stream: Awaited<ReturnType<Consumer["consume"]>> | null = null;
@@ -104,7 +105,7 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
     async function run(): Promise<void> {
       while (!isOver) {
         await join().catch(interrupted);
-        if (!isOver) await Promise.race([pause(), stopping.promise]);
+        await sleep(clock, RETRY_MS, stopping.signal);
       }
     }
 
@@ -161,18 +162,13 @@ export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
       log.debug("bells_interrupted", { group: nameOfSet(name, types), error: errorText(error) });
     }
 
-    const pause = (): Promise<void> =>
-      new Promise((resolve) => {
-        clock.after(RETRY_MS, resolve);
-      });
-
     const running = run();
     return {
       /** A group may have more members than the topic has partitions: who has none hears nothing. */
       isLive: (): boolean => consumer?.assignments?.some(({ partitions }) => partitions.length > 0) ?? false,
       close: async (): Promise<void> => {
         isOver = true;
-        stopping.resolve();
+        stopping.abort();
         room.resolve();
         await stream?.close().catch(interrupted);
         await running;

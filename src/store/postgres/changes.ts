@@ -8,6 +8,7 @@
  */
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
+import { sleep } from "../../lib/waiting.ts";
 import { readEntry } from "../changes-text.ts";
 import type { Change, ChangePage, Position } from "../store.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
@@ -172,7 +173,7 @@ export function createChangeReader(setup: {
     const before = await writing();
     for (let still = before; still.size > 0; still = (await writing()).intersection(before)) {
       if (clock.monotonic() > giveUpAt) return false;
-      await new Promise<void>((resolve) => void clock.after(LOOK_AGAIN_MS, resolve));
+      await sleep(clock, LOOK_AGAIN_MS);
     }
     final = Math.max(final, seen);
     return true;

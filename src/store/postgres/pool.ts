@@ -9,6 +9,7 @@ import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createSemaphore, type Semaphore } from "../../lib/semaphore.ts";
+import { abortWithin, type LinkedAbort, sleep, within } from "../../lib/waiting.ts";
 import {
   LIMIT_TRANSACTION,
   PATIENT_SESSION,
@@ -117,7 +118,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   let listening: { channel: string; hear: (payload: string) => void; ready: () => void } | null = null;
   const places = createSemaphore(options.connections);
   const searchPlaces = createSemaphore(Math.ceil(options.connections / 2));
-  const waiting = new Set<AbortController>();
+  const waiting = new Set<LinkedAbort>();
 
   function connect(): SQL {
     const pooled = {
@@ -213,12 +214,11 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   }
 
   async function placeIn(semaphore: Semaphore): Promise<() => void> {
-    const patience = new AbortController();
-    const cancelTimer = clock.after(WAIT_FOR_CONNECTION_MS, () => patience.abort());
+    const patience = abortWithin(clock, WAIT_FOR_CONNECTION_MS);
     waiting.add(patience);
     const release = await semaphore.acquire(patience.signal);
     waiting.delete(patience);
-    cancelTimer();
+    patience.unlink();
     if (release !== null && !closed && away === null) return release;
     release?.();
     refuseIfAway();
@@ -248,15 +248,12 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     for (const patience of waiting) patience.abort();
     while (away !== null && !closed) {
       if (away !== WAITS_FOR_STANDBY) rebuild();
-      const isLate = new Promise<string>(
-        (resolve) => void clock.after(CALL_TIMEOUT_MS, () => resolve(SILENT)),
-      );
-      const found = await Promise.race([look().catch(silent), isLate]);
+      const found = await within(clock, CALL_TIMEOUT_MS, look().catch(silent), SILENT);
       if (found === WAITS_FOR_STANDBY && away !== WAITS_FOR_STANDBY) {
         log.warn("store_waits_for_standby", { message: `PostgreSQL at ${address} ${WAITS_WORDS}` });
       }
       away = found;
-      if (away !== null) await new Promise<void>((resolve) => void clock.after(ASK_AGAIN_MS, resolve));
+      if (away !== null) await sleep(clock, ASK_AGAIN_MS);
     }
   }
 

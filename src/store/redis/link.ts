@@ -2,14 +2,14 @@
 import { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
+import { backoffMs } from "../../lib/backoff.ts";
 import type { Nodes } from "./nodes.ts";
 
 /** How long any call and any attempt to connect may take. */
 export const DEADLINE_MS = 5_000;
 /** A node that was asked names the owner of the slot; its knowledge may be old. */
 export const HOPS_AT_MOST = 5;
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 2_000;
+const RECONNECT = { firstMs: 50, longestMs: 2_000 };
 
 export interface Link {
   /** The client to write to; null while there is no connection. */
@@ -91,7 +91,7 @@ export function createLink(setup: LinkSetup): Link {
       if (closed) return;
       setup.onFailure(error);
       nodes.turn();
-      cancelTimer = clock.after(pauseMs(failures++) * (0.5 + setup.random() / 2), openInTime);
+      cancelTimer = clock.after(backoffMs(RECONNECT, failures++) * (0.5 + setup.random() / 2), openInTime);
     });
   }
 
@@ -120,8 +120,6 @@ export function createLink(setup: LinkSetup): Link {
     },
   };
 }
-
-const pauseMs = (failures: number): number => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** failures);
 
 /** The promise's outcome, or `store_unavailable` when that takes too long. */
 export function inTime<T>(clock: Clock, promise: Promise<T>, onLate?: () => void): Promise<T> {

@@ -5,6 +5,7 @@
 import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
 import type { Parts, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
+import { within } from "../../lib/waiting.ts";
 import { countByCensus, isCountedByCensus } from "../census.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
@@ -111,13 +112,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
 
   async function close(): Promise<void> {
     await bell.close();
-    await new Promise<void>((resolve) => {
-      const cancelTimer = clock.after(CLOSE_WITHIN_MS, resolve);
-      void connection.idle().then(() => {
-        cancelTimer();
-        resolve();
-      });
-    });
+    await within(clock, CLOSE_WITHIN_MS, connection.idle(), undefined);
     link.close();
   }
 

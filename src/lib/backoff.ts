@@ -1,0 +1,32 @@
+export type BackoffLimits = {
+  /** After the first failure. Each further failure doubles the delay. */
+  readonly firstMs: number;
+  readonly longestMs: number;
+};
+
+/** The delay after so many earlier failures in a row: 0 for the first one. */
+export const backoffMs = ({ firstMs, longestMs }: BackoffLimits, earlierFailures: number): number =>
+  Math.min(longestMs, firstMs * 2 ** earlierFailures);
+
+/** Counts failures in a row and says how long to wait after each. */
+export interface Backoff {
+  /** Notes a failure; returns how many milliseconds to wait before the next attempt. */
+  failed(): number;
+  /** Notes a success. */
+  reset(): void;
+  /** Failures since the last success. */
+  readonly failures: number;
+}
+
+export function createBackoff(limits: BackoffLimits): Backoff {
+  let failures = 0;
+  return {
+    failed: () => backoffMs(limits, failures++),
+    reset: () => {
+      failures = 0;
+    },
+    get failures() {
+      return failures;
+    },
+  };
+}
