@@ -1,15 +1,15 @@
 import { STATUSES, type Status, takesType } from "../core/task.ts";
 import type { TaskFilter, TypeCount } from "./store.ts";
 
-/** Whether statuses and types alone decide what the filter takes: then the census knows how many, without a look at a task. */
-export const isCountedByCensus = ({
-  tags,
-  search,
-  finishedBefore,
-  expiredAt,
-  overlongAt,
-}: TaskFilter): boolean =>
-  [tags, search, finishedBefore, expiredAt, overlongAt].every((part) => part === undefined);
+/** The members of a filter that the census can answer. */
+const KNOWN_TO_THE_CENSUS: ReadonlySet<string> = new Set<keyof TaskFilter>(["statuses", "types"]);
+
+/**
+ * Whether statuses and types alone decide what the filter takes: then the census knows how many, without a look at a task. A member
+ * that is not in the list above is counted task by task, so a new one is counted correctly before anything here knows it.
+ */
+export const isCountedByCensus = (filter: TaskFilter): boolean =>
+  Object.entries(filter).every(([name, value]) => value === undefined || KNOWN_TO_THE_CENSUS.has(name));
 
 /** How many tasks such a filter takes. */
 export function countByCensus(census: readonly TypeCount[], { statuses, types }: TaskFilter): number {

@@ -17,7 +17,7 @@ import {
   type TaskHead,
 } from "../../core/task.ts";
 import { ANSWER_BYTES, ANSWER_LEAST_BYTES } from "../../core/text-size.ts";
-import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
+import type { Cursor, Sort, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
 import { readParts, readTask, selectList, sizeOf } from "./rows.ts";
@@ -81,11 +81,8 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     const byEnd = sort === "finished_at" || sort === "-finished_at";
     const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
     if (statuses.length === 0 || filter.types?.length === 0) return null;
-    const { types, tags, search, finishedBefore } = filter;
-    const sifting = [types, tags, search, sort === "finished_at" ? undefined : finishedBefore];
     const by = byEnd ? "end" : (await haveIndexes(statuses)) ? "status" : "id";
-    const isSifted =
-      sifting.some((part) => part !== undefined) || (by === "id" && statuses.length < STATUSES.length);
+    const isSifted = mayLeaveOut(filter, sort) || (by === "id" && statuses.length < STATUSES.length);
     return { by, forward: !sort.startsWith("-"), statuses, isSifted };
   }
 
@@ -109,6 +106,25 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
 }
 
 const TASKS = "tasktrack.tasks";
+
+/**
+ * Members of a filter that a walk itself answers: the statuses choose its branches, and of running tasks only the few whose lease is
+ * over or overlong are read.
+ */
+const ANSWERED_BY_A_WALK: ReadonlySet<string> = new Set<keyof TaskFilter>([
+  "statuses",
+  "expiredAt",
+  "overlongAt",
+]);
+
+/** Whether rows are read that another member of the filter may leave out. */
+const mayLeaveOut = (filter: TaskFilter, sort: Sort): boolean =>
+  Object.entries(filter).some(
+    ([name, value]) =>
+      value !== undefined &&
+      !ANSWERED_BY_A_WALK.has(name) &&
+      !(name === "finishedBefore" && sort === "finished_at"), // where this walk ends
+  );
 
 /** What each status's other index says, with the order in which it lies there. */
 const INDEXED: Readonly<Record<Status, string>> = {

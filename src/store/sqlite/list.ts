@@ -215,9 +215,17 @@ const asksForLeases = ({ expiredAt, overlongAt }: TaskFilter): boolean =>
 
 const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) => ended === status);
 
-/** Whether a long run of rows may fail the filter. Of the statuses none do: each has an index of its own. */
-const isPicky = ({ types, tags, search }: TaskFilter): boolean =>
-  types !== undefined || tags !== undefined || search !== undefined;
+/** Members of a filter for which there is an index. */
+const INDEXED: ReadonlySet<string> = new Set<keyof TaskFilter>([
+  "statuses",
+  "finishedBefore",
+  "expiredAt",
+  "overlongAt",
+]);
+
+/** Whether a long run of rows may fail the filter: it may by each member without an index. */
+const isPicky = (filter: TaskFilter): boolean =>
+  Object.entries(filter).some(([name, value]) => value !== undefined && !INDEXED.has(name));
 
 // ---- what a row must fulfil
 
