@@ -1,5 +1,5 @@
 import type { BrokerState } from "../core/broker.ts";
-import type { BrokerBells } from "../wakeup/wake-ups.ts";
+import type { BrokerWakeUps } from "../wakeup/wake-ups.ts";
 import type { EventOutlet } from "./event-output.ts";
 import type { TaskInlet } from "./submissions.ts";
 
@@ -7,7 +7,7 @@ import type { TaskInlet } from "./submissions.ts";
 export interface Flow {
   readonly inlet: TaskInlet;
   readonly outlet: EventOutlet;
-  readonly bells: BrokerBells;
+  readonly bells: BrokerWakeUps;
   /** For people, such as RabbitMQ. */
   readonly broker: string;
   /** How the broker stands at this moment; never rejects, but takes as long as the broker does. */

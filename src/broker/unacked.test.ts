@@ -1,117 +1,117 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock } from "../../test/support/clock.ts";
-import { createHand } from "./unacked.ts";
+import { createUnacked } from "./unacked.ts";
 
-const SILENT_MS = 100;
+const IDLE_MS = 100;
 const NEVER = new AbortController().signal;
 
-/** A hand that holds so many bells, and what has become of each. */
-function holding(count: number) {
-  let silences = 0;
+/** So many unacknowledged wake-ups, and the disposition of each. */
+function openWith(count: number) {
+  let idleCalls = 0;
   const clock = createManualClock();
-  const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => silences++ });
-  const fates: string[] = [];
-  const take = (): void => {
-    const at = fates.push("held") - 1;
-    void hand.take().then((fate) => {
-      fates[at] = fate;
+  const unacked = createUnacked({ clock, idleMs: IDLE_MS, onIdle: () => idleCalls++ });
+  const dispositions: string[] = [];
+  const add = (): void => {
+    const at = dispositions.push("unacked") - 1;
+    void unacked.add().then((disposition) => {
+      dispositions[at] = disposition;
     });
   };
-  for (let n = 0; n < count; n++) take();
-  return { hand, fates, take, clock, silences: () => silences };
+  for (let n = 0; n < count; n++) add();
+  return { unacked, dispositions, add, clock, idleCalls: () => idleCalls };
 }
 
-describe("bells in hand", () => {
-  test("are heard as one, at once", async () => {
-    const { hand } = holding(3);
-    expect(await hand.hear(NEVER)).not.toBeNull();
+describe("unacknowledged wake-ups", () => {
+  test("are reported as one, at once", async () => {
+    const { unacked } = openWith(3);
+    expect(await unacked.hear(NEVER)).not.toBeNull();
   });
 
-  test("are answered as many as there were tasks, the oldest first", async () => {
-    const { hand, fates } = holding(4);
-    await (await hand.hear(NEVER))?.ack(3);
+  test("are acknowledged: as many as tasks were claimed, the oldest first", async () => {
+    const { unacked, dispositions } = openWith(4);
+    await (await unacked.hear(NEVER))?.ack(3);
     await Promise.resolve();
-    expect(fates).toEqual(["answered", "answered", "answered", "held"]);
+    expect(dispositions).toEqual(["acknowledge", "acknowledge", "acknowledge", "unacked"]);
   });
 
-  test("are not heard again while the store is asked, but what is left of them is heard after it", async () => {
-    const { hand, take } = holding(1);
-    const first = await hand.hear(NEVER);
-    let isHeard = false;
-    const second = hand.hear(NEVER).then((bell) => {
-      isHeard = true;
-      return bell;
+  test("are not reported while a claim is under way; the rest is reported after it", async () => {
+    const { unacked, add } = openWith(1);
+    const first = await unacked.hear(NEVER);
+    let isReported = false;
+    const second = unacked.hear(NEVER).then((wakeUp) => {
+      isReported = true;
+      return wakeUp;
     });
-    take();
+    add();
     await Promise.resolve();
-    expect(isHeard).toBe(false);
+    expect(isReported).toBe(false);
     await first?.ack(1);
     expect(await second).not.toBeNull();
   });
 
-  test("are all answered when there was nothing to be had, but for those that came after it was asked", async () => {
-    const { hand, fates, take } = holding(2);
-    const bell = await hand.hear(NEVER);
-    take();
-    await bell?.ack(0);
+  test("are all acknowledged after an empty claim, except those that were added after it began", async () => {
+    const { unacked, dispositions, add } = openWith(2);
+    const wakeUp = await unacked.hear(NEVER);
+    add();
+    await wakeUp?.ack(0);
     await Promise.resolve();
-    expect(fates).toEqual(["answered", "answered", "held"]);
+    expect(dispositions).toEqual(["acknowledge", "acknowledge", "unacked"]);
   });
 
-  test("may be fewer than there were tasks", async () => {
-    const { hand, fates } = holding(1);
-    await (await hand.hear(NEVER))?.ack(10);
+  test("may be fewer than the claimed tasks", async () => {
+    const { unacked, dispositions } = openWith(1);
+    await (await unacked.hear(NEVER))?.ack(10);
     await Promise.resolve();
-    expect(fates).toEqual(["answered"]);
+    expect(dispositions).toEqual(["acknowledge"]);
   });
 
-  test("go to others when they are put back, and do not come to an answer that is late", async () => {
-    const { hand, fates, take } = holding(2);
-    const bell = await hand.hear(NEVER);
-    hand.putBack();
-    take();
-    await bell?.ack(0);
+  test("are returned, and a late ack does not touch those that were added later", async () => {
+    const { unacked, dispositions, add } = openWith(2);
+    const wakeUp = await unacked.hear(NEVER);
+    unacked.returnAll();
+    add();
+    await wakeUp?.ack(0);
     await Promise.resolve();
-    expect(fates).toEqual(["returned", "returned", "held"]);
+    expect(dispositions).toEqual(["return", "return", "unacked"]);
   });
 
-  test("are put back at the end, and so is what comes after it", async () => {
-    const { hand, fates, take } = holding(1);
-    hand.close();
-    take();
+  test("are returned at the close, and so are those that are added after it", async () => {
+    const { unacked, dispositions, add } = openWith(1);
+    unacked.close();
+    add();
     await Promise.resolve();
-    expect(fates).toEqual(["returned", "returned"]);
-    expect(await hand.hear(NEVER)).toBeNull();
+    expect(dispositions).toEqual(["return", "return"]);
+    expect(await unacked.hear(NEVER)).toBeNull();
   });
 });
 
-describe("silence", () => {
-  test("is told of when nobody has listened for a while", async () => {
-    const { hand, clock, silences } = holding(0);
+describe("onIdle", () => {
+  test("is called once nothing has listened for a while", async () => {
+    const { unacked, clock, idleCalls } = openWith(0);
     const abort = new AbortController();
-    const [stays, leaves] = [hand.hear(NEVER), hand.hear(abort.signal)];
+    const [stays, leaves] = [unacked.hear(NEVER), unacked.hear(abort.signal)];
     abort.abort();
     expect(await leaves).toBeNull();
-    await clock.advance(SILENT_MS);
-    expect(silences()).toBe(0);
-    void hand.take();
+    await clock.advance(IDLE_MS);
+    expect(idleCalls()).toBe(0);
+    void unacked.add();
     expect(await stays).not.toBeNull();
-    await clock.advance(SILENT_MS - 1);
-    expect(silences()).toBe(0);
+    await clock.advance(IDLE_MS - 1);
+    expect(idleCalls()).toBe(0);
     await clock.advance(1);
-    expect(silences()).toBe(1);
+    expect(idleCalls()).toBe(1);
   });
 
-  test("is none where somebody listens again before, nor after the end", async () => {
-    const { hand, clock, silences } = holding(1);
-    await hand.hear(NEVER);
-    await clock.advance(SILENT_MS - 1);
-    const again = hand.hear(NEVER);
-    await clock.advance(SILENT_MS);
-    expect(silences()).toBe(0);
-    hand.close();
+  test("is not called after another hear, nor after the close", async () => {
+    const { unacked, clock, idleCalls } = openWith(1);
+    await unacked.hear(NEVER);
+    await clock.advance(IDLE_MS - 1);
+    const again = unacked.hear(NEVER);
+    await clock.advance(IDLE_MS);
+    expect(idleCalls()).toBe(0);
+    unacked.close();
     expect(await again).toBeNull();
-    await clock.advance(SILENT_MS);
-    expect(silences()).toBe(0);
+    await clock.advance(IDLE_MS);
+    expect(idleCalls()).toBe(0);
   });
 });

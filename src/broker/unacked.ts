@@ -1,99 +1,96 @@
 import type { Clock } from "../core/clock.ts";
 import type { Bell } from "../wakeup/wake-ups.ts";
+import type { Disposition } from "./disposition.ts";
 
-/** What becomes of a bell that a broker has given to this process: it has served, or another process may have it. */
-export type Fate = "answered" | "returned";
-
-/** The bells for one set of types that a broker has given to this process and that nobody has answered yet, and who hears them. */
-export interface Hand {
-  /** Takes a bell in. */
-  take(): Promise<Fate>;
-  /** As TaskQueue's; one that is in the hand already is heard at once. */
+/** The wake-ups for one set of types that a broker has delivered to this process and that have not been acknowledged yet. */
+export interface Unacked {
+  /** Adds one; resolves with what its message is to be answered. */
+  add(): Promise<Disposition>;
+  /** As that of the port. Wake-ups that are here already are reported at once. */
   hear(signal: AbortSignal): Promise<Bell | null>;
   readonly size: number;
-  /** Gives all that it holds to others. */
-  putBack(): void;
-  /** Ends every `hear` and holds nothing more; safe twice. */
+  returnAll(): void;
+  /** Ends every `hear`, and returns all wake-ups, also those that are added later; safe twice. */
   close(): void;
 }
 
-export type HandSetup = {
+export type UnackedSetup = {
   readonly clock: Clock;
-  /** Nobody has listened for so long. */
-  readonly silentMs: number;
-  readonly onSilence: () => void;
+  /** `onIdle` is called once nothing has listened for so long. */
+  readonly idleMs: number;
+  readonly onIdle: () => void;
 };
 
-export function createHand({ clock, silentMs, onSilence }: HandSetup): Hand {
-  const ears = new Set<(bell: Bell | null) => void>();
-  const held: { readonly number: number; readonly settle: (fate: Fate) => void }[] = [];
-  let taken = 0;
-  /** Whether one has been heard whose answer is still to come: it stands for what comes until then, too. */
-  let isBeingAnswered = false;
+export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked {
+  const listeners = new Set<(wakeUp: Bell | null) => void>();
+  const unacked: { readonly number: number; readonly dispose: (disposition: Disposition) => void }[] = [];
+  let lastNumber = 0;
+  /** Whether a wake-up has been reported and its `ack` is still to come. What is added meanwhile is reported after that. */
+  let isReported = false;
   let isClosed = false;
-  let endWait = (): void => undefined;
+  let cancelIdle = (): void => undefined;
 
-  function take(): Promise<Fate> {
-    if (isClosed) return Promise.resolve("returned");
-    const { promise, resolve } = Promise.withResolvers<Fate>();
-    held.push({ number: ++taken, settle: resolve });
-    if (!isBeingAnswered) sound();
+  function add(): Promise<Disposition> {
+    if (isClosed) return Promise.resolve("return");
+    const { promise, resolve } = Promise.withResolvers<Disposition>();
+    unacked.push({ number: ++lastNumber, dispose: resolve });
+    if (!isReported) report();
     return promise;
   }
 
-  function sound(): void {
-    const heard = bell();
-    isBeingAnswered = ears.size > 0;
-    for (const ear of [...ears]) ear(heard);
+  function report(): void {
+    const all = allAsOne();
+    isReported = listeners.size > 0;
+    for (const listener of [...listeners]) listener(all);
   }
 
-  /** All that is in the hand, as one: a claim takes whatever there is. */
-  function bell(): Bell {
-    const upTo = taken;
+  /** One wake-up stands for all that are here: a claim takes every task that is due. */
+  function allAsOne(): Bell {
+    const upTo = lastNumber;
     return {
       ack: async (claimed) => {
-        const answered = claimed > 0 ? claimed : held.filter(({ number }) => number <= upTo).length;
-        for (const { settle } of held.splice(0, answered)) settle("answered");
-        isBeingAnswered = false;
-        if (held.length > 0) sound();
+        const count = claimed > 0 ? claimed : unacked.filter(({ number }) => number <= upTo).length;
+        for (const { dispose } of unacked.splice(0, count)) dispose("acknowledge");
+        isReported = false;
+        if (unacked.length > 0) report();
       },
     };
   }
 
   function hear(signal: AbortSignal): Promise<Bell | null> {
     if (signal.aborted || isClosed) return Promise.resolve(null);
-    endWait();
+    cancelIdle();
     return new Promise((resolve) => {
-      const ear = (heard: Bell | null): void => {
-        ears.delete(ear);
-        signal.removeEventListener("abort", hush);
-        resolve(heard);
-        if (ears.size === 0) endWait = clock.after(silentMs, onSilence);
+      const listener = (wakeUp: Bell | null): void => {
+        listeners.delete(listener);
+        signal.removeEventListener("abort", stop);
+        resolve(wakeUp);
+        if (listeners.size === 0) cancelIdle = clock.after(idleMs, onIdle);
       };
-      const hush = (): void => ear(null);
-      ears.add(ear);
-      signal.addEventListener("abort", hush);
-      if (held.length > 0 && !isBeingAnswered) sound();
+      const stop = (): void => listener(null);
+      listeners.add(listener);
+      signal.addEventListener("abort", stop);
+      if (unacked.length > 0 && !isReported) report();
     });
   }
 
-  function putBack(): void {
-    isBeingAnswered = false;
-    for (const { settle } of held.splice(0)) settle("returned");
+  function returnAll(): void {
+    isReported = false;
+    for (const { dispose } of unacked.splice(0)) dispose("return");
   }
 
   return {
-    take,
+    add,
     hear,
     get size() {
-      return held.length;
+      return unacked.length;
     },
-    putBack,
+    returnAll,
     close: () => {
       isClosed = true;
-      for (const ear of [...ears]) ear(null);
-      endWait();
-      putBack();
+      for (const listener of [...listeners]) listener(null);
+      cancelIdle();
+      returnAll();
     },
   };
 }

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/eventually.ts";
 import type { OpenedQueue } from "../wakeup/wake-ups.suite.ts";
-import type { Bell, BrokerBells } from "../wakeup/wake-ups.ts";
+import type { Bell, BrokerWakeUps } from "../wakeup/wake-ups.ts";
 
 /** A house in which several processes hear the same bells. */
 export type House = {
@@ -16,7 +16,7 @@ export type House = {
 };
 
 export type Member = {
-  readonly bells: BrokerBells;
+  readonly bells: BrokerWakeUps;
   readonly answer: Promise<Bell | null>;
   readonly warnings: () => readonly string[];
 };
@@ -28,7 +28,7 @@ export const untilLive = (isLive: () => boolean): Promise<unknown> =>
   eventually(isLive, (live) => live, LIVE_WITHIN_MS);
 
 /** One process's bells, under the exam of every queue. */
-export function asQueue(bells: BrokerBells): OpenedQueue {
+export function asQueue(bells: BrokerWakeUps): OpenedQueue {
   const sets = new Set<readonly string[]>();
   const hear: typeof bells.hear = (types, signal) => {
     if (!signal.aborted) sets.add(types);

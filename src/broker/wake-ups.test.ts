@@ -1,16 +1,16 @@
 import { expect, test } from "bun:test";
 import { createTestLog } from "../../test/support/engine.ts";
-import { bellsFor, createBellFilter, nameOfSet } from "./wake-ups.ts";
+import { createTypeFilter, nameOfSet, wakeUpsFor } from "./wake-ups.ts";
 
-test("a commit rings as often as there are tasks of a type, up to a hundred times", () => {
-  expect(bellsFor([])).toEqual([]);
-  expect(bellsFor(["a", "b", "a"])).toEqual(["a", "b", "a"]);
+test("a commit sends one wake-up for each due task, and at most a hundred for a type", () => {
+  expect(wakeUpsFor([])).toEqual([]);
+  expect(wakeUpsFor(["a", "b", "a"])).toEqual(["a", "b", "a"]);
   const many = [...Array.from({ length: 150 }, () => "a"), "b"];
-  expect(bellsFor(many).filter((type) => type === "a")).toHaveLength(100);
-  expect(bellsFor(many)).toContain("b");
+  expect(wakeUpsFor(many).filter((type) => type === "a")).toHaveLength(100);
+  expect(wakeUpsFor(many)).toContain("b");
 });
 
-test("a set of types has one name in every process, which no other set has", () => {
+test("a set of types has the same name in every process, and no other set has it", () => {
   expect(nameOfSet("bells", ["b", "a.*"])).toBe("bells:a.*,b");
   expect(nameOfSet("bells", ["a.*", "b"])).toBe("bells:a.*,b");
   const long = Array.from({ length: 40 }, (_, n) => `type.${n}`);
@@ -19,9 +19,9 @@ test("a set of types has one name in every process, which no other set has", () 
   expect(nameOfSet("bells", long)).toHaveLength("bells:".length + 32);
 });
 
-test("what is no bell is told of once, and then every thousandth time", () => {
+test("a malformed wake-up is logged the first time, and then every thousandth time", () => {
   const log = createTestLog();
-  const concerns = createBellFilter(log);
+  const concerns = createTypeFilter(log);
   expect(["video.encode", "mail", "", "\u0000"].map((type) => concerns(["video.*"], type))).toEqual([
     true,
     false,

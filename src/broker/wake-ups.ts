@@ -1,69 +1,167 @@
-/** The parts of wake-ups that are the same for all brokers. */
+/** Wake-ups by a broker: the parts that are the same for RabbitMQ and Kafka. */
+import type { Clock } from "../core/clock.ts";
 import { takesType, typeFault } from "../core/task.ts";
-import type { Log } from "../lib/log.ts";
-import type { Bell } from "../wakeup/wake-ups.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { Bell, BrokerWakeUps } from "../wakeup/wake-ups.ts";
+import { createUnacked, type Unacked } from "./unacked.ts";
 
-/** Beyond it a broker that is slow or frozen gets no more; workers look by themselves meanwhile. */
-export const UNCONFIRMED_AT_MOST = 1_000;
-/** Until then each process has either heard it, or had no room and looks when it has. */
-export const BELL_LIVES_MS = 30_000;
+/** How one broker carries wake-ups. */
+export type WakeUpTransport = {
+  /** For errors, such as RabbitMQ. */
+  readonly broker: string;
+  /** What the names of its queues or consumer groups begin with. */
+  readonly name: string;
+  /** What one set of types has at the broker. */
+  readonly unit: "queue" | "group";
+  /** Sends one wake-up for each element. Resolves when the broker has confirmed all of them. */
+  readonly send: (types: readonly string[]) => Promise<void>;
+  /** Starts to receive the wake-ups of one set of types. */
+  readonly receive: (inbox: Inbox) => Receiver;
+  /** A process that has listened to nothing for so long stops receiving. */
+  readonly idleMs: number;
+  readonly close: () => Promise<void>;
+};
 
-/** What one process hears of one set of types. */
-export interface Subscription {
-  hear(signal: AbortSignal): Promise<Bell | null>;
+/** The wake-ups of one set of types in this process. */
+export type Inbox = {
+  readonly types: readonly string[];
+  /** Of the queue or the group: the same in every process that takes these types. */
+  readonly name: string;
+  readonly unacked: Unacked;
+  /** Whether a received text is a type that is listened to here. If not, its message is to be acknowledged. */
+  concerns(type: string): boolean;
+  /** Logs an interruption; the receiver connects again by itself. */
+  interrupted(error: unknown): void;
+};
+
+export interface Receiver {
+  /** Whether a wake-up that is sent now would be received here. */
   isLive(): boolean;
+  /** Never rejects. */
   close(): Promise<void>;
 }
 
-/** One subscription for each set of types, from the first time that somebody hears it. */
-export function createSubscriptions(subscribe: (types: readonly string[]) => Subscription) {
-  const bySet = new Map<string, Subscription>();
+/** A slow or frozen broker gets no more wake-ups than these; processes find the tasks when they poll. */
+const UNCONFIRMED_AT_MOST = 1_000;
+/** By then each process has either received the wake-up, or had no free slot; it polls when a slot becomes free. */
+export const WAKE_UP_LIVES_MS = 30_000;
+
+export function createBrokerWakeUps(
+  transport: WakeUpTransport,
+  { clock, log }: { readonly clock: Clock; readonly log: Log },
+): BrokerWakeUps {
+  const concerns = createTypeFilter(log);
+  const subscriptions = new Map<string, Subscription>();
+  let unconfirmed = 0;
   let isClosed = false;
-  const keyOf = (types: readonly string[]): string => [...types].sort().join();
+
+  async function ring(types: readonly string[]): Promise<void> {
+    const sent = wakeUpsFor(types);
+    if (sent.length === 0 || isClosed) return;
+    if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error(`${transport.broker} does not confirm`);
+    unconfirmed += sent.length;
+    try {
+      await transport.send(sent);
+    } finally {
+      unconfirmed -= sent.length;
+    }
+  }
+
+  function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+    if (isClosed || signal.aborted) return Promise.resolve(null);
+    const key = keyOf(types);
+    const subscription = subscriptions.get(key) ?? subscribe(types);
+    subscriptions.set(key, subscription);
+    return subscription.hear(signal);
+  }
+
+  function subscribe(types: readonly string[]): Subscription {
+    const name = nameOfSet(transport.name, types);
+    return createSubscription({ clock, idleMs: transport.idleMs }, (unacked) =>
+      transport.receive({
+        types,
+        name,
+        unacked,
+        concerns: (type) => concerns(types, type),
+        interrupted: (error) =>
+          log.debug("bells_interrupted", { [transport.unit]: name, error: errorText(error) }),
+      }),
+    );
+  }
+
   return {
-    hear: (types: readonly string[], signal: AbortSignal): Promise<Bell | null> => {
-      if (isClosed || signal.aborted) return Promise.resolve(null);
-      const known = bySet.get(keyOf(types)) ?? subscribe(types);
-      bySet.set(keyOf(types), known);
-      return known.hear(signal);
-    },
-    isLive: (types: readonly string[]): boolean => bySet.get(keyOf(types))?.isLive() ?? false,
-    close: async (): Promise<void> => {
+    ring,
+    hear,
+    isLive: (types) => subscriptions.get(keyOf(types))?.isLive() ?? false,
+    close: async () => {
       isClosed = true;
-      await Promise.all([...bySet.values()].map((one) => one.close()));
+      await Promise.all([...subscriptions.values()].map((one) => one.close()));
+      await transport.close();
     },
   };
 }
 
+type Subscription = ReturnType<typeof createSubscription>;
+
+/** Receives from the first `hear` until nothing has been listened to for `idleMs`, and again from the next one. */
+function createSubscription(
+  { clock, idleMs }: { readonly clock: Clock; readonly idleMs: number },
+  receive: (unacked: Unacked) => Receiver,
+) {
+  const unacked = createUnacked({ clock, idleMs, onIdle: () => void stopReceiving() });
+  let receiver: Receiver | null = null;
+
+  async function stopReceiving(): Promise<void> {
+    const stopped = receiver;
+    receiver = null;
+    unacked.returnAll();
+    await stopped?.close();
+  }
+
+  return {
+    hear: (signal: AbortSignal): Promise<Bell | null> => {
+      receiver ??= receive(unacked);
+      return unacked.hear(signal);
+    },
+    isLive: (): boolean => receiver?.isLive() ?? false,
+    close: (): Promise<void> => {
+      unacked.close();
+      return stopReceiving();
+    },
+  };
+}
+
+const keyOf = (types: readonly string[]): string => [...types].sort().join();
+
 const READABLE_AT_MOST = 100;
 
-/** The same in every process that takes these types; to be read by a person where there are few. */
+/** The same in every process that takes these types. It lists the types as long as the list is short. */
 export function nameOfSet(prefix: string, types: readonly string[]): string {
-  const text = [...types].sort().join();
+  const text = keyOf(types);
   if (text.length <= READABLE_AT_MOST) return `${prefix}:${text}`;
   return `${prefix}:${new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 32)}`;
 }
 
-/** Who is woken takes as many tasks as it has room for, so this is how many processes one commit can wake for a type. */
-const RING_AT_MOST = 100;
+/** A process that is woken claims as many tasks as it has free slots, so this is how many processes one commit can wake for a type. */
+const OF_ONE_TYPE_AT_MOST = 100;
 
-export function bellsFor(types: readonly string[]): string[] {
+export function wakeUpsFor(types: readonly string[]): string[] {
   const counts = new Map<string, number>();
   return types.filter((type) => {
     const count = counts.get(type) ?? 0;
     counts.set(type, count + 1);
-    return count < RING_AT_MOST;
+    return count < OF_ONE_TYPE_AT_MOST;
   });
 }
 
-const TOLD_EVERY = 1_000;
+const LOGGED_EVERY = 1_000;
 
-/** Whether a message is a bell for one of these types; what is none at all is of no use to anyone, and is counted. */
-export function createBellFilter(log: Log): (types: readonly string[], type: string) => boolean {
+/** Whether a message is a wake-up for one of these types. Messages that are no wake-ups are counted and logged. */
+export function createTypeFilter(log: Log): (types: readonly string[], type: string) => boolean {
   let malformed = 0;
   return (types, type) => {
     if (typeFault(type) === null) return types.some((pattern) => takesType(pattern, type));
-    if (malformed++ % TOLD_EVERY === 0)
+    if (malformed++ % LOGGED_EVERY === 0)
       log.warn("malformed_bell", { bell: type.slice(0, 100), count: malformed });
     return false;
   };

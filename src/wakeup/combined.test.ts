@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { createBrokerQueue } from "./combined.ts";
-import type { Bell, BrokerBells, TaskQueue } from "./wake-ups.ts";
+import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
 
 /** A doorbell that is rung by hand. */
 function createByHand() {
@@ -25,7 +25,7 @@ function open() {
   const [broker, store] = [createByHand(), createByHand()];
   const state = { isLive: true };
   const rung: (readonly string[])[] = [];
-  const bells: BrokerBells = {
+  const bells: BrokerWakeUps = {
     ring: async (types) => void rung.push(types),
     hear: broker.hear,
     isLive: () => state.isLive,

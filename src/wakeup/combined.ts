@@ -1,11 +1,11 @@
 /** A broker's wake-ups, and the store's own while the broker cannot be heard. */
-import type { Bell, BrokerBells, TaskQueue } from "./wake-ups.ts";
+import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
 
 /**
  * Rings by the broker. Hears the broker while that is there, so that a task wakes one process and not all; the store's ring, which
  * sounds anyway, is let by then.
  */
-export function createBrokerQueue(bells: BrokerBells, store: Pick<TaskQueue, "hear">): TaskQueue {
+export function createBrokerQueue(bells: BrokerWakeUps, store: Pick<TaskQueue, "hear">): TaskQueue {
   async function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
     const either = new AbortController();
     const leave = (): void => either.abort();

@@ -30,7 +30,7 @@ export interface Bell {
 }
 
 /** Bells that a broker spreads over processes: each wakes one of those that hear it. */
-export interface BrokerBells extends TaskQueue {
+export interface BrokerWakeUps extends TaskQueue {
   /** Whether a bell that is rung now for one of these types would come to who hears them here. */
   isLive(types: readonly string[]): boolean;
 }

@@ -3,11 +3,11 @@ import type { BrokerState } from "../../core/broker.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import type { Flow } from "../broker.ts";
-import { withstand } from "./errors.ts";
+import { ignoreLateErrors } from "./errors.ts";
 import { createKafkaOutlet } from "./event-output.ts";
 import { kafkaOptions } from "./options.ts";
 import { createKafkaInlet } from "./submissions.ts";
-import { createKafkaBells } from "./wake-ups.ts";
+import { createKafkaWakeUps } from "./wake-ups.ts";
 
 const CLIENT = "tasktrack";
 /** A process without a partition hears no bell, so there are enough for some dozen of them. */
@@ -25,8 +25,8 @@ export function openKafkaFlow(
 ): Flow {
   const { connection, partitions, names } = kafkaOptions(url);
   const topics = [names.submit, names.rejected, names.events, names.bells];
-  const admin = withstand(new Admin({ clientId: CLIENT, ...connection }));
-  const producer = withstand(new Producer({ clientId: CLIENT, ...connection }));
+  const admin = ignoreLateErrors(new Admin({ clientId: CLIENT, ...connection }));
+  const producer = ignoreLateErrors(new Producer({ clientId: CLIENT, ...connection }));
   let areThere = false;
   let creating: Promise<void> | null = null;
 
@@ -84,7 +84,7 @@ export function openKafkaFlow(
   }
 
   const outlet = createKafkaOutlet({ producer, topic: names.events, ready, doubt });
-  const bells = createKafkaBells({
+  const bells = createKafkaWakeUps({
     options: { clientId: CLIENT, ...connection },
     ...{ producer, ready, doubt, name: names.bells, clock, log },
   });

@@ -7,7 +7,7 @@ import { createSettling, type Take } from "../delivery.ts";
 import type { Names } from "../names.ts";
 import type { Submission, TaskInlet } from "../submissions.ts";
 import { createCommits } from "./commits.ts";
-import { onLostMembership, withstand } from "./errors.ts";
+import { ignoreLateErrors, onLostMembership } from "./errors.ts";
 import type { KafkaConnection } from "./options.ts";
 
 /** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
@@ -49,7 +49,7 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   async function session(take: Take): Promise<void> {
     const topicId = await setup.topicId();
     if (stopping.signal.aborted) return;
-    const consumer = withstand(
+    const consumer = ignoreLateErrors(
       new Consumer({
         clientId: "tasktrack",
         groupId: names.group,

@@ -9,7 +9,7 @@ import { sharedKafka } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
 import { asQueue, examineBells, joining, type Member, untilLive } from "../wake-ups.suite.ts";
-import { createKafkaBells } from "./wake-ups.ts";
+import { createKafkaWakeUps } from "./wake-ups.ts";
 
 const options = { clientId: "test", bootstrapBrokers: [new URL(sharedKafka()).host] };
 const NEVER = new AbortController().signal;
@@ -30,7 +30,7 @@ async function newTopic(partitions: number): Promise<string> {
 /** A process's bells on a topic. */
 function open(topic: string) {
   const log = createTestLog();
-  const bells = createKafkaBells({
+  const bells = createKafkaWakeUps({
     ...{ options, producer, clock: systemClock, log, name: topic },
     ready: () => admin.metadata({ topics: [topic], forceUpdate: true }),
     doubt: () => undefined,
@@ -115,7 +115,7 @@ test("a member that is over before the topic is there joins no group, beside the
   const gate = Promise.withResolvers<void>();
   const there = () => admin.metadata({ topics: [topic], forceUpdate: true });
   const readies = [() => gate.promise.then(there), there];
-  const bells = createKafkaBells({
+  const bells = createKafkaWakeUps({
     ...{ options, producer, clock, log: createTestLog(), name: topic },
     ready: () => (readies.shift() ?? there)(),
     doubt: () => undefined,

@@ -1,188 +1,148 @@
 /**
- * Wake-ups by Kafka: a bell is a message on the topic `tasktrack.bells` whose value is the task's type. All processes that take the
- * same types are one group, so that each bell wakes one of them.
+ * Wake-ups by Kafka: a wake-up is a message on the topic `<prefix>.bells`; its value is the type of the task. All processes that
+ * take the same types are one group, so that each wake-up reaches one of them.
  */
 import { Consumer, type ConsumerOptions, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
-import { errorText, type Log } from "../../lib/log.ts";
+import type { Log } from "../../lib/log.ts";
 import { sleep } from "../../lib/waiting.ts";
-import type { Bell, BrokerBells } from "../../wakeup/wake-ups.ts";
-import { createHand, type Fate } from "../unacked.ts";
-import {
-  BELL_LIVES_MS,
-  bellsFor,
-  createBellFilter,
-  createSubscriptions,
-  nameOfSet,
-  type Subscription,
-  UNCONFIRMED_AT_MOST,
-} from "../wake-ups.ts";
+import type { BrokerWakeUps } from "../../wakeup/wake-ups.ts";
+import type { Disposition } from "../disposition.ts";
+import { createBrokerWakeUps, type Inbox, type Receiver, WAKE_UP_LIVES_MS } from "../wake-ups.ts";
 import { createCommits } from "./commits.ts";
-import { onLostMembership, withstand } from "./errors.ts";
+import { ignoreLateErrors, onLostMembership } from "./errors.ts";
 
-/** In hand at once; the rest of a partition waits behind them. */
-const HELD_AT_MOST = 20;
-/** To leave the group and to join it again halts all of its members for a moment, so who is busy for a while stays. */
-const SILENT_MS = 30_000;
+/** Unacknowledged in this process; the rest of a partition waits behind them. */
+const UNACKED_AT_MOST = 20;
+/** To leave the group and to join it again halts all of its members for a moment, so a busy process stays for a while. */
+const IDLE_MS = 30_000;
 const RETRY_MS = 1_000;
 
-export type KafkaBellsSetup = {
+export type KafkaWakeUpsSetup = {
   readonly options: Pick<
     ConsumerOptions<Buffer, Buffer, Buffer, Buffer>,
     "clientId" | "bootstrapBrokers" | "sasl" | "tls"
   >;
   readonly producer: Producer;
-  /** Sees to it that the topic is there. */
+  /** Creates the topic where it is missing. */
   readonly ready: () => Promise<unknown>;
-  /** Says that something failed for which the topic may be to blame. */
+  /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;
   readonly clock: Clock;
   readonly log: Log;
-  /** The topic, and what the names of the groups begin with. */
+  /** The topic; the names of the groups begin with it. */
   readonly name: string;
 };
 
-export function createKafkaBells(setup: KafkaBellsSetup): BrokerBells {
-  const { producer, clock, log, name } = setup;
-  const concerns = createBellFilter(log);
-  const subscriptions = createSubscriptions(subscribe);
-  let unconfirmed = 0;
-  let isClosed = false;
+export function createKafkaWakeUps(setup: KafkaWakeUpsSetup): BrokerWakeUps {
+  const { producer, name } = setup;
 
-  async function ring(types: readonly string[]): Promise<void> {
-    const bells = bellsFor(types);
-    if (bells.length === 0 || isClosed) return;
-    if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error("Kafka does not confirm");
-    unconfirmed += bells.length;
+  async function send(types: readonly string[]): Promise<void> {
     try {
       await setup.ready();
-      const messages = bells.map((type) => ({ topic: name, value: Buffer.from(type) }));
+      const messages = types.map((type) => ({ topic: name, value: Buffer.from(type) }));
       await producer.send({ messages, acks: 1 });
     } catch (error) {
       setup.doubt();
       throw error;
+    }
+  }
+
+  return createBrokerWakeUps(
+    {
+      broker: "Kafka",
+      name,
+      unit: "group",
+      idleMs: IDLE_MS,
+      send,
+      receive: (inbox) => createReceiver(setup, inbox),
+      close: async () => undefined,
+    },
+    setup,
+  );
+}
+
+/** A member of the group until it is closed. It joins again after each failure. */
+function createReceiver(setup: KafkaWakeUpsSetup, inbox: Inbox): Receiver {
+  const { clock, name } = setup;
+  const { unacked } = inbox;
+  const stopping = new AbortController();
+  const isOver = (): boolean => stopping.signal.aborted;
+  let member: Consumer | null = null;
+  let stream: Awaited<ReturnType<Consumer["consume"]>> | null = null;
+  let acknowledged = Promise.withResolvers<void>();
+
+  async function run(): Promise<void> {
+    while (!isOver()) {
+      await join().catch(interrupted);
+      await sleep(clock, RETRY_MS, stopping.signal);
+    }
+  }
+
+  async function join(): Promise<void> {
+    await setup.ready();
+    if (isOver()) return;
+    const consumer = newConsumer(setup.options, inbox.name);
+    onLostMembership(consumer, (error) => stream?.destroy(error));
+    const commits = createCommits({ consumer, topic: name, onError: interrupted });
+    try {
+      stream = await consumer.consume({ topics: [name], mode: "committed", fallbackMode: "earliest" });
+      member = consumer;
+      if (isOver()) return;
+      for await (const message of stream) {
+        while (unacked.size >= UNACKED_AT_MOST && !isOver()) await acknowledged.promise;
+        if (isOver()) continue; // to the end of what was fetched: the client reports an error for a stream that is left before
+        commits.begin(message);
+        void dispositionOf(message).then((disposition) => {
+          if (disposition === "acknowledge") commits.end(message);
+          acknowledged.resolve();
+          acknowledged = Promise.withResolvers();
+        });
+      }
     } finally {
-      unconfirmed -= bells.length;
+      member = null;
+      stream = null;
+      if (!isOver()) unacked.returnAll(); // else that was done, and what is unacknowledged belongs to the next receiver
+      await commits.finish();
+      await consumer.close(true);
     }
   }
 
-  function subscribe(types: readonly string[]): Subscription {
-    const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => void end() });
-    let current: Session | null = null;
-
-    function hear(signal: AbortSignal): Promise<Bell | null> {
-      current ??= createSession(types, hand);
-      return hand.hear(signal);
-    }
-
-    async function end(): Promise<void> {
-      const ended = current;
-      current = null;
-      hand.putBack();
-      await ended?.close();
-    }
-
-    return {
-      hear,
-      isLive: () => current?.isLive() ?? false,
-      close: () => {
-        hand.close();
-        return end();
-      },
-    };
+  /** A returned message is not committed: the next reader of the partition receives it again. */
+  async function dispositionOf({ value, timestamp }: Message): Promise<Disposition> {
+    const type = value?.toString() ?? "";
+    if (Number(timestamp) < clock.now() - WAKE_UP_LIVES_MS) return "acknowledge";
+    return inbox.concerns(type) ? unacked.add() : "acknowledge";
   }
 
-  type Session = ReturnType<typeof createSession>;
-
-  /** A member of the group from now until it is closed, as often as it has to join again. */
-  function createSession(types: readonly string[], hand: ReturnType<typeof createHand>) {
-    const stopping = new AbortController();
-    let isOver = false;
-    let consumer: Consumer | null = null;
-    let stream: Awaited<ReturnType<Consumer["consume"]>> | null = null;
-    let room = Promise.withResolvers<void>();
-
-    async function run(): Promise<void> {
-      while (!isOver) {
-        await join().catch(interrupted);
-        await sleep(clock, RETRY_MS, stopping.signal);
-      }
-    }
-
-    async function join(): Promise<void> {
-      await setup.ready();
-      if (isOver) return;
-      const member = withstand(
-        new Consumer({
-          ...setup.options,
-          groupId: nameOfSet(name, types),
-          autocommit: false,
-          sessionTimeout: 10_000,
-          heartbeatInterval: 1_000,
-          rebalanceTimeout: 10_000,
-          heartbeatStallTimeout: 10_000, // the client's own is minutes
-          maxWaitTime: 500,
-        }),
-      );
-      onLostMembership(member, (error) => stream?.destroy(error));
-      const commits = createCommits({ consumer: member, topic: name, onError: interrupted });
-      try {
-        stream = await member.consume({ topics: [name], mode: "committed", fallbackMode: "earliest" });
-        consumer = member;
-        if (isOver) return;
-        for await (const message of stream) {
-          while (hand.size >= HELD_AT_MOST && !isOver) await room.promise;
-          if (isOver) continue; // to the end of what has come: a stream that is left before calls that an error
-          commits.begin(message);
-          void fateOf(message).then((fate) => {
-            if (fate === "answered") commits.end(message);
-            room.resolve();
-            room = Promise.withResolvers();
-          });
-        }
-      } finally {
-        consumer = null;
-        stream = null;
-        if (!isOver) hand.putBack(); // else it was done at the end, and what is in the hand is the next session's
-        await commits.finish();
-        await member.close(true);
-      }
-    }
-
-    /** One that is returned is not committed: who gets the partition next reads it again. */
-    async function fateOf({ value, timestamp }: Message): Promise<Fate> {
-      const type = value?.toString() ?? "";
-      if (Number(timestamp) < clock.now() - BELL_LIVES_MS) return "answered";
-      if (!concerns(types, type)) return "answered";
-      return hand.take();
-    }
-
-    function interrupted(error: unknown): void {
-      setup.doubt();
-      log.debug("bells_interrupted", { group: nameOfSet(name, types), error: errorText(error) });
-    }
-
-    const running = run();
-    return {
-      /** A group may have more members than the topic has partitions: who has none hears nothing. */
-      isLive: (): boolean => consumer?.assignments?.some(({ partitions }) => partitions.length > 0) ?? false,
-      close: async (): Promise<void> => {
-        isOver = true;
-        stopping.abort();
-        room.resolve();
-        await stream?.close().catch(interrupted);
-        await running;
-      },
-    };
+  function interrupted(error: unknown): void {
+    setup.doubt();
+    inbox.interrupted(error);
   }
 
+  const running = run();
   return {
-    ring,
-    hear: subscriptions.hear,
-    isLive: subscriptions.isLive,
-    close: async () => {
-      isClosed = true;
-      await subscriptions.close();
+    /** A group may have more members than the topic has partitions. A member without a partition receives nothing. */
+    isLive: (): boolean => member?.assignments?.some(({ partitions }) => partitions.length > 0) ?? false,
+    close: async (): Promise<void> => {
+      stopping.abort();
+      acknowledged.resolve();
+      await stream?.close().catch(interrupted);
+      await running;
     },
   };
 }
+
+const newConsumer = (options: KafkaWakeUpsSetup["options"], groupId: string): Consumer =>
+  ignoreLateErrors(
+    new Consumer({
+      ...options,
+      groupId,
+      autocommit: false,
+      sessionTimeout: 10_000,
+      heartbeatInterval: 1_000,
+      rebalanceTimeout: 10_000,
+      heartbeatStallTimeout: 10_000, // the client's own is minutes
+      maxWaitTime: 500,
+    }),
+  );

@@ -6,7 +6,7 @@ import type { Flow } from "../broker.ts";
 import { createRabbitmqOutlet } from "./event-output.ts";
 import { rabbitmqOptions } from "./options.ts";
 import { createRabbitmqInlet } from "./submissions.ts";
-import { createRabbitmqBells } from "./wake-ups.ts";
+import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
 /** They come back by themselves, for as long as it takes; a server that is frozen is given up after two heartbeats. */
 const LASTING = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, heartbeat: 10 };
@@ -46,7 +46,7 @@ export function openRabbitmqFlow(
   });
 
   const outlet = createRabbitmqOutlet(publishing, names);
-  const bells = createRabbitmqBells({ publishing, listening, name: names.bells, clock, log });
+  const bells = createRabbitmqWakeUps({ publishing, listening, name: names.bells, clock, log });
   const inlet = createRabbitmqInlet({ publishing, listening, names, clock, log });
 
   function state(): BrokerState {

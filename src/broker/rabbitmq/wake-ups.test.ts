@@ -8,7 +8,7 @@ import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
 import { asQueue, examineBells, joining, type Member, untilLive } from "../wake-ups.suite.ts";
-import { createRabbitmqBells } from "./wake-ups.ts";
+import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
 const connect = async (): Promise<Connection> => {
   const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 5_000 });
@@ -30,7 +30,7 @@ const newHouse = (): string => `test.${crypto.randomUUID()}`;
 function open(house: string, listensBy = listening) {
   const log = createTestLog();
   return {
-    bells: createRabbitmqBells({
+    bells: createRabbitmqWakeUps({
       ...{ publishing, listening: listensBy, clock: systemClock, log, name: house },
     }),
     warnings: () => log.events,

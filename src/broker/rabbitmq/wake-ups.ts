@@ -1,155 +1,115 @@
 /**
- * Wake-ups by RabbitMQ: a bell is a message without a body on the topic exchange `tasktrack.bells`, under the task's type. All
- * processes that take the same types share a queue, so that each bell wakes one of them.
+ * Wake-ups by RabbitMQ: a wake-up is a message without a body on the topic exchange `<prefix>.bells`; its routing key is the type
+ * of the task. All processes that take the same types share a queue, so that each wake-up reaches one of them.
  */
-import type { Connection, Consumer } from "rabbitmq-client";
+import type { Connection } from "rabbitmq-client";
 import type { Clock } from "../../core/clock.ts";
-import { errorText, type Log } from "../../lib/log.ts";
-import type { Bell, BrokerBells } from "../../wakeup/wake-ups.ts";
-import { createHand } from "../unacked.ts";
-import {
-  BELL_LIVES_MS,
-  bellsFor,
-  createBellFilter,
-  createSubscriptions,
-  nameOfSet,
-  type Subscription,
-  UNCONFIRMED_AT_MOST,
-} from "../wake-ups.ts";
+import type { Log } from "../../lib/log.ts";
+import type { BrokerWakeUps } from "../../wakeup/wake-ups.ts";
+import type { Disposition } from "../disposition.ts";
+import { createBrokerWakeUps, type Inbox, type Receiver, WAKE_UP_LIVES_MS } from "../wake-ups.ts";
+import { replyOf } from "./replies.ts";
 
 const QUEUE_LIVES_MS = 24 * 3_600_000;
-const BELLS_AT_MOST = 10_000;
-/** Bells of one process at a time: enough for a claim, few enough to leave others theirs. */
+const QUEUE_LENGTH_AT_MOST = 10_000;
+/** Wake-ups delivered to one process at a time: enough for a claim, and most are left for other processes. */
 const PREFETCH = 20;
-/** Pools are without a free slot for a moment all the time. */
-const SILENT_MS = 100;
+/** A pool is often without a free slot for a moment. One that has none for longer returns its wake-ups. */
+const IDLE_MS = 100;
 
-const ACKNOWLEDGE = 0;
-const RETURN = 1;
-
-/** A bell is not worth a write to a disk: the queue survives a restart of the server, what is in it need not. */
+/** A wake-up is not worth a write to disk: the queue survives a restart of the server, its messages need not. */
 const queueOptions = {
   durable: true,
-  arguments: { "x-expires": QUEUE_LIVES_MS, "x-max-length": BELLS_AT_MOST },
+  arguments: { "x-expires": QUEUE_LIVES_MS, "x-max-length": QUEUE_LENGTH_AT_MOST },
 };
 
-export type RabbitmqBellsSetup = {
-  /** The server stops reading from who publishes while it is short of memory or disk, so who listens has a connection of its own. */
+export type RabbitmqWakeUpsSetup = {
+  /** While the server is short of memory or disk it reads nothing from a connection that publishes, so there are two. */
   readonly publishing: Connection;
   readonly listening: Connection;
   readonly clock: Clock;
   readonly log: Log;
-  /** The exchange, and what the names of the queues begin with. */
+  /** The exchange; the names of the queues begin with it. */
   readonly name: string;
 };
 
-export function createRabbitmqBells(setup: RabbitmqBellsSetup): BrokerBells {
-  const { publishing, listening, clock, log, name } = setup;
+export function createRabbitmqWakeUps(setup: RabbitmqWakeUpsSetup): BrokerWakeUps {
+  const { publishing, listening, name } = setup;
   const exchange = { exchange: name, type: "topic", durable: true };
   const publisher = publishing.createPublisher({ confirm: true, exchanges: [exchange] });
-  const concerns = createBellFilter(log);
-  const subscriptions = createSubscriptions(subscribe);
-  let unconfirmed = 0;
-  let isClosed = false;
 
-  async function ring(types: readonly string[]): Promise<void> {
-    const bells = bellsFor(types);
-    if (bells.length === 0 || isClosed) return;
-    // The client would keep what comes meanwhile and send it when it is of no use any more.
+  async function send(types: readonly string[]): Promise<void> {
+    // The client would keep the messages until it is connected, and send them when they are of no use any more.
     if (!publishing.ready) throw new Error("RabbitMQ is away, or takes nothing");
-    if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error("RabbitMQ does not confirm");
-    unconfirmed += bells.length;
-    const sent = bells.map((type) =>
-      publisher.send({ exchange: name, routingKey: type, expiration: String(BELL_LIVES_MS) }, NOTHING),
+    const sent = types.map((type) =>
+      publisher.send({ exchange: name, routingKey: type, expiration: String(WAKE_UP_LIVES_MS) }, NOTHING),
     );
-    const answers = await Promise.allSettled(sent);
-    unconfirmed -= bells.length;
-    for (const answer of answers) if (answer.status === "rejected") throw answer.reason;
+    for (const confirm of await Promise.allSettled(sent))
+      if (confirm.status === "rejected") throw confirm.reason;
   }
 
-  function subscribe(types: readonly string[]): Subscription {
-    const queue = nameOfSet(name, types);
-    // Who had no more slots a moment ago mostly has one again; who has none for longer holds no bell.
-    const hand = createHand({ clock, silentMs: SILENT_MS, onSilence: () => void end() });
-    let consumer: Consumer | null = null;
+  function receive(inbox: Inbox): Receiver {
+    const queue = inbox.name;
     let isReady = false;
+    let isOver = false;
 
-    function hear(signal: AbortSignal): Promise<Bell | null> {
-      consumer ??= consume();
-      return hand.hear(signal);
-    }
-
-    function consume(): Consumer {
-      const current = listening.createConsumer(
-        {
-          queue,
-          queueOptions,
-          exchanges: [exchange],
-          queueBindings: types.map((type) => ({ exchange: name, queue, routingKey: bindingOf(type) })),
-          qos: { prefetchCount: PREFETCH },
-        },
-        ({ routingKey }) => (current === consumer ? bellCame(routingKey) : RETURN),
-      );
-      current.on("ready", () => {
-        isReady = current === consumer;
-      });
-      // The client comes back by itself.
-      current.on("error", (error) => {
-        if (current === consumer) isReady = false;
-        interrupted(error);
-      });
-      return current;
-    }
-
-    const interrupted = (error: unknown): void =>
-      log.debug("bells_interrupted", { queue, error: errorText(error) });
-
-    async function bellCame(type: string): Promise<number> {
-      if (!concerns(types, type)) return ACKNOWLEDGE;
-      return (await hand.take()) === "answered" ? ACKNOWLEDGE : RETURN;
-    }
-
-    /** Its consumer is told of nothing when the connection is lost, and asks for bells again only a while after that is back. */
-    const connected = (): void => {
-      isReady = false;
-    };
+    const consumer = listening.createConsumer(
+      {
+        queue,
+        queueOptions,
+        exchanges: [exchange],
+        queueBindings: inbox.types.map((type) => ({ exchange: name, queue, routingKey: bindingOf(type) })),
+        qos: { prefetchCount: PREFETCH },
+      },
+      async ({ routingKey }) => replyOf(await dispositionOf(routingKey)),
+    );
+    consumer.on("ready", () => {
+      isReady = !isOver;
+    });
+    consumer.on("error", (error) => {
+      isReady = false; // the client connects again
+      inbox.interrupted(error);
+    });
     listening.on("connection", connected);
 
-    /** A connection that is lost meanwhile has ended it, too. */
-    async function end(): Promise<void> {
-      const ended = consumer;
-      consumer = null;
+    async function dispositionOf(type: string): Promise<Disposition> {
+      if (isOver) return "return";
+      return inbox.concerns(type) ? inbox.unacked.add() : "acknowledge";
+    }
+
+    /** The consumer is not told of a lost connection; it consumes again a while after the connection is back. */
+    function connected(): void {
       isReady = false;
-      hand.putBack();
-      await ended?.close().catch(interrupted);
     }
 
     return {
-      hear,
       isLive: () => isReady && listening.ready,
-      close: () => {
+      close: async () => {
+        isOver = true;
+        isReady = false;
         listening.off("connection", connected);
-        hand.close();
-        return end();
+        await consumer.close().catch(inbox.interrupted); // fails where the connection is lost, which ends the consumer, too
       },
     };
   }
 
-  return {
-    ring,
-    hear: subscriptions.hear,
-    isLive: subscriptions.isLive,
-    close: async () => {
-      isClosed = true;
-      await subscriptions.close();
-      await publisher.close();
+  return createBrokerWakeUps(
+    {
+      broker: "RabbitMQ",
+      name,
+      unit: "queue",
+      idleMs: IDLE_MS,
+      send,
+      receive,
+      close: () => publisher.close(),
     },
-  };
+    setup,
+  );
 }
 
 const NOTHING = Buffer.alloc(0);
 
-/** What a pattern of AMQP cannot say, such as a prefix within a word, is let by when it comes. */
+/** A binding of AMQP matches whole words only: for a prefix within a word it matches more, which is filtered at receipt. */
 function bindingOf(pattern: string): string {
   if (!pattern.endsWith("*")) return pattern;
   const words = pattern.slice(0, -1).split(".").slice(0, -1);
