@@ -188,5 +188,164 @@ describe("the house", () => {
   });
 });
 
+// ---- sizes, circles and words
+
+const FUNCTION_LINES = 120;
+const FILE_LINES = 400;
+
+/** Functions and files that are still too long, and files that still import each other: entries are only ever removed. */
+const TOO_LONG_STILL: readonly string[] = [
+  "src/app.ts createApp",
+  "src/broker/kafka/submissions.ts createKafkaInlet",
+  "src/broker/kafka/wake-ups.ts createKafkaBells",
+  "src/client/client.ts",
+  "src/client/client.ts createClient",
+  "src/client/source.ts",
+  "src/client/source.ts createHttpSource",
+  "src/core/lifecycle.ts",
+  "src/engine/cursor.ts createCursor",
+  "src/engine/dispatch.ts createDispatch",
+  "src/engine/engine.ts",
+  "src/engine/engine.ts createEngine",
+  "src/engine/relay.ts createRelay",
+  "src/engine/sweep.ts createSweep",
+  "src/http/http.ts createHttp",
+  "src/http/lists.ts createListRoutes",
+  "src/http/tasks.ts createTaskRoutes",
+  "src/http/work.ts createWorkRoutes",
+  "src/processor/pool.ts createPool",
+  "src/processor/processor.ts createProcessor",
+  "src/store/memory.ts",
+  "src/store/memory.ts createMemoryStore",
+  "src/store/postgres/changes.ts createChangeReader",
+  "src/store/postgres/pool.ts",
+  "src/store/postgres/pool.ts openPool",
+  "src/store/postgres/store.ts createPostgresStore",
+  "src/store/redis/reads.ts createReads",
+  "src/store/redis/writes.ts createWrites",
+  "web/pages/tasks/table.tsx",
+];
+const CIRCLES_STILL: readonly string[] = [
+  "src/cli/command.ts src/cli/terminal.ts",
+  "src/core/outcome.ts src/core/task.ts",
+  "src/engine/engine.ts src/engine/stats.ts",
+  "src/processor/execute.ts src/processor/stop.ts",
+  "src/store/postgres/pool.ts src/store/postgres/session.ts",
+];
+
+/** The words that the comments of src and web should do without, where a noun of the field says more. */
+const VAGUE_WORDS = /\b(who|whom|whoever|somebody|nobody)\b/gi;
+const VAGUE_WORDS_AT_MOST = 235; // to become 15
+
+const ROOT = join(SOURCE, "..");
+const product = [...new Glob("{src,web}/**/*.{ts,tsx}").scanSync(ROOT)]
+  .filter((file) => !/\.(test|suite)\.tsx?$|\/suite\//.test(file))
+  .sort();
+const productText = (file: string): Promise<string> => Bun.file(join(ROOT, file)).text();
+
+/** The functions of a formatted file with more lines than allowed. A function ends before the next line that is indented no deeper. */
+function longFunctions(text: string, most: number): string[] {
+  const lines = text.split("\n");
+  return lines.flatMap((line, start) => {
+    const name = FUNCTION_START.exec(line)
+      ?.slice(1)
+      .find((found) => found !== undefined);
+    if (name === undefined) return [];
+    const isNext = (other: string): boolean =>
+      other !== "" &&
+      (indentOf(other) < indentOf(line) || (indentOf(other) === indentOf(line) && !/^\s*[})]/.test(other)));
+    const following = lines.slice(start + 1);
+    const next = following.findIndex(isNext);
+    const own = next === -1 ? following : following.slice(0, next);
+    const length = own.findLastIndex((other) => other !== "") + 2;
+    return length > most ? [`${name} (${length} lines)`] : [];
+  });
+}
+
+const indentOf = (line: string): number => line.search(/\S/);
+
+/** `function name(`, or `name = (…` as the begin of an arrow function. */
+const FUNCTION_START =
+  /^\s*(?:export )?(?:default )?(?:async )?(?:function\*? (\w+)|const (\w+)(?:: [^=]+)? = (?:async )?(?:<[^>]*>)?\()/;
+
+/** Groups of files that import each other, directly or through others; types count. */
+function circlesOf(imports: ReadonlyMap<string, readonly string[]>): string[][] {
+  const reachedFrom = (start: string): ReadonlySet<string> => {
+    const reached = new Set<string>();
+    const left = [...(imports.get(start) ?? [])];
+    for (let file = left.pop(); file !== undefined; file = left.pop()) {
+      if (reached.has(file)) continue;
+      reached.add(file);
+      left.push(...(imports.get(file) ?? []));
+    }
+    return reached;
+  };
+  const inCircle = [...imports.keys()]
+    .map((file) => ({ file, reached: reachedFrom(file) }))
+    .filter(({ file, reached }) => reached.has(file));
+  const circles = inCircle.map(({ file, reached }) =>
+    inCircle.filter((other) => reached.has(other.file) && other.reached.has(file)).map((other) => other.file),
+  );
+  return [...new Map(circles.map((circle) => [circle.join(), circle])).values()];
+}
+
+const commentsOf = (text: string): string =>
+  (text.match(/\/\*[\s\S]*?\*\/|(?<!:)\/\/.*$/gm) ?? []).join("\n");
+
+describe("the product is made of small parts", () => {
+  test(`no function has more than ${FUNCTION_LINES} lines`, async () => {
+    const found = await Promise.all(
+      product.map(async (file) =>
+        longFunctions(await productText(file), FUNCTION_LINES).map((long) => `${file} ${long}`),
+      ),
+    );
+    const isKnown = (long: string): boolean => TOO_LONG_STILL.includes(long.replace(/ \(.*/, ""));
+    expect(found.flat().filter((long) => !isKnown(long))).toEqual([]);
+  });
+
+  test(`no file has more than ${FILE_LINES} lines`, async () => {
+    const found = await Promise.all(
+      product.map(async (file) =>
+        (await productText(file)).split("\n").length - 1 > FILE_LINES ? [file] : [],
+      ),
+    );
+    expect(found.flat().filter((file) => !TOO_LONG_STILL.includes(file))).toEqual([]);
+  });
+
+  test("no files import each other", async () => {
+    const imports = await Promise.all(
+      product.map(async (file) => {
+        const targets = importsOf(await productText(file)).map(({ target }) => join(dirname(file), target));
+        return [file, targets.filter((target) => product.includes(target))] as const;
+      }),
+    );
+    const circles = circlesOf(new Map(imports)).map((circle) => circle.join(" "));
+    expect(circles.filter((circle) => !CIRCLES_STILL.includes(circle))).toEqual([]);
+  });
+
+  test("comments name their subjects", async () => {
+    const found = await Promise.all(
+      product.map(async (file) => {
+        const count = commentsOf(await productText(file)).match(VAGUE_WORDS)?.length ?? 0;
+        return count === 0 ? [] : [{ file, count }];
+      }),
+    );
+    const total = found.flat().reduce((sum, { count }) => sum + count, 0);
+    expect(total > VAGUE_WORDS_AT_MOST ? found.flat() : []).toEqual([]);
+  });
+
+  test("the checks see what is too long, circular or vague", () => {
+    const body = "    call();\n".repeat(3);
+    const text = `export function createIt(setup: {\n  a: 1;\n}): It {\n${body}  const inner = (): void => {\n${body}  };\n}\n`;
+    expect(longFunctions(text, 4)).toEqual(["createIt (12 lines)", "inner (5 lines)"]);
+    const imports = { a: ["b"], b: ["c"], c: ["b"], d: ["a"] };
+    expect(circlesOf(new Map(Object.entries(imports)))).toEqual([["b", "c"]]);
+    expect(commentsOf('/** Who waits */ call("who"); // nobody').match(VAGUE_WORDS)).toEqual([
+      "Who",
+      "nobody",
+    ]);
+  });
+});
+
 /** Without comments and strings of documentation. */
 const code = (text: string): string => text.replace(/\/\*[\s\S]*?\*\//g, "").replace(/\/\/.*$/gm, "");
