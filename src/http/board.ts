@@ -131,6 +131,7 @@ export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
   const explain: Route = {
     id: "explainTask",
     summary: "Why a task stands where it stands",
+    access: "read",
     answers: { 200: { description: "The reason", schema: ExplainAnswer } },
     problems: ["not_found"],
     run: async ({ params, reply }) => {
@@ -151,6 +152,7 @@ export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
   const stats: Route = {
     id: "readStats",
     summary: "How the whole stands: counts, the last hour, workers, tags",
+    access: "read",
     answers: { 200: { description: "At most a second old", schema: StatsAnswer } },
     problems: [],
     run: async ({ reply }) => reply(200, JSON.stringify(presentStats(await engine.stats(), engine.now()))),

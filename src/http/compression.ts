@@ -6,8 +6,7 @@
 import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
 import { createGzip, gzip } from "node:zlib";
-import type { RequestHeaders } from "./guard.ts";
-import type { Call } from "./route.ts";
+import type { Call, RequestHeaders } from "./route.ts";
 
 /** Below this the headers and the client's work cost more than is saved. */
 export const COMPRESSED_FROM_BYTES = 1_024;

@@ -3,7 +3,7 @@ import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
 import type { CallKey, Condition } from "../engine/engine.ts";
 import { checkedKey, fingerprintOf } from "../wire/idempotency-key.ts";
-import type { RequestHeaders } from "./guard.ts";
+import type { RequestHeaders } from "./route.ts";
 import { LONGEST_WAIT_MS } from "./waits.ts";
 
 export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;

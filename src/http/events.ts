@@ -44,6 +44,7 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
   const events: Route = {
     id: "watchTasks",
     summary: "Follow what happens to tasks, as server-sent events",
+    access: "read",
     description: DESCRIPTION,
     query: EventsQuery,
     requestHeaders: { "Last-Event-ID": LAST_EVENT_ID },

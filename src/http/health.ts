@@ -42,6 +42,7 @@ export function createHealthRoutes({ notReadyBecause, durability, broker }: Heal
   const livez: Route = {
     id: "livez",
     summary: "Whether the process answers at all",
+    access: "open",
     answers: { 200: { description: "It does", schema: AliveAnswer } },
     problems: [],
     run: ({ reply }) => reply(200, '{"status":"alive"}'),
@@ -50,6 +51,7 @@ export function createHealthRoutes({ notReadyBecause, durability, broker }: Heal
   const readyz: Route = {
     id: "readyz",
     summary: "Whether the process should get traffic",
+    access: "open",
     answers: { 200: { description: "It should", schema: ReadyAnswer } },
     problems: ["not_ready"],
     run: async ({ reply }) => {

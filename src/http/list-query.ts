@@ -139,9 +139,5 @@ export const BulkBody = z
   });
 export type BulkBody = z.output<typeof BulkBody>;
 
-/**
- * For calls that need no body and take an empty one. The document names none, so that generated calls have no argument for it; where
- * version 0.1 named an optional one, a client that openapi-generator makes for Go sends `null` for the lack of it.
- */
-export const EmptyBody = z.strictObject({});
+/** For the descriptions of calls that need no body. */
 export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";

@@ -8,14 +8,14 @@ import type { Cursor, Engine, Sort, TaskFilter, TaskPage } from "../engine/engin
 import { errorText, type Log } from "../lib/log.ts";
 import { validate } from "../wire/validate.ts";
 import { BulkAnswer, ListedTaskAnswer } from "./answer-schemas.ts";
-import { readJson } from "./body.ts";
+import { jsonBody, readJson } from "./body.ts";
 import { replyCompressed, replyStream } from "./compression.ts";
 import { prefersOf } from "./conditions.ts";
 import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "./header-schemas.ts";
 import { BulkBody, filterOf, formatCursor, ListQuery, parseCursor } from "./list-query.ts";
 import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "./pieces.ts";
+import { targetOf } from "./request-path.ts";
 import type { Call, Route } from "./route.ts";
-import { targetOf } from "./target.ts";
 import { presentEvent, presentSummary, presentTask, queryOf } from "./wire.ts";
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
@@ -43,6 +43,7 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   const list: Route = {
     id: "listTasks",
     summary: "List tasks; whole without `limit`, streamed and no snapshot",
+    access: "read",
     query: ListQuery,
     requestHeaders: { Prefer: PREFER_COUNT },
     answers: {
@@ -136,14 +137,15 @@ export function createListRoutes({ engine, clock, log }: ListsSetup) {
   const bulk: Route = {
     id: "actOnTasks",
     summary: "Cancel, retry or delete all tasks that a filter takes; `dry_run` counts them",
+    access: "manage",
     description: BULK_DESCRIPTION,
-    body: BulkBody,
+    body: jsonBody(BulkBody),
     answers: { 200: { description: "What was done, or would be", schema: BulkAnswer } },
-    problems: ["malformed_body", "body_too_large", "unsupported_media_type"],
-    run: async ({ request, headers, reply }) => {
-      const wish = validate(BulkBody, await readJson(request, headers));
+    problems: [],
+    run: async (call) => {
+      const wish = validate(BulkBody, await readJson(call));
       const answer = wish.dry_run === true ? await countBulk(wish) : await doBulk(wish);
-      return reply(200, JSON.stringify(answer));
+      return call.reply(200, JSON.stringify(answer));
     },
   };
 

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { FIELD_FAULTS_LISTED } from "../core/error.ts";
 import { PROBLEM_STATUS, type ProblemCode } from "../wire/problem.ts";
 import { FaultAnswer, taskId } from "../wire/shared-schemas.ts";
+import { replyCompressed } from "./compression.ts";
 import { ALLOW, REQUEST_ID, RETRY_AFTER } from "./header-schemas.ts";
-import { type Answer, METHODS, type Method, type Route, type Routes } from "./route.ts";
+import { type Answer, METHODS, type Method, type Methods, type Route, type Routes } from "./route.ts";
 
 const PROBLEM_CODES = Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCode[]]; // never empty
 
@@ -47,13 +48,36 @@ const ALWAYS: readonly ProblemCode[] = [
 /** Every method with its own status; a path may also be asked with a method it does not have. */
 const EVERY_PATH: readonly ProblemCode[] = ["method_not_allowed"];
 
+/** What any route that reads a body may be answered with. */
+const BODY_PROBLEMS: readonly ProblemCode[] = ["malformed_body", "body_too_large", "unsupported_media_type"];
+
 type Json = Record<string, unknown>;
 
 /** The routes of one tag: generators of clients make one class or module of them. */
 export type Section = { readonly tag: string; readonly description: string; readonly routes: Routes };
 
+const OpenApiAnswer = z
+  .looseObject({ openapi: z.string().meta({ description: "The version of OpenAPI", examples: ["3.1.0"] }) })
+  .meta({ id: "OpenApiDocument", description: "An OpenAPI document" });
+
+/** Answers with the document of these sections, made at the first request. */
+export function createOpenApiRoute(sections: () => readonly Section[], version: string): Route {
+  let text: string | null = null;
+  return {
+    id: "openapi",
+    summary: "This document",
+    access: "read",
+    answers: { 200: { description: "OpenAPI 3.1", schema: OpenApiAnswer } },
+    problems: [],
+    run: (call) => {
+      text ??= JSON.stringify(createOpenApi(sections(), version));
+      return replyCompressed(call, text);
+    },
+  };
+}
+
 /** The OpenAPI 3.1 document of the route table. */
-export function createOpenApi(sections: readonly Section[], version: string): Json {
+function createOpenApi(sections: readonly Section[], version: string): Json {
   const components = createComponents();
   const write = createWriter(components);
   const paths = sections.flatMap(({ tag, routes }) =>
@@ -89,7 +113,7 @@ const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
 type Components = ReturnType<typeof createComponents>;
 
 function createWriter(components: Components) {
-  function pathItem(path: string, methods: Partial<Record<Method, Route>>, tag: string): Json {
+  function pathItem(path: string, methods: Methods, tag: string): Json {
     const parameters = [...path.matchAll(/:(\w+)/g)].map(([, name = ""]) =>
       parameter({ name, in: "path", required: true }, PATH_PARAMETERS[name] ?? z.string()),
     );
@@ -104,6 +128,7 @@ function createWriter(components: Components) {
     const refusals = [
       ...ALWAYS,
       ...EVERY_PATH,
+      ...(route.body === undefined ? [] : BODY_PROBLEMS),
       ...route.problems,
       ...(method === "GET" ? [] : ["forbidden_origin" as const]),
     ];
@@ -113,7 +138,7 @@ function createWriter(components: Components) {
       summary: route.summary,
       ...(route.description === undefined ? {} : { description: route.description }),
       ...parametersOf(route),
-      ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+      ...(route.body?.schema ? { requestBody: requestBody(route.body.schema) } : {}),
       responses: {
         ...Object.fromEntries(
           Object.entries(route.answers).map(([status, answer]) => [status, response(answer)]),

@@ -1,9 +1,9 @@
 /** A refusal as an HTML page, for a person who opened the address in a browser. */
 import { STATUS_CODES } from "node:http";
 import { PROBLEM_STATUS, type Problem } from "../wire/problem.ts";
-import type { RequestHeaders } from "./guard.ts";
 import { problemResponse } from "./problem-response.ts";
-import { targetOf } from "./target.ts";
+import { targetOf } from "./request-path.ts";
+import type { RequestHeaders } from "./route.ts";
 
 /** Browsers accept HTML when they open an address; clients of the API do not. */
 export const takesHtml = ({ accept }: RequestHeaders): boolean => accept?.includes("text/html") ?? false;

@@ -1,43 +1,58 @@
 import type { z } from "zod";
 import type { ProblemCode } from "../wire/problem.ts";
-import type { RequestHeaders } from "./guard.ts";
+import type { Access, Principal } from "./access.ts";
 
 export const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;
 export type Method = (typeof METHODS)[number];
 
-/** One verb on one path: what it does, and all that the OpenAPI document says of it. */
+/** One method of one path: what it does, what it needs, and all that the OpenAPI document says of it. */
 export type Route = {
   readonly id: string;
   readonly summary: string;
-  /** What a client must know beside it. */
+  /** What a client must know beyond the summary. */
   readonly description?: string;
+  readonly access: Access;
   readonly query?: z.ZodObject;
-  readonly body?: z.ZodType;
+  /** The body that the route reads. Without it the body of a request is dropped unread. */
+  readonly body?: BodyRule;
   /** The request headers that the route reads, by name. */
   readonly requestHeaders?: Readonly<Record<string, z.ZodType>>;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Beside what every route may refuse. */
+  /** Beside those that any route may answer, and those of bodies. */
   readonly problems: readonly ProblemCode[];
   readonly run: (call: Call) => Response | Promise<Response>;
 };
 
-/** What a route answers with when it does not refuse. */
+/** Which body a route takes, and the limits within which it is read. */
+export type BodyRule = {
+  /** As the OpenAPI document shows it; null where the document shows none, although an empty one is accepted. */
+  readonly schema: z.ZodType | null;
+  readonly accepts: ReadonlySet<string>;
+  readonly atMostBytes: number;
+};
+
+/** What a route answers with unless it refuses. */
 export type Answer = {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Of the body that has a schema; JSON unless it is said. */
+  /** Of the body that has a schema; JSON unless given. */
   readonly mediaType?: string;
   readonly headers?: Readonly<Record<string, z.ZodType>>;
 };
 
-/** A request that has passed the guard. */
+/** The request's headers as a plain object: one native call instead of one for each header that is read. */
+export type RequestHeaders = Readonly<Record<string, string | undefined>>;
+
+/** A request to a route. */
 export type Call = {
+  readonly route: Route;
   readonly request: Request;
   readonly headers: RequestHeaders;
   readonly params: Readonly<Record<string, string>>;
+  readonly principal: Principal;
   readonly requestId: string;
   readonly reply: Reply;
-  /** Closes the connection of a client that takes nothing more of its answer. */
+  /** Closes the connection of a client that reads nothing more of its answer. */
   readonly cut: () => void;
 };
 
@@ -48,4 +63,5 @@ export type Reply = (
   headers?: Readonly<Record<string, string>>,
 ) => Response;
 
-export type Routes = Readonly<Record<string, Partial<Record<Method, Route>>>>;
+export type Methods = Readonly<Partial<Record<Method, Route>>>;
+export type Routes = Readonly<Record<string, Methods>>;

@@ -1,5 +1,4 @@
 /** One task: made, asked for, changed, stopped, tried again, deleted. */
-import type { z } from "zod";
 import { isTaskError } from "../core/error.ts";
 import { isEnded, type Status, type Task, type TaskId } from "../core/task.ts";
 import type { CallKey, CarriedOut, Creation, Engine, Once } from "../engine/engine.ts";
@@ -10,7 +9,7 @@ import { type SubmissionKey, submit } from "../wire/submission.ts";
 import { CreateBody, PatchBody } from "../wire/task-input.ts";
 import { validate } from "../wire/validate.ts";
 import { CreateAnswer, LogAnswer, TaskAnswer, UpdatedAnswer } from "./answer-schemas.ts";
-import { readBody, readOptionalJson } from "./body.ts";
+import { EMPTY_BODY, jsonBody, readBody, readEmptyBody } from "./body.ts";
 import { replyCompressed } from "./compression.ts";
 import { callKeyOf, etagOf, idempotencyKeyOf, ifMatch, isKnown, waitOf } from "./conditions.ts";
 import {
@@ -24,7 +23,7 @@ import {
   PREFERENCE_APPLIED,
   STEP_KEY,
 } from "./header-schemas.ts";
-import { EmptyBody, LogQuery, NO_BODY } from "./list-query.ts";
+import { LogQuery, NO_BODY } from "./list-query.ts";
 import type { Call, Route } from "./route.ts";
 import {
   parseId,
@@ -39,7 +38,6 @@ import {
 
 export type TasksSetup = { readonly engine: Engine; readonly log: Log };
 
-const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
 const STEP_HEADERS = { "If-Match": IF_MATCH, "Idempotency-Key": STEP_KEY };
 const STEPPED = { ETag: ETAG, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 
@@ -47,7 +45,8 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const create: Route = {
     id: "createTask",
     summary: "Submit a task, or an array of up to 1,000: all or none",
-    body: CreateBody,
+    access: "submit",
+    body: jsonBody(CreateBody),
     requestHeaders: { "Idempotency-Key": IDEMPOTENCY_KEY, Prefer: PREFER_WAIT },
     answers: {
       200: {
@@ -66,9 +65,9 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
         headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
       },
     },
-    problems: [...BODY_PROBLEMS, "idempotency_mismatch"],
+    problems: ["idempotency_mismatch"],
     // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
-    run: (call) => readBody(call.request, call.headers).then((body) => createFrom(body, call)),
+    run: (call) => readBody(call).then((body) => createFrom(body, call)),
   };
 
   function createFrom(body: JsonBody, call: Call): Promise<Response> {
@@ -114,6 +113,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const get: Route = {
     id: "getTask",
     summary: "Ask for one task; with `wait`, for its end",
+    access: "read",
     query: TaskQuery,
     requestHeaders: { "If-None-Match": IF_NONE_MATCH },
     answers: {
@@ -162,13 +162,15 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const edit: Route = {
     id: "editTask",
     summary: "Change a task: name, description and tags in any status, the rest while it is pending",
-    body: PatchBody,
+    access: "manage",
+    body: jsonBody(PatchBody),
     requestHeaders: STEP_HEADERS,
     answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: STEPPED } },
-    problems: ["not_found", "wrong_status", "version_mismatch", "idempotency_mismatch", ...BODY_PROBLEMS],
-    run: async ({ request, headers, params, reply }) => {
+    problems: ["not_found", "wrong_status", "version_mismatch", "idempotency_mismatch"],
+    run: async (call) => {
+      const { headers, params, reply } = call;
       const id = parseId(params.id ?? "");
-      const body = await readBody(request, headers);
+      const body = await readBody(call);
       const patch = validate(PatchBody, withRawPayloads(body));
       const condition = ifMatch(headers);
       const edited = await stepOnce<Pick<Task, "id" | "version" | "status">>(
@@ -183,6 +185,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const remove: Route = {
     id: "deleteTask",
     summary: "Delete a task; running work is aborted and its result goes nowhere",
+    access: "manage",
     requestHeaders: STEP_HEADERS,
     answers: { 204: { description: "Deleted", headers: { "Idempotent-Replayed": IDEMPOTENT_REPLAYED } } },
     problems: ["not_found", "version_mismatch"],
@@ -200,7 +203,9 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const cancel: Route = {
     id: "cancelTask",
     summary: "Cancel a task: a pending one at once, a running one by asking its worker",
+    access: "manage",
     description: NO_BODY,
+    body: EMPTY_BODY,
     requestHeaders: STEP_HEADERS,
     answers: {
       200: { description: "It is cancelled", schema: TaskAnswer, headers: STEPPED },
@@ -210,10 +215,11 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
         headers: STEPPED,
       },
     },
-    problems: ["not_found", "wrong_status", "version_mismatch", ...BODY_PROBLEMS],
-    run: async ({ request, headers, params, reply }) => {
+    problems: ["not_found", "wrong_status", "version_mismatch"],
+    run: async (call) => {
+      const { headers, params, reply } = call;
       const id = parseId(params.id ?? "");
-      await noBody(request, headers);
+      await readEmptyBody(call);
       const condition = ifMatch(headers);
       const cancelled = await stepOnce(
         callKeyOf(headers, `cancel ${id}`),
@@ -228,13 +234,16 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const retry: Route = {
     id: "retryTask",
     summary: "Make an ended task pending again, its attempts counted anew and its history kept",
+    access: "manage",
     description: NO_BODY,
+    body: EMPTY_BODY,
     requestHeaders: STEP_HEADERS,
     answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: STEPPED } },
-    problems: ["not_found", "wrong_status", "key_taken", "version_mismatch", ...BODY_PROBLEMS],
-    run: async ({ request, headers, params, reply }) => {
+    problems: ["not_found", "wrong_status", "key_taken", "version_mismatch"],
+    run: async (call) => {
+      const { headers, params, reply } = call;
       const id = parseId(params.id ?? "");
-      await noBody(request, headers);
+      await readEmptyBody(call);
       const condition = ifMatch(headers);
       const { task, headers: said } = await stepOnce(
         callKeyOf(headers, `retry ${id}`),
@@ -248,6 +257,7 @@ export function createTaskRoutes({ engine, log }: TasksSetup) {
   const readLog: Route = {
     id: "readLog",
     summary: "Read a task's log lines, the last 1,000 of them",
+    access: "read",
     query: LogQuery,
     answers: { 200: { description: "The lines behind `after`, oldest first", schema: LogAnswer } },
     problems: ["not_found"],
@@ -269,7 +279,3 @@ function nullIfRefused(error: unknown): null {
   if (isTaskError(error)) return null;
   throw error;
 }
-
-/** A body is allowed to be there, but there is nothing that it could say. */
-const noBody = async (request: Request, headers: Call["headers"]): Promise<z.output<typeof EmptyBody>> =>
-  validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});

@@ -2,10 +2,9 @@ import { errorText, type Log } from "../lib/log.ts";
 import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../ui/archive.ts";
 import { refuse } from "../wire/problem.ts";
 import { codingsOf } from "./compression.ts";
-import type { RequestHeaders } from "./guard.ts";
 import { takesHtml } from "./problem-page.ts";
-import type { Call, Route, Routes } from "./route.ts";
-import { targetOf } from "./target.ts";
+import { targetOf } from "./request-path.ts";
+import type { Call, RequestHeaders, Route, Routes } from "./route.ts";
 
 export type UiSetup = {
   /** The web UI's files; may take a second the first time. */
@@ -42,6 +41,7 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
   const page: Route = {
     id: "page",
     summary: "The web UI",
+    access: "open",
     answers: {},
     problems: [],
     run: async (call) => {
@@ -60,6 +60,7 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
   const asset: Route = {
     id: "asset",
     summary: "A file that the web UI loads",
+    access: "open",
     answers: {},
     problems: [],
     run: async (call) => answerWith(await find(call.params.file ?? "", call), call, ASSET_HEADERS),

@@ -17,7 +17,7 @@ import {
 import type { Position } from "../engine/engine.ts";
 import { membersOf } from "../wire/list-schema.ts";
 import { DURATION_PATTERN, TaskStatus } from "../wire/shared-schemas.ts";
-import { targetOf } from "./target.ts";
+import { targetOf } from "./request-path.ts";
 import { ASKED_WAIT_MS, LONGEST_WAIT_MS } from "./waits.ts";
 
 // ---- what comes in

@@ -11,10 +11,10 @@ import { withRawResult, withRawResults } from "../wire/raw-json.ts";
 import { FaultAnswer, taskId } from "../wire/shared-schemas.ts";
 import { validate } from "../wire/validate.ts";
 import { TaskAnswer } from "./answer-schemas.ts";
-import { readBody, readJson, readOptionalJson } from "./body.ts";
+import { EMPTY_BODY, jsonBody, readBody, readEmptyBody, readJson } from "./body.ts";
 import { createClaims } from "./claims.ts";
 import { type Beat, type Judged, judgeBeats, judgeCompletion } from "./leases.ts";
-import { EmptyBody, NO_BODY } from "./list-query.ts";
+import { NO_BODY } from "./list-query.ts";
 import { jsonList, type Later } from "./pieces.ts";
 import type { Call, Route } from "./route.ts";
 import { parseId, presentTask } from "./wire.ts";
@@ -34,7 +34,6 @@ import {
 
 export type WorkSetup = { readonly engine: Engine; readonly clock: Clock; readonly leaseMs: number };
 
-const BODY_PROBLEMS = ["malformed_body", "body_too_large", "unsupported_media_type"] as const;
 /** Results that are too large must arrive to be told so: the task fails, and its worker is answered. */
 const RESULT_BODY_BYTES = 4 * 1_048_576;
 const RESULTS_BODY_BYTES = 16 * 1_048_576;
@@ -130,13 +129,14 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const claim: Route = {
     id: "claimTasks",
     summary: "Claim due tasks of some types, each with a lease; waits for the first one",
+    access: "work",
     description:
       "Fewer tasks than `max` may be given although more are due: an answer ends at about 8 MiB of tasks.",
-    body: Claim,
+    body: jsonBody(Claim),
     answers: { 200: { description: "The tasks; none when the wait is over", schema: ClaimAnswer } },
-    problems: BODY_PROBLEMS,
+    problems: [],
     run: async (call) => {
-      const wish = validate(Claim, await readJson(call.request, call.headers));
+      const wish = validate(Claim, await readJson(call));
       const tasks = await claims.claim(wish, call.request.signal);
       const word = await directiveFor(wish.worker);
       return call.reply(200, await jsonList('{"tasks":', leased(tasks), `,"directive":"${word}"}`));
@@ -161,20 +161,21 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
     id: "leaveWorker",
     summary:
       "Say that a worker leaves: its claims of these request ids end, and their tasks are given back at once",
+    access: "work",
     description:
       "A proxy may keep a claim whose client has gone, and the claim then takes a task that no worker runs until its lease ends. After this call the claims of these request ids hold no task and get none, whether they still wait, were answered, or arrive later. Other leases of the worker stay; this burns no attempt.",
-    body: Leave,
+    body: jsonBody(Leave),
     answers: {
       200: {
         description: "The claims have ended; the same again is answered alike",
         schema: WorkerAnswer,
       },
     },
-    problems: BODY_PROBLEMS,
-    run: async ({ request, headers, reply }) => {
-      const { worker, requests } = validate(Leave, await readJson(request, headers));
+    problems: [],
+    run: async (call) => {
+      const { worker, requests } = validate(Leave, await readJson(call));
       await claims.leave(worker, requests);
-      return reply(200, JSON.stringify({ message: "The claims have ended", worker }));
+      return call.reply(200, JSON.stringify({ message: "The claims have ended", worker }));
     },
   };
 
@@ -183,20 +184,21 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const heartbeat: Route = {
     id: "renewLeases",
     summary: "Renew all leases of a worker; bring progress and log lines; learn what to stop",
+    access: "work",
     description:
       "Each element is judged by itself. A bad progress or log line is dropped and named in `errors`, and the lease is renewed all the same. An element without a valid id and token is `lost`. Only a body that is no object of `worker` and `leases`, or that names a task twice, is refused as a whole.",
-    body: Heartbeat,
+    body: jsonBody(Heartbeat),
     answers: {
       200: {
         description: "One answer for each lease: `cancel`, stop the work; `lost`, it is no longer yours",
         schema: HeartbeatAnswer,
       },
     },
-    problems: BODY_PROBLEMS,
-    run: async ({ request, headers, reply }) => {
-      const { worker, leases } = validate(HeartbeatFrame, await readJson(request, headers));
+    problems: [],
+    run: async (call) => {
+      const { worker, leases } = validate(HeartbeatFrame, await readJson(call));
       const answers = await answerEach(judgeBeats(leases), renew, { status: "lost" });
-      return reply(200, JSON.stringify({ directive: await directiveFor(worker), leases: answers }));
+      return call.reply(200, JSON.stringify({ directive: await directiveFor(worker), leases: answers }));
     },
   };
 
@@ -223,12 +225,13 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   }): Route => ({
     id: route.id,
     summary: route.summary,
-    body: route.body,
+    access: "work",
+    body: jsonBody(route.body, RESULT_BODY_BYTES),
     answers: { 200: { description: "It is so; the same again is answered alike", schema: SettledAnswer } },
-    problems: ["lease_lost", ...BODY_PROBLEMS],
+    problems: ["lease_lost"],
     run: async (call: Call) => {
       const id = parseId(call.params.id ?? "");
-      const body = await readBody(call.request, call.headers, RESULT_BODY_BYTES);
+      const body = await readBody(call);
       const said = validate(route.body, withRawResult(body));
       await engine.settle(id, said.token, route.outcome(said));
       const next = route.next?.(said);
@@ -272,17 +275,18 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const completeMany: Route = {
     id: "completeTasks",
     summary: "Say that many tasks are done, each for itself; with `claim`, get the next in the same call",
-    body: Completes,
+    access: "work",
+    body: jsonBody(Completes, RESULTS_BODY_BYTES),
     answers: { 200: { description: "One answer for each", schema: CompletesAnswer } },
-    problems: BODY_PROBLEMS,
-    run: async ({ request, headers, reply }) => {
-      const body = await readBody(request, headers, RESULTS_BODY_BYTES);
+    problems: [],
+    run: async (call) => {
+      const body = await readBody(call);
       const said = validate(CompletesFrame, withRawResults(body));
       const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
-      const claimed = said.claim === undefined ? [] : await claims.claim(said.claim, request.signal);
+      const claimed = said.claim === undefined ? [] : await claims.claim(said.claim, call.request.signal);
       const word = said.claim === undefined ? "run" : await directiveFor(said.claim.worker);
       const before = `{"tasks":${JSON.stringify(tasks)},"claimed":`;
-      return reply(200, await jsonList(before, leased(claimed), `,"directive":"${word}"}`));
+      return call.reply(200, await jsonList(before, leased(claimed), `,"directive":"${word}"}`));
     },
   };
 
@@ -292,26 +296,29 @@ export function createWorkRoutes({ engine, clock, leaseMs }: WorkSetup) {
   const drain: Route = {
     id: "drainWorker",
     summary: "Tell a worker to finish what it has and to take no more, for twelve hours",
+    access: "manage",
     description: NO_BODY,
+    body: EMPTY_BODY,
     answers: {
       200: {
         description: "Its next answers say so",
         schema: WorkerAnswer,
       },
     },
-    problems: BODY_PROBLEMS,
-    run: async ({ request, headers, params, reply }) => {
-      const { worker } = validate(DrainParams, { worker: params.name ?? "" });
-      validate(EmptyBody, (await readOptionalJson(request, headers)) ?? {});
+    problems: [],
+    run: async (call) => {
+      const { worker } = validate(DrainParams, { worker: call.params.name ?? "" });
+      await readEmptyBody(call);
       await engine.drain(worker, true);
       claims.endWaitsOf(worker); // waits in other processes answer `drain` when they end
-      return reply(200, JSON.stringify({ message: "Worker is draining", worker }));
+      return call.reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };
 
   const undrain: Route = {
     id: "undrainWorker",
     summary: "Let a worker take tasks again",
+    access: "manage",
     answers: { 204: { description: "Its next answers say so" } },
     problems: [],
     run: async ({ params, reply }) => {

@@ -1,7 +1,11 @@
 import { describe, expect, test } from "bun:test";
-import { parseHostPattern } from "../lib/host-patterns.ts";
-import { type Problem, problemOf } from "../wire/problem.ts";
-import { createGuard, HEADER_BYTES, type RequestHeaders, URL_BYTES } from "./guard.ts";
+import { parseHostPattern } from "../../lib/host-patterns.ts";
+import { type Problem, problemOf } from "../../wire/problem.ts";
+import { ANONYMOUS } from "../access.ts";
+import type { Call, RequestHeaders, Route } from "../route.ts";
+import { HEADER_BYTES, URL_BYTES } from "./lengths.ts";
+import { passStages, type Stage } from "./stage.ts";
+import { createStages } from "./stages.ts";
 
 const ALLOWED = [
   "tasks.example",
@@ -10,15 +14,35 @@ const ALLOWED = [
   "*.far.example:8443",
   "10.0.0.7:8080",
 ];
-const guard = createGuard({
+const stages = createStages({
   httpHost: "Tasks.Internal",
   allowedHosts: ALLOWED.map((text) => parseHostPattern(text)).filter((pattern) => pattern !== null),
 });
 
+const ROUTE: Route = {
+  id: "route",
+  summary: "",
+  access: "manage",
+  answers: {},
+  problems: [],
+  run: ({ reply }) => reply(204, null),
+};
+
+const callOf = (headers: RequestHeaders, method = "GET", target = "/"): Call => ({
+  route: ROUTE,
+  request: new Request(`http://localhost${target}`, { method }),
+  headers,
+  params: {},
+  principal: ANONYMOUS,
+  requestId: "1",
+  reply: (status) => new Response(null, { status }),
+  cut: () => undefined,
+});
+
 /** The refusal; null for a request that may pass. */
-function refusalOf(headers: RequestHeaders, method = "GET", target = "/"): Problem | null {
+function refusalOf(...request: Parameters<typeof callOf>): Problem | null {
   try {
-    guard(new Request(`http://localhost${target}`, { method }), headers);
+    passStages(callOf(...request), stages);
     return null;
   } catch (thrown) {
     const problem = problemOf(thrown);
@@ -63,7 +87,7 @@ describe("a browser may reach the server as", () => {
   ] as const)("%j: %p", (host, expected) => {
     expect(verdict({ host, ...BROWSER })).toBe(expected);
     expect(verdict({ host, "sec-fetch-site": "none" })).toBe(expected);
-    expect(verdict({ host })).toBeNull(); // who is no browser cannot be lured
+    expect(verdict({ host })).toBeNull(); // a page cannot use a client that is no browser
   });
 });
 
@@ -154,9 +178,9 @@ describe("a refusal of another origin names what was compared", () => {
     expect(message).toContain('"https://Tasks.example:9443"');
     expect(message).toContain(`"${host}"`);
     const [, entry = ""] = /add (\S+) to ALLOWED_HOSTS/.exec(message) ?? [];
-    const cured = createGuard({ httpHost: "x", allowedHosts: [parseHostPattern(entry) ?? fail(entry)] });
-    const request = new Request("http://localhost/", { method: "POST" });
-    expect(() => cured(request, { host, origin: "https://Tasks.example:9443" })).not.toThrow();
+    const cured = createStages({ httpHost: "x", allowedHosts: [parseHostPattern(entry) ?? fail(entry)] });
+    const call = callOf({ host, origin: "https://Tasks.example:9443" }, "POST");
+    expect(passStages(call, cured)).toBe(call);
   });
 
   test("and nothing to add for a page without a name, nor against the browser's word", () => {
@@ -183,5 +207,61 @@ describe("lengths are counted to the byte:", () => {
     const rest = HEADER_BYTES - "host: localhost\r\n".length - "x: \r\n".length;
     expect(verdict({ host: "localhost", x: "a".repeat(rest) })).toBeNull();
     expect(verdict({ host: "localhost", x: "a".repeat(rest + 1) })).toBe("headers_too_large");
+  });
+});
+
+describe("a route needs its scope:", () => {
+  const without = { ...ANONYMOUS, scopes: new Set(["read", "submit"] as const) };
+  const pass = (call: Call) => passStages(call, stages);
+  const call = callOf({ host: "localhost" });
+
+  test("the anonymous principal has all of them", () => {
+    for (const access of ["open", "submit", "read", "work", "manage", "admin"] as const)
+      expect(pass({ ...call, route: { ...ROUTE, access } })).toMatchObject({ principal: ANONYMOUS });
+  });
+
+  test("a principal without it does not reach the route, unless the route is open", () => {
+    const by = { ...call, principal: without };
+    expect(() => pass(by)).toThrow("lacks the scope manage of route");
+    expect(() => pass({ ...by, route: { ...ROUTE, access: "read" } })).not.toThrow();
+    expect(() => pass({ ...by, route: { ...ROUTE, access: "open" } })).not.toThrow();
+  });
+});
+
+describe("stages are passed in their order,", () => {
+  const names: string[] = [];
+  const naming =
+    (name: string): Stage =>
+    (call) => {
+      names.push(name);
+      return { ...call, requestId: name };
+    };
+  const later = (stage: Stage): Stage => {
+    return async (call) => stage(call);
+  };
+  const call = callOf({});
+
+  test("each with the call that the one before passed on", () => {
+    names.length = 0;
+    expect(passStages(call, [naming("a"), naming("b")])).toMatchObject({ requestId: "b" });
+    expect(names).toEqual(["a", "b"]);
+  });
+
+  test("also behind one that waits", async () => {
+    names.length = 0;
+    const passing = passStages(call, [naming("a"), later(naming("b")), naming("c"), later(naming("d"))]);
+    expect(names).toEqual(["a", "b"]);
+    expect(await passing).toMatchObject({ requestId: "d" });
+    expect(names).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("and none behind one that refuses", async () => {
+    names.length = 0;
+    const refusing: Stage = () => {
+      throw new Error("no");
+    };
+    expect(() => passStages(call, [naming("a"), refusing, naming("b")])).toThrow("no");
+    await expect(Promise.resolve(passStages(call, [later(refusing), naming("b")]))).rejects.toThrow("no");
+    expect(names).toEqual(["a"]);
   });
 });

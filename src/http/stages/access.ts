@@ -1,0 +1,12 @@
+import { mayCall } from "../access.ts";
+import type { Call } from "../route.ts";
+
+/**
+ * Refuses a call whose principal lacks the scope of the route. The anonymous principal has all scopes and there is no other one yet, so
+ * a principal that lacks one is a defect, and is answered as one: no problem code stands for it.
+ */
+export function checkAccess(call: Call): Call {
+  const { principal, route } = call;
+  if (mayCall(principal, route.access)) return call;
+  throw new Error(`${principal.name} lacks the scope ${route.access} of ${route.id}`);
+}
