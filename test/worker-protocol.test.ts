@@ -1,6 +1,6 @@
 /** Workers in any language: every word of theirs over HTTP, as every store must hear it. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { CANCEL_GRACE_MS } from "../src/core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../src/core/lease.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";

@@ -5,7 +5,8 @@
 import type { Clock } from "../core/clock.ts";
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
 import { TaskError } from "../core/error.ts";
-import { FAILURES, type Failure, largeResultFailure, type Outcome } from "../core/outcome.ts";
+import { FAILURES, largeResultFailure, type Outcome } from "../core/outcome.ts";
+import type { Failure } from "../core/task.ts";
 import { BATCH_LIMITS, createBatch } from "../lib/batch.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { textOf } from "../lib/text.ts";

@@ -1,6 +1,6 @@
 /** Why a task stands where it stands: facts in, a reason and a sentence out. */
 import { formatDurationMs } from "./duration.ts";
-import { isCancelRequested } from "./lifecycle.ts";
+import { isCancelRequested } from "./lease.ts";
 import { isEnded, isRunning, type Light, type LightTask, type RunningTask, takesType } from "./task.ts";
 
 export type Reason =

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { deepFreeze, endedTask, NOON, pendingTask, runningTask } from "../../test/support/tasks.ts";
 import { TaskError } from "./error.ts";
+import { CANCEL_GRACE_MS, expiresAt, isCancelRequested, isOverlong } from "./lease.ts";
 import {
-  CANCEL_GRACE_MS,
   cancel,
   claim,
   create,
@@ -10,18 +10,16 @@ import {
   edit,
   entersLife,
   expire,
-  expiresAt,
   extend,
-  isCancelRequested,
   isClaimable,
-  isOverlong,
   nextToken,
   retry,
   settle,
   type TaskPatch,
   TYPE_DEFAULTS,
 } from "./lifecycle.ts";
-import type { Failure, Outcome } from "./outcome.ts";
+import type { Outcome } from "./outcome.ts";
+import type { Failure } from "./task.ts";
 import { type Attempt, NO_ID, type Status, type Task } from "./task.ts";
 
 const SECOND = 1_000;

@@ -7,20 +7,23 @@
  * field that the step does not carry.
  */
 import { TaskError } from "./error.ts";
-import { FAILURES, type Failure, largeResultFailure, type Outcome } from "./outcome.ts";
+import { CANCEL_GRACE_MS, isCancelRequested, isOver, renewedUntil } from "./lease.ts";
+import { FAILURES, isRepeated, largeResultFailure, type Outcome } from "./outcome.ts";
 import { decideRetry } from "./retry.ts";
 import {
   type Attempt,
   type AttemptOutcome,
   type Backoff,
   type Draft,
+  type EditableField,
   type EndedStatus,
   type EndedTask,
+  type Failure,
+  FIELDS,
   isEnded,
   isLive,
   isRunning,
   type JsonText,
-  type Lease,
   LIMITS,
   type Light,
   type LightTask,
@@ -30,9 +33,6 @@ import {
   type RunningTask,
   type Task,
 } from "./task.ts";
-
-/** How long a handler may go on after a cancel request before its lease is revoked. */
-export const CANCEL_GRACE_MS = 30_000;
 
 /** What a type does with the fields that a client left open. */
 export type TypeDefaults = {
@@ -175,25 +175,6 @@ export function extend(
   return { ...task, lease, progress: beat.progress ?? task.progress };
 }
 
-/** The end of a lease that is renewed now. */
-export const renewedUntil = ({ until, leaseMs }: Pick<Lease, "until" | "leaseMs">, now: number): number =>
-  endsTooLate(until, leaseMs, now) ? now + leaseMs : Math.max(until + 1, now + leaseMs);
-
-/**
- * Every end is set at most one length from now, so a later end means that the clock was set back. The second length allows for
- * clocks that differ.
- */
-export const endsTooLate = (end: number, lengthMs: number, now: number): boolean => end > now + 2 * lengthMs;
-
-/** Whether the clock was set back so far that the end of the lease, or of the grace of its cancel request, has no meaning any more. */
-export const isOverlong = ({ lease }: { readonly lease: Lease }, now: number): boolean =>
-  endsTooLate(lease.until, lease.leaseMs, now) ||
-  (lease.revokeAt !== null && endsTooLate(lease.revokeAt, CANCEL_GRACE_MS, now));
-
-/** Whether the worker should be told to stop. */
-export const isCancelRequested = (task: Pick<Task, "lease">): boolean =>
-  task.lease !== null && task.lease.revokeAt !== null;
-
 type Said = { readonly token: string; readonly outcome: Outcome };
 
 /**
@@ -205,7 +186,7 @@ export function settle(task: Task, said: Said, now: number, random: number): Tas
 export function settle(task: LightTask, said: Said, now: number, random: number): LightTask;
 export function settle(task: LightTask, said: Said, now: number, random: number): LightTask {
   if (!holdsLease(task, said.token)) {
-    if (isRepeat(task, said.token, said.outcome)) return task;
+    if (isRepeated(task, said.token, said.outcome)) return task;
     throw leaseLost(task);
   }
   const { outcome } = said;
@@ -223,27 +204,6 @@ export function settle(task: LightTask, said: Said, now: number, random: number)
       return outcome satisfies never;
   }
 }
-
-/** Whether this is what the token's holder has already said, and was written down. */
-function isRepeat(task: LightTask, token: string, outcome: Outcome): boolean {
-  const latest = task.attempts.at(-1);
-  if (task.token !== token || isRunning(task) || latest === undefined) return false;
-  switch (outcome.kind) {
-    case "done":
-      return latest.outcome === "done" || latest.error?.code === FAILURES.resultTooLarge;
-    case "failed":
-      return ["failed", "cancelled"].includes(latest.outcome) && isSameFailure(latest.error, outcome.error);
-    case "released":
-      return latest.outcome === "released" || (latest.outcome === "cancelled" && latest.error === null);
-    case "lost":
-      return latest.outcome === "lost" || (latest.outcome === "cancelled" && latest.error === null);
-    default:
-      return outcome satisfies never;
-  }
-}
-
-const isSameFailure = (a: Failure | null, b: Failure): boolean =>
-  a?.code === b.code && a.message === b.message;
 
 function settleDone(task: LightRunning, result: JsonText | null, now: number): LightTask {
   const error = result === null ? null : largeResultFailure(result);
@@ -315,14 +275,6 @@ function lose(
   const next = losses >= LIMITS.lostLeases ? end(task, "failed", close, now) : wait(task, close, now, now);
   return { ...next, losses };
 }
-
-/** Whether `expire` would change a task that runs under this lease. */
-export const isOver = (task: { readonly lease: Lease }, now: number): boolean =>
-  expiresAt(task) <= now || isOverlong(task, now);
-
-/** The earliest time at which `expire` would change the task, unless the clock is set back. Stores find due running tasks by it. */
-export const expiresAt = (task: { readonly lease: Lease }): number =>
-  task.lease.revokeAt === null ? task.lease.until : Math.min(task.lease.until, task.lease.revokeAt);
 
 /** How an attempt closes; its work counts up to `workedUntil`, which is now unless said. */
 type Closing = {
@@ -425,19 +377,10 @@ export function retry(task: LightTask, now: number): Light<PendingTask> {
   return again;
 }
 
-/** What an edit may change. The first three at any time, the others only while the task is pending. */
-export type TaskPatch = {
-  readonly name?: string;
-  readonly description?: string;
-  readonly tags?: readonly string[];
-  readonly payload?: JsonText | null;
-  readonly priority?: number;
-  readonly runAt?: number;
-  readonly timeoutMs?: number | null;
-  readonly maxAttempts?: number;
-};
+/** The fields that an edit changes, with their new values. */
+export type TaskPatch = { readonly [F in EditableField]?: Task[F] };
 
-const EDITABLE_ANY_TIME: ReadonlySet<string> = new Set(["name", "description", "tags"]);
+const isAlwaysEditable = (field: EditableField): boolean => FIELDS[field].edit === "in_any_status";
 
 /** A field by the name that clients know. */
 const asAsked = (field: string): string =>
@@ -445,7 +388,7 @@ const asAsked = (field: string): string =>
 
 /** Changes the fields in the patch. Needs a whole task, because the search text is made of name, description and payload. */
 export function edit(task: Task, patch: TaskPatch, now: number): Task {
-  const fixed = Object.keys(patch).filter((field) => !EDITABLE_ANY_TIME.has(field));
+  const fixed = (Object.keys(patch) as EditableField[]).filter((field) => !isAlwaysEditable(field)); // a patch has no others
   if (task.status !== "pending" && fixed.length > 0) {
     throw new TaskError(
       "wrong_status",

@@ -1,7 +1,4 @@
-import { type JsonText, LIMITS } from "./task.ts";
-
-/** Why an attempt failed: a short stable word and a sentence. */
-export type Failure = { readonly code: string; readonly message: string };
+import { type Failure, isRunning, type JsonText, LIMITS, type LightTask } from "./task.ts";
 
 /**
  * How an attempt ended, in its worker's words. A success, a crash, a timeout, a snooze, a release at shutdown and
@@ -49,3 +46,24 @@ function utf8Bytes(result: JsonText): number {
   }
   return bytes;
 }
+
+/** Whether the latest attempt ended with this token and this outcome. */
+export function isRepeated(task: LightTask, token: string, outcome: Outcome): boolean {
+  const latest = task.attempts.at(-1);
+  if (task.token !== token || isRunning(task) || latest === undefined) return false;
+  switch (outcome.kind) {
+    case "done":
+      return latest.outcome === "done" || latest.error?.code === FAILURES.resultTooLarge;
+    case "failed":
+      return ["failed", "cancelled"].includes(latest.outcome) && isSameFailure(latest.error, outcome.error);
+    case "released":
+      return latest.outcome === "released" || (latest.outcome === "cancelled" && latest.error === null);
+    case "lost":
+      return latest.outcome === "lost" || (latest.outcome === "cancelled" && latest.error === null);
+    default:
+      return outcome satisfies never;
+  }
+}
+
+const isSameFailure = (a: Failure | null, b: Failure): boolean =>
+  a?.code === b.code && a.message === b.message;

@@ -1,5 +1,3 @@
-import type { Failure } from "./outcome.ts";
-
 /** A positive integer from 1, given by the store and never used twice in its life. */
 export type TaskId = number;
 
@@ -62,6 +60,9 @@ export type Lease = {
   readonly leaseMs: number;
   readonly revokeAt: number | null;
 };
+
+/** Why an attempt failed: a short stable word and a sentence. */
+export type Failure = { readonly code: string; readonly message: string };
 
 export type AttemptOutcome = "done" | "failed" | "released" | "lost" | "cancelled";
 
@@ -140,24 +141,82 @@ export type EndedTask = TaskFields & {
 
 export type Task = PendingTask | RunningTask | EndedTask;
 
+/**
+ * How much of each task is read: `head` is what finds workers, types and versions; `light` is everything but the long texts;
+ * `whole` is everything. Each includes the one before.
+ */
+export type Parts = "head" | "light" | "whole";
+export const PARTS = ["head", "light", "whole"] as const satisfies readonly Parts[];
+
+type FieldRule = {
+  /** The smallest read that includes the field. */
+  readonly parts: Parts;
+  /** What may change it after its creation; a field that a claim may change is never changed by another step, unless it says `step`. */
+  readonly changedBy: "nothing" | "claim" | "step";
+  /** Whether an edit may change it, and while the task has which status. */
+  readonly edit?: "in_any_status" | "while_pending";
+};
+
+/** The rules for each field, in one place: the compiler refuses a field of a task that has no rule. */
+export const FIELDS = {
+  id: { parts: "head", changedBy: "nothing" },
+  version: { parts: "head", changedBy: "step" },
+  status: { parts: "head", changedBy: "step" },
+  name: { parts: "light", changedBy: "step", edit: "in_any_status" },
+  description: { parts: "light", changedBy: "step", edit: "in_any_status" },
+  type: { parts: "head", changedBy: "nothing" },
+  payload: { parts: "whole", changedBy: "step", edit: "while_pending" },
+  priority: { parts: "head", changedBy: "step", edit: "while_pending" },
+  tags: { parts: "light", changedBy: "step", edit: "in_any_status" },
+  key: { parts: "head", changedBy: "nothing" },
+  runAt: { parts: "light", changedBy: "step", edit: "while_pending" },
+  timeoutMs: { parts: "light", changedBy: "step", edit: "while_pending" },
+  maxAttempts: { parts: "light", changedBy: "step", edit: "while_pending" },
+  backoff: { parts: "light", changedBy: "nothing" },
+  createdAt: { parts: "light", changedBy: "nothing" },
+  updatedAt: { parts: "light", changedBy: "step" },
+  claims: { parts: "head", changedBy: "claim" },
+  token: { parts: "head", changedBy: "claim" },
+  attempt: { parts: "head", changedBy: "step" },
+  failures: { parts: "light", changedBy: "step" },
+  losses: { parts: "light", changedBy: "step" },
+  workedMs: { parts: "light", changedBy: "step" },
+  attempts: { parts: "light", changedBy: "step" },
+  startedAt: { parts: "light", changedBy: "claim" },
+  progress: { parts: "light", changedBy: "step" },
+  result: { parts: "whole", changedBy: "step" },
+  error: { parts: "light", changedBy: "step" },
+  lease: { parts: "head", changedBy: "step" },
+  finishedAt: { parts: "light", changedBy: "step" },
+} as const satisfies { readonly [F in keyof Task]: FieldRule };
+
+type Fields = typeof FIELDS;
+export type FieldName = keyof Fields;
+type FieldIn<P extends Parts> = { [F in FieldName]: Fields[F]["parts"] extends P ? F : never }[FieldName];
+
+/** The fields that an edit may change. */
+export type EditableField = {
+  [F in FieldName]: Fields[F] extends { readonly edit: string } ? F : never;
+}[FieldName];
+
+export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[]; // its own keys
+
 /** A task without its long texts. The type has no such members, so a task that was read this way cannot be used as a whole one. */
-export type Light<T extends Task = Task> = Omit<T, "payload" | "result">;
+export type Light<T extends Task = Task> = Omit<T, FieldIn<"whole">>;
 export type LightTask = Light<PendingTask> | Light<RunningTask> | Light<EndedTask>;
 
 /** The small fields that describe the state of a task: enough to find workers, types and versions. */
-export type TaskHead = Pick<
-  Task,
-  "id" | "version" | "status" | "type" | "priority" | "key" | "token" | "attempt" | "claims" | "lease"
->;
+export type TaskHead = Pick<Task, FieldIn<"head">>;
 
-/** How much of each task is read. */
-export type Parts = "whole" | "light" | "head";
-/** The type of a task read with these parts; each includes the one before. */
+/** The type of a task read with these parts. */
 export type TaskParts = { readonly whole: Task; readonly light: LightTask; readonly head: TaskHead };
 
 /** A task before its store has given it an id; until then it is NO_ID. */
 export type Draft = PendingTask;
 export const NO_ID: TaskId = 0;
+
+export const isEndedStatus = (status: Status): status is EndedStatus =>
+  ENDED_STATUSES.some((ended) => ended === status);
 
 export const isRunning = <T extends LightTask>(task: T): task is Extract<T, { status: "running" }> =>
   task.status === "running";

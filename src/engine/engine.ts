@@ -5,13 +5,13 @@
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import { type Explanation, explain } from "../core/explain.ts";
+import { isOver } from "../core/lease.ts";
 import {
   cancel,
   create,
   DEFAULT_TYPE,
   edit,
   isClaimable,
-  isOver,
   retry,
   settle,
   type TaskPatch,

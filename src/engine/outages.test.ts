@@ -3,7 +3,7 @@ import { createManualClock, type ManualClock } from "../../test/support/clock.ts
 import { openEngine } from "../../test/support/engine.ts";
 import { ask, claim, codeOf, create, DONE, HOUR_MS, NEVER } from "../../test/support/verbs.ts";
 import { TaskError } from "../core/error.ts";
-import { CANCEL_GRACE_MS } from "../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../core/lease.ts";
 import type { RunningTask, TaskId } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
 import type { Engine } from "./engine.ts";

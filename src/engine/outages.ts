@@ -4,7 +4,7 @@
  * answer, and in the time that the store's clock skipped when it was set. Each of these is an interval of the store's time. This
  * module keeps the intervals and compares them with leases.
  */
-import { CANCEL_GRACE_MS, endsTooLate } from "../core/lifecycle.ts";
+import { CANCEL_GRACE_MS, endsTooLate } from "../core/lease.ts";
 import type { Lease } from "../core/task.ts";
 
 export interface Outages {

@@ -16,7 +16,7 @@ import {
   RELEASED,
 } from "../../test/support/verbs.ts";
 import { TaskError } from "../core/error.ts";
-import { CANCEL_GRACE_MS } from "../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../core/lease.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Engine } from "./engine.ts";
 import { FAILURES_A_ROUND, FIRST_PIECE, REFUSED_FOR_MS } from "./sweep.ts";

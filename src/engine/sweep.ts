@@ -4,7 +4,8 @@
  * separate, so a failure or slowness of one does not delay the other.
  */
 import { isTaskError } from "../core/error.ts";
-import { expire, isOver } from "../core/lifecycle.ts";
+import { isOver } from "../core/lease.ts";
+import { expire } from "../core/lifecycle.ts";
 import type { EndedStatus, Lease, LightTask, TaskHead, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery, TaskRef } from "../store/store.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
 import { TaskError } from "../core/error.ts";
-import { isCancelRequested } from "../core/lifecycle.ts";
+import { isCancelRequested } from "../core/lease.ts";
 import {
   type Attempt,
   durationMs,

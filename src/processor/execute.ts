@@ -1,4 +1,5 @@
-import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
+import { FAILURES, type Outcome } from "../core/outcome.ts";
+import type { Failure } from "../core/task.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
 import { type Handler, type HandlerContext, type HandlerTask, readVerdict, resultTextOf } from "./handler.ts";

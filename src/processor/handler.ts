@@ -1,5 +1,6 @@
 import { parseDurationMs } from "../core/duration.ts";
-import { FAILURES, type Failure, type Outcome } from "../core/outcome.ts";
+import { FAILURES, type Outcome } from "../core/outcome.ts";
+import type { Failure } from "../core/task.ts";
 import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
 

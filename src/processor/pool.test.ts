@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog } from "../../test/support/engine.ts";
-import { CANCEL_GRACE_MS, TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../core/lease.ts";
+import { TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { StopReason } from "./execute.ts";
 import { type HandlerTask, readVerdict } from "./handler.ts";

@@ -5,7 +5,8 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { TaskError } from "../core/error.ts";
-import { CANCEL_GRACE_MS, type TypeDefaults } from "../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../core/lease.ts";
+import type { TypeDefaults } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 import { backoffMs } from "../lib/backoff.ts";

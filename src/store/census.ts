@@ -1,23 +1,35 @@
-import { STATUSES, type Status, takesType } from "../core/task.ts";
-import type { TaskFilter, TypeCount } from "./store.ts";
+import { STATUSES, type Status, type TaskHead } from "../core/task.ts";
+import { takesGroup } from "./filter.ts";
+import type { Cursor, TaskFilter, TaskPage, TaskQuery, TypeCount } from "./store.ts";
 
-/** The members of a filter that the census can answer. */
-const KNOWN_TO_THE_CENSUS: ReadonlySet<string> = new Set<keyof TaskFilter>(["statuses", "types"]);
-
-/**
- * Whether statuses and types alone decide what the filter takes: then the census knows how many, without a look at a task. A member
- * that is not in the list above is counted task by task, so a new one is counted correctly before anything here knows it.
- */
-export const isCountedByCensus = (filter: TaskFilter): boolean =>
-  Object.entries(filter).every(([name, value]) => value === undefined || KNOWN_TO_THE_CENSUS.has(name));
-
-/** How many tasks such a filter takes. */
-export function countByCensus(census: readonly TypeCount[], { statuses, types }: TaskFilter): number {
+/** How many tasks a filter takes that the counts know all about (`isCounted`). */
+export function countByCensus(census: readonly TypeCount[], filter: TaskFilter): number {
   let total = 0;
   for (const { type, counts } of census) {
-    if (types !== undefined && !types.some((pattern) => takesType(pattern, type))) continue;
-    for (const status of STATUSES) if (statuses?.includes(status) ?? true) total += counts[status];
+    for (const status of STATUSES) if (takesGroup(filter, { type, status })) total += counts[status];
   }
+  return total;
+}
+
+/** How many tasks the filter takes, by reading the head of each. */
+export async function countByReading(
+  list: (query: TaskQuery<"head">) => Promise<TaskPage<TaskHead>>,
+  filter: TaskFilter,
+  pageSize: number,
+): Promise<number> {
+  let total = 0;
+  let after: Cursor | null = null;
+  do {
+    const page: TaskPage<TaskHead> = await list({
+      filter,
+      sort: "id",
+      after,
+      limit: pageSize,
+      parts: "head",
+    });
+    total += page.tasks.length;
+    after = page.next;
+  } while (after !== null);
   return total;
 }
 

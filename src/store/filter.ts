@@ -1,23 +1,114 @@
-import { expiresAt, isOverlong } from "../core/lifecycle.ts";
+/**
+ * The conditions of a filter, in one place: the compiler refuses a condition that is in neither table. A condition that is not in
+ * `BY_GROUP` is not known to the counts by type and status, so tasks are counted by reading them.
+ */
+import { expiresAt, isOverlong } from "../core/lease.ts";
+import { wider } from "../core/parts.ts";
 import { matchesSearch } from "../core/search.ts";
-import { isRunning, type Parts, type Task, takesType } from "../core/task.ts";
+import {
+  ENDED_STATUSES,
+  isRunning,
+  type Parts,
+  STATUSES,
+  type Status,
+  type Task,
+  takesType,
+} from "../core/task.ts";
 import type { TaskFilter } from "./store.ts";
 
+type Name = keyof TaskFilter;
+type Wanted<N extends Name> = NonNullable<TaskFilter[N]>;
+
+/** What all tasks of one count have in common. */
+export type Group = Pick<Task, "type" | "status">;
+type GroupCondition<N extends Name> = (wanted: Wanted<N>, group: Group) => boolean;
+
+type TaskCondition<N extends Name> = {
+  /** The parts of a task that the condition reads. */
+  readonly parts: Parts;
+  /** Which statuses a task must have for this. */
+  readonly statuses: readonly Status[];
+  readonly takes: (wanted: Wanted<N>, task: Task) => boolean;
+};
+
+const BY_GROUP = {
+  statuses: (wanted, { status }) => wanted.includes(status),
+  types: (wanted, { type }) => wanted.some((pattern) => takesType(pattern, type)),
+} as const satisfies { readonly [N in Name]?: GroupCondition<N> };
+
+const BY_TASK: { readonly [N in Exclude<Name, keyof typeof BY_GROUP>]-?: TaskCondition<N> } = {
+  tags: {
+    parts: "light",
+    statuses: STATUSES,
+    takes: (wanted, task) => wanted.every((tag) => task.tags.includes(tag)),
+  },
+  search: {
+    parts: "whole",
+    statuses: STATUSES,
+    takes: (wanted, task) => matchesSearch(task, wanted),
+  },
+  finishedBefore: {
+    parts: "light",
+    statuses: ENDED_STATUSES,
+    takes: (time, { finishedAt }) => finishedAt !== null && finishedAt < time,
+  },
+  expiredAt: {
+    parts: "head",
+    statuses: ["running"],
+    takes: (time, task) => isRunning(task) && expiresAt(task) <= time,
+  },
+  overlongAt: {
+    parts: "head",
+    statuses: ["running"],
+    takes: (time, task) => isRunning(task) && isOverlong(task, time),
+  },
+};
+
+const GROUP_NAMES = Object.keys(BY_GROUP) as (keyof typeof BY_GROUP)[]; // its own keys
+const TASK_NAMES = Object.keys(BY_TASK) as (keyof typeof BY_TASK)[]; // its own keys; the cheapest conditions first
+
+/** The conditions that the filter has. */
+export const conditionsOf = (filter: TaskFilter): readonly Name[] =>
+  [...GROUP_NAMES, ...TASK_NAMES].filter((name) => filter[name] !== undefined);
+
+const taskConditionsOf = (filter: TaskFilter) => TASK_NAMES.filter((name) => filter[name] !== undefined);
+
 /** The parts of a task that `takes` reads for this filter. */
-export function partsFor({ tags, search, finishedBefore }: TaskFilter): Parts {
-  if (search !== undefined) return "whole";
-  return tags === undefined && finishedBefore === undefined ? "head" : "light";
+export const partsFor = (filter: TaskFilter): Parts =>
+  taskConditionsOf(filter).reduce<Parts>((parts, name) => wider(parts, BY_TASK[name].parts), "head");
+
+/** Whether the counts by type and status know how many tasks the filter takes; not where it has any other condition. */
+export const isCounted = (filter: TaskFilter): boolean =>
+  Object.entries(filter).every(([name, wanted]) => wanted === undefined || name in BY_GROUP);
+
+/** Whether the filter takes tasks of this type and status, as far as these decide. */
+export function takesGroup(filter: TaskFilter, group: Group): boolean {
+  for (const name of GROUP_NAMES) {
+    // Condition and wanted value have the same name, which the compiler does not follow through a union of names.
+    const takesIt = BY_GROUP[name] as GroupCondition<Name>;
+    const wanted = filter[name];
+    if (wanted !== undefined && !takesIt(wanted, group)) return false;
+  }
+  return true;
 }
 
-/** Whether the filter takes the task: the last word, whatever index a store has found it by. */
+/** Whether the filter takes the task. Stores find candidates by an index; this decides. */
 export function takes(filter: TaskFilter, task: Task): boolean {
-  const { statuses, types, tags, search, finishedBefore, expiredAt, overlongAt } = filter;
-  if (statuses !== undefined && !statuses.includes(task.status)) return false;
-  if (types !== undefined && !types.some((pattern) => takesType(pattern, task.type))) return false;
-  if (tags !== undefined && !tags.every((tag) => task.tags.includes(tag))) return false;
-  if (finishedBefore !== undefined && !(task.finishedAt !== null && task.finishedAt < finishedBefore))
-    return false;
-  if (expiredAt !== undefined && !(isRunning(task) && expiresAt(task) <= expiredAt)) return false;
-  if (overlongAt !== undefined && !(isRunning(task) && isOverlong(task, overlongAt))) return false;
-  return search === undefined || matchesSearch(task, search);
+  if (!takesGroup(filter, task)) return false;
+  for (const name of TASK_NAMES) {
+    const condition = BY_TASK[name] as TaskCondition<Name>; // as in `takesGroup`
+    const wanted = filter[name];
+    if (wanted !== undefined && !condition.takes(wanted, task)) return false;
+  }
+  return true;
+}
+
+/** The statuses of the tasks that the filter can take, in the order of STATUSES. */
+export function possibleStatuses(filter: TaskFilter): readonly Status[] {
+  const conditions = taskConditionsOf(filter).map((name) => BY_TASK[name].statuses);
+  return STATUSES.filter(
+    (status) =>
+      (filter.statuses?.includes(status) ?? true) &&
+      conditions.every((statuses) => statuses.includes(status)),
+  );
 }

@@ -5,12 +5,12 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
+import { isCancelRequested } from "../core/lease.ts";
 import {
   claim as claimed,
   dueTypes,
   entersLife,
   extend as extended,
-  isCancelRequested,
   isClaimable,
 } from "../core/lifecycle.ts";
 import {
@@ -37,8 +37,8 @@ import {
 import { ANSWER_BYTES, textSize } from "../core/text-size.ts";
 import { createPages } from "../lib/pages.ts";
 import { createSorted, type Sorted } from "../lib/sorted.ts";
-import { countByCensus, isCountedByCensus, noTasks } from "./census.ts";
-import { takes } from "./filter.ts";
+import { countByCensus, countByReading, noTasks } from "./census.ts";
+import { isCounted, takes } from "./filter.ts";
 import { createChangeLog } from "./memory-changes.ts";
 import { createNotes } from "./memory-notes.ts";
 import {
@@ -434,17 +434,13 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     return before;
   }
 
-  async function count(filter: TaskFilter): Promise<number> {
-    if (isCountedByCensus(filter)) return countByCensus(census(), filter);
-    let total = 0;
-    let after: Cursor | null = null;
-    do {
-      const page = list({ filter, sort: "id", after, limit: SCANNED_ROWS, parts: "head" });
-      total += page.tasks.length;
-      after = page.next;
-      if (after !== null) await breathe();
-    } while (after !== null);
-    return total;
+  const count = async (filter: TaskFilter): Promise<number> =>
+    isCounted(filter) ? countByCensus(census(), filter) : countByReading(listInTurn, filter, SCANNED_ROWS);
+
+  /** A page of a count that takes several turns of the event loop. */
+  async function listInTurn(query: TaskQuery<"head">): Promise<TaskPage> {
+    if (query.after !== null) await breathe();
+    return list(query);
   }
 
   /** Lets the event loop turn once. No timer: a clock that a test moves would never fire it. */

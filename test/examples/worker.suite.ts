@@ -4,7 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { compacted, valueAt } from "../../src/core/json-text.ts";
-import { CANCEL_GRACE_MS } from "../../src/core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../../src/core/lease.ts";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";

@@ -1,7 +1,7 @@
 /** The example in Python, as a process: it works, and what becomes of its task when it dies, freezes or is told to stop. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
-import { CANCEL_GRACE_MS } from "../../src/core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../../src/core/lease.ts";
 import type { Task } from "../../src/core/task.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { eventually } from "../support/eventually.ts";

@@ -5,7 +5,7 @@
  * source that is switched off. Each text stays prepared on each connection with its plan. When every number of words had its own
  * text, 600 searches took a connection from 4 MB to 1.4 GB.
  */
-import { CANCEL_GRACE_MS } from "../../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../../core/lease.ts";
 import { matchesSearch } from "../../core/search.ts";
 import {
   ENDED_STATUSES,
@@ -17,6 +17,7 @@ import {
   type TaskHead,
 } from "../../core/task.ts";
 import { ANSWER_BYTES, ANSWER_LEAST_BYTES } from "../../core/text-size.ts";
+import { countByReading } from "../census.ts";
 import type { Cursor, Sort, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
@@ -25,6 +26,8 @@ import { readParts, readTask, selectList, sizeOf } from "./rows.ts";
 /** Rows that a page looks at where its filter may leave out most of them: some milliseconds of the server. */
 const SIFTED_ROWS = 5_000;
 const COUNTED_ROWS = 50_000;
+/** Rows of a page that are read to be counted. */
+const READ_ROWS = 1_000;
 
 /** Of these an index by id exists; see the migration. */
 const RARE: ReadonlySet<Status> = new Set(["running", "failed", "cancelled"]);
@@ -46,7 +49,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
   async function count(filter: TaskFilter): Promise<number> {
     const walk = await walkOf(filter, "id");
     if (walk === null) return 0;
-    if (filter.search?.fields.length) return countByReading(filter);
+    if (filter.search?.fields.length) return countByReading(list, filter, READ_ROWS);
     let total = 0;
     const sources =
       walk.by === "status" ? walk.statuses.map((status) => sourceOf(status)) : [ofAny(walk.statuses)];
@@ -62,17 +65,6 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
       total += Number(row?.[0]);
       after = row?.[1] == null ? null : Number(row[1]);
     }
-    return total;
-  }
-
-  async function countByReading(filter: TaskFilter): Promise<number> {
-    let total = 0;
-    let after: Cursor | null = null;
-    do {
-      const page: TaskPage<AnyParts> = await list({ filter, sort: "id", after, limit: 1_000, parts: "head" });
-      total += page.tasks.length;
-      after = page.next;
-    } while (after !== null);
     return total;
   }
 

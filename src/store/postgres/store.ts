@@ -15,7 +15,8 @@ import {
 } from "../../core/task.ts";
 import { ANSWER_BYTES } from "../../core/text-size.ts";
 import { createBatch } from "../../lib/batch.ts";
-import { countByCensus, isCountedByCensus } from "../census.ts";
+import { countByCensus } from "../census.ts";
+import { isCounted } from "../filter.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import { writeInTurn } from "../pieces.ts";
@@ -250,7 +251,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     list: async <P extends Parts>(query: TaskQuery<P>) =>
       (await lists.list(query)) as TaskPage<TaskHead & TaskParts[P]>,
     count: async (filter) =>
-      isCountedByCensus(filter) ? countByCensus(await census(), filter) : lists.count(filter),
+      isCounted(filter) ? countByCensus(await census(), filter) : lists.count(filter),
     ...{ census, ahead, writeNotes, readNotes },
     claim: claimAll,
     extend: extendAll,

@@ -1,12 +1,11 @@
 /** Reading: ids are found by a script in bounded pieces, the tasks of these ids by another, and the filter has the last word. */
 
 import { TaskError } from "../../core/error.ts";
+import { type AnyParts, narrowed, wider } from "../../core/parts.ts";
 import {
-  ENDED_STATUSES,
-  type LightTask,
+  isEndedStatus,
   type LogLine,
   type Parts,
-  STATUSES,
   type Status,
   type Task,
   type TaskHead,
@@ -14,10 +13,11 @@ import {
 } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
 import { BATCH_LIMITS, createBatch } from "../../lib/batch.ts";
-import { partsFor, takes } from "../filter.ts";
+import { countByReading } from "../census.ts";
+import { conditionsOf, partsFor, possibleStatuses, takes } from "../filter.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import type { Connection } from "./connection.ts";
-import { narrowed, partsOf, type Row } from "./row.ts";
+import { partsOf, type Row } from "./row.ts";
 import { SCRIPTS } from "./scripts.ts";
 
 /** Rows that a script looks up: 1,000 take the server 2 to 3 ms. */
@@ -109,17 +109,12 @@ export function createReads(connection: Connection) {
   }
 
   async function sourceOf({ filter, sort }: TaskQuery<Parts>): Promise<Source> {
-    const statuses = STATUSES.filter((status) => filter.statuses?.includes(status) ?? true);
+    const statuses = possibleStatuses(filter);
     if (sort === "finished_at" || sort === "-finished_at") {
-      if (asksForLeases(filter)) return nothing; // what has ended has no lease
-      return sourceByEnd(sort, statuses, filter.finishedBefore);
+      return sourceByEnd(sort, statuses.filter(isEndedStatus), filter.finishedBefore);
     }
-    if (filter.finishedBefore !== undefined) return sourceById(sort, statuses.filter(isEndedStatus));
-    if (!asksForLeases(filter)) return sourceById(sort, statuses);
-    if (!statuses.includes("running")) return nothing;
-    return filter.expiredAt === undefined
-      ? sourceById(sort, ["running"]) // a clock that was set back is rare, and has no index
-      : sourceOfExpired(sort, filter.expiredAt);
+    if (filter.expiredAt === undefined || statuses.length === 0) return sourceById(sort, statuses);
+    return sourceOfExpired(sort, filter.expiredAt);
   }
 
   const sourceById =
@@ -133,9 +128,8 @@ export function createReads(connection: Connection) {
     };
 
   const sourceByEnd =
-    (sort: "finished_at" | "-finished_at", statuses: readonly Status[], before: number | undefined): Source =>
+    (sort: "finished_at" | "-finished_at", ended: readonly Status[], before: number | undefined): Source =>
     async (after, most) => {
-      const ended = statuses.filter(isEndedStatus);
       if (ended.length === 0) return [];
       const cursor = after === null ? ["", ""] : [String(after.finishedAt ?? 0), String(after.id)];
       const args = [sort, ...cursor, before === undefined ? "" : String(before), String(most), ...ended];
@@ -158,22 +152,7 @@ export function createReads(connection: Connection) {
 
   // ---- count
 
-  async function count(filter: TaskFilter): Promise<number> {
-    let total = 0;
-    let after: Cursor | null = null;
-    do {
-      const page: TaskPage<AnyParts> = await list({
-        filter,
-        sort: "id",
-        after,
-        limit: SCANNED_ROWS,
-        parts: "head",
-      });
-      total += page.tasks.length;
-      after = page.next;
-    } while (after !== null);
-    return total;
-  }
+  const count = (filter: TaskFilter): Promise<number> => countByReading(list, filter, SCANNED_ROWS);
 
   // ---- log lines
 
@@ -192,20 +171,10 @@ export function createReads(connection: Connection) {
   return { get, list, count, readLog };
 }
 
-/** What parts they are stands in the call. */
-type AnyParts = Task | LightTask | TaskHead;
-
 /** About what they take in an answer. */
 const sizeOf = (task: AnyParts, parts: Parts): number => textSize({ name: "", ...task }, parts);
 
-const BY_WIDTH: readonly Parts[] = ["head", "light", "whole"];
-const wider = (a: Parts, b: Parts): Parts => (BY_WIDTH.indexOf(a) > BY_WIDTH.indexOf(b) ? a : b);
-
-const nothing: Source = async () => [];
-
 const ids = (candidates: readonly Candidate[]): TaskId[] => candidates.map(({ id }) => id);
-
-const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) => ended === status);
 
 const budgetOf = (filter: TaskFilter): number => (filter.search === undefined ? SCANNED_ROWS : SEARCHED_ROWS);
 
@@ -213,12 +182,8 @@ const budgetOf = (filter: TaskFilter): number => (filter.search === undefined ? 
 const isSweepInVain = (filter: TaskFilter, tasks: readonly unknown[]): boolean =>
   filter.expiredAt !== undefined && tasks.length === 0;
 
-const asksForLeases = ({ expiredAt, overlongAt }: TaskFilter): boolean =>
-  expiredAt !== undefined || overlongAt !== undefined;
-
-/** Whether the filter leaves out some of what its source finds. */
-const isSelective = ({ types, tags, search, expiredAt, overlongAt, finishedBefore }: TaskFilter): boolean =>
-  [types, tags, search, expiredAt, overlongAt, finishedBefore].some((part) => part !== undefined);
+/** Whether the filter may refuse some of the tasks that its source finds. A source finds tasks by their status alone. */
+const isSelective = (filter: TaskFilter): boolean => conditionsOf(filter).some((name) => name !== "statuses");
 
 /** Between the two scripts a task may have come back to life; in the order of ends it has no place then. */
 const isStill = ({ status }: TaskHead, { sort }: TaskQuery<Parts>): boolean =>

@@ -105,17 +105,6 @@ export function partsOf(id: TaskId, row: Row, parts: Parts): Task | LightTask | 
   return parts === "light" ? lightOf(id, row) : taskOf(id, row);
 }
 
-/** What a wider read gives, without what was not asked for. */
-export function narrowed(task: Task | LightTask | TaskHead, parts: Parts): Task | LightTask | TaskHead {
-  if (parts === "whole") return task;
-  if (parts === "light") {
-    const { payload: _payload, result: _result, ...light } = task as Task; // or it is light already
-    return light;
-  }
-  const { id, version, status, type, priority, key, token, attempt, claims, lease } = task;
-  return { id, version, status, type, priority, key, token, attempt, claims, lease };
-}
-
 export const taskOf = (id: TaskId, row: Row): Task =>
   ({ ...lightOf(id, row), payload: row.payload, result: row.result }) as Task; // the texts of the same task
 

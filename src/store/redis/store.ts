@@ -6,7 +6,8 @@ import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
 import type { Parts, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { within } from "../../lib/waiting.ts";
-import { countByCensus, isCountedByCensus } from "../census.ts";
+import { countByCensus } from "../census.ts";
+import { isCounted } from "../filter.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { TaskPage, TaskQuery, TaskStore } from "../store.ts";
@@ -118,8 +119,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
 
   return {
     durability: durabilityOf(profile),
-    count: async (filter) =>
-      isCountedByCensus(filter) ? countByCensus(await census(), filter) : count(filter),
+    count: async (filter) => (isCounted(filter) ? countByCensus(await census(), filter) : count(filter)),
     ...{ census, ahead, writeNotes, readNotes },
     ...{ insert, claim, extend, replace, remove, restore, readLog },
     // What is read are the parts that the call names.

@@ -1,5 +1,7 @@
 /** The steps that change tasks, each a script. A call that would hold the server too long is sent in pieces. */
-import { expiresAt, isClaimable } from "../../core/lifecycle.ts";
+
+import { expiresAt } from "../../core/lease.ts";
+import { isClaimable } from "../../core/lifecycle.ts";
 import {
   type Draft,
   isEnded,

@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { renewedUntil } from "../../core/lifecycle.ts";
+import { renewedUntil } from "../../core/lease.ts";
 import { LIMITS, type LogLine, type TaskId } from "../../core/task.ts";
 import { type Beat, type BeatAnswer, type NewLogLine, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 import type { ChangeTable } from "./changes.ts";

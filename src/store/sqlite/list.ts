@@ -3,7 +3,7 @@
  * merges in order; where a filter may pass over most rows, a first look finds how far the piece may go.
  */
 import type { Database } from "bun:sqlite";
-import { CANCEL_GRACE_MS } from "../../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../../core/lease.ts";
 import { matchesSearch } from "../../core/search.ts";
 import { ENDED_STATUSES, type Parts, STATUSES, type Status, type TaskId } from "../../core/task.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";

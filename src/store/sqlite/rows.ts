@@ -1,6 +1,15 @@
 /** A task as a row: which columns hold each field, how it is written there and how it is read. */
-import type { Failure } from "../../core/outcome.ts";
-import type { Attempt, Lease, LightTask, Parts, Progress, Status, Task, TaskHead } from "../../core/task.ts";
+import type {
+  Attempt,
+  Failure,
+  Lease,
+  LightTask,
+  Parts,
+  Progress,
+  Status,
+  Task,
+  TaskHead,
+} from "../../core/task.ts";
 
 export type Value = string | number | null;
 

@@ -8,7 +8,8 @@ import { entersLife, isClaimable } from "../../core/lifecycle.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
-import { countByCensus, isCountedByCensus } from "../census.ts";
+import { countByCensus } from "../census.ts";
+import { isCounted } from "../filter.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../open.ts";
 import type { Step, TaskFilter, TaskPage, TaskQuery, TaskStore } from "../store.ts";
@@ -54,7 +55,7 @@ export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
   tending.start();
 
   async function count(filter: TaskFilter): Promise<number> {
-    if (isCountedByCensus(filter)) return countByCensus(await thread.call("census"), filter);
+    if (isCounted(filter)) return countByCensus(await thread.call("census"), filter);
     let total = 0;
     let after: TaskId | null = 0;
     while (after !== null) {

@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
-import { CANCEL_GRACE_MS, cancel, expire, extend, retry } from "../../core/lifecycle.ts";
+import { CANCEL_GRACE_MS } from "../../core/lease.ts";
+import { cancel, expire, extend, retry } from "../../core/lifecycle.ts";
 import { ENDED_STATUSES, type RunningTask } from "../../core/task.ts";
 import type { BeatAnswer } from "../store.ts";
 import {

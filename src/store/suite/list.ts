@@ -1,5 +1,6 @@
 import { expect } from "bun:test";
-import { cancel, expiresAt, isOverlong, settle } from "../../core/lifecycle.ts";
+import { expiresAt, isOverlong } from "../../core/lease.ts";
+import { cancel, settle } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { matchesSearch, parseSearch } from "../../core/search.ts";
 import { isEnded, isRunning, STATUSES, type Task, takesType } from "../../core/task.ts";
