@@ -1,5 +1,4 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
-import packageJson from "../package.json" with { type: "json" };
 import type { Flow } from "./broker/broker.ts";
 import { createIntake } from "./broker/intake.ts";
 import { openFlow } from "./broker/open.ts";
@@ -20,10 +19,9 @@ import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openStore } from "./store/open.ts";
 import { createUiFiles } from "./ui/open.ts";
+import { VERSION } from "./version.ts";
 import { createBrokerQueue } from "./wakeup/combined.ts";
 import { createStoreQueue } from "./wakeup/store-wake-ups.ts";
-
-export const VERSION = packageJson.version;
 
 export interface App {
   readonly engine: Engine;

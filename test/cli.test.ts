@@ -1,13 +1,20 @@
-/** The command line as its users run it: a process of its own, before a server of its own. */
+/**
+ * The command line before a server of its own. Most cases run a command in the test's process, because a start takes more
+ * time than the command; every command also runs once as its users run it, as a process, and so does each case about signals,
+ * streams and the environment.
+ */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { runCommand } from "../src/cli/commands.ts";
 import { createClient } from "../src/client/client.ts";
 import { settings } from "../src/config.ts";
+import { systemClock } from "../src/lib/system-clock.ts";
 import { eventually } from "./support/eventually.ts";
 import { type Ended, killLeftovers, type ServerProcess, tasktrack } from "./support/server-process.ts";
 import { freePort } from "./support/servers/runner.ts";
+import { createTestTerminal } from "./support/terminal.ts";
 
 const SERVER = {
   ...{ HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", SHUTDOWN_GRACE: "0s", DISPATCH_INTERVAL: "0s" },
@@ -27,7 +34,15 @@ afterAll(async () => {
 
 const begin = (args: readonly string[], env: Readonly<Record<string, string>> = {}): ServerProcess =>
   tasktrack(args, { env: { TASKTRACK_URL: url, ...env }, cwd: home });
-const cli = (...args: readonly string[]): Promise<Ended> => begin(args).ended;
+
+/** Runs a command to its end in this process, with a pipe as its output. */
+async function cli(...args: readonly string[]): Promise<Omit<Ended, "signal">> {
+  const { written, ...terminal } = createTestTerminal({ isTerminal: false, env: { TASKTRACK_URL: url } });
+  const readHere = (path: string): Promise<string> => readFile(join(home, path), "utf8");
+  const code = await runCommand(args, { ...terminal, clock: systemClock, readFile: readHere });
+  return { code, stdout: written.out, stderr: written.err };
+}
+
 const client = () => createClient(url);
 
 /** What it wrote, where all is well; nothing in it commands a terminal. */
@@ -103,8 +118,8 @@ describe("add", () => {
 
   test("reads the payload from a file, or from its standard input", async () => {
     await writeFile(join(home, "payload.json"), '{"from":"file"}');
-    const fromFile = await addIdle("--payload", "@payload.json");
-    expect((await client().get(fromFile)).payload).toEqual({ from: "file" });
+    const file = await begin(["add", "x", "--type", "idle", "--payload", "@payload.json", "--quiet"]).ended;
+    expect((await client().get(Number(file.stdout))).payload).toEqual({ from: "file" });
     const { stdout } = await tasktrack(["add", "x", "--type", "idle", "--payload", "-", "--quiet"], {
       env: { TASKTRACK_URL: url },
       input: '{"from":"pipe"}',
@@ -125,6 +140,36 @@ describe("add", () => {
       ...{ status: "done", result: { simulated: "300ms" } },
     });
   });
+});
+
+test("each command that ends by itself runs as a process, and its exit code is the process's", async () => {
+  const id = String(await addIdle());
+  const steps: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [["edit", id, "--name", "edited"], 0, /^Task \d+ changed\n$/],
+    [["get", id], 0, /^Task \d+ {2}edited\n/],
+    [["explain", id], 0, /^Task \d+: It /],
+    [["log", id], 0, /^$/],
+    [["cancel", id], 0, /^Task \d+ cancelled\n$/],
+    [["watch", id], 4, / Task \d+ cancelled\n$/],
+    [["retry", id], 0, /^Task \d+ is pending again\n$/],
+    [["remove", id], 0, /^Task \d+ deleted\n$/],
+    [["get", id], 1, /^$/],
+    [["stats"], 0, /^\d+ running, /],
+    [["list", "--type", "none", "--json"], 0, /^\[\]\n$/],
+    [["completion", "bash"], 0, /tasktrack/],
+    [["help", "bench"], 0, /^Usage: tasktrack bench /],
+    [["--help"], 0, /^TaskTrack /],
+    [["lst"], 2, /^$/],
+    [["get", "seven"], 2, /^$/],
+  ];
+  for (const [args, expected, says] of steps) {
+    const { code, stdout, stderr } = await begin(args).ended;
+    expect({ args, code, complains: stderr !== "" }).toEqual({
+      ...{ args, code: expected, complains: expected === 1 || expected === 2 },
+    });
+    expect(stdout).toMatch(says);
+    if (stderr !== "") expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
+  }
 });
 
 describe("the exit code of who waits", () => {

@@ -5,8 +5,7 @@ import { errorText, type Log } from "../lib/log.ts";
 import type { HandlerProcess, SpawnHandlers } from "../processor/pool.ts";
 import type { FromHandlers } from "../processor/pool-messages.ts";
 import { FAILED } from "./command.ts";
-import { SELF } from "./processes.ts";
-import { RUN_HANDLERS } from "./run-handlers.ts";
+import { RUN_HANDLERS, SELF } from "./processes.ts";
 
 /**
  * Each process leads a session of its own: a Ctrl-C at the terminal is the server's alone, and one signal reaches all that the

@@ -23,6 +23,9 @@ export function freePort({ httpHost, httpPort }: Config): number {
   return port;
 }
 
+/** The command under which a process that runs a module of handlers is started; not for people. */
+export const RUN_HANDLERS = "run-handlers";
+
 const LISTENING = "listening";
 
 /** Tells the parent, where there is one. */

@@ -13,9 +13,6 @@ import { textOf } from "../lib/text.ts";
 import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
 import { FAILED } from "./command.ts";
 
-/** The command under which it is started; not for people. */
-export const RUN_HANDLERS = "run-handlers";
-
 /** What cannot be sent must not keep a process that has to end. */
 const LAST_WORDS_WITHIN_MS = 500;
 

@@ -1,5 +1,5 @@
 import { availableParallelism, hostname } from "node:os";
-import { createApp, type Effects } from "../app.ts";
+import type { Effects } from "../app.ts";
 import type { Config } from "../config.ts";
 import { isTaskError } from "../core/error.ts";
 import type { Log } from "../lib/log.ts";
@@ -47,6 +47,7 @@ export async function serveAsOneOfSeveral(given: Given): Promise<number> {
 }
 
 async function serveAlone(config: Config, given: Given): Promise<number> {
+  const { createApp } = await import("../app.ts"); // here, because no other command needs it and it takes 80 ms to load
   const log = logOf(config);
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
