@@ -1,19 +1,25 @@
 /** Everything that can be asked: each path with its methods, in the sections of the OpenAPI document. */
+
 import { createBoardRoutes } from "./board.ts";
+import { type ClaimsSetup, createClaims } from "./claims.ts";
 import { createEventRoutes } from "./events.ts";
 import { createHealthRoutes, type HealthSetup } from "./health.ts";
 import { createListRoutes, type ListsSetup } from "./lists.ts";
 import { createOpenApiRoute, type Section } from "./openapi.ts";
 import type { Routes } from "./route.ts";
+import { type ClaimSetup, createClaimRoutes } from "./routes/claim.ts";
+import { createDrainRoutes, type DrainSetup } from "./routes/drain.ts";
+import { createHeartbeatRoute, type HeartbeatSetup } from "./routes/heartbeat.ts";
+import { createCompleteManyRoute, createOutcomeRoutes, type OutcomesSetup } from "./routes/outcomes.ts";
 import { createTaskRoutes, type TasksSetup } from "./tasks.ts";
 import { createUiRoutes, type UiSetup } from "./ui.ts";
-import { createWorkRoutes, type WorkSetup } from "./work.ts";
 
 export type RoutesSetup = HealthSetup &
   UiSetup &
   TasksSetup &
   ListsSetup &
-  WorkSetup & {
+  ClaimsSetup &
+  Omit<ClaimSetup & DrainSetup & OutcomesSetup & HeartbeatSetup, "claims"> & {
     /** Whether there is more to ask than the probes: the API and the web UI. */
     readonly hasApi: boolean;
     readonly version: string;
@@ -30,7 +36,11 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
   const lists = createListRoutes(setup);
   const board = createBoardRoutes(setup);
   const { events, close: endEvents } = createEventRoutes(setup);
-  const { close: endClaims, ...work } = createWorkRoutes(setup);
+  const claims = createClaims(setup);
+  const ofWork = { ...setup, claims };
+  const claiming = createClaimRoutes(ofWork);
+  const outcomes = createOutcomeRoutes(ofWork);
+  const draining = createDrainRoutes(ofWork);
   const health = createHealthRoutes(setup);
 
   const probes: Routes = {
@@ -48,14 +58,14 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
     "/api/events": { GET: events },
   };
   const ofWorkers: Routes = {
-    "/api/task/:id/complete": { POST: work.complete },
-    "/api/task/:id/fail": { POST: work.fail },
-    "/api/task/:id/release": { POST: work.release },
-    "/api/worker/claim": { POST: work.claim },
-    "/api/worker/leave": { POST: work.leave },
-    "/api/worker/heartbeat": { POST: work.heartbeat },
-    "/api/worker/complete": { POST: work.completeMany },
-    "/api/worker/:name/drain": { POST: work.drain, DELETE: work.undrain },
+    "/api/task/:id/complete": { POST: outcomes.complete },
+    "/api/task/:id/fail": { POST: outcomes.fail },
+    "/api/task/:id/release": { POST: outcomes.release },
+    "/api/worker/claim": { POST: claiming.claim },
+    "/api/worker/leave": { POST: claiming.leave },
+    "/api/worker/heartbeat": { POST: createHeartbeatRoute(setup) },
+    "/api/worker/complete": { POST: createCompleteManyRoute(ofWork) },
+    "/api/worker/:name/drain": { POST: draining.drain, DELETE: draining.undrain },
   };
   const ofServer: Routes = {
     "/api/stats": { GET: board.stats },
@@ -72,7 +82,7 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
     routes: setup.hasApi ? { ...ofTasks, ...ofWorkers, ...ofServer, ...createUiRoutes(setup) } : probes,
     close: () => {
       endEvents();
-      endClaims();
+      claims.close();
     },
   };
 }

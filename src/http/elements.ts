@@ -2,12 +2,21 @@
  * The elements of a heartbeat and of many completions, judged one by one: a fault in one element never ends a neighbour's lease.
  * A bad progress or log line does not even end its own: it is dropped, and the answer says so.
  */
-import type { z } from "zod";
+import { z } from "zod";
 import { type FieldFault, TaskError } from "../core/error.ts";
 import { LIMITS, type LogLevel, type Progress, storableText, type TaskId } from "../core/task.ts";
 import { faultsOf } from "../wire/faults.ts";
-import { LEVELS } from "../wire/shared-schemas.ts";
+import { FaultAnswer, LEVELS, taskId } from "../wire/shared-schemas.ts";
 import { BeatFrame, Completion, ElementId, LeaseWord, ProgressWord } from "./work-schemas.ts";
+
+export const elementId = taskId.nullable().meta({ description: "null where the element had no task id" });
+export const elementFaults = {
+  errors: z
+    .array(FaultAnswer)
+    .optional()
+    .meta({ description: "What of this element was not understood: at most ten faults" }),
+  errors_omitted: z.int().min(1).optional().meta({ description: "How many more faults it has" }),
+};
 
 type Line = { readonly level: LogLevel; readonly message: string };
 
@@ -123,4 +132,19 @@ function createFaults(element: string) {
   });
 
   return { add, addOne, listed };
+}
+
+/** An answer for each element, in their order: those that were understood are carried out together. */
+export async function answerEach<T, A extends object>(
+  judged: readonly Judged<T>[],
+  carryOut: (understood: readonly T[]) => Promise<readonly A[]>,
+  otherwise: A,
+): Promise<object[]> {
+  const understood = judged.flatMap(({ said }) => (said === null ? [] : [said]));
+  const answers = (await carryOut(understood)).values();
+  return judged.map(({ id, said, faults }) => ({
+    id,
+    ...(said === null ? otherwise : (answers.next().value ?? otherwise)),
+    ...faults,
+  }));
 }

@@ -1,0 +1,32 @@
+/** Tasks with their leases, as answers to workers show them. */
+import { z } from "zod";
+import { formatDurationMs } from "../core/duration.ts";
+import type { RunningTask } from "../core/task.ts";
+import { textSize } from "../core/text-size.ts";
+import { TaskAnswer } from "./answer-schemas.ts";
+import type { Later } from "./pieces.ts";
+import { presentTask } from "./wire.ts";
+
+export const expiresIn = z.string().meta({
+  description: "A Go duration, to be counted from when the request was sent",
+  examples: ["30s"],
+});
+const LeaseAnswer = z
+  .object({
+    token: z.string().meta({ description: "To be sent with all that is said about the task" }),
+    expires_in: expiresIn,
+  })
+  .meta({ id: "Lease", description: "A worker's hold on a task" });
+export const LeasedTask = TaskAnswer.extend({ lease: LeaseAnswer }).meta({
+  id: "LeasedTask",
+  description: "A task and the lease under which the worker has it",
+});
+
+/** A lease lasts from now, although it has begun before: an answer never promises more than is left. */
+export const leasedTexts = (tasks: readonly RunningTask[], now: number): Later[] =>
+  tasks.map((task) => ({ size: textSize(task), text: () => presentLeased(task, now) }));
+
+function presentLeased(task: RunningTask, now: number): string {
+  const lease = { token: task.token, expires_in: formatDurationMs(Math.max(0, task.lease.until - now)) };
+  return `${presentTask(task, now).slice(0, -1)},"lease":${JSON.stringify(lease)}}`;
+}
