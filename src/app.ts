@@ -1,7 +1,7 @@
 /** The wiring, all of it: config in, a running server out; stopped in reverse order. */
 import type { Flow } from "./broker/broker.ts";
-import { createIntake } from "./broker/intake.ts";
 import { openFlow } from "./broker/open.ts";
+import { createSubmitter } from "./broker/submitter.ts";
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
 import type { Clock } from "./core/clock.ts";
@@ -131,7 +131,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   takeOn(new Map());
 
   const requestId = createRequestIds(nonce());
-  const intake = createIntake({ engine, clock, log, nonce, requestId });
+  const submitter = createSubmitter({ engine, clock, log, nonce, requestId });
   const relay =
     flow === null || config.events === "off"
       ? null
@@ -178,7 +178,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     await engine.start();
     await relay?.start(); // before anything can happen that is to be published
     const { hostname, port } = http.start();
-    if (config.role !== "worker") flow?.inlet.consume(intake.take);
+    if (config.role !== "worker") flow?.inlet.consume(submitter.submit);
     processor?.start();
     const address = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
     log.info("listening", { url: address, version: VERSION, store: withoutPassword(url), role: config.role });
@@ -203,7 +203,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   async function endSubmissions(): Promise<void> {
     if (flow === null) return;
     const ended = flow.inlet.close();
-    intake.close();
+    submitter.close();
     await brokerCloses(ended);
   }
 

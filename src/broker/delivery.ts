@@ -1,32 +1,28 @@
-/** What becomes of a message that a broker has brought: one rule for all brokers. */
 import type { Clock } from "../core/clock.ts";
 import { backoffMs } from "../lib/backoff.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { sleep } from "../lib/waiting.ts";
+import type { Disposition } from "./disposition.ts";
 import { rejectionOf, shortRejectionOf } from "./rejection.ts";
-import type { Submission, Taken } from "./submissions.ts";
+import type { Submission, Submit } from "./submissions.ts";
 
-/**
- * `acknowledge`: its tasks are stored, or the broker keeps its rejection, or refuses even the shortest one for its length.
- * `return`: the delivery is over before that, and the message comes again.
- */
-export type Settlement = "acknowledge" | "return";
-
-export interface Settling {
+/** Delivers submissions to the engine, by the same rules for all brokers. */
+export interface Delivery {
   /**
-   * Never rejects. What fails is tried again after a pause, here: a message that is returned at once comes back at once, and
-   * RabbitMQ 4 drops one that has come back twenty times.
-   * @param over aborts when the message can be acknowledged no more, or the process stops
+   * Submits the message, and publishes its rejection if it was rejected. What fails is tried again after a pause, here: a message
+   * that is returned is delivered again at once, and RabbitMQ 4 drops a message after twenty deliveries. Never rejects.
+   *
+   * `acknowledge`: the tasks are stored, or the rejection is published, or it is too large for the broker in its shortest form.
+   * `return`: `over` aborted before that.
+   * @param over aborts when the message can no longer be acknowledged, or the process stops
    */
-  settle(submission: Submission, take: Take, over: AbortSignal): Promise<Settlement>;
+  deliver(submission: Submission, submit: Submit, over: AbortSignal): Promise<Disposition>;
 }
 
-export type Take = (submission: Submission) => Promise<Taken>;
-
-export type SettlingSetup = {
-  /** Resolves when the broker keeps it among the rejected ones. */
+export type DeliverySetup = {
+  /** Publishes a rejection; resolves when the broker has confirmed it. */
   readonly publish: (rejection: Buffer, submission: Submission) => Promise<void>;
-  /** Whether the broker has refused these bytes for their number, so that it will do so again. */
+  /** Whether the broker refused a message because it has so many bytes. It would refuse it again. */
   readonly isTooLarge: (error: unknown, bytes: number) => boolean;
   readonly clock: Clock;
   readonly log: Log;
@@ -34,32 +30,32 @@ export type SettlingSetup = {
 
 const RETRY = { firstMs: 1_000, longestMs: 10_000 };
 
-export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetup): Settling {
+export function createDelivery({ publish, isTooLarge, clock, log }: DeliverySetup): Delivery {
   let isTroubled = false;
 
-  async function settle(submission: Submission, take: Take, over: AbortSignal): Promise<Settlement> {
-    const taken = await untilDone(
-      () => take(submission),
+  async function deliver(submission: Submission, submit: Submit, over: AbortSignal): Promise<Disposition> {
+    const result = await untilDone(
+      () => submit(submission),
       over,
       (error) => log.error("submission_failed", { key: submission.key, error: errorText(error) }),
     );
-    if (taken === null) return "return";
-    return taken.kind === "accepted" ? "acknowledge" : reject(submission, taken.problem, over);
+    if (result === null) return "return";
+    return result.kind === "accepted" ? "acknowledge" : reject(submission, result.problem, over);
   }
 
-  async function reject(submission: Submission, problem: string, over: AbortSignal): Promise<Settlement> {
+  async function reject(submission: Submission, problem: string, over: AbortSignal): Promise<Disposition> {
     for (const write of [rejectionOf, shortRejectionOf]) {
       const rejection = Buffer.from(write(submission, problem));
-      const isKept = await untilDone(() => publishIfTaken(rejection, submission), over, failed);
-      if (isKept === null) return "return";
-      if (isKept) return "acknowledge";
+      const isPublished = await untilDone(() => publishUnlessTooLarge(rejection, submission), over, failed);
+      if (isPublished === null) return "return";
+      if (isPublished) return "acknowledge";
     }
     log.error("rejection_dropped", { rejection: shortRejectionOf(submission, problem) });
     return "acknowledge";
   }
 
-  /** False where the broker refuses it for its length. */
-  async function publishIfTaken(rejection: Buffer, submission: Submission): Promise<boolean> {
+  /** False if the broker refuses the rejection because of its size. */
+  async function publishUnlessTooLarge(rejection: Buffer, submission: Submission): Promise<boolean> {
     try {
       await publish(rejection, submission);
     } catch (error) {
@@ -72,13 +68,13 @@ export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetu
     return true;
   }
 
-  /** However many rejections wait for its end, it is one event. */
+  /** One outage is logged once, however many rejections wait for its end. */
   function failed(error: unknown): void {
     if (!isTroubled) log.warn("rejections_wait", { error: errorText(error) });
     isTroubled = true;
   }
 
-  /** The first answer of an attempt; null once it is of no use any more. */
+  /** The result of the first attempt that does not fail; null once `over` has aborted. */
   async function untilDone<T>(
     attempt: () => Promise<T>,
     over: AbortSignal,
@@ -95,5 +91,5 @@ export function createSettling({ publish, isTooLarge, clock, log }: SettlingSetu
     return null;
   }
 
-  return { settle };
+  return { deliver };
 }

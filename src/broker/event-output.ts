@@ -1,11 +1,12 @@
 import type { Status, TaskId } from "../core/task.ts";
+import { onAbort } from "../lib/waiting.ts";
 
-/** The port through which a broker tells the world what happens to tasks. */
+/** The port through which changes of tasks are published to a broker. */
 export interface EventOutlet {
   /**
-   * Publishes events of one task in the order in which they come here. Resolves when the broker has confirmed that it
-   * keeps them all. Rejects otherwise: some may have been published, and the caller comes with all of them again. Once the
-   * signal aborts, nothing that has not been sent yet is sent any more. One call at a time.
+   * Publishes the events; those of one task keep the order of the array. Resolves when the broker has confirmed all of them. If it
+   * rejects, some may have been published, and the caller publishes all of them again. Once the signal aborts, nothing more is
+   * sent. One call at a time.
    */
   publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void>;
 
@@ -14,15 +15,25 @@ export interface EventOutlet {
 }
 
 /**
- * A change of a task, without its payload: who wants more asks for the task. `task.<status>` says how it stands after the
- * change, so one status may come twice in a row, with versions that rise: an edit leaves a task pending.
+ * A change of a task, without its payload: a consumer that needs more reads the task. `task.<status>` is the status after the
+ * change. The same status may come twice in a row, with rising versions: an edit leaves a task pending.
  */
 export type TaskEvent = {
   readonly event: "task.created" | "task.deleted" | `task.${Status}`;
   readonly id: TaskId;
-  /** Null where nobody knows it any more: of a task that was deleted before this process had heard of it. */
+  /** Null if it is not known: the task was deleted before this process had read it. */
   readonly type: string | null;
   readonly status: Status;
-  /** Of the task after the change; of a deleted one the last that it had. */
+  /** The task's version after the change; of a deleted task, its last version. */
   readonly version: number;
 };
+
+/** Rejects as soon as the signal aborts; the sending goes on. */
+export function unlessAborted(sending: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise<void>((resolve, reject) => {
+    const unlisten = onAbort(signal, () => reject(givenUp()));
+    sending.finally(unlisten).then(resolve, reject);
+  });
+}
+
+export const givenUp = (): Error => new Error("publishing was given up");

@@ -1,19 +1,24 @@
-/** What a TaskTrack calls its exchanges, queues, topics and groups at a broker; two that share a broker have prefixes of their own. */
-export type Names = {
-  readonly submit: string;
-  readonly rejected: string;
-  readonly events: string;
-  readonly bells: string;
-  /** Of the processes that take tasks in from Kafka. */
-  readonly group: string;
-};
+/**
+ * What TaskTrack calls its exchanges, queues, topics and groups at a broker. The left side is the name in code. The right side is
+ * the name at the broker; it never changes, because deployed brokers have these queues and topics, and producers and consumers use
+ * them. Two TaskTracks that share a broker have a prefix each.
+ */
+export const namesUnder = (prefix: string) => ({
+  /** RabbitMQ: exchange and queue. Kafka: topic. */
+  submissions: `${prefix}.submit`,
+  /** RabbitMQ: queue. Kafka: topic. */
+  rejections: `${prefix}.rejected`,
+  /** RabbitMQ: exchange. Kafka: topic. */
+  events: `${prefix}.events`,
+  /**
+   * RabbitMQ: exchange. Kafka: topic. RabbitMQ's queues and Kafka's groups of a set of types are called `<this>:<types>`. Wake-ups
+   * were called bells when these names were chosen.
+   */
+  wakeUps: `${prefix}.bells`,
+  /** Kafka: the group of all processes that read the submissions. */
+  submissionsGroup: prefix,
+});
+
+export type Names = Readonly<ReturnType<typeof namesUnder>>;
 
 export const PREFIX_DEFAULT = "tasktrack";
-
-export const namesUnder = (prefix: string): Names => ({
-  submit: `${prefix}.submit`,
-  rejected: `${prefix}.rejected`,
-  events: `${prefix}.events`,
-  bells: `${prefix}.bells`,
-  group: prefix,
-});

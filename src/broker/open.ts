@@ -3,14 +3,14 @@ import type { Log } from "../lib/log.ts";
 import type { Flow } from "./broker.ts";
 
 /**
- * The broker that QUEUE_URL names, loaded only where it is named; null where none is. It need not be there yet, but the files
- * that the URL names must: a TaskError says which cannot be used.
+ * Opens the broker of QUEUE_URL, and loads its client only then; null if the URL is empty. The broker need not be reachable yet. The
+ * files that the URL names must be readable: a TaskError says which one is not.
  */
 export async function openFlow(
   url: string,
   effects: { readonly clock: Clock; readonly log: Log },
 ): Promise<Flow | null> {
   if (url === "") return null;
-  if (/^kafkas?:/.test(url)) return (await import("./kafka/broker.ts")).openKafkaFlow(url, effects);
-  return (await import("./rabbitmq/broker.ts")).openRabbitmqFlow(url, effects);
+  if (/^kafkas?:/.test(url)) return (await import("./kafka/broker.ts")).openKafkaBroker(url, effects);
+  return (await import("./rabbitmq/broker.ts")).openRabbitmqBroker(url, effects);
 }

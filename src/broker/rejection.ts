@@ -1,21 +1,20 @@
 import { storableText } from "../core/task.ts";
 import type { Submission } from "./submissions.ts";
 
-/** Half of what brokers take by default (Kafka: 1 MiB), so that one set a little lower takes it as well. */
+/** Half of the brokers' default limits (Kafka: 1 MiB), so that it also fits a limit that is set somewhat lower. */
 const REJECTION_BYTES = 524_288;
-/** Of a body that was refused so much is kept at most. */
+/** Of a rejected body. */
 const BODY_KEPT_BYTES = 131_072;
-/** Kafka has no limit for a header but that of the message. */
+/** Kafka has no limit for a header except that of the message. */
 const KEY_LENGTH = 1_000;
 
 /**
- * What is published to `tasktrack.rejected`: why a message was refused, as HTTP would have answered, and what it said, as text
- * where it is UTF-8. Never longer than REJECTION_BYTES: JSON writes a control character six times as long as it is, so of some bodies
- * less is kept.
+ * The message that is published to `<prefix>.rejected`: the problem document, as HTTP would have answered, and the body, as text if
+ * it is UTF-8. It has REJECTION_BYTES at most: JSON needs six bytes for a control character, so of some bodies less is kept.
  */
 export function rejectionOf(submission: Submission, problem: string): string {
   for (let kept = BODY_KEPT_BYTES; kept >= 1_024; kept /= 2) {
-    const text = rejectionWith(submission, JSON.parse(problem), beginOf(submission.body, kept));
+    const text = rejectionWith(submission, JSON.parse(problem), startOf(submission.body, kept));
     if (Buffer.byteLength(text) <= REJECTION_BYTES) return text;
   }
   return shortRejectionOf(submission, problem);
@@ -23,9 +22,9 @@ export function rejectionOf(submission: Submission, problem: string): string {
 
 const DETAIL_LENGTH = 200;
 
-/** The same without the body and with one sentence of the problem: for a broker that takes no more. */
+/** The same without the body, and of the problem only the main members: for a broker with a lower limit. */
 export function shortRejectionOf(submission: Submission, problem: string): string {
-  const { status, code, detail, request_id } = JSON.parse(problem) as Record<string, unknown>; // intake has made it
+  const { status, code, detail, request_id } = JSON.parse(problem) as Record<string, unknown>; // the submitter wrote it
   const sentence = typeof detail === "string" ? storableText(detail, DETAIL_LENGTH) : detail;
   return rejectionWith(submission, { status, code, detail: sentence, request_id }, NOTHING);
 }
@@ -43,8 +42,8 @@ function rejectionWith({ body, key }: Submission, problem: unknown, kept: Uint8A
   });
 }
 
-/** Cut off between two characters, where it is UTF-8. */
-function beginOf(bytes: Uint8Array, atMost: number): Uint8Array {
+/** Cut off between two characters, if it is UTF-8. */
+function startOf(bytes: Uint8Array, atMost: number): Uint8Array {
   if (bytes.length <= atMost) return bytes;
   const cuts = [atMost, atMost - 1, atMost - 2, atMost - 3];
   return bytes.subarray(0, cuts.find((at) => !isWithinCharacter(bytes[at])) ?? atMost);

@@ -1,26 +1,30 @@
-/** The port through which a broker brings tasks in, from producers that speak no HTTP. */
-export interface TaskInlet {
+/** The port through which a broker delivers submissions: messages that create tasks. */
+export interface Submissions {
   /**
-   * Begins to take messages, many at once; those that cannot be taken yet hold up no more than their share. One that was
-   * accepted is acknowledged after that, one that was refused is acknowledged after the broker keeps it among the rejected
-   * ones, with the reason. One for which `take` rejects is left with the broker and comes again, here or elsewhere.
+   * Begins to receive messages, many at once; those that cannot be submitted yet do not hold up the others. An accepted message is
+   * acknowledged after its tasks are stored. A rejected one is acknowledged after its rejection, with the reason, is published. If
+   * `submit` rejects, the message stays with the broker and is delivered again, to this process or to another one.
    */
-  consume(take: (submission: Submission) => Promise<Taken>): void;
+  consume(submit: Submit): void;
 
-  /** Whether messages are to be taken and cannot be, for example because the queue is declared otherwise. The log says why. */
+  /** Whether messages are to be received and cannot be, for example because the queue is declared otherwise. The log has the reason. */
   isInterrupted(): boolean;
 
-  /** Takes no more, and waits for what is under way, though not for long; safe twice. */
+  /** Receives nothing more, and waits for what is under way, though not for long; safe twice. */
   close(): Promise<void>;
 }
 
+export type Submit = (submission: Submission) => Promise<SubmissionResult>;
+
 export type Submission = {
   readonly body: Uint8Array;
-  /** What the message is known by, the same each time it comes; null where its producer gave it no name. */
+  /** The idempotency key: the same at each delivery of the message; null where its producer gave it none. */
   readonly key: string | null;
-  /** Within which no two messages have the same key. */
+  /** Keys are unique within a scope. */
   readonly scope: string;
 };
 
-/** A refusal comes with its problem document, as HTTP would have answered. */
-export type Taken = { readonly kind: "accepted" } | { readonly kind: "rejected"; readonly problem: string };
+/** A rejection has the problem document that HTTP would have answered. */
+export type SubmissionResult =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "rejected"; readonly problem: string };

@@ -1,10 +1,10 @@
-/** TLS as the two clients want it, from the files that QUEUE_URL names. */
+/** The TLS options of both clients, from the files that QUEUE_URL names. */
 import { readFileSync } from "node:fs";
 import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { TaskError } from "../core/error.ts";
 import type { TlsFiles } from "./url.ts";
 
-/** The server's name, which is asked for and compared, is the host that the client connects to. */
+/** Without `servername`: both clients send and verify the host that they connect to. */
 export function tlsOptions({ authority, own, isVerified }: TlsFiles): ConnectionOptions {
   const options = {
     rejectUnauthorized: isVerified,
@@ -17,7 +17,7 @@ export function tlsOptions({ authority, own, isVerified }: TlsFiles): Connection
         }),
   };
   try {
-    createSecureContext(options); // else the client would throw when it connects, where nobody can say why
+    createSecureContext(options); // the client would do it when it connects, and its error would not name the setting
   } catch (error) {
     throw refusal(
       "certificates, and a key without a passphrase that belongs to certfile, as PEM",
@@ -39,7 +39,7 @@ function pem(parameter: string, path: string, kind: string): string {
   return text;
 }
 
-const refusal = (what: string, came: string): TaskError =>
-  new TaskError("invalid", `QUEUE_URL: expected ${what}, got ${came}`);
+const refusal = (expected: string, got: string): TaskError =>
+  new TaskError("invalid", `QUEUE_URL: expected ${expected}, got ${got}`);
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,4 +1,4 @@
-/** QUEUE_URL taken apart, or refused with what was expected. Pure: nothing is looked up and no file is read. */
+/** Parses QUEUE_URL. Pure: no host is resolved and no file is read. */
 import { TaskError } from "../core/error.ts";
 import { PREFIX_DEFAULT } from "./names.ts";
 
@@ -18,11 +18,11 @@ export type RabbitmqUrl = {
 export type KafkaUrl = {
   readonly kind: "kafka";
   readonly hosts: readonly Host[];
-  /** How the account proves itself; null is open, or known by its certificate. */
+  /** Null: no authentication, or by a client certificate. */
   readonly sasl: (Account & { readonly mechanism: SaslMechanism }) | null;
   readonly tls: TlsFiles | null;
   readonly prefix: string;
-  /** Of topics that are not there yet. */
+  /** Of topics that TaskTrack creates. */
   readonly partitions: number;
 };
 
@@ -30,23 +30,23 @@ export type Host = { readonly host: string; readonly port: number };
 export type Account = { readonly user: string; readonly password: string };
 export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 
-/** Paths of PEM files. Without an authority's, those that the runtime brings are trusted. */
+/** Paths of PEM files. Without an authority, the runtime's certificate authorities are trusted. */
 export type TlsFiles = {
   readonly authority: string | null;
   readonly own: { readonly certificate: string; readonly key: string } | null;
-  /** Whether the broker must prove that it is who was asked for. */
+  /** Whether the broker's certificate and its host name are verified. */
   readonly isVerified: boolean;
 };
 
 const SASL_MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 /**
- * Where an account is given and no mechanism. SCRAM shows the broker no password, so that a wrong guess gives none away:
- * one that has only PLAIN refuses the handshake, and its refusal is logged. Of the two it is the stronger.
+ * For a URL with an account and without a mechanism. SCRAM does not send the password, so a wrong guess reveals nothing: a broker
+ * that has only PLAIN refuses the handshake, and the refusal is logged. Of the two SCRAM mechanisms it is the stronger one.
  */
 const SASL_DEFAULT: SaslMechanism = "scram-sha-512";
 
 const PARTITIONS_DEFAULT = 6;
-/** What RabbitMQ and all its clients mean by a URL that names nobody. */
+/** The account of RabbitMQ and its clients for a URL without one. */
 const GUEST: Account = { user: "guest", password: "guest" };
 const RABBITMQ_PORTS = { amqp: 5672, amqps: 5671 };
 
@@ -64,7 +64,7 @@ const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
 
 /**
  * @param text begins with one of the four schemes
- * Throws a TaskError whose message says what was expected of QUEUE_URL, and nothing of what came: that may be a password.
+ * Throws a TaskError whose message says what was expected of QUEUE_URL. It does not repeat the URL, which may have a password.
  */
 export function parseBrokerUrl(text: string): BrokerUrl {
   const [, scheme = "", account, hosts = "", path = "", query = ""] = URL_PARTS.exec(text) ?? [];
@@ -91,7 +91,7 @@ type Parts = {
 function rabbitmqUrl(scheme: "amqp" | "amqps", parts: Parts): RabbitmqUrl {
   const [first = "", ...more] = parts.hosts;
   const host = hostOf(first, RABBITMQ_PORTS[scheme]);
-  // Several segments would be a name of which the client takes the first.
+  // Of several path segments the client would take the first one.
   if (host === null || more.length > 0 || parts.path.includes("/")) throw expected(RABBITMQ_SHAPE);
   const given = parametersOf(parts.query, RABBITMQ_NAMES);
   return {
@@ -122,7 +122,7 @@ function kafkaUrl(scheme: "kafka" | "kafkas", parts: Parts): KafkaUrl {
 
 const expected = (what: string): TaskError => new TaskError("invalid", what);
 
-/** @param port the one that goes without saying; null: it must be said */
+/** @param port the default; null: the URL must have one */
 function hostOf(text: string, port: number | null): Host | null {
   const [, address, name, said] = HOST.exec(text) ?? [];
   const host = address ?? name;
@@ -149,7 +149,7 @@ function saslOf(mechanism: string | undefined, account: Account | null): KafkaUr
   return null;
 }
 
-/** @param instead the scheme that would have TLS, where this one has none */
+/** @param instead the scheme with TLS, if this one is without; else null */
 function tlsOf(given: Parameters, instead: string | null): TlsFiles | null {
   if (instead !== null) {
     if (TLS_NAMES.some((name) => given.has(name)))
@@ -168,7 +168,7 @@ function isVerified(verify: string | undefined): boolean {
   return verify !== "verify_none";
 }
 
-/** What both brokers take as part of a name. */
+/** Characters that both brokers allow in names. */
 function prefixOf(given: Parameters): string {
   const prefix = given.get("prefix") ?? PREFIX_DEFAULT;
   if (!/^[\w.-]{1,100}$/.test(prefix))
@@ -191,7 +191,7 @@ function wholeNumber(
 
 type Parameters = ReadonlyMap<string, string>;
 
-/** By hand, for the runtime reads a form, in which the plus of a file's name would be a space. */
+/** Not by URLSearchParams: it parses form encoding, in which a plus in a file's name would be a space. */
 function parametersOf(query: string, names: readonly string[]): Parameters {
   const given = new Map<string, string>();
   const fault = `no parameters but ${names.join(", ")}, each once and percent-encoded,`;

@@ -8,13 +8,13 @@ import { watchMembers } from "../../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskEvent } from "../event-output.ts";
-import type { Submission, Taken } from "../submissions.ts";
-import { openKafkaFlow } from "./broker.ts";
+import type { Submission, SubmissionResult } from "../submissions.ts";
+import { openKafkaBroker } from "./broker.ts";
 import { ignoreLateErrors } from "./errors.ts";
 
 const brokers = [new URL(sharedKafka()).host];
 const SIGNAL = new AbortController().signal;
-const ACCEPTED: Taken = { kind: "accepted" };
+const ACCEPTED: SubmissionResult = { kind: "accepted" };
 const WITHIN_MS = 120_000;
 
 const producer = new Producer({ clientId: "test", bootstrapBrokers: brokers });
@@ -27,10 +27,10 @@ afterAll(async () => {
 /** A process that takes what comes; what earlier tests have left is not its own. */
 async function openInlet(
   own: string,
-  take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED,
+  take: (submission: Submission) => Promise<SubmissionResult> = async () => ACCEPTED,
 ) {
   const seen: Submission[] = [];
-  const flow = openKafkaFlow(sharedKafka(), { clock: systemClock, log: createTestLog() });
+  const flow = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
   flow.inlet.consume(async (submission) => {
     if (!textOf(submission).includes(own)) return ACCEPTED;
     seen.push(submission);
@@ -95,7 +95,7 @@ test("each message comes once, under its place or the name that it bears", async
 
 test("what was taken is not brought again, what was not comes to the next process", async () => {
   const own = unique();
-  const gate = Promise.withResolvers<Taken>();
+  const gate = Promise.withResolvers<SubmissionResult>();
   const first = await openInlet(own, (submission) =>
     textOf(submission).endsWith("held") ? gate.promise : Promise.resolve(ACCEPTED),
   );
@@ -138,7 +138,7 @@ async function openRefusing(own: { readonly takesBytes: number; readonly problem
   await admin.createTopics({ topics: [topics.rejected], partitions: 1, replicas: -1, configs });
   await admin.createTopics({ topics: [topics.submit], partitions: 1, replicas: -1 });
   const log = createTestLog();
-  const flow = openKafkaFlow(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
+  const flow = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
   flow.inlet.consume(async () => ({ kind: "rejected", problem: own.problem }));
   return {
     ...{ log, topics },
@@ -221,7 +221,7 @@ test("thousands come at once, each once", async () => {
 });
 
 test("events of a task come in order", async () => {
-  const flow = openKafkaFlow(sharedKafka(), { clock: systemClock, log: createTestLog() });
+  const flow = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
   const type = unique();
   const events = Array.from(
     { length: 1_000 },
@@ -278,7 +278,7 @@ test("who takes tasks in and could not join its group again begins anew", async 
 
 test("a topic that somebody has deleted is made anew for who publishes to it, and for who takes tasks from it", async () => {
   const prefix = `gone-${unique()}`;
-  const flow = openKafkaFlow(`${sharedKafka()}?prefix=${prefix}`, {
+  const flow = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, {
     clock: systemClock,
     log: createTestLog(),
   });

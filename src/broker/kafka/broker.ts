@@ -4,99 +4,100 @@ import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import type { Flow } from "../broker.ts";
 import { ignoreLateErrors } from "./errors.ts";
-import { createKafkaOutlet } from "./event-output.ts";
+import { createKafkaEventOutput } from "./event-output.ts";
 import { kafkaOptions } from "./options.ts";
-import { createKafkaInlet } from "./submissions.ts";
+import { createKafkaSubmissions } from "./submissions.ts";
 import { createKafkaWakeUps } from "./wake-ups.ts";
 
 const CLIENT = "tasktrack";
-/** A process without a partition hears no bell, so there are enough for some dozen of them. */
-const BELL_PARTITIONS = 24;
-/** Bells are of no use after half a minute. */
-const BELL_CONFIGS = [
+/** A process without a partition receives no wake-ups, so there are enough partitions for two dozen processes. */
+const WAKE_UP_PARTITIONS = 24;
+/** A wake-up is of no use after half a minute. */
+const WAKE_UP_CONFIGS = [
   { name: "retention.ms", value: "600000" },
   { name: "segment.ms", value: "600000" },
 ];
 
-/** Tasks in, wake-ups and events out. */
-export function openKafkaFlow(
+export function openKafkaBroker(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
   const { connection, partitions, names } = kafkaOptions(url);
-  const topics = [names.submit, names.rejected, names.events, names.bells];
+  const topics = [names.submissions, names.rejections, names.events, names.wakeUps];
   const admin = ignoreLateErrors(new Admin({ clientId: CLIENT, ...connection }));
   const producer = ignoreLateErrors(new Producer({ clientId: CLIENT, ...connection }));
-  let areThere = false;
+  let isReady = false;
   let creating: Promise<void> | null = null;
 
-  /** Who asks while others wait for it waits with them. */
+  /** Calls that come while the topics are being created share the result. */
   async function ready(): Promise<void> {
-    if (areThere) return;
+    if (isReady) return;
     creating ??= createTopics().finally(() => {
       creating = null;
     });
     await creating;
   }
 
-  /** Where they may not be made, or nobody answers, the look at them says what is wrong. */
+  /** A create may fail because the topic exists or the account may not create it. The metadata request shows what is missing. */
   async function createTopics(): Promise<void> {
-    // One that does not let us in says so here at once; asked for each topic, with the client's own attempts, it took a minute.
-    await knock();
+    // A broker that refuses the connection does so here at once. With a request for each topic and the client's retries it took a minute.
+    await probe();
     for (const topic of topics) {
       const own =
-        topic === names.bells
-          ? { partitions: Math.max(partitions, BELL_PARTITIONS), configs: BELL_CONFIGS }
+        topic === names.wakeUps
+          ? { partitions: Math.max(partitions, WAKE_UP_PARTITIONS), configs: WAKE_UP_CONFIGS }
           : { partitions };
       await admin
         .createTopics({ topics: [topic], replicas: -1, ...own })
         .catch((error: unknown) => log.debug("topic_not_created", { topic, error: errorText(error) }));
     }
     await admin.metadata({ topics, forceUpdate: true });
-    areThere = true;
+    isReady = true;
   }
 
-  const knock = (): Promise<unknown> => admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
-  let knocking: Promise<BrokerState> | null = null;
+  const probe = (): Promise<unknown> => admin.metadata({ topics: [], forceUpdate: true, retries: 0 });
+  let probing: Promise<BrokerState> | null = null;
 
-  /** Who asks while it is being asked hears the same answer. */
+  /** Calls that come while a probe is under way share its answer. */
   function state(): Promise<BrokerState> {
-    knocking ??= knock()
+    probing ??= probe()
       .then(
-        (): BrokerState => (inlet.isInterrupted() ? "no_submissions" : "up"),
+        (): BrokerState => (submissions.isInterrupted() ? "no_submissions" : "up"),
         (): BrokerState => "away",
       )
       .finally(() => {
-        knocking = null;
+        probing = null;
       });
-    return knocking;
+    return probing;
   }
 
-  /** Somebody may have deleted a topic. */
+  /** A topic may have been deleted: the next `ready` looks again. */
   function doubt(): void {
-    areThere = false;
+    isReady = false;
   }
 
   async function topicId(): Promise<string> {
     await ready();
-    const found = await admin.metadata({ topics: [names.submit], forceUpdate: true });
-    return found.topics.get(names.submit)?.id ?? "";
+    const found = await admin.metadata({ topics: [names.submissions], forceUpdate: true });
+    return found.topics.get(names.submissions)?.id ?? "";
   }
 
-  const outlet = createKafkaOutlet({ producer, topic: names.events, ready, doubt });
-  const bells = createKafkaWakeUps({
+  const eventOutput = createKafkaEventOutput({ producer, topic: names.events, ready, doubt });
+  const wakeUps = createKafkaWakeUps({
     options: { clientId: CLIENT, ...connection },
-    ...{ producer, ready, doubt, name: names.bells, clock, log },
+    ...{ producer, ready, doubt, name: names.wakeUps, clock, log },
   });
-  const inlet = createKafkaInlet({ connection, names, producer, ready, doubt, topicId, clock, log });
+  const submissions = createKafkaSubmissions({
+    ...{ connection, names, producer, ready, doubt, topicId, clock, log },
+  });
   return {
-    inlet,
-    outlet,
-    bells,
+    inlet: submissions,
+    outlet: eventOutput,
+    bells: wakeUps,
     broker: "Kafka",
     state,
     close: async () => {
-      await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connections
+      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection
       await producer.close();
       await admin.close();
     },

@@ -1,15 +1,15 @@
 import type { Consumer, Message } from "@platformatic/kafka";
 import { createOffsets } from "./offsets.ts";
 
-/** Tells Kafka how far a topic's messages have been dealt with, when they are dealt with at once and end in any order. */
+/** Commits the offsets of a topic whose messages are under way at the same time and end in any order. */
 export interface Commits {
   begin(message: Message): void;
   end(message: Message): void;
-  /** Resolves when Kafka has been told of all that has ended. */
+  /** Resolves when everything that has ended is committed. */
   finish(): Promise<void>;
 }
 
-/** A commit that fails costs no more than that what is dealt with comes again. */
+/** After a commit that failed, messages that have ended may be read again. It has no other consequence. */
 export function createCommits(setup: {
   readonly consumer: Consumer;
   readonly topic: string;
@@ -20,9 +20,9 @@ export function createCommits(setup: {
   let committing: Promise<void> | null = null;
 
   async function commit(): Promise<void> {
-    await Promise.resolve(); // those that ended in the same turn come along
-    for (let done = offsets.take(); done.length > 0; done = offsets.take()) {
-      const commits = done.map((one) => ({ topic, leaderEpoch: -1, ...one }));
+    await Promise.resolve(); // so that messages that end in the same turn share a commit
+    for (let ended = offsets.take(); ended.length > 0; ended = offsets.take()) {
+      const commits = ended.map((one) => ({ topic, leaderEpoch: -1, ...one }));
       await consumer.commit({ offsets: commits }).catch(onError);
     }
   }

@@ -1,18 +1,18 @@
-/** Events out by Kafka: the topic `tasktrack.events`, keyed by the task's id, so that each task's events stay in order. */
+/** Event output by Kafka: the topic `<prefix>.events`. The key is the task's id, so that the events of each task stay in order. */
 import type { Producer } from "@platformatic/kafka";
-import type { EventOutlet, TaskEvent } from "../event-output.ts";
+import { type EventOutlet, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
 
-export function createKafkaOutlet(setup: {
+export function createKafkaEventOutput(setup: {
   readonly producer: Producer;
   readonly topic: string;
-  /** Sees to it that the topics are there. */
+  /** Creates the topics where they are missing. */
   readonly ready: () => Promise<unknown>;
-  /** Says that something failed for which a topic may be to blame. */
+  /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;
 }): EventOutlet {
   async function send(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
     await setup.ready();
-    if (signal.aborted) throw new Error("publishing was given up");
+    if (signal.aborted) throw givenUp();
     const messages = events.map((event) => messageOf(setup.topic, event));
     try {
       await setup.producer.send({ messages, acks: -1 });
@@ -22,15 +22,10 @@ export function createKafkaOutlet(setup: {
     }
   }
 
-  function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const giveUp = (): void => reject(new Error("publishing was given up"));
-    signal.addEventListener("abort", giveUp);
-    send(events, signal).then(resolve, reject);
-    return promise.finally(() => signal.removeEventListener("abort", giveUp));
-  }
-
-  return { publish, close: async () => undefined };
+  return {
+    publish: (events, signal) => unlessAborted(send(events, signal), signal),
+    close: async () => undefined,
+  };
 }
 
 const messageOf = (topic: string, event: TaskEvent) => ({

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { createOffsets } from "./offsets.ts";
 
-test("a partition is dealt with up to the first message that is under way", () => {
+test("a partition is committed up to the first message that is under way", () => {
   const offsets = createOffsets();
   for (const offset of [5n, 6n, 7n, 9n]) offsets.begin(0, offset);
   offsets.end(0, 6n);
@@ -13,7 +13,7 @@ test("a partition is dealt with up to the first message that is under way", () =
   expect(offsets.take()).toEqual([{ partition: 0, offset: 10n }]);
 });
 
-test("each partition goes its own way, and says nothing while nothing ends", () => {
+test("each partition is committed by itself, and only after a message has ended", () => {
   const offsets = createOffsets();
   offsets.begin(0, 1n);
   offsets.begin(1, 1n);
@@ -22,7 +22,7 @@ test("each partition goes its own way, and says nothing while nothing ends", () 
   expect(offsets.take()).toEqual([]);
 });
 
-test("a message that never ends holds its partition for ever", () => {
+test("a message that never ends keeps its partition from being committed beyond it", () => {
   const offsets = createOffsets();
   for (let offset = 0n; offset < 100n; offset++) offsets.begin(0, offset);
   for (let offset = 1n; offset < 100n; offset++) offsets.end(0, offset);

@@ -1,8 +1,8 @@
-/** How far each partition has been dealt with, when messages are dealt with at once and end in any order. */
+/** Which offset of each partition can be committed, while messages are under way at the same time and end in any order. */
 export interface Offsets {
   begin(partition: number, offset: bigint): void;
   end(partition: number, offset: bigint): void;
-  /** Of each partition on which something has ended since the last time: the first offset that is not dealt with. */
+  /** For each partition in which a message has ended since the last call: the offset of the first message that has not ended. */
   take(): { readonly partition: number; readonly offset: bigint }[];
 }
 
@@ -32,14 +32,14 @@ export function createOffsets(): Offsets {
       const changed = [...partitions].filter(([, { isChanged }]) => isChanged);
       return changed.map(([partition, state]) => {
         state.isChanged = false;
-        return { partition, offset: firstOpen(state) };
+        return { partition, offset: firstUnderWay(state) };
       });
     },
   };
 }
 
-/** A thousand at most are under way, and this is asked once a commit. */
-function firstOpen({ underWay, highest }: Partition): bigint {
+/** A linear search: at most a thousand are under way, and it runs once per commit. */
+function firstUnderWay({ underWay, highest }: Partition): bigint {
   let first = highest + 1n;
   for (const offset of underWay) if (offset < first) first = offset;
   return first;

@@ -7,7 +7,7 @@ export type KafkaConnection = Pick<ConnectionOptions, "sasl" | "tls"> & {
   readonly bootstrapBrokers: { readonly host: string; readonly port: number }[];
 };
 
-/** The connection for `new Producer(…)` and its like, beside their `clientId`. Throws a TaskError for a URL or a file that cannot be right. */
+/** The options of `new Producer(…)` and the other clients, apart from their `clientId`. Throws a TaskError for an invalid URL or file. */
 export function kafkaOptions(url: string): {
   readonly connection: KafkaConnection;
   readonly partitions: number;

@@ -1,28 +1,28 @@
-/** Tasks in by Kafka: the topic `tasktrack.submit`, read by one group of all processes. */
+/** Submissions by Kafka: the topic `<prefix>.submit`. All processes that read it are one group. */
 import { Consumer, findErrorBy, type Message, type Producer } from "@platformatic/kafka";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
-import { sleep } from "../../lib/waiting.ts";
-import { createSettling, type Take } from "../delivery.ts";
+import { linkedAbort, sleep } from "../../lib/waiting.ts";
+import { createDelivery, type Delivery } from "../delivery.ts";
 import type { Names } from "../names.ts";
-import type { Submission, TaskInlet } from "../submissions.ts";
+import type { Submission, Submissions, Submit } from "../submissions.ts";
 import { createCommits } from "./commits.ts";
 import { ignoreLateErrors, onLostMembership } from "./errors.ts";
 import type { KafkaConnection } from "./options.ts";
 
-/** In hand at once; commits are shared, so this makes thousands a second and no more than so much memory. */
-const IN_HAND = { messages: 1_000, bytes: 64 * 1_048_576 };
+/** Under way at once. Their creates share writes, so this makes thousands a second, and bounds the memory. */
+const UNDER_WAY_AT_MOST = { messages: 1_000, bytes: 64 * 1_048_576 };
 const RETRY_MS = 1_000;
 
-export type KafkaInletSetup = {
+export type KafkaSubmissionsSetup = {
   readonly connection: KafkaConnection;
-  readonly names: Pick<Names, "submit" | "rejected" | "group">;
+  readonly names: Pick<Names, "submissions" | "rejections" | "submissionsGroup">;
   readonly producer: Producer;
-  /** Sees to it that the topics are there. */
+  /** Creates the topics where they are missing. */
   readonly ready: () => Promise<unknown>;
-  /** Says that something failed for which a topic may be to blame. */
+  /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;
-  /** Sees to the same; says what tells this topic from another one of its name. */
+  /** Creates the topics where they are missing; resolves with the id of the topic of submissions. A topic that is created anew has another id. */
   readonly topicId: () => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
@@ -30,109 +30,60 @@ export type KafkaInletSetup = {
 
 type Stream = Awaited<ReturnType<Consumer["consume"]>>;
 
-export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
+export function createKafkaSubmissions(setup: KafkaSubmissionsSetup): Submissions {
   const { clock, log, producer, names } = setup;
-  const settling = createSettling({ publish: keep, isTooLarge, clock, log });
+  const delivery = createDelivery({ publish, isTooLarge, clock, log });
   const stopping = new AbortController();
   let isTroubled = false;
   let stream: Stream | null = null;
   let running: Promise<void> = Promise.resolve();
 
-  async function run(take: Take): Promise<void> {
+  async function run(submit: Submit): Promise<void> {
     while (!stopping.signal.aborted) {
-      await session(take).catch(failed);
+      await session(submit).catch(failed);
       await sleep(clock, RETRY_MS, stopping.signal);
     }
   }
 
-  /** From joining the group to whatever ends it. What was in hand then comes again, and is known by its key. */
-  async function session(take: Take): Promise<void> {
+  /** One membership of the group. Messages that are under way at its end are read again; their keys are known by then. */
+  async function session(submit: Submit): Promise<void> {
     const topicId = await setup.topicId();
     if (stopping.signal.aborted) return;
-    const consumer = ignoreLateErrors(
-      new Consumer({
-        clientId: "tasktrack",
-        groupId: names.group,
-        ...setup.connection,
-        autocommit: false,
-        sessionTimeout: 10_000,
-        heartbeatInterval: 3_000,
-        maxWaitTime: 500,
-      }),
-    );
+    const consumer = newConsumer(setup);
     onLostMembership(consumer, (error) => stream?.destroy(error));
+    const commits = createCommits({ consumer, topic: names.submissions, onError: troubled });
     try {
       stream = await consumer.consume({
-        topics: [names.submit],
+        topics: [names.submissions],
         mode: "committed",
         fallbackMode: "earliest",
       });
       if (isTroubled) log.info("submissions_flow_again");
       isTroubled = false;
-      await read(stream, createHand({ consumer, topicId, take }));
+      await read(stream, createUnderWay({ delivery, commits, topicId, submit, stopping: stopping.signal }));
     } finally {
       stream = null;
       await consumer.close(true);
     }
   }
 
-  async function read(from: Stream, hand: ReturnType<typeof createHand>): Promise<void> {
+  async function read(from: Stream, underWay: UnderWay): Promise<void> {
     try {
       if (stopping.signal.aborted) return;
       for await (const message of from) {
-        await hand.room();
-        if (stopping.signal.aborted) continue; // to the end of what has come: a stream that is left before calls that an error
-        hand.add(message);
+        await underWay.room();
+        if (stopping.signal.aborted) continue; // to the end of what was fetched: the client reports an error for a stream that is left before
+        underWay.add(message);
       }
     } finally {
-      await hand.empty();
+      await underWay.end();
     }
   }
 
-  type Session = { readonly consumer: Consumer; readonly topicId: string; readonly take: Take };
-
-  /** The messages in hand: taken all at once, committed as far as there is no gap. */
-  function createHand(own: Session) {
-    const ending = new AbortController();
-    const over = AbortSignal.any([stopping.signal, ending.signal]);
-    const commits = createCommits({ consumer: own.consumer, topic: names.submit, onError: troubled });
-    const inHand = new Set<Promise<void>>();
-    let bytes = 0;
-
-    function add(message: Message): void {
-      commits.begin(message);
-      bytes += sizeOf(message);
-      const done = takeOne(message).finally(() => {
-        bytes -= sizeOf(message);
-        inHand.delete(done);
-      });
-      inHand.add(done);
-    }
-
-    async function takeOne(message: Message): Promise<void> {
-      const submission = submissionOf(message, own.topicId);
-      const settlement = await settling.settle(submission, own.take, over);
-      if (settlement === "acknowledge") commits.end(message);
-    }
-
-    return {
-      add,
-      room: async () => {
-        while (inHand.size >= IN_HAND.messages || bytes >= IN_HAND.bytes) await Promise.race(inHand);
-      },
-      /** Does not wait for rejections that cannot be stored: their partition may belong to another group member by now. */
-      empty: async () => {
-        ending.abort();
-        await Promise.all(inHand);
-        await commits.finish();
-      },
-    };
-  }
-
-  async function keep(rejection: Buffer): Promise<void> {
+  async function publish(rejection: Buffer): Promise<void> {
     await setup.ready();
     try {
-      await producer.send({ messages: [{ topic: names.rejected, value: rejection }], acks: -1 });
+      await producer.send({ messages: [{ topic: names.rejections, value: rejection }], acks: -1 });
     } catch (error) {
       setup.doubt();
       throw error;
@@ -151,8 +102,8 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   }
 
   return {
-    consume: (take) => {
-      running = run(take);
+    consume: (submit) => {
+      running = run(submit);
     },
     isInterrupted: () => isTroubled,
     close: async () => {
@@ -163,7 +114,67 @@ export function createKafkaInlet(setup: KafkaInletSetup): TaskInlet {
   };
 }
 
-/** Of the topic's or the broker's own limit; another one may be set at any time, but not for one message. */
+const newConsumer = ({ connection, names }: KafkaSubmissionsSetup): Consumer =>
+  ignoreLateErrors(
+    new Consumer({
+      clientId: "tasktrack",
+      groupId: names.submissionsGroup,
+      ...connection,
+      autocommit: false,
+      sessionTimeout: 10_000,
+      heartbeatInterval: 3_000,
+      maxWaitTime: 500,
+    }),
+  );
+
+type UnderWay = ReturnType<typeof createUnderWay>;
+
+/** The messages of one session that are being delivered: all at once; commits stop before the first one that is under way. */
+function createUnderWay(session: {
+  readonly delivery: Delivery;
+  readonly commits: ReturnType<typeof createCommits>;
+  readonly topicId: string;
+  readonly submit: Submit;
+  readonly stopping: AbortSignal;
+}) {
+  const { delivery, commits } = session;
+  const over = linkedAbort(session.stopping);
+  const deliveries = new Set<Promise<void>>();
+  let bytes = 0;
+
+  function add(message: Message): void {
+    commits.begin(message);
+    bytes += sizeOf(message);
+    const done = deliver(message).finally(() => {
+      bytes -= sizeOf(message);
+      deliveries.delete(done);
+    });
+    deliveries.add(done);
+  }
+
+  async function deliver(message: Message): Promise<void> {
+    const submission = submissionOf(message, session.topicId);
+    const disposition = await delivery.deliver(submission, session.submit, over.signal);
+    if (disposition === "acknowledge") commits.end(message);
+  }
+
+  return {
+    add,
+    room: async () => {
+      const { messages, bytes: bytesAtMost } = UNDER_WAY_AT_MOST;
+      while (deliveries.size >= messages || bytes >= bytesAtMost) await Promise.race(deliveries);
+    },
+    /** Does not wait for rejections that cannot be published: another member of the group may have their partition by now. */
+    end: async () => {
+      over.abort();
+      over.unlink();
+      await Promise.all(deliveries);
+      await commits.finish();
+    },
+  };
+}
+
+/** By the limit of the topic or of the broker. It may be changed at any time, but a message is not kept until it is. */
 const isTooLarge = (error: unknown): boolean =>
   error instanceof Error && TOO_LARGE.some((id) => findErrorBy(error, "apiId", id) !== null);
 
@@ -171,7 +182,7 @@ const TOO_LARGE = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"];
 
 const sizeOf = ({ value }: Message): number => value?.length ?? 0;
 
-/** What its producer calls it, or its place, which is its own for as long as the topic lives. */
+/** The key is the id that the producer gave it, else its place in the topic, which is unique as long as the topic exists. */
 function submissionOf(message: Message, topicId: string): Submission {
   const body = message.value ?? Buffer.alloc(0);
   const key = headerOf(message, "idempotency-key") ?? headerOf(message, "message-id");

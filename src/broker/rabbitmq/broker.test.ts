@@ -9,10 +9,10 @@ import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskEvent } from "../event-output.ts";
 import { namesUnder } from "../names.ts";
-import type { Submission, Taken } from "../submissions.ts";
-import { openRabbitmqFlow } from "./broker.ts";
-import { createRabbitmqOutlet } from "./event-output.ts";
-import { createRabbitmqInlet } from "./submissions.ts";
+import type { Submission, SubmissionResult } from "../submissions.ts";
+import { openRabbitmqBroker } from "./broker.ts";
+import { createRabbitmqEventOutput } from "./event-output.ts";
+import { createRabbitmqSubmissions } from "./submissions.ts";
 
 /**
  * RabbitMQ 3.10 may break the connection of who publishes to a quorum queue that is just made, so these are made, and have taken
@@ -20,7 +20,7 @@ import { createRabbitmqInlet } from "./submissions.ts";
  */
 async function prepareQueues(url: string): Promise<void> {
   const names = namesUnder("tasktrack");
-  for (const queue of [names.submit, names.rejected]) {
+  for (const queue of [names.submissions, names.rejections]) {
     const prepare = async (): Promise<boolean> => {
       const connection = new Connection({ url, acquireTimeout: 2_000 });
       connection.on("error", () => undefined); // tried again on another one
@@ -43,7 +43,7 @@ const connection = new Connection({ url: sharedRabbitmq(), acquireTimeout: 2_000
 await connection.onConnect(10_000);
 
 const SIGNAL = new AbortController().signal;
-const ACCEPTED: Taken = { kind: "accepted" };
+const ACCEPTED: SubmissionResult = { kind: "accepted" };
 
 beforeEach(async () => {
   for (const queue of ["tasktrack.submit", "tasktrack.rejected"]) {
@@ -52,9 +52,9 @@ beforeEach(async () => {
 });
 
 /** An inlet that is ready, and what it has been given. */
-async function openInlet(take: (submission: Submission) => Promise<Taken> = async () => ACCEPTED) {
+async function openInlet(take: (submission: Submission) => Promise<SubmissionResult> = async () => ACCEPTED) {
   const seen: Submission[] = [];
-  const inlet = createRabbitmqInlet({
+  const inlet = createRabbitmqSubmissions({
     publishing: connection,
     listening: connection,
     names: namesUnder("tasktrack"),
@@ -111,7 +111,7 @@ test("the exchange takes every routing key", async () => {
 });
 
 test("a message is acknowledged after it was taken, and comes again where it was not", async () => {
-  const gate = Promise.withResolvers<Taken>();
+  const gate = Promise.withResolvers<SubmissionResult>();
   const first = await openInlet(() => gate.promise);
   await submit("1");
   await eventually(first.texts, (texts) => texts.length === 1);
@@ -144,7 +144,7 @@ test("one that is refused is kept with its problem, and holds up none of the oth
 });
 
 test("events come in order, under keys that say what happened to what type", async () => {
-  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
+  const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event = (id: number, version: number, type: string | null): TaskEvent => ({
     ...{ event: "task.done", id, type, status: "done", version },
   });
@@ -178,7 +178,7 @@ test("events come in order, under keys that say what happened to what type", asy
 });
 
 test("nothing is published once it is called off", async () => {
-  const outlet = createRabbitmqOutlet(connection, namesUnder("tasktrack"));
+  const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
   expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
   await outlet.close();
@@ -215,7 +215,7 @@ test("a queue that is declared otherwise is said in the log and by the broker's 
   const queue = `${prefix}.submit`;
   await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "classic" } });
   const log = createTestLog();
-  const flow = openRabbitmqFlow(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
+  const flow = openRabbitmqBroker(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
   const taken = Promise.withResolvers<void>();
   flow.inlet.consume(async () => {
     taken.resolve();
@@ -251,7 +251,7 @@ test("one whose id is no text is refused like any other", async () => {
 });
 
 test("a refusal that cannot be kept is held and tried again after a pause, and comes again when the process stops", async () => {
-  const names = { ...namesUnder("tasktrack"), rejected: `own-${crypto.randomUUID()}` };
+  const names = { ...namesUnder("tasktrack"), rejections: `own-${crypto.randomUUID()}` };
   const clock = createManualClock();
   let pauses = 0;
   const waits = {
@@ -261,9 +261,9 @@ test("a refusal that cannot be kept is held and tried again after a pause, and c
       return clock.after(ms, run);
     },
   };
-  await connection.queueDeclare({ queue: names.rejected, exclusive: true }); // not as the inlet wants it
+  await connection.queueDeclare({ queue: names.rejections, exclusive: true }); // not as the inlet wants it
   let taken = 0;
-  const inlet = createRabbitmqInlet({
+  const inlet = createRabbitmqSubmissions({
     ...{ publishing: connection, listening: connection, names, clock: waits, log: createTestLog() },
   });
   inlet.consume(async () => {
@@ -271,11 +271,11 @@ test("a refusal that cannot be kept is held and tried again after a pause, and c
     return { kind: "rejected", problem: "{}" };
   });
   await eventually(
-    () => lengthOf(names.submit).catch(() => -1),
+    () => lengthOf(names.submissions).catch(() => -1),
     (length) => length === 0,
   );
   for (const body of ["bad", "worse"]) {
-    await publisher.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+    await publisher.send({ routingKey: names.submissions, durable: true }, Buffer.from(body));
   }
   await eventually(
     () => pauses,
@@ -289,7 +289,7 @@ test("a refusal that cannot be kept is held and tried again after a pause, and c
   expect(taken).toBe(2);
   await inlet.close();
   await eventually(
-    () => lengthOf(names.submit),
+    () => lengthOf(names.submissions),
     (length) => length === 2,
   );
 });
@@ -313,8 +313,8 @@ describe("a server that takes only short messages", () => {
   test("gets a rejection without its body, and the other rejections as they are", async () => {
     const log = createTestLog();
     const names = namesUnder("tasktrack");
-    for (const queue of [names.submit, names.rejected]) await own.queuePurge({ queue });
-    const inlet = createRabbitmqInlet({
+    for (const queue of [names.submissions, names.rejections]) await own.queuePurge({ queue });
+    const inlet = createRabbitmqSubmissions({
       ...{ publishing: own, listening: own, names, clock: systemClock, log },
     });
     const detail = "x".repeat(100);
@@ -324,10 +324,10 @@ describe("a server that takes only short messages", () => {
     const sender = own.createPublisher({ confirm: true });
     const bodies = ["a", "b".repeat(1_400), "c"];
     for (const body of bodies)
-      await sender.send({ routingKey: names.submit, durable: true }, Buffer.from(body));
+      await sender.send({ routingKey: names.submissions, durable: true }, Buffer.from(body));
     const found = new Set<string>(); // one that was under way with the long one may come twice
     const next = async (): Promise<number> => {
-      const message = await own.basicGet({ queue: names.rejected, noAck: true });
+      const message = await own.basicGet({ queue: names.rejections, noAck: true });
       if (message) found.add((message.body as { readonly body: string }).body);
       return found.size;
     };
@@ -336,24 +336,24 @@ describe("a server that takes only short messages", () => {
     expect(log.events).toContain("rejection_too_large");
     await sender.close();
     await inlet.close();
-    expect(await ownLength(names.submit)).toBe(0);
+    expect(await ownLength(names.submissions)).toBe(0);
   });
 
   test("what is held when the connection breaks comes again on the next one, without waiting for a pause to end", async () => {
-    const names = { ...namesUnder("tasktrack"), rejected: "not-to-be-used-yet" };
+    const names = { ...namesUnder("tasktrack"), rejections: "not-to-be-used-yet" };
     const other = new Connection({ url: server.url });
     other.on("error", () => undefined); // broken with the others
-    await other.queueDeclare({ queue: names.rejected, exclusive: true }); // goes with its connection
+    await other.queueDeclare({ queue: names.rejections, exclusive: true }); // goes with its connection
     const clock = createManualClock(); // which stands still
     const log = createTestLog();
     let taken = 0;
-    const inlet = createRabbitmqInlet({ ...{ publishing: own, listening: own, names, clock, log } });
+    const inlet = createRabbitmqSubmissions({ ...{ publishing: own, listening: own, names, clock, log } });
     inlet.consume(async () => {
       taken++;
       return { kind: "rejected", problem: "{}" };
     });
     const sender = own.createPublisher({ confirm: true });
-    await sender.send({ routingKey: names.submit, durable: true }, Buffer.from("bad"));
+    await sender.send({ routingKey: names.submissions, durable: true }, Buffer.from("bad"));
     await eventually(
       () => log.events,
       (events) => events.includes("rejections_wait"),

@@ -3,30 +3,30 @@ import type { BrokerState } from "../../core/broker.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import type { Flow } from "../broker.ts";
-import { createRabbitmqOutlet } from "./event-output.ts";
+import { createRabbitmqEventOutput } from "./event-output.ts";
 import { rabbitmqOptions } from "./options.ts";
-import { createRabbitmqInlet } from "./submissions.ts";
+import { createRabbitmqSubmissions } from "./submissions.ts";
 import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
-/** They come back by themselves, for as long as it takes; a server that is frozen is given up after two heartbeats. */
-const LASTING = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, heartbeat: 10 };
+/** A connection is opened again without end; to a server that is frozen it is closed after two missed heartbeats. */
+const RECONNECTION = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, heartbeat: 10 };
 
 /**
- * Two connections: while the server is short of memory or disk it reads no more from a connection that publishes, not even what is
- * acknowledged on it.
+ * Opens two connections: while the server is short of memory or disk it reads nothing from a connection that publishes, not even
+ * acknowledgements.
  */
-export function openRabbitmqFlow(
+export function openRabbitmqBroker(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
 ): Flow {
   const { connection, names } = rabbitmqOptions(url);
-  const options = { ...LASTING, ...connection };
+  const options = { ...RECONNECTION, ...connection };
   const publishing = new Connection({ ...options, connectionName: "tasktrack publishes" });
   const listening = new Connection({ ...options, connectionName: "tasktrack listens" });
   let isAway = false;
   let isBlocked = false;
 
-  listening.on("error", () => undefined); // the other one tells
+  listening.on("error", () => undefined); // the publishing connection's errors are logged
   publishing.on("error", (error) => {
     if (!isAway) log.warn("broker_away", { error: errorText(error) });
     isAway = true;
@@ -45,24 +45,24 @@ export function openRabbitmqFlow(
     isBlocked = false;
   });
 
-  const outlet = createRabbitmqOutlet(publishing, names);
-  const bells = createRabbitmqWakeUps({ publishing, listening, name: names.bells, clock, log });
-  const inlet = createRabbitmqInlet({ publishing, listening, names, clock, log });
+  const eventOutput = createRabbitmqEventOutput(publishing, names);
+  const wakeUps = createRabbitmqWakeUps({ publishing, listening, name: names.wakeUps, clock, log });
+  const submissions = createRabbitmqSubmissions({ publishing, listening, names, clock, log });
 
   function state(): BrokerState {
     if (isBlocked) return "blocked";
     if (!publishing.ready || !listening.ready) return "away";
-    return inlet.isInterrupted() ? "no_submissions" : "up";
+    return submissions.isInterrupted() ? "no_submissions" : "up";
   }
 
   return {
-    inlet,
-    outlet,
-    bells,
+    inlet: submissions,
+    outlet: eventOutput,
+    bells: wakeUps,
     broker: "RabbitMQ",
     state: async () => state(),
     close: async () => {
-      await Promise.allSettled([bells.close(), outlet.close()]); // what cannot be closed goes with its connection
+      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection
       await Promise.all([publishing.close(), listening.close()]);
     },
   };

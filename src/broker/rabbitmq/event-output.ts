@@ -1,30 +1,30 @@
-/** Events out by RabbitMQ: the topic exchange `tasktrack.events`, under `task.done.<type>` and the like. */
+/** Event output by RabbitMQ: the topic exchange `<prefix>.events`, with routing keys such as `task.done.<type>`. */
 import type { Connection } from "rabbitmq-client";
-import type { EventOutlet, TaskEvent } from "../event-output.ts";
+import { type EventOutlet, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
 import type { Names } from "../names.ts";
 
-/** Between two pieces it is asked whether to go on. */
-const PIECE = 100;
+/** Sent at a time. Between two batches the signal and the connection are looked at. */
+const BATCH = 100;
 
-export function createRabbitmqOutlet(connection: Connection, names: Pick<Names, "events">): EventOutlet {
+export function createRabbitmqEventOutput(connection: Connection, names: Pick<Names, "events">): EventOutlet {
   const publisher = connection.createPublisher({
     confirm: true,
     exchanges: [{ exchange: names.events, type: "topic", durable: true }],
   });
 
   async function publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
-    for (let at = 0; at < events.length; at += PIECE) {
-      // The client would keep what comes while it is not connected, and send it after others have published later events.
+    for (let at = 0; at < events.length; at += BATCH) {
+      // The client would keep the events until it is connected, and send them after another process has published later ones.
       if (!connection.ready) throw new Error("RabbitMQ is away");
-      if (signal.aborted) throw new Error("publishing was given up");
-      await unlessAborted(sendAll(events.slice(at, at + PIECE)), signal);
+      if (signal.aborted) throw givenUp();
+      await unlessAborted(sendAll(events.slice(at, at + BATCH)), signal);
     }
   }
 
-  /** All at once, in order, over one channel; and none is under way any more when it is known that one has failed. */
+  /** All at once, in order, on one channel. If one fails, it waits for the others before it rejects, so that none is under way then. */
   async function sendAll(events: readonly TaskEvent[]): Promise<void> {
-    const sent = await Promise.allSettled(events.map(send));
-    for (const one of sent) if (one.status === "rejected") throw one.reason;
+    const confirms = await Promise.allSettled(events.map(send));
+    for (const confirm of confirms) if (confirm.status === "rejected") throw confirm.reason;
   }
 
   const send = (event: TaskEvent): Promise<void> =>
@@ -44,11 +44,3 @@ export function createRabbitmqOutlet(connection: Connection, names: Pick<Names, 
 }
 
 const routingKeyOf = ({ event, type }: TaskEvent): string => (type === null ? event : `${event}.${type}`);
-
-function unlessAborted(sending: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const giveUp = (): void => reject(new Error("publishing was given up"));
-  signal.addEventListener("abort", giveUp);
-  sending.then(resolve, reject);
-  return promise.finally(() => signal.removeEventListener("abort", giveUp));
-}

@@ -3,7 +3,7 @@ import { type Names, namesUnder } from "../names.ts";
 import { tlsOptions } from "../tls-options.ts";
 import { parseBrokerUrl, type RabbitmqUrl } from "../url.ts";
 
-/** The connection for `new Connection(…)`. Throws a TaskError for a URL or a file that cannot be right. */
+/** The options of `new Connection(…)`. Throws a TaskError for an invalid URL or file. */
 export function rabbitmqOptions(url: string): {
   readonly connection: ConnectionOptions;
   readonly names: Names;

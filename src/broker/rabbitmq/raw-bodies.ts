@@ -1,10 +1,10 @@
 import type { Channel, Connection } from "rabbitmq-client";
 
 /**
- * A connection whose channels bring each body as the bytes that were sent. The client parses what calls itself JSON and decodes what
- * calls itself text before it hands a message over, whatever its length and depth: numbers of more than 15 digits came out changed,
- * bytes that are not UTF-8 as U+FFFD, and JSON nested a hundred thousand levels deep could not be written again. There is no
- * option for it, but it goes by the content type alone.
+ * A connection whose channels deliver each body as the bytes that were sent. The client parses bodies whose content type is JSON
+ * and decodes those whose content type is text, whatever their length and depth, and has no option to turn that off: numbers of
+ * more than 15 digits were changed, bytes that are not UTF-8 became U+FFFD, and JSON with a hundred thousand levels could not be
+ * written again. It decides by the content type alone, so that is hidden from it.
  */
 export function withRawBodies(connection: Connection): Pick<Connection, "createConsumer"> {
   const acquire: Connection["acquire"] = async (options) =>

@@ -1,63 +1,60 @@
-/** Tasks in by RabbitMQ: publish to the exchange `tasktrack.submit` under any routing key, or straight to the queue of that name. */
+/** Submissions by RabbitMQ: published to the exchange `<prefix>.submit` with any routing key, or directly to the queue of that name. */
 import type { AsyncMessage, Connection, Consumer } from "rabbitmq-client";
 import type { Clock } from "../../core/clock.ts";
 import type { Log } from "../../lib/log.ts";
 import { errorText } from "../../lib/log.ts";
-import { createSettling, type Take } from "../delivery.ts";
+import { createDelivery } from "../delivery.ts";
 import type { Names } from "../names.ts";
-import type { Submission, TaskInlet } from "../submissions.ts";
+import type { Submission, Submissions, Submit } from "../submissions.ts";
 import { withRawBodies } from "./raw-bodies.ts";
+import { replyOf } from "./replies.ts";
 
-/** The server counts messages, not bytes: of the longest that are taken, 200 MiB. Commits are shared, so it is no brake. */
+/** The server counts messages, not bytes: of the longest accepted ones, 200 MiB. Their creates share writes, so it is fast enough. */
 const PREFETCH = 200;
-/** Where the server is there, it has kept what a producer was told it has; quorum queues are what survives a node, too. */
-const KEPT = { durable: true, arguments: { "x-queue-type": "quorum" } } as const;
+/** The server has stored a message once it has confirmed it; a quorum queue also survives the loss of a node. */
+const STORED = { durable: true, arguments: { "x-queue-type": "quorum" } } as const;
 
-/** The client's words for what becomes of a message. */
-const ACKNOWLEDGE = 0;
-const RETURN = 1;
-
-export function createRabbitmqInlet(setup: {
+export function createRabbitmqSubmissions(setup: {
   readonly publishing: Connection;
   readonly listening: Connection;
-  readonly names: Pick<Names, "submit" | "rejected">;
+  readonly names: Pick<Names, "submissions" | "rejections">;
   readonly clock: Clock;
   readonly log: Log;
-}): TaskInlet {
+}): Submissions {
   const { publishing, listening, names, clock, log } = setup;
-  const rejected = publishing.createPublisher({
+  const rejections = publishing.createPublisher({
     confirm: true,
-    queues: [{ queue: names.rejected, ...KEPT }],
+    queues: [{ queue: names.rejections, ...STORED }],
   });
-  const settling = createSettling({
+  const delivery = createDelivery({
     publish,
-    isTooLarge: (_, bytes) => bytes > takesBytes,
+    isTooLarge: (_, bytes) => bytes > bytesAtMost,
     clock,
     log,
   });
-  let takesBytes = Number.POSITIVE_INFINITY; // as far as the server has said
-  let delivery = new AbortController();
+  let bytesAtMost = Number.POSITIVE_INFINITY; // as far as the server has reported it
+  let over = new AbortController(); // of all deliveries under way
   let consumer: Consumer | null = null;
   let isClosed = false;
   let isTroubled = false;
 
-  function consume(take: Take): void {
+  function consume(submit: Submit): void {
     if (isClosed) return;
-    listening.on("error", endDelivery);
+    listening.on("error", endDeliveries);
     publishing.on("connection", forgetLimit);
     consumer = withRawBodies(listening).createConsumer(
       {
-        queue: names.submit,
-        queueOptions: KEPT,
-        exchanges: [{ exchange: names.submit, type: "fanout", durable: true }],
-        queueBindings: [{ exchange: names.submit, routingKey: "", queue: names.submit }],
+        queue: names.submissions,
+        queueOptions: STORED,
+        exchanges: [{ exchange: names.submissions, type: "fanout", durable: true }],
+        queueBindings: [{ exchange: names.submissions, routingKey: "", queue: names.submissions }],
         qos: { prefetchCount: PREFETCH },
       },
-      (message) => settle(submissionOf(message), take),
+      async (message) => replyOf(await delivery.deliver(submissionOf(message), submit, over.signal)),
     );
     consumer.on("error", (error) => {
       troubled(error);
-      endDelivery();
+      endDeliveries();
     });
     consumer.on("ready", () => {
       if (isTroubled) log.info("submissions_flow_again");
@@ -65,38 +62,33 @@ export function createRabbitmqInlet(setup: {
     });
   }
 
-  async function settle(submission: Submission, take: Take): Promise<number> {
-    const settlement = await settling.settle(submission, take, delivery.signal);
-    return settlement === "acknowledge" ? ACKNOWLEDGE : RETURN;
-  }
-
   /**
    * If a message is too large, the server closes the channel, and all unconfirmed messages on it fail. The client reports the reason
    * to the first of them, even if another one was too large. So the limit is remembered, and no longer message is sent again.
    */
   async function publish(rejection: Buffer, submission: Submission): Promise<void> {
-    if (rejection.length > takesBytes) throw new Error(`RabbitMQ takes ${takesBytes} bytes at most`);
-    const envelope = { routingKey: names.rejected, durable: true, contentType: "application/json" };
+    if (rejection.length > bytesAtMost) throw new Error(`RabbitMQ takes ${bytesAtMost} bytes at most`);
+    const envelope = { routingKey: names.rejections, durable: true, contentType: "application/json" };
     try {
-      await rejected.send({ ...envelope, ...named(submission) }, rejection);
+      await rejections.send({ ...envelope, ...messageIdOf(submission) }, rejection);
     } catch (error) {
-      takesBytes = limitIn(error) ?? takesBytes;
+      bytesAtMost = limitIn(error) ?? bytesAtMost;
       throw error;
     }
   }
 
-  /** A server that was restarted may have another one. */
+  /** After a restart the server may have another limit. */
   function forgetLimit(): void {
-    takesBytes = Number.POSITIVE_INFINITY;
+    bytesAtMost = Number.POSITIVE_INFINITY;
   }
 
-  /** What is in hand cannot be acknowledged any more, and the client begins anew only when nothing is. */
-  function endDelivery(): void {
-    delivery.abort();
-    if (!isClosed) delivery = new AbortController();
+  /** Messages under way can no longer be acknowledged, and the client consumes again only when none is under way. */
+  function endDeliveries(): void {
+    over.abort();
+    if (!isClosed) over = new AbortController();
   }
 
-  /** The client tries again by itself; each message that was in hand when the connection broke says so, too. */
+  /** Logged once: the client tries again by itself, and reports a broken connection for each message that was under way. */
   function troubled(error: unknown): void {
     if (!isTroubled && !isClosed) log.warn("submissions_interrupted", { error: errorText(error) });
     isTroubled = true;
@@ -107,11 +99,11 @@ export function createRabbitmqInlet(setup: {
     isInterrupted: () => isTroubled,
     close: async () => {
       isClosed = true;
-      listening.off("error", endDelivery);
+      listening.off("error", endDeliveries);
       publishing.off("connection", forgetLimit);
-      endDelivery();
+      endDeliveries();
       await consumer?.close();
-      await rejected.close();
+      await rejections.close();
     },
   };
 }
@@ -121,8 +113,8 @@ function limitIn(error: unknown): number | null {
   return bytes === undefined ? null : Number(bytes);
 }
 
-/** What no producer should have sent as an id is in the rejection alone: the client would cut it off within a character. */
-const named = ({ key }: Submission) =>
+/** An id that is not plain text is left out: the client would cut it off within a character. The rejection's body has it. */
+const messageIdOf = ({ key }: Submission) =>
   key !== null && /^[\x20-\x7e]{1,255}$/.test(key) ? { messageId: key } : {};
 
 const submissionOf = ({ body, messageId }: AsyncMessage): Submission => ({
