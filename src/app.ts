@@ -8,8 +8,8 @@ import type { Clock } from "./core/clock.ts";
 import { isTaskError } from "./core/error.ts";
 import { DEFAULT_TYPE, TYPE_DEFAULTS, type TypeDefaults } from "./core/lifecycle.ts";
 import { createEngine, type Engine } from "./engine/engine.ts";
+import { createEventPublisher } from "./engine/event-publisher.ts";
 import { createOwnSource } from "./engine/own-source.ts";
-import { createRelay } from "./engine/relay.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
 import { errorText, type Log } from "./lib/log.ts";
@@ -132,10 +132,10 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
 
   const requestId = createRequestIds(nonce());
   const submitter = createSubmitter({ engine, clock, log, nonce, requestId });
-  const relay =
+  const publisher =
     flow === null || config.events === "off"
       ? null
-      : createRelay({
+      : createEventPublisher({
           ...{ engine, store, outlet: flow.outlet, clock, log },
           holder: nonce(),
           leaseMs: config.leaseMs,
@@ -176,7 +176,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   async function start(): Promise<{ readonly url: string }> {
     await startHandlers(pool);
     await engine.start();
-    await relay?.start(); // before anything can happen that is to be published
+    await publisher?.start(); // before anything can happen that is to be published
     const { hostname, port } = http.start();
     if (config.role !== "worker") flow?.inlet.consume(submitter.submit);
     processor?.start();
@@ -227,7 +227,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     pool?.kill();
     await http.stop(ANSWER_WITHIN_MS);
     await submissionsEnded;
-    await relay?.stop(PUBLISH_WITHIN_MS);
+    await publisher?.stop(PUBLISH_WITHIN_MS);
     await engine.close();
     if (flow !== null) await brokerCloses(flow.close());
     await queue.close();

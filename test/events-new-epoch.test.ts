@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import type { EventOutlet, TaskEvent } from "../src/broker/event-output.ts";
 import { createEngine, type Engine } from "../src/engine/engine.ts";
-import { createRelay } from "../src/engine/relay.ts";
+import { createEventPublisher } from "../src/engine/event-publisher.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import { openStore } from "../src/store/open.ts";
 import type { TaskStore } from "../src/store/store.ts";
@@ -37,11 +37,11 @@ async function openPublisher(url: string) {
   const engine = engineOn(store, log);
   await engine.start();
   closing.push(engine.close);
-  const relay = createRelay({
+  const publisher = createEventPublisher({
     ...{ engine, store, outlet, clock: systemClock, log, holder: "holder", leaseMs: LEASE_MS },
   });
-  await relay.start();
-  closing.push(() => relay.stop(1_000));
+  await publisher.start();
+  closing.push(() => publisher.stop(1_000));
   const told = (): ReadonlySet<number> => new Set(broker.events.map(({ id }) => id));
   return {
     ...{ engine, broker, log },

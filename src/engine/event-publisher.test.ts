@@ -3,7 +3,7 @@ import { createManualClock, type ManualClock, settled } from "../../test/support
 import { createTestLog, createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
-import { createRelay } from "./relay.ts";
+import { createEventPublisher } from "./event-publisher.ts";
 
 const LONG_MS = 10_000;
 const HOUR_MS = 3_600_000;
@@ -34,10 +34,10 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
     { itsClock = clock as ManualClock, itsStore = store, outlet = outletOf(holder), leaseMs = LEASE_MS } = {},
   ) {
     const log = createTestLog();
-    const relay = createRelay({
+    const publisher = createEventPublisher({
       ...{ engine, store: itsStore, outlet, holder, leaseMs, clock: itsClock, log },
     });
-    return { relay, log };
+    return { publisher, log };
   }
 
   return {
@@ -58,11 +58,11 @@ const rejectedBy = (signal: AbortSignal): Promise<never> =>
     signal.addEventListener("abort", () => reject(new Error("given up")));
   });
 
-describe("the relay", () => {
+describe("the event publisher", () => {
   test("publishes each step of each task once, in order, with its type, also when it is deleted", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     const [id = 0] = await x.create();
     const [task] = await x.engine.claimNow({ worker: "w", types: ["*"], max: 1, leaseMs: LEASE_MS });
     await x.engine.settle(id, task?.token ?? "", { kind: "done", result: null });
@@ -80,8 +80,8 @@ describe("the relay", () => {
   test("begins where the log ended when it was first started", async () => {
     const x = openWorld();
     await x.create(3);
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.create();
     await x.clock.advance(LONG_MS);
     expect(x.told()).toEqual(["4 task.created v1"]);
@@ -89,8 +89,8 @@ describe("the relay", () => {
 
   test("publishes what happened before its loop came to hold the cursor, but after its start", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.create(2_500);
     await x.clock.advance(LONG_MS);
     expect(x.told()).toEqual(Array.from({ length: 2_500 }, (_, at) => `${at + 1} task.created v1`));
@@ -98,8 +98,8 @@ describe("the relay", () => {
 
   test("does not publish progress", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     const [id = 0] = await x.create();
     const [task] = await x.engine.claimNow({ worker: "w", types: ["*"], max: 1, leaseMs: LEASE_MS });
     const progress = { percent: 5, message: "" };
@@ -110,8 +110,8 @@ describe("the relay", () => {
 
   test("says null for the type of a task that was deleted before anybody asked", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     const [id = 0] = await x.create();
     await x.engine.remove(id);
     await x.clock.advance(LONG_MS);
@@ -130,8 +130,8 @@ describe("the relay", () => {
         return store.get(ids);
       },
     }));
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.create(500);
     await x.clock.advance(LONG_MS);
     expect(asked).toEqual([500]);
@@ -145,7 +145,7 @@ describe("the relay", () => {
 describe("of many processes", () => {
   test("one publishes", async () => {
     const x = openWorld();
-    for (const holder of ["a", "b", "c"]) await x.open(holder).relay.start();
+    for (const holder of ["a", "b", "c"]) await x.open(holder).publisher.start();
     for (let n = 0; n < 5; n++) {
       await x.create(3);
       await x.clock.advance(LEASE_MS);
@@ -157,9 +157,9 @@ describe("of many processes", () => {
   test("another takes over within a lease when the holder dies, and loses nothing", async () => {
     const x = openWorld();
     const dying = createManualClock();
-    await x.open("a", { itsClock: dying }).relay.start();
+    await x.open("a", { itsClock: dying }).publisher.start();
     await settled();
-    await x.open("b").relay.start(); // the clock of the first stands still from now on: it renews nothing
+    await x.open("b").publisher.start(); // the clock of the first stands still from now on: it renews nothing
     await x.create(10);
     await settled();
     x.broker.isAway = true; // for the dead: its reader is woken by the engine that the test shares with it
@@ -186,10 +186,10 @@ describe("of many processes", () => {
       },
       close: async () => undefined,
     };
-    await x.open("a", { itsStore: mortal, outlet }).relay.start();
+    await x.open("a", { itsStore: mortal, outlet }).publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
     await x.create(2);
@@ -205,8 +205,8 @@ describe("of many processes", () => {
     const x = openWorld();
     const frozen = createManualClock();
     const awake = { ...frozen, monotonic: () => x.clock.monotonic() }; // its timers stand still, time does not
-    const { relay, log } = x.open("a", { itsClock: awake });
-    await relay.start();
+    const { publisher, log } = x.open("a", { itsClock: awake });
+    await publisher.start();
     await x.create();
     await x.clock.advance(LONG_MS);
     await frozen.advance(LONG_MS / 2);
@@ -221,10 +221,10 @@ describe("of many processes", () => {
   test("a holder that stops gives the cursor free, so that the next one need not wait for the lease", async () => {
     const x = openWorld();
     const first = x.open("a");
-    await first.relay.start();
+    await first.publisher.start();
     await x.clock.advance(LONG_MS);
-    await x.open("b").relay.start();
-    await first.relay.stop(STOP_WITHIN_MS);
+    await x.open("b").publisher.start();
+    await first.publisher.stop(STOP_WITHIN_MS);
     await x.create();
     await x.clock.advance(LEASE_MS / 3);
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
@@ -234,11 +234,11 @@ describe("of many processes", () => {
     const x = openWorld();
     const itsClock = createManualClock(); // its timers stand still once it holds the cursor, so it publishes nothing
     const outlet: EventOutlet = { publish: () => new Promise(() => undefined), close: async () => undefined };
-    await x.open("a", { itsClock, outlet }).relay.start();
+    await x.open("a", { itsClock, outlet }).publisher.start();
     await itsClock.advance(0);
     x.clock.set(-HOUR_MS);
     await x.engine.sweep(); // detects the new epoch
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     await x.create();
     await x.clock.advance(LEASE_MS - 1);
     expect(x.sent).toEqual([]);
@@ -248,9 +248,9 @@ describe("of many processes", () => {
 
   test("the cursor stays with a holder whose lease is longer than that of another process", async () => {
     const x = openWorld();
-    await x.open("a", { leaseMs: 10 * LEASE_MS }).relay.start();
+    await x.open("a", { leaseMs: 10 * LEASE_MS }).publisher.start();
     await x.clock.advance(LONG_MS);
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     for (let times = 0; times < 5; times++) {
       await x.clock.advance(2 * LEASE_MS);
       await x.create();
@@ -261,9 +261,9 @@ describe("of many processes", () => {
 
   test("the cursor stays with a holder that lives when the clock is set back", async () => {
     const x = openWorld();
-    await x.open("a").relay.start();
+    await x.open("a").publisher.start();
     await x.clock.advance(LONG_MS);
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     x.clock.set(-HOUR_MS);
     await x.engine.sweep(); // detects the new epoch
     for (let times = 0; times < 5; times++) {
@@ -278,11 +278,11 @@ describe("of many processes", () => {
 describe("stopping", () => {
   test("publishes what has happened before it", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.clock.advance(LONG_MS);
     await x.create(1_500);
-    const stopping = relay.stop(STOP_WITHIN_MS);
+    const stopping = publisher.stop(STOP_WITHIN_MS);
     await x.clock.advance(STOP_WITHIN_MS);
     await stopping;
     expect(x.sent).toHaveLength(1_500);
@@ -290,28 +290,28 @@ describe("stopping", () => {
 
   test("waits for a broker that is silent no longer than it may", async () => {
     const x = openWorld();
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.clock.advance(LONG_MS);
     x.broker.isSilent = true;
     await x.create();
     let isStopped = false;
-    const stopping = relay.stop(STOP_WITHIN_MS).then(() => {
+    const stopping = publisher.stop(STOP_WITHIN_MS).then(() => {
       isStopped = true;
     });
     await x.clock.advance(STOP_WITHIN_MS - 1);
     expect(isStopped).toBe(false);
     await x.clock.advance(1);
     await stopping;
-    await relay.stop(STOP_WITHIN_MS);
+    await publisher.stop(STOP_WITHIN_MS);
   });
 });
 
 describe("when the broker fails", () => {
   test("nothing is lost, the trouble is logged once, and so is its end", async () => {
     const x = openWorld();
-    const { relay, log } = x.open("a");
-    await relay.start();
+    const { publisher, log } = x.open("a");
+    await publisher.start();
     x.broker.isAway = true;
     await x.create(3);
     await x.clock.advance(60_000);
@@ -331,8 +331,8 @@ describe("when the broker fails", () => {
       },
       close: async () => undefined,
     };
-    const { relay } = x.open("a", { outlet });
-    await relay.start();
+    const { publisher } = x.open("a", { outlet });
+    await publisher.start();
     await x.create();
     await x.clock.advance(60_000);
     const gaps = tries.slice(1).map((at, n) => at - (tries[n] ?? 0));
@@ -345,9 +345,9 @@ describe("when the broker fails", () => {
       publish: () => Promise.reject(new Error("this process cannot reach the broker")),
       close: async () => undefined,
     };
-    await x.open("a", { outlet: broken }).relay.start();
+    await x.open("a", { outlet: broken }).publisher.start();
     await settled();
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     await x.create();
     await x.clock.advance(2 * LEASE_MS);
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
@@ -355,8 +355,8 @@ describe("when the broker fails", () => {
 
   test("a broker that never confirms is given up, and asked anew", async () => {
     const x = openWorld();
-    const { relay, log } = x.open("a");
-    await relay.start();
+    const { publisher, log } = x.open("a");
+    await publisher.start();
     x.broker.isSilent = true;
     await x.create();
     await x.clock.advance(12_000);
@@ -418,8 +418,8 @@ function openLosingWorld() {
 describe("when the change log gets a new epoch", () => {
   test("what was not published yet is published, once, and it is said", async () => {
     const x = openLosingWorld();
-    const { relay, log } = x.open("a");
-    await relay.start();
+    const { publisher, log } = x.open("a");
+    await publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
     x.broker.isAway = true;
@@ -437,13 +437,13 @@ describe("when the change log gets a new epoch", () => {
   test("a process that takes over afterwards goes on as well", async () => {
     const x = openLosingWorld();
     const first = x.open("a");
-    await first.relay.start();
+    await first.publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    await first.relay.stop(STOP_WITHIN_MS);
+    await first.publisher.stop(STOP_WITHIN_MS);
     await x.create(2);
     await x.beginEpoch("second");
-    await x.open("b").relay.start();
+    await x.open("b").publisher.start();
     await x.create();
     await x.clock.advance(LONG_MS);
     const by = (holder: string) => x.sent.filter((one) => one.by === holder).map(({ event }) => event.id);
@@ -461,7 +461,7 @@ describe("when the change log gets a new epoch", () => {
       },
       close: async () => undefined,
     };
-    await x.open("a", { outlet }).relay.start();
+    await x.open("a", { outlet }).publisher.start();
     await x.create(3);
     await x.clock.advance(LONG_MS);
     lose = async () => {
@@ -483,14 +483,14 @@ describe("when the change log gets a new epoch", () => {
       [{ name: "cursor/events", value, until: x.clock.now() + LONG_MS }],
       x.clock.now(),
     );
-    await x.open("a").relay.start();
+    await x.open("a").publisher.start();
     await x.clock.advance(LONG_MS);
     expect(x.told()).toEqual(["3 task.created v1"]);
   });
 
   test("a store that was emptied has all that is in its log published", async () => {
     const x = openLosingWorld();
-    await x.open("a").relay.start();
+    await x.open("a").publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
     await x.store.writeNotes([{ name: "cursor/events", value: null, until: 0 }], x.clock.now());
@@ -513,13 +513,13 @@ describe("when the store fails", () => {
       },
     }));
     const first = x.open("a");
-    await first.relay.start();
+    await first.publisher.start();
     await x.clock.advance(LONG_MS);
-    await first.relay.stop(STOP_WITHIN_MS);
+    await first.publisher.stop(STOP_WITHIN_MS);
     await x.create(2);
     oldest = 1;
-    const { relay, log } = x.open("b");
-    await relay.start();
+    const { publisher, log } = x.open("b");
+    await publisher.start();
     await x.clock.advance(LONG_MS);
     await x.create();
     await x.clock.advance(LONG_MS);
@@ -540,8 +540,8 @@ describe("when the store fails", () => {
       readNotes: guarded(store.readNotes),
       writeNotes: guarded(store.writeNotes),
     }));
-    const { relay } = x.open("a");
-    await relay.start();
+    const { publisher } = x.open("a");
+    await publisher.start();
     await x.create();
     await x.clock.advance(LONG_MS);
     await x.create();
