@@ -228,8 +228,6 @@ const TOO_LONG_STILL: readonly string[] = [
   "src/engine/engine.ts",
   "src/engine/engine.ts createEngine",
   "src/engine/sweep.ts createSweep",
-  "src/http/lists.ts createListRoutes",
-  "src/http/tasks.ts createTaskRoutes",
   "src/processor/pool.ts createPool",
   "src/processor/processor.ts createProcessor",
   "src/store/memory.ts",

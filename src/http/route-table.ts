@@ -1,23 +1,33 @@
 /** Everything that can be asked: each path with its methods, in the sections of the OpenAPI document. */
 
-import { createBoardRoutes } from "./board.ts";
 import { type ClaimsSetup, createClaims } from "./claims.ts";
-import { createEventRoutes } from "./events.ts";
-import { createHealthRoutes, type HealthSetup } from "./health.ts";
-import { createListRoutes, type ListsSetup } from "./lists.ts";
 import { createOpenApiRoute, type Section } from "./openapi.ts";
 import type { Routes } from "./route.ts";
+import { type BulkSetup, createBulkRoute } from "./routes/bulk.ts";
 import { type ClaimSetup, createClaimRoutes } from "./routes/claim.ts";
+import { type CreateSetup, createCreateRoute } from "./routes/create-task.ts";
 import { createDrainRoutes, type DrainSetup } from "./routes/drain.ts";
+import { createEventRoutes, type EventsSetup } from "./routes/events.ts";
+import { createExplainRoute, type ExplainSetup } from "./routes/explain.ts";
+import { createHealthRoutes, type HealthSetup } from "./routes/health.ts";
 import { createHeartbeatRoute, type HeartbeatSetup } from "./routes/heartbeat.ts";
+import { createListRoute, type ListSetup } from "./routes/list-tasks.ts";
 import { createCompleteManyRoute, createOutcomeRoutes, type OutcomesSetup } from "./routes/outcomes.ts";
-import { createTaskRoutes, type TasksSetup } from "./tasks.ts";
-import { createUiRoutes, type UiSetup } from "./ui.ts";
+import { createStatsRoute, type StatsSetup } from "./routes/stats.ts";
+import { createStepRoutes, type StepsSetup } from "./routes/steps.ts";
+import { createTaskRoutes, type TaskSetup } from "./routes/task.ts";
+import { createUiRoutes, type UiSetup } from "./routes/ui.ts";
 
 export type RoutesSetup = HealthSetup &
   UiSetup &
-  TasksSetup &
-  ListsSetup &
+  ListSetup &
+  BulkSetup &
+  CreateSetup &
+  TaskSetup &
+  StepsSetup &
+  EventsSetup &
+  ExplainSetup &
+  StatsSetup &
   ClaimsSetup &
   Omit<ClaimSetup & DrainSetup & OutcomesSetup & HeartbeatSetup, "claims"> & {
     /** Whether there is more to ask than the probes: the API and the web UI. */
@@ -32,9 +42,8 @@ export type RouteTable = {
 };
 
 export function createRouteTable(setup: RoutesSetup): RouteTable {
-  const tasks = createTaskRoutes(setup);
-  const lists = createListRoutes(setup);
-  const board = createBoardRoutes(setup);
+  const task = createTaskRoutes(setup);
+  const steps = createStepRoutes(setup);
   const { events, close: endEvents } = createEventRoutes(setup);
   const claims = createClaims(setup);
   const ofWork = { ...setup, claims };
@@ -48,13 +57,13 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
     "/readyz": { GET: health.readyz },
   };
   const ofTasks: Routes = {
-    "/api/task": { GET: lists.list, POST: tasks.create },
-    "/api/task/bulk": { POST: lists.bulk },
-    "/api/task/:id": { GET: tasks.get, PATCH: tasks.edit, DELETE: tasks.remove },
-    "/api/task/:id/cancel": { POST: tasks.cancel },
-    "/api/task/:id/retry": { POST: tasks.retry },
-    "/api/task/:id/log": { GET: tasks.readLog },
-    "/api/task/:id/explain": { GET: board.explain },
+    "/api/task": { GET: createListRoute(setup), POST: createCreateRoute(setup) },
+    "/api/task/bulk": { POST: createBulkRoute(setup) },
+    "/api/task/:id": { GET: task.get, PATCH: task.edit, DELETE: task.remove },
+    "/api/task/:id/cancel": { POST: steps.cancel },
+    "/api/task/:id/retry": { POST: steps.retry },
+    "/api/task/:id/log": { GET: task.readLog },
+    "/api/task/:id/explain": { GET: createExplainRoute(setup) },
     "/api/events": { GET: events },
   };
   const ofWorkers: Routes = {
@@ -68,7 +77,7 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
     "/api/worker/:name/drain": { POST: draining.drain, DELETE: draining.undrain },
   };
   const ofServer: Routes = {
-    "/api/stats": { GET: board.stats },
+    "/api/stats": { GET: createStatsRoute(setup) },
     ...probes,
     "/openapi.json": { GET: createOpenApiRoute(() => sections, setup.version) },
   };

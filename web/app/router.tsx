@@ -1,4 +1,4 @@
-/** Addresses and what they show. Each page is loaded when it is first shown. src/http/ui.ts knows the same addresses. */
+/** Addresses and what they show. Each page is loaded when it is first shown. src/http/routes/ui.ts knows the same addresses. */
 import {
   createRootRoute,
   createRoute,

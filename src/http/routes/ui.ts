@@ -1,10 +1,10 @@
-import { errorText, type Log } from "../lib/log.ts";
-import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../ui/archive.ts";
-import { refuse } from "../wire/problem.ts";
-import { codingsOf } from "./compression.ts";
-import { takesHtml } from "./problem-page.ts";
-import { targetOf } from "./request-path.ts";
-import type { Call, RequestHeaders, Route, Routes } from "./route.ts";
+import { errorText, type Log } from "../../lib/log.ts";
+import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../../ui/archive.ts";
+import { refuse } from "../../wire/problem.ts";
+import { codingsOf } from "../compression.ts";
+import { takesHtml } from "../problem-page.ts";
+import { targetOf } from "../request-path.ts";
+import type { Call, RequestHeaders, Route, Routes } from "../route.ts";
 
 export type UiSetup = {
   /** The web UI's files; may take a second the first time. */

@@ -1,18 +1,22 @@
 /** What happens to tasks, as server-sent events. */
 import { z } from "zod";
-import type { Clock } from "../core/clock.ts";
-import { isTaskError } from "../core/error.ts";
-import { type LightTask, type TaskId, takesType } from "../core/task.ts";
-import type { Change, Engine, Position } from "../engine/engine.ts";
-import { errorText, type Log } from "../lib/log.ts";
-import { sleep } from "../lib/waiting.ts";
-import { validate } from "../wire/validate.ts";
-import { createEventStream, type EventStream } from "./event-stream.ts";
-import { LAST_EVENT_ID } from "./header-schemas.ts";
-import type { Call, Route } from "./route.ts";
-import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf } from "./wire.ts";
+import type { Clock } from "../../core/clock.ts";
+import { isTaskError } from "../../core/error.ts";
+import { type LightTask, type TaskId, takesType } from "../../core/task.ts";
+import type { Change, Engine, Position } from "../../engine/engine.ts";
+import { errorText, type Log } from "../../lib/log.ts";
+import { sleep } from "../../lib/waiting.ts";
+import { validate } from "../../wire/validate.ts";
+import { createEventStream, type EventStream } from "../event-stream.ts";
+import { LAST_EVENT_ID } from "../header-schemas.ts";
+import type { Call, Route } from "../route.ts";
+import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf } from "../wire.ts";
 
-export type EventsSetup = { readonly engine: Engine; readonly clock: Clock; readonly log: Log };
+export type EventsSetup = {
+  readonly engine: Pick<Engine, "follow" | "look" | "now" | "position">;
+  readonly clock: Clock;
+  readonly log: Log;
+};
 
 const SSE = "text/event-stream";
 const HEADERS = { "content-type": SSE, "x-accel-buffering": "no" };

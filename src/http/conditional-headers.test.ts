@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { isTaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
-import { ifMatch, isKnown } from "./conditions.ts";
+import { ifMatch, isKnown } from "./conditional-headers.ts";
 
 /** The fields of a task that conditions read. */
 const task = { id: 1, version: 7, status: "pending" } as Task;

@@ -1,7 +1,7 @@
 import { z } from "zod";
-import { BROKER_STATES, type BrokerHealth } from "../core/broker.ts";
-import { refuse } from "../wire/problem.ts";
-import type { Route } from "./route.ts";
+import { BROKER_STATES, type BrokerHealth } from "../../core/broker.ts";
+import { refuse } from "../../wire/problem.ts";
+import type { Route } from "../route.ts";
 
 const AliveAnswer = z
   .object({ status: z.string().meta({ description: "`alive`", examples: ["alive"] }) })

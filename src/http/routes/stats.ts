@@ -1,41 +1,14 @@
-/** For people who look: why a task stands where it stands, and how the whole stands. */
+/** How the whole server does: counts, the last hour, workers, tags. */
 import { z } from "zod";
-import { formatDurationMs } from "../core/duration.ts";
-import { STATUSES, type Status } from "../core/task.ts";
-import type { Engine, Stats } from "../engine/engine.ts";
-import { durationAnswer, TaskStatus, taskId, timeAnswer } from "../wire/shared-schemas.ts";
-import type { Route } from "./route.ts";
-import { parseId } from "./wire.ts";
+import { formatDurationMs } from "../../core/duration.ts";
+import { STATUSES, type Status } from "../../core/task.ts";
+import type { Engine, Stats } from "../../engine/engine.ts";
+import { durationAnswer, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
+import type { Route } from "../route.ts";
 
 const time = timeAnswer;
 const duration = durationAnswer;
 const count = z.int().min(0);
-
-const ExplainAnswer = z
-  .object({
-    id: taskId,
-    status: TaskStatus,
-    reason: z
-      .enum([
-        ...["not_due", "no_worker", "waiting_for_slot", "about_to_start"],
-        ...["running", "cancel_requested", "worker_silent", "ended"],
-      ] as const)
-      .meta({ id: "ExplainReason", description: "Why a task stands where it stands" }),
-    message: z.string().meta({ description: "The same in a sentence" }),
-    position: count.nullable().meta({
-      description: "Due tasks of its type that go first, counted up to 1,000; null where it is not in line",
-    }),
-    run_at: time.meta({ description: "When it is due; RFC 3339, UTC" }),
-    attempt: count.meta({ description: "How often it was started" }),
-    worker: z.string().nullable().meta({ description: "The worker that has it; null where none has" }),
-    lease_until: time
-      .nullable()
-      .meta({ description: "When that worker's lease ends; null where none has it" }),
-    workers: z
-      .array(z.string())
-      .meta({ description: "Those heard of in the last minute that take its type" }),
-  })
-  .meta({ id: "Explanation", description: "Why a task stands where it stands, in words and in fields" });
 
 const countOf = (status: Status) => count.meta({ description: `How many tasks are ${status}` });
 const counts = z
@@ -127,29 +100,10 @@ const StatsAnswer = z
   })
   .meta({ id: "Stats", description: "How the whole stands" });
 
-export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
-  const explain: Route = {
-    id: "explainTask",
-    summary: "Why a task stands where it stands",
-    access: "read",
-    answers: { 200: { description: "The reason", schema: ExplainAnswer } },
-    problems: ["not_found"],
-    run: async ({ params, reply }) => {
-      const { task, ...explanation } = await engine.explain(parseId(params.id ?? ""));
-      const { id, status, runAt, attempt, lease } = task;
-      return reply(
-        200,
-        JSON.stringify({
-          ...{ id, status, ...explanation, attempt },
-          run_at: timestamp(runAt),
-          worker: lease?.worker ?? null,
-          lease_until: lease === null ? null : timestamp(lease.until),
-        }),
-      );
-    },
-  };
+export type StatsSetup = { readonly engine: Pick<Engine, "now" | "stats"> };
 
-  const stats: Route = {
+export function createStatsRoute({ engine }: StatsSetup): Route {
+  return {
     id: "readStats",
     summary: "How the whole stands: counts, the last hour, workers, tags",
     access: "read",
@@ -157,8 +111,6 @@ export function createBoardRoutes({ engine }: { readonly engine: Engine }) {
     problems: [],
     run: async ({ reply }) => reply(200, JSON.stringify(presentStats(await engine.stats(), engine.now()))),
   };
-
-  return { explain, stats };
 }
 
 const timestamp = (ms: number): string => new Date(ms).toISOString();

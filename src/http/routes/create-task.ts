@@ -1,0 +1,100 @@
+/** Tasks are submitted: one, or an array of them. */
+import { isTaskError } from "../../core/error.ts";
+import { isEnded, type TaskId } from "../../core/task.ts";
+import type { Creation, Engine } from "../../engine/engine.ts";
+import type { Log } from "../../lib/log.ts";
+import type { JsonBody } from "../../wire/json-body.ts";
+import { type SubmissionKey, submit } from "../../wire/submission.ts";
+import { CreateBody } from "../../wire/task-input.ts";
+import { CreateAnswer } from "../answer-schemas.ts";
+import { jsonBody, readBody } from "../body.ts";
+import { idempotencyKeyOf, waitOf } from "../conditional-headers.ts";
+import {
+  IDEMPOTENCY_KEY,
+  IDEMPOTENT_REPLAYED,
+  LOCATION,
+  PREFER_WAIT,
+  PREFERENCE_APPLIED,
+} from "../header-schemas.ts";
+import type { Call, Route } from "../route.ts";
+import { REPLAYED } from "../step-once.ts";
+import { presentCreated, presentManyCreated, presentTask } from "../wire.ts";
+
+const CREATE_HEADERS = { Location: LOCATION, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
+
+export type CreateSetup = { readonly engine: Pick<Engine, "create" | "now" | "wait">; readonly log: Log };
+
+export function createCreateRoute({ engine, log }: CreateSetup): Route {
+  function createFrom(body: JsonBody, call: Call): Promise<Response> {
+    return submit(engine, body, keyOf(call)).then((creation) =>
+      Array.isArray(body.value) ? createdMany(creation, call) : created(creation, call),
+    );
+  }
+
+  function keyOf({ headers }: Call): SubmissionKey | null {
+    const key = idempotencyKeyOf(headers);
+    return key === null ? null : { scope: "", key };
+  }
+
+  function created({ tasks, repeated }: Creation, call: Call): Response | Promise<Response> {
+    const { id, existing } = tasks[0] ?? { id: 0, existing: false }; // one for each spec
+    if (log.isDebug) log.debug("task_created", { request_id: call.requestId, task_id: id });
+    const headers = { location: `/api/task/${id}`, ...(repeated ? REPLAYED : {}) };
+    const wait = waitOf(call.headers);
+    if (wait !== null) return waited(id, { call, seconds: wait, headers, existing });
+    return call.reply(existing ? 200 : 201, presentCreated(id, existing), headers);
+  }
+
+  type Waited = {
+    readonly call: Call;
+    readonly seconds: number;
+    readonly headers: Record<string, string>;
+    readonly existing: boolean;
+  };
+
+  /** The task is created: where it is deleted during the wait, or the store fails, the answer must not be a refusal. */
+  async function waited(id: TaskId, { call, seconds, headers, existing }: Waited): Promise<Response> {
+    const task = await engine.wait(id, seconds * 1_000, call.request.signal).catch(nullIfRefused);
+    const applied = { ...headers, "preference-applied": `wait=${seconds}` };
+    if (task === null || !isEnded(task)) return call.reply(202, presentCreated(id, existing), applied);
+    return call.reply(200, presentTask(task, engine.now()), applied);
+  }
+
+  function createdMany({ tasks, repeated }: Creation, { reply, requestId }: Call): Response {
+    if (log.isDebug) log.debug("tasks_created", { request_id: requestId, tasks: tasks.length });
+    return reply(201, presentManyCreated(tasks.map(({ id }) => id)), repeated ? REPLAYED : {});
+  }
+
+  return {
+    id: "createTask",
+    summary: "Submit a task, or an array of up to 1,000: all or none",
+    access: "submit",
+    body: jsonBody(CreateBody),
+    requestHeaders: { "Idempotency-Key": IDEMPOTENCY_KEY, Prefer: PREFER_WAIT },
+    answers: {
+      200: {
+        description: "The task has ended while it was waited for; or a live task holds the key already",
+        schema: CreateAnswer,
+        headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
+      },
+      201: {
+        description: "The task is pending, or all of them are; a worker will take it",
+        schema: CreateAnswer,
+        headers: CREATE_HEADERS,
+      },
+      202: {
+        description: "Created, but it has not ended in the time that was waited",
+        schema: CreateAnswer,
+        headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
+      },
+    },
+    problems: ["idempotency_mismatch"],
+    // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
+    run: (call) => readBody(call).then((body) => createFrom(body, call)),
+  };
+}
+
+function nullIfRefused(error: unknown): null {
+  if (isTaskError(error)) return null;
+  throw error;
+}

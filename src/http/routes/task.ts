@@ -1,0 +1,112 @@
+/** One task: read, changed, deleted. */
+import type { Task, TaskId } from "../../core/task.ts";
+import type { Engine, Once } from "../../engine/engine.ts";
+import type { Log } from "../../lib/log.ts";
+import { withRawPayloads } from "../../wire/raw-json.ts";
+import { PatchBody } from "../../wire/task-input.ts";
+import { validate } from "../../wire/validate.ts";
+import { LogAnswer, TaskAnswer, UpdatedAnswer } from "../answer-schemas.ts";
+import { jsonBody, readBody } from "../body.ts";
+import { replyCompressed } from "../compression.ts";
+import { callKeyOf, etagOf, ifMatch, isKnown } from "../conditional-headers.ts";
+import { ETAG, IDEMPOTENT_REPLAYED, IF_NONE_MATCH } from "../header-schemas.ts";
+import { LogQuery } from "../list-query.ts";
+import type { Route } from "../route.ts";
+import { REPLAYED, STEP_HEADERS, STEPPED, stepOnce } from "../step-once.ts";
+import { parseId, presentLog, presentTask, presentUpdated, queryOf, TaskQuery } from "../wire.ts";
+
+export type TaskSetup = {
+  readonly engine: Pick<Engine, "edit" | "get" | "now" | "once" | "readLog" | "remove" | "wait">;
+  readonly log: Log;
+};
+
+export function createTaskRoutes({ engine, log }: TaskSetup) {
+  const get: Route = {
+    id: "getTask",
+    summary: "Ask for one task; with `wait`, for its end",
+    access: "read",
+    query: TaskQuery,
+    requestHeaders: { "If-None-Match": IF_NONE_MATCH },
+    answers: {
+      200: { description: "The task", schema: TaskAnswer, headers: { ETag: ETAG } },
+      304: { description: "It is what the client knows", headers: { ETag: ETAG } },
+    },
+    problems: ["not_found"],
+    run: (call) => {
+      const { request, headers, params, reply } = call;
+      const id = parseId(params.id ?? "");
+      return found(request, id).then((task) => {
+        const etag = { etag: etagOf(task) };
+        return isKnown(task, headers)
+          ? reply(304, null, etag)
+          : replyCompressed(call, presentTask(task, engine.now()), etag);
+      });
+    },
+  };
+
+  /** Most requests have no query, and nothing is parsed for them. */
+  function found(request: Request, id: TaskId): Promise<Task> {
+    if (!request.url.includes("?")) return engine.get(id);
+    const { wait } = validate(TaskQuery, queryOf(request, []));
+    return wait === undefined ? engine.get(id) : engine.wait(id, wait, request.signal);
+  }
+
+  const edit: Route = {
+    id: "editTask",
+    summary: "Change a task: name, description and tags in any status, the rest while it is pending",
+    access: "manage",
+    body: jsonBody(PatchBody),
+    requestHeaders: STEP_HEADERS,
+    answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: STEPPED } },
+    problems: ["not_found", "wrong_status", "version_mismatch", "idempotency_mismatch"],
+    run: async (call) => {
+      const { headers, params, reply } = call;
+      const id = parseId(params.id ?? "");
+      const body = await readBody(call);
+      const patch = validate(PatchBody, withRawPayloads(body));
+      const condition = ifMatch(headers);
+      const edited = await stepOnce<Pick<Task, "id" | "version" | "status">>(
+        engine,
+        callKeyOf(headers, `edit ${id}`, body.text),
+        (once) => engine.edit(id, patch, { condition, once }),
+        (earlier) => ({ id, ...earlier }),
+      );
+      return reply(200, presentUpdated(id), edited.headers);
+    },
+  };
+
+  const remove: Route = {
+    id: "deleteTask",
+    summary: "Delete a task; running work is aborted and its result goes nowhere",
+    access: "manage",
+    requestHeaders: STEP_HEADERS,
+    answers: { 204: { description: "Deleted", headers: { "Idempotent-Replayed": IDEMPOTENT_REPLAYED } } },
+    problems: ["not_found", "version_mismatch"],
+    run: async ({ headers, params, requestId, reply }) => {
+      const id = parseId(params.id ?? "");
+      const condition = ifMatch(headers);
+      const key = callKeyOf(headers, `delete ${id}`);
+      const deleting = (once?: Once): Promise<void> => engine.remove(id, { condition, once });
+      const done = key === undefined ? { first: await deleting() } : await engine.once(key, deleting);
+      if (log.isDebug) log.debug("task_deleted", { request_id: requestId, task_id: id });
+      return reply(204, null, "first" in done ? {} : REPLAYED);
+    },
+  };
+
+  const readLog: Route = {
+    id: "readLog",
+    summary: "Read a task's log lines, the last 1,000 of them",
+    access: "read",
+    query: LogQuery,
+    answers: { 200: { description: "The lines behind `after`, oldest first", schema: LogAnswer } },
+    problems: ["not_found"],
+    run: async (call) => {
+      const { request, params } = call;
+      const id = parseId(params.id ?? "");
+      const { after = 0 } = validate(LogQuery, queryOf(request, []));
+      return replyCompressed(call, presentLog(await engine.readLog(id, after)));
+    },
+  };
+
+  return { get, edit, remove, readLog };
+}
