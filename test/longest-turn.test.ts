@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { create, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
 import type { Draft } from "../src/core/task.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
-import { createMemoryStore } from "../src/store/memory.ts";
+import { createMemoryStore } from "../src/store/memory/store.ts";
 import { createManualClock } from "./support/clock.ts";
 import { type Door, openDoor } from "./support/door.ts";
 import { openEngine } from "./support/engine.ts";

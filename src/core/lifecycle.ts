@@ -1,7 +1,7 @@
 /**
- * The rules of a task's life, all of them and all pure: each turns a task into the next one or refuses with a
- * TaskError. A step that has nothing to change gives back the very task it was given. Stores write what comes out
- * by compare-and-set on `version` (and on the lease's `until`, which moves without a version).
+ * The rules of a task's life. All are pure: each turns a task into the next one, or refuses with a TaskError. A step that changes
+ * nothing returns the same object. Stores write the result by compare-and-set on `version` and on the lease's `until`, which
+ * changes without a version.
  *
  * Most steps accept a light task. Their result has a payload or a result only if the step sets it, and a store does not change a
  * field that the step does not carry.
@@ -34,7 +34,7 @@ import {
   type Task,
 } from "./task.ts";
 
-/** What a type does with the fields that a client left open. */
+/** The values of a type for fields that a client leaves out. */
 export type TypeDefaults = {
   readonly delayMs: number;
   readonly timeoutMs: number | null;
@@ -51,7 +51,7 @@ export const TYPE_DEFAULTS: TypeDefaults = {
   backoff: { baseMs: 1_000, maxMs: 3_600_000 },
 };
 
-/** A task as a client asks for it: the name, and whatever else it wants to say. */
+/** The fields of a new task that a client sets. */
 export type TaskSpec = {
   readonly name: string;
   readonly description?: string;
@@ -109,13 +109,13 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
   };
 }
 
-/** Whether a claim may take the task: pending and due. The type is the asker's affair. */
+/** Whether a claim may take the task: pending and due. The caller compares the type. */
 export const isClaimable = <T extends LightTask>(
   task: T,
   now: number,
 ): task is Extract<T, { status: "pending" }> => task.status === "pending" && task.runAt <= now;
 
-/** The types of which a change has made tasks due: what those who wait for work want to hear of it. */
+/** The types of tasks that a change has made due. Waiting workers of these types are woken. */
 export function dueTypes(changed: readonly LightTask[]): readonly string[] {
   const types: string[] = [];
   for (const task of changed) {
@@ -154,9 +154,8 @@ const leaseLost = (task: LightTask): TaskError =>
   new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
 
 /**
- * A lease is held until `expire` ends it, also past its `until`. An outcome that comes after `until` and before the lease is
- * judged is still the only outcome of this attempt. After an outage or a step of the clock it may be the first one that could
- * arrive.
+ * A lease is held until `expire` ends it, also past its `until`: an outcome that comes later is still the only one of its attempt.
+ * After an outage or a step of the clock it may be the first one that could arrive.
  */
 const holdsLease = <T extends LightTask>(task: T, token: string): task is Extract<T, { status: "running" }> =>
   isRunning(task) && task.token === token;
@@ -178,8 +177,8 @@ export function extend(
 type Said = { readonly token: string; readonly outcome: Outcome };
 
 /**
- * Ends an attempt with what its worker says of it. The same outcome said again with the same token changes nothing
- * and is no error: the first answer may have been lost on the way. Anything else without the lease is `lease_lost`.
+ * Ends an attempt with its worker's outcome. The same outcome a second time with the same token changes nothing and is no error,
+ * because the first answer may have been lost. Anything else without the lease is `lease_lost`.
  * @param random drawn from [0, 1), for the jitter of a retry
  */
 export function settle(task: Task, said: Said, now: number, random: number): Task;
@@ -380,15 +379,14 @@ export function retry(task: LightTask, now: number): Light<PendingTask> {
 /** The fields that an edit changes, with their new values. */
 export type TaskPatch = { readonly [F in EditableField]?: Task[F] };
 
-const isAlwaysEditable = (field: EditableField): boolean => FIELDS[field].edit === "in_any_status";
-
 /** A field by the name that clients know. */
 const asAsked = (field: string): string =>
   field.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
 /** Changes the fields in the patch. Needs a whole task, because the search text is made of name, description and payload. */
 export function edit(task: Task, patch: TaskPatch, now: number): Task {
-  const fixed = (Object.keys(patch) as EditableField[]).filter((field) => !isAlwaysEditable(field)); // a patch has no others
+  const fields = Object.keys(patch) as EditableField[]; // a patch has no others
+  const fixed = fields.filter((field) => FIELDS[field].edit === "while_pending");
   if (task.status !== "pending" && fixed.length > 0) {
     throw new TaskError(
       "wrong_status",

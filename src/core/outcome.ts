@@ -15,7 +15,7 @@ export type Outcome =
     }
   /** Gives the task back and burns no attempt. */
   | { readonly kind: "released"; readonly delayMs: number }
-  /** Its worker died under it: said at once by who saw it die, instead of waiting for the end of the lease. */
+  /** Its worker died: reported at once by the process that noticed it, without waiting for the end of the lease. */
   | { readonly kind: "lost"; readonly message: string };
 
 /** Codes of failures that TaskTrack itself gives to a task. */

@@ -3,7 +3,7 @@ import { createManualClock, settled } from "../../test/support/clock.ts";
 import { create, type TaskSpec, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { Draft, TaskId } from "../core/task.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { createMemoryStore } from "./memory.ts";
+import { createMemoryStore } from "./memory/store.ts";
 import { examineStore } from "./store.suite.ts";
 import type { ChangePage, TaskPage, TaskStore } from "./store.ts";
 import { createExaminee } from "./suite/examinee.ts";

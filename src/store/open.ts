@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
-import { createMemoryStore } from "./memory.ts";
+import { createMemoryStore } from "./memory/store.ts";
 import type { MigrationPlan } from "./migrations.ts";
 import type { TaskStore } from "./store.ts";
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../test/support/clock.ts";
 import { create, edit, TYPE_DEFAULTS } from "../core/lifecycle.ts";
-import { createMemoryStore } from "../store/memory.ts";
+import { createMemoryStore } from "../store/memory/store.ts";
 import type { TaskStore } from "../store/store.ts";
 import { createStoreQueue } from "./store-wake-ups.ts";
 import { examineQueue } from "./wake-ups.suite.ts";

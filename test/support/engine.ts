@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/core/clock.ts";
 import { createEngine, type Engine, type EngineSetup } from "../../src/engine/engine.ts";
 import type { Level, Log, LogFields } from "../../src/lib/log.ts";
-import { createMemoryStore } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
 import { createManualClock, type ManualClock } from "./clock.ts";

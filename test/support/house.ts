@@ -1,7 +1,7 @@
 import { TaskError } from "../../src/core/error.ts";
 import { createEngine } from "../../src/engine/engine.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
-import { createMemoryStore } from "../../src/store/memory.ts";
+import { createMemoryStore } from "../../src/store/memory/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
 import { openDoor } from "./door.ts";

@@ -1,5 +1,5 @@
-import { ANSWER_BYTES } from "../core/text-size.ts";
-import { createSorted } from "../lib/sorted.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
+import { createSorted } from "../../lib/sorted.ts";
 import {
   NOTES_READ,
   type Note,
@@ -7,7 +7,7 @@ import {
   type NoteWrite,
   type NoteWritten,
   type OnceNote,
-} from "./store.ts";
+} from "../store.ts";
 
 export interface Notes {
   write(writes: readonly NoteWrite[], now: number): NoteWritten[];

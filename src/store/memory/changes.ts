@@ -1,5 +1,5 @@
-import { STATUSES, type Status, type Task, type TaskId } from "../core/task.ts";
-import type { Change, ChangeKind, ChangePage, Position } from "./store.ts";
+import { STATUSES, type Status, type Task, type TaskId } from "../../core/task.ts";
+import type { Change, ChangeKind, ChangePage, Position } from "../store.ts";
 
 /** A power of two above the 100,000 that readers may rely on. */
 const CAPACITY = 131_072;

@@ -1,0 +1,66 @@
+/**
+ * Tasks in the memory of this process. It is the default, the reference that explains what the port means, and the
+ * oracle that the other stores are compared with: everything happens between two turns of the event loop, so every
+ * method is atomic by nature.
+ */
+import type { Clock } from "../../core/clock.ts";
+import { dueTypes } from "../../core/lifecycle.ts";
+import type { Parts, Task, TaskId, TaskParts } from "../../core/task.ts";
+import type { ChangeKind, TaskPage, TaskQuery, TaskStore } from "../store.ts";
+import { createChangeLog } from "./changes.ts";
+import { createClaims } from "./claims.ts";
+import { createLogs } from "./logs.ts";
+import { createNotes } from "./notes.ts";
+import { createReads } from "./reads.ts";
+import { createRequests } from "./requests.ts";
+import { createRows } from "./rows.ts";
+import { createWrites } from "./writes.ts";
+
+export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch: string }): TaskStore {
+  const rows = createRows();
+  const logs = createLogs();
+  const notes = createNotes();
+  const changeLog = createChangeLog(setup.epoch);
+  const watchers = new Set<(due: readonly string[]) => void>();
+
+  function publish(changed: readonly Task[], kind: ChangeKind): void {
+    if (changed.length === 0) return;
+    for (const task of changed) changeLog.append(task, kind);
+    if (watchers.size === 0) return;
+    const due = kind === "deleted" ? [] : dueTypes(changed);
+    for (const notify of watchers) notify(due);
+  }
+
+  const { insert, replace, remove, restore } = createWrites({
+    ...{ rows, logs, notes, publish },
+    requests: createRequests(),
+  });
+  const { claim, extend } = createClaims({ rows, logs, publish });
+  const { get, list, census, count, ahead } = createReads(rows);
+
+  return {
+    durability: "Memory of this process: tasks end with it",
+    insert: async (requests, now) => insert(requests, now),
+    get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
+      get(ids, parts ?? "whole") as (TaskParts[P] | null)[],
+    list: async <P extends Parts>(query: TaskQuery<P>) => list(query) as TaskPage<Task & TaskParts[P]>,
+    count,
+    census: async () => census(),
+    ahead: async (id, now, atMost) => ahead(id, now, atMost),
+    claim: async (asks, terms) => claim(asks, terms),
+    extend: async (beats, now) => extend(beats, now),
+    replace: async (steps) => replace(steps),
+    remove: async (refs) => remove(refs),
+    restore: async (records) => restore(records),
+    readLog: async (id, after) => logs.after(id, after),
+    changes: async (after, limit) => changeLog.after(after, limit),
+    watch: (notify) => {
+      watchers.add(notify);
+      return () => watchers.delete(notify);
+    },
+    writeNotes: async (writes, now) => notes.write(writes, now),
+    readNotes: async (prefix, now, after) => notes.read(prefix, now, after),
+    now: async () => setup.clock.now(),
+    close: async () => watchers.clear(),
+  };
+}
