@@ -5,7 +5,7 @@ import { Connection } from "rabbitmq-client";
 import type { TaskEvent } from "../../src/broker/event-output.ts";
 import { eventually } from "../support/eventually.ts";
 import { uniqueName } from "../support/stores.ts";
-import { BROKERS, type BrokenBroker, testBrokers } from "./brokers.ts";
+import { type BrokenBroker, type BrokerName, testBrokers, usuallyOn } from "./brokers.ts";
 import { allEnded, createMember, type Member } from "./cluster.ts";
 import { corner } from "./places.ts";
 import { report, scale } from "./scale.ts";
@@ -139,11 +139,12 @@ type Flow = {
 
 /** Names at a broker, a corner of the shared PostgreSQL, and servers between them, as long as the test lasts. */
 function testFlow(
+  names: readonly BrokerName[],
   claim: string,
   env: Readonly<Record<string, string>>,
   body: (flow: Flow, broker: BrokenBroker) => Promise<void>,
 ): void {
-  testBrokers(BROKERS, claim, async (broker) => {
+  testBrokers(names, claim, async (broker) => {
     const prefix = uniqueName("flow");
     const ends = await (broker.name === "Kafka" ? openKafka : openRabbitmq)(broker.url, prefix);
     const place = corner("PostgreSQL");
@@ -221,6 +222,7 @@ async function expectEachOnce(ends: Ends, servers: readonly [Member, ...Member[]
 }
 
 testFlow(
+  usuallyOn("Kafka"),
   "each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
   { ROLE: "api" },
   async (x, { name, server }) => {
@@ -246,6 +248,7 @@ testFlow(
 );
 
 testFlow(
+  usuallyOn("RabbitMQ"),
   "of three servers that share what comes in, kills lose no message and double none",
   { ROLE: "api" },
   async (x, { name }) => {
@@ -303,6 +306,7 @@ function versionsOf(events: readonly TaskEvent[]): Map<number, number[]> {
 }
 
 testFlow(
+  usuallyOn("Kafka"),
   "every change is told, each task's in order, and again only where the server died",
   { SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" },
   async (x, { name }) => {
