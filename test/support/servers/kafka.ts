@@ -104,7 +104,6 @@ async function open(more: {
   readonly flags: readonly string[];
   readonly version: string;
 }): Promise<KafkaServer> {
-  const jvm = jvmOf(more.version);
   const controllerPort = await freePort();
   const server = await createServerOf({
     name: "kafka",
@@ -114,6 +113,7 @@ async function open(more: {
     stopSignal: "SIGTERM",
     prepare: async ({ directory, port, binary, run }) => {
       await fetchJars(more.version);
+      if (!more.flags.some((flag) => flag.startsWith(WRITE_ARCHIVE))) await archiveClasses(more.version);
       const properties = join(directory, "server.properties");
       const listeners = await more.listeners(directory);
       await writeFile(properties, propertiesOf({ directory, port, controllerPort, listeners }));
@@ -122,17 +122,47 @@ async function open(more: {
         "base64url",
       );
       const format = ["format", "-t", cluster, "-c", properties, ...more.format];
-      run(binary, [...jvm(QUICK_TO_START), "kafka.tools.StorageTool", ...format]);
+      run(binary, [...jvmOf(more.version, QUICK_TO_START), "kafka.tools.StorageTool", ...format]);
     },
-    args: ({ directory }) => [...jvm(more.flags), "kafka.Kafka", join(directory, "server.properties")],
+    args: ({ directory }) => [
+      ...jvmOf(more.version, more.flags),
+      "kafka.Kafka",
+      join(directory, "server.properties"),
+    ],
     composeEnv: () => ({ KAFKA_VERSION: more.version }),
   });
   return { ...server, url: `kafka://127.0.0.1:${server.port}` };
 }
 
-const jvmOf =
-  (version: string) =>
-  (flags: readonly string[]): string[] => [...flags, "-Xshare:auto", "-cp", join(jarsOf(version), "*")];
+function jvmOf(version: string, flags: readonly string[]): string[] {
+  const archive = archiveOf(version);
+  const shared = existsSync(archive) ? [`-XX:SharedArchiveFile=${archive}`] : [];
+  return [...flags, "-Xshare:auto", ...shared, "-cp", join(jarsOf(version), "*")];
+}
+
+const WRITE_ARCHIVE = "-XX:ArchiveClassesAtExit=";
+const archiveOf = (version: string): string => join(CACHE, `kafka-${version}.jsa`);
+
+/**
+ * Starts and stops a Kafka once, which then writes its loaded classes into an archive. A start from it takes 1.9 s of the processor
+ * instead of 4.0 s. Java ignores an archive that another version of it wrote. Only the version that the tests share is started often
+ * enough for that.
+ */
+async function archiveClasses(version: string): Promise<void> {
+  const archive = archiveOf(version);
+  if (version !== KAFKA || existsSync(archive)) return;
+  const unfinished = `${archive}.${process.pid}`;
+  const flags = [...QUICK_TO_START, `${WRITE_ARCHIVE}${unfinished}`];
+  const server = await open({ listeners: async () => [], format: [], flags, version });
+  try {
+    await server.start();
+    await server.signal("SIGTERM");
+    if (existsSync(unfinished)) await rename(unfinished, archive);
+  } finally {
+    await server.remove();
+    await rm(unfinished, { force: true });
+  }
+}
 
 const SHA_256 = "SCRAM-SHA-256";
 const SHA_512 = "SCRAM-SHA-512";
