@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { onAbort } from "../lib/waiting.ts";
 import type { Bell } from "../wakeup/wake-ups.ts";
 import type { Disposition } from "./disposition.ts";
 
@@ -63,13 +64,12 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
     return new Promise((resolve) => {
       const listener = (wakeUp: Bell | null): void => {
         listeners.delete(listener);
-        signal.removeEventListener("abort", stop);
+        unlisten();
         resolve(wakeUp);
         if (listeners.size === 0) cancelIdle = clock.after(idleMs, onIdle);
       };
-      const stop = (): void => listener(null);
+      const unlisten = onAbort(signal, () => listener(null));
       listeners.add(listener);
-      signal.addEventListener("abort", stop);
       if (unacked.length > 0 && !isReported) report();
     });
   }

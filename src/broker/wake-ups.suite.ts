@@ -1,55 +1,55 @@
-/** The exam of a broker's bells beyond the queue's: what holds among several processes, and when the broker loses or invents bells. */
+/** The exam of a broker's wake-ups, beyond that of the port: several processes, lost wake-ups, and messages that are none. */
 import { describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/eventually.ts";
 import type { OpenedQueue } from "../wakeup/wake-ups.suite.ts";
 import type { Bell, BrokerWakeUps } from "../wakeup/wake-ups.ts";
 
-/** A house in which several processes hear the same bells. */
-export type House = {
-  /** One more process, that hears these types from now on; resolves when the next bell may come to it. */
+/** Several processes that share the wake-ups of a broker. */
+export type Cluster = {
+  /** Starts another process that listens to these types; resolves when it can receive the next wake-up. */
   join(types: readonly string[]): Promise<Member>;
-  /** Sends what somebody else might. */
+  /** Sends a message that is no wake-up. */
   sendRaw(text: string): Promise<void>;
-  /** Throws away every bell that nobody holds, by the broker's own means. */
+  /** Deletes every wake-up that is not delivered yet, by means of the broker. */
   purge(): Promise<void>;
   close(): Promise<void>;
 };
 
 export type Member = {
-  readonly bells: BrokerWakeUps;
+  readonly wakeUps: BrokerWakeUps;
   readonly answer: Promise<Bell | null>;
   readonly warnings: () => readonly string[];
 };
 
-/** For Kafka's groups, which are balanced anew with each member. */
+/** For Kafka's groups, which are rebalanced for each member. */
 const LIVE_WITHIN_MS = 120_000;
 
 export const untilLive = (isLive: () => boolean): Promise<unknown> =>
   eventually(isLive, (live) => live, LIVE_WITHIN_MS);
 
-/** One process's bells, under the exam of every queue. */
-export function asQueue(bells: BrokerWakeUps): OpenedQueue {
+/** The wake-ups of one process, for the exam of the port. */
+export function asOpened(wakeUps: BrokerWakeUps): OpenedQueue {
   const sets = new Set<readonly string[]>();
-  const hear: typeof bells.hear = (types, signal) => {
+  const hear: typeof wakeUps.hear = (types, signal) => {
     if (!signal.aborted) sets.add(types);
-    return bells.hear(types, signal);
+    return wakeUps.hear(types, signal);
   };
   return {
-    queue: { ...bells, hear },
-    becomeDue: bells.ring,
-    listening: async () => void (await untilLive(() => [...sets].every(bells.isLive))),
-    close: bells.close,
+    queue: { ...wakeUps, hear },
+    becomeDue: wakeUps.ring,
+    listening: async () => void (await untilLive(() => [...sets].every(wakeUps.isLive))),
+    close: wakeUps.close,
   };
 }
 
-/** Has a process hear these types; resolves when the next bell may come to it. */
+/** Lets a process listen to these types; resolves when it can receive the next wake-up. */
 export async function joining(
-  { bells, warnings }: Pick<Member, "bells" | "warnings">,
+  { wakeUps, warnings }: Pick<Member, "wakeUps" | "warnings">,
   types: readonly string[],
 ): Promise<Member> {
-  const answer = bells.hear(types, NEVER);
-  await untilLive(() => bells.isLive(types));
-  return { bells, answer, warnings };
+  const answer = wakeUps.hear(types, NEVER);
+  await untilLive(() => wakeUps.isLive(types));
+  return { wakeUps, answer, warnings };
 }
 
 const TIMEOUT_MS = 60_000;
@@ -59,101 +59,101 @@ const WITHIN_MS = 120_000;
 const first = <T>(promises: readonly Promise<T>[]): Promise<number> =>
   Promise.race(promises.map((promise, at) => promise.then(() => at)));
 
-export function examineBells(name: string, open: () => Promise<House>): void {
-  const exam = (claim: string, body: (house: House) => Promise<void>): void =>
+export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>): void {
+  const exam = (claim: string, body: (cluster: Cluster) => Promise<void>): void =>
     test(
       claim,
       async () => {
-        const house = await open();
+        const cluster = await open();
         try {
-          await body(house);
+          await body(cluster);
         } finally {
-          await house.close();
+          await cluster.close();
         }
       },
       TIMEOUT_MS,
     );
 
-  describe(`${name}'s bells`, () => {
-    exam("wake one of the processes that take the same types", async (house) => {
-      const members = [await house.join(["mail"]), await house.join(["mail"])] as const;
-      await members[0].bells.ring(["mail"]);
+  describe(`${name}'s wake-ups`, () => {
+    exam("wake one of the processes that take the same types", async (cluster) => {
+      const members = [await cluster.join(["mail"]), await cluster.join(["mail"])] as const;
+      await members[0].wakeUps.ring(["mail"]);
       const woken = await first(members.map(({ answer }) => answer));
       await (await members[woken === 0 ? 0 : 1].answer)?.ack(1);
       const other = members[woken === 0 ? 1 : 0];
-      await other.bells.close();
+      await other.wakeUps.close();
       expect(await other.answer).toBeNull();
     });
 
-    exam("wake one process of each set of types", async (house) => {
-      const members = [await house.join(["mail"]), await house.join(["mail", "video"])];
-      await members[0]?.bells.ring(["mail"]);
+    exam("wake one process of each set of types", async (cluster) => {
+      const members = [await cluster.join(["mail"]), await cluster.join(["mail", "video"])];
+      await members[0]?.wakeUps.ring(["mail"]);
       for (const { answer } of members) expect(await answer).not.toBeNull();
     });
 
-    exam("are left to another process by one that ends without having answered them", async (house) => {
-      const gone = await house.join(["mail"]);
-      await gone.bells.ring(["mail"]);
+    exam("that a process has not acknowledged at its end go to another process", async (cluster) => {
+      const gone = await cluster.join(["mail"]);
+      await gone.wakeUps.ring(["mail"]);
       expect(await gone.answer).not.toBeNull();
-      await gone.bells.close();
-      const stays = await house.join(["mail"]);
+      await gone.wakeUps.close();
+      const stays = await cluster.join(["mail"]);
       expect(await stays.answer).not.toBeNull();
     });
 
-    exam("that are answered do not come again", async (house) => {
-      const gone = await house.join(["mail"]);
-      await gone.bells.ring(["mail", "mail", "mail"]);
+    exam("that are acknowledged do not come again", async (cluster) => {
+      const gone = await cluster.join(["mail"]);
+      await gone.wakeUps.ring(["mail", "mail", "mail"]);
       await (await gone.answer)?.ack(3);
       const abort = new AbortController();
       await eventually(
         async () => {
-          const bell = await Promise.race([gone.bells.hear(["mail"], abort.signal), soon()]);
-          await bell?.ack(0);
-          return bell;
+          const wakeUp = await Promise.race([gone.wakeUps.hear(["mail"], abort.signal), soon()]);
+          await wakeUp?.ack(0);
+          return wakeUp;
         },
-        (bell) => bell === null,
+        (wakeUp) => wakeUp === null,
         WITHIN_MS,
       );
       abort.abort();
-      await gone.bells.close();
-      const stays = await house.join(["mail"]);
-      await stays.bells.ring(["video"]); // is let by, after whatever had come again
+      await gone.wakeUps.close();
+      const stays = await cluster.join(["mail"]);
+      await stays.wakeUps.ring(["video"]); // is filtered out, after whatever had come again
       expect(await Promise.race([stays.answer, soon()])).toBeNull();
     });
 
-    exam("are answered and counted when they are none", async (house) => {
-      const member = await house.join(["*"]);
-      await house.sendRaw("no type at all\u0000");
-      await house.sendRaw("");
-      await member.bells.ring(["mail"]);
+    exam("that are malformed are acknowledged and counted", async (cluster) => {
+      const member = await cluster.join(["*"]);
+      await cluster.sendRaw("no type at all\u0000");
+      await cluster.sendRaw("");
+      await member.wakeUps.ring(["mail"]);
       expect(await member.answer).not.toBeNull();
       expect(member.warnings()).toContain("malformed_bell");
     });
 
-    exam("may be thrown away, and the next is heard", async (house) => {
-      const member = await house.join(["mail"]);
-      await house.purge();
+    exam("may be deleted; the next one is reported", async (cluster) => {
+      const member = await cluster.join(["mail"]);
+      await cluster.purge();
       await eventually(
         async () => {
-          await member.bells.ring(["mail"]).catch(() => undefined); // there may be nothing to ring for a moment
+          await member.wakeUps.ring(["mail"]).catch(() => undefined); // the topic may be missing for a moment
           return Promise.race([member.answer, soon()]);
         },
-        (bell) => bell !== null,
+        (wakeUp) => wakeUp !== null,
         WITHIN_MS,
       );
     });
 
-    exam("are heard by who has long been silent", async (house) => {
-      const member = await house.join(["mail"]);
-      await member.bells.ring(["mail"]);
+    exam("are reported to a process that has not listened for a while", async (cluster) => {
+      const member = await cluster.join(["mail"]);
+      await member.wakeUps.ring(["mail"]);
       await (await member.answer)?.ack(1);
       await soon();
-      const hearing = member.bells.hear(["mail"], NEVER);
-      await member.bells.ring(["mail"]);
-      expect(await hearing).not.toBeNull();
+      const waiting = member.wakeUps.hear(["mail"], NEVER);
+      await member.wakeUps.ring(["mail"]);
+      expect(await waiting).not.toBeNull();
     });
   });
 }
 
-/** Long enough for a bell that is on its way; a test that waits for nothing to come can only fail by what does come. */
+/** Long enough for a wake-up that is on its way. The tests that use it expect that none comes, so a slow machine does not fail them. */
 const soon = (): Promise<null> => new Promise((resolve) => setTimeout(() => resolve(null), 300));

@@ -2,96 +2,96 @@ import { describe, expect, test } from "bun:test";
 import { createBrokerQueue } from "./combined.ts";
 import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
 
-/** A doorbell that is rung by hand. */
-function createByHand() {
-  const ears = new Set<(bell: Bell | null) => void>();
+/** Wake-ups that the test sends. */
+function createManual() {
+  const listeners = new Set<(bell: Bell | null) => void>();
   const hear: TaskQueue["hear"] = (_types, signal) =>
     new Promise((resolve) => {
-      const ear = (bell: Bell | null): void => {
-        ears.delete(ear);
-        resolve(bell);
+      const listener = (wakeUp: Bell | null): void => {
+        listeners.delete(listener);
+        resolve(wakeUp);
       };
-      ears.add(ear);
-      signal.addEventListener("abort", () => ear(null));
-      if (signal.aborted) ear(null);
+      listeners.add(listener);
+      signal.addEventListener("abort", () => listener(null));
+      if (signal.aborted) listener(null);
     });
-  const sound = (bell: Bell): void => {
-    for (const ear of [...ears]) ear(bell);
+  const send = (wakeUp: Bell): void => {
+    for (const listener of [...listeners]) listener(wakeUp);
   };
-  return { hear, sound, ears: () => ears.size };
+  return { hear, send, listeners: () => listeners.size };
 }
 
 function open() {
-  const [broker, store] = [createByHand(), createByHand()];
+  const [broker, store] = [createManual(), createManual()];
   const state = { isLive: true };
-  const rung: (readonly string[])[] = [];
-  const bells: BrokerWakeUps = {
-    ring: async (types) => void rung.push(types),
+  const sent: (readonly string[])[] = [];
+  const fromBroker: BrokerWakeUps = {
+    ring: async (types) => void sent.push(types),
     hear: broker.hear,
     isLive: () => state.isLive,
     close: async () => undefined,
   };
-  return { queue: createBrokerQueue(bells, store), broker, store, state, rung };
+  return { queue: createBrokerQueue(fromBroker, store), broker, store, state, sent };
 }
 
-const bellOf = (): Bell => ({ ack: async () => undefined });
+const newWakeUp = (): Bell => ({ ack: async () => undefined });
 const NEVER = new AbortController().signal;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-describe("a broker as doorbell", () => {
-  test("is what is rung, and what is heard", async () => {
-    const { queue, broker, rung } = open();
-    const bell = bellOf();
-    const hearing = queue.hear(["mail"], NEVER);
+describe("a broker with the store", () => {
+  test("notifies by the broker and listens to it", async () => {
+    const { queue, broker, sent } = open();
+    const wakeUp = newWakeUp();
+    const waiting = queue.hear(["mail"], NEVER);
     await queue.ring(["mail"]);
-    broker.sound(bell);
-    expect(await hearing).toBe(bell);
-    expect(rung).toEqual([["mail"]]);
+    broker.send(wakeUp);
+    expect(await waiting).toBe(wakeUp);
+    expect(sent).toEqual([["mail"]]);
   });
 
-  test("lets the store's ring by while it can be heard", async () => {
+  test("ignores the store's wake-ups while the broker's arrive", async () => {
     const { queue, broker, store } = open();
-    const hearing = queue.hear(["mail"], NEVER);
-    store.sound(bellOf());
+    const waiting = queue.hear(["mail"], NEVER);
+    store.send(newWakeUp());
     await turn();
-    store.sound(bellOf());
+    store.send(newWakeUp());
     await turn();
-    const bell = bellOf();
-    broker.sound(bell);
-    expect(await hearing).toBe(bell);
+    const wakeUp = newWakeUp();
+    broker.send(wakeUp);
+    expect(await waiting).toBe(wakeUp);
   });
 
-  test("is stood in for by the store's ring while it cannot be heard", async () => {
+  test("reports the store's wake-ups while the broker's do not arrive", async () => {
     const { queue, store, state } = open();
-    const hearing = queue.hear(["mail"], NEVER);
-    store.sound(bellOf());
+    const waiting = queue.hear(["mail"], NEVER);
+    store.send(newWakeUp());
     await turn();
     state.isLive = false;
-    const bell = bellOf();
-    store.sound(bell);
-    expect(await hearing).toBe(bell);
+    const wakeUp = newWakeUp();
+    store.send(wakeUp);
+    expect(await waiting).toBe(wakeUp);
   });
 
-  test("is what is answered when both ring at once", async () => {
+  test("reports the broker's wake-up if both come at once", async () => {
     const { queue, broker, store, state } = open();
     state.isLive = false;
-    const hearing = queue.hear(["mail"], NEVER);
-    const bell = bellOf();
-    store.sound(bellOf());
-    broker.sound(bell);
-    expect(await hearing).toBe(bell);
+    const waiting = queue.hear(["mail"], NEVER);
+    const wakeUp = newWakeUp();
+    store.send(newWakeUp());
+    broker.send(wakeUp);
+    expect(await waiting).toBe(wakeUp);
   });
 
-  test("listens to neither when nobody hears any more", async () => {
+  test("listens to neither after the call has ended", async () => {
     const { queue, broker, store } = open();
     const abort = new AbortController();
-    const hearing = queue.hear(["mail"], abort.signal);
+    const waiting = queue.hear(["mail"], abort.signal);
     abort.abort();
-    expect(await hearing).toBeNull();
+    expect(await waiting).toBeNull();
     const answered = queue.hear(["mail"], NEVER);
-    broker.sound(bellOf());
+    broker.send(newWakeUp());
     await answered;
-    expect([broker.ears(), store.ears()]).toEqual([0, 0]);
+    expect([broker.listeners(), store.listeners()]).toEqual([0, 0]);
     expect(await queue.hear(["mail"], AbortSignal.abort())).toBeNull();
   });
 });

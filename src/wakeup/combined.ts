@@ -1,33 +1,30 @@
-/** A broker's wake-ups, and the store's own while the broker cannot be heard. */
+import { linkedAbort } from "../lib/waiting.ts";
 import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
 
 /**
- * Rings by the broker. Hears the broker while that is there, so that a task wakes one process and not all; the store's ring, which
- * sounds anyway, is let by then.
+ * Notifies by the broker. Listens to the broker, so that a task wakes one process and not all, and to the store, which notifies
+ * every process of each commit; the store's wake-ups are ignored while those of the broker arrive.
  */
-export function createBrokerQueue(bells: BrokerWakeUps, store: Pick<TaskQueue, "hear">): TaskQueue {
+export function createBrokerQueue(broker: BrokerWakeUps, store: Pick<TaskQueue, "hear">): TaskQueue {
   async function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
-    const either = new AbortController();
-    const leave = (): void => either.abort();
-    signal.addEventListener("abort", leave);
-    if (signal.aborted) leave();
-    const fromBroker = bells.hear(types, either.signal);
+    const either = linkedAbort(signal);
+    const fromBroker = broker.hear(types, either.signal);
     try {
       const first = await Promise.race([fromBroker, hearStore(types, either.signal)]);
-      leave();
-      return (await fromBroker) ?? first; // both may ring at once, and the broker's is to be answered
+      either.abort();
+      return (await fromBroker) ?? first; // if both came at once, the broker's is to be acknowledged
     } finally {
-      leave();
-      signal.removeEventListener("abort", leave);
+      either.abort();
+      either.unlink();
     }
   }
 
   async function hearStore(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
     for (;;) {
-      const bell = await store.hear(types, signal);
-      if (bell === null || !bells.isLive(types)) return bell;
+      const wakeUp = await store.hear(types, signal);
+      if (wakeUp === null || !broker.isLive(types)) return wakeUp;
     }
   }
 
-  return { ring: bells.ring, hear, close: bells.close };
+  return { ring: broker.ring, hear, close: broker.close };
 }

@@ -37,7 +37,7 @@ examineQueue("store", async () => {
   };
 });
 
-/** A store that can be rung by hand and says how many watch it. */
+/** A store that notifies when the test says so, and counts its watchers. */
 function createWatchable() {
   const rings = new Set<(due: readonly string[] | null) => void>();
   const watch: TaskStore["watch"] = (ring) => {
@@ -53,51 +53,51 @@ function createWatchable() {
   };
 }
 
-describe("the store as its own doorbell", () => {
+describe("the store as the source of wake-ups", () => {
   const never = new AbortController().signal;
 
-  test("a task that is due later rings nobody now", async () => {
+  test("a task that is due later does not notify now", async () => {
     const { queue, insert } = open();
     const abort = new AbortController();
-    const hearing = queue.hear(["mail"], abort.signal);
+    const waiting = queue.hear(["mail"], abort.signal);
     await insert(["mail"], 60_000);
     abort.abort();
-    expect(await hearing).toBeNull();
+    expect(await waiting).toBeNull();
   });
 
-  test("a task that is brought forward rings", async () => {
+  test("a task that is brought forward notifies", async () => {
     const { store, queue, insert, t } = open();
     await insert(["mail"], 60_000);
-    const hearing = queue.hear(["mail"], never);
+    const waiting = queue.hear(["mail"], never);
     const [from] = await store.get([1]);
     if (from === null || from === undefined) throw new Error("expected the task to be there");
     await store.replace([{ from, to: edit(from, { runAt: t }, t) }]);
-    expect(await hearing).not.toBeNull();
+    expect(await waiting).not.toBeNull();
   });
 
-  test("a commit that says nothing of what is due is heard by all", async () => {
+  test("a commit that does not say which types are due wakes all", async () => {
     const store = createWatchable();
     const queue = createStoreQueue(store);
-    const hearing = [queue.hear(["mail"], never), queue.hear(["video.*"], never)];
+    const waiting = [queue.hear(["mail"], never), queue.hear(["video.*"], never)];
     store.ring(null);
-    expect((await Promise.all(hearing)).includes(null)).toBe(false);
+    expect((await Promise.all(waiting)).includes(null)).toBe(false);
   });
 
-  test("a commit that makes nothing due is heard by nobody", async () => {
+  test("a commit that makes nothing due wakes none", async () => {
     const store = createWatchable();
     const queue = createStoreQueue(store);
-    const hearing = queue.hear(["*"], never);
+    const waiting = queue.hear(["*"], never);
     store.ring([]);
     await queue.close();
-    expect(await hearing).toBeNull();
+    expect(await waiting).toBeNull();
   });
 
-  test("the store is watched only while somebody hears", async () => {
+  test("the store is watched only while a call waits", async () => {
     const store = createWatchable();
     const queue = createStoreQueue(store);
     expect(store.watchers()).toBe(0);
     const abort = new AbortController();
-    const hearing = [queue.hear(["a"], never), queue.hear(["b"], abort.signal), queue.hear(["c"], never)];
+    const waiting = [queue.hear(["a"], never), queue.hear(["b"], abort.signal), queue.hear(["c"], never)];
     expect(store.watchers()).toBe(3);
     store.ring(["a"]);
     expect(store.watchers()).toBe(2);
@@ -105,16 +105,16 @@ describe("the store as its own doorbell", () => {
     expect(store.watchers()).toBe(1);
     await queue.close();
     expect(store.watchers()).toBe(0);
-    expect((await Promise.all(hearing)).map((bell) => bell === null)).toEqual([false, true, true]);
+    expect((await Promise.all(waiting)).map((wakeUp) => wakeUp === null)).toEqual([false, true, true]);
     await queue.hear(["a"], AbortSignal.abort());
     expect(store.watchers()).toBe(0);
   });
 
-  test("to ring is nothing to it: only a commit is heard", async () => {
+  test("ring does nothing: only a commit wakes", async () => {
     const { queue } = open();
-    const hearing = queue.hear(["mail"], never);
+    const waiting = queue.hear(["mail"], never);
     await queue.ring(["mail"]);
     await queue.close();
-    expect(await hearing).toBeNull();
+    expect(await waiting).toBeNull();
   });
 });

@@ -1,59 +1,64 @@
 /**
- * The exam of the TaskQueue port: what every doorbell must do, whatever carries its bells. A bell may be lost on the
- * way by the port's own words; on the quiet line of a test none may be.
+ * The exam of the port of wake-ups, for every adapter. The port allows that a wake-up is lost; in the undisturbed conditions of a
+ * test none may be.
  */
 import { describe, expect, test } from "bun:test";
 import type { Bell, TaskQueue } from "./wake-ups.ts";
 
-/** A queue without a bell in it, as an adapter's test opens it for each case. */
+/** An adapter without wake-ups in it, as its test opens it for each case. */
 export type OpenedQueue = {
   readonly queue: TaskQueue;
-  /** Lets tasks of these types become due, with all that tells of it. */
+  /** Lets tasks of these types become due, and notifies of them. */
   becomeDue(types: readonly string[]): Promise<void>;
-  /** Resolves once every `hear` that has been called is sure to get the next bell. */
+  /** Resolves once every `hear` that has been called is certain to get the next wake-up. */
   listening(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** One who hears; `heard` is undefined while there is no answer. */
-type Ear = {
+/** A call of `hear`; `result` is undefined while it waits. */
+type Listener = {
   readonly answer: Promise<Bell | null>;
-  readonly heard: () => Bell | null | undefined;
+  readonly result: () => Bell | null | undefined;
   leave(): void;
 };
 
-function listen(queue: TaskQueue, types: readonly string[]): Ear {
+function listen(queue: TaskQueue, types: readonly string[]): Listener {
   const abort = new AbortController();
-  let heard: Bell | null | undefined;
-  const answer = queue.hear(types, abort.signal).then((bell) => {
-    heard = bell;
-    return bell;
+  let result: Bell | null | undefined;
+  const answer = queue.hear(types, abort.signal).then((wakeUp) => {
+    result = wakeUp;
+    return wakeUp;
   });
-  return { answer, heard: () => heard, leave: () => abort.abort() };
+  return { answer, result: () => result, leave: () => abort.abort() };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 const TIMEOUT_MS = 30_000;
 
-const HEARD: readonly (readonly [claim: string, hears: readonly string[], due: readonly string[]])[] = [
-  ["a bell of the very type is heard", ["mail"], ["mail"]],
-  ["a bell of one of several types is heard", ["mail", "video.encode"], ["video.encode"]],
-  ["a bell for several types is heard for one of them", ["mail"], ["video.encode", "mail", "simulate"]],
-  ["a prefix hears what begins with it", ["video.*"], ["video.encode"]],
-  ["a bare star hears everything", ["*"], ["anything.at_all"]],
-  ["a prefix beside exact types is heard", ["mail", "video.*"], ["video.thumb"]],
-  ["patterns that overlap are heard", ["video.*", "video.encode", "*"], ["video.encode"]],
-];
+const MATCHING: readonly (readonly [claim: string, listensTo: readonly string[], due: readonly string[]])[] =
+  [
+    ["a wake-up of the same type is reported", ["mail"], ["mail"]],
+    ["a wake-up of one of several types is reported", ["mail", "video.encode"], ["video.encode"]],
+    [
+      "a notification of several types is reported for one of them",
+      ["mail"],
+      ["video.encode", "mail", "simulate"],
+    ],
+    ["a prefix matches the types that begin with it", ["video.*"], ["video.encode"]],
+    ["a bare star matches every type", ["*"], ["anything.at_all"]],
+    ["a prefix beside exact types matches", ["mail", "video.*"], ["video.thumb"]],
+    ["patterns that overlap match", ["video.*", "video.encode", "*"], ["video.encode"]],
+  ];
 
-const FOREIGN: readonly (readonly [claim: string, hears: readonly string[], due: string])[] = [
-  ["a foreign type is not heard", ["mail"], "simulate"],
-  ["a type that only begins alike is not heard", ["mail"], "mailbox"],
-  ["a longer exact type is not heard by a shorter one", ["mail.send"], "mail"],
-  ["a prefix does not hear its bare beginning", ["video.*"], "video"],
-  ["a prefix does not hear what only looks like it", ["a_b.*"], "axb.c"],
-  ["case makes another type", ["Mail"], "mail"],
-  ["who names no type hears nothing", [], "mail"],
+const OTHER: readonly (readonly [claim: string, listensTo: readonly string[], due: string])[] = [
+  ["another type is not reported", ["mail"], "simulate"],
+  ["a type that only begins alike is not reported", ["mail"], "mailbox"],
+  ["a longer exact type does not match a shorter one", ["mail.send"], "mail"],
+  ["a prefix does not match its bare beginning", ["video.*"], "video"],
+  ["a prefix does not match a type that only looks alike", ["a_b.*"], "axb.c"],
+  ["types are case-sensitive", ["Mail"], "mail"],
+  ["a call without types reports nothing", [], "mail"],
 ];
 
 export function examineQueue(name: string, open: () => Promise<OpenedQueue>): void {
@@ -72,122 +77,122 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
     );
 
   describe(`${name} queue`, () => {
-    for (const [claim, hears, due] of HEARD) {
+    for (const [claim, listensTo, due] of MATCHING) {
       exam(claim, async ({ queue, becomeDue, listening }) => {
-        const ear = listen(queue, hears);
+        const listener = listen(queue, listensTo);
         await listening();
-        expect(ear.heard()).toBeUndefined();
+        expect(listener.result()).toBeUndefined();
         await becomeDue(due);
-        expect(await ear.answer).not.toBeNull();
+        expect(await listener.answer).not.toBeNull();
       });
     }
 
-    for (const [claim, hears, due] of FOREIGN) {
+    for (const [claim, listensTo, due] of OTHER) {
       exam(claim, async ({ queue, becomeDue, listening }) => {
-        const foreigner = listen(queue, hears);
+        const other = listen(queue, listensTo);
         const witness = listen(queue, [due]);
         await listening();
         await becomeDue([due]);
         expect(await witness.answer).not.toBeNull();
         await turn();
-        expect(foreigner.heard()).toBeUndefined();
-        foreigner.leave();
-        expect(await foreigner.answer).toBeNull();
+        expect(other.result()).toBeUndefined();
+        other.leave();
+        expect(await other.answer).toBeNull();
       });
     }
 
-    exam("a bell can be acknowledged", async ({ queue, becomeDue, listening }) => {
-      const ear = listen(queue, ["mail"]);
+    exam("a wake-up can be acknowledged", async ({ queue, becomeDue, listening }) => {
+      const listener = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
-      expect(await (await ear.answer)?.ack(1)).toBeUndefined();
+      expect(await (await listener.answer)?.ack(1)).toBeUndefined();
     });
 
-    exam("who hears again hears the next bell", async ({ queue, becomeDue, listening }) => {
+    exam("the next call reports the next wake-up", async ({ queue, becomeDue, listening }) => {
       for (let round = 0; round < 5; round++) {
-        const ear = listen(queue, ["mail"]);
+        const listener = listen(queue, ["mail"]);
         await listening();
         await becomeDue(["mail"]);
-        const bell = await ear.answer;
-        expect(bell).not.toBeNull();
-        await bell?.ack(1);
+        const wakeUp = await listener.answer;
+        expect(wakeUp).not.toBeNull();
+        await wakeUp?.ack(1);
       }
     });
 
     exam(
-      "a bell that is not acknowledged yet keeps nobody from the next",
+      "a wake-up that is not acknowledged yet does not hold up the next one",
       async ({ queue, becomeDue, listening }) => {
         const [first, second] = [listen(queue, ["a"]), listen(queue, ["b"])];
         await listening();
         await becomeDue(["a"]);
-        const bell = await first.answer;
+        const wakeUp = await first.answer;
         await becomeDue(["b"]);
         expect(await second.answer).not.toBeNull();
-        await bell?.ack(1);
+        await wakeUp?.ack(1);
       },
     );
 
-    exam("a bell between two hears harms neither", async ({ queue, becomeDue, listening }) => {
+    exam("a wake-up between two calls harms neither", async ({ queue, becomeDue, listening }) => {
       const before = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       await (await before.answer)?.ack(1);
-      await becomeDue(["mail"]); // nobody hears; the next may be told of it or not
+      await becomeDue(["mail"]); // no call waits; the next one may report it or not
       const after = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
-      const bell = await after.answer;
-      expect(bell).not.toBeNull();
-      await bell?.ack(1);
+      const wakeUp = await after.answer;
+      expect(wakeUp).not.toBeNull();
+      await wakeUp?.ack(1);
     });
 
-    exam("many bells at once are one answer", async ({ queue, becomeDue, listening }) => {
-      const ear = listen(queue, ["*"]);
+    exam("many wake-ups at once are reported as one", async ({ queue, becomeDue, listening }) => {
+      const listener = listen(queue, ["*"]);
       await listening();
       await Promise.all(Array.from({ length: 50 }, (_, n) => becomeDue([`type${n % 7}`, "mail"])));
-      expect(await ear.answer).not.toBeNull();
+      expect(await listener.answer).not.toBeNull();
     });
 
-    exam("all who hear are told", async ({ queue, becomeDue, listening }) => {
-      const ears = [["mail"], ["mail"], ["*"], ["ma*", "video"], ["mail", "video"]].map((types) =>
+    exam("all waiting calls are told", async ({ queue, becomeDue, listening }) => {
+      const listeners = [["mail"], ["mail"], ["*"], ["ma*", "video"], ["mail", "video"]].map((types) =>
         listen(queue, types),
       );
-      const foreigner = listen(queue, ["other"]);
+      const other = listen(queue, ["other"]);
       await listening();
       await becomeDue(["mail"]);
-      for (const ear of ears) expect(await ear.answer).not.toBeNull();
+      for (const listener of listeners) expect(await listener.answer).not.toBeNull();
       await turn();
-      expect(foreigner.heard()).toBeUndefined();
-      foreigner.leave();
-      await foreigner.answer;
+      expect(other.result()).toBeUndefined();
+      other.leave();
+      await other.answer;
     });
 
-    exam("to ring is always answered, also for nobody and for no types", async ({ queue }) => {
+    exam("ring resolves, also without listeners and without types", async ({ queue }) => {
       expect(await queue.ring(["mail"])).toBeUndefined();
       expect(await queue.ring(["mail", "video.encode", "mail"])).toBeUndefined();
       expect(await queue.ring([])).toBeUndefined();
     });
 
-    // ---- the end of a hearing
+    // ---- the end of a call
 
-    exam("who stops listening is answered null", async ({ queue, listening }) => {
-      const ear = listen(queue, ["mail"]);
+    exam("a call that is aborted resolves to null", async ({ queue, listening }) => {
+      const listener = listen(queue, ["mail"]);
       await listening();
-      ear.leave();
-      expect(await ear.answer).toBeNull();
+      listener.leave();
+      expect(await listener.answer).toBeNull();
     });
 
-    exam("who stops before listening has begun is answered null", async ({ queue }) => {
-      const ear = listen(queue, ["mail"]);
-      ear.leave();
-      expect(await ear.answer).toBeNull();
+    exam("a call that is aborted before it has begun to listen resolves to null", async ({ queue }) => {
+      const listener = listen(queue, ["mail"]);
+      listener.leave();
+      expect(await listener.answer).toBeNull();
     });
 
-    exam("who has stopped before the call is answered null", async ({ queue }) => {
+    exam("a call with an aborted signal resolves to null", async ({ queue }) => {
       expect(await queue.hear(["mail"], AbortSignal.abort())).toBeNull();
     });
 
-    exam("who has stopped hears nothing more, the others do", async ({ queue, becomeDue, listening }) => {
+    exam("an aborted call does not end the others", async ({ queue, becomeDue, listening }) => {
       const [gone, there] = [listen(queue, ["mail"]), listen(queue, ["mail"])];
       await listening();
       gone.leave();
@@ -196,7 +201,7 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       expect(await gone.answer).toBeNull();
     });
 
-    exam("one signal ends all that were given it", async ({ queue, listening }) => {
+    exam("one signal ends all calls that have it", async ({ queue, listening }) => {
       const abort = new AbortController();
       const answers = [["a"], ["b"], ["*"]].map((types) => queue.hear(types, abort.signal));
       await listening();
@@ -204,31 +209,31 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       expect(await Promise.all(answers)).toEqual([null, null, null]);
     });
 
-    exam("to stop after the bell changes nothing", async ({ queue, becomeDue, listening }) => {
-      const ear = listen(queue, ["mail"]);
+    exam("an abort after the wake-up changes nothing", async ({ queue, becomeDue, listening }) => {
+      const listener = listen(queue, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
-      const bell = await ear.answer;
-      ear.leave();
-      expect(bell).not.toBeNull();
-      expect(await bell?.ack(1)).toBeUndefined();
+      const wakeUp = await listener.answer;
+      listener.leave();
+      expect(wakeUp).not.toBeNull();
+      expect(await wakeUp?.ack(1)).toBeUndefined();
     });
 
-    exam("the queue's end answers all who hear with null", async ({ queue, listening }) => {
-      const ears = [["mail"], ["video.*"], ["*"]].map((types) => listen(queue, types));
+    exam("close resolves all waiting calls to null", async ({ queue, listening }) => {
+      const listeners = [["mail"], ["video.*"], ["*"]].map((types) => listen(queue, types));
       await listening();
       await queue.close();
-      expect(await Promise.all(ears.map((ear) => ear.answer))).toEqual([null, null, null]);
+      expect(await Promise.all(listeners.map(({ answer }) => answer))).toEqual([null, null, null]);
     });
 
-    exam("a queue that has ended lets nobody wait", async ({ queue }) => {
+    exam("a call after close resolves at once", async ({ queue }) => {
       await queue.close();
-      const ear = listen(queue, ["mail"]);
+      const listener = listen(queue, ["mail"]);
       await turn();
-      expect(ear.heard()).toBeNull();
+      expect(listener.result()).toBeNull();
     });
 
-    exam("a queue can be closed twice, and unused", async ({ queue }) => {
+    exam("close is safe twice, and without any call", async ({ queue }) => {
       expect(await queue.close()).toBeUndefined();
       expect(await queue.close()).toBeUndefined();
     });

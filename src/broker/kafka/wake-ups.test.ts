@@ -8,7 +8,7 @@ import { watchMembers } from "../../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
-import { asQueue, examineBells, joining, type Member, untilLive } from "../wake-ups.suite.ts";
+import { asOpened, examineBrokerWakeUps, joining, type Member, untilLive } from "../wake-ups.suite.ts";
 import { createKafkaWakeUps } from "./wake-ups.ts";
 
 const options = { clientId: "test", bootstrapBrokers: [new URL(sharedKafka()).host] };
@@ -27,25 +27,25 @@ async function newTopic(partitions: number): Promise<string> {
   return topic;
 }
 
-/** A process's bells on a topic. */
+/** The wake-ups of one process on a topic. */
 function open(topic: string) {
   const log = createTestLog();
-  const bells = createKafkaWakeUps({
+  const wakeUps = createKafkaWakeUps({
     ...{ options, producer, clock: systemClock, log, name: topic },
     ready: () => admin.metadata({ topics: [topic], forceUpdate: true }),
     doubt: () => undefined,
   });
-  return { bells, warnings: () => log.events };
+  return { wakeUps, warnings: () => log.events };
 }
 
-examineQueue("Kafka", async () => asQueue(open(await newTopic(1)).bells));
+examineQueue("Kafka", async () => asOpened(open(await newTopic(1)).wakeUps));
 
 const join = (topic: string, types: readonly string[]): Promise<Member> => joining(open(topic), types);
 
 const send = (topic: string, text: string, timestamp = BigInt(Date.now())) =>
   producer.send({ messages: [{ topic, value: Buffer.from(text), timestamp }], acks: 1 });
 
-examineBells("Kafka", async () => {
+examineBrokerWakeUps("Kafka", async () => {
   const topic = await newTopic(4);
   const members: Member[] = [];
   return {
@@ -68,71 +68,71 @@ examineBells("Kafka", async () => {
       );
     },
     close: async () => {
-      for (const { bells } of members) await bells.close();
+      for (const { wakeUps } of members) await wakeUps.close();
     },
   };
 });
 
-test("a bell of long ago wakes nobody", async () => {
+test("a wake-up that is too old is not reported", async () => {
   const topic = await newTopic(1);
   const member = await join(topic, ["mail"]);
   await send(topic, "mail", BigInt(Date.now() - 60_000));
-  await send(topic, "video"); // is let by, after the one before it
+  await send(topic, "video"); // is filtered out, after the one before it
   const answer = await Promise.race([member.answer, Bun.sleep(300)]);
   expect(answer).toBeUndefined();
-  await member.bells.close();
+  await member.wakeUps.close();
 });
 
-test("who has no partition says that it hears nothing", async () => {
+test("a member without a partition is not live", async () => {
   const topic = await newTopic(1);
   const [one, other] = [open(topic), open(topic)];
-  const hearing = [one, other].map(({ bells }) => bells.hear(["mail"], NEVER));
-  await untilLive(() => one.bells.isLive(["mail"]) !== other.bells.isLive(["mail"]));
-  for (const { bells } of [one, other]) await bells.close();
-  expect(await Promise.all(hearing)).toEqual([null, null]);
+  const waiting = [one, other].map(({ wakeUps }) => wakeUps.hear(["mail"], NEVER));
+  await untilLive(() => one.wakeUps.isLive(["mail"]) !== other.wakeUps.isLive(["mail"]));
+  for (const { wakeUps } of [one, other]) await wakeUps.close();
+  expect(await Promise.all(waiting)).toEqual([null, null]);
 });
 
-test("who could not join its group again begins anew", async () => {
+test("a member that could not join its group again starts anew", async () => {
   const topic = await newTopic(1);
   const watch = watchMembers();
   const member = await join(topic, ["mail"]);
-  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  watch.members[0]?.emit("error", new Error("could not join again")); // the client emits it once
   await eventually(
     () => watch.members.length,
     (count) => count === 2,
     WITHIN_MS,
   );
-  await untilLive(() => member.bells.isLive(["mail"]));
-  await member.bells.ring(["mail"]);
+  await untilLive(() => member.wakeUps.isLive(["mail"]));
+  await member.wakeUps.ring(["mail"]);
   expect(await member.answer).not.toBeNull();
-  await member.bells.close();
+  await member.wakeUps.close();
   watch.close();
 });
 
-test("a member that is over before the topic is there joins no group, beside the one after it", async () => {
+test("a member that is closed before the topic exists joins no group, beside the next one", async () => {
   const topic = await newTopic(1);
   const clock = createManualClock(Date.now());
   const gate = Promise.withResolvers<void>();
   const there = () => admin.metadata({ topics: [topic], forceUpdate: true });
   const readies = [() => gate.promise.then(there), there];
-  const bells = createKafkaWakeUps({
+  const wakeUps = createKafkaWakeUps({
     ...{ options, producer, clock, log: createTestLog(), name: topic },
     ready: () => (readies.shift() ?? there)(),
     doubt: () => undefined,
   });
   const abort = new AbortController();
   const watch = watchMembers();
-  const early = bells.hear(["mail"], abort.signal); // its member waits for the topic
+  const early = wakeUps.hear(["mail"], abort.signal); // waits for the topic
   abort.abort();
   expect(await early).toBeNull();
-  await clock.advance(30_000); // so long that it is to end
-  const late = bells.hear(["mail"], NEVER);
-  await untilLive(() => bells.isLive(["mail"]));
+  await clock.advance(30_000); // until it is idle and is closed
+  const late = wakeUps.hear(["mail"], NEVER);
+  await untilLive(() => wakeUps.isLive(["mail"]));
   await send(topic, "mail", BigInt(clock.now()));
-  const bell = await late;
+  const wakeUp = await late;
   gate.resolve();
-  await bells.close();
-  expect(bell).not.toBeNull();
+  await wakeUps.close();
+  expect(wakeUp).not.toBeNull();
   expect(watch.members).toHaveLength(1);
   watch.close();
 });

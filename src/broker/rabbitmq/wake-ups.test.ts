@@ -7,7 +7,7 @@ import { eventually } from "../../../test/support/eventually.ts";
 import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
-import { asQueue, examineBells, joining, type Member, untilLive } from "../wake-ups.suite.ts";
+import { asOpened, examineBrokerWakeUps, joining, type Member, untilLive } from "../wake-ups.suite.ts";
 import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
 const connect = async (): Promise<Connection> => {
@@ -24,36 +24,36 @@ afterAll(async () => {
   await Promise.all([publishing.close(), listening.close()]);
 });
 
-const newHouse = (): string => `test.${crypto.randomUUID()}`;
+const newExchange = (): string => `test.${crypto.randomUUID()}`;
 
-/** A process's bells in a house. */
-function open(house: string, listensBy = listening) {
+/** The wake-ups of one process on an exchange. */
+function open(exchange: string, listensBy = listening) {
   const log = createTestLog();
   return {
-    bells: createRabbitmqWakeUps({
-      ...{ publishing, listening: listensBy, clock: systemClock, log, name: house },
+    wakeUps: createRabbitmqWakeUps({
+      ...{ publishing, listening: listensBy, clock: systemClock, log, name: exchange },
     }),
     warnings: () => log.events,
   };
 }
 
-examineQueue("RabbitMQ", async () => asQueue(open(newHouse()).bells));
+examineQueue("RabbitMQ", async () => asOpened(open(newExchange()).wakeUps));
 
-const join = (house: string, types: readonly string[]): Promise<Member> => joining(open(house), types);
+const join = (exchange: string, types: readonly string[]): Promise<Member> => joining(open(exchange), types);
 
-examineBells("RabbitMQ", async () => {
-  const house = newHouse();
+examineBrokerWakeUps("RabbitMQ", async () => {
+  const exchange = newExchange();
   const members: Member[] = [];
   return {
     join: async (types) => {
-      const member = await join(house, types);
+      const member = await join(exchange, types);
       members.push(member);
       return member;
     },
-    sendRaw: (text) => publisher.send({ exchange: house, routingKey: text }, "not even JSON"),
-    purge: async () => void (await publishing.queuePurge({ queue: `${house}:mail` })),
+    sendRaw: (text) => publisher.send({ exchange, routingKey: text }, "not even JSON"),
+    purge: async () => void (await publishing.queuePurge({ queue: `${exchange}:mail` })),
     close: async () => {
-      for (const { bells } of members) await bells.close();
+      for (const { wakeUps } of members) await wakeUps.close();
     },
   };
 });
@@ -61,49 +61,49 @@ examineBells("RabbitMQ", async () => {
 const lengthOf = async (queue: string): Promise<number> =>
   (await listening.queueDeclare({ queue, passive: true })).messageCount;
 
-test("many bells wake many processes, each with no more than its share", async () => {
-  const house = newHouse();
-  const members = await Promise.all([1, 2, 3].map(() => join(house, ["mail"])));
-  await members[0]?.bells.ring(["mail", "mail", "mail"]);
+test("many wake-ups wake many processes, each with no more than its share", async () => {
+  const exchange = newExchange();
+  const members = await Promise.all([1, 2, 3].map(() => join(exchange, ["mail"])));
+  await members[0]?.wakeUps.ring(["mail", "mail", "mail"]);
   for (const { answer } of members) await (await answer)?.ack(1);
-  for (const { bells } of members) await bells.close();
-  expect(await lengthOf(`${house}:mail`)).toBe(0);
+  for (const { wakeUps } of members) await wakeUps.close();
+  expect(await lengthOf(`${exchange}:mail`)).toBe(0);
 });
 
-test("who has no room any more gives the bells back that it holds, and holds none", async () => {
-  const house = newHouse();
-  const busy = await join(house, ["mail"]);
-  await busy.bells.ring(["mail", "mail", "mail"]);
+test("a process without a free slot returns its wake-ups, and gets no more", async () => {
+  const exchange = newExchange();
+  const busy = await join(exchange, ["mail"]);
+  await busy.wakeUps.ring(["mail", "mail", "mail"]);
   await (await busy.answer)?.ack(1);
   await eventually(
-    () => lengthOf(`${house}:mail`),
+    () => lengthOf(`${exchange}:mail`),
     (length) => length === 2,
   );
-  expect(busy.bells.isLive(["mail"])).toBe(false);
-  const idle = await join(house, ["mail"]);
+  expect(busy.wakeUps.isLive(["mail"])).toBe(false);
+  const idle = await join(exchange, ["mail"]);
   await (await idle.answer)?.ack(1); // the other one may still be on its way
-  await (await idle.bells.hear(["mail"], NEVER))?.ack(1);
-  for (const { bells } of [busy, idle]) await bells.close();
-  expect(await lengthOf(`${house}:mail`)).toBe(0);
+  await (await idle.wakeUps.hear(["mail"], NEVER))?.ack(1);
+  for (const { wakeUps } of [busy, idle]) await wakeUps.close();
+  expect(await lengthOf(`${exchange}:mail`)).toBe(0);
 });
 
-test("a thousand tasks that become due at once ring no more than a hundred times", async () => {
-  const house = newHouse();
-  const member = await join(house, ["mail"]);
-  await member.bells.close();
-  const { bells } = open(house);
-  await bells.ring(Array.from({ length: 1_000 }, () => "mail"));
-  expect(await lengthOf(`${house}:mail`)).toBe(100);
-  await bells.close();
+test("a thousand tasks that become due at once send no more than a hundred wake-ups", async () => {
+  const exchange = newExchange();
+  const member = await join(exchange, ["mail"]);
+  await member.wakeUps.close();
+  const { wakeUps } = open(exchange);
+  await wakeUps.ring(Array.from({ length: 1_000 }, () => "mail"));
+  expect(await lengthOf(`${exchange}:mail`)).toBe(100);
+  await wakeUps.close();
 });
 
-/** A connection by a wire that can fall silent, or break. */
-async function connectByWire() {
+/** A connection through a proxy that can swallow what is sent, or break. */
+async function connectByProxy() {
   const { hostname, port } = new URL(sharedRabbitmq());
   const sockets = new Set<Socket>();
-  let isSilent = false;
+  let isSwallowing = false;
   let swallowed = 0;
-  const wire = createServer((near) => {
+  const proxy = createServer((near) => {
     const far = connectSocket(Number(port), hostname);
     for (const socket of [near, far]) {
       sockets.add(socket);
@@ -115,13 +115,13 @@ async function connectByWire() {
       });
     }
     near.on("data", (bytes) => {
-      if (isSilent) swallowed += bytes.length;
+      if (isSwallowing) swallowed += bytes.length;
       else far.write(bytes);
     });
     far.on("data", (bytes) => near.write(bytes));
   });
-  await new Promise<void>((resolve) => wire.listen(0, "127.0.0.1", resolve));
-  const address = wire.address();
+  await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+  const address = proxy.address();
   const url = new URL(sharedRabbitmq());
   url.port = String(typeof address === "object" ? address?.port : "");
   const connection = new Connection({ url: url.href, acquireTimeout: 5_000, retryLow: 10 });
@@ -129,53 +129,53 @@ async function connectByWire() {
   await connection.onConnect(10_000);
   return {
     connection,
-    fallSilent: () => {
-      isSilent = true;
+    swallow: () => {
+      isSwallowing = true;
     },
     swallowed: () => swallowed,
     break: () => {
-      isSilent = false;
+      isSwallowing = false;
       for (const socket of sockets) socket.destroy();
     },
     close: async () => {
       await connection.close();
-      wire.close();
+      proxy.close();
     },
   };
 }
 
-test("a server that is lost while it is told that nobody listens ends nothing", async () => {
-  const wire = await connectByWire();
-  const { bells } = open(newHouse(), wire.connection);
+test("a connection that is lost during the cancellation of a consumer ends nothing", async () => {
+  const proxy = await connectByProxy();
+  const { wakeUps } = open(newExchange(), proxy.connection);
   const abort = new AbortController();
-  const hearing = bells.hear(["mail"], abort.signal);
-  await untilLive(() => bells.isLive(["mail"]));
-  wire.fallSilent();
+  const waiting = wakeUps.hear(["mail"], abort.signal);
+  await untilLive(() => wakeUps.isLive(["mail"]));
+  proxy.swallow();
   abort.abort();
-  expect(await hearing).toBeNull();
-  await eventually(wire.swallowed, (bytes) => bytes > 0); // the consumer's cancellation, which nobody answers
-  wire.break();
-  const again = bells.hear(["mail"], NEVER);
-  await untilLive(() => bells.isLive(["mail"]));
-  await bells.ring(["mail"]);
+  expect(await waiting).toBeNull();
+  await eventually(proxy.swallowed, (bytes) => bytes > 0); // the consumer's cancellation, which is not answered
+  proxy.break();
+  const again = wakeUps.hear(["mail"], NEVER);
+  await untilLive(() => wakeUps.isLive(["mail"]));
+  await wakeUps.ring(["mail"]);
   expect(await again).not.toBeNull();
-  await bells.close();
-  await wire.close();
+  await wakeUps.close();
+  await proxy.close();
 });
 
-test("a server that has come back is not heard before its bells are asked for again", async () => {
-  const wire = await connectByWire();
-  const { bells } = open(newHouse(), wire.connection);
-  const hearing = bells.hear(["mail"], NEVER);
-  await untilLive(() => bells.isLive(["mail"]));
+test("a connection that is back is not live before its consumer is", async () => {
+  const proxy = await connectByProxy();
+  const { wakeUps } = open(newExchange(), proxy.connection);
+  const waiting = wakeUps.hear(["mail"], NEVER);
+  await untilLive(() => wakeUps.isLive(["mail"]));
   const isLiveAtReturn = new Promise<boolean>((resolve) => {
-    wire.connection.once("connection", () => resolve(bells.isLive(["mail"])));
+    proxy.connection.once("connection", () => resolve(wakeUps.isLive(["mail"])));
   });
-  wire.break();
+  proxy.break();
   expect(await isLiveAtReturn).toBe(false);
-  await untilLive(() => bells.isLive(["mail"]));
-  await bells.ring(["mail"]);
-  expect(await hearing).not.toBeNull();
-  await bells.close();
-  await wire.close();
+  await untilLive(() => wakeUps.isLive(["mail"]));
+  await wakeUps.ring(["mail"]);
+  expect(await waiting).not.toBeNull();
+  await wakeUps.close();
+  await proxy.close();
 });
