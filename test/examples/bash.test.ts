@@ -45,6 +45,7 @@ examineWorker("the worker in bash", {
   prepare: install,
   command: (server, type) => ["bash", SCRIPT, server, type],
   slots: 1,
+  atOnce: 2,
   onStop: "gives back",
   results: {
     command: (server, type) => ["bash", SCRIPT, server, type, "bash", "-c", WORK],

@@ -107,6 +107,7 @@ examineWorker("the worker in Go", {
   prepare: build,
   command: (server, type) => [BINARY, server, type, String(SLOTS)],
   slots: SLOTS,
+  atOnce: 4,
   onStop: "gives back",
   results: {
     command: (server, type) => [RESULTS_BINARY, server, type],

@@ -51,6 +51,7 @@ examineWorker("the worker in Python", {
   prepare: () => undefined,
   command: (server, type) => ["python3", join(FOLDER, "worker.py"), server, type],
   slots: 1,
+  atOnce: 4,
   onStop: "finishes",
   results: {
     command: (server, type) => ["python3", "-c", RESULTS, server, type],

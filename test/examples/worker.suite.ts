@@ -1,11 +1,12 @@
 /** What a worker in any language is examined on, as a process: it works, and what becomes of its task when it dies, freezes, … */
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { compacted, valueAt } from "../../src/core/json-text.ts";
 import { CANCEL_GRACE_MS } from "../../src/core/lease.ts";
 import type { Task } from "../../src/core/task.ts";
+import { createSemaphore } from "../../src/lib/semaphore.ts";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";
 
@@ -16,6 +17,11 @@ export type WorkerExam = {
   readonly prepare: () => void;
   /** How many tasks it works on at once. */
   readonly slots: number;
+  /**
+   * How many cases run side by side: most of a case is waiting for a lease, a heartbeat or a pause. Few where a worker starts many
+   * programs, so that it starts them well within its lease on a machine that is busy with other tests.
+   */
+  readonly atOnce: number;
   /** What it does on SIGTERM with a task that it works on. */
   readonly onStop: "gives back" | "finishes";
   /**
@@ -48,6 +54,10 @@ type Seen = {
   readonly error: { readonly code: string; readonly message: string } | null;
   readonly attempts: readonly { readonly outcome: string | null }[];
 };
+
+const FOR_EVER = new AbortController().signal;
+/** A net alone: it includes the wait for a place among those at once. */
+const CASE_WITHIN_MS = 300_000;
 
 /** A worker as a process, in a session of its own. */
 type Worker = { readonly pid: number; readonly child: ChildProcess; readonly ended: Promise<number | null> };
@@ -83,9 +93,8 @@ function signalAll(session: number, signal: NodeJS.Signals): void {
 export function examineWorker(title: string, exam: WorkerExam): void {
   let server: ServerProcess;
   let url: string;
-  let workers: Worker[] = [];
-  let proxies: Bun.Server<undefined>[] = [];
   let types = 0;
+  const places = createSemaphore(exam.atOnce);
 
   beforeAll(async () => {
     exam.prepare();
@@ -93,19 +102,12 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     server = tasktrack(["serve"], { env });
     url = await server.url();
   }, 300_000);
-  afterEach(async () => {
-    for (const { pid } of workers) signalAll(pid, "SIGKILL");
-    await Promise.all(workers.map(({ ended }) => ended));
-    workers = [];
-    for (const proxy of proxies) await proxy.stop(true);
-    proxies = [];
-  });
   afterAll(async () => {
     killLeftovers();
     await server.ended;
   });
 
-  function start(type: string, address = url, command = exam.command, leaseMs = LEASE_MS): Worker {
+  function startWorker(type: string, address = url, command = exam.command, leaseMs = LEASE_MS): Worker {
     const [program = "", ...args] = command(address, type);
     const child = spawn(program, args, {
       env: { ...process.env, LEASE_SECONDS: String(leaseMs / 1_000) },
@@ -113,9 +115,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       stdio: ["ignore", "ignore", "inherit"],
     });
     const ended = once(child, "exit").then(([code]) => code as number | null); // what `exit` says
-    const worker = { pid: child.pid ?? Number.NaN, child, ended };
-    workers.push(worker);
-    return worker;
+    return { pid: child.pid ?? Number.NaN, child, ended };
   }
 
   async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -135,8 +135,79 @@ export function examineWorker(title: string, exam: WorkerExam): void {
   const isEnded = ({ status }: Seen): boolean => ["done", "failed", "cancelled"].includes(status);
   const isTaken = (task: Seen): boolean => isRunning(task) && task.attempt === 2;
 
+  /**
+   * Between worker and server: answers these requests itself, and passes the others on. A request whose client has gone goes on,
+   * as behind HAProxy, Apache httpd and Varnish.
+   */
+  function startProxy(answer: (path: string) => Response | null | Promise<Response | null>) {
+    const asked: string[] = [];
+    const answered: string[] = [];
+    const among = (paths: readonly string[], end: string): number =>
+      paths.filter((path) => path.endsWith(end)).length;
+    const proxy = Bun.serve({
+      hostname: "127.0.0.1",
+      port: 0,
+      idleTimeout: 0,
+      async fetch(request) {
+        const { pathname } = new URL(request.url);
+        const body = await request.text();
+        asked.push(pathname);
+        const own = await answer(pathname);
+        const given = own ?? (await fetch(url + pathname, { method: "POST", body, headers: JSON_TYPE }));
+        answered.push(pathname);
+        return given;
+      },
+    });
+    return {
+      stop: () => proxy.stop(true),
+      url: `http://127.0.0.1:${proxy.port}`,
+      count: (end: string) => among(asked, end),
+      answered: (end: string) => among(answered, end),
+    };
+  }
+
+  /** What a case starts, and ends with it. */
+  function createOwn() {
+    const workers: Worker[] = [];
+    const proxies: ReturnType<typeof startProxy>[] = [];
+    return {
+      start: (...how: Parameters<typeof startWorker>): Worker => {
+        const worker = startWorker(...how);
+        workers.push(worker);
+        return worker;
+      },
+      before: (...how: Parameters<typeof startProxy>): ReturnType<typeof startProxy> => {
+        const proxy = startProxy(...how);
+        proxies.push(proxy);
+        return proxy;
+      },
+      end: async (): Promise<void> => {
+        for (const { pid } of workers) signalAll(pid, "SIGKILL");
+        await Promise.all(workers.map(({ ended }) => ended));
+        for (const proxy of proxies) await proxy.stop();
+      },
+    };
+  }
+
+  function examine(title: string, deed: (own: ReturnType<typeof createOwn>) => Promise<void>): void {
+    test.concurrent(
+      title,
+      async () => {
+        const leave = await places.acquire(FOR_EVER);
+        const own = createOwn();
+        try {
+          await deed(own);
+        } finally {
+          await own.end();
+          leave?.();
+        }
+      },
+      CASE_WITHIN_MS,
+    );
+  }
+
   describe(title, () => {
-    test("works off tasks and keeps what they come to", async () => {
+    examine("works off tasks and keeps what they come to", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const ids = [await submit(type, { seconds: 0 }), await submit(type, { seconds: 0.2 })];
@@ -144,7 +215,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect((await look(ids[1] ?? 0)).result).toMatchObject({ counted: 0.2 });
     });
 
-    test("works on as many tasks at once as it has slots", async () => {
+    examine("works on as many tasks at once as it has slots", async ({ start }) => {
       const type = `count-${++types}`;
       const ids: number[] = [];
       for (let n = 0; n <= exam.slots; n++) ids.push(await submit(type, { seconds: 60 }));
@@ -156,7 +227,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(await running()).toHaveLength(exam.slots); // … they are no more
     });
 
-    test("holds a task for longer than its lease, and shows its progress", async () => {
+    examine("holds a task for longer than its lease, and shows its progress", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const id = await submit(type, { seconds: (2 * LEASE_MS) / 1_000 });
@@ -164,7 +235,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
     });
 
-    test("fails what it cannot do, and says why", async () => {
+    examine("fails what it cannot do, and says why", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const id = await submit(type, { seconds: "many" });
@@ -173,7 +244,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(failed.error?.message).not.toBe("");
     });
 
-    test("hears of a cancel with its next heartbeat, and ends the work", async () => {
+    examine("hears of a cancel with its next heartbeat, and ends the work", async ({ start }) => {
       const type = `count-${++types}`;
       const worker = start(type);
       const id = await submit(type, { seconds: 60 });
@@ -188,7 +259,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(worker.child.exitCode).toBeNull();
     });
 
-    test("gives up a task that was deleted", async () => {
+    examine("gives up a task that was deleted", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const ids: number[] = [];
@@ -198,50 +269,59 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       await becomes(await submit(type, { seconds: 0 }), isEnded);
     });
 
-    test("killed in the middle of a task, it loses it to another, and nothing of it goes on", async () => {
-      const type = `count-${++types}`;
-      const first = start(type);
-      const id = await submit(type, { seconds: 60 });
-      await becomes(id, isRunning);
-      process.kill(first.pid, "SIGKILL"); // the process alone, not what it has started
-      start(type);
-      const taken = await becomes(id, isTaken);
-      expect(taken.attempts[0]?.outcome).toBe("lost");
-      await eventually(
-        () => processesOf(first.pid),
-        (left) => left.length === 0,
-      );
-    });
+    examine(
+      "killed in the middle of a task, it loses it to another, and nothing of it goes on",
+      async ({ start }) => {
+        const type = `count-${++types}`;
+        const first = start(type);
+        const id = await submit(type, { seconds: 60 });
+        await becomes(id, isRunning);
+        process.kill(first.pid, "SIGKILL"); // the process alone, not what it has started
+        start(type);
+        const taken = await becomes(id, isTaken);
+        expect(taken.attempts[0]?.outcome).toBe("lost");
+        await eventually(
+          () => processesOf(first.pid),
+          (left) => left.length === 0,
+        );
+      },
+    );
 
-    test("frozen for longer than its lease, it loses its task to another and does not disturb it", async () => {
-      const type = `count-${++types}`;
-      const first = start(type);
-      const id = await submit(type, { seconds: 4 });
-      await becomes(id, isRunning);
-      await freezeAll(first.pid);
-      start(type);
-      await becomes(id, isTaken);
-      signalAll(first.pid, "SIGCONT");
-      const done = await becomes(id, isEnded);
-      expect(done).toMatchObject({ status: "done", attempt: 2 });
-      expect(JSON.stringify(done.result)).not.toInclude(`-${first.pid}"`);
-      expect(done.attempts.map(({ outcome }) => outcome)).toEqual(["lost", "done"]);
-    });
+    examine(
+      "frozen for longer than its lease, it loses its task to another and does not disturb it",
+      async ({ start }) => {
+        const type = `count-${++types}`;
+        const first = start(type);
+        const id = await submit(type, { seconds: 4 });
+        await becomes(id, isRunning);
+        await freezeAll(first.pid);
+        start(type, url, exam.command, 3 * LEASE_MS); // a busy machine must not end its lease, too
+        await becomes(id, isTaken);
+        signalAll(first.pid, "SIGCONT");
+        const done = await becomes(id, isEnded);
+        expect(done).toMatchObject({ status: "done", attempt: 2 });
+        expect(JSON.stringify(done.result)).not.toInclude(`-${first.pid}"`);
+        expect(done.attempts.map(({ outcome }) => outcome)).toEqual(["lost", "done"]);
+      },
+    );
 
-    test(`told to stop by SIGTERM it ${exam.onStop} what it has, asks for no more and ends`, async () => {
-      const type = `count-${++types}`;
-      const worker = start(type);
-      const id = await submit(type, { seconds: exam.onStop === "finishes" ? 2 : 60 });
-      await becomes(id, isRunning);
-      process.kill(worker.pid, "SIGTERM");
-      expect(await worker.ended).toBe(0);
-      expect(await look(id)).toMatchObject(
-        exam.onStop === "finishes" ? { status: "done", attempt: 1 } : { status: "pending", attempt: 0 },
-      );
-      expect(processesOf(worker.pid)).toEqual([]);
-    });
+    examine(
+      `told to stop by SIGTERM it ${exam.onStop} what it has, asks for no more and ends`,
+      async ({ start }) => {
+        const type = `count-${++types}`;
+        const worker = start(type);
+        const id = await submit(type, { seconds: exam.onStop === "finishes" ? 2 : 60 });
+        await becomes(id, isRunning);
+        process.kill(worker.pid, "SIGTERM");
+        expect(await worker.ended).toBe(0);
+        expect(await look(id)).toMatchObject(
+          exam.onStop === "finishes" ? { status: "done", attempt: 1 } : { status: "pending", attempt: 0 },
+        );
+        expect(processesOf(worker.pid)).toEqual([]);
+      },
+    );
 
-    test("told to stop while it waits for tasks, it ends and takes none with it", async () => {
+    examine("told to stop while it waits for tasks, it ends and takes none with it", async ({ start }) => {
       const type = `count-${++types}`;
       const worker = start(type);
       await becomes(await submit(type, { seconds: 0 }), isEnded);
@@ -251,7 +331,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       await becomes(await submit(type, { seconds: 0 }), (task) => !isRunning(task) && task.attempt === 0);
     });
 
-    test("fails a task whose result cannot be sent, in words, and goes on", async () => {
+    examine("fails a task whose result cannot be sent, in words, and goes on", async ({ start }) => {
       const type = `result-${++types}`;
       const worker = start(type, url, exam.results.command);
       for (const [kind, expected] of Object.entries(exam.results.kinds)) {
@@ -267,9 +347,9 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       }
       process.kill(worker.pid, "SIGTERM");
       expect(await worker.ended).toBe(0);
-    }, 60_000);
+    });
 
-    test("passes every digit of whole numbers on, from the payload to the result", async () => {
+    examine("passes every digit of whole numbers on, from the payload to the result", async ({ start }) => {
       const type = `result-${++types}`;
       start(type, url, exam.results.command);
       const payload =
@@ -284,64 +364,36 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(compacted(valueAt(text, ["result"]) ?? "")).toBe(payload);
     });
 
-    /**
-     * Between worker and server: answers these requests itself, and passes the others on. A request whose client has gone goes on,
-     * as behind HAProxy, Apache httpd and Varnish.
-     */
-    function before(answer: (path: string) => Response | null | Promise<Response | null>) {
-      const asked: string[] = [];
-      const answered: string[] = [];
-      const among = (paths: readonly string[], end: string): number =>
-        paths.filter((path) => path.endsWith(end)).length;
-      const proxy = Bun.serve({
-        hostname: "127.0.0.1",
-        port: 0,
-        idleTimeout: 0,
-        async fetch(request) {
-          const { pathname } = new URL(request.url);
-          const body = await request.text();
-          asked.push(pathname);
-          const own = await answer(pathname);
-          const given = own ?? (await fetch(url + pathname, { method: "POST", body, headers: JSON_TYPE }));
-          answered.push(pathname);
-          return given;
-        },
-      });
-      proxies.push(proxy);
-      return {
-        url: `http://127.0.0.1:${proxy.port}`,
-        count: (end: string) => among(asked, end),
-        answered: (end: string) => among(answered, end),
-      };
-    }
-
-    test("told to stop while its claim is on the way behind a proxy, it takes no task with it", async () => {
-      const type = `count-${++types}`;
-      const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
-      let claims = 0;
-      const proxy = before(async (path) => {
-        if (path.endsWith("/claim") && ++claims === 2) await delivery;
-        return null;
-      });
-      const worker = start(type, proxy.url);
-      await becomes(await submit(type, { seconds: 0 }), isEnded);
-      await eventually(
-        () => claims,
-        (count) => count >= 2,
-      );
-      process.kill(worker.pid, "SIGTERM");
-      expect(await worker.ended).toBe(0);
-      const id = await submit(type, { seconds: 0 });
-      deliver();
-      await eventually(
-        () => proxy.answered("/claim"),
-        (count) => count === claims,
-      );
-      expect(await look(id)).toMatchObject({ status: "pending", attempt: 0, attempts: [] });
-    });
+    examine(
+      "told to stop while its claim is on the way behind a proxy, it takes no task with it",
+      async ({ start, before }) => {
+        const type = `count-${++types}`;
+        const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
+        let claims = 0;
+        const proxy = before(async (path) => {
+          if (path.endsWith("/claim") && ++claims === 2) await delivery;
+          return null;
+        });
+        const worker = start(type, proxy.url);
+        await becomes(await submit(type, { seconds: 0 }), isEnded);
+        await eventually(
+          () => claims,
+          (count) => count >= 2,
+        );
+        process.kill(worker.pid, "SIGTERM");
+        expect(await worker.ended).toBe(0);
+        const id = await submit(type, { seconds: 0 });
+        deliver();
+        await eventually(
+          () => proxy.answered("/claim"),
+          (count) => count === claims,
+        );
+        expect(await look(id)).toMatchObject({ status: "pending", attempt: 0, attempts: [] });
+      },
+    );
 
     describe("that cannot tell its outcome", () => {
-      test("says it again while the server is away, and then it counts", async () => {
+      examine("says it again while the server is away, and then it counts", async ({ start, before }) => {
         const type = `count-${++types}`;
         let away = 2;
         const proxy = before((path) =>
@@ -353,7 +405,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         expect(proxy.count("/complete")).toBe(3);
       });
 
-      test("fails the task when its result is refused, and lives", async () => {
+      examine("fails the task when its result is refused, and lives", async ({ start, before }) => {
         const type = `count-${++types}`;
         const proxy = before((path) =>
           path.endsWith("/complete") ? new Response("<html>too much</html>", { status: 413 }) : null,
@@ -370,26 +422,29 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         expect(await worker.ended).toBe(0);
       });
 
-      test("drops it when everything is refused, and goes on with the next task", async () => {
-        const type = `count-${++types}`;
-        const refused = new Set<string>();
-        const proxy = before((path) => {
-          if (!path.startsWith("/api/task/")) return null;
-          refused.add(path);
-          return new Response("<html>not here</html>", { status: 404 });
-        });
-        const worker = start(type, proxy.url);
-        await submit(type, { seconds: 0 });
-        await submit(type, { seconds: 0 });
-        await eventually(
-          () => [...refused].filter((path) => path.endsWith("/fail")),
-          (paths) => paths.length >= 2,
-        );
-        process.kill(worker.pid, "SIGTERM");
-        expect(await worker.ended).toBe(0);
-      });
+      examine(
+        "drops it when everything is refused, and goes on with the next task",
+        async ({ start, before }) => {
+          const type = `count-${++types}`;
+          const refused = new Set<string>();
+          const proxy = before((path) => {
+            if (!path.startsWith("/api/task/")) return null;
+            refused.add(path);
+            return new Response("<html>not here</html>", { status: 404 });
+          });
+          const worker = start(type, proxy.url);
+          await submit(type, { seconds: 0 });
+          await submit(type, { seconds: 0 });
+          await eventually(
+            () => [...refused].filter((path) => path.endsWith("/fail")),
+            (paths) => paths.length >= 2,
+          );
+          process.kill(worker.pid, "SIGTERM");
+          expect(await worker.ended).toBe(0);
+        },
+      );
 
-      test("ends all the same when it is told to, where nobody answers", async () => {
+      examine("ends all the same when it is told to, where nobody answers", async ({ start, before }) => {
         const type = `count-${++types}`;
         const proxy = before((path) =>
           path.endsWith("/complete") ? new Response("no server", { status: 503 }) : null,
@@ -404,29 +459,32 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         expect(await worker.ended).toBe(0);
       });
 
-      test("drops it when the lease cannot be held any longer, and asks for the next task", async () => {
-        const type = `count-${++types}`;
-        const told = new Set<string>();
-        const proxy = before((path) => {
-          if (path.endsWith("/complete")) told.add(path);
-          const isAway = path.endsWith("/complete") || path.endsWith("/heartbeat");
-          return isAway ? new Response("no server", { status: 503 }) : null;
-        });
-        start(type, proxy.url);
-        for (let n = 0; n < exam.slots; n++) await submit(type, { seconds: 0 });
-        await eventually(
-          () => told.size,
-          (size) => size === exam.slots,
-        );
-        const claims = proxy.count("/claim"); // no slot is free
-        await eventually(
-          () => proxy.count("/claim"),
-          (count) => count > claims,
-        );
-      }, 60_000);
+      examine(
+        "drops it when the lease cannot be held any longer, and asks for the next task",
+        async ({ start, before }) => {
+          const type = `count-${++types}`;
+          const told = new Set<string>();
+          const proxy = before((path) => {
+            if (path.endsWith("/complete")) told.add(path);
+            const isAway = path.endsWith("/complete") || path.endsWith("/heartbeat");
+            return isAway ? new Response("no server", { status: 503 }) : null;
+          });
+          start(type, proxy.url);
+          for (let n = 0; n < exam.slots; n++) await submit(type, { seconds: 0 });
+          await eventually(
+            () => told.size,
+            (size) => size === exam.slots,
+          );
+          const claims = proxy.count("/claim"); // no slot is free
+          await eventually(
+            () => proxy.count("/claim"),
+            (count) => count > claims,
+          );
+        },
+      );
     });
 
-    test("that is drained finishes what it has, asks for no more and ends", async () => {
+    examine("that is drained finishes what it has, asks for no more and ends", async ({ start }) => {
       const type = `count-${++types}`;
       const worker = start(type, url, exam.command, 3 * LEASE_MS); // a busy machine must not end the lease first
       const id = await submit(type, { seconds: 1.5 });
