@@ -36,12 +36,13 @@ const PAGES = {
   "/overview": { "en-US": "Overview", "ru-RU": "Обзор" },
 } as const;
 
+/** axe is most of this test's cost: the other pages pass it in task-looks.test.ts, and the overview in English in its own file. */
 test.each([
-  ["en-US", 1280],
-  ["ru-RU", 360],
+  ["en-US", 1280, ["/tasks"]],
+  ["ru-RU", 360, ["/tasks", "/overview"]],
 ] as const)(
   "no page has a barrier, and each fits, in %s at %p pixels and both colour schemes",
-  async (locale, width) => {
+  async (locale, width, examined) => {
     const shown = await browser.open("about:blank", { locale, viewport: { width, height: 800 } });
     const { page } = shown;
     for (const [path, texts] of Object.entries(PAGES)) {
@@ -54,7 +55,7 @@ test.each([
         .waitFor({ state: "detached" });
       const wants = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, innerWidth));
       expect(`${path}: ${wants}`).toBe(`${path}: ${width}`);
-      expect(await shown.faultsInBothSchemes()).toEqual([]);
+      if (examined.some((one) => one === path)) expect(await shown.faultsInBothSchemes()).toEqual([]);
     }
     expect(shown.complaints()).toEqual([]);
     await shown.close();
