@@ -23,7 +23,7 @@ import { createModel, type Filter, fork, type Model, type Said } from "./model/m
 import { createManualClock, type ManualClock, settled } from "./support/clock.ts";
 import { openEngine } from "./support/engine.ts";
 
-const RUNS = Number(process.env.MODEL_RUNS || 1_000);
+const RUNS = Number(process.env.MODEL_RUNS || 400);
 const SEED = Number(process.env.MODEL_SEED || Math.floor(Math.random() * 2 ** 31));
 const TIMEOUT_MS = 300_000 + RUNS * 200;
 const DAY_MS = 86_400_000;

@@ -44,7 +44,7 @@ async function idsAt(path: string): Promise<number[]> {
 }
 
 /** Of a walk through a long list; WALK_PAGE=1000 makes that a list of a hundred thousand. */
-const PAGE = Number(process.env.WALK_PAGE || 100);
+const PAGE = Number(process.env.WALK_PAGE || 20);
 
 let types = 0;
 /** A type that no other test uses. */

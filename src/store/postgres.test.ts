@@ -7,6 +7,23 @@ import type { TaskStore } from "./store.ts";
 
 const TABLES = ["tasks", "log_lines", "changes", "idempotency", "census", "notes"];
 
+/**
+ * TRUNCATE makes 25 files and lets every session plan its statements anew: 5 ms of the server's processor time for each of 740 cases,
+ * and the plans. Most cases leave a few rows, which DELETE removes in 0.4 ms; dead rows are truncated away when they become many.
+ * The batches go on: a store that is open knows which one it has seen.
+ */
+const emptied = (schema: string): string => {
+  const tables = TABLES.map((table) => `${schema}.${table}`);
+  return `DO $$ BEGIN
+    IF ${tables.map((table) => `pg_relation_size('${table}')`).join(" + ")} > 1000000 THEN
+      TRUNCATE ${tables.join(", ")};
+    ELSE
+      ${tables.map((table) => `DELETE FROM ${table};`).join(" ")}
+    END IF;
+  END $$;
+  ALTER SEQUENCE ${schema}.task_id RESTART; UPDATE ${schema}.meta SET pruned = 0`;
+};
+
 /** A store that stays open from case to case, until a case closes it. */
 type Kept = { readonly store: TaskStore; readonly close: () => Promise<void>; isClosed: boolean };
 
@@ -26,7 +43,6 @@ async function openKept(url: string): Promise<Kept> {
  */
 async function examine(name: string, url: () => string, schema: string): Promise<void> {
   const admin = new SQL(url(), { max: 1, prepare: false });
-  const prefixed = TABLES.map((table) => `${schema}.${table}`);
   const kept: Kept[] = [];
 
   const open = async (place: 0 | 1): Promise<TaskStore> => {
@@ -44,12 +60,7 @@ async function examine(name: string, url: () => string, schema: string): Promise
 
   examineStore(name, async () => {
     const [store, peer] = [await open(0), await open(1)];
-    // The batches go on: a store that is open knows which one it has seen.
-    await admin
-      .unsafe(
-        `TRUNCATE ${prefixed.join(", ")}; ALTER SEQUENCE ${schema}.task_id RESTART; UPDATE ${schema}.meta SET pruned = 0`,
-      )
-      .simple();
+    await admin.unsafe(emptied(schema)).simple();
     const startedAt = performance.now();
     const now = await store.now();
     return {

@@ -42,6 +42,18 @@ export type Call =
   | { readonly verb: "writeNotes"; readonly writes: NoteWrite[]; readonly now: number }
   | { readonly verb: "readNotes"; readonly prefix: string; readonly now: number };
 
+/** Most tasks have no lines; those that were claimed may, and a read is for one of them where there is one. */
+const logging = (tasks: readonly Task[]): readonly Task[] => orAll(tasks, ({ claims }) => claims > 0);
+
+/** Only a pending task has others ahead of it. */
+const waiting = (tasks: readonly Task[]): readonly Task[] =>
+  orAll(tasks, ({ status }) => status === "pending");
+
+const orAll = (tasks: readonly Task[], isMeant: (task: Task) => boolean): readonly Task[] => {
+  const meant = tasks.filter(isMeant);
+  return meant.length > 0 ? meant : tasks;
+};
+
 type WholeStep = { readonly from: Task; readonly to: Task };
 
 const TYPES = ["a", "a.b", "b", "b_c", "simulate"];
@@ -224,10 +236,11 @@ export function createSteps(random: () => number) {
     }
     if (roll < 0.89) return { verb: "count", filter: filter(now) };
     if (roll < 0.905) return { verb: "census" };
-    if (roll < 0.925) return { verb: "ahead", id: one(chosen).id, now, atMost: one([0, 1, 3, 1_000]) };
+    if (roll < 0.925)
+      return { verb: "ahead", id: one(waiting(tasks)).id, now, atMost: one([0, 1, 3, 1_000]) };
     if (roll < 0.94) return writeNotes(now);
     if (roll < 0.955) return { verb: "readNotes", prefix: one(PREFIXES), now };
-    if (roll < 0.985) return { verb: "readLog", id: one(chosen).id, after: below(3) };
+    if (roll < 0.985) return { verb: "readLog", id: one(logging(tasks)).id, after: one([0, 0, 1, 2]) };
     return { verb: "changes" };
   }
 

@@ -22,12 +22,12 @@ const TEND_EVERY_MS = 1_000;
 const TEND_AGAIN_MS = 10;
 
 /** Opens the file that STORE_URL names, makes it where there is none, and holds it until it is closed. */
-export async function openSqliteStore(setup: StoreSetup): Promise<TaskStore> {
+export async function openSqliteStore(setup: StoreSetup, start = startThread): Promise<TaskStore> {
   const { clock, log } = setup;
   const path = pathOf(setup.url);
   const rings = new Set<(due: readonly string[]) => void>();
 
-  const thread = startThread({
+  const thread = start({
     clock,
     onCommit: (due) => {
       for (const ring of rings) ring(due);

@@ -350,20 +350,20 @@ export function examineClaim(exam: Exam): void {
   exam("a claim hands out about 8 MiB and no more, and nothing that is left is lost", async (x) => {
     const bytes = 1_048_576;
     await x.addAll(
-      Array.from({ length: 24 }, (_, n) => ({
+      Array.from({ length: 14 }, (_, n) => ({
         payload: JSON.stringify("x".repeat(bytes)),
         type: `t${n % 2}`,
       })),
     );
     const given: number[] = [];
-    for (let call = 0; call < 24 && given.length < 24; call++) {
+    for (let call = 0; call < 14 && given.length < 14; call++) {
       const answers = await share(x, [ask(["t0"], 3), ask(["*"], 1_000), ask(["none"], 5)]);
       const ids = answers.flat();
       expect(ids.length).toBeGreaterThan(0);
       expect(ids.length * bytes).toBeLessThanOrEqual(ANSWER_BYTES + bytes);
       given.push(...ids);
     }
-    expect(ascending(given)).toEqual(Array.from({ length: 24 }, (_, n) => n + 1));
+    expect(ascending(given)).toEqual(Array.from({ length: 14 }, (_, n) => n + 1));
   });
 
   exam("a claim gives the best task, however large it is", async (x) => {

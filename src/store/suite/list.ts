@@ -144,6 +144,9 @@ const NOTHING: Record<string, (t: number) => TaskFilter> = {
   "a time before any end": (t) => ({ finishedBefore: t }),
 };
 
+/** Pages of one task are walked where there are few: forty calls for each long list, of 29 in four orders, show nothing more. */
+const limitsFor = (count: number): readonly number[] => [count <= 10 ? 1 : 7, 100];
+
 export function examineList(exam: Exam): void {
   exam("every filter is listed in every order and page size", async (x) => {
     const population = await populate(x);
@@ -151,7 +154,9 @@ export function examineList(exam: Exam): void {
       const filter = filterAt(x.t);
       const expected = population.filter((task) => takes(filter, task));
       expect([what, expected.length]).not.toEqual([what, 0]);
-      const walks = SORTS.flatMap((sort) => [1, 5, 100].map((limit) => ({ what, sort, limit })));
+      const walks = SORTS.flatMap((sort) =>
+        limitsFor(expected.length).map((limit) => ({ what, sort, limit })),
+      );
       const found = walks.map(async (each) => ({ ...each, tasks: await walk(x.store, { ...each, filter }) }));
       const wanted = walks.map((each) => ({ ...each, tasks: sorted(expected, each.sort) }));
       expect(await Promise.all(found)).toEqual(wanted);
