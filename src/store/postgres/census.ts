@@ -3,25 +3,27 @@ import type { Status, TaskId } from "../../core/task.ts";
 import { censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
 import type { Session } from "./pool.ts";
+import { statement } from "./statement.ts";
 
 /**
  * One statement, so that it sees each commit, including the one that sums up the census, completely or not at all. It returns the
  * counts and, in rows without a status, the earliest time of each type with pending tasks.
  */
-const CENSUS = `SELECT type, status, sum(n)::bigint FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
+const CENSUS = `SELECT type, status, sum(n)::bigint AS value FROM tasktrack.census GROUP BY type, status HAVING sum(n) <> 0
   UNION ALL SELECT type, NULL, min(run_at) FROM tasktrack.lane_heads('{*}') GROUP BY type`;
 
-const AHEAD = "SELECT tasktrack.ahead($1, $2, $3)";
+const AHEAD = "SELECT tasktrack.ahead($id, $now, $at_most) AS ahead";
 
 export function createCensus(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session } = setup;
-  const [countAll, countAhead] = [setup.sql(CENSUS), setup.sql(AHEAD)];
+  const countAll = statement(setup.sql(CENSUS));
+  const countAhead = statement(setup.sql(AHEAD));
 
   async function census(): Promise<TypeCount[]> {
-    const rows = await session.rows(countAll);
+    const rows = await countAll(session);
     const oldest = new Map<string, number>();
     const counted: { type: string; status: Status; count: number }[] = [];
-    for (const [type, status, value] of rows) {
+    for (const { type, status, value } of rows) {
       if (status === null) oldest.set(String(type), Number(value));
       else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // the status is a task's own
     }
@@ -29,8 +31,9 @@ export function createCensus(setup: { readonly session: Session; readonly sql: (
   }
 
   async function ahead(id: TaskId, now: number, atMost: number): Promise<number | null> {
-    const [row] = await session.rows(countAhead, [id, now, atMost]);
-    return row?.[0] == null ? null : Number(row[0]);
+    const [row] = await countAhead(session, { id, now, at_most: atMost });
+    const { ahead: counted } = row ?? {};
+    return counted == null ? null : Number(counted);
   }
 
   return { census, ahead };

@@ -12,6 +12,7 @@ import { sleep } from "../../lib/waiting.ts";
 import { readEntry } from "../changes-text.ts";
 import type { Change, ChangePage, Position } from "../store.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
+import { type Statement, statement } from "./statement.ts";
 
 /** A rev is the number of its batch and, below it, its place there from 1. Seventeen years of a thousand batches a second. */
 export const CHANGES_A_BATCH = 16_384;
@@ -26,27 +27,27 @@ const WAIT_AT_MOST_MS = 5_000;
  * where only the rows were restored. A copy of the database has another database oid. Another cluster has another system
  * identifier. A promoted standby, or a restore to a point in time, has another timeline. The parameter is the system identifier.
  */
-const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $1::text, d.oid, d.datname, 'tasktrack.meta'::regclass::oid,
+const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $identifier::text, d.oid, d.datname, 'tasktrack.meta'::regclass::oid,
     pg_relation_filenode('tasktrack.meta'), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)))
-  FROM tasktrack.meta m, pg_database d WHERE d.datname = current_database()), pg_postmaster_start_time()::text`;
+  FROM tasktrack.meta m, pg_database d WHERE d.datname = current_database()) AS epoch, pg_postmaster_start_time()::text AS started_at`;
 
 /**
  * The system identifier is read from a file, which takes four times as long as the rest of a read. It can only change with a
  * restart of the server.
  */
-const CLUSTER = `SELECT pg_postmaster_start_time()::text, system_identifier::text FROM pg_control_system()`;
+const CLUSTER = `SELECT pg_postmaster_start_time()::text AS started_at, system_identifier::text AS identifier FROM pg_control_system()`;
 
 /**
  * Batches from the one in which the reader stands, as many as hold the changes that it wants behind its own place there. One
  * row at least, so that the facts come even where nothing has changed.
  */
-const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $2 ORDER BY batch LIMIT $3),
+const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $standing ORDER BY batch LIMIT $wanted),
   page AS (
     SELECT a.batch, a.entries FROM (SELECT *, sum(n) OVER (ORDER BY batch) - n AS before FROM ahead) a
-    WHERE a.before <= $3 + $4
+    WHERE a.before <= $wanted + $place
   )
   SELECT ${EPOCH}, m.pruned,
-    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tasktrack.batch), p.batch, p.entries
+    (SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM tasktrack.batch) AS drawn, p.batch, p.entries
   FROM tasktrack.meta m LEFT JOIN page p ON true ORDER BY p.batch`;
 
 const END = `SELECT ${EPOCH}, m.pruned, c.batch, c.n
@@ -67,7 +68,8 @@ export function createChangeReader(setup: {
   readonly sql: (text: string) => string;
 }) {
   const { session, clock } = setup;
-  const [endOf, pageFrom, writers] = [setup.sql(END), setup.sql(PAGE), setup.sql(WRITERS)];
+  const [endOf, pageFrom] = [statement(setup.sql(END)), statement(setup.sql(PAGE))];
+  const writers = setup.sql(WRITERS);
   let cluster = { startedAt: "", identifier: "" };
   /**
    * Every batch of this epoch up to here is either visible or will never be committed. A promoted standby may assign the same
@@ -96,8 +98,8 @@ export function createChangeReader(setup: {
 
   /** The end as it is seen now, once everything before it is final. */
   async function end(): Promise<Position> {
-    const [row] = await readWithEpoch(endOf, []);
-    const [epoch, pruned, batch, n] = row ?? [];
+    const [row] = await readWithEpoch(endOf, {});
+    const { epoch, pruned, batch, n } = row ?? {};
     enter(String(epoch));
     if (batch === null) return { epoch: String(epoch), rev: Number(pruned) };
     if (!(await settle(Number(batch)))) {
@@ -119,10 +121,10 @@ export function createChangeReader(setup: {
     const finalBefore = { epoch: finalEpoch, batch: final }; // a batch that became final later may be missing in the rows that are read now
     const standing = batchOf(after);
     const place = after - standing * CHANGES_A_BATCH;
-    const rows = await readWithEpoch(pageFrom, [standing, limit + 1, place]);
-    const [epoch, pruned, drawn] = rows[0] ?? [];
+    const rows = await readWithEpoch(pageFrom, { standing, wanted: limit + 1, place });
+    const { epoch, pruned, drawn } = rows[0] ?? {};
     enter(String(epoch));
-    const batches = rows.flatMap(([, , , number, entries]): Batch[] => {
+    const batches = rows.flatMap(({ batch: number, entries }): Batch[] => {
       if (number === null) return [];
       const first = Number(number) * CHANGES_A_BATCH + 1;
       const unread = readEntry(String(entries), first).filter(({ rev }) => rev > after);
@@ -146,16 +148,19 @@ export function createChangeReader(setup: {
   }
 
   /**
-   * Rows that begin with the epoch; the time of the server's start, which comes behind it, is left out. A read counts only if its own
-   * statement was given the identifier of the server that answered: several reads run at once while the identifier becomes known.
+   * Rows with the epoch. A read counts only if its own statement was given the identifier of the server that answered: several reads run
+   * at once while the identifier becomes known.
    */
-  async function readWithEpoch(statement: string, parameters: readonly Parameter[]): Promise<readonly Row[]> {
+  async function readWithEpoch(
+    read: Statement,
+    values: Readonly<Record<string, Parameter>>,
+  ): Promise<readonly Row[]> {
     for (let tries = 0; tries < READS_AT_MOST; tries++) {
       const asked = cluster;
-      const rows = await session.rows(statement, [asked.identifier, ...parameters]);
-      if (rows[0]?.[1] === asked.startedAt) return rows.map(([epoch, , ...row]) => [epoch, ...row]);
-      const [row] = await session.rows(CLUSTER);
-      cluster = { startedAt: String(row?.[0]), identifier: String(row?.[1]) };
+      const rows = await read(session, { identifier: asked.identifier, ...values });
+      if (rows[0]?.started_at === asked.startedAt) return rows;
+      const { started_at: startedAt, identifier } = (await session.rows(CLUSTER))[0] ?? {};
+      cluster = { startedAt: String(startedAt), identifier: String(identifier) };
     }
     throw new TaskError(
       "store_unavailable",
@@ -180,7 +185,7 @@ export function createChangeReader(setup: {
   }
 
   const writing = async (): Promise<ReadonlySet<unknown>> =>
-    new Set((await session.rows(writers)).map(([transaction]) => transaction));
+    new Set((await session.rows(writers)).map(({ virtualtransaction }) => virtualtransaction));
 
   return { changes };
 }

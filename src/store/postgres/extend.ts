@@ -1,62 +1,68 @@
-/** Heartbeats: the lease's end always, progress and log lines where a beat brings some. */
+/** Heartbeats: each moves the end of its lease, and some also write progress and log lines. */
 import { LIMITS, type TaskId } from "../../core/task.ts";
 import { type Beat, type BeatAnswer, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
+import { statement } from "./statement.ts";
 
-/** Beats that bring nothing, which most do. */
-const RENEW = "SELECT id, is_asked_to_stop FROM tasktrack.renew($1, $2::bigint[], $3::text[])";
+/** For heartbeats without progress and log lines, which most are. */
+const RENEW = "SELECT id, is_asked_to_stop FROM tasktrack.renew($now, $ids::bigint[], $tokens::text[])";
 
-/** Those that bring progress or log lines. */
-const SPEAK = `SELECT id, is_asked_to_stop FROM tasktrack.speak($1, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
-  $2::bigint[], $3::text[], $4::double precision[], $5::text[], $6::integer[],
-  $7::bigint[], $8::integer[], $9::text[], $10::text[])`;
+/** For those with progress or log lines. */
+const SPEAK = `SELECT id, is_asked_to_stop FROM tasktrack.speak($now, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
+  $ids::bigint[], $tokens::text[], $percents::double precision[], $messages::text[], $counts::integer[],
+  $line_ids::bigint[], $line_places::integer[], $line_levels::text[], $line_messages::text[])`;
 
 export function createExtend(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session } = setup;
-  const renew = setup.sql(RENEW);
-  const speak = setup.sql(SPEAK);
+  const renew = statement(setup.sql(RENEW));
+  const speak = statement(setup.sql(SPEAK));
 
-  /** One answer for each beat; a call bears at most one beat a task. */
+  /** One answer for each heartbeat; a call has at most one heartbeat of a task. */
   return async function extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]> {
     const inOrder = beats.toSorted((a, b) => a.id - b.id); // in which rows are locked
     const [speaking, silent] = [inOrder.filter(isSpeaking), inOrder.filter((beat) => !isSpeaking(beat))];
     const answers = new Map<TaskId, BeatAnswer>();
     const note = (rows: readonly Row[]): void => {
-      for (const [id, isAskedToStop] of rows)
+      for (const { id, is_asked_to_stop: isAskedToStop } of rows)
         answers.set(Number(id), isAskedToStop === true ? "cancel" : "ok");
     };
-    if (silent.length > 0) note(await session.rows(renew, [now, ...namesOf(silent)]));
+    if (silent.length > 0) note(await renew(session, { now, ...leasesOf(silent) }));
     if (speaking.length > 0)
-      note(await session.rows(speak, [now, ...namesOf(speaking), ...wordsOf(speaking)]));
+      note(await speak(session, { now, ...leasesOf(speaking), ...contentsOf(speaking) }));
     return beats.map(({ id }) => answers.get(id) ?? "lost");
   };
 }
 
 const isSpeaking = ({ progress, log }: Beat): boolean => progress !== null || log.length > 0;
 
-const namesOf = (beats: readonly Beat[]): Parameter[] => [
-  pgArray(beats.map(({ id }) => id)),
-  pgArray(beats.map(({ token }) => token)),
-];
+type Values = Readonly<Record<string, Parameter>>;
 
-const wordsOf = (beats: readonly Beat[]): Parameter[] => [
-  pgArray(beats.map(({ progress }) => progress?.percent ?? null)),
-  pgArray(beats.map(({ progress }) => progress?.message ?? null)),
-  pgArray(beats.map(({ log }) => log.length)),
+const leasesOf = (beats: readonly Beat[]): Values => ({
+  ids: pgArray(beats.map(({ id }) => id)),
+  tokens: pgArray(beats.map(({ token }) => token)),
+});
+
+const contentsOf = (beats: readonly Beat[]): Values => ({
+  percents: pgArray(beats.map(({ progress }) => progress?.percent ?? null)),
+  messages: pgArray(beats.map(({ progress }) => progress?.message ?? null)),
+  counts: pgArray(beats.map(({ log }) => log.length)),
   ...linesOf(beats),
-];
+});
 
-/** A line's number counts from the end: the beat's last line has the task's count. Of a beat with more than is kept only the last are sent; all are counted. */
-function linesOf(beats: readonly Beat[]): Parameter[] {
+/**
+ * A line's number counts from the end: the last line of a heartbeat has the number of lines of the task. Of a heartbeat with more lines
+ * than are kept only the last are sent; all are counted.
+ */
+function linesOf(beats: readonly Beat[]): Values {
   const lines = beats.flatMap(({ id, log }) => {
     const kept = log.slice(-LIMITS.logLinesKept);
     return kept.map(({ level, message }, at) => ({ id, fromEnd: kept.length - 1 - at, level, message }));
   });
-  return [
-    pgArray(lines.map(({ id }) => id)),
-    pgArray(lines.map(({ fromEnd }) => fromEnd)),
-    pgArray(lines.map(({ level }) => level)),
-    pgArray(lines.map(({ message }) => message)),
-  ];
+  return {
+    line_ids: pgArray(lines.map(({ id }) => id)),
+    line_places: pgArray(lines.map(({ fromEnd }) => fromEnd)),
+    line_levels: pgArray(lines.map(({ level }) => level)),
+    line_messages: pgArray(lines.map(({ message }) => message)),
+  };
 }

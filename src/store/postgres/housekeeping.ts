@@ -34,7 +34,7 @@ const PRUNE = `WITH mine AS MATERIALIZED (
     UPDATE tasktrack.meta SET pruned = greatest(pruned, (SELECT max(batch * ${CHANGES_A_BATCH} + n) FROM pruned))
     WHERE EXISTS (SELECT FROM pruned)
   )
-  SELECT count(*)::integer FROM pruned`;
+  SELECT count(*)::integer AS n FROM pruned`;
 
 /** Deletes rows whose time is over, the oldest first. Returns how many. */
 const forgetOld = (table: string, key: string): string => `WITH gone AS (
@@ -43,7 +43,7 @@ const forgetOld = (table: string, key: string): string => `WITH gone AS (
       WHERE until < extract(epoch FROM now()) * 1000 ORDER BY until LIMIT ${PIECE} FOR UPDATE SKIP LOCKED)
     RETURNING 1
   )
-  SELECT count(*)::integer FROM gone`;
+  SELECT count(*)::integer AS n FROM gone`;
 
 const FORGET = forgetOld("tasktrack.idempotency", "scope, key");
 const FORGET_NOTES = forgetOld("tasktrack.notes", "name");
@@ -58,7 +58,7 @@ const SUM_UP = `WITH gone AS (
     INSERT INTO tasktrack.census (type, status, n)
     SELECT type, status, sum(n) FROM gone GROUP BY type, status HAVING sum(n) <> 0 RETURNING n
   )
-  SELECT ((SELECT count(*) FROM gone) - (SELECT count(*) FROM summed))::integer`;
+  SELECT ((SELECT count(*) FROM gone) - (SELECT count(*) FROM summed))::integer AS n`;
 
 type Done = { readonly deleted: readonly number[]; readonly summed: number };
 
@@ -77,8 +77,7 @@ export type HousekeepingSetup = {
 /** One piece of each; says how long until the next. */
 export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
   const [prune, forget, forgetNotes, sumUp] = [sql(PRUNE), sql(FORGET), sql(FORGET_NOTES), sql(SUM_UP)];
-  const counted = async (statement: string): Promise<number> =>
-    Number((await session.rows(statement))[0]?.[0]);
+  const counted = async (statement: string): Promise<number> => Number((await session.rows(statement))[0]?.n);
   return async (): Promise<number> => {
     const deleted: number[] = [];
     for (const statement of [prune, forget, forgetNotes]) deleted.push(await counted(statement));

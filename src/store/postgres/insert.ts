@@ -4,19 +4,19 @@ import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
+import { arraysOf, DRAFT_COLUMNS, namesOf, valuesOf } from "./columns.ts";
 import type { Parameter, Pool, Row, Session } from "./pool.ts";
-import { DRAFT_COLUMNS, valuesOf } from "./rows.ts";
+import { statement } from "./statement.ts";
 
 /**
- * Takes a column of each draft and the place of the ids that this process has seen; returns the ids in order. In another place it
- * creates nothing. Only what is really created draws an id.
+ * Takes the columns of the drafts and the place of the ids that this process has seen; returns the ids in order. In another place it
+ * creates nothing. Only a task that is really created draws an id.
  */
 const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
   made AS (
-    INSERT INTO tasktrack.tasks (id, ${DRAFT_COLUMNS.map(({ name }) => name).join(", ")})
-    SELECT nextval('tasktrack.task_id'), draft.* FROM unnest(
-      ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 1}::${type}[]`).join(", ")}) AS draft
-    WHERE (SELECT tasktrack.here()) = $${DRAFT_COLUMNS.length + 1}
+    INSERT INTO tasktrack.tasks (id, ${namesOf(DRAFT_COLUMNS)})
+    SELECT nextval('tasktrack.task_id'), draft.* FROM unnest(${arraysOf(DRAFT_COLUMNS)}) AS draft
+    WHERE (SELECT tasktrack.here()) = $seen
     RETURNING id, type
   ),
   counted AS (
@@ -31,15 +31,14 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
 /** The changes of one statement are one batch, which must hold them. */
 const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
 
-/** Whoever creates or revives a task under a key holds its lock. */
-export const LOCK_KEYS = "SELECT tasktrack.lock_keys($1::text[])";
+/** A transaction that creates or revives a task under a key holds the lock of the key. */
+export const LOCK_KEYS = "SELECT tasktrack.lock_keys($names::text[]) AS locked";
 
 const CREATE_KEYED = `SELECT draft, id, existing, asked, fingerprint, tasks
-  FROM tasktrack.create_keyed($1, $2::text[], ${DRAFT_COLUMNS.map(({ type }, at) => `$${at + 3}::${type}[]`).join(", ")},
-    ${["integer", "text", "text", "text", "bigint"].map((type, at) => `$${at + 3 + DRAFT_COLUMNS.length}::${type}[]`).join(", ")},
-    $${8 + DRAFT_COLUMNS.length})`;
+  FROM tasktrack.create_keyed($now, $locks::text[], ${arraysOf(DRAFT_COLUMNS)}, $asked_by::integer[],
+    $scopes::text[], $idempotency_keys::text[], $fingerprints::text[], $untils::bigint[], $seen)`;
 
-const NOTE_SOURCE = "SELECT tasktrack.note_source()";
+const NOTE_SOURCE = "SELECT tasktrack.note_source() AS source";
 /** More tries than one are needed only where the server changes between two statements. */
 const TRIES = 5;
 
@@ -48,7 +47,10 @@ const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool } = setup;
-  const statements = { create: setup.sql(CREATE), createKeyed: setup.sql(CREATE_KEYED) };
+  const statements = {
+    create: statement(setup.sql(CREATE)),
+    createKeyed: statement(setup.sql(CREATE_KEYED)),
+  };
   const noteSource = setup.sql(NOTE_SOURCE);
   /** The place of the ids, as `note_source` returned it. */
   let source = "";
@@ -59,13 +61,13 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
    */
   async function createAtSource(
     session: Session,
-    statement: keyof typeof statements,
-    parameters: readonly Parameter[],
+    name: keyof typeof statements,
+    values: Readonly<Record<string, Parameter>>,
   ): Promise<readonly Row[]> {
     for (let tries = 0; tries < TRIES; tries++) {
-      const rows = await session.rows(statements[statement], [...parameters, source]);
-      if (!isElsewhere(statement, rows)) return rows;
-      source = String((await session.rows(noteSource))[0]?.[0]);
+      const rows = await statements[name](session, { ...values, seen: source });
+      if (!isElsewhere(name, rows)) return rows;
+      source = String((await session.rows(noteSource))[0]?.source);
     }
     throw new TaskError(
       "store_unavailable",
@@ -75,8 +77,8 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
-    const parameters = DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, drafts)));
-    return (await createAtSource(session, "create", parameters)).map(([id]) => Number(id));
+    const rows = await createAtSource(session, "create", valuesOf(DRAFT_COLUMNS, drafts));
+    return rows.map(({ id }) => Number(id));
   }
 
   async function createAll(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
@@ -119,16 +121,16 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function insertPiece(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
     const call = gather(requests);
-    const rows = await createAtSource(pool, "createKeyed", [
+    const rows = await createAtSource(pool, "createKeyed", {
+      ...valuesOf(DRAFT_COLUMNS, call.drafts),
       now,
-      pgArray(call.locks),
-      ...DRAFT_COLUMNS.map((column) => pgColumn(valuesOf(column, call.drafts))),
-      pgColumn(call.askedBy),
-      pgArray(call.asked.map(({ scope }) => scope)),
-      pgArray(call.asked.map(({ key }) => key)),
-      pgArray(call.asked.map(({ fingerprint }) => fingerprint)),
-      pgArray(call.asked.map(({ until }) => until)),
-    ]);
+      locks: pgArray(call.locks),
+      asked_by: pgColumn(call.askedBy),
+      scopes: pgArray(call.asked.map(({ scope }) => scope)),
+      idempotency_keys: pgArray(call.asked.map(({ key }) => key)),
+      fingerprints: pgArray(call.asked.map(({ fingerprint }) => fingerprint)),
+      untils: pgArray(call.asked.map(({ until }) => until)),
+    });
     return answersOf(requests, readAnswer(rows));
   }
 
@@ -138,8 +140,8 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 /** How a statement says that it created nothing, because the ids are in another place than the process has seen. */
 const isElsewhere = (statement: "create" | "createKeyed", rows: readonly Row[]): boolean => {
   if (statement === "create") return rows.length === 0;
-  const [[draft, , , asked] = []] = rows;
-  return draft === null && asked === null;
+  const [first] = rows;
+  return first?.draft === null && first.asked === null;
 };
 
 /** The requests in their order, as many as hold KEYED_AT_ONCE drafts; a request is never parted. */
@@ -186,7 +188,7 @@ type Remembered = { readonly fingerprint: string; readonly tasks: readonly Inser
 function readAnswer(rows: readonly Row[]) {
   const tasks = new Map<number, Inserted>();
   const remembered = new Map<number, Remembered>();
-  for (const [draft, id, existing, asked, fingerprint, text] of rows) {
+  for (const { draft, id, existing, asked, fingerprint, tasks: text } of rows) {
     if (draft !== null) tasks.set(Number(draft), { id: Number(id), existing: existing === true });
     else
       remembered.set(Number(asked), {

@@ -5,23 +5,16 @@
  * source that is switched off. Each text stays prepared on each connection with its plan. When every number of words had its own
  * text, 600 searches took a connection from 4 MB to 1.4 GB.
  */
-import { CANCEL_GRACE_MS } from "../../core/lease.ts";
+import type { AnyParts } from "../../core/parts.ts";
 import { matchesSearch } from "../../core/search.ts";
-import {
-  ENDED_STATUSES,
-  type LightTask,
-  type Parts,
-  STATUSES,
-  type Status,
-  type Task,
-  type TaskHead,
-} from "../../core/task.ts";
+import { ENDED_STATUSES, isEndedStatus, type Parts, STATUSES, type Status } from "../../core/task.ts";
 import { ANSWER_BYTES, ANSWER_LEAST_BYTES } from "../../core/text-size.ts";
 import { countByReading } from "../census.ts";
+import { possibleStatuses } from "../filter.ts";
 import type { Cursor, Sort, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
+import { type Bind, COLUMNS, conditionsOn, leaseConditions, selectList, sizeOf } from "./columns.ts";
 import type { Parameter, Row, Session } from "./pool.ts";
-import { readParts, readTask, selectList, sizeOf } from "./rows.ts";
 
 /** Rows that a page looks at where its filter may leave out most of them: some milliseconds of the server. */
 const SIFTED_ROWS = 5_000;
@@ -62,8 +55,9 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     for (let after: number | null = 0; after !== null; ) {
       const bind = createBinder();
       const [row] = await session.rows(sql(countStatement(source, filter, after, bind.next)), bind.values);
-      total += Number(row?.[0]);
-      after = row?.[1] == null ? null : Number(row[1]);
+      const { matches, last } = row ?? {};
+      total += Number(matches);
+      after = last == null ? null : Number(last);
     }
     return total;
   }
@@ -71,7 +65,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
   /** The way to walk; null where there is nothing to find. */
   async function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Walk | null> {
     const byEnd = sort === "finished_at" || sort === "-finished_at";
-    const statuses = STATUSES.filter((status) => isPossible(status, filter, byEnd));
+    const statuses = possibleStatuses(filter).filter((status) => !byEnd || isEndedStatus(status));
     if (statuses.length === 0 || filter.types?.length === 0) return null;
     const by = byEnd ? "end" : (await haveIndexes(statuses)) ? "status" : "id";
     const isSifted = mayLeaveOut(filter, sort) || (by === "id" && statuses.length < STATUSES.length);
@@ -88,10 +82,10 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
   async function areFew(status: Status): Promise<boolean> {
     const [row] = await session.rows(
       sql(
-        `SELECT count(*)::integer FROM (SELECT FROM ${TASKS} t WHERE ${INDEXED[status]} LIMIT ${FEW + 1}) t`,
+        `SELECT count(*)::integer AS n FROM (SELECT FROM ${TASKS} t WHERE ${INDEXED[status]} LIMIT ${FEW + 1}) t`,
       ),
     );
-    return Number(row?.[0]) <= FEW;
+    return Number(row?.n) <= FEW;
   }
 
   return { list, count };
@@ -127,9 +121,6 @@ const INDEXED: Readonly<Record<Status, string>> = {
   cancelled: "t.status = 'cancelled'",
 };
 
-/** The parts depend on the query. */
-type AnyParts = Task | LightTask | TaskHead;
-
 const NOTHING: TaskPage = { tasks: [], next: null };
 
 /** Gathers parameters while a statement is written. */
@@ -137,8 +128,6 @@ function createBinder() {
   const values: Parameter[] = [];
   return { values, next: (value: Parameter): string => `$${values.push(value)}` };
 }
-type Bind = (value: Parameter) => string;
-
 type Walk = {
   /** In order of finished_at within each status, in id order within each status, or in id order over all tasks. */
   readonly by: "end" | "status" | "id";
@@ -175,15 +164,6 @@ const ofAny =
   (statuses: readonly Status[]): Source =>
   (bind) => ({ from: TASKS, test: "true", sifting: `t.status = ANY (${bind(pgArray(statuses))}::text[])` });
 
-/** What the other parts of a filter leave of the statuses. */
-function isPossible(status: Status, filter: TaskFilter, byEnd: boolean): boolean {
-  const mustHaveEnded = byEnd || filter.finishedBefore !== undefined;
-  if (mustHaveEnded && !ENDED_STATUSES.some((ended) => ended === status)) return false;
-  const mustRun = filter.expiredAt !== undefined || filter.overlongAt !== undefined;
-  if (mustRun && status !== "running") return false;
-  return filter.statuses?.includes(status) ?? true;
-}
-
 /**
  * `piece` walks the indexes; `looked` says how far it came, so that a page without a match still tells where to go on;
  * `found` are the matches, up to the limit and to the bytes that a page may hold.
@@ -202,12 +182,12 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
   const statusTest = walk.by === "id" ? ofAny(walk.statuses)(bind).sifting : "true";
   return `WITH piece AS MATERIALIZED (${pieceOf(walk, { filter, after }, { order, looksAt }, bind)}),
     looked AS (SELECT count(*) AS n, ${lastOf} FROM piece t),
-    matching AS (SELECT t.* FROM piece t WHERE ${statusTest} AND ${siftings(filter, bind)}
+    matching AS (SELECT t.* FROM piece t WHERE ${statusTest} AND ${conditionsOn(filter, bind)}
       ORDER BY ${order} LIMIT ${bind(limit + 1)}),
     found AS (SELECT t.*, sum(${sizeOf("t", parts)})
       OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
-    SELECT looked.n::integer, looked.id, looked.finished_at,
-      (SELECT count(*) FROM matching)::integer, t.id, t.finished_at, ${selectList("t", parts)}
+    SELECT looked.n::integer AS looked, looked.id AS last_id, looked.finished_at AS last_finished_at,
+      (SELECT count(*) FROM matching)::integer AS matching, t.finished_at AS ended_at, ${selectList("t", parts)}
     FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${mostBytes}
     ORDER BY ${order}`;
 }
@@ -220,11 +200,7 @@ function pieceOf(
   bind: Bind,
 ): string {
   // Every sweep asks for expired tasks, and finds almost none among all running ones.
-  const tests = [
-    behind(walk, after, bind),
-    expiredBy(filter.expiredAt, bind),
-    overlongAt(filter.overlongAt, bind),
-  ];
+  const tests = [behind(walk, after, bind), ...leaseConditions(filter, bind)];
   if (walk.by === "end")
     tests.push(`t.finished_at IS NOT NULL AND t.finished_at < ${bind(endOf(walk, filter))}`);
   const limited = `ORDER BY ${order} LIMIT ${bind(looksAt)}`;
@@ -259,40 +235,11 @@ function behind(walk: Walk, after: Cursor | null, bind: Bind): string {
   return `(t.finished_at, t.id) ${sign} (${bind(finishedAt)}::bigint, ${id})`;
 }
 
-/** The parts of a filter that no index answers. A field of the payload is left to core, which knows the rule. */
-function siftings(filter: TaskFilter, bind: Bind): string {
-  const { types, tags, search, finishedBefore, expiredAt, overlongAt: overlong } = filter;
-  const [patterns, wanted] = [
-    bind(types === undefined ? null : pgArray(types)),
-    bind(tags === undefined ? null : JSON.stringify(tags)),
-  ];
-  const [before, words] = [bind(finishedBefore ?? null), bind(pgArray(search?.words ?? []))];
-  return `(${patterns}::text[] IS NULL OR tasktrack.takes_type(${patterns}::text[], t.type))
-      AND (${wanted}::text IS NULL OR t.tags::jsonb @> ${wanted}::text::jsonb)
-      AND (${before}::bigint IS NULL OR t.finished_at < ${before}::bigint)
-      AND ${expiredBy(expiredAt, bind)}
-      AND ${overlongAt(overlong, bind)}
-      AND NOT EXISTS (SELECT FROM unnest(${words}::text[]) AS word WHERE strpos(t.search_text, word) = 0)`;
-}
-
-/** lifecycle.expiresAt, in SQL. */
-function expiredBy(at: number | undefined, bind: Bind): string {
-  const time = bind(at ?? null);
-  return `(${time}::bigint IS NULL OR least(t.lease_until, t.revoke_at) <= ${time}::bigint)`;
-}
-
-/** lifecycle.isOverlong, in SQL. */
-function overlongAt(at: number | undefined, bind: Bind): string {
-  const now = `${bind(at ?? null)}::bigint`;
-  return `(${now} IS NULL OR t.lease_until > ${now} + 2 * t.lease_ms
-        OR coalesce(t.revoke_at > ${now} + ${2 * CANCEL_GRACE_MS}, false))`;
-}
-
 function countStatement(source: Source, filter: TaskFilter, after: number, bind: Bind): string {
   const { from, test, sifting } = source(bind);
-  return `SELECT count(*) FILTER (WHERE matches)::integer,
-      CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END
-    FROM (SELECT t.id, (${sifting} AND ${siftings(filter, bind)}) AS matches FROM ${from} t
+  return `SELECT count(*) FILTER (WHERE matches)::integer AS matches,
+      CASE WHEN count(*) = ${COUNTED_ROWS} THEN max(id) END AS last
+    FROM (SELECT t.id, (${sifting} AND ${conditionsOn(filter, bind)}) AS matches FROM ${from} t
       WHERE ${test} AND t.id > ${bind(after)}::bigint ORDER BY t.id LIMIT ${COUNTED_ROWS}) t`;
 }
 
@@ -307,25 +254,26 @@ const readPartsOf = ({ filter, parts = "whole" }: TaskQuery<Parts>): Parts =>
 
 function readPage(rows: readonly Row[], query: TaskQuery<Parts>, looksAt: number): TaskPage<AnyParts> {
   const { filter, limit, sort, parts = "whole" } = query;
-  const [looked, lastId, lastFinishedAt, matching] = (rows[0] ?? []).map(Number);
-  const page = rows.filter(([, , , , id]) => id !== null).slice(0, limit);
+  const { looked, last_id: lastId, last_finished_at: lastFinishedAt, matching } = rows[0] ?? {};
+  const page = rows.filter(({ id }) => id !== null).slice(0, limit);
   const { search } = filter;
-  const isMatch = (row: Row): boolean => !search?.fields.length || matchesSearch(readTask(row), search);
-  const tasks = page
-    .map((row) => row.slice(6))
-    .filter(isMatch)
-    .map((row) => readParts(row, parts));
+  const isMatch = (row: Row): boolean =>
+    !search?.fields.length || matchesSearch(COLUMNS.read(row, "whole"), search);
+  const tasks = page.filter(isMatch).map((row) => COLUMNS.read(row, parts));
   const last = page.at(-1);
-  const isCut = last !== undefined && page.length < (matching ?? 0); // by the limit, or by the bytes
+  const isCut = last !== undefined && page.length < Number(matching ?? 0); // by the limit, or by the bytes
   if (isCut) return { tasks, next: cursorOf(last) };
-  if ((looked ?? 0) < looksAt) return { tasks, next: null };
+  if (Number(looked ?? 0) < looksAt) return { tasks, next: null };
   return {
     tasks,
-    next: { id: lastId ?? 0, finishedAt: sort.endsWith("finished_at") ? (lastFinishedAt ?? 0) : null },
+    next: {
+      id: Number(lastId ?? 0),
+      finishedAt: sort.endsWith("finished_at") ? Number(lastFinishedAt ?? 0) : null,
+    },
   };
 }
 
-const cursorOf = ([, , , , id, finishedAt]: Row): Cursor => ({
+const cursorOf = ({ id, ended_at: endedAt }: Row): Cursor => ({
   id: Number(id),
-  finishedAt: finishedAt === null ? null : Number(finishedAt),
+  finishedAt: endedAt === null ? null : Number(endedAt),
 });

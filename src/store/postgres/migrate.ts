@@ -34,9 +34,9 @@ export async function migrate(pool: Pool, schema: string, apply: boolean): Promi
 }
 
 async function refuseUnfit(session: Session): Promise<void> {
-  const [row] = await session.rows(`SELECT current_setting('server_version_num')::integer,
-    current_setting('server_version'), current_setting('server_encoding'), current_database()`);
-  const [number, version, encoding, database] = row ?? [];
+  const [row] = await session.rows(`SELECT current_setting('server_version_num')::integer AS number,
+    current_setting('server_version') AS version, current_setting('server_encoding') AS encoding, current_database() AS database`);
+  const { number, version, encoding, database } = row ?? {};
   if (Number(number) < OLDEST_SERVER) {
     throw new TaskError("invalid", `STORE_URL: PostgreSQL ${version} is too old; 15 or later is needed`);
   }
@@ -54,22 +54,22 @@ async function refuseUnfit(session: Session): Promise<void> {
  * that.
  */
 const IS_THERE =
-  "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'migrations')";
-const IS_SCHEMA_THERE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1)";
+  "SELECT EXISTS (SELECT FROM pg_catalog.pg_tables WHERE schemaname = $1 AND tablename = 'migrations') AS is_there";
+const IS_SCHEMA_THERE = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1) AS is_there";
 
 async function planFor(session: Session, schema: string): Promise<MigrationPlan> {
   const [known] = await session.rows(IS_THERE, [schema]);
-  if (known?.[0] !== true) return planMigrations(0, MIGRATIONS);
+  if (known?.is_there !== true) return planMigrations(0, MIGRATIONS);
   const [latest] = await session.rows(
-    inSchema(schema, "SELECT coalesce(max(number), 0)::integer FROM tasktrack.migrations"),
+    inSchema(schema, "SELECT coalesce(max(number), 0)::integer AS latest FROM tasktrack.migrations"),
   );
-  return planMigrations(Number(latest?.[0]), MIGRATIONS);
+  return planMigrations(Number(latest?.latest), MIGRATIONS);
 }
 
 /** CREATE SCHEMA needs the right to create schemas even where the schema exists, so a role that owns only the schema could not start. */
 async function layFoundation(session: ScriptSession, schema: string): Promise<void> {
   const [known] = await session.rows(IS_SCHEMA_THERE, [schema]);
-  if (known?.[0] !== true) await session.script(`CREATE SCHEMA "${schema}"`);
+  if (known?.is_there !== true) await session.script(`CREATE SCHEMA "${schema}"`);
   await session.script(inSchema(schema, MIGRATIONS_TABLE));
 }
 

@@ -3,16 +3,18 @@ import { ANSWER_BYTES } from "../../core/text-size.ts";
 import { NOTES_READ, type NotePage, type NoteWrite, type NoteWritten, type OnceNote } from "../store.ts";
 import { pgArray } from "./array.ts";
 import type { Session } from "./pool.ts";
+import { statement } from "./statement.ts";
 
-const WRITE = `SELECT name FROM tasktrack.write_notes($1::text[], $2::text[], $3::bigint[], $4::integer[], $5) AS name`;
+const WRITE = `SELECT name FROM tasktrack.write_notes($names::text[], $values::text[], $untils::bigint[], $seen::integer[],
+  $now) AS name`;
 
 /** Reads one note more than a page holds, so that the page tells whether there are others. */
 const READ = `WITH found AS MATERIALIZED (
     SELECT name, value, version, until FROM tasktrack.notes
-    WHERE name >= $1 AND name < $2 AND name > $3 AND until > $4 ORDER BY name LIMIT ${NOTES_READ + 1}),
+    WHERE name >= $prefix AND name < $top AND name > $after AND until > $now ORDER BY name LIMIT ${NOTES_READ + 1}),
   sized AS (SELECT *, sum(octet_length(name) + octet_length(value))
     OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM found)
-  SELECT name, value, version, until, (SELECT count(*) FROM found)::integer FROM sized
+  SELECT name, value, version, until, (SELECT count(*) FROM found)::integer AS found FROM sized
   WHERE coalesce(bytes_before, 0) < ${ANSWER_BYTES} ORDER BY name LIMIT ${NOTES_READ}`;
 
 /** Behind every printable character. */
@@ -20,30 +22,31 @@ const TOP = "\x7f";
 
 export function createNotes(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session } = setup;
-  const [write, read] = [setup.sql(WRITE), setup.sql(READ)];
+  const [write, read] = [statement(setup.sql(WRITE)), statement(setup.sql(READ))];
 
   async function writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]> {
     if (writes.length === 0) return [];
     const inOrder = writes.toSorted((a, b) => (a.name < b.name ? -1 : 1)); // in which they are locked
-    const columns = [
-      inOrder.map(({ name }) => name),
-      inOrder.map(({ value }) => value),
-      inOrder.map(({ until }) => until),
-      inOrder.map(({ ifVersion }) => ifVersion ?? null),
-    ].map(pgArray);
-    const written = new Set((await session.rows(write, [...columns, now])).map(([name]) => name));
+    const rows = await write(session, {
+      names: pgArray(inOrder.map(({ name }) => name)),
+      values: pgArray(inOrder.map(({ value }) => value)),
+      untils: pgArray(inOrder.map(({ until }) => until)),
+      seen: pgArray(inOrder.map(({ ifVersion }) => ifVersion ?? null)),
+      now,
+    });
+    const written = new Set(rows.map(({ name }) => name));
     return writes.map(({ name }) => (written.has(name) ? "ok" : "stale"));
   }
 
   async function readNotes(prefix: string, now: number, after = ""): Promise<NotePage> {
-    const rows = await session.rows(read, [prefix, prefix + TOP, after, now]);
-    const notes = rows.map(([name, value, version, until]) => ({
+    const rows = await read(session, { prefix, top: prefix + TOP, after, now });
+    const notes = rows.map(({ name, value, version, until }) => ({
       name: String(name),
       value: String(value),
       version: Number(version),
       until: Number(until),
     }));
-    const found = Number(rows[0]?.[4] ?? 0);
+    const found = Number(rows[0]?.found ?? 0);
     return { notes, next: notes.length < found ? (notes.at(-1)?.name ?? null) : null };
   }
 
@@ -52,7 +55,7 @@ export function createNotes(setup: { readonly session: Session; readonly sql: (t
 
 /** Writes a note with a step, in the transaction of the step. */
 export function createOnceNotes(sql: (text: string) => string) {
-  const write = sql(WRITE);
+  const write = statement(sql(WRITE));
 
   const put = async (
     session: Session,
@@ -62,8 +65,13 @@ export function createOnceNotes(sql: (text: string) => string) {
       seen: 0,
     },
   ): Promise<boolean> => {
-    const columns = [[name], [written], [until], [seen]].map(pgArray);
-    return (await session.rows(write, [...columns, now])).length > 0;
+    const [names, values, untils, versions] = [
+      pgArray([name]),
+      pgArray([written]),
+      pgArray([until]),
+      pgArray([seen]),
+    ];
+    return (await write(session, { names, values, untils, seen: versions, now })).length > 0;
   };
 
   /** Runs the step only where no note of that name is there, and keeps the note only where the step was carried out. */

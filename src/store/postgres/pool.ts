@@ -19,7 +19,8 @@ import {
   type SessionState,
 } from "./session.ts";
 
-export type Row = readonly unknown[];
+/** A row: its values by the names of the columns, each of which must have one. */
+export type Row = Readonly<Record<string, unknown>>;
 
 /** What a transaction can do. */
 export interface Session {
@@ -88,16 +89,16 @@ const WAITS_FOR_STANDBY = `PostgreSQL ${WAITS_WORDS}; the last writes may have b
 /** Whether a commit of this user waits for a standby for longer than commits usually do. */
 const WAITS = `SELECT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND usename = current_user
-    AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '2 s')`;
+    AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '2 s') AS waits`;
 
 /** Settings of the role or the database would be in force behind a connection pooler; transaction_timeout exists since 17. */
-const LIMIT_MIGRATION = `SELECT pg_backend_pid(), (
+const LIMIT_MIGRATION = `SELECT pg_backend_pid() AS pid, (
   SELECT count(set_config(name, CASE name WHEN 'idle_in_transaction_session_timeout' THEN '10000' ELSE '0' END, true))
   FROM pg_catalog.pg_settings WHERE name IN
-    ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout'))`;
+    ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout')) AS settings`;
 /** How soon the log says what a migration waits for. */
 const REPORT_WAITS_MS = 5_000;
-const WAITS_FOR = `SELECT wait_event_type, wait_event, array_to_string(pg_blocking_pids(pid), ', ')
+const WAITS_FOR = `SELECT wait_event_type AS type, wait_event AS event, array_to_string(pg_blocking_pids(pid), ', ') AS pids
   FROM pg_catalog.pg_stat_activity WHERE pid = $1`;
 
 /** What our own URL parameters ask for; they are not the server's. */
@@ -135,7 +136,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   }
 
   const askSession = async (): Promise<SessionState> =>
-    readSession((await rowsOf(sql)(READ_SESSION))[0] ?? []);
+    readSession((await rowsOf(sql)(READ_SESSION))[0] ?? {});
 
   /** The state of a new session. Goes on without startup parameters where a connection pooler refuses or drops them. */
   async function probe(): Promise<SessionState> {
@@ -264,7 +265,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     if (isBounced && state.cures.length > 0) return poolerWords(state.cures);
     isIsolated = isBounced && !state.isReadCommitted;
     const [row] = await rowsOf(sql)(WAITS);
-    return row?.[0] === true ? WAITS_FOR_STANDBY : null;
+    return row?.waits === true ? WAITS_FOR_STANDBY : null;
   }
 
   function silent(error: unknown): string {
@@ -289,7 +290,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   const rowsOf =
     (handle: Pick<SQL, "unsafe">): Session["rows"] =>
     async (statement, parameters = []) =>
-      handle.unsafe(statement, [...parameters]).values();
+      handle.unsafe(statement, [...parameters]);
 
   const single =
     (kind: "search" | "other"): Session["rows"] =>
@@ -342,8 +343,8 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     let stopWatching = (): void => undefined;
     try {
       return await own.begin(READ_COMMITTED, async (handle) => {
-        const [[pid] = []] = await rowsOf(handle)(LIMIT_MIGRATION);
-        stopWatching = reportWaits(Number(pid));
+        const [row] = await rowsOf(handle)(LIMIT_MIGRATION);
+        stopWatching = reportWaits(Number(row?.pid));
         return body({
           rows: rowsOf(handle),
           script: async (text) => void (await handle.unsafe(text).simple()),
@@ -495,7 +496,7 @@ const poolerWords = (cures: readonly string[]): string =>
     .join("; ")}; then let the pooler connect anew`;
 
 /** In words what a row of WAITS_FOR says; empty where it waits for nothing. */
-function waitWords([type, event, pids]: Row): string {
+function waitWords({ type, event, pids }: Row): string {
   if (event === "SyncRep") return WAITS_WORDS;
   return type === "Lock" ? `waits for a lock that is held by process ${pids}` : "";
 }

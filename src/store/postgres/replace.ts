@@ -1,33 +1,34 @@
 /** Steps, each by compare-and-set. Those that change the same columns are one statement. */
 import { entersLife } from "../../core/lifecycle.ts";
+import { FIELD_NAMES, type FieldName } from "../../core/task.ts";
 import { writeInTurn } from "../pieces.ts";
 import type { OnceNote, ReplaceAnswer, Step, Stepped } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
+import { arraysOf, COLUMNS, changedColumns, namesOf, valuesOf, type Written } from "./columns.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
 import { createOnceNotes } from "./notes.ts";
 import type { Parameter, Pool, Session } from "./pool.ts";
-import { type Column, changedColumns, valuesOf } from "./rows.ts";
+import { type Statement, statement } from "./statement.ts";
 
 /**
- * Takes the ids, the versions and lease ends that the steps saw, and a column for each field that changes; returns the ids
- * that were written. The rows are locked in the order of their ids, so that two batches never wait for each other.
+ * Takes the ids, the versions and lease ends that the steps saw, and the columns that change; returns the ids that were written. The rows
+ * are locked in the order of their ids, so that two batches never wait for each other.
  */
 const write = (
-  columns: readonly Column[],
+  columns: readonly Written[],
   more = "",
 ): string => `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
   held AS MATERIALIZED (
-    SELECT t.status AS was, s.* FROM tasktrack.tasks t JOIN unnest($1::bigint[], $2::integer[], $3::bigint[]${columns
-      .map(({ type }, at) => `, $${at + 4}::${type}[]`)
-      .join("")}) AS s(id, seen_version, seen_until${columns.map(({ name }) => `, ${name}`).join("")})
-      ON t.id = s.id
+    SELECT t.status AS was, s.* FROM tasktrack.tasks t JOIN unnest(${arraysOf([...SEEN, ...columns])})
+      AS s(${namesOf([...SEEN, ...columns])})
+      ON t.id = s.seen_id
     WHERE t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until
     ORDER BY t.id FOR NO KEY UPDATE OF t
   ),
   written AS (
     UPDATE tasktrack.tasks t SET ${columns.map(({ name }) => `${name} = s.${name}`).join(", ")}
     FROM held s
-    WHERE t.id = s.id AND t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until${more}
+    WHERE t.id = s.seen_id AND t.version = s.seen_version AND t.lease_until IS NOT DISTINCT FROM s.seen_until${more}
     RETURNING t.id, t.version, t.status, t.type, s.was
   ),
   ${columns.some(({ name }) => name === "status") ? COUNTED : ""}logged AS (
@@ -36,6 +37,19 @@ const write = (
     HAVING count(*) > 0
   )
   SELECT id FROM written`;
+
+/** How a step recognizes the task that it was made from. */
+const SEEN = [
+  { name: "seen_id", type: "bigint" },
+  { name: "seen_version", type: "integer" },
+  { name: "seen_until", type: "bigint" },
+] as const;
+
+const seenOf = (steps: readonly Step[]): Readonly<Record<(typeof SEEN)[number]["name"], Parameter>> => ({
+  seen_id: pgArray(steps.map(({ from }) => from.id)),
+  seen_version: pgArray(steps.map(({ from }) => from.version)),
+  seen_until: pgColumn(steps.map(({ from }) => from.lease?.until ?? null)),
+});
 
 /** Only steps that write the status can move a task from one count to another. */
 const COUNTED = `counted AS (
@@ -46,33 +60,39 @@ const COUNTED = `counted AS (
   ),
   `;
 
-const END_ATTEMPTS = `SELECT id FROM tasktrack.end_attempts($1::bigint[], $2::integer[], $3::bigint[], $4::text[],
-  $5::bigint[], $6::bigint[], $7::integer[], $8::integer[], $9::integer[], $10::bigint[], $11::text[], $12::bigint[],
-  $13::double precision[], $14::text[], $15::text[], $16::text[], $17::text[]) AS id`;
+/** The fields that the function end_attempts takes, in the order of its parameters; it sets the version and the lease itself. */
+const ENDED_FIELDS = [
+  ...["status", "runAt", "updatedAt", "attempt", "failures", "losses", "workedMs", "attempts", "finishedAt"],
+  ...["progress", "result", "error"],
+] as const satisfies readonly FieldName[];
+const ENDED_COLUMNS = COLUMNS.of(ENDED_FIELDS);
+
+const END_ATTEMPTS = `SELECT id FROM tasktrack.end_attempts(${arraysOf([...SEEN, ...ENDED_COLUMNS])}) AS id`;
+
+/** The fields that no end of an attempt changes, as far as end_attempts knows. */
+const KEPT_FIELDS = FIELD_NAMES.filter((name) => ![...ENDED_FIELDS, "version", "lease"].includes(name));
 
 const KEY_IS_FREE = ` AND NOT EXISTS (
       SELECT FROM tasktrack.tasks o WHERE o.key = t.key AND o.finished_at IS NULL AND o.id <> t.id)`;
 
-const LOCK_ROWS = `SELECT FROM tasktrack.tasks WHERE id = ANY ($1::bigint[]) ORDER BY id FOR NO KEY UPDATE`;
+const LOCK_ROWS = `SELECT id FROM tasktrack.tasks WHERE id = ANY ($ids::bigint[]) ORDER BY id FOR NO KEY UPDATE`;
 
-const STANDS = `SELECT FROM tasktrack.tasks t WHERE t.id = $1 AND t.version = $2`;
+const STANDS = `SELECT t.id FROM tasktrack.tasks t WHERE t.id = $id AND t.version = $version`;
 
 export function createReplace(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool, sql } = setup;
-  const lockKeys = sql(LOCK_KEYS);
-  const endOfAttempts = sql(END_ATTEMPTS);
-  const lockRows = sql(LOCK_ROWS);
-  const stands = sql(STANDS);
+  const lockKeys = statement(sql(LOCK_KEYS));
+  const endOfAttempts = statement(sql(END_ATTEMPTS));
+  const lockRows = statement(sql(LOCK_ROWS));
+  const stands = statement(sql(STANDS));
   const once = createOnceNotes(sql);
-  const statements = new Map<string, string>(); // by the columns that they write; a handful
+  const statements = new Map<string, Statement>(); // by the columns that they write; a handful
 
-  function statementFor(columns: readonly Column[], more = ""): string {
-    const name = columns.map((column) => column.name).join() + more;
-    const known = statements.get(name);
-    if (known !== undefined) return known;
-    const statement = sql(write(columns, more));
-    statements.set(name, statement);
-    return statement;
+  function statementFor(columns: readonly Written[], more: string): Statement {
+    const name = namesOf(columns) + more;
+    const known = statements.get(name) ?? statement(sql(write(columns, more)));
+    statements.set(name, known);
+    return known;
   }
 
   /** Each step with a note has a transaction of its own, and the others have a few together. */
@@ -113,51 +133,27 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   async function endAttempts(steps: readonly Step[]): Promise<number[]> {
     const inOrder = steps.toSorted((a, b) => a.from.id - b.from.id);
     const tasks = inOrder.map(({ to }) => to);
-    const parameters = [
-      tasks.map(({ id }) => id),
-      inOrder.map(({ from }) => from.version),
-      inOrder.map(({ from }) => from.lease?.until ?? null),
-      tasks.map(({ status }) => status),
-      tasks.map(({ runAt }) => runAt),
-      tasks.map(({ updatedAt }) => updatedAt),
-      tasks.map(({ attempt }) => attempt),
-      tasks.map(({ failures }) => failures),
-      tasks.map(({ losses }) => losses),
-      tasks.map(({ workedMs }) => workedMs),
-      tasks.map(({ attempts }) => JSON.stringify(attempts)),
-      tasks.map(({ finishedAt }) => finishedAt),
-      tasks.map(({ progress }) => progress?.percent ?? null),
-      tasks.map(({ progress }) => progress?.message ?? null),
-      tasks.map(({ result }) => result ?? null),
-      tasks.map(({ error }) => error?.code ?? null),
-      tasks.map(({ error }) => error?.message ?? null),
-    ].map(pgColumn);
-    return (await pool.rows(endOfAttempts, parameters)).map(([id]) => Number(id));
+    const rows = await endOfAttempts(pool, { ...seenOf(inOrder), ...valuesOf(ENDED_COLUMNS, tasks) });
+    return rows.map(({ id }) => Number(id));
   }
 
   async function writeGroup(session: Session, { columns, steps }: Group, more = ""): Promise<number[]> {
-    const parameters = [
-      steps.map(({ from }) => from.id),
-      steps.map(({ from }) => from.version),
-      steps.map(({ from }) => from.lease?.until ?? null),
-      ...columns.map((column) =>
-        valuesOf(
-          column,
-          steps.map(({ to }) => to),
-        ),
-      ),
-    ].map(pgColumn) satisfies Parameter[];
-    return (await session.rows(statementFor(columns, more), parameters)).map(([id]) => Number(id));
+    const tasks = steps.map(({ to }) => to);
+    const rows = await statementFor(columns, more)(session, {
+      ...seenOf(steps),
+      ...valuesOf(columns, tasks),
+    });
+    return rows.map(({ id }) => Number(id));
   }
 
   /**
-   * With the keys locked nobody else can come to life under them. One step after the other, for what one of them frees or
-   * takes counts for the next; the rows are locked before, in the order of their ids.
+   * While the keys are locked, no other transaction can create or revive a task under them. The steps are written one after the other,
+   * because a key that one of them frees or takes counts for the next; the rows are locked before, in the order of their ids.
    */
   async function reviveAmong(session: Session, steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     const keys = steps.filter(isReviving).map(({ to }) => keyLock(to.key ?? ""));
-    await session.rows(lockKeys, [pgArray(keys)]);
-    await session.rows(lockRows, [pgArray(steps.map(({ from }) => from.id))]);
+    await lockKeys(session, { names: pgArray(keys) });
+    await lockRows(session, { ids: pgArray(steps.map(({ from }) => from.id)) });
     const answers: ReplaceAnswer[] = [];
     for (const step of steps) answers.push(await reviveOne(session, step));
     return answers;
@@ -168,7 +164,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     const more = isReviving(step) ? KEY_IS_FREE : "";
     if ((await writeGroup(session, group, more)).length > 0) return "ok";
     const { id, version } = step.from;
-    const stillStands = more !== "" && (await session.rows(stands, [id, version])).length > 0;
+    const stillStands = more !== "" && (await stands(session, { id, version })).length > 0;
     return stillStands ? "key_taken" : "stale";
   }
 
@@ -176,28 +172,17 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
 }
 
 /**
- * Whether the step ends an attempt and changes only columns that `end_attempts` writes. `end_attempts` writes the result, so it
- * cannot write a step without one.
+ * Whether the step ends an attempt and changes only fields that end_attempts writes. A step that changes any other field is written
+ * column by column. The function writes the result, so it cannot write a step without one.
  */
-const isEndOfAttempt = ({ from, to }: { readonly from: Stepped; readonly to: Stepped }): boolean =>
+export const isEndOfAttempt = ({ from, to }: Pick<Step, "from" | "to">): boolean =>
   to.result !== undefined &&
   from.lease !== null &&
   to.lease === null &&
   to.version === from.version + 1 &&
-  from.name === to.name &&
-  from.description === to.description &&
-  from.type === to.type &&
-  from.payload === to.payload &&
-  from.priority === to.priority &&
-  from.tags === to.tags &&
-  from.key === to.key &&
-  from.timeoutMs === to.timeoutMs &&
-  from.maxAttempts === to.maxAttempts &&
-  from.backoff === to.backoff &&
-  from.createdAt === to.createdAt &&
-  from.claims === to.claims &&
-  from.token === to.token &&
-  from.startedAt === to.startedAt;
+  KEPT_FIELDS.every((name) => fieldOf(to, name) === fieldOf(from, name));
+
+const fieldOf = (task: Stepped, name: FieldName): unknown => task[name];
 
 /**
  * Steps that are written one run after the other: a step with a note alone, and the others together. Their order matters only where a
@@ -232,13 +217,13 @@ function answersOf(steps: readonly Step[], written: readonly number[]): (readonl
 const zip = <A, B>(keys: readonly A[], values: readonly B[]): [A, B][] =>
   keys.flatMap((key, at) => (values[at] === undefined ? [] : [[key, values[at]]]));
 
-type Group = { readonly columns: readonly Column[]; readonly steps: readonly Step[] };
+type Group = { readonly columns: readonly Written[]; readonly steps: readonly Step[] };
 
 function groupByColumns(steps: readonly Step[]): Group[] {
-  const groups = new Map<string, { columns: readonly Column[]; steps: Step[] }>();
+  const groups = new Map<string, { columns: readonly Written[]; steps: Step[] }>();
   for (const step of steps) {
     const columns = changedColumns(step.from, step.to);
-    const name = columns.map((column) => column.name).join();
+    const name = namesOf(columns);
     const group = groups.get(name);
     if (group === undefined) groups.set(name, { columns, steps: [step] });
     else group.steps.push(step);

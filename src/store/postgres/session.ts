@@ -53,7 +53,7 @@ export const LIMIT_TRANSACTION = `SELECT set_config('idle_in_transaction_session
   set_config('statement_timeout', '${STATEMENT_TIMEOUT_MS}', true)`;
 
 /** The function is named with its schema, because search_path is one of the settings in question. */
-const setting = (name: string): string => `pg_catalog.current_setting('${name}')`;
+const setting = (name: string): string => `pg_catalog.current_setting('${name}') AS ${name}`;
 
 /** `transaction_read_only` is true on a standby, and where the database is set to read-only. */
 export const READ_SESSION = `SELECT ${[
@@ -67,7 +67,7 @@ export const READ_SESSION = `SELECT ${[
   .map(setting)
   .join(
     ", ",
-  )}, (SELECT s FROM unnest(pg_catalog.current_schemas(true)) AS s WHERE s NOT LIKE 'pg_temp%' LIMIT 1)::text`;
+  )}, (SELECT s FROM unnest(pg_catalog.current_schemas(true)) AS s WHERE s NOT LIKE 'pg_temp%' LIMIT 1)::text AS first_schema`;
 
 export type SessionState = {
   /** Whether the settings of SESSION arrived. A connection pooler drops them, or refuses the connection. */
@@ -79,25 +79,17 @@ export type SessionState = {
 };
 
 /** A row of READ_SESSION. */
-export function readSession([
-  timeout,
-  isolation,
-  readOnly,
-  nulls,
-  digits,
-  strings,
-  firstSchema,
-]: Row): SessionState {
+export function readSession(row: Row): SessionState {
   const cures = [
-    nulls === "on" ? null : "array_nulls = on",
-    Number(digits) >= MEANING.extra_float_digits ? null : "extra_float_digits = 1",
-    strings === "on" ? null : "standard_conforming_strings = on",
-    firstSchema === "pg_catalog" ? null : "search_path = DEFAULT",
+    row.array_nulls === "on" ? null : "array_nulls = on",
+    Number(row.extra_float_digits) >= MEANING.extra_float_digits ? null : "extra_float_digits = 1",
+    row.standard_conforming_strings === "on" ? null : "standard_conforming_strings = on",
+    row.first_schema === "pg_catalog" ? null : "search_path = DEFAULT",
   ].filter((cure) => cure !== null);
   return {
-    isOurs: timeout === `${STATEMENT_TIMEOUT_MS}ms`,
-    isReadCommitted: isolation === "read committed",
-    isReadOnly: readOnly === "on",
+    isOurs: row.statement_timeout === `${STATEMENT_TIMEOUT_MS}ms`,
+    isReadCommitted: row.default_transaction_isolation === "read committed",
+    isReadOnly: row.transaction_read_only === "on",
     cures,
   };
 }

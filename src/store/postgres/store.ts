@@ -35,45 +35,47 @@ import type {
 import { pgArray } from "./array.ts";
 import { createCensus } from "./census.ts";
 import { createChangeReader } from "./changes.ts";
+import { COLUMNS, selectList, sizeOf } from "./columns.ts";
 import { createExtend } from "./extend.ts";
 import { createHousekeeping } from "./housekeeping.ts";
 import { createInsert } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { migrate } from "./migrate.ts";
 import { createNotes, createOnceNotes } from "./notes.ts";
-import { openPool, type Pool, type Session } from "./pool.ts";
+import { openPool, type Pool, type Row, type Session } from "./pool.ts";
 import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
-import { COLUMNS, readParts, readTask, selectList, sizeOf } from "./rows.ts";
 import { inSchema, schemaOf } from "./schema.ts";
+import { type Statement, statement } from "./statement.ts";
 import { createWatch } from "./watch.ts";
 
 /** A row for each id in the order of the ids, empty if there is no such task, up to the byte limit of an answer. */
 const getStatement = (parts: Parts): string => `SELECT ${selectList("t", parts)} FROM (
     SELECT t.*, w.n, sum(${sizeOf("t", parts)}) OVER (ORDER BY w.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
-    FROM unnest($1::bigint[]) WITH ORDINALITY AS w(id, n)
+    FROM unnest($ids::bigint[]) WITH ORDINALITY AS w(id, n)
     LEFT JOIN LATERAL (SELECT * FROM tasktrack.tasks t WHERE t.id = w.id LIMIT 1) t ON true) t
   WHERE coalesce(t.bytes_before, 0) < ${ANSWER_BYTES} ORDER BY t.n`;
 
-/** The number of the ask stands behind the task, so that a row is read where it lies. */
-const CLAIM = `SELECT ${selectList("c")}, c.ask
-  FROM tasktrack.claim_due($1::text[], $2::text[], $3::integer[], $4::bigint[], $5, $6, ${ANSWER_BYTES}) c`;
+/** Each task with the number of its ask, from 1. */
+const CLAIM = `SELECT c.ask, ${selectList("c")}
+  FROM tasktrack.claim_due($workers::text[], $patterns::text[], $wanted::integer[], $leases::bigint[], $now, $nonce, ${ANSWER_BYTES}) c`;
 
-const REMOVE = "SELECT id FROM tasktrack.remove($1::bigint[], $2::integer[]) AS id";
+const REMOVE = "SELECT id FROM tasktrack.remove($ids::bigint[], $versions::integer[]) AS id";
 
 const READ_LOG = `SELECT n, at, level, message FROM tasktrack.log_lines
-  WHERE task_id = $1 AND n > $2 ORDER BY n`;
+  WHERE task_id = $id AND n > $after ORDER BY n`;
 
 /**
  * Also tells whether the server takes writes: a standby answers reads, so without this check the store would stay on it until a
  * write.
  */
-const NOW = `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint,
-  current_setting('transaction_read_only') = 'on'`;
+const NOW = `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time,
+  current_setting('transaction_read_only') = 'on' AS is_read_only`;
 
-const LAST_BATCH = "SELECT coalesce(max(batch), 0) FROM tasktrack.changes";
+const LAST_BATCH = "SELECT coalesce(max(batch), 0) AS batch FROM tasktrack.changes";
 
-const ABOUT = `SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit')`;
+const ABOUT = `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+  current_setting('synchronous_commit') AS synchronous_commit`;
 
 export async function openPostgresStore(setup: StoreSetup): Promise<TaskStore> {
   const schema = schemaOf(setup.url);
@@ -109,13 +111,13 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const { clock, log, random, nonce } = setup;
   const sql = (text: string): string => inSchema(schema, text);
   const parts = { pool, session: pool, sql, clock, log, random };
-  const [claim, remove, readLog, now, lastBatch] = [CLAIM, REMOVE, READ_LOG, NOW, LAST_BATCH].map(sql) as [
-    ...[string, string, string, string, string], // one for each
-  ];
-  const getOf: Readonly<Record<Parts, string>> = {
-    whole: sql(getStatement("whole")),
-    light: sql(getStatement("light")),
-    head: sql(getStatement("head")),
+  const prepare = (text: string): Statement => statement(sql(text));
+  const [claim, remove, readLog] = [prepare(CLAIM), prepare(REMOVE), prepare(READ_LOG)];
+  const [now, lastBatch] = [sql(NOW), sql(LAST_BATCH)];
+  const getOf: Readonly<Record<Parts, Statement>> = {
+    whole: prepare(getStatement("whole")),
+    light: prepare(getStatement("light")),
+    head: prepare(getStatement("head")),
   };
   const insert = createInsert(parts);
   const replace = createReplace(parts);
@@ -131,13 +133,13 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
 
   async function readLastBatch(): Promise<number> {
     const [row] = await pool.rows(lastBatch);
-    return Number(row?.[0]);
+    return Number(row?.batch);
   }
 
   /** As many of the first ids as fit into one answer. */
   async function read(ids: readonly TaskId[], parts: Parts): Promise<(Task | LightTask | TaskHead | null)[]> {
-    const rows = await pool.rows(getOf[parts], [pgArray(ids)]);
-    return rows.map((row) => (row[0] === null ? null : readParts(row, parts)));
+    const rows = await getOf[parts](pool, { ids: pgArray(ids) });
+    return rows.map((row) => (row.id === null ? null : COLUMNS.read(row, parts)));
   }
 
   /** Reads of one task are batched into one statement, as writes are. This is faster as soon as two reads are waiting. */
@@ -163,17 +165,17 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   async function claimAll(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]> {
     const given: RunningTask[][] = asks.map(() => []);
     if (asks.every(({ max, types }) => max <= 0 || types.length === 0)) return given;
-    const rows = await pool.rows(claim, [
-      pgArray(asks.map(({ worker }) => worker)),
-      pgArray(asks.map(({ types }) => types.join(" "))),
-      pgArray(asks.map(({ max }) => max)),
-      pgArray(asks.map(({ leaseMs }) => leaseMs)),
-      terms.now,
-      terms.nonce,
-    ]);
+    const rows = await claim(pool, {
+      workers: pgArray(asks.map(({ worker }) => worker)),
+      patterns: pgArray(asks.map(({ types }) => types.join(" "))),
+      wanted: pgArray(asks.map(({ max }) => max)),
+      leases: pgArray(asks.map(({ leaseMs }) => leaseMs)),
+      now: terms.now,
+      nonce: terms.nonce,
+    });
     for (const row of rows) {
-      const task = readTask(row);
-      if (isRunning(task)) given[Number(row[COLUMNS.length]) - 1]?.push(task); // it was just claimed
+      const task = COLUMNS.read(row, "whole");
+      if (isRunning(task)) given[Number(row.ask) - 1]?.push(task); // it was just claimed
     }
     if (rows.length > 0) watching.committed([]);
     return given.map((tasks) => tasks.sort(claimOrder));
@@ -226,11 +228,11 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     );
 
   async function removeIn(session: Session, refs: readonly TaskRef[]): Promise<Set<TaskId>> {
-    const rows = await session.rows(remove, [
-      pgArray(refs.map(({ id }) => id)),
-      pgArray(refs.map(({ version }) => version ?? null)),
-    ]);
-    return new Set(rows.map(([id]) => Number(id)));
+    const rows = await remove(session, {
+      ids: pgArray(refs.map(({ id }) => id)),
+      versions: pgArray(refs.map(({ version }) => version ?? null)),
+    });
+    return new Set(rows.map(({ id }) => Number(id)));
   }
 
   const [about] = await pool.rows(ABOUT);
@@ -238,7 +240,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   housekeeping.start();
 
   return {
-    durability: durabilityOf(about ?? []),
+    durability: durabilityOf(about ?? {}),
     insert: insertAll,
     // The statements give the parts that the call names.
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) => {
@@ -263,7 +265,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
       return taken;
     },
     readLog: async (id, after) =>
-      (await pool.rows(readLog, [id, Math.min(after, MAX_INTEGER)])).map(([n, at, level, message]) => ({
+      (await readLog(pool, { id, after: Math.min(after, MAX_INTEGER) })).map(({ n, at, level, message }) => ({
         n: Number(n),
         at: Number(at),
         level: level as LogLevel, // what a beat has written
@@ -272,12 +274,12 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     changes: changeLog.changes,
     watch: watching.watch,
     now: async () => {
-      const [[time, isReadOnly] = []] = await pool.rows(now);
-      if (isReadOnly === true) {
+      const [row] = await pool.rows(now);
+      if (row?.is_read_only === true) {
         pool.leaveStandby();
         throw new TaskError("store_unavailable", "PostgreSQL takes no writes: it is a standby, or read-only");
       }
-      return Math.floor(Number(time));
+      return Math.floor(Number(row?.time));
     },
     close: async () => {
       await watching.close();
@@ -289,7 +291,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
 
 const MAX_INTEGER = 2_147_483_647;
 
-function durabilityOf([version, fsync, synchronous]: readonly unknown[]): string {
+function durabilityOf({ version, fsync, synchronous_commit: synchronous }: Row): string {
   const what = `PostgreSQL ${String(version).split(" ", 1)[0]}`;
   if (fsync !== "on") return `${what}: fsync is off, a crash of its machine may destroy it`;
   if (synchronous === "off")

@@ -98,8 +98,8 @@ test("leaves its connections where they wait, makes no more of them, and says th
     (waiting) => waiting === 0,
   );
   await clock.advance(250);
-  const rows = () => pool.rows("SELECT count(*)::integer FROM public.t").catch(() => []);
-  await eventually(rows, ([row]) => row?.[0] === 3);
+  const rows = () => pool.rows("SELECT count(*)::integer AS n FROM public.t").catch(() => []);
+  await eventually(rows, ([row]) => row?.n === 3);
   await pool.close();
 }, 120_000);
 

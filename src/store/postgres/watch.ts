@@ -14,7 +14,7 @@ const POLL_MS = 1_000;
 /** PostgreSQL takes payloads of up to 8,000 bytes; types are short, and null says "any". */
 const PAYLOAD_BYTES = 7_000;
 
-const NOTIFY = "SELECT pg_notify($1, $2)";
+const NOTIFY = "SELECT pg_notify($1, $2) AS notified";
 
 export function createWatch(setup: {
   readonly pool: Pool;

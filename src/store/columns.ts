@@ -1,0 +1,158 @@
+/**
+ * The parts of which the SQL stores make their tables of columns. Such a table says for each field of a task which columns hold it, how
+ * it is written there and how it is read. INSERT, UPDATE, SELECT and the readers of rows are made from it, so a new field is one entry.
+ */
+import { changedFields, FIELDS_IN } from "../core/parts.ts";
+import { FIELD_NAMES, type FieldName, type Parts, type Task, type TaskParts } from "../core/task.ts";
+import type { Stepped } from "./store.ts";
+
+/** A row as the driver returns it: values by the names of their columns. */
+export type Row = Readonly<Record<string, unknown>>;
+export type Value = string | number | null;
+
+/** A column of which a value of this type is written. */
+type Written<T> = { readonly name: string; readonly type: string; readonly write: (value: T) => Value };
+
+/** How a field lies in a row. */
+export type Field<T> = {
+  readonly columns: readonly Written<T>[];
+  /** Returns what `write` was given; the constraints of the table make the casts of the readers below true. */
+  readonly read: (row: Row) => T;
+  /** Whether its text counts towards the size of an answer; the other fields are small. */
+  readonly isSized?: boolean;
+  /** Whether a new task has the default of the table, so that an INSERT of a draft leaves the column out. */
+  readonly isDefault?: boolean;
+};
+
+export type FieldTable = { readonly [F in FieldName]: Field<Task[F]> };
+
+/** A column that holds the value as it is. */
+export const plain = <T extends Value>(name: string, type: string): Field<T> => ({
+  columns: [{ name, type, write: (value) => value }],
+  read: (row) => row[name] as T,
+});
+
+/** A column whose value the driver returns in another form. */
+export const converted = <T extends Value>(
+  name: string,
+  type: string,
+  read: (value: unknown) => T,
+): Field<T> => ({
+  columns: [{ name, type, write: (value) => value }],
+  read: (row) => read(row[name]),
+});
+
+const NOTHING: readonly never[] = [];
+
+/** A column with the JSON of a list. Most lists of most tasks are empty. */
+export const list = <T>(name: string, type: string): Field<readonly T[]> => ({
+  columns: [{ name, type, write: (value) => (value.length === 0 ? "[]" : JSON.stringify(value)) }],
+  read: (row) => (row[name] === "[]" ? NOTHING : (JSON.parse(String(row[name])) as T[])),
+});
+
+type Members<T> = { readonly [M in keyof T]: Field<T[M]> };
+
+/** An object whose members have columns of their own. */
+export const group = <T extends object>(members: Members<T>): Field<T> => ({
+  columns: columnsOf(members, (value, member) => value[member]),
+  read: objectReader<T>(members),
+});
+
+/** The same, where the object may be absent: then all its columns are null, and `key` names a member that is never null. */
+export function optionalGroup<T extends object>(key: keyof T, members: Members<T>): Field<T | null> {
+  const read = objectReader<T>(members);
+  const [column] = members[key].columns;
+  const name = column?.name ?? "";
+  return {
+    columns: columnsOf<T | null, T>(members, (value, member) => (value === null ? null : value[member])),
+    read: (row) => (row[name] === null ? null : read(row)),
+  };
+}
+
+function columnsOf<From, T extends object>(
+  members: Members<T>,
+  memberOf: (from: From, member: keyof T) => T[keyof T] | null,
+): Written<From>[] {
+  return (Object.keys(members) as (keyof T)[]).flatMap((member) =>
+    members[member].columns.map(({ name, type, write }) => ({
+      name,
+      type,
+      write: (from: From) => {
+        const value = memberOf(from, member);
+        return value === null ? null : write(value);
+      },
+    })),
+  );
+}
+
+/**
+ * Reads an object member by member. It begins as a copy of an object with all members, which the runtime makes in one step; adding
+ * thirty members one after the other took twice as long.
+ */
+function objectReader<T extends object>(members: Members<T>): (row: Row) => T {
+  const entries = (Object.keys(members) as (keyof T)[]).map((name) => ({ name, read: members[name].read })); // its own keys
+  const empty = Object.fromEntries(entries.map(({ name }) => [name, null])) as T;
+  return (row) => {
+    const object: T = { ...empty };
+    for (const { name, read } of entries) object[name] = read(row);
+    return object;
+  };
+}
+
+/** The text of the field counts towards the size of an answer. */
+export const sized = <T>(field: Field<T>): Field<T> => ({ ...field, isSized: true });
+
+/** A new task has the default of the table. */
+export const byDefault = <T>(field: Field<T>): Field<T> => ({ ...field, isDefault: true });
+
+/** A column of the table of tasks. */
+export type Column = {
+  readonly name: string;
+  readonly type: string;
+  readonly field: FieldName;
+  /** Undefined if the task was read without the field. */
+  readonly of: (task: Stepped) => Value | undefined;
+};
+
+/** All lists of columns, made from the table of fields. */
+export function createColumns(fields: FieldTable) {
+  const columns = new Map(FIELD_NAMES.map((name) => [name, columnsOfField(name)]));
+  const columnsOfFields = (names: readonly FieldName[]): readonly Column[] =>
+    names.flatMap((name) => columns.get(name) ?? []);
+
+  function columnsOfField(field: FieldName): Column[] {
+    return (fields[field] as Field<unknown>).columns.map(({ name, type, write }) => ({
+      name,
+      type,
+      field,
+      of: (task) => {
+        const value = task[field];
+        return value === undefined ? undefined : write(value);
+      },
+    }));
+  }
+
+  const readerOf = (parts: Parts): ((row: Row) => unknown) =>
+    objectReader(Object.fromEntries(FIELDS_IN[parts].map((name) => [name, fields[name]])) as Members<object>);
+  const readers = { whole: readerOf("whole"), light: readerOf("light"), head: readerOf("head") };
+
+  /** The columns that a step changes. What `to` does not have, and what is the same value, is not written. */
+  const changed = (from: Stepped, to: Stepped): Column[] =>
+    changedFields(from, to)
+      .flatMap((name) => columns.get(name) ?? [])
+      .filter(({ of }) => of(from) !== of(to));
+
+  return {
+    all: columnsOfFields(FIELD_NAMES),
+    of: columnsOfFields,
+    in: (parts: Parts): readonly Column[] => columnsOfFields(FIELDS_IN[parts]),
+    /** What an INSERT of a new task has to say; the id is the store's. */
+    ofDraft: columnsOfFields(FIELD_NAMES.filter((name) => name !== "id" && fields[name].isDefault !== true)),
+    /** Texts that count towards the size of an answer. */
+    sized: (parts: Parts): readonly Column[] =>
+      columnsOfFields(FIELDS_IN[parts].filter((name) => fields[name].isSized === true)),
+    changed,
+    /** These parts of the task, from a row with at least their columns. */
+    read: <P extends Parts>(row: Row, parts: P): TaskParts[P] => readers[parts](row) as TaskParts[P],
+  };
+}
