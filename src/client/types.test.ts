@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { z } from "zod";
-import type { TaskAnswer } from "../http/answer-schemas.ts";
+import type { TaskAnswer } from "../wire/task-answer.ts";
 import type { Task } from "./types.ts";
 
 type Answer = z.output<typeof TaskAnswer>;

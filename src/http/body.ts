@@ -21,6 +21,9 @@ export const jsonBody = (schema: z.ZodType, atMostBytes: number = BODY_BYTES): B
  */
 export const EMPTY_BODY: BodyRule = { schema: null, accepts: JSON_TYPES, atMostBytes: BODY_BYTES };
 
+/** For the descriptions of such calls. */
+export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";
+
 /** The value of `readBody` alone. */
 export const readJson = (call: Call): Promise<unknown> => readBody(call).then(({ value }) => value);
 

@@ -3,9 +3,8 @@ import { z } from "zod";
 import { formatDurationMs } from "../core/duration.ts";
 import type { RunningTask } from "../core/task.ts";
 import { textSize } from "../core/text-size.ts";
-import { TaskAnswer } from "./answer-schemas.ts";
+import { presentTask, TaskAnswer } from "../wire/task-answer.ts";
 import type { Later } from "./pieces.ts";
-import { presentTask } from "./wire.ts";
 
 export const expiresIn = z.string().meta({
   description: "A Go duration, to be counted from when the request was sent",

@@ -4,15 +4,15 @@ import { parseSearch, searchFault } from "../core/search.ts";
 import { LIMITS, MAX_TASK_ID, type Status, TYPE_PATTERN, typePatternFault } from "../core/task.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
 import { membersOf } from "../wire/list-schema.ts";
-import { TaskStatus, taskId } from "../wire/shared-schemas.ts";
-import { storable, text } from "../wire/task-fields.ts";
+import { storable, TaskStatus, text } from "../wire/shared-schemas.ts";
+import { wholeNumber } from "./query-schemas.ts";
 
 const typePattern = text(typePatternFault).meta({
   pattern: TYPE_PATTERN.source,
   examples: ["video.*"],
 });
 
-const search = z
+export const search = z
   .string("must be given once")
   .min(1, "must not be empty")
   .transform((query, context) => {
@@ -26,17 +26,9 @@ const search = z
     maxLength: LIMITS.searchLength,
   });
 
-const statuses = membersOf(TaskStatus, "statuses");
-const types = membersOf(typePattern, "types");
-const filterTags = membersOf(storable, "tags");
-
-const whole = (least: number, most: number) =>
-  z
-    .string("must be given once")
-    .regex(/^(0|[1-9]\d{0,15})$/, `must be a whole number from ${least} to ${most}`)
-    .transform(Number)
-    .refine((value) => value >= least && value <= most, `must be a whole number from ${least} to ${most}`)
-    .meta({ type: "integer", minimum: least, maximum: most });
+export const statuses = membersOf(TaskStatus, "statuses");
+export const types = membersOf(typePattern, "types");
+export const filterTags = membersOf(storable, "tags");
 
 export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
 
@@ -44,7 +36,7 @@ export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satis
 const VIEWS = ["full", "state"] as const;
 
 export const ListQuery = z.strictObject({
-  limit: whole(1, 1_000)
+  limit: wholeNumber(1, 1_000)
     .optional()
     .meta({ description: "The most tasks of a page; without it the list is whole, however long" }),
   cursor: z
@@ -95,49 +87,3 @@ export function parseCursor(sort: Sort, cursor: string): Cursor | null {
   if (of !== sort || Number(id) > MAX_TASK_ID || isByEnd(sort) !== (finishedAt !== undefined)) return null;
   return { id: Number(id), finishedAt: finishedAt === undefined ? null : Number(finishedAt) };
 }
-
-export const LogQuery = z.strictObject({
-  after: whole(0, 2_147_483_647)
-    .optional()
-    .meta({ description: "The number of the last line that is known" }),
-});
-
-// ---- many at once
-
-export const BulkBody = z
-  .strictObject({
-    filter: z
-      .strictObject({
-        status: statuses.exactOptional().meta({ description: "One of these" }),
-        type: types.exactOptional().meta({ description: "One of these; a prefix may end in `*`" }),
-        tag: filterTags.exactOptional().meta({ description: "All of these" }),
-        q: search.exactOptional(),
-      })
-      .meta({ id: "TaskFilter", description: "Which tasks: all that is given must hold" }),
-    action: z
-      .enum(["cancel", "retry", "delete"])
-      .meta({ id: "BulkAction", description: "What is done to each task" }),
-    all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
-    dry_run: z.boolean().exactOptional().meta({ description: "Only count the tasks" }),
-    up_to_id: z
-      .int()
-      .min(0)
-      .max(MAX_TASK_ID)
-      .exactOptional()
-      .meta({ description: "Leave tasks with higher ids alone; a dry run answers with it" }),
-    after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
-  })
-  .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
-    path: ["filter"],
-    error: 'is empty, which means every task; say so with "all": true',
-    when: ({ issues }) => issues.length === 0,
-  })
-  .meta({
-    id: "BulkRequest",
-    description: "Which tasks, and what is done to them",
-    examples: [{ filter: { status: ["failed"] }, action: "retry", dry_run: true }],
-  });
-export type BulkBody = z.output<typeof BulkBody>;
-
-/** For the descriptions of calls that need no body. */
-export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";

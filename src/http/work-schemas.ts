@@ -4,8 +4,7 @@ import { FAILURES } from "../core/outcome.ts";
 import { LIMITS, storableText, TYPE_PATTERN, typePatternFault, workerFault } from "../core/task.ts";
 import { listOf } from "../wire/list-schema.ts";
 import { rawJson } from "../wire/raw-json.ts";
-import { LogLevelName, taskId } from "../wire/shared-schemas.ts";
-import { duration, text } from "../wire/task-fields.ts";
+import { duration, LogLevelName, taskId, text } from "../wire/shared-schemas.ts";
 import { ASKED_WAIT_MS } from "./waits.ts";
 
 const DAY_MS = 86_400_000;

@@ -1,6 +1,7 @@
 /** Schemas of values that stand in many requests and answers. Each name is the name of a type in generated clients. */
 import { z } from "zod";
-import { type LogLevel, MAX_TASK_ID, STATUSES } from "../core/task.ts";
+import { parseDurationMs } from "../core/duration.ts";
+import { type LogLevel, MAX_TASK_ID, STATUSES, textFault } from "../core/task.ts";
 
 export const taskId = z
   .int()
@@ -48,3 +49,32 @@ export const ProgressAnswer = z
     message: z.string().meta({ description: "What the worker does at the moment" }),
   })
   .meta({ id: "Progress", description: "How far the worker is" });
+
+// ---- what is sent
+
+/** Text that a rule of core accepts; `tidy` is applied first. */
+export const text = (
+  rule: (value: string) => string | null,
+  tidy: (value: string) => string = (value) => value,
+) =>
+  z.string().transform((value, context) => {
+    const tidied = tidy(value);
+    const fault = rule(tidied);
+    if (fault !== null) context.addIssue({ code: "custom", message: fault });
+    return tidied;
+  });
+
+/** Text that every store can keep and look for. */
+export const storable = text(textFault);
+
+/** A Go duration within bounds, in milliseconds. */
+export const duration = (leastMs: number, mostMs: number, words: string) =>
+  z
+    .string()
+    .transform((value, context) => {
+      const ms = parseDurationMs(value);
+      if (ms !== null && ms >= leastMs && ms <= mostMs) return ms;
+      context.addIssue({ code: "custom", message: words });
+      return z.NEVER;
+    })
+    .meta({ pattern: DURATION_PATTERN });

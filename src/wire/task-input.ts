@@ -1,25 +1,86 @@
-/** Tasks as clients create and change them: JSON in, the specs and patches of core out. */
+/** Tasks as clients create and change them: JSON in, the specs and patches of core out. The rules of each field are core's. */
 import { z } from "zod";
 import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
-import { keyFault, LIMITS } from "../core/task.ts";
+import { descriptionFault, keyFault, LIMITS, nameFault, TYPE, tagFault, typeFault } from "../core/task.ts";
+import { parseTime } from "../core/time.ts";
 import type { JsonBody } from "./json-body.ts";
 import { listOf } from "./list-schema.ts";
-import { withRawPayloads } from "./raw-json.ts";
-import {
-  backoff,
-  description,
-  limit,
-  maxAttempts,
-  name,
-  payload,
-  priority,
-  span,
-  tags,
-  text,
-  time,
-  type,
-} from "./task-fields.ts";
+import { rawJson, withRawPayloads } from "./raw-json.ts";
+import { duration, text } from "./shared-schemas.ts";
 import { validate } from "./validate.ts";
+
+// ---- fields
+
+const CENTURY_MS = 100 * 365 * 86_400_000;
+const span = duration(0, CENTURY_MS, 'must be a duration such as "250ms", "30s" or "1h30m"').meta({
+  examples: ["30s"],
+});
+const limit = duration(1, CENTURY_MS, 'must be a duration of at least 1ms, such as "90s"').meta({
+  examples: ["90s"],
+});
+
+const time = z
+  .string()
+  .transform((value, context) => {
+    const read = parseTime(value);
+    if ("ms" in read) return read.ms;
+    context.addIssue({ code: "custom", message: read.fault });
+    return z.NEVER;
+  })
+  .meta({ format: "date-time", examples: ["2026-01-31T12:00:00Z"] });
+
+const name = text(nameFault, (value) => value.trim()).meta({
+  description: "White space around it is cut off; counted in code points",
+  minLength: 1,
+  maxLength: LIMITS.nameCodePoints,
+  examples: ["someName"],
+});
+
+const description = text(descriptionFault).meta({
+  description: "Counted in code points",
+  maxLength: LIMITS.descriptionCodePoints,
+  examples: ["some description"],
+});
+
+const type = text(typeFault).meta({
+  description: "What kind of work it is; a worker that takes this type does it; `simulate` without it",
+  pattern: TYPE.source,
+  examples: ["video.encode"],
+});
+
+const payload = rawJson.meta({
+  description: "Any JSON, for the handler; kept as the text that was sent, digits and key order included",
+  examples: [{ input: "a.mp4" }],
+});
+
+const priority = z
+  .int()
+  .min(-LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
+  .max(LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
+  .meta({ description: "Higher goes first; 0 without it" });
+
+const maxAttempts = z
+  .int()
+  .min(1, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
+  .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
+  .meta({ description: "Failures after which it has failed; 1 for `simulate`, else 3 without it" });
+
+const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }), {
+  most: LIMITS.tags,
+  mostWords: `must be at most ${LIMITS.tags} tags`,
+}).meta({ description: "Words to find it by", examples: [["nightly"]] });
+
+const backoff = z
+  .strictObject({
+    base: span.meta({ description: "The longest pause before the second attempt, a Go duration" }),
+    max: span.meta({ description: "The longest pause before any attempt, a Go duration" }),
+  })
+  .transform(({ base, max }) => ({ baseMs: base, maxMs: max }))
+  .meta({
+    id: "Backoff",
+    description: "A retry waits up to base · 2ⁿ, at most max",
+    examples: [{ base: "1s", max: "1h" }],
+  });
 
 // ---- creating
 
@@ -52,7 +113,13 @@ const OneTask = z
     error: "must not be given beside run_at",
     when: ({ issues }) => issues.length === 0,
   })
-  .transform(specOf);
+  .transform(
+    ({ payload, run_at, delay, timeout, max_attempts, ...same }): TaskSpec => ({
+      ...same,
+      description: same.description ?? "",
+      ...renamed({ payload, run_at, delay, timeout, max_attempts }),
+    }),
+  );
 
 /** Most tasks say no more than the first version knew; looking for ten fields that are not there costs a create a microsecond. */
 const PlainTask = z
@@ -66,34 +133,23 @@ function taskSchemaFor(value: unknown): typeof PlainTask | typeof OneTask {
   return PlainTask;
 }
 
-type OneTask = {
-  readonly name: string;
-  readonly description?: string | null | undefined;
-  readonly type?: string;
+/** The fields that core names otherwise. */
+type RenamedFields = {
   readonly payload?: string | null | undefined;
-  readonly priority?: number;
-  readonly run_at?: number;
-  readonly delay?: number;
-  readonly timeout?: number | null;
-  readonly max_attempts?: number;
-  readonly backoff?: { readonly baseMs: number; readonly maxMs: number };
-  readonly tags?: string[];
-  readonly key?: string | null;
+  readonly run_at?: number | undefined;
+  readonly delay?: number | undefined;
+  readonly timeout?: number | null | undefined;
+  readonly max_attempts?: number | undefined;
 };
 
-/** The names of the wire become those of core; what was not given stays so, for its type has a default. */
-function specOf(task: OneTask): TaskSpec {
-  const { run_at, delay, timeout, max_attempts, payload, ...same } = task;
-  return {
-    ...same,
-    description: task.description ?? "",
-    ...(payload === undefined ? {} : { payload }),
-    ...(run_at === undefined ? {} : { runAt: run_at }),
-    ...(delay === undefined ? {} : { delayMs: delay }),
-    ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-    ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
-  };
-}
+/** These fields by the names of core. A field that was not given stays out: its type has a default, or a change leaves it alone. */
+const renamed = ({ payload, run_at, delay, timeout, max_attempts }: RenamedFields) => ({
+  ...(payload === undefined ? {} : { payload }),
+  ...(run_at === undefined ? {} : { runAt: run_at }),
+  ...(delay === undefined ? {} : { delayMs: delay }),
+  ...(timeout === undefined ? {} : { timeoutMs: timeout }),
+  ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
+});
 
 const TASK_EXAMPLE = { name: "someName", description: "some description" };
 
@@ -167,12 +223,9 @@ export const PatchBody = z
     when: ({ issues }) => issues.length === 0,
   })
   .transform(
-    ({ run_at, timeout, max_attempts, payload, ...same }): TaskPatch => ({
+    ({ payload, run_at, timeout, max_attempts, ...same }): TaskPatch => ({
       ...same,
-      ...(payload === undefined ? {} : { payload }),
-      ...(run_at === undefined ? {} : { runAt: run_at }),
-      ...(timeout === undefined ? {} : { timeoutMs: timeout }),
-      ...(max_attempts === undefined ? {} : { maxAttempts: max_attempts }),
+      ...renamed({ payload, run_at, timeout, max_attempts }),
     }),
   )
   .meta({

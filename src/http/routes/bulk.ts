@@ -1,13 +1,75 @@
 /** One action on all tasks that a filter takes. */
+import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
-import type { TaskHead } from "../../core/task.ts";
+import { MAX_TASK_ID, type TaskHead } from "../../core/task.ts";
 import type { Cursor, Engine, TaskPage } from "../../engine/engine.ts";
+import { taskId } from "../../wire/shared-schemas.ts";
 import { validate } from "../../wire/validate.ts";
-import { BulkAnswer } from "../answer-schemas.ts";
 import { jsonBody, readJson } from "../body.ts";
-import { BulkBody, filterOf } from "../list-query.ts";
+import { filterOf, filterTags, search, statuses, types } from "../list-query.ts";
 import { otherRequestsFirst } from "../pieces.ts";
 import type { Route } from "../route.ts";
+
+const BulkBody = z
+  .strictObject({
+    filter: z
+      .strictObject({
+        status: statuses.exactOptional().meta({ description: "One of these" }),
+        type: types.exactOptional().meta({ description: "One of these; a prefix may end in `*`" }),
+        tag: filterTags.exactOptional().meta({ description: "All of these" }),
+        q: search.exactOptional(),
+      })
+      .meta({ id: "TaskFilter", description: "Which tasks: all that is given must hold" }),
+    action: z
+      .enum(["cancel", "retry", "delete"])
+      .meta({ id: "BulkAction", description: "What is done to each task" }),
+    all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
+    dry_run: z.boolean().exactOptional().meta({ description: "Only count the tasks" }),
+    up_to_id: z
+      .int()
+      .min(0)
+      .max(MAX_TASK_ID)
+      .exactOptional()
+      .meta({ description: "Leave tasks with higher ids alone; a dry run answers with it" }),
+    after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
+  })
+  .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
+    path: ["filter"],
+    error: 'is empty, which means every task; say so with "all": true',
+    when: ({ issues }) => issues.length === 0,
+  })
+  .meta({
+    id: "BulkRequest",
+    description: "Which tasks, and what is done to them",
+    examples: [{ filter: { status: ["failed"] }, action: "retry", dry_run: true }],
+  });
+type BulkBody = z.output<typeof BulkBody>;
+
+const BulkAnswer = z
+  .object({
+    count: z.int().min(0).meta({ description: "How many tasks the filter takes, or were acted upon" }),
+    up_to_id: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: "Of a dry run: the highest id that was looked at" }),
+    dry_run: z.boolean().optional().meta({ description: "True where nothing was done" }),
+    refused: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: "How many tasks their own rule kept as they were" }),
+    next: taskId
+      .nullable()
+      .optional()
+      .meta({ description: "Send it as `after_id` to go on; null: all is done" }),
+  })
+  .meta({
+    id: "BulkAnswer",
+    description: "Of a dry run `count`, `up_to_id` and `dry_run`; else `count`, `refused` and `next`",
+    minProperties: 3,
+    dependentRequired: { up_to_id: ["dry_run"], dry_run: ["up_to_id"], refused: ["next"], next: ["refused"] },
+  });
 
 /** What one call of the bulk actions does at most, and how many of them at once. */
 const BULK_AT_MOST = 10_000;

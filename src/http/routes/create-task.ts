@@ -1,12 +1,14 @@
 /** Tasks are submitted: one, or an array of them. */
+import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import { isEnded, type TaskId } from "../../core/task.ts";
 import type { Creation, Engine } from "../../engine/engine.ts";
 import type { Log } from "../../lib/log.ts";
 import type { JsonBody } from "../../wire/json-body.ts";
+import { taskId } from "../../wire/shared-schemas.ts";
 import { type SubmissionKey, submit } from "../../wire/submission.ts";
+import { presentTask, TaskAnswer, taskNames } from "../../wire/task-answer.ts";
 import { CreateBody } from "../../wire/task-input.ts";
-import { CreateAnswer } from "../answer-schemas.ts";
 import { jsonBody, readBody } from "../body.ts";
 import { idempotencyKeyOf, waitOf } from "../conditional-headers.ts";
 import {
@@ -18,7 +20,35 @@ import {
 } from "../header-schemas.ts";
 import type { Call, Route } from "../route.ts";
 import { REPLAYED } from "../step-once.ts";
-import { presentCreated, presentManyCreated, presentTask } from "../wire.ts";
+
+/** All that a create can answer, as one type: some generators take only one for all statuses, others the first alone. */
+const CreateAnswer = z
+  .object({
+    message: z
+      .string()
+      .optional()
+      .meta({
+        description: "What was done; not beside a task that was waited for",
+        examples: ["Task created successfully"],
+      }),
+    task_id: taskId.optional().meta({ description: "The id of the task, where it is one" }),
+    task_ids: z
+      .array(taskId)
+      .optional()
+      .meta({ description: "The ids of the tasks, in the order of an array that was sent" }),
+    ...TaskAnswer.partial().shape,
+  })
+  .meta({
+    id: "CreateAnswer",
+    description:
+      "`message` and `task_id`; for an array `message` and `task_ids`; with `Prefer: wait`, when the task has ended in time, the task itself",
+    minProperties: 2,
+    dependentRequired: {
+      ...Object.fromEntries(taskNames.map((field) => [field, taskNames])),
+      task_id: ["message"],
+      task_ids: ["message"],
+    },
+  });
 
 const CREATE_HEADERS = { Location: LOCATION, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 
@@ -98,3 +128,8 @@ function nullIfRefused(error: unknown): null {
   if (isTaskError(error)) return null;
   throw error;
 }
+
+const presentCreated = (id: TaskId, existing: boolean): string =>
+  `{"message":"${existing ? "Task already exists" : "Task created successfully"}","task_id":${id}}`;
+const presentManyCreated = (ids: readonly TaskId[]): string =>
+  `{"message":"Tasks created successfully","task_ids":[${ids.join()}]}`;

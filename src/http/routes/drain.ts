@@ -2,9 +2,8 @@
 import { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
 import { validate } from "../../wire/validate.ts";
-import { EMPTY_BODY, readEmptyBody } from "../body.ts";
+import { EMPTY_BODY, NO_BODY, readEmptyBody } from "../body.ts";
 import type { Claims } from "../claims.ts";
-import { NO_BODY } from "../list-query.ts";
 import type { Route } from "../route.ts";
 import { DrainParams } from "../work-schemas.ts";
 

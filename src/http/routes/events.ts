@@ -2,15 +2,36 @@
 import { z } from "zod";
 import type { Clock } from "../../core/clock.ts";
 import { isTaskError } from "../../core/error.ts";
-import { type LightTask, type TaskId, takesType } from "../../core/task.ts";
+import { type LightTask, MAX_TASK_ID, type TaskId, TYPE_PATTERN, takesType } from "../../core/task.ts";
 import type { Change, Engine, Position } from "../../engine/engine.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { sleep } from "../../lib/waiting.ts";
+import { membersOf } from "../../wire/list-schema.ts";
+import { TaskStatus } from "../../wire/shared-schemas.ts";
+import { presentState } from "../../wire/task-answer.ts";
 import { validate } from "../../wire/validate.ts";
+import { formatPosition, parsePosition } from "../event-position.ts";
 import { createEventStream, type EventStream } from "../event-stream.ts";
 import { LAST_EVENT_ID } from "../header-schemas.ts";
+import { wholeNumber } from "../query-schemas.ts";
+import { queryOf } from "../request-path.ts";
 import type { Call, Route } from "../route.ts";
-import { EventsQuery, formatPosition, parsePosition, presentEvent, queryOf } from "../wire.ts";
+
+/** Each change is looked up among them, in one step; it is the length of a URL that bounds their number. */
+const TASKS_FOLLOWED = 10_000;
+
+const EventsQuery = z.strictObject({
+  task: membersOf(wholeNumber(1, MAX_TASK_ID), "tasks", TASKS_FOLLOWED)
+    .optional()
+    .meta({ description: "Of these tasks alone" }),
+  type: membersOf(z.string().regex(TYPE_PATTERN, "must be a type, or a prefix ending in *"), "types")
+    .optional()
+    .meta({ description: "Of these types alone; a prefix may end in `*`", examples: [["video.*"]] }),
+  status: membersOf(TaskStatus, "statuses")
+    .optional()
+    .meta({ description: "Tasks alone whose present status is one of these" }),
+});
+type EventsQuery = z.output<typeof EventsQuery>;
 
 export type EventsSetup = {
   readonly engine: Pick<Engine, "follow" | "look" | "now" | "position">;
@@ -141,7 +162,7 @@ export function createEventRoutes({ engine, clock, log }: EventsSetup) {
       if (kind === "deleted") return eventText("deleted", { epoch, rev }, `{"id":${id}}`);
       const task = tasks.get(id);
       if (task === undefined || !takes(filter, task)) return "";
-      return eventText("task", { epoch, rev }, presentEvent(task, engine.now()));
+      return eventText("task", { epoch, rev }, presentState(task, engine.now()));
     }
 
     feed().catch((error: unknown) => {

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import type { Engine } from "../../engine/engine.ts";
 import { TaskStatus, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
+import { parseId } from "../request-path.ts";
 import type { Route } from "../route.ts";
-import { parseId } from "../wire.ts";
 
 const time = timeAnswer;
 const count = z.int().min(0);

@@ -6,16 +6,23 @@ import type { LightTask, Parts } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
 import type { Cursor, Engine, Sort, TaskFilter } from "../../engine/engine.ts";
 import { errorText, type Log } from "../../lib/log.ts";
+import {
+  presentState,
+  presentSummary,
+  presentTask,
+  SummaryAnswer,
+  stateNames,
+  TaskAnswer,
+  taskNames,
+} from "../../wire/task-answer.ts";
 import { validate } from "../../wire/validate.ts";
-import { ListedTaskAnswer } from "../answer-schemas.ts";
 import { replyCompressed, replyStream } from "../compression.ts";
 import { prefersOf } from "../conditional-headers.ts";
 import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "../header-schemas.ts";
 import { filterOf, formatCursor, ListQuery, parseCursor } from "../list-query.ts";
 import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "../pieces.ts";
-import { targetOf } from "../request-path.ts";
+import { queryOf, targetOf } from "../request-path.ts";
 import type { Call, Route } from "../route.ts";
-import { presentEvent, presentSummary, presentTask, queryOf } from "../wire.ts";
 
 /** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
 const STREAM_PAGE = 1_000;
@@ -23,6 +30,16 @@ const STREAM_PAGE = 1_000;
 const FULL_ENOUGH = ANSWER_BYTES / 2;
 /** How long one call may look for matching tasks before it answers with a short page. */
 const SEARCH_MS = 200;
+
+/** A task of a list, however much of it was asked for: a choice of three shapes is more than most generators can tell apart. */
+const ListedTaskAnswer = TaskAnswer.partial()
+  .extend(SummaryAnswer.shape)
+  .meta({
+    id: "ListedTask",
+    description:
+      "A task of a list: its first four fields; with `view=state` all but payload and result; with `view=full` all",
+    dependentRequired: { version: stateNames, payload: taskNames, result: taskNames },
+  });
 
 export type ListSetup = {
   readonly engine: Pick<Engine, "count" | "list" | "now">;
@@ -63,7 +80,7 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
       };
     }
     const { tasks, next } = await engine.list({ filter, sort, after, limit, parts: "light" });
-    const present = view === "state" ? presentEvent : presentSummary;
+    const present = view === "state" ? presentState : presentSummary;
     return { tasks: tasks.map((task) => shown(task, "light", () => present(task, engine.now()))), next };
   }
 

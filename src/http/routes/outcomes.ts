@@ -13,8 +13,8 @@ import { Directive, directiveFor } from "../directive.ts";
 import { answerEach, elementFaults, elementId, judgeCompletion } from "../elements.ts";
 import { LeasedTask, leasedTexts } from "../leased-tasks.ts";
 import { jsonList } from "../pieces.ts";
+import { parseId } from "../request-path.ts";
 import type { Call, Route } from "../route.ts";
-import { parseId } from "../wire.ts";
 import {
   type Claim,
   Complete,

@@ -1,12 +1,11 @@
 /** Cancelling a task, and trying an ended one again. */
 import type { Engine } from "../../engine/engine.ts";
-import { TaskAnswer } from "../answer-schemas.ts";
-import { EMPTY_BODY, readEmptyBody } from "../body.ts";
+import { presentTask, TaskAnswer } from "../../wire/task-answer.ts";
+import { EMPTY_BODY, NO_BODY, readEmptyBody } from "../body.ts";
 import { callKeyOf, ifMatch } from "../conditional-headers.ts";
-import { NO_BODY } from "../list-query.ts";
+import { parseId } from "../request-path.ts";
 import type { Route } from "../route.ts";
 import { STEP_HEADERS, STEPPED, stepOnce } from "../step-once.ts";
-import { parseId, presentTask } from "../wire.ts";
 
 export type StepsSetup = { readonly engine: Pick<Engine, "cancel" | "get" | "now" | "once" | "retry"> };
 

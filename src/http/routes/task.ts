@@ -1,19 +1,69 @@
 /** One task: read, changed, deleted. */
-import type { Task, TaskId } from "../../core/task.ts";
+
+import { z } from "zod";
+import { parseDurationMs } from "../../core/duration.ts";
+import type { LogLine, Task, TaskId } from "../../core/task.ts";
 import type { Engine, Once } from "../../engine/engine.ts";
 import type { Log } from "../../lib/log.ts";
 import { withRawPayloads } from "../../wire/raw-json.ts";
+import { DURATION_PATTERN, LogLevelName, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
+import { presentTask, TaskAnswer, timestamp } from "../../wire/task-answer.ts";
 import { PatchBody } from "../../wire/task-input.ts";
 import { validate } from "../../wire/validate.ts";
-import { LogAnswer, TaskAnswer, UpdatedAnswer } from "../answer-schemas.ts";
 import { jsonBody, readBody } from "../body.ts";
 import { replyCompressed } from "../compression.ts";
 import { callKeyOf, etagOf, ifMatch, isKnown } from "../conditional-headers.ts";
 import { ETAG, IDEMPOTENT_REPLAYED, IF_NONE_MATCH } from "../header-schemas.ts";
-import { LogQuery } from "../list-query.ts";
+import { wholeNumber } from "../query-schemas.ts";
+import { parseId, queryOf } from "../request-path.ts";
 import type { Route } from "../route.ts";
 import { REPLAYED, STEP_HEADERS, STEPPED, stepOnce } from "../step-once.ts";
-import { parseId, presentLog, presentTask, presentUpdated, queryOf, TaskQuery } from "../wire.ts";
+import { ASKED_WAIT_MS, LONGEST_WAIT_MS } from "../waits.ts";
+
+/** What else stands in the query of one task is no business of ours; clients of the first version may send anything. */
+const TaskQuery = z.object({
+  wait: z
+    .string("must be given once")
+    .transform((text, context) => {
+      const ms = parseDurationMs(text);
+      if (ms !== null && ms >= 0 && ms <= ASKED_WAIT_MS) return Math.min(ms, LONGEST_WAIT_MS);
+      context.addIssue({ code: "custom", message: 'must be a duration from "0s" to "60s"' });
+      return z.NEVER;
+    })
+    .optional()
+    .meta({
+      description:
+        "Answer when the task has ended, or after this time as it stands: a Go duration up to 60s, of which 45s are waited at most",
+      pattern: DURATION_PATTERN,
+      examples: ["30s"],
+    }),
+});
+
+const LogQuery = z.strictObject({
+  after: wholeNumber(0, 2_147_483_647)
+    .optional()
+    .meta({ description: "The number of the last line that is known" }),
+});
+
+const LogAnswer = z
+  .array(
+    z
+      .object({
+        n: z.int().min(1).meta({ description: "Its number; the first line of a task is 1" }),
+        at: timeAnswer,
+        level: LogLevelName,
+        message: z.string().meta({ description: "Its text" }),
+      })
+      .meta({ id: "LogLine", description: "A line of a task's log" }),
+  )
+  .meta({ description: "Log lines, oldest first" });
+
+const UpdatedAnswer = z
+  .object({
+    message: z.string().meta({ description: "What was done", examples: ["Task updated successfully"] }),
+    task_id: taskId,
+  })
+  .meta({ id: "EditAnswer", description: "The task was changed" });
 
 export type TaskSetup = {
   readonly engine: Pick<Engine, "edit" | "get" | "now" | "once" | "readLog" | "remove" | "wait">;
@@ -110,3 +160,8 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
 
   return { get, edit, remove, readLog };
 }
+
+const presentLog = (lines: readonly LogLine[]): string =>
+  JSON.stringify(lines.map(({ n, at, level, message }) => ({ n, at: timestamp(at), level, message })));
+
+const presentUpdated = (id: TaskId): string => `{"message":"Task updated successfully","task_id":${id}}`;

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { formatPosition, parsePosition } from "./wire.ts";
+import { formatPosition, parsePosition } from "./event-position.ts";
 
 test("a position of any size survives the way through an event's id", () => {
   for (const rev of [0, 1, 999_999_999_999_999, 1_000_000_000_000_000, Number.MAX_SAFE_INTEGER]) {
