@@ -8,7 +8,8 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { TaskError } from "../src/core/error.ts";
 import type { TaskId } from "../src/core/task.ts";
-import type { Engine, Once } from "../src/engine/engine.ts";
+import type { Engine } from "../src/engine/engine.ts";
+import type { Once } from "../src/engine/once.ts";
 import type { TaskStore } from "../src/store/store.ts";
 import {
   type CallKey,

@@ -6,6 +6,7 @@ import type { Clock } from "../core/clock.ts";
 import type { LightTask, Task } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
+import type { Service } from "../lib/service.ts";
 import type { TaskStore } from "../store/store.ts";
 import { notesUnder } from "./notes.ts";
 
@@ -34,8 +35,7 @@ export interface Minutes {
   stepped(from: LightTask, to: LightTask): void;
   /** The last hour, oldest first; minutes in which nothing happened are left out. */
   read(): Promise<MinuteAt[]>;
-  start(): void;
-  stop(): Promise<void>;
+  readonly service: Service;
 }
 
 const MINUTE_MS = 60_000;
@@ -127,10 +127,13 @@ export function createMinutes(setup: {
     },
     stepped,
     read,
-    start: writing.start,
-    stop: async () => {
-      await writing.stop();
-      await write().catch((error: unknown) => log.debug("minutes_failed", { error: errorText(error) }));
+    service: {
+      name: "minute statistics",
+      start: writing.start,
+      stop: async () => {
+        await writing.stop();
+        await write().catch((error: unknown) => log.debug("minutes_failed", { error: errorText(error) }));
+      },
     },
   };
 }

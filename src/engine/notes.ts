@@ -13,3 +13,13 @@ export async function* notesUnder(
     after = page.next;
   }
 }
+
+/** The note of this name; null if there is none, or it has expired. */
+export async function recallNote(
+  store: Pick<TaskStore, "readNotes">,
+  name: string,
+  now: number,
+): Promise<Note | null> {
+  const { notes } = await store.readNotes(name, now);
+  return notes.find((note) => note.name === name) ?? null;
+}

@@ -5,6 +5,7 @@
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
+import type { Service } from "../lib/service.ts";
 import type { Ask, TaskStore } from "../store/store.ts";
 import { notesUnder } from "./notes.ts";
 
@@ -33,8 +34,7 @@ export interface Roster {
   drain(worker: string, isDraining: boolean): Promise<void>;
   /** All that are known, by name. */
   list(): Promise<KnownWorker[]>;
-  start(): void;
-  stop(): Promise<void>;
+  readonly service: Service;
 }
 
 const WRITE_EVERY_MS = 5_000;
@@ -145,8 +145,7 @@ export function createRoster(setup: {
     isDraining: async (worker) => (await readDrains()).has(noteOf("drain", worker)),
     drain,
     list,
-    start: writing.start,
-    stop: writing.stop,
+    service: { name: "worker registry", start: writing.start, stop: writing.stop },
   };
 }
 

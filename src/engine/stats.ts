@@ -1,10 +1,23 @@
 /** How the whole stands, for people who look: counts, the last hour, who works on what. Asked at most once a second. */
 import type { Clock } from "../core/clock.ts";
 import type { Parts, TaskHead, TaskId, TaskParts } from "../core/task.ts";
-import type { Cursor, TaskPage, TaskQuery, TaskStore } from "../store/store.ts";
-import type { Stats } from "./engine.ts";
-import type { Minutes } from "./minutes.ts";
-import type { Roster } from "./roster.ts";
+import type { Cursor, TaskPage, TaskQuery, TaskStore, TypeCount } from "../store/store.ts";
+import type { MinuteAt, Minutes } from "./minutes.ts";
+import type { KnownWorker, Roster } from "./roster.ts";
+
+export type Stats = {
+  readonly types: readonly TypeCount[];
+  readonly minutes: readonly MinuteAt[];
+  /** The number of tasks of each worker, and the first hundred of them. */
+  readonly workers: readonly (KnownWorker & {
+    readonly running: number;
+    readonly tasks: readonly TaskId[];
+  })[];
+  /** False where more tasks run than were read: workers may then have more tasks than the answer says. */
+  readonly isComplete: boolean;
+  /** Among the latest tasks, the commonest first. */
+  readonly tags: readonly { readonly tag: string; readonly count: number }[];
+};
 
 const KEPT_MS = 1_000;
 /** Two limits: the tasks listed for each worker, and the running tasks that are read, which takes a tenth of a second on PostgreSQL. */

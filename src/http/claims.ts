@@ -2,16 +2,15 @@
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Watchers } from "../engine/watchers.ts";
+import type { Workers } from "../engine/workers.ts";
 import { abortWithin } from "../lib/waiting.ts";
 import { LONGEST_WAIT_MS } from "./waits.ts";
 import type { Claim } from "./work-schemas.ts";
 
 export type ClaimsSetup = {
-  readonly engine: Pick<
-    Engine,
-    "claim" | "claimNow" | "isDraining" | "look" | "recall" | "remember" | "settle"
-  >;
+  readonly engine: Pick<Workers, "claim" | "claimNow" | "isDraining" | "recall" | "remember" | "settle"> &
+    Pick<Watchers, "look">;
   readonly clock: Pick<Clock, "after">;
   readonly leaseMs: number;
 };
@@ -106,7 +105,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   }
 
   async function waitFor(
-    ask: Parameters<Engine["claim"]>[0],
+    ask: Parameters<Workers["claim"]>[0],
     withinMs: number,
     gone: AbortSignal,
   ): Promise<readonly RunningTask[]> {

@@ -1,7 +1,7 @@
 /** What clients say in headers about how they want it: only if it is still so, wait for the end, once and no more. */
 import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
-import type { CallKey, Condition } from "../engine/engine.ts";
+import type { CallKey, Condition } from "../engine/producers.ts";
 import { checkedKey, fingerprintOf } from "../wire/idempotency-key.ts";
 import type { RequestHeaders } from "./route.ts";
 import { LONGEST_WAIT_MS } from "./waits.ts";

@@ -1,6 +1,6 @@
 /** What a worker is told beside its answers: to go on, or to take no more. */
 import { z } from "zod";
-import type { Engine } from "../engine/engine.ts";
+import type { Workers } from "../engine/workers.ts";
 
 export const Directive = z.enum(["run", "drain", "stop"]).meta({
   id: "Directive",
@@ -8,6 +8,6 @@ export const Directive = z.enum(["run", "drain", "stop"]).meta({
 });
 
 export const directiveFor = async (
-  engine: Pick<Engine, "isDraining">,
+  engine: Pick<Workers, "isDraining">,
   worker: string,
 ): Promise<"run" | "drain"> => ((await engine.isDraining(worker)) ? "drain" : "run");

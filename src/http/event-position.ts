@@ -1,4 +1,4 @@
-import type { Position } from "../engine/engine.ts";
+import type { Position } from "../engine/watchers.ts";
 
 /** The id of an event: where its reader stands in the change log. Opaque to clients. */
 export const formatPosition = ({ epoch, rev }: Position): string =>

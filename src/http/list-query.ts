@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { parseSearch, searchFault } from "../core/search.ts";
 import { LIMITS, MAX_TASK_ID, type Status, TYPE_PATTERN, typePatternFault } from "../core/task.ts";
-import type { Cursor, Sort, TaskFilter } from "../engine/engine.ts";
+import type { Cursor, Sort, TaskFilter } from "../engine/producers.ts";
 import { membersOf } from "../wire/list-schema.ts";
 import { storable, TaskStatus, text } from "../wire/shared-schemas.ts";
 import { wholeNumber } from "./query-schemas.ts";

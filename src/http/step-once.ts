@@ -1,6 +1,6 @@
 /** Steps of a task whose calls may be repeated under an Idempotency-Key. */
 import type { Status, Task } from "../core/task.ts";
-import type { CallKey, CarriedOut, Engine, Once } from "../engine/engine.ts";
+import type { CallKey, CarriedOut, Once, Producers } from "../engine/producers.ts";
 import { etagOf } from "./conditional-headers.ts";
 import { ETAG, IDEMPOTENT_REPLAYED, IF_MATCH, STEP_KEY } from "./header-schemas.ts";
 
@@ -13,7 +13,7 @@ type Stepped<T> = { readonly task: T; readonly status: Status; readonly headers:
 
 /** Carries out a step; under a key only once. If an earlier call carried it out, `look` reads the task for the answer. */
 export async function stepOnce<T extends Pick<Task, "id" | "version" | "status">>(
-  engine: Pick<Engine, "once">,
+  engine: Pick<Producers, "once">,
   key: CallKey | undefined,
   step: (once?: Once) => Promise<T>,
   look: (earlier: NonNullable<CarriedOut>) => T | Promise<T>,

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { openEngine } from "../../test/support/engine.ts";
 import { isTaskError } from "../core/error.ts";
-import type { Creation } from "../engine/engine.ts";
+import type { Creation } from "../engine/producers.ts";
 import { earlierFingerprintOf } from "./idempotency-key.ts";
 import { submit } from "./submission.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import { MAX_TASK_ID, type TaskHead } from "../../core/task.ts";
-import type { Cursor, Engine, TaskPage } from "../../engine/engine.ts";
+import type { Cursor, Producers, TaskPage } from "../../engine/producers.ts";
 import { taskId } from "../../wire/shared-schemas.ts";
 import { validate } from "../../wire/validate.ts";
 import { jsonBody, readJson } from "../body.ts";
@@ -75,7 +75,7 @@ const BulkAnswer = z
 const BULK_AT_MOST = 10_000;
 const BULK_PIECE = 500;
 
-export type BulkSetup = { readonly engine: Pick<Engine, "cancel" | "list" | "remove" | "retry"> };
+export type BulkSetup = { readonly engine: Pick<Producers, "cancel" | "list" | "remove" | "retry"> };
 
 export function createBulkRoute({ engine }: BulkSetup): Route {
   async function countBulk(wish: BulkBody) {

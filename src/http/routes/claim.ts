@@ -1,6 +1,7 @@
 /** Tasks for workers: claimed with a lease each, and given back when a worker leaves. */
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Workers } from "../../engine/workers.ts";
 import { validate } from "../../wire/validate.ts";
 import { jsonBody, readJson } from "../body.ts";
 import type { Claims } from "../claims.ts";
@@ -19,7 +20,7 @@ const ClaimAnswer = z
   .meta({ id: "ClaimAnswer", description: "The tasks that a worker gets" });
 
 export type ClaimSetup = {
-  readonly engine: Pick<Engine, "isDraining" | "now">;
+  readonly engine: Pick<Workers, "isDraining"> & Pick<Maintenance, "now">;
   readonly claims: Pick<Claims, "claim" | "leave">;
 };
 

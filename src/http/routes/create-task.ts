@@ -2,7 +2,9 @@
 import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import { isEnded, type TaskId } from "../../core/task.ts";
-import type { Creation, Engine } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Creation, Producers } from "../../engine/producers.ts";
+import type { Watchers } from "../../engine/watchers.ts";
 import type { Log } from "../../lib/log.ts";
 import type { JsonBody } from "../../wire/json-body.ts";
 import { taskId } from "../../wire/shared-schemas.ts";
@@ -52,7 +54,10 @@ const CreateAnswer = z
 
 const CREATE_HEADERS = { Location: LOCATION, "Idempotent-Replayed": IDEMPOTENT_REPLAYED };
 
-export type CreateSetup = { readonly engine: Pick<Engine, "create" | "now" | "wait">; readonly log: Log };
+export type CreateSetup = {
+  readonly engine: Pick<Producers, "create"> & Pick<Watchers, "wait"> & Pick<Maintenance, "now">;
+  readonly log: Log;
+};
 
 export function createCreateRoute({ engine, log }: CreateSetup): Route {
   function createFrom(body: JsonBody, call: Call): Promise<Response> {

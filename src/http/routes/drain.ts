@@ -1,6 +1,6 @@
 /** Draining: a worker finishes what it has and takes no more. */
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
+import type { Workers } from "../../engine/workers.ts";
 import { validate } from "../../wire/validate.ts";
 import { EMPTY_BODY, NO_BODY, readEmptyBody } from "../body.ts";
 import type { Claims } from "../claims.ts";
@@ -15,7 +15,7 @@ export const WorkerAnswer = z
   .meta({ id: "WorkerAnswer", description: "What was done for a worker" });
 
 export type DrainSetup = {
-  readonly engine: Pick<Engine, "drain">;
+  readonly engine: Pick<Workers, "drain">;
   readonly claims: Pick<Claims, "endWaitsOf">;
 };
 

@@ -3,7 +3,8 @@ import { z } from "zod";
 import type { Clock } from "../../core/clock.ts";
 import { isTaskError } from "../../core/error.ts";
 import { type LightTask, MAX_TASK_ID, type TaskId, TYPE_PATTERN, takesType } from "../../core/task.ts";
-import type { Change, Engine, Position } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Change, Position, Watchers } from "../../engine/watchers.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { sleep } from "../../lib/waiting.ts";
 import { membersOf } from "../../wire/list-schema.ts";
@@ -34,7 +35,7 @@ const EventsQuery = z.strictObject({
 type EventsQuery = z.output<typeof EventsQuery>;
 
 export type EventsSetup = {
-  readonly engine: Pick<Engine, "follow" | "look" | "now" | "position">;
+  readonly engine: Pick<Watchers, "follow" | "look" | "position"> & Pick<Maintenance, "now">;
   readonly clock: Clock;
   readonly log: Log;
 };

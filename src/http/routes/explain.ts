@@ -1,6 +1,6 @@
 /** Why a task is where it is. */
 import { z } from "zod";
-import type { Engine } from "../../engine/engine.ts";
+import type { Watchers } from "../../engine/watchers.ts";
 import { TaskStatus, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
 import { parseId } from "../request-path.ts";
 import type { Route } from "../route.ts";
@@ -34,7 +34,7 @@ const ExplainAnswer = z
   })
   .meta({ id: "Explanation", description: "Why a task stands where it stands, in words and in fields" });
 
-export type ExplainSetup = { readonly engine: Pick<Engine, "explain"> };
+export type ExplainSetup = { readonly engine: Pick<Watchers, "explain"> };
 
 export function createExplainRoute({ engine }: ExplainSetup): Route {
   return {

@@ -1,7 +1,7 @@
 /** Heartbeats: a worker renews its leases, and learns which of its tasks to stop. */
 import { z } from "zod";
 import { formatDurationMs } from "../../core/duration.ts";
-import type { Engine } from "../../engine/engine.ts";
+import type { Workers } from "../../engine/workers.ts";
 import { validate } from "../../wire/validate.ts";
 import { jsonBody, readJson } from "../body.ts";
 import { Directive, directiveFor } from "../directive.ts";
@@ -34,7 +34,7 @@ const HeartbeatAnswer = z
 type BeatAnswer = { readonly status: "ok" | "cancel" | "lost"; readonly expires_in?: string };
 
 export type HeartbeatSetup = {
-  readonly engine: Pick<Engine, "extend" | "isDraining" | "leaseMs">;
+  readonly engine: Pick<Workers, "extend" | "isDraining" | "leaseMs">;
   /** Of leases whose length is not known any more. */
   readonly leaseMs: number;
 };

@@ -4,7 +4,8 @@ import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
 import type { LightTask, Parts } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
-import type { Cursor, Engine, Sort, TaskFilter } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Cursor, Producers, Sort, TaskFilter } from "../../engine/producers.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import {
   presentState,
@@ -42,7 +43,7 @@ const ListedTaskAnswer = TaskAnswer.partial()
   });
 
 export type ListSetup = {
-  readonly engine: Pick<Engine, "count" | "list" | "now">;
+  readonly engine: Pick<Producers, "count" | "list"> & Pick<Maintenance, "now">;
   readonly clock: Clock;
   readonly log: Log;
 };

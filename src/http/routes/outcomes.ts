@@ -3,7 +3,8 @@ import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { JsonText } from "../../core/task.ts";
-import type { Engine } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Workers } from "../../engine/workers.ts";
 import { withRawResult, withRawResults } from "../../wire/raw-json.ts";
 import { taskId } from "../../wire/shared-schemas.ts";
 import { validate } from "../../wire/validate.ts";
@@ -58,7 +59,7 @@ const CompletesAnswer = z
   .meta({ id: "CompleteManyAnswer", description: "What became of the outcomes" });
 
 export type OutcomesSetup = {
-  readonly engine: Pick<Engine, "isDraining" | "now" | "settle">;
+  readonly engine: Pick<Workers, "isDraining" | "settle"> & Pick<Maintenance, "now">;
   readonly claims: Pick<Claims, "claim">;
 };
 

@@ -2,7 +2,8 @@
 import { z } from "zod";
 import { formatDurationMs } from "../../core/duration.ts";
 import { STATUSES, type Status } from "../../core/task.ts";
-import type { Engine, Stats } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Stats, Watchers } from "../../engine/watchers.ts";
 import { durationAnswer, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
 import type { Route } from "../route.ts";
 
@@ -100,7 +101,7 @@ const StatsAnswer = z
   })
   .meta({ id: "Stats", description: "How the whole stands" });
 
-export type StatsSetup = { readonly engine: Pick<Engine, "now" | "stats"> };
+export type StatsSetup = { readonly engine: Pick<Watchers, "stats"> & Pick<Maintenance, "now"> };
 
 export function createStatsRoute({ engine }: StatsSetup): Route {
   return {

@@ -1,5 +1,6 @@
 /** Cancelling a task, and trying an ended one again. */
-import type { Engine } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Producers } from "../../engine/producers.ts";
 import { presentTask, TaskAnswer } from "../../wire/task-answer.ts";
 import { EMPTY_BODY, NO_BODY, readEmptyBody } from "../body.ts";
 import { callKeyOf, ifMatch } from "../conditional-headers.ts";
@@ -7,7 +8,9 @@ import { parseId } from "../request-path.ts";
 import type { Route } from "../route.ts";
 import { STEP_HEADERS, STEPPED, stepOnce } from "../step-once.ts";
 
-export type StepsSetup = { readonly engine: Pick<Engine, "cancel" | "get" | "now" | "once" | "retry"> };
+export type StepsSetup = {
+  readonly engine: Pick<Producers, "cancel" | "get" | "once" | "retry"> & Pick<Maintenance, "now">;
+};
 
 export function createStepRoutes({ engine }: StepsSetup) {
   const cancel: Route = {

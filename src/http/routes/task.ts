@@ -3,7 +3,9 @@
 import { z } from "zod";
 import { parseDurationMs } from "../../core/duration.ts";
 import type { LogLine, Task, TaskId } from "../../core/task.ts";
-import type { Engine, Once } from "../../engine/engine.ts";
+import type { Maintenance } from "../../engine/maintenance.ts";
+import type { Once, Producers } from "../../engine/producers.ts";
+import type { Watchers } from "../../engine/watchers.ts";
 import type { Log } from "../../lib/log.ts";
 import { withRawPayloads } from "../../wire/raw-json.ts";
 import { DURATION_PATTERN, LogLevelName, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
@@ -66,7 +68,9 @@ const UpdatedAnswer = z
   .meta({ id: "EditAnswer", description: "The task was changed" });
 
 export type TaskSetup = {
-  readonly engine: Pick<Engine, "edit" | "get" | "now" | "once" | "readLog" | "remove" | "wait">;
+  readonly engine: Pick<Producers, "edit" | "get" | "once" | "readLog" | "remove"> &
+    Pick<Watchers, "wait"> &
+    Pick<Maintenance, "now">;
   readonly log: Log;
 };
 

@@ -1,0 +1,15 @@
+import { isTaskError, TaskError } from "../core/error.ts";
+import { BATCH_LIMITS, type BatchSetup, createBatch, type Join } from "../lib/batch.ts";
+
+/** Calls of workers are never refused because of the batch's limit: as many may wait as there can be slots of workers. */
+export const WORKER_LIMITS = { ...BATCH_LIMITS, waitingCalls: 1_000_000 };
+
+/** Group commit (lib/batch.ts) of calls to the store. */
+export const createStoreBatch = <Call, Answer>(
+  setup: Pick<BatchSetup<Call, Answer>, "send" | "keyOf" | "sizeOf" | "limits">,
+): Join<Call, Answer> => createBatch({ ...setup, provesRollback, overloaded });
+
+export const overloaded = (): TaskError =>
+  new TaskError("overloaded", "Too many requests are waiting for the store");
+
+const provesRollback = (error: unknown): boolean => isTaskError(error, "store_rejected");

@@ -1,0 +1,36 @@
+import type { Clock } from "../core/clock.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { TaskQueue } from "../wakeup/wake-ups.ts";
+
+/** Wakes the processes that wait for tasks of these types: a type as often as there are due tasks of it. */
+export type Notify = (due: readonly string[]) => void;
+
+/** A slow broker refuses some notifications and takes others, hundreds of each a second: it works again after this long without a failure. */
+const WORKS_AFTER_MS = 10_000;
+
+/** Nothing waits for a notification. A failure costs latency only, because waiting claims also poll; an outage is logged once. */
+export function createNotify(setup: {
+  readonly queue: Pick<TaskQueue, "ring">;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Notify {
+  const { queue, clock, log } = setup;
+  let isBroken = false;
+  let failedAt = 0;
+
+  function succeeded(): void {
+    if (!isBroken || clock.monotonic() < failedAt + WORKS_AFTER_MS) return;
+    log.info("ring_works_again");
+    isBroken = false;
+  }
+
+  function failed(error: unknown): void {
+    if (!isBroken) log.warn("ring_failed", { error: errorText(error) });
+    isBroken = true;
+    failedAt = clock.monotonic();
+  }
+
+  return (due) => {
+    if (due.length > 0) queue.ring(due).then(succeeded, failed);
+  };
+}

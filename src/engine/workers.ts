@@ -1,0 +1,147 @@
+/** The engine for workers: claims, heartbeats, outcomes, repeated claims and draining. */
+import { isTaskError, TaskError } from "../core/error.ts";
+import { settle } from "../core/lifecycle.ts";
+import type { Outcome } from "../core/outcome.ts";
+import type { LightTask, RunningTask, TaskId } from "../core/task.ts";
+import { errorText, type Log } from "../lib/log.ts";
+import type { Beat, BeatAnswer, Note, TaskStore } from "../store/store.ts";
+import { createStoreBatch, WORKER_LIMITS } from "./batches.ts";
+import { type Claims, type ClaimsSetup, createClaims } from "./claims.ts";
+import type { Held } from "./held.ts";
+import type { Minutes } from "./minutes.ts";
+import { recallNote } from "./notes.ts";
+import type { Outages } from "./outages.ts";
+import { type Hint, listenForRevocations } from "./revocations.ts";
+import type { Roster } from "./roster.ts";
+import type { Look } from "./shared-reads.ts";
+import type { Steps } from "./steps.ts";
+import type { Tail } from "./tail.ts";
+
+export interface Workers extends Claims {
+  /** The length of each of these leases from a heartbeat that was just answered, in milliseconds; null where the lease is lost. */
+  leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
+  /** Renews leases; one answer for each. */
+  extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;
+  /** Writes the outcome of an attempt. Rejects with `lease_lost` if the token is not that of the present lease. */
+  settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
+  /** The text remembered under this name; null if there is none, or its time is over. The same in every process on the store. */
+  recall(name: string): Promise<Pick<Note, "value" | "version"> | null>;
+  /** Remembers a text if `version` is the present one; 0, the default, means that nothing is remembered. False otherwise. */
+  remember(name: string, value: string, forMs: number, version?: number): Promise<boolean>;
+  /** From now on this worker is told to take no more tasks; `isDraining` false ends that. */
+  drain(worker: string, isDraining: boolean): Promise<void>;
+  isDraining(worker: string): Promise<boolean>;
+  /** Calls the listener for tasks that have changed or gone; returns how to stop that. */
+  onRevoked(listener: (hint: Hint) => void): () => void;
+}
+
+export type WorkersSetup = Omit<ClaimsSetup, "store" | "onClaimed" | "giveBack"> & {
+  readonly store: Pick<TaskStore, "claim" | "extend" | "readNotes" | "writeNotes">;
+  readonly steps: Pick<Steps, "workerStep" | "writeWorkerStep">;
+  readonly look: Look;
+  readonly held: Held;
+  readonly roster: Roster;
+  readonly minutes: Pick<Minutes, "started">;
+  readonly outages: Outages;
+  readonly tail: Tail;
+  /** Draws from [0, 1). */
+  readonly random: () => number;
+  readonly log: Log;
+};
+
+export function createWorkers(setup: WorkersSetup) {
+  const { store, now, steps, held, roster, outages, log } = setup;
+  const beats = createStoreBatch<Beat, BeatAnswer>({
+    send: extendAll,
+    keyOf: (beat) => beat.id,
+    limits: WORKER_LIMITS,
+  });
+  const { waiting, service, ...claims } = createClaims({
+    ...setup,
+    giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
+    onClaimed: (asks, claimed) => {
+      for (const tasks of claimed) {
+        held.add(tasks);
+        for (const task of tasks) setup.minutes.started(task);
+      }
+      for (const [at, ask] of asks.entries()) {
+        roster.heard({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });
+      }
+    },
+  });
+
+  async function extendAll(calls: readonly Beat[]): Promise<BeatAnswer[]> {
+    const at = now();
+    const answers = await extendInStore(calls, at);
+    for (const { id, token } of calls) {
+      const worker = held.workerOf(id, token);
+      if (worker !== null) roster.beat(worker);
+    }
+    held.beaten(calls, answers, at);
+    return answers;
+  }
+
+  async function extendInStore(calls: readonly Beat[], at: number): Promise<BeatAnswer[]> {
+    try {
+      const answers = await store.extend(calls, at);
+      outages.beaten(true);
+      return answers;
+    } catch (error) {
+      outages.beaten(false);
+      throw error;
+    }
+  }
+
+  async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
+    const random = setup.random();
+    const step = held.settle(id, { token, outcome }, now(), random);
+    if (step !== null && (await steps.writeWorkerStep(step)) === "ok") return;
+    try {
+      const rule = (task: LightTask, at: number) => settle(task, { token, outcome }, at, random);
+      await steps.workerStep({ id, parts: "light" }, rule);
+    } catch (error) {
+      if (isTaskError(error, "not_found")) throw new TaskError("lease_lost", `Task ${id} has been deleted`);
+      throw error;
+    }
+  }
+
+  /** The worker has gone. A failure costs the task no more time than its lease. */
+  const giveBack = (task: RunningTask): Promise<void> =>
+    settleTask(task.id, task.token, { kind: "released", delayMs: 0 }).catch((error: unknown) =>
+      log.warn("give_back_failed", { task_id: task.id, error: errorText(error) }),
+    );
+
+  /** Most leases were given by this process; the store is asked for the others. */
+  async function leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<(number | null)[]> {
+    const known = leases.map(({ id, token }) => held.leaseMs(id, token));
+    const unknown = leases.filter((_, at) => known[at] === null).map(({ id }) => id);
+    if (unknown.length === 0) return known;
+    const found = await setup.look(unknown, "head");
+    return leases.map(({ id, token }, at) => {
+      const task = found.get(id);
+      return known[at] ?? (task?.token === token ? (task.lease?.leaseMs ?? null) : null);
+    });
+  }
+
+  async function remember(name: string, value: string, forMs: number, version = 0): Promise<boolean> {
+    const at = now();
+    const [written] = await store.writeNotes([{ name, value, until: at + forMs, ifVersion: version }], at);
+    return written === "ok";
+  }
+
+  const workers: Workers = {
+    ...claims,
+    leaseMs,
+    extend: (calls) => Promise.all(calls.map(beats)),
+    settle: settleTask,
+    recall: (name) => recallNote(store, name, now()),
+    remember,
+    drain: roster.drain,
+    isDraining: (worker) => {
+      roster.beat(worker); // a worker that asks is alive
+      return roster.isDraining(worker);
+    },
+    onRevoked: (listener) => listenForRevocations(setup.tail, listener),
+  };
+  return { workers, waiting, service };
+}
