@@ -229,8 +229,6 @@ const TOO_LONG_STILL: readonly string[] = [
   "src/app.ts createApp",
   "src/broker/kafka/submissions.ts createKafkaInlet",
   "src/broker/kafka/wake-ups.ts createKafkaBells",
-  "src/client/client.ts",
-  "src/client/client.ts createClient",
   "src/client/source.ts",
   "src/client/source.ts createHttpSource",
   "src/engine/dispatch.ts createDispatch",
