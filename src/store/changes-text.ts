@@ -1,9 +1,22 @@
-/** How stores that keep many changes in one entry write them: `ID VERSION MARK` each, parted by semicolons. */
-import { STATUSES, type Status } from "../core/task.ts";
+/**
+ * How stores that keep many changes in one entry write them: `ID VERSION MARK` each, separated by semicolons. A mark is the code of
+ * the status and the code of the kind.
+ */
+import type { Status } from "../core/task.ts";
 import type { Change, ChangeKind } from "./store.ts";
 
-/** A status by its first letter, and a kind. */
-const STATUS_OF = new Map<string, Status>(STATUSES.map((status) => [status.charAt(0), status]));
+/** Each status has a code of its own, one character. The functions of released migrations write its first letter. */
+export const STATUS_CODES = {
+  pending: "p",
+  running: "r",
+  done: "d",
+  failed: "f",
+  cancelled: "c",
+} as const satisfies Readonly<Record<Status, string>>;
+
+const STATUS_OF = new Map<string, Status>(
+  Object.entries(STATUS_CODES).map(([status, code]) => [code, status as Status]), // its own keys
+);
 const KIND_OF = new Map<string, ChangeKind>([
   ["+", "created"],
   ["~", "changed"],
@@ -16,7 +29,7 @@ export const readEntry = (entry: string, firstRev: number): Change[] =>
   entry.split(";").map((text, at) => readChange(text, firstRev + at));
 
 function readChange(text: string, rev: number): Change {
-  // Without split: whoever follows the log reads every change of every process.
+  // Without split: each process reads every change of every process.
   const afterId = text.indexOf(" ");
   const afterVersion = text.indexOf(" ", afterId + 1);
   const status = STATUS_OF.get(text.charAt(afterVersion + 1));

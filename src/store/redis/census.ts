@@ -1,5 +1,5 @@
 /** How many tasks there are, and how many are ahead of one. */
-import type { Status, TaskId } from "../../core/task.ts";
+import { STATUSES, type Status, type TaskId } from "../../core/task.ts";
 import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
 import type { Connection } from "./connection.ts";
@@ -13,7 +13,7 @@ export function createCensus(connection: Connection, { countedAtOnce }: ScriptBo
     do {
       const [counts, firsts, ...answer] = await censusPiece(cursors);
       cursors = [counts, firsts];
-      for (const [type, ...numbers] of groups(answer[0], 1 + CENSUS_STATUSES.length)) {
+      for (const [type, ...numbers] of groups(answer[0], 1 + STATUSES.length)) {
         rows.set(
           String(type),
           numbers.map((count, at) => countedRow(String(type), at, count)),
@@ -41,18 +41,9 @@ export function createCensus(connection: Connection, { countedAtOnce }: ScriptBo
 /** As census.lua says: both cursors to go on from, types with their counts, types with the earliest time in some lane. */
 type CensusPiece = [string, string, (string | null)[], string[]];
 
-/** In the order of census.lua. */
-const CENSUS_STATUSES = [
-  "pending",
-  "running",
-  "done",
-  "failed",
-  "cancelled",
-] as const satisfies readonly Status[];
-
 const countedRow = (type: string, at: number, count: string | null): CountedRow => ({
   type: textOf(type),
-  status: CENSUS_STATUSES[at] as Status, // one count for each
+  status: STATUSES[at] as Status, // one count for each, in this order
   count: Number(count ?? 0),
 });
 

@@ -1,60 +1,157 @@
 /**
- * A task as Redis keeps it: the head is what scripts read and write, the body is what only this program reads; progress,
- * payload and result lie apart, so that a claim or a beat of a task with a megabyte moves a hundred bytes.
+ * A task as Redis keeps it: scripts read and write the head; only this program reads the body; progress, payload and result
+ * have hashes of their own, so that a claim or a beat of a task with a megabyte moves a hundred bytes.
+ *
+ * The order of the fields in HEAD and in BODY is the order in which existing stores have them. A new field goes to the end of BODY;
+ * its `read` gets undefined from a body that was written before, and gives the field's value for such a task.
  */
-import type { LightTask, Parts, Status, Task, TaskHead, TaskId } from "../../core/task.ts";
+import { type AnyParts, narrowed } from "../../core/parts.ts";
+import type { LightTask, Parts, Task, TaskHead, TaskId } from "../../core/task.ts";
 import { textSize } from "../../core/text-size.ts";
 import type { Stepped } from "../store.ts";
 
-/** JSON values, parted by comma and line feed: JSON escapes line feeds, so a script may part them there. */
-export function headOf(task: Stepped): string {
-  const lease = task.lease;
-  const ends = lease === null ? "null,\nnull,\nnull,\nnull" : leaseOf(lease);
-  return `${sizeOf(task)},\n"${task.status}",\n${task.version},\n${task.claims},\n${task.attempt},\n${task.updatedAt},\n${task.startedAt},\n${text(task.token)},\n${ends},\n${task.priority},\n${text(task.type)},\n${text(task.key)}`;
+/** How a field is written as JSON values, each with a name, and how it is read from them. */
+type Stored<V> = {
+  /** A plain field has one value, itself. */
+  readonly columns: readonly string[] | "plain";
+  readonly write: (value: V) => readonly unknown[];
+  readonly read: (values: readonly unknown[]) => V;
+};
+
+const plain = <V>(): Stored<V> => ({
+  columns: "plain",
+  write: (value) => [value],
+  read: ([value]) => value as V, // as it was written
+});
+
+const lease: Stored<Task["lease"]> = {
+  columns: ["leaseUntil", "leaseMs", "revokeAt", "worker"],
+  write: (value) => (value === null ? NO_LEASE : [value.until, value.leaseMs, value.revokeAt, value.worker]),
+  read: ([until, leaseMs, revokeAt, worker]) =>
+    worker === null ? null : ({ worker, until, leaseMs, revokeAt } as Task["lease"]), // as it was written
+};
+const NO_LEASE = [null, null, null, null];
+
+const backoff: Stored<Task["backoff"]> = {
+  columns: ["backoffBaseMs", "backoffMaxMs"],
+  write: ({ baseMs, maxMs }) => [baseMs, maxMs],
+  read: ([baseMs, maxMs]) => ({ baseMs, maxMs }) as Task["backoff"], // as it was written
+};
+
+type StoredFields = { readonly [F in keyof Task]?: Stored<Task[F]> };
+
+/** In the head, after its size. */
+const HEAD = {
+  status: plain(),
+  version: plain(),
+  claims: plain(),
+  attempt: plain(),
+  updatedAt: plain(),
+  startedAt: plain(),
+  token: plain(),
+  lease,
+  priority: plain(),
+  type: plain(),
+  key: plain(),
+} satisfies StoredFields & { readonly [F in Exclude<keyof TaskHead, "id">]: Stored<Task[F]> };
+
+const BODY = {
+  name: plain(),
+  description: plain(),
+  tags: plain(),
+  runAt: plain(),
+  timeoutMs: plain(),
+  maxAttempts: plain(),
+  backoff,
+  createdAt: plain(),
+  failures: plain(),
+  losses: plain(),
+  workedMs: plain(),
+  attempts: plain(),
+  finishedAt: plain(),
+  error: plain(),
+} satisfies StoredFields;
+
+/** Fields with a hash of their own, from id to JSON. The compiler refuses a field that is in none of the three tables. */
+export const APART: {
+  readonly [F in Exclude<keyof Task, keyof typeof HEAD | keyof typeof BODY | "id">]: string;
+} = { progress: "progress", payload: "payloads", result: "results" };
+
+type Entry = {
+  readonly name: keyof Task;
+  readonly at: number;
+  readonly width: number;
+  readonly field: Stored<unknown>;
+};
+
+/** Writes and reads the fields of a table in its order. */
+function codecOf(table: StoredFields) {
+  const fields = Object.entries(table) as [keyof Task, Stored<unknown>][]; // its own entries
+  let at = 0;
+  const entries = fields.map(([name, field]): Entry => {
+    const width = field.columns === "plain" ? 1 : field.columns.length;
+    at += width;
+    return { name, at: at - width, width, field };
+  });
+
+  function write(task: Stepped): unknown[] {
+    const values: unknown[] = [];
+    for (const { name, field } of entries) {
+      const value = task[name];
+      if (field.columns === "plain") values.push(value);
+      else values.push(...field.write(value));
+    }
+    return values;
+  }
+
+  /** @param skipped values before the first one of the table */
+  function readInto(task: Record<string, unknown>, values: readonly unknown[], skipped: number): void {
+    for (const { name, at, width, field } of entries) {
+      const start = skipped + at;
+      task[name] = field.read(width === 1 ? [values[start]] : values.slice(start, start + width));
+    }
+  }
+
+  const columns = fields.flatMap(([name, { columns }]) => (columns === "plain" ? [name] : columns));
+  return { write, readInto, columns };
 }
 
-const leaseOf = ({ until, leaseMs, revokeAt, worker }: NonNullable<Task["lease"]>): string =>
-  `${until},\n${leaseMs},\n${revokeAt},\n${text(worker)}`;
+const head = codecOf(HEAD);
+const body = codecOf(BODY);
 
-const text = (value: string | null): string => JSON.stringify(value);
+/** The names of a head's values, in their order; lua/prelude.lua finds them by these names. */
+export const HEAD_COLUMNS: readonly string[] = ["bytes", ...head.columns];
+
+/** JSON values, separated by comma and line feed: JSON escapes line feeds, so a script can split a head there. */
+export function headOf(task: Stepped): string {
+  let text = sizeOf(task);
+  for (const value of head.write(task)) text += `,\n${jsonOf(value)}`;
+  return text;
+}
+
+const jsonOf = (value: unknown): string =>
+  typeof value === "string" ? JSON.stringify(value) : String(value); // a number or null
 
 /**
- * About how much of an answer the task takes; scripts count it, so that none of them answers with a gigabyte. Of a light task only
- * the script that writes it knows the length of payload and result: it adds them to what stands behind the plus.
+ * The approximate size of the task in an answer; scripts add it up, so that none of them answers with a gigabyte. The lengths of
+ * payload and result of a light task are known only to the script that writes it: it adds them to the number after the plus.
  */
 const sizeOf = (task: Stepped): string =>
   task.payload === undefined || task.result === undefined
     ? `+${textSize(task, "light")}`
     : String(textSize(task));
 
-export const bodyOf = (task: LightTask): string =>
-  JSON.stringify([
-    task.name,
-    task.description,
-    task.tags,
-    task.runAt,
-    task.timeoutMs,
-    task.maxAttempts,
-    task.backoff.baseMs,
-    task.backoff.maxMs,
-    task.createdAt,
-    task.failures,
-    task.losses,
-    task.workedMs,
-    task.attempts,
-    task.finishedAt,
-    task.error,
-  ]);
+export const bodyOf = (task: LightTask): string => JSON.stringify(body.write(task));
 
 /** The lane of a pending task: scripts look lanes up by the beginning of this text. */
 export const laneOf = (task: Pick<LightTask, "type" | "priority">): string =>
   `${JSON.stringify(task.type)}:${task.priority}`;
 
-/** What the lanes of a pattern begin with: an exact type with its closing quote, a prefix without. */
+/** The beginning of a pattern's lanes: an exact type with its closing quote, a prefix without. */
 export const lanePrefixOf = (pattern: string): string =>
   pattern.endsWith("*") ? JSON.stringify(pattern.slice(0, -1)).slice(0, -1) : `${JSON.stringify(pattern)}:`;
 
-/** What the scripts answer of a task; of a head there is the head alone, of a light task no payload and no result. */
+/** A task as the scripts answer it. A read of the head has the head alone; a light read has no payload and no result. */
 export type Row = {
   readonly head: string;
   readonly body: string | null;
@@ -63,82 +160,33 @@ export type Row = {
   readonly result: string | null;
 };
 
-type Head = [
-  bytes: number,
-  status: Status,
-  version: number,
-  claims: number,
-  attempt: number,
-  updatedAt: number,
-  startedAt: number | null,
-  token: string | null,
-  until: number,
-  leaseMs: number,
-  revokeAt: number | null,
-  worker: string | null,
-  priority: number,
-  type: string,
-  key: string | null,
-];
-
-type Body = [
-  name: string,
-  description: string,
-  tags: string[],
-  runAt: number,
-  timeoutMs: number | null,
-  maxAttempts: number,
-  baseMs: number,
-  maxMs: number,
-  createdAt: number,
-  failures: number,
-  losses: number,
-  workedMs: number,
-  attempts: Task["attempts"],
-  finishedAt: number | null,
-  error: Task["error"],
-];
-
 /** These parts of the task; the row was read for them. */
-export function partsOf(id: TaskId, row: Row, parts: Parts): Task | LightTask | TaskHead {
-  if (parts === "head") return taskHeadOf(id, JSON.parse(`[${row.head}]`) as Head); // headOf wrote it
-  return parts === "light" ? lightOf(id, row) : taskOf(id, row);
+export function partsOf(id: TaskId, row: Row, parts: Parts): AnyParts {
+  if (parts === "whole") return taskOf(id, row);
+  return parts === "light" ? lightOf(id, row) : taskHeadOf(id, row);
 }
 
 export const taskOf = (id: TaskId, row: Row): Task =>
   ({ ...lightOf(id, row), payload: row.payload, result: row.result }) as Task; // the texts of the same task
 
+/** The values were those of one task when they were written. */
 function lightOf(id: TaskId, row: Row): LightTask {
-  // headOf, bodyOf and the scripts alone write these.
-  const [head, body, progress] = JSON.parse(`[[${row.head}],${row.body},${row.progress}]`) as [
-    Head,
-    Body,
+  const [headValues, bodyValues, progress] = JSON.parse(`[[${row.head}],${row.body},${row.progress}]`) as [
+    unknown[],
+    unknown[],
     Task["progress"],
   ];
-  const [, , , , , updatedAt, startedAt] = head;
-  const [name, description, tags, runAt, timeoutMs, maxAttempts, baseMs, maxMs, createdAt] = body;
-  const [, , , , , , , , , failures, losses, workedMs, attempts, finishedAt, error] = body;
-  const task = {
-    ...taskHeadOf(id, head),
-    ...{
-      name,
-      description,
-      tags,
-      runAt,
-      timeoutMs,
-      maxAttempts,
-      backoff: { baseMs, maxMs },
-      createdAt,
-      updatedAt,
-    },
-    ...{ failures, losses, workedMs, attempts, startedAt, progress, error, finishedAt },
-  };
-  return task as LightTask; // status, lease and finishedAt were of one task when they were written
+  const task: Record<string, unknown> = { id, progress };
+  head.readInto(task, headValues, SIZE);
+  body.readInto(task, bodyValues, 0);
+  return task as LightTask;
 }
 
-function taskHeadOf(id: TaskId, head: Head): TaskHead {
-  const [, status, version, claims, attempt, , , token] = head;
-  const [, , , , , , , , until, leaseMs, revokeAt, worker, priority, type, key] = head;
-  const lease = worker === null ? null : { worker, until, leaseMs, revokeAt };
-  return { id, version, status, type, priority, key, token, attempt, claims, lease };
+function taskHeadOf(id: TaskId, row: Row): AnyParts {
+  const task: Record<string, unknown> = { id };
+  head.readInto(task, JSON.parse(`[${row.head}]`) as unknown[], SIZE);
+  return narrowed(task as Task, "head"); // the head has some more fields
 }
+
+/** The first value of a head, before its fields. */
+const SIZE = 1;

@@ -3,6 +3,8 @@
  * run side by side on one server, where a library of functions would be the newer one's; a server that has forgotten a script
  * (a restart, SCRIPT FLUSH) says NOSCRIPT before anything is written, and gets its text.
  */
+import { STATUSES } from "../../core/task.ts";
+import { STATUS_CODES } from "../changes-text.ts";
 import ahead from "./lua/ahead.lua" with { type: "text" };
 import begin from "./lua/begin.lua" with { type: "text" };
 import census from "./lua/census.lua" with { type: "text" };
@@ -24,6 +26,21 @@ import restoreBodies from "./lua/restore_bodies.lua" with { type: "text" };
 import restoreLogs from "./lua/restore_logs.lua" with { type: "text" };
 import rows from "./lua/rows.lua" with { type: "text" };
 import writeNotes from "./lua/write_notes.lua" with { type: "text" };
+import { APART, HEAD_COLUMNS } from "./row.ts";
+
+/** The tables that this program and its scripts share. Lua has them as lists of names and as a map of codes. */
+const TABLES = [
+  `local HEAD = ${luaList(HEAD_COLUMNS)}`,
+  `local APART = ${luaList(Object.values(APART))}`,
+  `local STATUSES = ${luaList(STATUSES)}`,
+  `local STATUS_CODES = { ${Object.entries(STATUS_CODES)
+    .map(([status, code]) => `${status} = "${code}"`)
+    .join(", ")} }`,
+].join("\n");
+
+function luaList(texts: readonly string[]): string {
+  return `{ ${texts.map((text) => `"${text}"`).join(", ")} }`;
+}
 
 export type Script = { readonly text: string; readonly sha: string };
 
@@ -33,7 +50,7 @@ export type Script = { readonly text: string; readonly sha: string };
  */
 function scriptOf(source: string): Script {
   const end = source.indexOf("\n");
-  const text = `${source.slice(0, end)}\n${prelude}${source.slice(end)}`;
+  const text = `${source.slice(0, end)}\n${TABLES}\n${prelude}${source.slice(end)}`;
   return { text, sha: new Bun.CryptoHasher("sha1").update(text).digest("hex") };
 }
 

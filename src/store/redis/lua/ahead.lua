@@ -6,9 +6,7 @@ local id, now = ARGV[1], ARGV[2]
 local head = call("HGET", prefix .. "heads", id)
 if not head then return "none" end
 
--- status, priority, type
-local HEAD = '^%d+,\n"(%a+)",\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*),\n([^\n]*),\n'
-local status, priority, type = match(head, HEAD)
+local status, priority, type = match(head, headPattern("status", "priority", "type"))
 if status ~= "pending" then return "none" end
 
 local own = prefix .. "lane:" .. type .. ":" .. priority

@@ -3,10 +3,8 @@
 -- ARGV: 1 cursor into the counts, 2 cursor into the first tasks of the lanes ("0" from the start, "" to leave it out), 3 about how
 --   many of each
 -- Returns: both cursors to go on from ("" where there are no more); then a list of types (as JSON), each with how many of its
---   tasks are pending, running, done, failed and cancelled (false for none); then a list of types, each with the earliest time
+--   tasks have each of STATUSES (false for none); then a list of types, each with the earliest time
 --   among the first tasks of its lanes that were read
-local STATUSES = { "pending", "running", "done", "failed", "cancelled" }
-
 local function piece(name, cursor)
   if cursor == "" then return "", {} end
   local found = call("HSCAN", prefix .. name, cursor, "COUNT", ARGV[3])

@@ -337,15 +337,18 @@ end
 
 -- ---- the claims
 
--- bytes, version, claims, attempt, and all from the priority on
-local HEAD = '^(%d+),\n"%a+",\n(%d+),\n(%d+),\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n(.*)$'
+local SEEN = headPattern("bytes", "version", "claims", "attempt", "<priority")
+local BYTES, VERSION, CLAIMS, ATTEMPT, TOKEN = PLACE.bytes, PLACE.version, PLACE.claims, PLACE.attempt, PLACE.token
+local LEASE_UNTIL, LEASE_MS, WORKER, PRIORITY = PLACE.leaseUntil, PLACE.leaseMs, PLACE.worker, PLACE.priority
+local head = {} -- the values of a head up to the worker, and what follows them
+head[PLACE.status], head[PLACE.updatedAt], head[PLACE.startedAt], head[PLACE.revokeAt] = '"running"', nowText, nowText, "null"
 
 local stored = lookUp("heads", ids)
 local heads, running, expires, changes, given, bytes = {}, {}, {}, {}, {}, 0
 local left = {} -- lane → how many leave it
 
 for at, id in ipairs(ids) do
-  local size, version, claims, attempt, rest = match(stored[at], HEAD)
+  local size, version, claims, attempt, rest = match(stored[at], SEEN)
   bytes = bytes + size
   local ask, lane = askOf[at], laneOfPick[at]
   if at > 1 and bytes > mostBytes then
@@ -353,15 +356,16 @@ for at, id in ipairs(ids) do
     break
   end
   local count, ends, nextVersion = int(claims + 1), int(now + ask.leaseMs), int(version + 1)
-  local head = size .. ',\n"running",\n' .. nextVersion .. ",\n" .. count .. ",\n" .. int(attempt + 1) .. ",\n" .. nowText .. ",\n"
-    .. nowText .. ',\n"' .. count .. "." .. nonce .. '",\n' .. ends .. ",\n" .. ask.leaseMs .. ",\nnull,\n" .. ask.worker .. ",\n" .. rest
-  push(heads, id, head)
+  head[BYTES], head[VERSION], head[CLAIMS], head[ATTEMPT] = size, nextVersion, count, int(attempt + 1)
+  head[TOKEN], head[LEASE_UNTIL], head[LEASE_MS] = '"' .. count .. "." .. nonce .. '"', ends, ask.leaseMs
+  head[WORKER], head[PRIORITY] = ask.worker, sub(stored[at], rest)
+  push(heads, id, table.concat(head, ",\n", 1, PRIORITY))
   given[at] = id
   left[lane] = (left[lane] or 0) + 1
   ask.given = ask.given + 1
   push(running, id, id)
   push(expires, ends, texts[at])
-  changes[at] = change(id, nextVersion, "r~")
+  changes[at] = change(id, nextVersion, "running", "~")
 end
 
 many("HSET", "heads", heads)

@@ -34,20 +34,19 @@ local function noteProgress(id, beat, version)
   local last = told[id] or call("HGET", prefix .. "told", id)
   if last and now >= tonumber(last) and now - last < every then return end -- one that lies ahead is older than a clock set back
   told[id] = ARGV[1]
-  changes[#changes + 1] = change(id, version, "r%")
+  changes[#changes + 1] = change(id, version, "running", "%")
 end
 
--- up to the status, status, version, all up to the token, token, lease end, leaseMs, revokeAt, all behind it
-local HEAD = '^(%d+,\n)"(%a+)",\n(%d+),\n([^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n)([^\n]*),\n([^\n]*),\n([^\n]*),\n([^\n]*)(,\n.*)$'
+local SEEN = headPattern("status", "version", "token", "<leaseUntil", "leaseUntil", ">leaseUntil", "leaseMs", "revokeAt")
 
 local function extend(id, beat)
   if not heads[id] then return "lost" end
-  local size, status, version, before, token, ends, leaseMs, revokeAt, behind = match(heads[id], HEAD)
+  local head = heads[id]
+  local status, version, token, from, ends, to, leaseMs, revokeAt = match(head, SEEN)
   if status ~= "running" or token ~= beat.token then return "lost" end
   local later = now + leaseMs
   if tonumber(ends) <= now + 2 * leaseMs then later = math.max(ends + 1, later) end -- else the clock was set back
-  heads[id] = size .. '"running",\n' .. version .. ",\n" .. before .. token .. ",\n" .. int(later) .. ",\n" .. leaseMs
-    .. ",\n" .. revokeAt .. behind
+  heads[id] = sub(head, 1, from - 1) .. int(later) .. sub(head, to)
   push(written, id, heads[id])
   enter("expires", int(math.min(later, tonumber(revokeAt) or later)), member(id))
   appendLines(id, beat)

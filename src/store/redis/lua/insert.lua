@@ -34,7 +34,7 @@ local function insertDraft(from)
   enter("ids:pending", id, id)
   enter("lane:" .. lane, ARGV[from + 5], member(id))
   count("pending", typeOf(lane), 1)
-  changes[#changes + 1] = change(id, "1", "p+")
+  changes[#changes + 1] = change(id, "1", "pending", "+")
   if ARGV[from + 6] ~= "" then due[ARGV[from + 6]] = true end
   return ",[" .. id .. ",false]"
 end

@@ -64,9 +64,37 @@ local function push(list, first, second)
   list[size + 2] = second
 end
 
--- A head (row.ts writes it) is bytes, status, version, claims, attempt, updatedAt, startedAt, token, lease end, leaseMs,
--- revokeAt, worker, priority, type, key: JSON values, each but the last with a comma and a line feed behind it. A script
--- captures what it needs; every capture makes a text, and fifteen of them cost more than all else that it does with a head.
+-- ---- heads: JSON values, each but the last followed by a comma and a line feed. HEAD (above) has their names in their order.
+
+local PLACE = {} -- name → which value of a head it is
+for at, name in ipairs(HEAD) do PLACE[name] = at end
+
+-- The pattern of a head that captures these values as JSON, and a status without its quotes. They are named in the order of HEAD.
+-- "<NAME" captures the position of a value's first character instead, ">NAME" the position behind its last. A script captures only
+-- what it needs: every capture makes a text, and all fifteen cost more than everything else that it does with a head.
+local function headPattern(...)
+  local names, nth, parts = { ... }, 1, { "^" }
+  local function takes(name)
+    if names[nth] ~= name then return false end
+    nth = nth + 1
+    return true
+  end
+  for at, name in ipairs(HEAD) do
+    if nth > #names then break end
+    if takes("<" .. name) then parts[#parts + 1] = "()" end
+    local ending = at < #HEAD and ",\n" or ""
+    if takes(name) then
+      parts[#parts + 1] = name == "status" and '"(%a+)"' or "([^\n]*)"
+    elseif names[nth] == ">" .. name then
+      parts[#parts + 1] = "[^\n]*"
+    else
+      parts[#parts + 1], ending = "[^\n]*", at < #HEAD and "\n" or ""
+    end
+    if takes(">" .. name) then parts[#parts + 1] = "()" end
+    parts[#parts + 1] = ending
+  end
+  return table.concat(parts)
+end
 
 -- ---- notes
 
@@ -269,8 +297,8 @@ end
 
 local KEPT_MS, KEPT_CHANGES = 3600000, 100000
 
--- mark: the first letter of the status and the kind, as changes.ts reads them
-local function change(id, version, mark) return id .. " " .. version .. " " .. mark end
+-- kind: "+" created, "~" changed, "%" progress, "-" deleted, as changes-text.ts reads them
+local function change(id, version, status, kind) return id .. " " .. version .. " " .. STATUS_CODES[status] .. kind end
 
 -- Takes away at most two entries of the log for each one that it gets: a bounded step that catches up.
 local function trim(last, nowMs)

@@ -10,12 +10,11 @@ for from = 2, #ARGV, REF do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 local gone, keys, changes, answers, done = {}, {}, {}, {}, {}
 
--- status, version, priority, type, key
-local HEAD = '^%d+,\n"(%a+)",\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*),\n([^\n]*),\n(.*)$'
+local SEEN = headPattern("status", "version", "priority", "type", "key")
 
 local function remove(at, id)
   if not found[at] or done[id] then return 0 end
-  local status, version, priority, type, key = match(found[at], HEAD)
+  local status, version, priority, type, key = match(found[at], SEEN)
   local from = 2 + (at - 1) * REF
   local wanted = ARGV[from + 1]
   if wanted ~= "" and wanted ~= version then return 0 end
@@ -27,7 +26,7 @@ local function remove(at, id)
   leave(standing(status, type .. ":" .. priority), member(id))
   if key ~= "null" and (status == "pending" or status == "running") then push(keys, key) end
   count(status, type, -1)
-  changes[#changes + 1] = change(id, version, sub(status, 1, 1) .. "-")
+  changes[#changes + 1] = change(id, version, status, "-")
   return 1
 end
 
@@ -37,7 +36,8 @@ local logged = lookUp("lines", gone)
 for at, id in ipairs(gone) do
   if logged[at] then call("UNLINK", prefix .. "log:" .. id) end
 end
-for _, name in ipairs({ "heads", "bodies", "progress", "payloads", "results", "told", "lines" }) do many("HDEL", name, gone) end
+for _, name in ipairs({ "heads", "bodies", "told", "lines" }) do many("HDEL", name, gone) end
+for _, name in ipairs(APART) do many("HDEL", name, gone) end
 many("HDEL", "keys", keys)
 carryOut()
 tell(changes, ARGV[1], {})

@@ -17,7 +17,8 @@ for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 
 local heads, bodies, changes, due, answers = {}, {}, {}, {}, {}
-local fields = { { "progress", {}, {} }, { "payloads", {}, {} }, { "results", {}, {} } }
+local fields = {} -- of each hash in APART, what is written and what goes
+for at, name in ipairs(APART) do fields[at] = { name, {}, {} } end
 local silent = {} -- those that have ended: their progress is told of anew if they come back
 local done = {}
 
@@ -59,13 +60,12 @@ local function move(id, from)
   if is ~= "pending" and is ~= "running" then push(silent, id) end
 end
 
--- version and lease end
-local HEAD = '^%d+,\n"%a+",\n(%d+),\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*),\n'
+local SEEN = headPattern("version", "leaseUntil")
 
 local function replace(at, id)
   local from = 2 + (at - 1) * STEP
   if not found[at] or done[id] then return "stale" end
-  local version, ends = match(found[at], HEAD)
+  local version, ends = match(found[at], SEEN)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
   if not isNoteFree(from + NOTE) then return "stale" end
   if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
@@ -77,7 +77,7 @@ local function replace(at, id)
   noteField(fields[2], id, ARGV[from + 6])
   noteField(fields[3], id, ARGV[from + 7])
   move(id, from)
-  changes[#changes + 1] = change(id, ARGV[from + 15], sub(ARGV[from + 12], 1, 1) .. "~")
+  changes[#changes + 1] = change(id, ARGV[from + 15], ARGV[from + 12], "~")
   if ARGV[from + 16] ~= "" then due[ARGV[from + 16]] = true end
   return "ok"
 end

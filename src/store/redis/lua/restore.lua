@@ -33,7 +33,7 @@ local function take(id, from)
   enter("ids:" .. status, id, id)
   enter(standing(status, ARGV[from + 4]), ARGV[from + 5], member(id))
   count(status, typeOf(ARGV[from + 4]), 1)
-  changes[#changes + 1] = change(id, version, sub(status, 1, 1) .. "+")
+  changes[#changes + 1] = change(id, version, status, "+")
   if ARGV[from + 9] ~= "" then due[ARGV[from + 9]] = true end
 end
 
@@ -47,7 +47,8 @@ for at, id in ipairs(ids) do
 end
 
 if fault then
-  for _, name in ipairs({ "bodies", "progress", "payloads", "results" }) do many("HDEL", name, fresh) end
+  many("HDEL", "bodies", fresh)
+  for _, name in ipairs(APART) do many("HDEL", name, fresh) end
   for _, id in ipairs(fresh) do call("UNLINK", prefix .. "log:" .. id) end
   return fault
 end

@@ -4,8 +4,8 @@
 -- Returns: 1 for each task that is brought, 0 where there is one of this id
 -- Guards: no task has the id. Ids that are given later are higher from here on, so that nobody else's task can get these parts.
 if mayLackWrites() then return OTHER_SERVER end
-local PARTS = 5
-local names = { "bodies", "progress", "payloads", "results" }
+local names = { "bodies", unpack(APART) }
+local PARTS = 1 + #names
 
 local ids, highest = {}, tonumber(call("HGET", prefix .. "house", "id") or 0)
 for from = 1, #ARGV, PARTS do
@@ -13,7 +13,8 @@ for from = 1, #ARGV, PARTS do
   highest = math.max(highest, tonumber(ARGV[from]))
 end
 local found, fresh, answers = lookUp("heads", ids), {}, {}
-local parts = { {}, {}, {}, {} }
+local parts = {}
+for n in ipairs(names) do parts[n] = {} end
 
 for at, id in ipairs(ids) do
   answers[at] = found[at] and 0 or 1
