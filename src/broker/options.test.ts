@@ -15,7 +15,7 @@ const { authority, client, stranger } = createCertificates(folder);
 const text = (path: string): string => readFileSync(path, "utf8");
 const OWN = `certfile=${client.certificate}&keyfile=${client.key}`;
 
-test("RabbitMQ's client is given what the URL says, and nothing that the URL does not", () => {
+test("RabbitMQ's client gets what is in the URL, and nothing else", () => {
   expect(rabbitmqOptions("amqp://h")).toEqual({
     connection: { hostname: "h", port: 5672, username: "guest", password: "guest", vhost: "/" },
     names: namesUnder("tasktrack"),
@@ -33,7 +33,7 @@ test("RabbitMQ's client is given what the URL says, and nothing that the URL doe
   });
 });
 
-test("Kafka's client is given what the URL says, and nothing that the URL does not", () => {
+test("Kafka's client gets what is in the URL, and nothing else", () => {
   expect(kafkaOptions("kafka://h:1")).toEqual({
     connection: { bootstrapBrokers: [{ host: "h", port: 1 }] },
     partitions: 6,
@@ -62,7 +62,7 @@ test("Kafka's client is given what the URL says, and nothing that the URL does n
   });
 });
 
-describe("a file that cannot be used is refused in a line that names it:", () => {
+describe("a file that cannot be used is refused in a line that names its parameter:", () => {
   const empty = join(folder, "empty");
   const broken = join(folder, "broken");
   const missing = join(folder, "missing");

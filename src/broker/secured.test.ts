@@ -1,4 +1,4 @@
-/** Tasks in, events out and bells on brokers that ask who comes, and prove who they are: TLS, SASL, virtual hosts. */
+/** Submissions, events and wake-ups on brokers with authentication: TLS, SASL, virtual hosts. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -17,7 +17,7 @@ const SIGNAL = new AbortController().signal;
 const WITHIN_MS = 120_000;
 const TEST_MS = 2 * WITHIN_MS;
 
-/** Others use the same broker. RabbitMQ's have a virtual host of their own. */
+/** For Kafka, which other tests use as well. On RabbitMQ the test has its own virtual host. */
 const PREFIX = `secured-${crypto.randomUUID()}`;
 const WRONG = { password: "wrong secret" };
 
@@ -32,33 +32,36 @@ const filesOf = ({ certificate, key }: Certificate): string => `certfile=${certi
 const byAddress = (url: string): string => url.replace("@localhost:", "@127.0.0.1:");
 
 async function open(url: string, log: TestLog): Promise<Flow> {
-  const flow = await openFlow(url, { clock: systemClock, log });
-  if (flow === null) throw new Error("no broker was named");
-  return flow;
+  const broker = await openFlow(url, { clock: systemClock, log });
+  if (broker === null) throw new Error("no broker was named");
+  return broker;
 }
 
-async function close(flow: Flow): Promise<void> {
-  await flow.inlet.close();
-  await flow.close();
+async function close(broker: Flow): Promise<void> {
+  await broker.inlet.close();
+  await broker.close();
 }
 
-/** The broker's other end, by the listener that is open to all. */
+/** A producer and a consumer at the broker's port without authentication. */
 type OtherEnd = {
   readonly submit: (text: string) => Promise<unknown>;
-  /** The events that have gone out so far. */
-  readonly heard: readonly string[];
+  /** The events that were published so far. */
+  readonly events: readonly string[];
 };
 
-/** Sends a message until it has come in, for the flow makes its queue or topic when it comes; then an event, until it has gone out; then one bell. */
-async function expectAllWays(url: string, { submit, heard }: OtherEnd): Promise<void> {
+/**
+ * Sends a message until it is submitted, because the broker creates its queue or topic when it connects; then an event, until it is
+ * published; then one wake-up.
+ */
+async function expectAllToWork(url: string, { submit, events }: OtherEnd): Promise<void> {
   const own = crypto.randomUUID();
   const texts: string[] = [];
-  const flow = await open(url, createTestLog());
-  flow.inlet.consume(async ({ body }) => {
+  const broker = await open(url, createTestLog());
+  broker.inlet.consume(async ({ body }) => {
     texts.push(Buffer.from(body).toString());
     return { kind: "accepted" };
   });
-  const attempt = (deed: Promise<unknown>) => deed.catch(() => undefined);
+  const attempt = (sending: Promise<unknown>) => sending.catch(() => undefined);
   await eventually(
     () => attempt(submit(own)),
     () => texts.includes(own),
@@ -66,32 +69,32 @@ async function expectAllWays(url: string, { submit, heard }: OtherEnd): Promise<
   );
   const event: TaskEvent = { event: "task.done", id: 1, type: own, status: "done", version: 1 };
   await eventually(
-    () => attempt(flow.outlet.publish([event], SIGNAL)),
-    () => heard.includes(JSON.stringify(event)),
+    () => attempt(broker.outlet.publish([event], SIGNAL)),
+    () => events.includes(JSON.stringify(event)),
     WITHIN_MS,
   );
-  const bell = flow.bells.hear([own], SIGNAL);
+  const wakeUp = broker.bells.hear([own], SIGNAL);
   await eventually(
-    () => flow.bells.isLive([own]),
+    () => broker.bells.isLive([own]),
     (isLive) => isLive,
     WITHIN_MS,
   );
-  await flow.bells.ring([own]);
-  await (await bell)?.ack(1);
-  await close(flow);
+  await broker.bells.ring([own]);
+  await (await wakeUp)?.ack(1);
+  await close(broker);
 }
 
-/** Turned away, it says why in one line, and goes on to try. */
+/** A refusal is logged once with its reason, and the connection is tried again. */
 async function expectRefusals(url: string, gate: Gate, reason: RegExp): Promise<void> {
   const log = createTestLog();
-  const flow = await open(url, log);
-  flow.inlet.consume(async () => ({ kind: "accepted" }));
+  const broker = await open(url, log);
+  broker.inlet.consume(async () => ({ kind: "accepted" }));
   const lines = () => log.logged.filter(({ level }) => level === "warn");
   const reasons = () => lines().map(({ fields }) => String(fields.error));
-  await eventually(reasons, (said) => said.some((text) => reason.test(text)), WITHIN_MS);
+  await eventually(reasons, (all) => all.some((text) => reason.test(text)), WITHIN_MS);
   const before = gate.passed();
   await eventually(gate.passed, (passed) => passed >= before + 3, WITHIN_MS);
-  await close(flow);
+  await close(broker);
   const events = lines().map(({ event }) => event);
   expect(events).toEqual([...new Set(events)]);
   expect(JSON.stringify(log.logged)).not.toMatch(/p@s|p%40s|wrong.{1,3}secret/);
@@ -99,16 +102,16 @@ async function expectRefusals(url: string, gate: Gate, reason: RegExp): Promise<
 
 type Refusal = {
   readonly name: string;
-  /** Where the server is met: `host:port`. */
+  /** The server: `host:port`. */
   readonly at: string;
-  /** @param port the gate's, which leads there */
+  /** @param port the gate's, which forwards to the server */
   readonly url: (port: number) => string;
   readonly reason: RegExp;
 };
 
 const testRefusals = (refusals: readonly Refusal[]): void =>
   test.concurrent.each(refusals.map((one) => [one.name, one] as const))(
-    "who is refused %s says so once, tells no password, and goes on to try",
+    "a refusal %s is logged once, without the password, and the connection is tried again",
     async (_, { at, url, reason }) => {
       const gate = await openGate(Number(at.split(":").at(-1)));
       await expectRefusals(url(gate.port), gate, reason);
@@ -129,40 +132,40 @@ describe("RabbitMQ", async () => {
     ["a virtual host and a password", `amqp://${account}@${plain}/%2Fprod`],
     ["TLS", `amqps://${account}@${tls}/%2Fprod?${trust}`],
     [
-      "TLS and a certificate of its own",
+      "TLS and a client certificate",
       `amqps://${account}@${tls}/%2Fprod?${trust}&${filesOf(certificates.client)}`,
     ],
-    ["TLS that trusts anybody", byAddress(`amqps://${account}@${tls}/%2Fprod?verify=verify_none`)],
-  ])("tasks come in, events go out and bells ring by %s", (_, url) => expectAllWays(url, otherEnd), TEST_MS);
+    ["TLS without verification", byAddress(`amqps://${account}@${tls}/%2Fprod?verify=verify_none`)],
+  ])("submissions, events and wake-ups work by %s", (_, url) => expectAllToWork(url, otherEnd), TEST_MS);
 
   testRefusals([
     {
-      name: "with another password",
+      name: "of another password",
       at: plain,
       url: (port) => `amqp://${accountOf({ ...TENANT, ...WRONG })}@127.0.0.1:${port}/%2Fprod`,
       reason: /ACCESS_REFUSED/,
     },
     {
-      name: "at another virtual host",
+      name: "of another virtual host",
       at: plain,
       url: (port) => `amqp://${account}@127.0.0.1:${port}`,
       reason: /access to vhost '\/' refused/,
     },
     {
-      name: "with a stranger's certificate",
+      name: "of a client certificate of another authority",
       at: tls,
       url: (port) =>
         `amqps://${account}@localhost:${port}/%2Fprod?${trust}&${filesOf(certificates.stranger)}`,
       reason: /BAD_CERTIFICATE|UNKNOWN_CA/,
     },
     {
-      name: "by a server of an unknown authority",
+      name: "of a server of an unknown authority",
       at: tls,
       url: (port) => `amqps://${account}@localhost:${port}/%2Fprod`,
       reason: /self.signed certificate|unable to verify/,
     },
     {
-      name: "by a server of another name",
+      name: "of a server of another name",
       at: tls,
       url: (port) => `amqps://${account}@127.0.0.1:${port}/%2Fprod?${trust}`,
       reason: /127\.0\.0\.1 is not in the cert's list/,
@@ -176,22 +179,22 @@ async function listenOnRabbitmq(url: string): Promise<OtherEnd> {
   closing.push(() => connection.close());
   const publisher = connection.createPublisher();
   closing.push(() => publisher.close());
-  const heard: string[] = [];
-  const ear = connection.createConsumer(
+  const events: string[] = [];
+  const consumer = connection.createConsumer(
     {
       queueOptions: { exclusive: true },
       exchanges: [{ exchange: "tasktrack.events", type: "topic", durable: true }],
       queueBindings: [{ exchange: "tasktrack.events", routingKey: "#" }],
     },
     ({ body }) => {
-      heard.push(JSON.stringify(body));
+      events.push(JSON.stringify(body));
     },
   );
-  closing.push(() => ear.close());
-  await new Promise<void>((resolve) => ear.on("ready", () => resolve()));
+  closing.push(() => consumer.close());
+  await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
   return {
     submit: (text) => publisher.send({ routingKey: "tasktrack.submit" }, Buffer.from(text)),
-    heard,
+    events,
   };
 }
 
@@ -208,47 +211,44 @@ describe("Kafka", async () => {
     ["PLAIN", `kafka://${account}@${sasl}?sasl=plain&${own}`],
     ["SCRAM-SHA-256", `kafka://${account}@${sasl}?sasl=scram-sha-256&${own}`],
     ["PLAIN in TLS", `kafkas://${account}@${saslTls}?sasl=plain&${trust}&${own}`],
-    ["SCRAM-SHA-512, which goes without saying, in TLS", `kafkas://${account}@${saslTls}?${trust}&${own}`],
-    [
-      "TLS and a certificate of its own",
-      `kafkas://${mutualTls}?${trust}&${filesOf(certificates.client)}&${own}`,
-    ],
-    ["TLS that trusts anybody", byAddress(`kafkas://${account}@${saslTls}?verify=verify_none&${own}`)],
-  ])("tasks come in, events go out and bells ring by %s", (_, url) => expectAllWays(url, otherEnd), TEST_MS);
+    ["SCRAM-SHA-512, the default, in TLS", `kafkas://${account}@${saslTls}?${trust}&${own}`],
+    ["TLS and a client certificate", `kafkas://${mutualTls}?${trust}&${filesOf(certificates.client)}&${own}`],
+    ["TLS without verification", byAddress(`kafkas://${account}@${saslTls}?verify=verify_none&${own}`)],
+  ])("submissions, events and wake-ups work by %s", (_, url) => expectAllToWork(url, otherEnd), TEST_MS);
 
   testRefusals([
     {
-      name: "with another password by PLAIN",
+      name: "of another password by PLAIN",
       at: sasl,
       url: (port) => `kafka://${wrong}@127.0.0.1:${port}?sasl=plain&${own}`,
       reason: /caused by: SASL authentication failed/,
     },
     {
-      name: "with another password by SCRAM",
+      name: "of another password by SCRAM",
       at: saslTls,
       url: (port) => `kafkas://${wrong}@localhost:${port}?${trust}`,
       reason: /caused by: SASL authentication failed/,
     },
     {
-      name: "by a server that does not know SCRAM-SHA-512, which goes without saying,",
+      name: "by a server without SCRAM-SHA-512, the default,",
       at: sasl,
       url: (port) => `kafka://${account}@127.0.0.1:${port}`,
       reason: /caused by: The broker does not support the requested SASL mechanism/,
     },
     {
-      name: "with a stranger's certificate",
+      name: "of a client certificate of another authority",
       at: mutualTls,
       url: (port) => `kafkas://127.0.0.1:${port}?${trust}&${filesOf(certificates.stranger)}`,
       reason: /Connection closed/,
     },
     {
-      name: "by a server of an unknown authority",
+      name: "of a server of an unknown authority",
       at: saslTls,
       url: (port) => `kafkas://${account}@localhost:${port}`,
       reason: /caused by: (self.signed certificate|unable to verify)/,
     },
     {
-      name: "by a server of another name",
+      name: "of a server of another name",
       at: saslTls,
       url: (port) => `kafkas://${account}@127.0.0.1:${port}?${trust}`,
       reason: /caused by: .*127\.0\.0\.1 is not in the cert's list/,
@@ -264,14 +264,14 @@ async function listenOnKafka(url: string): Promise<OtherEnd> {
   await admin.close();
   const producer = new Producer({ clientId: "test", bootstrapBrokers });
   closing.push(() => producer.close());
-  const ear = new Consumer({ clientId: "ear", groupId: `${PREFIX}-ear`, bootstrapBrokers });
-  closing.push(() => ear.close(true));
-  const heard: string[] = [];
-  const stream = await ear.consume({ topics: [topic], mode: "earliest" });
-  stream.on("data", ({ value }) => heard.push(value.toString()));
+  const consumer = new Consumer({ clientId: "test", groupId: `${PREFIX}-test`, bootstrapBrokers });
+  closing.push(() => consumer.close(true));
+  const events: string[] = [];
+  const stream = await consumer.consume({ topics: [topic], mode: "earliest" });
+  stream.on("data", ({ value }) => events.push(value.toString()));
   return {
     submit: (text) =>
       producer.send({ messages: [{ topic: `${PREFIX}.submit`, value: Buffer.from(text) }], acks: -1 }),
-    heard,
+    events,
   };
 }

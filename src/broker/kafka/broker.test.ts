@@ -1,4 +1,4 @@
-/** Tasks in and events out on a real Kafka. */
+/** Submissions and events on a real Kafka. */
 import { afterAll, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
@@ -8,7 +8,7 @@ import { watchMembers } from "../../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskEvent } from "../event-output.ts";
-import type { Submission, SubmissionResult } from "../submissions.ts";
+import type { Submission, SubmissionResult, Submit } from "../submissions.ts";
 import { openKafkaBroker } from "./broker.ts";
 import { ignoreLateErrors } from "./errors.ts";
 
@@ -18,30 +18,27 @@ const ACCEPTED: SubmissionResult = { kind: "accepted" };
 const WITHIN_MS = 120_000;
 
 const producer = new Producer({ clientId: "test", bootstrapBrokers: brokers });
-const ears: Consumer[] = [];
+const consumers: Consumer[] = [];
 afterAll(async () => {
-  for (const ear of ears) await ear.close(true);
+  for (const consumer of consumers) await consumer.close(true);
   await producer.close();
 });
 
-/** A process that takes what comes; what earlier tests have left is not its own. */
-async function openInlet(
-  own: string,
-  take: (submission: Submission) => Promise<SubmissionResult> = async () => ACCEPTED,
-) {
+/** A process that accepts what earlier tests have left, and passes its own submissions to `submit`. */
+async function openSubmissions(own: string, submitOwn: Submit = async () => ACCEPTED) {
   const seen: Submission[] = [];
-  const flow = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
-  flow.inlet.consume(async (submission) => {
+  const broker = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
+  broker.inlet.consume(async (submission) => {
     if (!textOf(submission).includes(own)) return ACCEPTED;
     seen.push(submission);
-    return take(submission);
+    return submitOwn(submission);
   });
   return {
     seen,
     texts: () => seen.map(textOf),
     close: async () => {
-      await flow.inlet.close();
-      await flow.close();
+      await broker.inlet.close();
+      await broker.close();
     },
   };
 }
@@ -58,27 +55,27 @@ const submit = (texts: readonly string[], headers: Record<string, Buffer> = {}) 
     acks: -1,
   });
 
-/** All that a topic has brought since its begin. */
+/** The values of all messages of a topic. */
 async function listen(topic: string): Promise<string[]> {
-  const ear = new Consumer({
-    clientId: "ear",
-    groupId: `ear-${crypto.randomUUID()}`,
+  const consumer = new Consumer({
+    clientId: "test",
+    groupId: `test-${crypto.randomUUID()}`,
     bootstrapBrokers: brokers,
   });
-  ears.push(ear);
-  const heard: string[] = [];
-  const stream = await ear.consume({ topics: [topic], mode: "earliest" });
-  stream.on("data", ({ value }) => heard.push(value.toString()));
-  return heard;
+  consumers.push(consumer);
+  const received: string[] = [];
+  const stream = await consumer.consume({ topics: [topic], mode: "earliest" });
+  stream.on("data", ({ value }) => received.push(value.toString()));
+  return received;
 }
 
 const unique = (): string => crypto.randomUUID();
 
-test("each message comes once, under its place or the name that it bears", async () => {
+test("each message is delivered once, and its key is its id or its place", async () => {
   const own = unique();
-  const x = await openInlet(own);
+  const x = await openSubmissions(own);
   await eventually(
-    () => submit([`${own} plain`]).then(x.texts, x.texts), // until the topic is there
+    () => submit([`${own} plain`]).then(x.texts, x.texts), // until the topic exists
     (texts) => texts.length > 0,
     WITHIN_MS,
   );
@@ -88,34 +85,34 @@ test("each message comes once, under its place or the name that it bears", async
   expect(new Set(places.map(({ key }) => key)).size).toBe(places.length);
   expect(places[0]?.key).toMatch(/^tasktrack\.submit\/\d+\/\d+$/);
   expect(places[0]?.scope).toMatch(/^kafka:.+/);
-  const named = x.seen.find((submission) => textOf(submission).endsWith("named")); // partitions keep no common order
+  const named = x.seen.find((submission) => textOf(submission).endsWith("named")); // partitions have no common order
   expect(named).toMatchObject({ key: "m1", scope: "kafka" });
   await x.close();
 });
 
-test("what was taken is not brought again, what was not comes to the next process", async () => {
+test("an accepted message is not delivered again, another one is delivered to the next process", async () => {
   const own = unique();
   const gate = Promise.withResolvers<SubmissionResult>();
-  const first = await openInlet(own, (submission) =>
-    textOf(submission).endsWith("held") ? gate.promise : Promise.resolve(ACCEPTED),
+  const first = await openSubmissions(own, (submission) =>
+    textOf(submission).endsWith("waiting") ? gate.promise : Promise.resolve(ACCEPTED),
   );
   await submit([`${own} taken`]);
   await eventually(first.texts, (texts) => texts.length === 1, WITHIN_MS);
-  await submit([`${own} held`]);
+  await submit([`${own} waiting`]);
   await eventually(first.texts, (texts) => texts.length === 2, WITHIN_MS);
   const closing = first.close();
   gate.reject(new Error("closing"));
   await closing;
-  const second = await openInlet(own);
-  await eventually(second.texts, (texts) => texts.includes(`${own} held`), WITHIN_MS);
-  expect(second.texts()).toEqual([`${own} held`]);
+  const second = await openSubmissions(own);
+  await eventually(second.texts, (texts) => texts.includes(`${own} waiting`), WITHIN_MS);
+  expect(second.texts()).toEqual([`${own} waiting`]);
   await second.close();
 });
 
-test("one that is refused is kept with its problem, and holds up none of the others", async () => {
+test("a rejected message is published with its problem, and holds up no other message", async () => {
   const own = unique();
   const problem = JSON.stringify({ status: 400 });
-  const x = await openInlet(own, async (submission) =>
+  const x = await openSubmissions(own, async (submission) =>
     textOf(submission).endsWith("bad") ? { kind: "rejected", problem } : ACCEPTED,
   );
   await submit([`${own} good`, `${own} bad`, `${own} good`]);
@@ -129,43 +126,43 @@ test("one that is refused is kept with its problem, and holds up none of the oth
   await x.close();
 });
 
-/** A process under a prefix of its own, whose topic of rejected messages takes so many bytes a message, and refuses all. */
-async function openRefusing(own: { readonly takesBytes: number; readonly problem: string }) {
-  const prefix = `refusing-${unique()}`;
+/** A process with its own prefix that rejects all messages, and whose topic of rejections accepts so many bytes a message. */
+async function openRejecting(own: { readonly bytesAtMost: number; readonly problem: string }) {
+  const prefix = `rejecting-${unique()}`;
   const topics = { submit: `${prefix}.submit`, rejected: `${prefix}.rejected` };
   const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers });
-  const configs = [{ name: "max.message.bytes", value: String(own.takesBytes) }];
+  const configs = [{ name: "max.message.bytes", value: String(own.bytesAtMost) }];
   await admin.createTopics({ topics: [topics.rejected], partitions: 1, replicas: -1, configs });
   await admin.createTopics({ topics: [topics.submit], partitions: 1, replicas: -1 });
   const log = createTestLog();
-  const flow = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
-  flow.inlet.consume(async () => ({ kind: "rejected", problem: own.problem }));
+  const broker = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
+  broker.inlet.consume(async () => ({ kind: "rejected", problem: own.problem }));
   return {
     ...{ log, topics },
     submit: (message: { readonly value: Buffer; readonly headers?: Map<Buffer, Buffer> }) =>
       producer.send({ messages: [{ topic: topics.submit, ...message }], acks: -1 }),
-    /** The offset of the first message that has not been dealt with. */
+    /** The offset of the first message that is not committed. */
     committed: async (): Promise<bigint> => {
       const groups = [{ groupId: prefix, topics: [{ name: topics.submit, partitionIndexes: [0] }] }];
       const [group] = await admin.listConsumerGroupOffsets({ groups });
       return group?.topics[0]?.partitions[0]?.committedOffset ?? -1n;
     },
     close: async () => {
-      await flow.inlet.close();
-      await flow.close();
+      await broker.inlet.close();
+      await broker.close();
       await admin.close();
     },
   };
 }
 
-test("a refusal of two megabytes is kept cut short, and its message is not brought again", async () => {
+test("a rejection of two megabytes is published in a shorter form, and its message is not delivered again", async () => {
   const problem = JSON.stringify({
     status: 400,
     code: "invalid",
     detail: "no",
     errors: "x".repeat(2_000_000),
   });
-  const x = await openRefusing({ takesBytes: 1_048_588, problem });
+  const x = await openRejecting({ bytesAtMost: 1_048_588, problem });
   await x.submit({ value: Buffer.alloc(1_000_000, 1) });
   await x.submit({ value: Buffer.from("{}"), headers: new Map([[Buffer.from("message-id"), LONG]]) });
   await eventually(x.committed, (offset) => offset === 2n, WITHIN_MS);
@@ -181,9 +178,9 @@ test("a refusal of two megabytes is kept cut short, and its message is not broug
 
 const LONG = Buffer.alloc(700_000, "k");
 
-test("a topic that takes no rejection of that length gets one without its body", async () => {
+test("a topic that is too small for a rejection gets one without its body", async () => {
   const problem = JSON.stringify({ status: 400, code: "invalid", detail: "no name", request_id: "r" });
-  const x = await openRefusing({ takesBytes: 1_000, problem });
+  const x = await openRejecting({ bytesAtMost: 1_000, problem });
   await x.submit({ value: Buffer.from("a".repeat(2_000)) });
   await eventually(x.committed, (offset) => offset === 1n, WITHIN_MS);
   const rejected = await listen(x.topics.rejected);
@@ -197,9 +194,9 @@ test("a topic that takes no rejection of that length gets one without its body",
   await x.close();
 });
 
-test("a topic that takes none at all holds up nothing: what was refused stands in the log", async () => {
-  const x = await openRefusing({
-    takesBytes: 100,
+test("a topic that is too small for any rejection holds up nothing: the rejection is logged", async () => {
+  const x = await openRejecting({
+    bytesAtMost: 100,
     problem: JSON.stringify({ status: 400, detail: "no name" }),
   });
   await x.submit({ value: Buffer.from("a") });
@@ -208,9 +205,9 @@ test("a topic that takes none at all holds up nothing: what was refused stands i
   await x.close();
 });
 
-test("thousands come at once, each once", async () => {
+test("thousands of messages are delivered at once, each of them once", async () => {
   const own = unique();
-  const x = await openInlet(own);
+  const x = await openSubmissions(own);
   for (let piece = 0; piece < 5; piece++) {
     await submit(Array.from({ length: 1_000 }, (_, n) => `${own} ${piece}.${n}`));
   }
@@ -220,17 +217,17 @@ test("thousands come at once, each once", async () => {
   await x.close();
 });
 
-test("events of a task come in order", async () => {
-  const flow = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
+test("events of a task are in order", async () => {
+  const broker = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
   const type = unique();
   const events = Array.from(
     { length: 1_000 },
     (_, n): TaskEvent => ({ event: "task.done", id: n % 7, type, status: "done", version: n }),
   );
-  await flow.outlet.publish(events, SIGNAL);
-  const heard = await listen("tasktrack.events");
+  await broker.outlet.publish(events, SIGNAL);
+  const received = await listen("tasktrack.events");
   const mine = () =>
-    heard.map((text) => JSON.parse(text) as TaskEvent).filter((event) => event.type === type);
+    received.map((text) => JSON.parse(text) as TaskEvent).filter((event) => event.type === type);
   await eventually(mine, (found) => found.length === 1_000, WITHIN_MS);
   for (let id = 0; id < 7; id++) {
     const versions = mine()
@@ -238,33 +235,33 @@ test("events of a task come in order", async () => {
       .map(({ version }) => version);
     expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   }
-  await flow.inlet.close();
-  await flow.close();
+  await broker.inlet.close();
+  await broker.close();
 });
 
-test("a connection that errs twice, where its client listens once, ends nothing", async () => {
+test("a second error of a connection, to which the client does not listen, ends nothing", async () => {
   const admin = ignoreLateErrors(new Admin({ clientId: "test", bootstrapBrokers: brokers }));
   const sockets: Socket[] = [];
   admin.on("client:broker:connect", ({ connection }) => sockets.push(connection.socket));
   await admin.metadata({ topics: [] });
   expect(sockets).not.toBeEmpty();
   for (const socket of sockets) {
-    for (const word of ["first", "second"]) socket.emit("error", new Error(word)); // throws where nobody listens
+    for (const word of ["first", "second"]) socket.emit("error", new Error(word)); // throws without a listener
     socket.destroy();
   }
   await admin.close();
 });
 
-test("who takes tasks in and could not join its group again begins anew", async () => {
+test("a reader of submissions that could not join its group again starts anew", async () => {
   const own = unique();
   const watch = watchMembers();
-  const x = await openInlet(own);
+  const x = await openSubmissions(own);
   await eventually(
     () => watch.members[0]?.isActive(),
     (isMember) => isMember === true,
     WITHIN_MS,
   );
-  watch.members[0]?.emit("error", new Error("could not join again")); // as the client says it, once and for all
+  watch.members[0]?.emit("error", new Error("could not join again")); // the client emits it once
   await eventually(
     () => watch.members[1]?.isActive(),
     (isMember) => isMember === true,
@@ -276,17 +273,17 @@ test("who takes tasks in and could not join its group again begins anew", async 
   watch.close();
 });
 
-test("a topic that somebody has deleted is made anew for who publishes to it, and for who takes tasks from it", async () => {
+test("a deleted topic is created anew, for the events and for the submissions", async () => {
   const prefix = `gone-${unique()}`;
-  const flow = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, {
+  const broker = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, {
     clock: systemClock,
     log: createTestLog(),
   });
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
-  await flow.outlet.publish([event], SIGNAL);
-  const taken: string[] = [];
-  flow.inlet.consume(async (submission) => {
-    taken.push(textOf(submission));
+  await broker.outlet.publish([event], SIGNAL);
+  const submitted: string[] = [];
+  broker.inlet.consume(async (submission) => {
+    submitted.push(textOf(submission));
     return ACCEPTED;
   });
   const admin = new Admin({ clientId: "test", bootstrapBrokers: brokers });
@@ -296,20 +293,21 @@ test("a topic that somebody has deleted is made anew for who publishes to it, an
       () => false,
     );
   const message = { topic: `${prefix}.submit`, value: Buffer.from("1") };
-  const submitted = () => works(producer.send({ messages: [message], acks: -1 })).then(() => taken.length);
-  await eventually(submitted, (count) => count > 0, WITHIN_MS);
+  const submitOne = () =>
+    works(producer.send({ messages: [message], acks: -1 })).then(() => submitted.length);
+  await eventually(submitOne, (count) => count > 0, WITHIN_MS);
 
   await admin.deleteTopics({ topics: [`${prefix}.events`] });
   await eventually(
-    () => works(flow.outlet.publish([event], SIGNAL)),
+    () => works(broker.outlet.publish([event], SIGNAL)),
     (isPublished) => isPublished,
     WITHIN_MS,
   );
 
   await admin.deleteTopics({ topics: [`${prefix}.submit`] });
-  taken.length = 0;
-  await eventually(submitted, (count) => count > 0, WITHIN_MS);
-  await flow.inlet.close();
-  await flow.close();
+  submitted.length = 0;
+  await eventually(submitOne, (count) => count > 0, WITHIN_MS);
+  await broker.inlet.close();
+  await broker.close();
   await admin.close();
 });

@@ -1,4 +1,4 @@
-/** Tasks in and events out on a real RabbitMQ. */
+/** Submissions and events on a real RabbitMQ. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import { type AsyncMessage, Connection } from "rabbitmq-client";
 import { createManualClock } from "../../../test/support/clock.ts";
@@ -9,21 +9,21 @@ import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskEvent } from "../event-output.ts";
 import { namesUnder } from "../names.ts";
-import type { Submission, SubmissionResult } from "../submissions.ts";
+import type { Submission, SubmissionResult, Submit } from "../submissions.ts";
 import { openRabbitmqBroker } from "./broker.ts";
 import { createRabbitmqEventOutput } from "./event-output.ts";
 import { createRabbitmqSubmissions } from "./submissions.ts";
 
 /**
- * RabbitMQ 3.10 may break the connection of who publishes to a quorum queue that is just made, so these are made, and have taken
- * a message each, before anything is examined; between tests they are emptied and not deleted.
+ * RabbitMQ 3.10 may break a connection that publishes to a quorum queue that has just been declared, so these are declared, and have
+ * accepted a message each, before the tests; between tests they are emptied and not deleted.
  */
 async function prepareQueues(url: string): Promise<void> {
   const names = namesUnder("tasktrack");
   for (const queue of [names.submissions, names.rejections]) {
     const prepare = async (): Promise<boolean> => {
       const connection = new Connection({ url, acquireTimeout: 2_000 });
-      connection.on("error", () => undefined); // tried again on another one
+      connection.on("error", () => undefined); // tried again on another connection
       try {
         await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "quorum" } });
         await connection.createPublisher({ confirm: true }).send({ routingKey: queue }, "first");
@@ -47,23 +47,23 @@ const ACCEPTED: SubmissionResult = { kind: "accepted" };
 
 beforeEach(async () => {
   for (const queue of ["tasktrack.submit", "tasktrack.rejected"]) {
-    await connection.queuePurge({ queue }).catch(() => undefined); // it need not be there
+    await connection.queuePurge({ queue }).catch(() => undefined); // it may not exist
   }
 });
 
-/** An inlet that is ready, and what it has been given. */
-async function openInlet(take: (submission: Submission) => Promise<SubmissionResult> = async () => ACCEPTED) {
+/** Submissions that are ready, and those that were delivered. */
+async function openSubmissions(submit: Submit = async () => ACCEPTED) {
   const seen: Submission[] = [];
-  const inlet = createRabbitmqSubmissions({
+  const submissions = createRabbitmqSubmissions({
     publishing: connection,
     listening: connection,
     names: namesUnder("tasktrack"),
     clock: systemClock,
     log: createTestLog(),
   });
-  inlet.consume((submission) => {
+  submissions.consume((submission) => {
     seen.push(submission);
-    return take(submission);
+    return submit(submission);
   });
   const isThere = () =>
     lengthOf("tasktrack.submit").then(
@@ -71,7 +71,7 @@ async function openInlet(take: (submission: Submission) => Promise<SubmissionRes
       () => false,
     );
   await eventually(isThere, (there) => there);
-  return { inlet, seen, texts: () => seen.map(({ body }) => Buffer.from(body).toString()) };
+  return { submissions, seen, texts: () => seen.map(({ body }) => Buffer.from(body).toString()) };
 }
 
 const lengthOf = async (queue: string): Promise<number> =>
@@ -83,23 +83,23 @@ afterAll(async () => {
   await connection.close();
 });
 
-const submit = (body: string | Buffer, more: { messageId?: string; contentType?: string } = {}) =>
+const send = (body: string | Buffer, more: { messageId?: string; contentType?: string } = {}) =>
   publisher.send({ routingKey: "tasktrack.submit", durable: true, ...more }, Buffer.from(body));
 
-test("a message comes with its bytes and its id, whatever its type says", async () => {
-  const x = await openInlet();
-  await submit('{"name":"a"}', { messageId: "m1", contentType: "application/json" });
-  await submit('{"name":"b"}', { contentType: "text/plain" });
-  await submit('{"name":"c"}');
-  await submit("{", { contentType: "application/json" });
+test("a message is delivered with its bytes and its id, whatever its content type", async () => {
+  const x = await openSubmissions();
+  await send('{"name":"a"}', { messageId: "m1", contentType: "application/json" });
+  await send('{"name":"b"}', { contentType: "text/plain" });
+  await send('{"name":"c"}');
+  await send("{", { contentType: "application/json" });
   await eventually(x.texts, (texts) => texts.length === 4);
   expect(x.texts()).toEqual(['{"name":"a"}', '{"name":"b"}', '{"name":"c"}', "{"]);
   expect(x.seen.map(({ key }) => key)).toEqual(["m1", null, null, null]);
-  await x.inlet.close();
+  await x.submissions.close();
 });
 
-test("the exchange takes every routing key", async () => {
-  const x = await openInlet();
+test("the exchange accepts every routing key", async () => {
+  const x = await openSubmissions();
   await eventually(
     () =>
       publisher
@@ -107,29 +107,29 @@ test("the exchange takes every routing key", async () => {
         .then(x.texts),
     (texts) => texts.includes("1"),
   );
-  await x.inlet.close();
+  await x.submissions.close();
 });
 
-test("a message is acknowledged after it was taken, and comes again where it was not", async () => {
+test("a message is acknowledged after it was submitted, and delivered again if it was not", async () => {
   const gate = Promise.withResolvers<SubmissionResult>();
-  const first = await openInlet(() => gate.promise);
-  await submit("1");
+  const first = await openSubmissions(() => gate.promise);
+  await send("1");
   await eventually(first.texts, (texts) => texts.length === 1);
-  const closing = first.inlet.close();
+  const closing = first.submissions.close();
   gate.reject(new Error("closing"));
   await closing;
-  const second = await openInlet();
+  const second = await openSubmissions();
   await eventually(second.texts, (texts) => texts.includes("1"));
-  await second.inlet.close();
+  await second.submissions.close();
   expect(await lengthOf("tasktrack.submit")).toBe(0);
 });
 
-test("one that is refused is kept with its problem, and holds up none of the others", async () => {
+test("a rejected message is published with its problem, and holds up no other message", async () => {
   const problem = JSON.stringify({ status: 400, code: "invalid" });
-  const x = await openInlet(async ({ body }) =>
+  const x = await openSubmissions(async ({ body }) =>
     Buffer.from(body).toString() === "bad" ? { kind: "rejected", problem } : ACCEPTED,
   );
-  for (const body of ["good", "bad", "good"]) await submit(body, { messageId: `is ${body}` });
+  for (const body of ["good", "bad", "good"]) await send(body, { messageId: `is ${body}` });
   await eventually(
     () => lengthOf("tasktrack.rejected").catch(() => 0),
     (length) => length === 1,
@@ -139,16 +139,16 @@ test("one that is refused is kept with its problem, and holds up none of the oth
     problem: { status: 400, code: "invalid" },
     ...{ key: "is bad", encoding: "utf-8", truncated: false, body: "bad" },
   });
-  await x.inlet.close();
+  await x.submissions.close();
   expect(await lengthOf("tasktrack.submit")).toBe(0);
 });
 
-test("events come in order, under keys that say what happened to what type", async () => {
+test("events are in order, and their routing keys have the event and the type", async () => {
   const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event = (id: number, version: number, type: string | null): TaskEvent => ({
     ...{ event: "task.done", id, type, status: "done", version },
   });
-  await outlet.publish([event(0, 1, "x")], SIGNAL); // now the exchange is there
+  await outlet.publish([event(0, 1, "x")], SIGNAL); // declares the exchange
   const seen: AsyncMessage[] = [];
   const consumer = connection.createConsumer(
     {
@@ -177,69 +177,72 @@ test("events come in order, under keys that say what happened to what type", asy
   await outlet.close();
 });
 
-test("nothing is published once it is called off", async () => {
+test("nothing is published after the signal has aborted", async () => {
   const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
   expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
   await outlet.close();
 });
 
-test("a message comes as it was sent: numbers of many digits, keys in their order, bytes that are no UTF-8", async () => {
-  const x = await openInlet();
+test("a message is delivered as it was sent: numbers of many digits, keys in their order, bytes that are not UTF-8", async () => {
+  const x = await openSubmissions();
   const texts = ['{"b":12345678901234567890, "a":1e999, "a":[1.0]}', "\ufeff{}", '"\\ud800"'];
-  for (const text of texts) await submit(text, { contentType: "application/json" });
+  for (const text of texts) await send(text, { contentType: "application/json" });
   for (const contentType of ["text/plain", "application/json"])
-    await submit(Buffer.from([0x22, 0xff, 0x22]), { contentType });
+    await send(Buffer.from([0x22, 0xff, 0x22]), { contentType });
   await eventually(
     () => x.seen.length,
     (count) => count === 5,
   );
   expect(x.texts().slice(0, 3)).toEqual(texts);
   for (const { body } of x.seen.slice(3)) expect([...body]).toEqual([0x22, 0xff, 0x22]);
-  await x.inlet.close();
+  await x.submissions.close();
 });
 
-test("JSON that is nested too deeply to be written again comes once", async () => {
-  const x = await openInlet();
+test("JSON that is nested too deeply to be written again is delivered once", async () => {
+  const x = await openSubmissions();
   const deep = "[".repeat(200_000) + "]".repeat(200_000);
-  await submit(deep, { contentType: "application/json" });
-  await submit("1");
+  await send(deep, { contentType: "application/json" });
+  await send("1");
   await eventually(x.texts, (texts) => texts.includes("1"));
   expect(x.texts()).toEqual([deep, "1"]);
-  await x.inlet.close();
+  await x.submissions.close();
   expect(await lengthOf("tasktrack.submit")).toBe(0);
 });
 
-test("a queue that is declared otherwise is said in the log and by the broker's state, until it is gone", async () => {
+test("a queue that is declared otherwise shows in the log and in the broker's state, until it is deleted", async () => {
   const prefix = `otherwise-${crypto.randomUUID()}`;
   const queue = `${prefix}.submit`;
   await connection.queueDeclare({ queue, durable: true, arguments: { "x-queue-type": "classic" } });
   const log = createTestLog();
-  const flow = openRabbitmqBroker(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
-  const taken = Promise.withResolvers<void>();
-  flow.inlet.consume(async () => {
-    taken.resolve();
+  const broker = openRabbitmqBroker(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
+  const submitted = Promise.withResolvers<void>();
+  broker.inlet.consume(async () => {
+    submitted.resolve();
     return ACCEPTED;
   });
-  await eventually(flow.state, (state) => state === "no_submissions");
-  const said = log.logged.filter(({ event }) => event === "submissions_interrupted");
-  expect(said.map(({ fields }) => fields.error)).toEqual([expect.stringContaining("inequivalent arg")]);
+  await eventually(broker.state, (state) => state === "no_submissions");
+  const warnings = log.logged.filter(({ event }) => event === "submissions_interrupted");
+  expect(warnings.map(({ fields }) => fields.error)).toEqual([expect.stringContaining("inequivalent arg")]);
 
   await connection.queueDelete({ queue });
-  await eventually(flow.state, (state) => state === "up");
+  await eventually(broker.state, (state) => state === "up");
   const publisher = connection.createPublisher({ confirm: true });
   await publisher.send({ exchange: queue }, "{}");
   await publisher.close();
-  await taken.promise;
-  await flow.inlet.close();
-  await flow.close();
+  await submitted.promise;
+  await broker.inlet.close();
+  await broker.close();
   await connection.queueDelete({ queue });
   await connection.queueDelete({ queue: `${prefix}.rejected` });
 });
 
-test("one whose id is no text is refused like any other", async () => {
-  const x = await openInlet(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400 }) }));
-  await submit("1", { messageId: "\u{1f600}".repeat(63) });
+test("a message whose id is not plain text is rejected like any other", async () => {
+  const x = await openSubmissions(async () => ({
+    kind: "rejected",
+    problem: JSON.stringify({ status: 400 }),
+  }));
+  await send("1", { messageId: "\u{1f600}".repeat(63) });
   await eventually(
     () => lengthOf("tasktrack.rejected").catch(() => 0),
     (length) => length === 1,
@@ -247,10 +250,10 @@ test("one whose id is no text is refused like any other", async () => {
   const message = await connection.basicGet({ queue: "tasktrack.rejected", noAck: true });
   expect(message?.body).toMatchObject({ key: "\u{1f600}".repeat(63), body: "1" });
   expect(message?.messageId).toBeUndefined();
-  await x.inlet.close();
+  await x.submissions.close();
 });
 
-test("a refusal that cannot be kept is held and tried again after a pause, and comes again when the process stops", async () => {
+test("a rejection that cannot be published is tried again after a pause, and its message is returned when the process stops", async () => {
   const names = { ...namesUnder("tasktrack"), rejections: `own-${crypto.randomUUID()}` };
   const clock = createManualClock();
   let pauses = 0;
@@ -261,13 +264,13 @@ test("a refusal that cannot be kept is held and tried again after a pause, and c
       return clock.after(ms, run);
     },
   };
-  await connection.queueDeclare({ queue: names.rejections, exclusive: true }); // not as the inlet wants it
-  let taken = 0;
-  const inlet = createRabbitmqSubmissions({
+  await connection.queueDeclare({ queue: names.rejections, exclusive: true }); // another declaration than that of TaskTrack
+  let submits = 0;
+  const submissions = createRabbitmqSubmissions({
     ...{ publishing: connection, listening: connection, names, clock: waits, log: createTestLog() },
   });
-  inlet.consume(async () => {
-    taken++;
+  submissions.consume(async () => {
+    submits++;
     return { kind: "rejected", problem: "{}" };
   });
   await eventually(
@@ -286,15 +289,15 @@ test("a refusal that cannot be kept is held and tried again after a pause, and c
     () => pauses,
     (count) => count === 4,
   );
-  expect(taken).toBe(2);
-  await inlet.close();
+  expect(submits).toBe(2);
+  await submissions.close();
   await eventually(
     () => lengthOf(names.submissions),
     (length) => length === 2,
   );
 });
 
-describe("a server that takes only short messages", () => {
+describe("a server that accepts only short messages", () => {
   let server: RabbitmqServer;
   let own: Connection;
   beforeAll(async () => {
@@ -302,7 +305,7 @@ describe("a server that takes only short messages", () => {
     await server.start();
     await prepareQueues(server.url);
     own = new Connection({ url: server.url, acquireTimeout: 5_000 });
-    own.on("error", () => undefined); // the publication that failed says it
+    own.on("error", () => undefined); // the failed publication reports it
     await own.onConnect(30_000);
   });
   afterAll(async () => {
@@ -310,22 +313,22 @@ describe("a server that takes only short messages", () => {
     await server.remove();
   });
 
-  test("gets a rejection without its body, and the other rejections as they are", async () => {
+  test("gets a too large rejection without its body, and the others as they are", async () => {
     const log = createTestLog();
     const names = namesUnder("tasktrack");
     for (const queue of [names.submissions, names.rejections]) await own.queuePurge({ queue });
-    const inlet = createRabbitmqSubmissions({
+    const submissions = createRabbitmqSubmissions({
       ...{ publishing: own, listening: own, names, clock: systemClock, log },
     });
     const detail = "x".repeat(100);
-    inlet.consume(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400, detail }) }));
+    submissions.consume(async () => ({ kind: "rejected", problem: JSON.stringify({ status: 400, detail }) }));
     const ownLength = async (queue: string): Promise<number> =>
       (await own.queueDeclare({ queue, passive: true })).messageCount;
     const sender = own.createPublisher({ confirm: true });
     const bodies = ["a", "b".repeat(1_400), "c"];
     for (const body of bodies)
       await sender.send({ routingKey: names.submissions, durable: true }, Buffer.from(body));
-    const found = new Set<string>(); // one that was under way with the long one may come twice
+    const found = new Set<string>(); // one that was sent together with the long one may be published twice
     const next = async (): Promise<number> => {
       const message = await own.basicGet({ queue: names.rejections, noAck: true });
       if (message) found.add((message.body as { readonly body: string }).body);
@@ -335,21 +338,23 @@ describe("a server that takes only short messages", () => {
     expect([...found].toSorted()).toEqual(["", "a", "c"]);
     expect(log.events).toContain("rejection_too_large");
     await sender.close();
-    await inlet.close();
+    await submissions.close();
     expect(await ownLength(names.submissions)).toBe(0);
   });
 
-  test("what is held when the connection breaks comes again on the next one, without waiting for a pause to end", async () => {
+  test("messages under way when the connection breaks are delivered again on the next one, without waiting for a pause to end", async () => {
     const names = { ...namesUnder("tasktrack"), rejections: "not-to-be-used-yet" };
     const other = new Connection({ url: server.url });
-    other.on("error", () => undefined); // broken with the others
-    await other.queueDeclare({ queue: names.rejections, exclusive: true }); // goes with its connection
-    const clock = createManualClock(); // which stands still
+    other.on("error", () => undefined); // breaks with the others
+    await other.queueDeclare({ queue: names.rejections, exclusive: true }); // deleted with its connection
+    const clock = createManualClock(); // does not move
     const log = createTestLog();
-    let taken = 0;
-    const inlet = createRabbitmqSubmissions({ ...{ publishing: own, listening: own, names, clock, log } });
-    inlet.consume(async () => {
-      taken++;
+    let submits = 0;
+    const submissions = createRabbitmqSubmissions({
+      ...{ publishing: own, listening: own, names, clock, log },
+    });
+    submissions.consume(async () => {
+      submits++;
       return { kind: "rejected", problem: "{}" };
     });
     const sender = own.createPublisher({ confirm: true });
@@ -358,15 +363,15 @@ describe("a server that takes only short messages", () => {
       () => log.events,
       (events) => events.includes("rejections_wait"),
     );
-    expect(taken).toBe(1);
+    expect(submits).toBe(1);
     await server.control(["close_all_connections", "by the test"]);
     await eventually(
       () => log.events,
       (events) => events.includes("rejections_go_on"),
     );
-    expect(taken).toBe(2);
+    expect(submits).toBe(2);
     other.unsafeDestroy();
     await sender.close();
-    await inlet.close();
+    await submissions.close();
   });
 });
