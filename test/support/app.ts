@@ -7,14 +7,14 @@ import { systemClock } from "../../src/lib/system-clock.ts";
 export interface RunningApp {
   readonly app: App;
   readonly url: string;
-  /** What was logged, a line each. */
+  /** The lines of the log. */
   readonly lines: readonly string[];
   stop(): Promise<number>;
 }
 
 /**
- * Starts a whole server in this process on a free port of 127.0.0.1. Settings by their names in the environment; the
- * simulation is short and never fails unless they say otherwise.
+ * Starts a whole server in this process on a free port of 127.0.0.1. Settings have the names of the environment; by default the
+ * simulation is short and never fails.
  */
 export async function startApp(
   env: Readonly<Record<string, string>> = {},

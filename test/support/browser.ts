@@ -1,6 +1,6 @@
 /**
- * A real browser without a window, launched once a test file. Every page keeps what its console complains about (a refused
- * script or style among it), and `expectQuiet` holds it to nothing.
+ * A real browser without a window, launched once per test file. Every page collects the errors of its console (a refused script or
+ * style is one), and `expectQuiet` expects that there are none.
  */
 import { join } from "node:path";
 import type axe from "axe-core";
@@ -19,47 +19,47 @@ export type PageOptions = Pick<
 >;
 
 export interface TestBrowser {
-  /** A page whose site has stored nothing; 1280 × 800, light, English and without motion unless the options say otherwise. */
+  /** A page whose site has stored nothing; by default 1280 × 800, light, English and without motion. */
   open(url: string, options?: PageOptions): Promise<TestPage>;
   close(): Promise<void>;
 }
 
 export interface TestPage {
   readonly page: Page;
-  /** What its console and its scripts have complained about so far. */
+  /** The errors of its console and its scripts so far. */
   complaints(): readonly string[];
-  /** Faults of accessibility that axe calls serious or critical, a line each. */
+  /** Violations of accessibility that axe calls serious or critical, one line each. */
   faults(): Promise<readonly string[]>;
-  /** The same, and those of the colours of the other scheme. */
+  /** The same, and those of the colours in the other scheme. */
   faultsInBothSchemes(): Promise<readonly string[]>;
-  /** Saves a picture in each colour scheme in the folder SCREENSHOTS; without that setting it does nothing. */
+  /** Saves a screenshot of each colour scheme in the folder SCREENSHOTS; does nothing without that setting. */
   picture(name: string): Promise<void>;
   /**
-   * Gives the page back: a later `open` with the same language and time zone uses its tab. A test that has changed more than
-   * routes, storage, size and media (such as the clock) closes the context instead.
+   * Releases the page: a later `open` with the same language and time zone uses its tab. A test that has changed more than routes,
+   * storage, size and media (such as the clock) closes the context instead.
    */
   close(): Promise<void>;
 }
 
-/** For an element to appear; well under a test's own time, so that the test says which one did not. */
+/** For an element to appear; well under the time limit of a test, so that the error names the element. */
 const PATIENCE_MS = 120_000;
 
 /**
- * Debian's headless shell has the engine of Chromium without its windows: a page costs a third of the processor time of
- * `chromium --headless`, which draws by a software GPU.
+ * Debian's headless shell is the engine of Chromium without its windows: a page costs a third of the processor time of
+ * `chromium --headless`, which draws with a software GPU.
  */
 const SHELLS = ["chromium-headless-shell", "chrome-headless-shell"];
 /** Debian's programs themselves: its scripts on the PATH add flags such as --enable-gpu-rasterization. */
 const DEBIAN = "/usr/lib/chromium";
 const CHROMIUMS = ["chromium", "chromium-browser", "google-chrome"];
 
-/** A name under which the browser finds this machine, and whose pages are no secure context over plain http. */
+/** A name of this machine whose pages are no secure context over plain http. */
 export const PLAIN_HOST = "tasktrack.test";
 
-/** Throws, and says what is missing, where there is no Chromium and none can be installed. */
+/** Throws, with what is missing, if there is no Chromium and none can be installed. */
 export async function launchBrowser(): Promise<TestBrowser> {
   const args = [
-    "--no-sandbox", // it refuses root, and needs what containers do not give; only the pages under test are shown
+    "--no-sandbox", // the sandbox refuses root, and does not work in containers; only the pages under test are shown
     `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
   ];
   const browser = await chromium.launch({ executablePath: browserPath(), args });
@@ -81,7 +81,7 @@ function browserPath(): string {
 const findFirst = (names: readonly string[]): string | null =>
   names.map((name) => findBinary(name, [DEBIAN])).find((path) => path !== null) ?? null;
 
-/** Null where it cannot be installed and another Chromium is there, which does as well and takes longer. */
+/** Null if it cannot be installed and another Chromium exists, which works as well and is slower. */
 function installedShell(): string | null {
   try {
     return findOrInstall({
@@ -102,14 +102,14 @@ interface Tab {
 }
 
 /**
- * Tabs that are used again: a new profile costs 0.4 s of processor time more than another address in a tab that has the
- * scripts compiled.
+ * Tabs that are used again: a new profile costs 0.4 s of processor time more than another address in a tab that has compiled
+ * the scripts.
  */
 function createTabs(browser: Browser) {
   const free = new Map<string, Tab[]>();
 
   async function take({ locale = "en-US", timezoneId }: PageOptions): Promise<Tab> {
-    const key = `${locale} ${timezoneId}`; // what a context keeps as long as it lives
+    const key = `${locale} ${timezoneId}`; // a context cannot change these
     const found = free.get(key)?.pop();
     if (found !== undefined) return found;
     const context = await browser.newContext({ locale, ...(timezoneId === undefined ? {} : { timezoneId }) });
@@ -175,9 +175,9 @@ async function openPage({ page, giveBack }: Tab, url: string, options: PageOptio
 }
 
 const GRAVE: ReadonlySet<unknown> = new Set(["serious", "critical"]);
-/** The rules of axe whose verdict depends on colours. */
+/** The rules of axe that depend on colours. */
 const COLOUR_RULES = ["color-contrast", "link-in-text-block"];
-/** The smaller of its two texts: the browser reads it anew for each document. */
+/** The smaller of its two builds: the browser parses it for each document. */
 const AXE = Bun.file(Bun.resolveSync("axe-core/axe.min.js", import.meta.dir));
 
 declare global {
@@ -186,14 +186,14 @@ declare global {
   }
 }
 
-/** By these rules alone, or by all. */
+/** By these rules only, or by all. */
 async function faultsOf(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
   const isThere = await page.evaluate(() => "axe" in window);
-  if (!isThere) await page.evaluate(await AXE.text()); // by the debugger, which the page's policy does not bind
+  if (!isThere) await page.evaluate(await AXE.text()); // through the debugger, to which the page's policy does not apply
   const { violations } = await page.evaluate(
     (values) =>
       window.axe.run({
-        resultTypes: ["violations"], // others are found all the same, but not described
+        resultTypes: ["violations"], // the other results are computed, but not described
         ...(values === null ? {} : { runOnly: { type: "rule" as const, values: [...values] } }),
       }),
     rules,

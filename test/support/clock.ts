@@ -1,12 +1,12 @@
 import type { Clock } from "../../src/core/clock.ts";
 
-/** A clock whose hands the test moves; timers fire in order while it does. */
+/** A clock that the test moves; timers fire in order while it does. */
 export interface ManualClock extends Clock {
-  /** Moves time on, fires what falls due in order, and lets everything that follows from it happen. */
+  /** Advances the time, fires the due timers in order, and runs everything that follows from them. */
   advance(ms: number): Promise<void>;
-  /** The process stands still for so long: nothing fires meanwhile, and then all that fell due fires, late. */
+  /** Simulates a process that is frozen for so long: no timer fires meanwhile, and then all due timers fire, late. */
   stall(ms: number): Promise<void>;
-  /** Sets the wall clock forward, or back; the monotonic one goes on as if nothing had happened. */
+  /** Sets the wall clock forward or back; the monotonic clock is not affected. */
   set(byMs: number): void;
 }
 
@@ -53,5 +53,5 @@ export function createManualClock(startAt = Date.UTC(2026, 0, 1)): ManualClock {
   };
 }
 
-/** Lets all promises that can go on go on: one turn of the event loop comes after every microtask. */
+/** Runs every promise reaction that can run: a turn of the event loop comes after all microtasks. */
 export const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -5,12 +5,12 @@ import { systemClock } from "../../src/lib/system-clock.ts";
 
 export interface Door {
   readonly url: string;
-  /** What was logged, a line each. */
+  /** The lines of the log. */
   readonly lines: readonly string[];
   close(): Promise<void>;
 }
 
-/** HTTP alone, on a free port of 127.0.0.1, before an engine that the test brings. */
+/** The HTTP server alone, on a free port of 127.0.0.1, with an engine of the test. */
 export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
   const lines: string[] = [];
   const http = createHttp({

@@ -17,8 +17,8 @@ export interface OpenEngine {
 }
 
 /**
- * A real engine on a real memory store, with the hands of its clock held by the test. It has not begun to sweep by
- * itself. `around` puts something between engine and store: a counter, a gate, a fault.
+ * A real engine on a real memory store, with a clock that the test moves. It does not sweep by itself. `around` puts something
+ * between the engine and the store: a counter, a gate, a fault.
  */
 export function openEngine(
   setup: Partial<EngineSetup> & {
@@ -48,7 +48,7 @@ export const createTestStore = (clock: Clock): TaskStore => createMemoryStore({ 
 
 export type Logged = { readonly level: Level; readonly event: string; readonly fields: LogFields };
 
-/** Keeps what was logged. */
+/** A log that keeps its events. */
 export interface TestLog extends Log {
   readonly logged: readonly Logged[];
   readonly events: readonly string[];

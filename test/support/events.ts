@@ -1,4 +1,4 @@
-/** A client of server-sent events that keeps all it has seen. */
+/** A client of server-sent events that keeps all events. */
 import { eventually } from "./eventually.ts";
 
 export type SeenEvent = {
@@ -11,16 +11,16 @@ export interface EventsClient {
   readonly response: Response;
   readonly events: readonly SeenEvent[];
   readonly comments: readonly string[];
-  /** What a client would bring back in Last-Event-ID. */
+  /** The value that a client would send in Last-Event-ID. */
   readonly lastEventId: string;
   /** Whether the server has ended the stream, or cut it. */
   readonly isOver: boolean;
-  /** As soon as an event like this has come; all that came until then. */
+  /** Resolves when an event like this has come, with all that came until then. */
   until(is: (event: SeenEvent) => boolean): Promise<readonly SeenEvent[]>;
   close(): void;
 }
 
-/** Resolves when the server has said that the client is connected. */
+/** Resolves when the server has confirmed the connection. */
 export async function openEvents(
   url: string,
   {
@@ -53,7 +53,7 @@ export async function openEvents(
     }
     lastSeenId = fields.id ?? lastSeenId;
     if (fields.data === undefined) return;
-    const data = JSON.parse(fields.data) as SeenEvent["data"]; // each test looks at what it expects
+    const data = JSON.parse(fields.data) as SeenEvent["data"]; // each test checks the fields that it expects
     events.push({ event: fields.event ?? "message", id: lastSeenId, data });
   }
 
@@ -61,7 +61,7 @@ export async function openEvents(
     const decoder = new TextDecoder();
     let text = "";
     for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk as Uint8Array, { stream: true }); // a fetched body's chunks are bytes
+      text += decoder.decode(chunk as Uint8Array, { stream: true }); // the chunks of a fetched body are bytes
       for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
         take(text.slice(0, end));
         text = text.slice(end + 2);

@@ -1,11 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
 
-/** Often at first, so that no test is slow; less often then, so that tests that wait for long leave the machine to the others. */
+/** Often at first, so that no test is slow; less often later, so that tests that wait for long leave the processor to the others. */
 const PAUSE = { firstMs: 2, growth: 1.25, mostMs: 100 };
-/** A machine that does much else at once stands still for seconds now and then. Only a test that fails waits for so long. */
+/** A busy machine may stop a process for seconds. Only a test that fails waits for so long. */
 const PATIENCE_MS = 120_000;
 
-/** Asks again and again until the answer satisfies; throws, with the last answer, when it does not within the time. */
+/** Asks again until the answer satisfies; throws with the last answer if it does not within the time. */
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   satisfies: (answer: T) => boolean,

@@ -1,4 +1,4 @@
-/** Processes whose own clock is wrong, by Debian's libfaketime. */
+/** Processes with a wrong clock, by Debian's libfaketime. */
 import { Glob } from "bun";
 import { findOrInstall } from "./servers/runner.ts";
 
@@ -8,17 +8,17 @@ const library = findOrInstall({
   find: () => [...new Glob("/usr/lib/*/faketime/libfaketime.so.1").scanSync("/")][0] ?? null,
 });
 
-/** Null, or why no clock can be shifted here. */
+/** Null, or the reason why no clock can be shifted here. */
 export const cannotShift = library === null ? "libfaketime is not here: install it, or run as root" : null;
 
-/** The environment in which a process believes that it is so many hours later; time passes as quickly as elsewhere. */
+/** The environment of a process whose clock is so many hours ahead, and runs at normal speed. */
 export const shiftedBy = (hours: number): Record<string, string> => ({
   LD_PRELOAD: library ?? "",
   FAKETIME: `${hours < 0 ? "" : "+"}${hours}h`,
   FAKETIME_DONT_FAKE_MONOTONIC: "1",
 });
 
-/** The environment in which a process takes the offset of its wall clock, in seconds, from this file, which may change while it runs. */
+/** The environment of a process that reads the offset of its wall clock, in seconds, from this file, which may change while it runs. */
 export const shiftedByFile = (file: string): Record<string, string> => ({
   LD_PRELOAD: library ?? "",
   FAKETIME_TIMESTAMP_FILE: file,

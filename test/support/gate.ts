@@ -1,6 +1,6 @@
 import { connect, createServer, type Socket } from "node:net";
 
-/** A way to a server of 127.0.0.1 that counts who comes by it. */
+/** A TCP proxy to a server on 127.0.0.1 that counts its connections. */
 export interface Gate {
   readonly port: number;
   readonly passed: () => number;
@@ -10,8 +10,8 @@ export interface Gate {
 }
 
 /**
- * With `keepsRequests` a client that goes away leaves its connection to the server open, as HAProxy, Apache httpd and Varnish do by
- * default while the server has not answered: the server does not learn that nobody waits for its answer.
+ * With `keepsRequests` the connection to the server stays open after the client has closed its own, as with HAProxy, Apache httpd and
+ * Varnish by default while the server has not answered: the server does not learn that the client is gone.
  */
 export async function openGate(
   to: number,
@@ -33,7 +33,7 @@ export async function openGate(
       open.add(one);
       const isKept = keepsRequests && one === from;
       one.pipe(other, { end: !isKept });
-      one.on("error", () => isKept || other.destroy()); // whoever ends it, ends both
+      one.on("error", () => isKept || other.destroy()); // an error of one connection ends both
       one.on("close", () => open.delete(one));
     }
   });

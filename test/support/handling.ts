@@ -4,7 +4,7 @@ import type { Handler } from "../../src/processor/handler.ts";
 import type { ClaimedTask } from "../../src/processor/source.ts";
 import { runningTask } from "./tasks.ts";
 
-/** Runs a handler on one task, as a worker does, and says how that ended. */
+/** Runs a handler on one task, as a worker does; resolves with the outcome. */
 export async function runOnce(
   handler: Handler,
   task: Partial<ClaimedTask> = {},

@@ -1,4 +1,4 @@
-/** The largest input of each route: what is taken is answered, what is too much is refused with a sentence. */
+/** The largest input of each route: it is accepted, and more is refused with a message. */
 export type HostileRequest = {
   readonly name: string;
   readonly method: string;
@@ -14,7 +14,7 @@ const BODY_BYTES = 1_048_576;
 const many = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, n) => make(n));
 
-/** So many of these, parted by commas, as a body has room for. */
+/** As many of these, separated by commas, as fit into a body. */
 const filled = (part: string): string =>
   Array(Math.floor((BODY_BYTES - 200) / (part.length + 1)))
     .fill(part)

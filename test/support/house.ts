@@ -7,7 +7,7 @@ import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
 import { openDoor } from "./door.ts";
 import { createTestLog } from "./engine.ts";
 
-/** HTTP before an engine of its own, whose store the test may take away and whose watchers it counts. */
+/** HTTP with an engine whose store the test can make unavailable and whose watchers it counts. */
 export function openHouse(
   setup: Parameters<typeof openDoor>[1] & { readonly clock?: typeof systemClock } = {},
 ) {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 
 /**
- * Texts of JSON documents of any shape: numbers that no double carries, keys that JavaScript puts in another order, repeated keys,
- * escapes, what looks like the end of a member, and white space anywhere. Never a bare null, which is the lack of a payload.
+ * JSON documents of any shape: numbers that a double cannot represent, keys that JavaScript would reorder, repeated keys, escapes,
+ * text that looks like the end of a member, and white space anywhere. Never null alone, which means no payload.
  */
 const space = fc.constantFrom("", "", " ", "\n", "\t \r");
 const number = fc.constantFrom(

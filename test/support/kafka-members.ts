@@ -1,10 +1,10 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { Consumer } from "@platformatic/kafka";
 
-/** Where Kafka's client tells of what it makes. */
+/** The diagnostics channel on which Kafka's client announces new instances. */
 const INSTANCES = "plt:kafka:instances";
 
-/** The members of groups that come into being in this process from now on. */
+/** The group members that are created in this process from now on. */
 export function watchMembers() {
   const members: Consumer[] = [];
   const created = (message: unknown): void => {

@@ -1,4 +1,4 @@
-/** A process that creates keyed tasks without end in the store that its argument names; it is frozen and killed by a test. */
+/** A process that creates keyed tasks without end in the store of its argument. A test freezes and kills it. */
 import { create, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
 import { openTestStore } from "./stores.ts";
 

@@ -1,4 +1,4 @@
-/** What a user does in a minute with a server on this store and this broker: every verb once, workers, events, a restart. */
+/** A session of a user on this store and this broker: every verb once, workers, events, a restart. */
 import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import type { TaskEvent } from "../../src/broker/event-output.ts";
@@ -6,7 +6,7 @@ import { createClient, createWorker } from "../../src/client/client.ts";
 import { startApp } from "./app.ts";
 import { eventually } from "./eventually.ts";
 
-/** Returns what /readyz says of the store. */
+/** Returns the store of /readyz. */
 export async function liveSession(env: {
   readonly STORE_URL: string;
   readonly QUEUE_URL?: string;
@@ -85,13 +85,13 @@ export async function liveSession(env: {
   return store;
 }
 
-/** A task comes by a message, and its events go out. */
+/** A message creates a task, and its events are published. */
 async function throughKafka(host: string): Promise<void> {
   const producer = new Producer({ clientId: "test", bootstrapBrokers: [host] });
   const ear = new Consumer({ clientId: "ear", groupId: "ear", bootstrapBrokers: [host] });
   const heard: TaskEvent[] = [];
   const stream = await ear.consume({ topics: ["tasktrack.events"], mode: "earliest" });
-  stream.on("data", ({ value }) => heard.push(JSON.parse(value.toString()) as TaskEvent)); // as the outlet has made it
+  stream.on("data", ({ value }) => heard.push(JSON.parse(value.toString()) as TaskEvent)); // as the event output writes it
   const value = Buffer.from('{"name":"by Kafka"}');
   await producer.send({ messages: [{ topic: "tasktrack.submit", value }], acks: -1 });
   const outcomes = () => heard.filter(({ event }) => event === "task.done").map(({ id }) => id);

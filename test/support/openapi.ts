@@ -27,7 +27,7 @@ type PathItem = { readonly parameters?: readonly Parameter[] } & Readonly<
   Record<string, Operation | undefined>
 >;
 
-/** As much of an OpenAPI document as is looked at here. */
+/** The parts of an OpenAPI document that are used here. */
 export type OpenApiDocument = {
   readonly openapi: string;
   readonly info: { readonly title: string; readonly version: string };
@@ -38,12 +38,12 @@ export type OpenApiDocument = {
 };
 
 export interface OpenApiChecker {
-  /** What is wrong with this answer by the document; nothing when it is right. Reads the answer's body. */
+  /** The violations of the document by this answer. Reads the answer's body. */
   faults(
     request: { readonly method: string; readonly target: string },
     response: Response,
   ): Promise<string[]>;
-  /** Throws where this is no JSON Schema. */
+  /** Throws if this is no JSON Schema. */
   compile(schema: Json): ValidateFunction;
 }
 
@@ -80,10 +80,10 @@ export function createOpenApiChecker(document: OpenApiDocument): OpenApiChecker 
 
   const compile = (schema: Json): ValidateFunction => compileOnce(inDocument(schema, "as-it-is"));
 
-  /** The document lets answers have fields that it does not name, for later versions; this server has none yet. */
+  /** The document allows answers to have other fields, for later versions; this server has none yet. */
   const compileAnswer = (schema: Json): ValidateFunction => compileOnce(inDocument(closed(schema), "closed"));
 
-  /** Most schemas stand in many places of a document. */
+  /** Most schemas occur in many places of a document. */
   function compileOnce(schema: Json): ValidateFunction {
     const text = JSON.stringify(schema);
     const validate = compiled.get(text) ?? ajv.compile(schema);
@@ -122,7 +122,7 @@ export function createOpenApiChecker(document: OpenApiDocument): OpenApiChecker 
   return { faults, compile };
 }
 
-/** The same, in which each object has the fields that are named and no others. */
+/** The same schema without additional fields in any object. */
 const closed = (value: Json): Json =>
   mapObjects(value, (part) =>
     part.type === "object" && !("additionalProperties" in part)
@@ -130,7 +130,7 @@ const closed = (value: Json): Json =>
       : part,
   );
 
-/** The same, with references to components of the document that the validator knows by this name. */
+/** The same schema, with references to components of the document that the validator has under this name. */
 const inDocument = (value: Json, name: string): Json =>
   mapObjects(value, (part) => (typeof part.$ref === "string" ? { ...part, $ref: name + part.$ref } : part));
 
@@ -149,7 +149,7 @@ function parse(body: string): unknown {
   try {
     return JSON.parse(body);
   } catch {
-    return undefined; // which no schema takes
+    return undefined; // which no schema accepts
   }
 }
 

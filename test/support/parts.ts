@@ -2,7 +2,7 @@ import type { LightTask, Parts, Task, TaskHead } from "../../src/core/task.ts";
 
 export type AnyParts = Task | LightTask | TaskHead;
 
-/** A light task of a whole one, as a store that does not have whole tasks at hand reads it. */
+/** The light task of a whole one, as a store reads it that does not have whole tasks in memory. */
 export function lightOf({ payload: _payload, result: _result, ...light }: Task): LightTask {
   return light;
 }
@@ -12,8 +12,8 @@ function headOf(task: TaskHead): TaskHead {
   return { id, version, status, type, priority, key, token, attempt, claims, lease };
 }
 
-/** These parts of what was answered: a store that has whole tasks at hand may answer with more than was asked for. */
+/** These parts of an answer: a store that has whole tasks in memory may answer with more than the requested parts. */
 export function cutTo(parts: Parts, task: AnyParts): AnyParts {
   if (parts === "whole") return task;
-  return parts === "head" ? headOf(task) : lightOf(task as Task); // or it is light already
+  return parts === "head" ? headOf(task) : lightOf(task as Task); // or it is already light
 }

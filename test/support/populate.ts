@@ -1,4 +1,4 @@
-/** Tasks in every status, with histories, keys and log lines, as the port makes them; and all that a store knows, read back. */
+/** Creates tasks in every status, with histories, keys and log lines, through the port, and reads the whole content of a store. */
 import {
   cancel,
   create,
@@ -14,12 +14,12 @@ import type { Cursor, NewLogLine, TaskPage, TaskRecord, TaskStore } from "../../
 
 const HOUR_MS = 3_600_000;
 const AT_ONCE = 1_000;
-/** A store lets a bounded number of calls wait for its few connections, and calls fail that wait too long. */
+/** A store bounds the number of calls that wait for its connections, and calls that wait too long fail. */
 const LOGS_AT_ONCE = 50;
 
 type Fate = {
   readonly spec?: Partial<TaskSpec>;
-  /** What becomes of it once it runs; without, it is never claimed. */
+  /** What happens after the claim; without it the task is never claimed. */
   readonly deed?: (task: RunningTask, now: number) => Task;
   readonly log?: readonly NewLogLine[];
 };
@@ -36,7 +36,7 @@ const failed = (retryable: boolean) =>
 const lines = (count: number): NewLogLine[] =>
   Array.from({ length: count }, (_, n) => ({ level: n % 7 === 0 ? "warn" : "info", message: `line ${n} Ж` }));
 
-/** One task after the other meets the next fate. */
+/** Tasks take these in turn. */
 const FATES: readonly Fate[] = [
   {},
   { spec: { payload: '{"z":1,"a":"\\u0000 Ж"}', tags: ["a", "ü"], priority: -3 } },
@@ -133,7 +133,7 @@ export async function readTasks(store: TaskStore): Promise<Task[]> {
   return tasks;
 }
 
-/** All that the store knows of its tasks. */
+/** The whole content of the store. */
 export async function readAll(store: TaskStore): Promise<Map<TaskId, TaskRecord>> {
   const records = new Map<TaskId, TaskRecord>();
   const tasks = await readTasks(store);

@@ -1,15 +1,15 @@
-/** Schemas, databases and roles of one test each, on the server that all tests share. */
+/** Schemas, databases and roles for one test each, on the shared server. */
 import { SQL } from "bun";
 import type { TaskStore } from "../../src/store/store.ts";
 import { sharedPostgres } from "./servers/shared.ts";
 import { openTestStore, uniqueName } from "./stores.ts";
 
-/** Statements of the server's superuser, in the database that all tests share. */
+/** Runs statements as superuser in the shared database. */
 export function openAdmin(url = sharedPostgres()): SQL {
   return new SQL(url, { max: 4, prepare: false });
 }
 
-/** Opens a store in a schema of its own and closes it behind the test. */
+/** Opens a store in a schema of its own and closes it after the test. */
 export async function withSchema(
   body: (store: TaskStore, schema: string) => Promise<void>,
   more = "",
@@ -24,7 +24,7 @@ export async function withSchema(
   }
 }
 
-/** A database of its own; `options` are those of CREATE DATABASE. Dropped behind the test with whoever is connected. */
+/** A database of its own; `options` are those of CREATE DATABASE. Dropped after the test, also with open connections. */
 export async function withDatabase(body: (name: string) => Promise<void>, options = ""): Promise<void> {
   const name = uniqueName("db");
   await inAdmin((admin) => admin.unsafe(`CREATE DATABASE ${name} ${options}`));
@@ -44,7 +44,7 @@ export async function inAdmin(body: (admin: SQL) => Promise<unknown>): Promise<v
   }
 }
 
-/** The address with another database, and another user where one is named. */
+/** The URL with another database, and another user if one is given. */
 export const addressOf = (url: string, database: string, user?: string): string => {
   const address = Object.assign(new URL(url), { pathname: `/${database}` });
   return user === undefined ? address.href : Object.assign(address, { username: user }).href;

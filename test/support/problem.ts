@@ -13,13 +13,13 @@ export type ProblemBody = {
   readonly errors_omitted?: number;
 };
 
-/** Whatever a client sent: a hundred faults in the longest words. */
+/** An upper bound for a refusal: a hundred faults with the longest texts. */
 const BYTES_AT_MOST = 300_000;
 const FAULTS_AT_MOST = 100;
 
 const MEMBERS = ["error", "type", "title", "status", "detail", "code", "request_id"];
 
-/** Holds an answer against all that is promised of every refusal, and gives its body for more. */
+/** Checks everything that is promised of every refusal, and returns its body for further checks. */
 export async function expectProblem(
   response: Response,
   expected: { readonly status: number; readonly code: ProblemCode },

@@ -1,6 +1,6 @@
 import { findBinary, findOrInstall } from "./servers/runner.ts";
 
-/** Where a program is that a test drives, installed from Debian's packages where it is missing; throws where it cannot be had. */
+/** The path of a program, which is installed from Debian's packages if it is missing; throws if that is not possible. */
 export function programAt(name: string): string {
   const path = findOrInstall({ name, debianPackage: name, find: () => findBinary(name) });
   if (path !== null) return path;

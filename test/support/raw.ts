@@ -1,9 +1,9 @@
-/** HTTP/1.1 byte by byte, for what fetch cannot say: odd targets, two Host headers, broken bodies, cut connections. */
+/** HTTP/1.1 byte by byte, for requests that fetch cannot send: odd targets, two Host headers, broken bodies, cut connections. */
 import { connect, type Socket } from "node:net";
 
 export type RawRequest = {
   readonly method?: string;
-  /** What stands between method and version, as it is. */
+  /** The text between method and version, as it is sent. */
   readonly target: string;
   /** Sent as they are, in order; Host is added unless one is given. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
@@ -14,7 +14,7 @@ export type RawRequest = {
 
 /** A connection that ended before its answer was whole. */
 export class ConnectionCut extends Error {
-  /** Everything that did come. */
+  /** Everything that was received. */
   readonly received: string;
 
   constructor(reason: string, received: Buffer) {
@@ -25,7 +25,7 @@ export class ConnectionCut extends Error {
 
 /** A connection that is kept for the next request, and opened anew when the server has closed it. */
 export interface RawClient {
-  /** Rejects with ConnectionCut, or with the system's error where nobody listens. */
+  /** Rejects with ConnectionCut, or with the system's error if no server listens. */
   send(request: RawRequest): Promise<Response>;
   close(): void;
 }
@@ -62,12 +62,12 @@ export async function exchange(url: string, request: RawRequest | string): Promi
 
 export interface Connection {
   readonly isOver: boolean;
-  /** What has come and has not been read. */
+  /** Received and not read yet. */
   readonly received: string;
   write(bytes: Uint8Array | string): void;
   /** The next whole answer. */
   read(isHead?: boolean): Promise<Response>;
-  /** Takes nothing more off the wire. */
+  /** Reads nothing more from the connection. */
   pause(): void;
   close(): void;
 }
@@ -156,7 +156,7 @@ function inChunks(bytes: Buffer): Buffer {
 type Parsed = { readonly response: Response; readonly length: number };
 type Framed = { readonly body: Buffer; readonly end: number };
 
-/** The first whole answer in these bytes, or null while some of it is still to come. */
+/** The first whole answer in these bytes; null if it is incomplete. */
 function parseAnswer(bytes: Buffer, isHead: boolean, isOver: boolean): Parsed | null {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return null;

@@ -5,7 +5,7 @@ import type { RedisServer } from "./servers/redis.ts";
 export const idOf = async (node: RedisServer): Promise<string> =>
   String(await command(node, "CLUSTER", "MYID"));
 
-/** Makes a cluster of three empty nodes: the first has all slots, the third is its replica. */
+/** Creates a cluster of three empty nodes: the first has all slots, the third is its replica. */
 export async function joinCluster(
   owner: RedisServer,
   other: RedisServer,

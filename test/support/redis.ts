@@ -15,7 +15,7 @@ import { tryWhereBusy } from "./stores.ts";
 
 export const NOW = Date.UTC(2026, 0, 1);
 
-/** Pauses pass twenty times as fast; a deadline does not, for a busy machine needs more than a twentieth of it for an answer. */
+/** Pauses are twenty times shorter; deadlines are not, because a busy machine needs more than a twentieth of them for an answer. */
 export const HASTY: Partial<StoreSetup> = {
   clock: {
     ...systemClock,
@@ -28,7 +28,7 @@ const unique = (): string => `${process.pid}-${++count}`;
 
 export type OpenedRedis = { readonly url: string; readonly store: TaskStore; readonly log: TestLog };
 
-/** What a Redis store needs, with real time. A URL without a prefix gets one that nobody else has. */
+/** The setup of a Redis store, with real time. A URL without a prefix gets a unique one. */
 export function redisSetup(
   url: string,
   more: Partial<StoreSetup> = {},
@@ -54,7 +54,7 @@ export async function openRedis(
   return { url: setup.url, store: await tryWhereBusy(() => openRedisStore(setup, bounds)), log: setup.log };
 }
 
-/** Pauses before new attempts pass twenty times as fast; deadlines do not, for a slow machine may need them. */
+/** Pauses before new attempts are twenty times shorter; deadlines are not, because a slow machine may need them. */
 export const BRIEF_PAUSES: Partial<StoreSetup> = {
   clock: {
     ...systemClock,
@@ -77,14 +77,14 @@ export async function claim(store: TaskStore): Promise<RunningTask> {
   return task;
 }
 
-/** The code of the error that a call is refused with; "ok" when it is not. */
+/** The error code of a refused call; "ok" if it is not refused. */
 export const codeOf = (call: Promise<unknown>): Promise<string> =>
   call.then(
     () => "ok",
     (error: unknown) => (isTaskError(error) ? error.code : String(error)),
   );
 
-/** Waits until the store takes a task; answers the task's id. */
+/** Waits until the store accepts a task; resolves with its id. */
 export async function works(store: TaskStore): Promise<TaskId> {
   const attempt = () => add(store).catch(() => null);
   return Number(await eventually(attempt, (id) => id !== null));
@@ -100,7 +100,7 @@ export async function command({ url }: RedisServer, name: string, ...args: strin
   }
 }
 
-/** What the names of the store's keys begin with. */
+/** The prefix of the store's keys. */
 export const prefixOf = (url: string): string => `{${new URL(url).searchParams.get("prefix")}}:`;
 
 /** The names of the store's keys, without their prefix. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export type RuntimePackage = {
-  /** As npm has it, with its exact version. */
+  /** The name on npm, with the exact version. */
   readonly spec: string;
   /** The file in the package that is run. */
   readonly file: string;
@@ -32,7 +32,7 @@ const CACHE = join(tmpdir(), "tasktrack-runtimes");
 const pathOf = ({ spec, file }: RuntimePackage): string =>
   join(CACHE, spec.replaceAll("/", "-"), "package", file);
 
-/** The paths of the runtimes, by name. Throws with npm's words where one cannot be had. */
+/** The paths of the runtimes, by name. Throws with npm's message if one is not available. */
 export function installRuntimes<N extends string>(
   packages: Readonly<Record<N, RuntimePackage>>,
 ): Record<N, string> {
@@ -42,8 +42,8 @@ export function installRuntimes<N extends string>(
 }
 
 /**
- * By one `npm pack`, and of each package the program alone: ten seconds of the processor for five runtimes, where five installs took
- * twenty-four. Made under other names first, so that a run that is cut short leaves no half of it.
+ * One `npm pack` for all, and of each package only the program: ten seconds of the processor for five runtimes, where five installs took
+ * twenty-four. Written under other names first, so that an interrupted run leaves nothing incomplete.
  */
 function install(runtimes: readonly RuntimePackage[]): void {
   if (runtimes.length === 0) return;

@@ -1,4 +1,4 @@
-/** The server as its users run it: a process, spoken to over HTTP and by signals. */
+/** The server as users run it: a process that is used over HTTP and by signals. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -15,20 +15,20 @@ export type LogEvent = Readonly<Record<string, unknown>> & { readonly event: str
 
 export interface ServerProcess {
   readonly pid: number;
-  /** Where it listens, once it has said so; throws when it ends before. */
+  /** The URL at which it listens, after it has logged it; throws if it ends before. */
   url(): Promise<string>;
-  /** What it has written so far. */
+  /** Its output so far. */
   written(): { readonly stdout: string; readonly stderr: string };
-  /** What it has logged so far. */
+  /** Its log events so far. */
   events(): readonly LogEvent[];
-  /** Nobody reads what it writes from now on. */
+  /** Closes the pipe of its output. */
   closeOutput(): void;
-  /** What it writes is not read until it is resumed. */
+  /** Its output is not read until it is resumed. */
   pauseOutput(): void;
   resumeOutput(): void;
-  /** To the process that was started, and to it alone. */
+  /** To the started process only. */
   kill(signal: NodeJS.Signals): void;
-  /** To it and all that it has started. */
+  /** To it and all processes that it has started. */
   killGroup(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
 }
@@ -36,7 +36,7 @@ export interface ServerProcess {
 type Options = {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** What it reads from its standard input; nothing unless given. */
+  /** Its standard input; empty by default. */
   readonly input?: string;
 };
 
@@ -54,7 +54,7 @@ export const npmStart = (env: Readonly<Record<string, string>>): ServerProcess =
 
 const started = new Set<ChildProcess>();
 
-/** Ends what a test has left running. */
+/** Ends the processes that a test has left running. */
 export function killLeftovers(): void {
   for (const child of started) killGroupOf(child, "SIGKILL");
 }
@@ -90,7 +90,7 @@ function start(
     });
   });
 
-  // Tests ask for the events again and again: each line is parsed once.
+  // Tests ask for the events often: each line is parsed once.
   const parsed: LogEvent[] = [];
   let parsedUpTo = 0;
   const events = (): readonly LogEvent[] => {

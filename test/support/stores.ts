@@ -21,7 +21,7 @@ export const openTestStore = (url: string, more: Partial<StoreSetup> = {}): Prom
 
 const TRIES = 5;
 
-/** Tries again where a busy machine kept the server from answering within the 5 s that a store waits when it is opened. */
+/** Tries again if, on a busy machine, the server does not answer within the 5 s that a store waits when it is opened. */
 export async function tryWhereBusy<T>(open: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {

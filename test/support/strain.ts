@@ -1,7 +1,7 @@
 /**
- * Runs a shell script as a `command()` in a process of its own, and says how much memory it took on top, in bytes, how often the event
- * loop came round meanwhile, and how much of the output was passed on. A process of its own: in one that has run a thousand
- * tests before, what the collector does would be measured.
+ * Runs a shell script as a `command()` in a process of its own; resolves with the additional memory in bytes, the turns of the event
+ * loop meanwhile, and the length of the forwarded output. In a process that has run a thousand tests before, it would measure the
+ * garbage collector.
  */
 import { command } from "../../src/handlers/command.ts";
 

@@ -1,6 +1,6 @@
 import type { EndedStatus, EndedTask, Lease, PendingTask, RunningTask } from "../../src/core/task.ts";
 
-/** The hour at which the sample tasks live. */
+/** The time of the sample tasks. */
 export const NOON = Date.UTC(2026, 0, 1, 12);
 
 const FIELDS = {
@@ -52,7 +52,7 @@ export const runningTask = (fields: Fields<RunningTask> = {}, lease: Partial<Lea
     ...fields,
   });
 
-/** A task whose life is over, after one attempt unless `fields` say otherwise. */
+/** A task that has ended, by default after one attempt. */
 export const endedTask = (status: EndedStatus, fields: Fields<EndedTask> = {}): EndedTask =>
   deepFreeze({
     ...FIELDS,
@@ -67,7 +67,7 @@ export const endedTask = (status: EndedStatus, fields: Fields<EndedTask> = {}): 
     ...fields,
   });
 
-/** Freezes a value to its depth, so that whoever would change it throws. */
+/** Freezes a value deeply, so that code that changes it throws. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null) {
     Object.freeze(value);

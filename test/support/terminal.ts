@@ -4,13 +4,13 @@ import { NOON } from "./tasks.ts";
 
 export interface TestTerminal extends Terminal {
   readonly clock: ManualClock;
-  /** All that was written to its output, and to its errors. */
+  /** Everything that was written to its standard output and standard error. */
   readonly written: { out: string; err: string };
   resize(columns: number, rows: number): void;
   interrupt(): void;
 }
 
-/** A terminal in the hands of the test: it is noon, and 80 columns are wide enough unless it says otherwise. */
+/** A terminal for tests: the time is noon, and the width is 80 columns by default. */
 export function createTestTerminal(
   setup: { readonly isTerminal?: boolean; readonly env?: Terminal["env"] } = {},
 ): TestTerminal {

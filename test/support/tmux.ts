@@ -1,4 +1,4 @@
-/** A terminal as a person has it: tmux, which draws what programs write, and whose screen is read back. */
+/** A real terminal: tmux, whose screen can be read. */
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,16 +11,16 @@ export interface Tmux {
   run(line: string): void;
   /** Types the text. */
   write(text: string): void;
-  /** Presses a key by tmux's name for it, such as "C-c". */
+  /** Presses a key by its name in tmux, such as "C-c". */
   press(key: string): void;
-  /** The lines as they stand there, without the empty ones at the end. */
+  /** The lines of the screen, without empty ones at the end. */
   screen(): string[];
   /** The same with the escape sequences of their colours. */
   coloured(): string;
-  /** Whether the program has taken the whole screen, and whether the cursor is seen. */
+  /** Whether the program uses the alternate screen, and whether the cursor is visible. */
   state(): { readonly isOtherScreen: boolean; readonly isCursorShown: boolean };
   resize(columns: number, rows: number): void;
-  /** Waits until the screen satisfies; throws with it when it does not. */
+  /** Waits until the screen satisfies; throws with the screen if it does not. */
   until(satisfies: (screen: readonly string[]) => boolean): Promise<string[]>;
   close(): void;
 }
@@ -70,7 +70,7 @@ export async function openTmux(setup: {
     tmux("kill-server");
     rmSync(socket, { force: true });
   };
-  // What is typed before the shell reads would stand there twice.
+  // Text that is typed before the shell reads would appear twice.
   await eventually(screen, ([first, ...others]) => first === "$" && others.length === 0).catch(
     (error: unknown) => {
       close();

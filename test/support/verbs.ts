@@ -1,4 +1,4 @@
-/** The engine's verbs in the few words that tests need. */
+/** The engine's verbs in short form for tests. */
 import { type ErrorCode, TaskError } from "../../src/core/error.ts";
 import type { TaskSpec } from "../../src/core/lifecycle.ts";
 import type { Outcome } from "../../src/core/outcome.ts";
@@ -10,7 +10,7 @@ import { LEASE_MS } from "./engine.ts";
 
 export const HOUR_MS = 3_600_000;
 
-/** The signal of who never leaves. */
+/** A signal that never aborts. */
 export const NEVER = new AbortController().signal;
 
 export const DONE = { kind: "done", result: null } as const satisfies Outcome;
@@ -45,12 +45,12 @@ export async function createMany(engine: Engine, count: number): Promise<void> {
 /** Claims one task that is due. */
 export async function claim(engine: Engine): Promise<RunningTask> {
   const { tasks } = await engine.claim(ask(), NEVER);
-  return tasks[0] as RunningTask; // a claim that nobody aborts ends with a task
+  return tasks[0] as RunningTask; // a claim that is not aborted resolves with a task
 }
 
 export const ids = ({ tasks }: Claimed): TaskId[] => tasks.map(({ id }) => id);
 
-/** What a call was refused with; "ok" when it was not. */
+/** The error code of a refused call; "ok" if it is not refused. */
 export const codeOf = (call: Promise<unknown>): Promise<ErrorCode | "ok"> =>
   call.then(
     () => "ok" as const,
@@ -63,7 +63,7 @@ export const codeOf = (call: Promise<unknown>): Promise<ErrorCode | "ok"> =>
 const COUNTED = ["insert", "get", "claim", "replace", "changes", "now"] as const;
 type Counted = (typeof COUNTED)[number];
 
-/** Counts how often a store is asked; `take` gives the count since it was last taken. */
+/** Counts the calls of a store; `take` returns the count since the last `take`. */
 export function counting() {
   const calls: Record<Counted, number> = { insert: 0, get: 0, claim: 0, replace: 0, changes: 0, now: 0 };
   const count = (name: Counted): void => {

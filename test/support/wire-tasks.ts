@@ -3,7 +3,7 @@ import { NOON } from "./tasks.ts";
 
 const at = (ms: number): string => new Date(NOON + ms).toISOString();
 
-/** A task as the API tells of it, created a minute before noon and pending since, unless the fields say otherwise. */
+/** A task as the API represents it; by default created a minute before noon, and pending. */
 export const wireTask = (fields: Partial<Task> = {}): Task => ({
   id: 7,
   name: "name",
@@ -32,11 +32,11 @@ export const wireTask = (fields: Partial<Task> = {}): Task => ({
   ...fields,
 });
 
-/** In its first attempt, begun ten seconds before noon. */
+/** A task in its first attempt, which began ten seconds before noon. */
 export const wireRunning = (fields: Partial<Task> = {}): Task =>
   wireTask({ status: "running", attempt: 1, duration: "10s", started_at: at(-10_000), ...fields });
 
-/** Ended five seconds before noon, after five seconds of work. */
+/** A task that ended five seconds before noon, after five seconds of work. */
 export const wireEnded = (status: "done" | "failed" | "cancelled", fields: Partial<Task> = {}): Task =>
   wireTask({
     ...{ status, attempt: 1, duration: "5s", started_at: at(-10_000), finished_at: at(-5_000) },

@@ -1,4 +1,4 @@
-/** Handlers as bad as they can be, and good ones beside them. */
+/** Handlers that misbehave in every way, and some that do not. */
 import { command, fail, type Handlers, snooze } from "tasktrack/handlers";
 
 const until = (signal: AbortSignal): Promise<never> =>

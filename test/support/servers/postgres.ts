@@ -6,9 +6,9 @@ import { createServerOf, findBinary, postgresFolders, type TestServer } from "./
 
 export interface PostgresServer extends TestServer {
   readonly url: string;
-  /** Starts it again as a standby, which has no primary and takes no writes. */
+  /** Restarts it as a standby, which has no primary and accepts no writes. */
   demote(): Promise<void>;
-  /** Starts it again as a standby that takes over, as after a failover: on a new timeline. */
+  /** Restarts it as a standby that takes over, as after a failover: on a new timeline. */
   promote(): Promise<void>;
 }
 
@@ -16,8 +16,8 @@ const USER = "tasktrack";
 
 /**
  * A PostgreSQL of its own.
- * @param settings lines of postgresql.conf, by name; without `fsync: off` every commit is on the disk
- * @param version that of Debian unless given
+ * @param settings lines of postgresql.conf, by name; without `fsync: off` every commit is written to disk
+ * @param version Debian's by default
  */
 export const createPostgres = (
   settings: Readonly<Record<string, string>> = {},
@@ -25,8 +25,8 @@ export const createPostgres = (
 ): Promise<PostgresServer> => createCluster(settings, null, version);
 
 /**
- * A standby with the data that the primary has now. Once it is started it follows the primary, which it reaches at `port`, and
- * takes over when told by pg_promote().
+ * A standby with the present data of the primary. After its start it follows the primary, which it reaches at `port`, and takes over
+ * after pg_promote().
  */
 export async function createStandby(
   primary: PostgresServer,
@@ -104,7 +104,7 @@ async function createCluster(
 async function makeStandby(data: string): Promise<void> {
   const standby = join(data, "standby.signal");
   await writeFile(standby, "");
-  await chmod(standby, 0o666); // it is the server's account that opens it
+  await chmod(standby, 0o666); // the server's account opens it
 }
 
 /** The port is open while the server still recovers. */
@@ -128,7 +128,7 @@ export interface BouncerServer extends TestServer {
 }
 
 /**
- * A PgBouncer in transaction mode before a PostgreSQL.
+ * A PgBouncer in transaction mode in front of a PostgreSQL.
  * @param settings lines of pgbouncer.ini, by name
  */
 export async function createPgbouncer(
@@ -168,5 +168,5 @@ ${Object.entries(settings)
   return { ...server, url, start: () => server.start().then(() => takesQueries(url)) };
 }
 
-/** Where a program of PostgreSQL lies, if it is on this machine. */
+/** The path of a program of PostgreSQL, if it is on this machine. */
 export const postgresTool = (name: string): string | null => findBinary(name, postgresFolders());

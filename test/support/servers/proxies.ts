@@ -1,6 +1,6 @@
 /**
- * Proxies before a TaskTrack, each as Debian packages it: the package's own configuration, plus the lines that docs/proxies.md
- * tells its readers to add. What differs is what a second instance on the machine needs: ports, folders, accounts, no daemon.
+ * Proxies in front of a TaskTrack, each as Debian packages it: the package's own configuration, plus the lines of docs/proxies.md.
+ * Other differences are those that a second instance on the machine needs: ports, folders, accounts, no daemon.
  */
 import { readFileSync } from "node:fs";
 import { chmod, writeFile } from "node:fs/promises";
@@ -19,11 +19,11 @@ export type ProxyName = (typeof PROXIES)[number];
 
 export interface ProxyServer extends TestServer {
   readonly name: ProxyName;
-  /** Its clients name SITE as the host. */
+  /** Its clients use SITE as the host. */
   readonly url: string;
   /**
-   * The same proxy without the line that passes Host on, so that TaskTrack gets its own address as the host; null where that is not
-   * the default.
+   * The same proxy without the line that forwards Host, so that TaskTrack gets its own address as the host; null if that is not the
+   * default.
    */
   readonly bareUrl: string | null;
 }
@@ -31,7 +31,7 @@ export interface ProxyServer extends TestServer {
 /** The name under which the proxies' users reach TaskTrack. */
 export const SITE = "tasks.example.com";
 
-/** Where the program is, installed where it was missing; throws where it cannot be had. */
+/** The path of the program, which is installed if it is missing; throws if that is not possible. */
 function binaryOf(name: ProxyName): string {
   const path = findBinary(KINDS[name].binary);
   if (path !== null) return path;
@@ -47,7 +47,7 @@ function installMissing(names: readonly ProxyName[]): void {
   if (missing.length > 0) findOrInstall({ name: "the proxies", debianPackage, find: () => null });
 }
 
-/** A proxy before the server at this URL, ready to start. */
+/** A proxy in front of the server at this URL, ready to start. */
 async function createProxy(name: ProxyName, serverUrl: string): Promise<ProxyServer> {
   const kind = KINDS[name];
   const { debianPackage } = kind;
@@ -74,7 +74,7 @@ async function createProxy(name: ProxyName, serverUrl: string): Promise<ProxySer
   };
 }
 
-/** These proxies before the server at this URL, started; all of them unless it is said. */
+/** Starts these proxies in front of the server at this URL; by default all of them. */
 export function startProxies(
   serverUrl: string,
   names: readonly ProxyName[] = PROXIES,
@@ -107,7 +107,7 @@ type Setup = {
   readonly port: number;
   readonly barePort: number | null;
   readonly upstreamPort: number;
-  /** Those of docs/proxies.md, with TaskTrack's true port. */
+  /** The lines of docs/proxies.md, with TaskTrack's present port. */
   readonly lines: string;
 };
 
@@ -115,7 +115,7 @@ type Kind = {
   readonly debianPackage: string;
   readonly binary: string;
   readonly account: string | null;
-  /** Whether it rewrites Host by default, so that it is also run without the line that passes it on. */
+  /** Whether it rewrites Host by default. Then it also runs without the line that forwards it. */
   readonly isBareToo?: boolean;
   /** The whole text of its configuration file. */
   readonly configuration: (setup: Setup) => string;
@@ -125,7 +125,7 @@ type Kind = {
 const fileIn = ({ directory }: Pick<Place, "directory">): string => join(directory, FILE);
 const packaged = (path: string): string => readFileSync(path, "utf8");
 
-/** The text with these parts replaced; throws where one is not there, for then Debian's file is another one than we know. */
+/** The text with these parts replaced; throws if one is missing, because then Debian's file has changed. */
 function replaced(text: string, parts: readonly (readonly [RegExp, string])[]): string {
   return parts.reduce((before, [pattern, replacement]) => {
     if (!pattern.test(before)) throw new Error(`${pattern} is not in this configuration:\n${before}`);

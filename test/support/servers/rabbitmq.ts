@@ -7,28 +7,28 @@ import { createServerOf, findBinary, freePort, type TestServer } from "./runner.
 
 export interface RabbitmqServer extends TestServer {
   readonly url: string;
-  /** `rabbitmqctl …` on its node; throws with what that said when it fails. */
+  /** `rabbitmqctl …` on its node; throws with its output if it fails. */
   control(args: readonly string[]): Promise<void>;
 }
 
-/** Beside its open listener, which is for the tests themselves, it has one with TLS. */
+/** Beside the listener without TLS, which the tests use, it has one with TLS. */
 export type SecuredRabbitmq = RabbitmqServer & { readonly secured: RabbitmqListeners };
 
 export type RabbitmqListeners = {
   readonly certificates: Certificates;
-  /** TLS, by the name localhost; a client need not have a certificate, but one that it has must be the authority's. */
+  /** TLS, by the name localhost; a client needs no certificate, but if it has one the authority must have signed it. */
   readonly tls: string;
 };
 
-/** Somebody who may do all in one virtual host, and nothing elsewhere. */
+/** An account with all permissions in one virtual host, and none elsewhere. */
 export type Tenant = { readonly user: string; readonly password: string; readonly vhost: string };
 
 const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 /**
- * A RabbitMQ of its own: node, cookie, data and even the daemon by which Erlang's nodes find each other.
- * @param settings lines of rabbitmq.conf; a server of compose knows none
+ * A RabbitMQ of its own: node, cookie, data, and also the daemon by which Erlang nodes find each other.
+ * @param settings lines of rabbitmq.conf; not supported for a server of compose
  */
 export const createRabbitmq = (settings: readonly string[] = []): Promise<RabbitmqServer> =>
   open(async () => settings);
@@ -76,7 +76,7 @@ function definitionsOf({ user, password, vhost }: Tenant) {
   };
 }
 
-/** As RabbitMQ keeps it: four bytes of salt, and the hash of them and the password. */
+/** In RabbitMQ's format: four bytes of salt, and the hash of them and the password. */
 function hashOf(password: string): string {
   const salt = crypto.getRandomValues(Buffer.alloc(4));
   const hash = createHash("sha256").update(salt).update(password).digest();
@@ -111,7 +111,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
       `RABBITMQ_DIST_PORT=${nodesPort}`,
       `ERL_EPMD_PORT=${epmdPort}`,
       "ERL_EPMD_ADDRESS=127.0.0.1",
-      "RUNNING_UNDER_SYSTEMD=1", // the script becomes the server, so that a signal to it is one to the server
+      "RUNNING_UNDER_SYSTEMD=1", // the script execs the server, so that a signal to it reaches the server
       SERVER,
     ],
     composeEnv: () => ({}),

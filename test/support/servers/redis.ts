@@ -7,9 +7,9 @@ export interface RedisServer extends TestServer {
 }
 
 /**
- * A Redis of its own that appends every write to its log on the disk and evicts nothing.
+ * A Redis of its own that appends every write to its log on disk and evicts nothing.
  * @param settings options of redis.conf, by name
- * @param program where another server than the one on the PATH is
+ * @param program the path of another server than the one on the PATH
  */
 export async function createRedis(
   settings: Readonly<Record<string, string>> = {},

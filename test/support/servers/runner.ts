@@ -1,7 +1,7 @@
 /**
- * Real servers for tests and benchmarks, each private: its own data directory, its own port on 127.0.0.1, gone at the end.
- * A server's program is on the machine, or comes from Debian's packages (as root), or runs by compose where Docker does;
- * with none of these the start is refused, and says so.
+ * Real servers for tests and benchmarks. Each has its own data directory and its own port on 127.0.0.1, and is removed at the end.
+ * A server's program is on the machine, or is installed from Debian's packages (as root), or runs by compose if Docker is available.
+ * If none of these is possible, the start fails with a message.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -14,31 +14,31 @@ import { setTimeout as wait } from "node:timers/promises";
 /** A server that can be stopped, killed and started again on its data. */
 export interface TestServer {
   readonly port: number;
-  /** Its process on this machine; null while it does not run, and where a container hides it. */
+  /** Its process on this machine; null while it does not run, and in a container. */
   pid(): number | null;
-  /** Starts it and waits until it answers. */
+  /** Starts it; resolves when it answers. */
   start(): Promise<void>;
-  /** Sends a signal; after one that ends it, waits until the last of its processes is gone. */
+  /** Sends a signal; if the signal ends it, resolves when the last of its processes is gone. */
   signal(name: NodeJS.Signals): Promise<void>;
   /** Ends it and removes its data; safe twice. */
   remove(): Promise<void>;
 }
 
 export type Program = {
-  /** The word in messages, and the name of the compose service. */
+  /** The name in messages, and of the compose service. */
   readonly name: string;
-  /** Where Debian puts the binary, or its name on the PATH. */
+  /** The path of the binary on Debian, or its name on the PATH. */
   readonly find: () => string | null;
-  /** Its name, or several parted by spaces. */
+  /** Its name, or several separated by spaces. */
   readonly debianPackage: string;
-  /** The account to run under when the tests run as root; the server refuses root itself. */
+  /** The account under which it runs if the tests run as root; the server refuses root. */
   readonly account: string | null;
   /** Prepares a fresh data directory. */
   readonly prepare: (place: Place) => Promise<void>;
   readonly args: (place: Place) => readonly string[];
   /** Ends it cleanly. */
   readonly stopSignal: NodeJS.Signals;
-  /** What compose sets for the service beside PORT. */
+  /** The environment of the compose service beside PORT. */
   readonly composeEnv: (place: Omit<Place, "run" | "binary">) => Readonly<Record<string, string>>;
 };
 
@@ -46,17 +46,17 @@ export type Place = {
   readonly directory: string;
   readonly port: number;
   readonly binary: string;
-  /** Runs a helper program under the server's account; throws with its output when it fails. */
+  /** Runs a program under the server's account; throws with its output if it fails. */
   readonly run: (command: string, args: readonly string[]) => void;
 };
 
-/** A broker takes ten seconds of the processor; only one that hangs takes as long as this, even on a machine of twenty such. */
+/** The start of a broker takes ten seconds of the processor. Only one that hangs takes so long, also beside twenty others. */
 const READY_WITHIN_MS = 600_000;
 const COMPOSE_FILE = join(import.meta.dir, "compose.yaml");
 
 const isRoot = process.getuid?.() === 0;
 
-/** Makes a server of this program ready to start. */
+/** Prepares a server of this program for its start. */
 export async function createServerOf(program: Program): Promise<TestServer> {
   const binary = findOrInstall(program);
   if (binary === null) return createComposed(program);
@@ -125,11 +125,11 @@ function createLocal(program: Program, place: Place, account: Account | null): T
   };
 }
 
-/** A server of many processes freezes with all of them, the first one first, so that it starts no more. */
+/** Freezes all processes of a server, the first one first, so that it starts no more of them. */
 async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promise<void> {
   const everyone = () => [parent, ...childrenOf(parent)];
   for (const pid of everyone()) sendTo(pid, name);
-  // A process that runs on another core stops a moment later, and may have started one more before.
+  // A process on another core stops a moment later, and may have started another one before.
   while (name === "SIGSTOP" && !everyone().every(isStopped)) {
     for (const pid of everyone()) sendTo(pid, name);
     await Bun.sleep(1);
@@ -138,10 +138,10 @@ async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promis
 
 type Identity = { readonly pid: number; readonly startedAt: string | null };
 
-/** A number alone may be given to another process later. */
+/** With its start time, because a process id may be given to another process later. */
 const identityOf = (pid: number): Identity => ({ pid, startedAt: startTimeOf(pid) });
 
-/** The processes that the death of this one would leave behind; it is frozen meanwhile and starts no more. */
+/** The processes that would survive the death of this one, which is frozen meanwhile and starts no more. */
 async function orphansOf(parent: number): Promise<Identity[]> {
   if (!existsSync("/proc")) return [];
   sendTo(parent, "SIGSTOP");
@@ -156,7 +156,7 @@ const startTimeOf = (pid: number): string | null => {
 const START_TIME = 19; // after the name; see proc(5)
 
 /**
- * A killed server leaves its children behind for a moment. PostgreSQL refuses to start while a backend of its former self still
+ * The children of a killed server survive it for a moment. PostgreSQL refuses to start while a backend of the former process still
  * holds the shared memory.
  */
 async function allGone(processes: readonly Identity[]): Promise<void> {
@@ -177,7 +177,7 @@ function sendTo(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** By /proc, for a small machine has no `ps`. */
+/** From /proc, because a small machine may not have `ps`. */
 const childrenOf = (parent: number): number[] =>
   readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name) && parentOf(name) === parent)
@@ -188,10 +188,10 @@ const parentOf = (pid: string): number | null => {
   return parent === undefined ? null : Number(parent);
 };
 
-/** One that has ended meanwhile does no more either. */
+/** A process that has ended counts as frozen. */
 const isStopped = (pid: number): boolean => ["T", "Z", undefined].includes(statOf(String(pid))?.[0]);
 
-/** What /proc says of a process after its name: state, parent and more; null where it has ended. */
+/** The fields of /proc/PID/stat after the name: state, parent and more; null if the process has ended. */
 function statOf(pid: string): string[] | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -237,7 +237,7 @@ async function createComposed(program: Program): Promise<TestServer> {
 
 const dockerRuns = (): boolean => spawnSync("docker", ["info"], { stdio: "ignore" }).status === 0;
 
-/** Ends what a test run that was cut short would leave behind. */
+/** Ends the servers of an interrupted test run. */
 const leftovers = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of leftovers) child.kill("SIGKILL");
@@ -245,7 +245,7 @@ process.on("exit", () => {
 
 const INSTALL_LOCK = join(tmpdir(), "tasktrack-apt-get.lock");
 
-/** Where something is, after it was installed where it was not there; null where that cannot be done. */
+/** The result of `find`, after an installation if it is missing; null if that is not possible. */
 export function findOrInstall(program: Pick<Program, "name" | "debianPackage" | "find">): string | null {
   const found = program.find();
   if (found !== null) return found;
@@ -257,14 +257,14 @@ export function findOrInstall(program: Pick<Program, "name" | "debianPackage" | 
     ["update", "-q"],
     ["install", "-qy", "--no-install-recommends", ...debianPackage.split(" ")],
   ]) {
-    // Test files run side by side, and apt-get fails where another one holds its lock.
+    // Test files run in parallel, and apt-get fails if another one holds its lock.
     const done = spawnSync("flock", [INSTALL_LOCK, "apt-get", ...args], { env, encoding: "utf8" });
     if (done.status !== 0) throw new Error(`apt-get ${args.join(" ")} failed:\n${done.stderr}`);
   }
   return find();
 }
 
-/** The ids of an account, or of nobody where it is not there. */
+/** The ids of the account; null if none is given. */
 function accountOf(name: string | null): Account | null {
   if (name === null) return null;
   const id = (option: string): number =>
@@ -278,16 +278,16 @@ function run(command: string, args: readonly string[], account: Account | null):
     throw new Error(`${command} ${args.join(" ")} failed:\n${done.stdout}${done.stderr}`);
 }
 
-/** Below what the system gives to outgoing connections and to who listens on port 0: nobody gets one of these by chance. */
+/** Below the ports that the system assigns to outgoing connections and for port 0, so that none of these is taken by chance. */
 const PORTS = { from: 10_000, to: 32_000 };
-/** Processes side by side look in places of their own, and none gives a port twice: a server takes a while until it listens. */
+/** Parallel processes search in ranges of their own, and give no port twice, because a server takes a while until it listens. */
 const PORTS_OF_A_PROCESS = 250;
 const places = Math.floor((PORTS.to - PORTS.from) / PORTS_OF_A_PROCESS);
 const place = PORTS.from + (process.pid % places) * PORTS_OF_A_PROCESS;
-/** Two processes of two runs may look in one place at once: they begin at random there. */
+/** Two processes of two runs may search in the same range: they begin at a random port of it. */
 let drawn = Math.floor(Math.random() * PORTS_OF_A_PROCESS);
 
-/** A port that nobody listens on at this moment. */
+/** A port on which no process listens at this moment. */
 export async function freePort(): Promise<number> {
   for (;;) {
     const port = place + (drawn++ % PORTS_OF_A_PROCESS);
@@ -302,7 +302,7 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
   });
 
-/** Resolves with whether somebody listens there before it is over. */
+/** Resolves with whether a process listens there before the time is over. */
 async function answers(port: number, isOver: () => boolean): Promise<boolean> {
   const giveUpAt = performance.now() + READY_WITHIN_MS;
   while (!(await accepts(port))) {

@@ -1,8 +1,8 @@
-/** Who is let in by the listeners of the shared brokers that ask who comes. */
+/** The accounts of the shared brokers' listeners with authentication. */
 import type { Account } from "./kafka.ts";
 import type { Tenant } from "./rabbitmq.ts";
 
-/** Every character that a URL might take for something else; what Kafka's settings might, is left out. */
+/** With every character that has a meaning in a URL, except those that have one in Kafka's settings. */
 const SECRET = "p@s/s:w%r?d#+ &=";
 export const TENANT: Tenant = { user: "task@track", password: `${SECRET}",ü`, vhost: "/prod" };
 export const ACCOUNT: Account = { user: "tasktrack", password: SECRET };

@@ -1,4 +1,4 @@
-/** The servers that `npm test` brings up once for all tests. */
+/** The servers that `npm test` starts once for all tests. */
 import type { KafkaListeners } from "./kafka.ts";
 import type { RabbitmqListeners } from "./rabbitmq.ts";
 
@@ -15,10 +15,10 @@ export const sharedRedis = (): string => variable("TEST_REDIS_URL");
 export const sharedRabbitmq = (): string => variable("TEST_RABBITMQ_URL");
 export const sharedKafka = (): string => variable("TEST_KAFKA_URL");
 
-/** Beside these listeners there is the open one, at this URL. */
+/** Beside these listeners it has the one without authentication, at this URL. */
 type Secured<Listeners> = { readonly url: string; readonly secured: Listeners };
 
 export const sharedSecuredRabbitmq = () => securedOf<RabbitmqListeners>("TEST_SECURED_RABBITMQ");
 export const sharedSecuredKafka = () => securedOf<KafkaListeners>("TEST_SECURED_KAFKA");
 
-const securedOf = <Listeners>(name: string): Secured<Listeners> => JSON.parse(variable(name)); // as the runner has written it
+const securedOf = <Listeners>(name: string): Secured<Listeners> => JSON.parse(variable(name)); // as the runner writes it

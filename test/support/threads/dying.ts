@@ -1,4 +1,4 @@
-/** Stands where a store's thread should: it dies of the first thing that it is asked. */
+/** Takes the place of a store's thread, and ends at the first call. */
 self.onmessage = () => {
   throw new Error("of a broken heart");
 };

@@ -1,2 +1,2 @@
-/** Stands where a store's thread should: it hears everything and answers nothing, like a disk that hangs. */
+/** Takes the place of a store's thread, and answers no call, like a disk that hangs. */
 self.onmessage = () => undefined;
