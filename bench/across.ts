@@ -1,4 +1,4 @@
-/** A task that one process takes in and another works on: how long it waits on an idle pair. */
+/** A task that one process creates and another one works on: its waiting time with two idle processes. */
 import { measurePickup, PICKUP_SETTINGS, type Pickup, pickupRow } from "./pickup.ts";
 import { figure, percentile, printTable, type Verdict } from "./report.ts";
 import { startTasktrack, stop } from "./servers.ts";
@@ -6,7 +6,7 @@ import { type Store, startPostgres, startRedis } from "./stores.ts";
 
 const WARM_UP = 200;
 
-/** The worker listens too, but for its health alone; tasks come in at the other's door. */
+/** The worker listens only for /livez and /readyz; tasks are created at the other process. */
 const measureOn = async (store: Store, tasks: number, targetMs: number): Promise<Verdict> => {
   const settings = { ...PICKUP_SETTINGS, STORE_URL: await store.empty() };
   const api = await startTasktrack({ ...settings, ROLE: "api" });

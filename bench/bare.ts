@@ -1,6 +1,6 @@
 /**
- * The ceiling: Bun's own server and route table around a Map, answering the same JSON as TaskTrack for create and
- * get. No validation, no limits, no engine, no store; what TaskTrack loses against it is what those cost.
+ * The upper limit: Bun's own server and route table around a Map, with the same JSON answers as TaskTrack for create and
+ * get. No validation, no limits, no engine, no store: the difference to TaskTrack is the cost of those.
  */
 type Stored = {
   readonly id: number;

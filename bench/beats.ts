@@ -1,4 +1,4 @@
-/** Ten thousand running tasks, each renewing its lease every ten seconds: what that costs the PostgreSQL below them. */
+/** Ten thousand running tasks, each with a heartbeat every ten seconds: the cost on PostgreSQL. */
 import { figure, printTable, type Verdict } from "./report.ts";
 import { demandRunning, untilAllRun } from "./running.ts";
 import { load, startTasktrack, stop } from "./servers.ts";
@@ -10,7 +10,7 @@ const FULL: Size = { tasks: 10_000, seconds: 60 };
 const QUICK: Size = { tasks: 2_000, seconds: 10 };
 const LEASE_S = 30;
 
-/** The share of a core that all processes of the server use over this time. */
+/** The share of a core that all processes of the server use during this time. */
 const busyFor = async (store: PostgresStore, seconds: number): Promise<number> => {
   const before = store.cpuSeconds();
   const startedAt = performance.now();

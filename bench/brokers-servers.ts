@@ -1,4 +1,4 @@
-/** The brokers beside a store, each private and with its own defaults, and who brings tasks to them as a user's program would. */
+/** The brokers beside a store, each with its default settings, and producers that send tasks to them as a user's program would. */
 import { Producer as KafkaProducer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
 import { createKafka } from "../test/support/servers/kafka.ts";
@@ -17,7 +17,7 @@ export interface Broker {
 }
 
 export interface Producer {
-  /** Resolves when the broker has confirmed that it keeps them all. Rejects where it does not, as before its queue is there. */
+  /** Resolves when the broker has confirmed all of them. Rejects if it does not, for example before its queue exists. */
   send(messages: readonly Message[]): Promise<void>;
   close(): Promise<void>;
 }
@@ -25,12 +25,12 @@ export interface Producer {
 export type Message = { readonly body: Buffer; readonly id: string | null };
 
 const SUBMIT = "tasktrack.submit";
-/** As many are sent and not yet confirmed, at most, in both. */
+/** How many are sent and not confirmed at most, on both. */
 const UNCONFIRMED = 1_000;
 const KAFKA_BATCH = 100;
 const CONNECTED_WITHIN_MS = 10_000;
 
-/** What Kafka's own start script gives its virtual machine; the tests' choice would slow down what is measured here. */
+/** The flags of Kafka's own start script; those of the tests would slow down the measurement. */
 const KAFKA_FLAGS = [
   ...["-Xms1G", "-Xmx1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"],
   ...["-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15"],
@@ -53,7 +53,7 @@ const brokerOf = (
   openProducer: (url: string) => Promise<Producer>,
 ): Broker => {
   const pid = server.pid() ?? Number.NaN;
-  parentOf(pid, command); // says so where it is another process
+  parentOf(pid, command); // throws if it is another process
   return {
     name,
     url: server.url,
@@ -63,7 +63,7 @@ const brokerOf = (
   };
 };
 
-/** It is closed before its server is removed, whatever happens: the client would go on looking for it. */
+/** Always closed before its server is removed: the client would try to connect without end. */
 const registerProducer = ({ send, close }: Producer): Producer => {
   const { remove } = register({ remove: close });
   return { send, close: remove };
@@ -74,7 +74,7 @@ const openRabbitmqProducer = async (url: string): Promise<Producer> => {
   await connection.onConnect(CONNECTED_WITHIN_MS);
   const publisher = connection.createPublisher({ confirm: true });
 
-  /** One message a publish, as a producer has them. To the queue itself; a route to nowhere would be confirmed, too. */
+  /** One message per publish, as usual for a producer. Directly to the queue; a message without a route would be confirmed as well. */
   const sendOne = ({ body, id }: Message): Promise<void> =>
     publisher.send(
       {
@@ -98,7 +98,7 @@ const openRabbitmqProducer = async (url: string): Promise<Producer> => {
 const openKafkaProducer = async (url: string): Promise<Producer> => {
   const producer = new KafkaProducer({ clientId: "bench", bootstrapBrokers: [new URL(url).host] });
 
-  /** The client gathers nothing by itself; who has many messages sends them in batches, as every Kafka producer does. */
+  /** The client does not batch by itself, so many messages are sent in batches, as every Kafka producer does. */
   const sendBatch = async (batch: readonly Message[]): Promise<void> => {
     await producer.send({ acks: -1, messages: batch.map(recordOf) });
   };
@@ -120,7 +120,7 @@ const inBatches = (messages: readonly Message[]): Message[][] =>
     messages.slice(at * KAFKA_BATCH, (at + 1) * KAFKA_BATCH),
   );
 
-/** So many at once: each that is confirmed makes room for the next. */
+/** So many at once: each confirm lets the next one start. */
 const sendAll = async <T>(
   items: readonly T[],
   atOnce: number,

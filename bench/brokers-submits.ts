@@ -1,6 +1,6 @@
 /**
- * Tasks in, on three ways: by HTTP, by RabbitMQ and by Kafka into one PostgreSQL with fsync on. Taken is the time until the
- * store holds them, not until somebody has confirmed that it will.
+ * Submissions by HTTP, by RabbitMQ and by Kafka to one PostgreSQL with fsync on. The time is measured until the tasks are stored,
+ * not until a broker has confirmed the messages.
  */
 import type { Broker, Message, Producer } from "./brokers-servers.ts";
 import { CREATE_TASK } from "./load.ts";
@@ -16,9 +16,9 @@ export type SubmitsSize = {
   readonly singles: number;
 };
 
-/** A way into a server that has just started. */
+/** A producer for a server that has just started. */
 interface Way {
-  /** Brings so many tasks; resolves with the seconds from the first send until all are in the store. */
+  /** Submits so many tasks; resolves with the seconds from the first send until all are stored. */
   submit(tasks: number): Promise<number>;
   /** Sends one more. */
   submitOne(): Promise<unknown>;
@@ -34,7 +34,7 @@ type Side = {
 
 type Measured = {
   readonly perSecond: number;
-  /** From before the send to a look at the store that found the task. */
+  /** From before the send until a query of the store finds the task. */
   readonly singlesMs: readonly number[];
   /** Shares of a core: the server's, the store's, the broker's. */
   readonly busy: readonly number[];
@@ -44,7 +44,7 @@ const WITHIN_MS = 60_000;
 const LOOK_EVERY_MS = 2;
 const STILL_MS = 300;
 
-// ---- what the store holds
+// ---- the content of the store
 
 const ask = async (store: PostgresStore, what: string): Promise<number> => {
   const [row] = (await store.sql().unsafe(`SELECT (${what})::float8 AS n FROM tasktrack.tasks`)) as [
@@ -53,7 +53,7 @@ const ask = async (store: PostgresStore, what: string): Promise<number> => {
   return row.n;
 };
 
-/** The end of an index, cheap to look at. */
+/** The end of an index, which is cheap to read. */
 const lastId = (store: PostgresStore): Promise<number> => ask(store, "coalesce(max(id), 0)");
 const countStored = (store: PostgresStore): Promise<number> => ask(store, "count(*)");
 
@@ -69,7 +69,7 @@ const until = async (what: () => string, holds: () => Promise<boolean>, everyMs:
   }
 };
 
-/** Batches may commit in any order: the last id says when it pays to count. */
+/** Batches may commit in any order, so the last id only shows when a count is worth its cost. */
 const untilStored = async (store: PostgresStore, tasks: number): Promise<void> => {
   let stored = 0;
   const are =
@@ -83,7 +83,7 @@ const untilStored = async (store: PostgresStore, tasks: number): Promise<void> =
   await until(what, are(countStored), LOOK_EVERY_MS);
 };
 
-/** How many there are once no more come. */
+/** The count after no more are created. */
 const countAtRest = async (store: PostgresStore): Promise<number> => {
   let count = -1;
   const isStill = async (): Promise<boolean> => {
@@ -95,14 +95,14 @@ const countAtRest = async (store: PostgresStore): Promise<number> => {
   return count;
 };
 
-// ---- the ways in
+// ---- the producers
 
 const byHttp = (connections: number): Side => ({
   name: `HTTP, ${connections} at once`,
   broker: null,
   env: {},
   open: async (server) => ({
-    // The last answer says that the last task is in the store; the generator is a process and takes its own time.
+    // After the last answer the last task is stored; the generator is a process, whose own time does not count.
     submit: async (tasks) => (await load(server, { kind: "create", requests: tasks, connections })).seconds,
     submitOne: () => postOne(server),
     close: async () => undefined,
@@ -153,10 +153,10 @@ const message = (sequence: number, hasId: boolean): Message => ({
   id: hasId ? crypto.randomUUID() : null,
 });
 
-/** The server makes its queue or topic once it has reached the broker, which it does not wait for at its start. */
+/** The server declares its queue or topic when it has reached the broker; its start does not wait for that. */
 const untilTaken = async (producer: Producer, store: PostgresStore): Promise<void> => {
   const comesThrough = async (): Promise<boolean> => {
-    await producer.send([message(0, false)]).catch(() => undefined); // Kafka refuses what it has no topic for
+    await producer.send([message(0, false)]).catch(() => undefined); // Kafka refuses messages without a topic
     return (await lastId(store)) > 0;
   };
   await until(() => "no task has come through the broker", comesThrough, STILL_MS);
@@ -225,7 +225,7 @@ const print = (results: Results): void => {
   printTable([["into PostgreSQL", ...head, "server", "store", "broker"], ...rows]);
 };
 
-/** In turns, each on an empty store, each round beginning with the next. */
+/** In turns, each on an empty store; each round begins with the next one. */
 export const measureSubmits = async (
   store: PostgresStore,
   [rabbitmq, kafka]: readonly [Broker, Broker],

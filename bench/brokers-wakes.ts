@@ -1,7 +1,7 @@
 /**
- * Wake-ups: one process with ROLE=api takes tasks in, one or more with ROLE=worker work on them, on PostgreSQL alone or with a
- * broker beside it. How fast, how soon after its create a task starts, and what that costs each part of the machine, above
- * all while there is little or nothing to do: that is where everybody who is woken in vain shows.
+ * Wake-ups: one process with ROLE=api creates tasks, one or more with ROLE=worker work on them, on PostgreSQL alone or with a
+ * broker. Measures the throughput, the time from the create to the start of a task, and the processor time of each part, especially
+ * while there is little or nothing to do: then the cost of unnecessary wake-ups shows.
  */
 import type { Broker } from "./brokers-servers.ts";
 import { cpuSeconds } from "./machine.ts";
@@ -18,7 +18,7 @@ export type WakesSize = {
   readonly trickleSeconds: number;
 };
 
-/** With what the server is asked to count for this benchmark: each statement's calls. */
+/** With the extension that counts the calls of each statement. */
 export const WAKES_SETTINGS = { shared_preload_libraries: "pg_stat_statements" };
 
 type Side = {
@@ -29,7 +29,7 @@ type Side = {
 
 type Fleet = { readonly api: Server; readonly workers: readonly Server[]; readonly broker: Broker | null };
 
-/** What was used up to a moment, or between two: processor seconds, and the calls of the claim. */
+/** The usage up to a moment, or between two: processor seconds, and calls of the claim. */
 type Use = {
   readonly atMs: number;
   readonly store: number;
@@ -56,17 +56,17 @@ const SLOTS = 160;
 const BATCH = 500;
 const BATCHES_AT_ONCE = 4;
 const TRICKLE_PER_SECOND = 20;
-/** The default, which nobody here changes. Who waits longer was missed by bells and poll. */
+/** The default, which is not changed here. A task that waits longer was missed by the wake-ups and by the poll. */
 const DISPATCH_INTERVAL_MS = 1_000;
 const WITHIN_MS = 120_000;
 const LOOK_EVERY_MS = 20;
-/** Events that are still on their way, and what processes do once after their start. */
+/** For events that are still on their way, and for work that processes do once after their start. */
 const REST_MS = 3_000;
 
-/** The tasks are due at once and not in DISPATCH_INTERVAL, as simulated ones are: such are found by the poll alone. */
+/** The tasks are due at once. Simulated ones are due after DISPATCH_INTERVAL, and are found only by the poll. */
 const TASK = { name: "no-op", delay: "0s" };
 
-// ---- a fleet
+// ---- the processes
 
 const startFleet = async (store: PostgresStore, side: Side, processes: number): Promise<Fleet> => {
   const env = {
@@ -78,7 +78,7 @@ const startFleet = async (store: PostgresStore, side: Side, processes: number): 
     ...side.env,
   };
   await store.sql().unsafe("CREATE EXTENSION pg_stat_statements");
-  await store.sql().unsafe("SELECT pg_stat_statements_reset()"); // it has room for so many statements, over all databases
+  await store.sql().unsafe("SELECT pg_stat_statements_reset()"); // it counts a limited number of statements, over all databases
   const api = await startTasktrackAnywhere({ ...env, ROLE: "api" });
   const starting = Array.from({ length: processes }, () =>
     startTasktrackAnywhere({ ...env, ROLE: "worker" }),
@@ -86,34 +86,34 @@ const startFleet = async (store: PostgresStore, side: Side, processes: number): 
   return { api, workers: await Promise.all(starting), broker: side.broker };
 };
 
-/** Nobody rings any more when the workers go. */
+/** The API process ends first, so that no notifications are sent when the workers end. */
 const stopFleet = async ({ api, workers }: Fleet): Promise<void> => {
   await stop(api);
   await Promise.all(workers.map(stop));
 };
 
-// ---- what is counted
+// ---- counts
 
 /**
- * Every call of the claim, whoever made it and whatever came of it: pg_stat_statements counts it in the server, as it ends.
- * There is one such statement in the product.
+ * Every call of the claim, of all processes and with any result: pg_stat_statements counts it in the server when it ends. The product
+ * has one such statement.
  */
 const CLAIMS = `SELECT coalesce(sum(calls), 0)::float8 AS n FROM pg_stat_statements WHERE query LIKE '%tasktrack.claim(%'`;
 
 /**
- * The claims that found something: each call writes a nonce of its own into the tokens of all the tasks that it takes, and
- * the token stays on an ended task, which here was claimed once.
+ * The claims that found tasks: each call writes its own nonce into the tokens of all the tasks that it claims, and the token stays on
+ * an ended task, which is claimed once here.
  */
 const FRUITFUL =
   "SELECT count(DISTINCT split_part(token, '.', 2))::float8 AS n FROM tasktrack.tasks WHERE id > $1";
 
 const LAST_ID = "SELECT coalesce(max(id), 0)::float8 AS n FROM tasktrack.tasks";
 
-/** Each half has an index of its own. */
+/** Each half has its own index. */
 const UNFINISHED = `SELECT (EXISTS (SELECT FROM tasktrack.tasks WHERE status = 'pending')
   OR EXISTS (SELECT FROM tasktrack.tasks WHERE status = 'running'))::integer AS n`;
 
-/** By the clock of the machine that all are on. */
+/** By the clock of the machine on which all of them run. */
 const LAST_END = "SELECT max(finished_at)::float8 AS n FROM tasktrack.tasks";
 
 const ask = async (store: PostgresStore, query: string, ...given: readonly number[]): Promise<number> => {
@@ -129,7 +129,7 @@ const usedBy = async (store: PostgresStore, { api, workers, broker }: Fleet): Pr
   broker: broker?.cpuSeconds() ?? 0,
 });
 
-/** What is used while something is done that makes so many tasks, to their ends. */
+/** The usage while a function creates so many tasks, until all of them have ended. */
 const meter = async (
   store: PostgresStore,
   fleet: Fleet,
@@ -156,7 +156,7 @@ const meter = async (
   };
 };
 
-// ---- what is done
+// ---- the phases
 
 const post = async ({ api }: Fleet, body: unknown): Promise<void> => {
   const answer = await fetch(`http://127.0.0.1:${api.port}/api/task`, {
@@ -180,7 +180,7 @@ const untilDone = async (store: PostgresStore): Promise<void> => {
   }
 };
 
-/** In batches, as fast as they are taken in, while the workers are at it. */
+/** In batches, as fast as they are accepted, while the workers run. */
 const pour = async (store: PostgresStore, fleet: Fleet, tasks: number): Promise<void> => {
   const batches = Array.from({ length: tasks / BATCH }, () => new Array(BATCH).fill(TASK)).values();
   const postNext = async (): Promise<void> => {
@@ -192,7 +192,7 @@ const pour = async (store: PostgresStore, fleet: Fleet, tasks: number): Promise<
   await untilDone(store);
 };
 
-/** On a timetable, whatever the answers do. */
+/** At fixed times, independent of the answers. */
 const trickle = async (store: PostgresStore, fleet: Fleet, tasks: number): Promise<void> => {
   const startedAt = performance.now();
   const posts: Promise<void>[] = [];
@@ -204,7 +204,7 @@ const trickle = async (store: PostgresStore, fleet: Fleet, tasks: number): Promi
   await untilDone(store);
 };
 
-/** From accepted to started, as the tasks themselves say: in whole milliseconds, by clocks that agree to about one. */
+/** From accepted to started, by the times of the tasks: in whole milliseconds, by clocks that agree to about one. */
 const pickupsSince = async (store: PostgresStore, id: number): Promise<number[]> => {
   const rows = (await store
     .sql()
@@ -264,7 +264,7 @@ const printSpeeds = (groups: readonly Group[]): void => {
   printTable([["worker processes", ...head, `over ${DISPATCH_INTERVAL_MS} ms`], ...rows]);
 };
 
-/** Either per second of the phase or per so many of its tasks. */
+/** Per second of the phase, or per so many of its tasks. */
 type Unit = {
   readonly phase: "idle" | "trickle" | "load";
   readonly title: string;
@@ -294,7 +294,7 @@ const printCosts = (groups: readonly Group[], { phase, title, per }: Unit): void
   printTable([[title, ...head], ...rows]);
 };
 
-/** In turns, each fleet on an empty store, each round beginning with the next side. */
+/** In turns, each on an empty store; each round begins with the next side. */
 export const measureWakes = async (
   store: PostgresStore,
   brokers: readonly Broker[],

@@ -1,4 +1,4 @@
-/** What a broker gives and takes: tasks in by it and by HTTP, and wake-ups by it and by PostgreSQL alone. */
+/** The gains and costs of a broker: submissions by it and by HTTP, and wake-ups by it and by PostgreSQL alone. */
 import { startKafka, startRabbitmq } from "./brokers-servers.ts";
 import { measureSubmits, type SubmitsSize } from "./brokers-submits.ts";
 import { measureWakes, WAKES_SETTINGS, type WakesSize } from "./brokers-wakes.ts";

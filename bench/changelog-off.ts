@@ -1,7 +1,7 @@
 /**
  * Preloaded into a writer (bun --preload): the same program without its change log. In the statement that creates tasks on
- * PostgreSQL the insert of the changes becomes a select that nobody reads, which the server leaves out, with it the draw of
- * the numbers and the lock that their writers share. No trigger, no rule, no other statement.
+ * PostgreSQL the insert of the changes becomes a select whose result is not used, which the server optimises away, together with the sequence
+ * numbers and the shared lock of the writers. No trigger, no rule, no other statement.
  */
 import { plugin } from "bun";
 

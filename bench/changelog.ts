@@ -1,4 +1,4 @@
-/** What the change log costs on PostgreSQL when one, four or sixteen processes create tasks at once. */
+/** The cost of the change log on PostgreSQL while one, four or sixteen processes create tasks at once. */
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { onEveryCore } from "./machine.ts";
@@ -42,7 +42,7 @@ const countOf = async (store: PostgresStore, what: string, table: string): Promi
   return row.count;
 };
 
-/** A change log that is off is empty, one that is on has a change for each task: else the switch did not do what it says. */
+/** Checks the switch: a change log that is off is empty, one that is on has a change for each task. */
 const demandChanges = async (store: PostgresStore, isLogged: boolean): Promise<void> => {
   const [tasks, changes] = [
     await countOf(store, "count(*)", "tasks"),
@@ -78,7 +78,7 @@ const measure = async (store: PostgresStore, processes: number, isLogged: boolea
 export const changelog = async (quick: boolean): Promise<[]> => {
   const { rounds, forMs, processes } = quick ? QUICK : FULL;
   const store = await startPostgres();
-  await measure(store, 1, true, forMs); // the first of a new server is slow, whatever it is
+  await measure(store, 1, true, forMs); // the first measurement of a new server is always slow
   const rows: string[][] = [];
   for (const count of processes) {
     const rates: Record<"on" | "off", number[]> = { on: [], off: [] };

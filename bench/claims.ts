@@ -1,6 +1,6 @@
 /**
- * Does a claim notice how much else the store holds? Straight through the store's port: claim ten, say that they are done,
- * put ten in their place, so that the backlog stays what it is called. Only the claim is timed.
+ * Does the time of a claim depend on how many other tasks are stored? Directly on the port of the store: claim ten, end them as done,
+ * insert ten new ones, so that the size of the backlog stays the same. Only the claim is timed.
  */
 import type { SQL } from "bun";
 import { create, settle, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
@@ -19,7 +19,7 @@ type Size = {
 };
 type Scenario = { readonly name: string; readonly store: TaskStore; readonly type: string };
 type Measured = { readonly name: string; readonly times: number[] };
-/** Makes the finished tasks, the backlog and what is due tomorrow. */
+/** Creates the finished tasks, the backlog and the tasks that are due tomorrow. */
 type Fill = (store: TaskStore, size: Size) => Promise<void>;
 
 const POSTGRES: Size = { pending: 1_000_000, finished: 5_000_000, few: 1_000, rounds: 30, claims: 50 };
@@ -30,7 +30,7 @@ const AT_ONCE = 10;
 const FILL_AT_ONCE = 1_000;
 const DAY_MS = 86_400_000;
 
-/** Most tasks are `common`; a worker takes `rare` alone; of `later` all but a few are due tomorrow. */
+/** Most tasks are `common`; a worker takes `rare` only; of `later` all but a few are due tomorrow. */
 const [COMMON, RARE, LATER, NOBODY] = ["common", "rare", "later", "nobody"] as const;
 
 const draft = (type: string, runAt: number): Draft =>
@@ -68,14 +68,14 @@ const finish = async (store: TaskStore, tasks: readonly RunningTask[]): Promise<
   }
 };
 
-/** What is few in the full store, and the empty store's backlog. */
+/** The size of the small groups in the full store, and of the backlog in the empty store. */
 const insertFew = async (store: TaskStore, types: readonly string[], size: Size): Promise<void> => {
   for (const type of types) {
     await insert(store, size.few, type, clock.now());
   }
 };
 
-/** Everything by the port's own verbs. */
+/** Only through the port. */
 const fillByPort: Fill = async (store, { pending, finished }) => {
   for (let left = finished; left > 0; left -= FILL_AT_ONCE) {
     await insert(store, Math.min(left, FILL_AT_ONCE), COMMON, clock.now());
@@ -85,7 +85,7 @@ const fillByPort: Fill = async (store, { pending, finished }) => {
   await insert(store, pending, LATER, clock.now() + DAY_MS);
 };
 
-/** Millions take the port minutes: one task of each kind is made by it and then copied within the database. */
+/** Millions of tasks would take the port minutes: it creates one task of each kind, which is then copied within the database. */
 const fillByCopies =
   (open: () => SQL): Fill =>
   async (store, { pending, finished }) => {
@@ -121,7 +121,7 @@ const copy = async (
   );
 };
 
-/** Building an index over millions of rows is several times faster than keeping it while they come. */
+/** Building an index over millions of rows is several times faster than updating it for each row. */
 const dropIndexes = async (sql: SQL): Promise<readonly string[]> => {
   const indexes = (await sql.unsafe(
     `SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'tasktrack' AND tablename = 'tasks'
@@ -148,7 +148,7 @@ const timeOne = async ({ store, type, name }: Scenario): Promise<number> => {
   return elapsed;
 };
 
-/** In turns, so that what the machine does meanwhile falls on all alike. The first round is the warm-up. */
+/** In turns, so that other activity of the machine affects all of them alike. The first round is the warm-up. */
 const measure = async (scenarios: readonly Scenario[], { rounds, claims }: Size): Promise<Measured[]> => {
   const measured = scenarios.map(({ name }): Measured => ({ name, times: [] }));
   for (let round = 0; round <= rounds; round += 1) {

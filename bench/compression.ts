@@ -1,4 +1,4 @@
-/** What it costs the server to compress its answers, and what that saves: the same answers by gzip and as they are, in turns. */
+/** The processor time that compression of answers costs, and the bytes that it saves: the same answers with and without gzip, in turns. */
 import { cpuSeconds } from "./machine.ts";
 import { figure, median, printTable, type Verdict } from "./report.ts";
 import { type Server, startTasktrack, stop } from "./servers.ts";
@@ -11,11 +11,11 @@ const FULL: Size = { rounds: 5, requests: 4_000 };
 const QUICK: Size = { rounds: 1, requests: 100 };
 const TASKS = 5_000;
 const AT_ONCE = 16;
-/** A task with an object of some lines, as people send it. */
+/** A task with a payload of some lines, of a usual size. */
 const WORDS =
   "encode the lecture for phones with subtitles and three sizes then upload and tell the editors".split(" ");
 
-/** The answers, and the share of FULL's requests that each is asked for: long ones take long. */
+/** The answers, and the share of FULL requests for each: long answers take long. */
 const ANSWERS = [
   ["a task", "/api/task/1", 1],
   ["a page of 50 tasks", "/api/task?limit=50", 0.5],
@@ -39,7 +39,7 @@ async function fill({ port }: Server): Promise<void> {
   }
 }
 
-/** Asks so many times, several at once; the server's processor time an answer. */
+/** Requests it so many times, several at once; returns the server's processor time per answer. */
 async function sample(
   { port, pid }: Server,
   path: string,

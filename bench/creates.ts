@@ -1,6 +1,5 @@
 /**
- * Creates over HTTP, each in the store before its answer: TaskTrack beside what its store's users use today, both on the
- * same store.
+ * Creates over HTTP, each stored before its answer: TaskTrack and the usual libraries for the same store, on that store.
  */
 import { CREATE_TASK, type Post } from "./load.ts";
 import { BULLMQ_CLIENTS, type BullmqClient, installPeers, startBunqueue, startPeer } from "./peers.ts";
@@ -12,12 +11,12 @@ type Side = {
   readonly name: string;
   readonly start: (storeUrl: string) => Promise<Server>;
   readonly post: Post;
-  /** How many jobs the store holds, as seen past the library where that is possible. */
+  /** The number of jobs in the store, read without the library if possible. */
   readonly countStored: (server: Server, storeUrl: string) => Promise<number>;
 };
 type Contest = {
   readonly store: Store;
-  /** The best of them is what TaskTrack is held against. */
+  /** TaskTrack is compared with the best of them. */
   readonly peers: readonly Side[];
   /** For information. */
   readonly others: readonly Side[];
@@ -29,7 +28,7 @@ type Size = { readonly rounds: number; readonly warmUpMs: number; readonly forMs
 const FULL: Size = { rounds: 3, warmUpMs: 1_000, forMs: 2_000 };
 const QUICK: Size = { rounds: 1, warmUpMs: 300, forMs: 500 };
 const CONNECTIONS = [64, 256];
-/** More than any side can make in a measurement. */
+/** More than any side can create in a measurement. */
 const REQUESTS_AT_MOST = 1_000_000;
 
 const ask = async (server: Server, path: string, init?: RequestInit): Promise<unknown> => {
@@ -40,7 +39,7 @@ const ask = async (server: Server, path: string, init?: RequestInit): Promise<un
   return answer.json();
 };
 
-/** Ids are given one by one: the next one tells how many there were. The peers' HTTP side has no workers either. */
+/** Ids are consecutive, so the next one is the count. The HTTP servers of the peers have no workers either. */
 const tasktrack: Side = {
   name: "TaskTrack",
   start: (storeUrl) => startTasktrack({ STORE_URL: storeUrl, ROLE: "api" }),
@@ -100,7 +99,7 @@ const demandStored = (side: Side, answered: number, stored: number): void => {
   }
 };
 
-/** Each side starts on an empty store; what one leaves to be done in the background is done before the next measurement. */
+/** Each side starts on an empty store; the background work of one is finished before the next measurement. */
 const measureSide = async (store: Store, side: Side, size: Size): Promise<Measured[]> => {
   const storeUrl = await store.empty();
   const server = await side.start(storeUrl);

@@ -1,6 +1,6 @@
 /**
- * TaskTrack as a side of the drain, a process of its own: `fill N`, `drain N CONCURRENCY`. STORE_URL names the store. It is
- * the server without HTTP: store, engine, processor, and a handler that returns at once.
+ * TaskTrack in the drain benchmark, as a process: `fill N`, `drain N CONCURRENCY`. STORE_URL is the store. It is the server without
+ * HTTP: store, engine, processor, and a handler that returns at once.
  */
 import { create, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
 import { createProcessor } from "../src/processor/processor.ts";
@@ -8,7 +8,7 @@ import { drain, jobs } from "./peers/drain.ts";
 import { clock, createBenchEngine, LEASE_MS, log, openTaskStore } from "./tasktrack.ts";
 
 const TYPE = "work";
-/** The most that a store is ever asked to take at once. */
+/** The largest batch of inserts. */
 const FILL_AT_ONCE = 1_000;
 
 const url = process.env.STORE_URL ?? "";
@@ -43,7 +43,7 @@ const work = async (count: number, concurrency: number): Promise<never> => {
       handled = onHandled;
       processor.start();
     },
-    // A slot is free again only when the store has the end of its task.
+    // A slot is free again only after the end of its task is stored.
     isEmpty: async () => processor.running === 0,
   });
 };

@@ -1,6 +1,5 @@
 /**
- * Tasks that are there already are worked off by one process whose handlers return at once: how much a claim and the word of
- * its end cost.
+ * One process works on existing tasks, with handlers that return at once: the cost of a claim and of the outcome.
  */
 import { join } from "node:path";
 import { SQL } from "bun";
@@ -15,14 +14,14 @@ import { openTaskStore } from "./tasktrack.ts";
 type Side = {
   readonly name: string;
   readonly command: (verb: "fill" | "drain", tasks: number) => string[];
-  /** How many tasks the store has no end of; read past the library where it is a peer's. */
+  /** The number of tasks that have not ended; for a peer, read without its library. */
   readonly countUnfinished: (storeUrl: string) => Promise<number>;
 };
 type Measured = { readonly perSecond: number; readonly workerBusy: number; readonly storeBusy: number };
 type Results = ReadonlyMap<Side, Measured[]>;
 type Contest = {
   readonly store: Store;
-  /** The best of ours is held against the best of the peers'. */
+  /** The best of ours is compared with the best of the peers. */
   readonly ours: readonly Side[];
   readonly peers: readonly Side[];
   /** For information. */

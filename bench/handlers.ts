@@ -1,4 +1,4 @@
-/** Handlers in an endless loop, one on each core and more: does the API still answer in time? Alternated with the same server idle. */
+/** Handlers in an endless loop, at least one on each core: does the API still answer in time? In turns with the same server idle. */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { LoadResult } from "./load.ts";
@@ -6,7 +6,7 @@ import { figure, median, printTable, type Verdict } from "./report.ts";
 import { load, type Server, startTasktrack, stop } from "./servers.ts";
 
 const MODULE = join(import.meta.dir, "looping-handlers.ts");
-/** A busy day, no race: what a server of long tasks gets. */
+/** The request rate of a busy server with long tasks. */
 const PER_SECOND = 500;
 
 const addLoops = async (server: Server, count: number): Promise<void> => {
@@ -17,7 +17,7 @@ const addLoops = async (server: Server, count: number): Promise<void> => {
   }
 };
 
-/** One round: a fresh server, with so many loops, under the same load. */
+/** One round: a new server, with so many loops, under the same load. */
 const measure = async (loops: number, seconds: number): Promise<LoadResult> => {
   const server = await startTasktrack({ HANDLERS: MODULE, DISPATCH_INTERVAL: "0s" });
   await addLoops(server, loops);
@@ -34,7 +34,7 @@ const measure = async (loops: number, seconds: number): Promise<LoadResult> => {
 
 export const handlers = async (quick: boolean): Promise<Verdict[]> => {
   const rounds = quick ? 1 : 5;
-  const seconds = quick ? 2 : 8; // less than the silence after which a looping process is killed
+  const seconds = quick ? 2 : 8; // less than the time after which a looping process is killed
   const loops = 2 * availableParallelism();
   const idle: LoadResult[] = [];
   const busy: LoadResult[] = [];

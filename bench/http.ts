@@ -1,4 +1,4 @@
-/** Create and get over HTTP: TaskTrack beside a bare Bun.serve and beside Gin, each on one core. */
+/** Create and get over HTTP: TaskTrack, a bare Bun.serve, and Gin, each on one core. */
 import { figure, median, printTable, spread, type Verdict } from "./report.ts";
 import {
   buildGin,
@@ -38,7 +38,7 @@ const fieldsOfATask = async (server: Server): Promise<string> => {
   return Object.keys((await task.json()) as object).join(" ");
 };
 
-/** A side that answers fewer fields has less to do; such a comparison must not print a number. */
+/** A server that answers with fewer fields has less to do, so such a comparison prints no number. */
 const demandSameAnswers = async (sides: readonly Side[]): Promise<void> => {
   const shapes: string[] = [];
   for (const side of sides) {
@@ -54,7 +54,7 @@ const demandSameAnswers = async (sides: readonly Side[]): Promise<void> => {
   }
 };
 
-/** A fixed number of requests, not of seconds: at every moment each side holds as many tasks as the others. */
+/** A fixed number of requests, not of seconds, so that all sides store the same number of tasks. */
 const measureOnce = async (side: Side, size: Size, measured: readonly Measured[]): Promise<void> => {
   const server = await side.start();
   await load(server, { kind: "create", requests: size.warmUp });

@@ -1,6 +1,6 @@
 /**
- * Preloaded into the server under test (bun --preload): measures from inside how late its event loop is. A timer of
- * 5 ms is set again and again; what it comes too late is the lag. LAG_PORT answers the lags since it was last asked.
+ * Preloaded into the server under test (bun --preload): measures the lag of its event loop. A timer of 5 ms is set
+ * again and again; its delay is the lag. LAG_PORT answers with the lags since the last request.
  */
 import { percentile } from "./report.ts";
 

@@ -1,6 +1,6 @@
 /**
- * The load generator, a process of its own so that it can be pinned to a core of its own. Keep-alive connections
- * with one request in flight on each; request bytes are made beforehand; the status of every answer is checked.
+ * The load generator: a process, so that it can be pinned to another core. Keep-alive connections with one request in flight
+ * on each; the bytes of the requests are prepared before; the status of every answer is checked.
  *
  *   bun bench/load.ts '{"port":8080,"kind":"get","connections":64,"requests":100000,"ids":1000,"firstId":1,"perSecond":null,
  *     "post":{"path":"/api/task","body":"{\"name\":\"task 00000000\"}","status":201},"forMs":null}'
@@ -21,7 +21,7 @@ export type LoadPlan = {
   /** null: every connection sends again as soon as it has its answer. A number: requests leave on a timetable,
    * and latency counts from the time in the table, so that a stall is charged to every request it held up. */
   readonly perSecond: number | null;
-  /** What a POST sends, and the status that it expects. */
+  /** The body of a POST, and the expected status. */
   readonly post: Post;
   /** null: all requests are sent. A number: none leaves later than this, and `requests` is the most. */
   readonly forMs: number | null;
@@ -90,7 +90,7 @@ const postBytes = ({ port, post: { path, body } }: LoadPlan): Buffer => {
 const bareRequest = (method: string, path: string, port: number): Buffer =>
   Buffer.from(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\n\r\n`);
 
-/** Every name is distinct: a parser that shares repeated strings would otherwise flatter memory and speed. */
+/** All names are different: with equal ones a parser that shares strings would use less memory and time. */
 const writeSequence = (post: Buffer, at: number, sequence: number): void => {
   let rest = sequence;
   for (let digit = DIGITS - 1; digit >= 0; digit -= 1) {
@@ -102,7 +102,7 @@ const writeSequence = (post: Buffer, at: number, sequence: number): void => {
 const statusOf = (answer: Buffer): number =>
   ((answer[9] ?? 0) - 48) * 100 + ((answer[10] ?? 0) - 48) * 10 + ((answer[11] ?? 0) - 48);
 
-/** The length of the whole answer, or -1 while some of it is still on its way. */
+/** The length of the whole answer, or -1 while it is incomplete. */
 const wholeLength = (answer: Buffer): number => {
   const headEnd = answer.indexOf("\r\n\r\n");
   if (headEnd < 0) {
@@ -266,7 +266,7 @@ const connect = async (run: Run): Promise<Connection> => {
   return connection;
 };
 
-/** Sends what the timetable asks for by now; what finds no free connection waits, and its time runs. */
+/** Sends the requests that are due by the timetable; one without a free connection waits, and its time runs. */
 const sendDue = (run: Run, startedAt: number, perSecond: number): void => {
   const elapsedSeconds = (performance.now() - startedAt) / 1000;
   const due = Math.min(run.plan.requests, Math.floor(elapsedSeconds * perSecond));

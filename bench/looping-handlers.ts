@@ -1,4 +1,4 @@
-/** A handler that never gives its event loop back. */
+/** A handler that blocks its event loop without end. */
 export default {
   loops: async (): Promise<never> => {
     for (;;);

@@ -1,4 +1,4 @@
-/** What the benchmarks know of the machine: two cores to pin to, and what the kernel counts for processes. */
+/** The machine: two cores to pin processes to, and the kernel's counts for processes. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 
@@ -30,17 +30,17 @@ export const pinned = (core: number, command: readonly string[]): string[] => [
 
 const everyCore = `0-${availableParallelism() - 1}`;
 
-/** For what the pinned bench starts, which would else inherit its core. */
+/** For processes that the pinned benchmark starts, which would inherit its core. */
 export const unpinned = (command: readonly string[]): string[] => ["taskset", "-c", everyCore, ...command];
 
 const allow = (cores: string): void => {
   Bun.spawnSync(["taskset", "-acp", cores, String(process.pid)]);
 };
 
-/** The bench itself reads the streamed list and samples; on the load's core it takes nothing from the server. */
+/** The benchmark itself reads the streamed list and takes samples; on the load's core it does not slow down the server. */
 export const pinSelf = (core: number): void => allow(String(core));
 
-/** What is started meanwhile may run on every core; the bench itself is on the load's afterwards. */
+/** Processes that are started meanwhile may run on every core; after that the benchmark is on the load's core again. */
 export const onEveryCore = async <T>(start: () => Promise<T>): Promise<T> => {
   allow(everyCore);
   try {
@@ -84,7 +84,7 @@ const statOf = (pid: number): Stat => {
 
 export const cpuSeconds = (pid: number): number => statOf(pid).own;
 
-/** The parent of a process that must bear this name: a number from a container would be another process here. */
+/** The parent of a process, which must have this name: a process id from a container would be another process here. */
 export const parentOf = (pid: number, command: string): number => {
   const stat = existsSync(`/proc/${pid}/stat`) ? statOf(pid) : null;
   if (stat?.command !== command) {
@@ -93,7 +93,7 @@ export const parentOf = (pid: number, command: string): number => {
   return stat.parent;
 };
 
-/** Null for one that has ended meanwhile: its parent has its time. */
+/** Null if it has ended: its parent has its time. */
 const statIfAlive = (pid: number): Stat | null => {
   try {
     return statOf(pid);
@@ -112,11 +112,11 @@ export const cpuSecondsWithChildren = (pid: number): number => {
   return own + ended + children.reduce((sum, stat) => sum + (stat?.own ?? 0), 0);
 };
 
-/** Samples until stopped; answers every reading with the time it was taken at. */
+/** Takes samples until it is stopped; returns each with its time. */
 export const sampleRss = (pid: number, everyMs: number) => {
   const readings: { readonly atMs: number; readonly bytes: number }[] = [];
   const take = () => {
-    // A server that has died is reported by whoever was talking to it.
+    // A request to a server that has ended reports that.
     if (existsSync(`/proc/${pid}/status`)) {
       readings.push({ atMs: performance.now(), bytes: rssBytes(pid) });
     }

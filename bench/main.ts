@@ -1,4 +1,4 @@
-/** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and says which targets are met. */
+/** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and prints which targets are met. */
 import { availableParallelism } from "node:os";
 import { across } from "./across.ts";
 import { beats } from "./beats.ts";

@@ -1,4 +1,4 @@
-/** One million tasks in memory: what one costs, whether the verbs notice, and whether the whole list stalls them. */
+/** One million tasks in memory: the memory of one, the time of the verbs, and whether the whole list stalls them. */
 import { rssBytes, sampleRss } from "./machine.ts";
 import { figure, median, megabytes, printTable, spread, type Verdict } from "./report.ts";
 import { type Loaded, load, type Server, startTasktrack, stop } from "./servers.ts";
@@ -32,10 +32,10 @@ const QUICK: Size = {
 };
 const FEW_TASKS = 1_000;
 
-/** One worker on an hour's work: everything after the first task stays pending. */
+/** One worker with a task of an hour: all other tasks stay pending. */
 const SETTINGS = { WORKER_CONCURRENCY: "1", SIMULATE_MIN: "1h", SIMULATE_MAX: "1h" };
 
-/** Few enough that a slow answer is not hidden by a queue of others, enough to keep the server busy. */
+/** Few enough that a slow answer is not hidden behind other requests, enough to keep the server busy. */
 const CONNECTIONS = 8;
 const CREATES_PER_SECOND = 1_000;
 
@@ -72,7 +72,7 @@ const measureGet = (server: Server, size: Size, tasks: number): Promise<Loaded> 
     firstId: size.warmUp + 1,
   });
 
-/** Every create is deleted again, so that the number of tasks stays what it is called. */
+/** Every created task is deleted again, so that the number of tasks stays the same. */
 const measureCreate = (server: Server, size: Size): Promise<Loaded> =>
   load(server, { kind: "churn", requests: size.requests, connections: CONNECTIONS });
 
@@ -123,7 +123,7 @@ const compare = async (many: Server, size: Size): Promise<Verdict[]> => {
   }));
 };
 
-/** The list is no snapshot: tasks created meanwhile may follow, but each of the old ones is there exactly once. */
+/** The list is no snapshot: tasks that are created meanwhile may follow, but each of the old ones is in it exactly once. */
 const demandWholeList = (list: unknown, firstId: number, tasks: number): void => {
   if (!Array.isArray(list) || list.length < tasks) {
     throw new Error(`the list should be an array of at least ${tasks} tasks`);

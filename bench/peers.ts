@@ -1,4 +1,4 @@
-/** What TaskTrack is compared with: npm packages of their own, installed when first needed, each on its faster runtime. */
+/** The peers, with which TaskTrack is compared: npm packages in their own folder, installed at the first use, each on its faster runtime. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bun, freePort, type Server, startServer } from "./servers.ts";
@@ -17,7 +17,7 @@ const FASTER: Readonly<Record<Peer, Runtime>> = {
   bullmq: "bun",
 };
 
-/** npm writes its own lock file last: it is there when the installation is whole, and older than a lock file that changed. */
+/** npm writes this file last: it exists if the installation is complete, and is older than a lock file that has changed. */
 const areInstalled = (): boolean => {
   const written = join(modules, ".package-lock.json");
   const locked = statSync(join(folder, "package-lock.json"));
@@ -29,7 +29,7 @@ export const installPeers = (): void => {
     return;
   }
   console.log("  installing the peers (npm ci in bench/peers)");
-  // No scripts: the one that would run builds what is there prebuilt.
+  // No scripts: the only one would build what is there prebuilt.
   const install = Bun.spawnSync(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: folder,
     stderr: "pipe",
@@ -39,7 +39,7 @@ export const installPeers = (): void => {
   }
 };
 
-/** Node comes with the peers where they have one for this machine; Bun runs them all. */
+/** Node.js is installed with the peers if it exists for this machine; Bun runs all of them. */
 const runtimeOf = (peer: Peer): readonly string[] =>
   FASTER[peer] === "node" && existsSync(nodeBinary) ? [nodeBinary] : bun;
 
@@ -57,8 +57,8 @@ export const BULLMQ_CLIENTS = ["ioredis", "bun"] as const;
 export type BullmqClient = (typeof BULLMQ_CLIENTS)[number];
 
 /**
- * bunqueue's own server. It lets a client make 10,000 requests a minute unless told otherwise; with a window of a second its
- * list of them stays short.
+ * bunqueue's own server. By default a client may send 10,000 requests a minute; with a window of a second its list of requests stays
+ * short.
  */
 export const startBunqueue = (file: string): Promise<Server> =>
   startServer({

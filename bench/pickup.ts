@@ -1,4 +1,4 @@
-/** How long an accepted task waits for its start on an idle server whose dispatcher does not hold it back. */
+/** The time from the acceptance to the start of a task on an idle server without a dispatch interval. */
 import { figure, percentile, printTable, type Verdict } from "./report.ts";
 import { type Server, startTasktrack, stop } from "./servers.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Work through HTTP: sixteen workers claim ten no-op tasks at a time and say that they are done, until none is left. TaskTrack's
- * completes bring the next ten; bunqueue pulls and acknowledges by two calls.
+ * Workers over HTTP: sixteen of them claim ten no-op tasks at a time and complete them, until none is left. A complete of TaskTrack
+ * returns the next ten; bunqueue pulls and acknowledges with two calls.
  */
 
 import { installPeers, startBunqueue } from "./peers.ts";
@@ -15,7 +15,7 @@ type Side = {
   readonly store: Pick<Store, "empty" | "remove"> | null;
   readonly start: (storeUrl: string) => Promise<Server>;
   readonly fill: (post: Post, count: number) => Promise<unknown>;
-  /** One worker, until there is nothing left; resolves with how many it has ended. */
+  /** One worker, until no task is left; resolves with the number of tasks that it has ended. */
   readonly work: (post: Post, worker: string) => Promise<number>;
 };
 
@@ -37,7 +37,7 @@ const postTo =
       body: JSON.stringify(body),
     });
     if (!answer.ok) throw new Error(`${server.name} answered ${answer.status} to ${path}`);
-    return (await answer.json()) as never; // each caller knows what it has asked for
+    return (await answer.json()) as never; // each caller knows the type of its answer
   };
 
 const tasktrack = (name: string, store: Side["store"]): Side => ({

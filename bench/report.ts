@@ -1,4 +1,4 @@
-/** Numbers into lines: medians, spreads, tables, and whether a target is met. */
+/** The output: medians, spreads, tables, and whether a target is met. */
 
 export type Verdict = {
   readonly what: string;
@@ -20,7 +20,7 @@ export const percentile = (values: readonly number[], share: number): number => 
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 };
 
-/** Three figures that matter, whole numbers from a thousand up with a thin grouping. */
+/** Three significant digits; from a thousand up whole numbers with a thin separator. */
 export const figure = (value: number): string => {
   if (Math.abs(value) >= 1000) {
     return Math.round(value).toLocaleString("en-US");
@@ -33,7 +33,7 @@ export const spread = (values: readonly number[]): string =>
 
 export const megabytes = (bytes: number): string => `${figure(bytes / 1e6)} MB`;
 
-/** The first row is the head; the first column is text, the others numbers set to the right. */
+/** The first row is the header; the first column is text, the others are numbers, aligned right. */
 export const printTable = (rows: readonly (readonly string[])[]): void => {
   const columns = rows[0]?.length ?? 0;
   const widths = Array.from({ length: columns }, (_, column) =>

@@ -1,4 +1,4 @@
-/** A hundred thousand simulated tasks running at once: does the event loop still come round in time? */
+/** A hundred thousand simulated tasks running at once: the lag of the event loop. */
 import { join } from "node:path";
 import type { Lag } from "./lag.ts";
 import { rssBytes } from "./machine.ts";
@@ -15,7 +15,7 @@ const ask = async (port: number, path: string): Promise<unknown> => {
   return answer.json();
 };
 
-/** Asking also forgets the lags so far. */
+/** A request also resets the lags. */
 const lagSince = async (lagPort: number): Promise<Lag> => (await ask(lagPort, "/")) as Lag;
 
 const countRunning = async (server: Server): Promise<number> =>

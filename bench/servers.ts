@@ -1,4 +1,4 @@
-/** Starting and stopping what is measured. Every server listens on 127.0.0.1 alone and ends with the bench. */
+/** Starts and stops the servers under test. Every server listens on 127.0.0.1 only and ends with the benchmark. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
@@ -11,13 +11,13 @@ type Start = {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Answers 200 once the server takes requests. */
+  /** Answers 200 when the server accepts requests. */
   readonly ready?: string;
-  /** The server's core, unless it says otherwise. */
+  /** By default the server's core. */
   readonly pin?: (command: readonly string[]) => string[];
 };
 
-/** A load and how busy each side's core was meanwhile. */
+/** The result of a load, and the usage of both cores meanwhile. */
 export type Loaded = LoadResult & { readonly serverBusy: number; readonly loadBusy: number };
 
 const READY_WITHIN_MS = 30_000;
@@ -36,8 +36,8 @@ export const freePort = (): number => {
   return port;
 };
 
-/** Only PATH, HOME and what is given: the settings of the shell that runs the bench must not change it. */
-/** Ends with the bench, whatever happens. */
+/** Only PATH, HOME and the given variables: the settings of the shell must not change the result. */
+/** Always ends with the benchmark. */
 export const track = (child: Subprocess): void => {
   running.set(child.pid, child);
   void child.exited.then(() => running.delete(child.pid));
@@ -61,7 +61,7 @@ export const spawn = (command: readonly string[], env: Readonly<Record<string, s
   return child;
 };
 
-/** Runs a program to its end and answers with what it printed; throws when it fails. */
+/** Runs a program to its end and returns its output; throws if it fails. */
 export const run = async (
   name: string,
   command: readonly string[],
@@ -91,7 +91,7 @@ export const answers = async (port: number, path: string): Promise<boolean> => {
     await answer.arrayBuffer();
     return answer.status === 200;
   } catch {
-    return false; // not listening yet; the caller gives up after its time
+    return false; // not listening yet; the caller has a time limit
   }
 };
 
@@ -135,7 +135,7 @@ export const startTasktrack = (
 ): Promise<Server> =>
   startServer({ name: "TaskTrack", command: tasktrackCommand(flags), env: tasktrackEnv(settings) });
 
-/** One of many, which find their places on the cores themselves. */
+/** One of many, which are not pinned to a core. */
 export const startTasktrackAnywhere = (settings: Readonly<Record<string, string>>): Promise<Server> =>
   startServer({ name: "TaskTrack", command: tasktrackCommand(), env: tasktrackEnv(settings), pin: unpinned });
 
@@ -145,7 +145,7 @@ export const startBare = (): Promise<Server> =>
 export const startGin = (): Promise<Server> =>
   startServer({ name: "Gin", command: [ginBinary], env: { GOMAXPROCS: "1" } });
 
-/** Builds the Gin server; null when it is there, else why it is left out. */
+/** Builds the Gin server; null if it succeeded, else the reason why it is left out. */
 export const buildGin = (): string | null => {
   if (Bun.which("go") === null) {
     return "go is not on the PATH";

@@ -1,6 +1,6 @@
 /**
- * `bun bench/sqlite-million.ts [tasks]`, by hand: a million tasks in a SQLite file. What each verb takes there, and whether
- * the server's own thread notices: a timer of five milliseconds says how late it was meanwhile.
+ * `bun bench/sqlite-million.ts [tasks]`, by hand: a million tasks in a SQLite file. The time of each verb, and the lag of the
+ * server's own thread, measured by a timer of five milliseconds.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ const LATE_AT_MOST_MS = 20;
 
 const HOUR_MS = 3_600_000;
 
-/** How late the timer is, from each tick to the next. */
+/** The delay of the timer, from each tick to the next. */
 const watchLateness = () => {
   const late: number[] = [];
   let last = performance.now();
@@ -41,7 +41,7 @@ const watchLateness = () => {
 const rows: string[][] = [["", "how many", "a second", "p50 ms", "p99 ms", "timer late p99", "most"]];
 const worst: number[] = [];
 
-/** Repeats the deed until it says that it is over; a deed answers how many it has done. */
+/** Repeats the function until it reports the end; it returns how many it has done. */
 const measure = async (name: string, deed: () => Promise<number | null>): Promise<void> => {
   const lateness = watchLateness();
   const startedAt = performance.now();

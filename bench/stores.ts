@@ -1,6 +1,6 @@
 /**
- * The servers and files that both sides of a benchmark keep their tasks in. They may run on every core: they are neither the
- * server under test nor the load, and where they run is the same for both sides. Each is private and ends with the bench.
+ * The stores of both sides of a benchmark. Their servers may run on every core: they are neither the server under test nor the load,
+ * and both sides use them in the same way. Each is private and ends with the benchmark.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -12,33 +12,33 @@ import type { TestServer } from "../test/support/servers/runner.ts";
 import { cpuSeconds, cpuSecondsWithChildren, onEveryCore, parentOf } from "./machine.ts";
 
 export interface Store {
-  /** The words in tables. */
+  /** The name in tables. */
   readonly name: string;
-  /** An empty place to keep tasks in, as a STORE_URL. What was there before is gone, unless it is still in use. */
+  /** An empty store, as a STORE_URL. The previous one is removed, unless it is still in use. */
   empty(): Promise<string>;
-  /** Nothing of what was written so far is left to be done in the background. */
+  /** Resolves when the background work for earlier writes is finished. */
   settle(): Promise<void>;
-  /** What all its processes have used; null where it has none. */
+  /** The processor time of all its processes; null if it has none. */
   cpuSeconds(): number | null;
   remove(): Promise<void>;
 }
 
 export interface PostgresStore extends Store {
-  /** Speaks to the database of the last `empty`. */
+  /** A connection to the database of the last `empty`. */
   sql(): SQL;
   cpuSeconds(): number;
 }
 
 const opened = new Set<{ remove(): Promise<void> }>();
 
-/** Ends every store that is still there, the latest first, so that no connection outlives its server; safe twice. */
+/** Ends every remaining store, the latest first, so that no connection outlives its server; safe twice. */
 export const removeStores = async (): Promise<void> => {
   for (const store of [...opened].reverse()) {
     await store.remove();
   }
 };
 
-/** Ends with the bench, before what was registered earlier. */
+/** Ends with the benchmark, before those that were registered earlier. */
 export const register = <S extends { remove(): Promise<void> }>(store: S): S => {
   const registered: S = {
     ...store,
@@ -59,8 +59,8 @@ export const started = async <S extends TestServer>(create: () => Promise<S>): P
 };
 
 /**
- * A PostgreSQL as Debian starts it, with fsync on and the default synchronous_commit, but with the memory and the room for
- * its log that one gives to a database with work to do.
+ * A PostgreSQL as Debian starts it, with fsync on and the default synchronous_commit, but with the memory and the size of
+ * the log that are usual for a busy database.
  * @param settings more lines of postgresql.conf, by name
  */
 export const startPostgres = async (
@@ -116,7 +116,7 @@ export const startPostgres = async (
   });
 };
 
-/** A Redis that appends each write to its log, which it takes to the disk once a second or always. */
+/** A Redis that appends each write to its log, with an fsync once a second or for each write. */
 export const startRedis = async (appendfsync: "everysec" | "always"): Promise<Store> => {
   const server = await started(() => createRedis({ appendfsync }));
   const house = new RedisClient(server.url);
@@ -138,7 +138,7 @@ export const startRedis = async (appendfsync: "everysec" | "always"): Promise<St
   });
 };
 
-/** Files in the folder for temporary ones, which should be on a disk. */
+/** Files in the temporary folder, which should be on a disk. */
 export const createFiles = (): Store => {
   const folder = mkdtempSync(join(tmpdir(), "tasktrack-bench-"));
   let files = 0;

@@ -1,4 +1,4 @@
-/** TaskTrack's own parts without HTTP, put together as app.ts does, for benchmarks of what lies below it. */
+/** The parts of TaskTrack without HTTP, wired as in app.ts, for benchmarks of the engine and the stores. */
 import { createEngine, type Engine } from "../src/engine/engine.ts";
 import { createLog } from "../src/lib/log.ts";
 import { systemClock } from "../src/lib/system-clock.ts";

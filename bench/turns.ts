@@ -1,4 +1,4 @@
-/** The largest input of each route, with 100,000 tasks behind it, on each store: how long does one request hold the event loop? */
+/** The largest input of each route, with 100,000 tasks stored, on each store: how long does one request block the event loop? */
 import { join } from "node:path";
 import { hostileRequests } from "../test/support/hostile-requests.ts";
 import type { Lag } from "./lag.ts";
@@ -47,7 +47,7 @@ const measure = async (storeUrl: string, tasks: number): Promise<Measured> => {
     const init = { method, ...(body === undefined ? {} : { body }) };
     await (await fetch(`http://127.0.0.1:${server.port}${path}`, init)).arrayBuffer();
     const { samples, maxMs } = await lagSince();
-    measured.set(name, samples === 0 ? 0 : maxMs); // it was over before the timer came
+    measured.set(name, samples === 0 ? 0 : maxMs); // it ended before the timer fired
   }
   await stop(server);
   return measured;

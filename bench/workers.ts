@@ -1,4 +1,4 @@
-/** A thousand workers that wait for work by long polls: what they cost while there is none, and how soon one of them has it. */
+/** A thousand workers that wait for work with long polls: their cost while there is none, and the time until one of them gets a task. */
 import { createRawClient, type RawClient } from "../test/support/raw.ts";
 import { cpuSeconds } from "./machine.ts";
 import { figure, percentile, printTable, type Verdict } from "./report.ts";
@@ -14,7 +14,7 @@ const GIVE_UP_AFTER_MS = 10_000;
 
 type Leased = { readonly id: number; readonly lease: { readonly token: string } };
 
-/** Each on a connection of its own: the runtime's fetch has no more than 256 requests under way. */
+/** Each on its own connection: the runtime's fetch has no more than 256 requests under way. */
 const connect = (server: Server): RawClient => createRawClient(`http://127.0.0.1:${server.port}`);
 
 const post = async <T>(client: RawClient, path: string, body: unknown): Promise<T> => {
@@ -26,7 +26,7 @@ const post = async <T>(client: RawClient, path: string, body: unknown): Promise<
   return (await answer.json()) as T;
 };
 
-/** Asks for one task, ends it, asks again, until the bench is over. */
+/** Claims one task, ends it, claims again, until the end of the benchmark. */
 const work = async (
   client: RawClient,
   worker: string,
@@ -49,7 +49,7 @@ const work = async (
   }
 };
 
-/** One task at a time, each as soon as the one before was taken: from before its create to its worker's having it. */
+/** One task at a time, each as soon as the previous one is claimed: from before its create until its worker has it. */
 const measurePickups = async (
   client: RawClient,
   tasks: number,
@@ -82,7 +82,7 @@ export const workers = async (quick: boolean): Promise<Verdict[]> => {
   const producer = connect(server);
   const clients = Array.from({ length: size.workers }, () => connect(server));
   const all = clients.map((client, n) => work(client, `worker-${n}`, over.signal, seen));
-  await measurePickups(producer, 100, nextSeen); // a warm-up, after which all wait
+  await measurePickups(producer, 100, nextSeen); // a warm-up, after which all workers wait
   await Bun.sleep(1_000);
 
   const before = cpuSeconds(server.pid);

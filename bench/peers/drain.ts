@@ -1,7 +1,6 @@
 /**
- * How every side of the drain says how it went: one line on standard output. The time runs from just before the workers
- * start to when the store has the end of the last job, not merely to the return of the last handler. Runs on Bun and on
- * Node.
+ * Prints the result of each side of the drain: one line on standard output. The time runs from just before the start of the workers
+ * until the end of the last job is stored, not only until the last handler returns. Runs on Bun and on Node.js.
  */
 export type Drained = { readonly seconds: number; readonly cpuSeconds: number };
 
@@ -14,7 +13,7 @@ export const drain = async (side: {
   readonly jobs: number;
   /** Starts the workers, which call `handled` for each job. */
   readonly start: (handled: () => void) => unknown;
-  /** Whether the store has the end of every job; asked only after the last handler has returned. */
+  /** Whether the end of every job is stored; called only after the last handler has returned. */
   readonly isEmpty: () => Promise<boolean>;
 }): Promise<never> => {
   let count = 0;
@@ -36,14 +35,14 @@ export const drain = async (side: {
   process.exit(0);
 };
 
-/** `count` jobs in pieces of at most `size`. */
+/** `count` jobs in batches of at most `size`. */
 export const jobs = function* (count: number, size: number) {
   for (let from = 0; from < count; from += size) {
     yield Array.from({ length: Math.min(size, count - from) }, (_, at) => job(from + at));
   }
 };
 
-/** The same words as the load generator's. */
+/** The same names as in the load generator. */
 const job = (n: number) => ({
   name: `task ${String(n).padStart(8, "0")}`,
   description: "some description of the work",

@@ -1,10 +1,10 @@
 /**
- * The HTTP door before a peer's library, as plain as a server can be: POST JSON, create, 201. It checks nothing but that
- * the body is JSON. On Bun it is Bun's own server, on Node node:http; the benchmark takes whichever makes its peer faster.
+ * A minimal HTTP server around a peer's library: POST JSON, create, 201. It checks only that the body is JSON. On Bun it is Bun's own
+ * server, on Node.js node:http; the benchmark uses the faster one for each peer.
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 
-/** Makes one job of the body and resolves with its id once the store has it. */
+/** Creates one job from the body; resolves with its id when it is stored. */
 type Create = (body: object) => Promise<unknown>;
 
 const created = (id: unknown): string =>
