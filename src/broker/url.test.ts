@@ -109,7 +109,7 @@ describe("Kafka:", () => {
 
 const partitions = (text: string): string => `kafka://h:1?partitions=${text}`;
 
-describe("what cannot be meant is refused with what was expected:", () => {
+describe("an invalid URL is refused with what was expected:", () => {
   const RABBITMQ_SHAPE = "amqp(s)://user:password@host:port/vhost, in which";
   const KAFKA_SHAPE = "kafka(s)://user:password@host:port,host:port, in which";
   const rows: readonly (readonly [string, readonly string[]])[] = [

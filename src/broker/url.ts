@@ -124,9 +124,9 @@ const expected = (what: string): TaskError => new TaskError("invalid", what);
 
 /** @param port the default; null: the URL must have one */
 function hostOf(text: string, port: number | null): Host | null {
-  const [, address, name, said] = HOST.exec(text) ?? [];
+  const [, address, name, portText] = HOST.exec(text) ?? [];
   const host = address ?? name;
-  const found = said === undefined ? port : Number(said);
+  const found = portText === undefined ? port : Number(portText);
   return host === undefined || found === null || found < 1 || found > 65_535 ? null : { host, port: found };
 }
 
