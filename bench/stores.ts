@@ -69,31 +69,31 @@ export const startPostgres = async (
   const server = await started(() =>
     createPostgres({ shared_buffers: "1GB", max_wal_size: "8GB", checkpoint_timeout: "30min", ...settings }),
   );
-  const house = new SQL(server.url, { max: 1, idleTimeout: 0 });
-  const [{ pid }] = (await house`SELECT pg_backend_pid() AS pid`) as [{ pid: number }];
+  const admin = new SQL(server.url, { max: 1, idleTimeout: 0 });
+  const [{ pid }] = (await admin`SELECT pg_backend_pid() AS pid`) as [{ pid: number }];
   const postmaster = parentOf(pid, "postgres");
   let databases = 0;
   let url = server.url;
-  let current = house;
+  let current = admin;
 
   const empty = async (): Promise<string> => {
     await close();
-    await house.unsafe(`DROP DATABASE IF EXISTS bench_${databases} WITH (FORCE)`);
+    await admin.unsafe(`DROP DATABASE IF EXISTS bench_${databases} WITH (FORCE)`);
     databases += 1;
-    await house.unsafe(`CREATE DATABASE bench_${databases}`);
+    await admin.unsafe(`CREATE DATABASE bench_${databases}`);
     url = server.url.replace(/\/postgres$/, `/bench_${databases}`);
     return url;
   };
 
   const close = async (): Promise<void> => {
-    if (current !== house) {
+    if (current !== admin) {
       await current.close();
     }
-    current = house;
+    current = admin;
   };
 
   const sql = (): SQL => {
-    if (current === house) {
+    if (current === admin) {
       current = new SQL(url, { max: 1, idleTimeout: 0 });
     }
     return current;
@@ -110,7 +110,7 @@ export const startPostgres = async (
     cpuSeconds: () => cpuSecondsWithChildren(postmaster),
     remove: async () => {
       await close();
-      await house.close();
+      await admin.close();
       await server.remove();
     },
   });
@@ -119,20 +119,20 @@ export const startPostgres = async (
 /** A Redis that appends each write to its log, with an fsync once a second or for each write. */
 export const startRedis = async (appendfsync: "everysec" | "always"): Promise<Store> => {
   const server = await started(() => createRedis({ appendfsync }));
-  const house = new RedisClient(server.url);
-  const info = String(await house.send("INFO", ["server"]));
+  const admin = new RedisClient(server.url);
+  const info = String(await admin.send("INFO", ["server"]));
   const pid = Number(/^process_id:(\d+)/m.exec(info)?.[1]);
   parentOf(pid, "redis-server");
   return register({
     name: `Redis, appendfsync ${appendfsync}`,
     empty: async () => {
-      await house.send("FLUSHALL", ["SYNC"]);
+      await admin.send("FLUSHALL", ["SYNC"]);
       return server.url;
     },
     settle: async () => undefined,
     cpuSeconds: () => cpuSeconds(pid),
     remove: async () => {
-      house.close();
+      admin.close();
       await server.remove();
     },
   });

@@ -3,7 +3,7 @@ import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
 
 /**
- * The rules of the house: which folder may import which. A file's name in the list means that file alone; `type` means
+ * The rules of imports: which folder may import which. A file's name in the list means that file alone; `type` means
  * that only its types may be used.
  */
 const MAY_IMPORT: Record<string, readonly string[]> = {
@@ -182,7 +182,7 @@ async function webFaults(): Promise<string[]> {
   return (await Promise.all(faults)).flat();
 }
 
-describe("the house", () => {
+describe("the source", () => {
   test("every part of the source has its rule", () => {
     expect([...new Set(files.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([]);
   });

@@ -8,7 +8,7 @@ import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
 import { openEvents, type SeenEvent } from "./support/events.ts";
 import { eventually } from "./support/eventually.ts";
-import { openHouse } from "./support/house.ts";
+import { openMemoryServer } from "./support/memory-server.ts";
 import { expectProblem } from "./support/problem.ts";
 import { encode, exchange, openConnection } from "./support/raw.ts";
 import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
@@ -233,40 +233,40 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
 
 describe("an event stream", () => {
   test("after an id that is too old begins with a reset", async () => {
-    const house = openHouse();
-    const first = await openEvents(house.url);
+    const server = openMemoryServer();
+    const first = await openEvents(server.url);
     first.close();
-    for (let n = 0; n < 140; n++) await house.engine.create(Array(1_000).fill({ name: "x" }));
-    const again = await openEvents(house.url, { lastEventId: first.lastEventId });
+    for (let n = 0; n < 140; n++) await server.engine.create(Array(1_000).fill({ name: "x" }));
+    const again = await openEvents(server.url, { lastEventId: first.lastEventId });
     await again.until(isReset);
     again.close();
-    await house.close();
+    await server.close();
   });
 
   test("that its client leaves leaves nothing behind", async () => {
-    const house = openHouse();
-    const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(house.url)));
+    const server = openMemoryServer();
+    const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
     const watches = (count: number) =>
       eventually(
-        () => house.state.watchers,
+        () => server.state.watchers,
         (watchers) => watchers === count,
       );
     await watches(1);
     for (const client of clients.slice(1)) client.close();
-    const id = await create(house.engine);
+    const id = await create(server.engine);
     await clients[0]?.until(isTask(id));
-    expect(house.state.watchers).toBe(1);
+    expect(server.state.watchers).toBe(1);
     clients[0]?.close();
     await watches(0);
-    await house.close();
+    await server.close();
   });
 
   test("is told apart from a dead one by a comment every 15 seconds, whose id may be resumed from", async () => {
     const clock = createManualClock();
-    const house = openHouse({ clock });
-    const client = await openEvents(house.url, { query: "?type=none" });
+    const server = openMemoryServer({ clock });
+    const client = await openEvents(server.url, { query: "?type=none" });
     const began = client.lastEventId;
-    await create(house.engine);
+    await create(server.engine);
     await clock.advance(1_000);
     await clock.advance(13_999);
     expect(client.comments).toHaveLength(1);
@@ -283,57 +283,57 @@ describe("an event stream", () => {
       (count) => count === 4,
     );
     client.close();
-    await house.close();
+    await server.close();
   });
 
   test("of a client that takes nothing is cut when it is 256 KiB behind, and the client resumes", async () => {
-    const house = openHouse();
-    const stuck = openConnection(house.url);
+    const server = openMemoryServer();
+    const stuck = openConnection(server.url);
     stuck.write(encode({ target: "/api/events" }));
     await eventually(
-      () => house.state.watchers,
+      () => server.state.watchers,
       (watchers) => watchers === 1,
     );
     stuck.pause();
     const description = "x".repeat(10_000);
     const count = 2_000; // more than the buffers of both ends hold
     for (let n = 0; n < count; n += 500) {
-      await house.engine.create(Array(500).fill({ name: "x", description }));
+      await server.engine.create(Array(500).fill({ name: "x", description }));
     }
     await eventually(
-      () => house.state.watchers,
+      () => server.state.watchers,
       (watchers) => watchers === 0,
     );
     stuck.close();
-    const lastEventId = Buffer.from("0:house").toString("base64url");
-    const client = await openEvents(house.url, { lastEventId });
+    const lastEventId = Buffer.from("0:memory").toString("base64url");
+    const client = await openEvents(server.url, { lastEventId });
     await client.until(isTask(count));
     expect(mirror(client.events).size).toBe(count);
     client.close();
-    await house.close();
+    await server.close();
   });
 
   test("stays open while the store is away, and misses nothing of it", async () => {
-    const house = openHouse();
-    const client = await openEvents(house.url);
-    const id = await create(house.engine);
+    const server = openMemoryServer();
+    const client = await openEvents(server.url);
+    const id = await create(server.engine);
     await client.until(isTask(id));
-    house.state.isAway = true;
-    await house.engine.create([{ name: "made meanwhile" }]);
-    const late = await openEvents(house.url, { lastEventId: client.lastEventId });
-    await expectProblem(await fetch(`${house.url}/api/events`), { status: 503, code: "store_unavailable" });
-    await expectProblem(await fetch(`${house.url}/api/task/${id}`), {
+    server.state.isAway = true;
+    await server.engine.create([{ name: "made meanwhile" }]);
+    const late = await openEvents(server.url, { lastEventId: client.lastEventId });
+    await expectProblem(await fetch(`${server.url}/api/events`), { status: 503, code: "store_unavailable" });
+    await expectProblem(await fetch(`${server.url}/api/task/${id}`), {
       status: 503,
       code: "store_unavailable",
     });
     expect([client.isOver, late.isOver]).toEqual([false, false]);
-    house.state.isAway = false;
+    server.state.isAway = false;
     await client.until(isTask(id + 1));
     await late.until(isTask(id + 1));
     expect([client.isOver, late.isOver]).toEqual([false, false]);
     client.close();
     late.close();
-    await house.close();
+    await server.close();
   });
 
   test("is ended when the server stops, which waits for none", async () => {

@@ -4,7 +4,7 @@ import type { Clock } from "../src/core/clock.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock } from "./support/clock.ts";
 import { eventually } from "./support/eventually.ts";
-import { openHouse } from "./support/house.ts";
+import { openMemoryServer } from "./support/memory-server.ts";
 import { expectProblem } from "./support/problem.ts";
 import { encode, exchange, openConnection } from "./support/raw.ts";
 import { claim, create, DONE } from "./support/verbs.ts";
@@ -85,37 +85,37 @@ describe("GET /api/task/:id?wait=", () => {
   });
 
   test("whose client leaves is waited for no longer", async () => {
-    const house = openHouse();
+    const server = openMemoryServer();
     const watchers = (count: number) =>
       eventually(
-        () => house.state.watchers,
+        () => server.state.watchers,
         (now) => now === count,
       );
-    const id = await create(house.engine);
+    const id = await create(server.engine);
     const clients = Array.from({ length: 20 }, () => {
-      const client = openConnection(house.url);
+      const client = openConnection(server.url);
       client.write(encode({ target: `/api/task/${id}?wait=60s` }));
       return client;
     });
     await watchers(1);
     for (const client of clients) client.close();
     await watchers(0);
-    await house.close();
+    await server.close();
   });
 
   test("is refused with 503 when the store is away at its end", async () => {
-    const house = openHouse();
-    const id = await create(house.engine);
-    const answer = fetch(`${house.url}/api/task/${id}?wait=500ms`);
+    const server = openMemoryServer();
+    const id = await create(server.engine);
+    const answer = fetch(`${server.url}/api/task/${id}?wait=500ms`);
     await eventually(
-      () => house.state.watchers,
+      () => server.state.watchers,
       (watchers) => watchers === 1,
     );
-    house.state.isAway = true;
+    server.state.isAway = true;
     const response = await answer;
     expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
     await expectProblem(response, { status: 503, code: "store_unavailable" });
-    await house.close();
+    await server.close();
   });
 });
 

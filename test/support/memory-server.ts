@@ -8,11 +8,11 @@ import { openDoor } from "./door.ts";
 import { createTestLog } from "./engine.ts";
 
 /** HTTP with an engine whose store the test can make unavailable and whose watchers it counts. */
-export function openHouse(
+export function openMemoryServer(
   setup: Parameters<typeof openDoor>[1] & { readonly clock?: typeof systemClock } = {},
 ) {
   const clock = setup.clock ?? systemClock;
-  const stored = createMemoryStore({ clock, epoch: "house" });
+  const stored = createMemoryStore({ clock, epoch: "memory" });
   const state = { isAway: false, watchers: 0 };
   const guarded =
     <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>) =>
