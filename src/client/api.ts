@@ -1,25 +1,25 @@
-/** Requests and answers: deadlines, tries, refusals. Only what the web's standards have, so that it runs everywhere. */
+/** Requests and answers: deadlines, retries, refusals. Uses web standards only, so that it runs in all runtimes. */
 import type { Clock } from "../core/clock.ts";
 import { linkedAbort, sleep } from "../lib/waiting.ts";
 import { type FieldFault, isTransient, TaskTrackError } from "./error.ts";
 
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
-/** What a client of the server may set; all of it has a default. */
+/** The options of a client. All have defaults. */
 export type ClientOptions = {
-  /** Sent with every request, for a gateway that asks for them. */
+  /** Sent with each request, for a gateway that needs them. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often a request is sent again that got no answer, or the answer 429, 502, 503 or 504. 10 unless given, which spans the half
-   * minute that a restart takes.
+   * How often a request is sent again after no answer, or after the answer 429, 502, 503 or 504. 10 unless given, which lasts for the
+   * half minute that a restart takes.
    */
   readonly retries?: number | undefined;
-  /** How long one try may take beyond what the server was asked to wait, in milliseconds. 30,000 unless given. */
+  /** How long one try may take, in milliseconds, in addition to the wait that the server was asked for. 30,000 unless given. */
   readonly timeoutMs?: number | undefined;
   /** Instead of the global `fetch`. */
   readonly fetch?: Fetch | undefined;
   /**
-   * Parses the JSON of answers in place of JSON.parse, which rounds numbers of more than 15 digits.
+   * Parses the JSON of answers instead of JSON.parse, which rounds numbers of more than 15 digits.
    * @example
    * // Whole numbers that are too large become BigInt (Node.js 22, Bun, Deno, browsers of 2025).
    * const parse = (text) => JSON.parse(text, (key, value, { source }) =>
@@ -36,11 +36,11 @@ export type ApiRequest = {
   readonly body?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
-  /** How long the server may take on purpose. */
+  /** How long the server was asked to wait. */
   readonly waitMs?: number;
   readonly timeoutMs?: number;
   readonly retries?: number;
-  /** A refusal with one of these codes, to a try that is not the first, says that an earlier one came through. */
+  /** If a retry is refused with one of these codes, an earlier try was carried out. */
   readonly doneWhen?: readonly string[];
 };
 
@@ -55,15 +55,15 @@ export type ApiAnswer<T> = {
 
 export interface Api {
   /**
-   * Sends, and sends again while it may help. Rejects with TaskTrackError, with the signal's reason, or with TypeError where a
-   * header cannot be sent. Null where a refusal says that an earlier try came through (`doneWhen`): its answer was lost.
+   * Sends, and sends again after transient errors. Rejects with TaskTrackError, with the reason of the signal, or with TypeError if a
+   * header cannot be sent. Null if a refusal shows that an earlier try was carried out (`doneWhen`), whose answer was lost.
    */
   send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null>;
   /** Sends once, without a deadline; resolves as soon as the answer begins. */
   open(request: ApiRequest): Promise<Response>;
   /** The error of an answer that ended too early. */
   brokenOff(cause: unknown): TaskTrackError;
-  /** How long to wait before the next try, after so many. */
+  /** How long to wait before the next try, after this many. */
   backoffMs(tries: number): number;
   pause(ms: number, signal?: AbortSignal | undefined): Promise<void>;
 }
@@ -76,12 +76,12 @@ export type ApiSetup = {
   readonly random: () => number;
 };
 
-/** With the shortest pauses 32 s: a server that is restarted, or whose place another one takes, is back by then. */
+/** 32 s with the shortest pauses: a server that restarts or is replaced is available again by then. */
 const RETRIES = 10;
 const TIMEOUT_MS = 30_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
-/** What a server may ask for; who asks for more is asked again sooner. */
+/** The longest Retry-After that is heeded. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 export function createApi({ url, options, clock, random }: ApiSetup): Api {
@@ -114,9 +114,9 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
       const text = await response.text().catch((cause: unknown) => {
         throw brokenOff(cause);
       });
-      // A runtime may end the body of an aborted request as if it were whole.
+      // A runtime may end the body of an aborted request as if it were complete.
       if (deadline.signal.aborted) throw brokenOff(deadline.signal.reason);
-      // Its shape is the contract's, which the server's own tests hold it to.
+      // The type is that of the API, which the tests of the server check.
       const { status, headers } = response;
       return { status, headers, body: jsonOf(text, response, parse) as T, text };
     } finally {
@@ -126,7 +126,7 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
 
   const brokenOff = (cause: unknown): TaskTrackError => unreachable(`${base} broke off its answer`, cause);
 
-  /** Resolves with what is no refusal. */
+  /** Rejects with a refusal; resolves with any other answer. */
   async function call(request: ApiRequest, signal: AbortSignal): Promise<Response> {
     const { method, path, body } = request;
     const headers: Record<string, string> = { accept: "application/json", ...options.headers };
@@ -141,7 +141,7 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     return response;
   }
 
-  /** Aborts when the time is up or the caller's signal says so. */
+  /** Aborts when the time is over or the signal of the caller aborts. */
   function createDeadline(ms: number, outer: AbortSignal | undefined) {
     const linked = linkedAbort(...(outer === undefined ? [] : [outer]));
     const cancelTimer = clock.after(ms, () => linked.abort(new Error(`no answer within ${ms} ms`)));
@@ -152,13 +152,13 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     return { signal: linked.signal, clear };
   }
 
-  /** Drawn from the upper half, so that a thousand clients of a server that comes back do not all come back together. */
+  /** Random in the upper half, so that a thousand clients do not all return at the same time after a restart. */
   const backoffMs = (tries: number): number =>
     Math.ceil(
       (1 + random()) * Math.min(LONGEST_BACKOFF_MS / 2, FIRST_BACKOFF_MS * 2 ** Math.min(tries - 1, 10)),
     );
 
-  /** Rejects with the signal's reason as soon as it aborts. */
+  /** Rejects with the reason of the signal as soon as it aborts. */
   async function pause(ms: number, signal?: AbortSignal | undefined): Promise<void> {
     await sleep(clock, ms, signal);
     if (signal?.aborted) throw signal.reason;
@@ -172,7 +172,7 @@ const NEVER = new AbortController().signal;
 const isDone = (error: unknown, { doneWhen = [] }: ApiRequest): boolean =>
   error instanceof TaskTrackError && doneWhen.includes(error.code);
 
-/** Without a slash at its end. Throws for what is no address of HTTP. */
+/** Without the slash at its end. Throws TypeError unless it is an address of HTTP. */
 function baseOf(url: string): string {
   const parsed = URL.canParse(url) ? new URL(url) : null;
   if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
@@ -187,8 +187,8 @@ const HEADER_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Throws TypeError for what HTTP cannot carry: a request that can never be sent is not tried again. By hand, for workerd takes any
- * text and sends it as UTF-8.
+ * Throws TypeError for headers that HTTP cannot transfer: such a request is not tried again. Not left to the runtime, because workerd
+ * accepts any text and sends it as UTF-8.
  */
 function checkHeaders(headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) {
@@ -224,7 +224,7 @@ function jsonOf(text: string, { status, headers }: Response, parse: (text: strin
   }
 }
 
-/** What the server said, or what can be said of an answer that is not its own. */
+/** The refusal of the server, or a description of an answer that is not from TaskTrack. */
 async function refusalOf(response: Response, now: number): Promise<TaskTrackError> {
   const { status, headers } = response;
   const problem = problemOf(await response.text().catch(() => ""));
@@ -247,7 +247,7 @@ type SeenProblem = {
 
 function problemOf(text: string): SeenProblem {
   try {
-    const { code, error, errors, errors_omitted } = JSON.parse(text) as Record<string, unknown>; // each member is looked at below
+    const { code, error, errors, errors_omitted } = JSON.parse(text) as Record<string, unknown>; // each member is checked below
     return {
       ...(typeof code === "string" ? { code } : {}),
       ...(typeof error === "string" ? { message: error } : {}),

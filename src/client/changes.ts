@@ -6,7 +6,7 @@ import type { Cancellable, Client, Created, CreateOptions, IfVersion } from "./m
 import { answered, asLists, isCode, pathOf, stepHeaders } from "./requests.ts";
 import type { BulkPreview, BulkRequest, BulkResult, Task, TaskPatch, TaskSpec } from "./types.ts";
 
-/** A task that changes this often between a read and a call that holds for what was read is not one to wait for. */
+/** How often `retry` reads the task again because it changed between the read and the call. */
 const RETRIES_OF_RETRY = 10;
 
 type Changes = Pick<

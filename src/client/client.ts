@@ -1,6 +1,6 @@
 /**
- * The SDK's front door: a client of the server, and workers for it. It needs nothing but what the web's standards bring, so it
- * runs on Node.js 20 and later, Bun and Deno.
+ * The entry of the SDK: a client of the server, and workers. It uses web standards only, so it runs on Node.js 20 and later, Bun and
+ * Deno.
  */
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";
@@ -34,8 +34,8 @@ export type { WatchEvent, WatchQuery } from "./watch.ts";
 export { createWorker, type Worker, type WorkerOptions } from "./worker.ts";
 
 /**
- * A client of the server at this address. It holds no connection and needs no closing.
- * @param url the server's address, such as "http://localhost:8080"; throws TypeError for what is none
+ * Creates a client of the server at this address. It keeps no connection open and need not be closed.
+ * @param url the address of the server, such as "http://localhost:8080"; throws TypeError if it is not one
  * @example const client = createClient("http://localhost:8080");
  */
 export function createClient(url: string, options: ClientOptions = {}): Client {

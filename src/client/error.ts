@@ -1,6 +1,6 @@
 import type { Task } from "./types.ts";
 
-/** One field of a request that is at fault: a JSON Pointer into its body, and what was expected there. */
+/** An invalid field of a request: a JSON Pointer into its body, and what was expected there. */
 export type FieldFault = { readonly pointer: string; readonly detail: string };
 
 type Facts = {
@@ -14,7 +14,7 @@ type Facts = {
 };
 
 /**
- * A request that was refused, or that nobody answered. Branch on `code`: it is stable; `message` is for people.
+ * A request that was refused or got no answer. Branch on `code`, which is stable; `message` is for people.
  * @example
  * try {
  *   await client.cancel(7);
@@ -24,17 +24,17 @@ type Facts = {
  */
 export class TaskTrackError extends Error {
   override readonly name: string = "TaskTrackError";
-  /** The server's word, such as `not_found`, `wrong_status`, `invalid`; `unreachable` when nobody answered. */
+  /** The code of the refusal, such as `not_found`, `wrong_status`, `invalid`; `unreachable` if there was no answer. */
   readonly code: string;
-  /** The HTTP status; 0 when nobody answered. */
+  /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
-  /** Under which the server's log has the request; null when nobody answered. */
+  /** The id of the request in the server's log; null if there was no answer. */
   readonly requestId: string | null;
-  /** The invalid fields, where the server names them; at most 100. */
+  /** The invalid fields, if the server names them; at most 100. */
   readonly fields: readonly FieldFault[];
   /** The number of invalid fields that `fields` leaves out. */
   readonly fieldsOmitted: number;
-  /** How long the server asks to wait before the next try, in milliseconds; null where it does not say. */
+  /** How long the server asks to wait before the next try, in milliseconds; null if it does not say. */
   readonly retryAfterMs: number | null;
 
   constructor(message: string, facts: Facts) {
@@ -49,7 +49,7 @@ export class TaskTrackError extends Error {
 }
 
 /**
- * `client.run`: the task has ended, and not well. `task` is the whole of it: `task.status` is "failed" or "cancelled",
+ * Thrown by `client.run` if the task failed or was cancelled. `task` is the whole task: `task.status` is "failed" or "cancelled",
  * `task.error` says why. `code` is `task_failed` or `task_cancelled`.
  */
 export class TaskFailed extends TaskTrackError {
@@ -65,11 +65,11 @@ export class TaskFailed extends TaskTrackError {
   }
 }
 
-/** Whether the same request may be answered if it is sent again. */
+/** Whether the same request may succeed if it is sent again. */
 export const isTransient = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && TRANSIENT.has(error.status);
 
-/** Nobody answered; too many requests; a gateway without a server behind it; the server itself, for now. */
+/** No answer; too many requests; a gateway that reaches no server; a server that is unavailable for now. */
 const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
 
 /** Whether the server examined the request and will give the same answer again. The request changed nothing. */

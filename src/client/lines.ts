@@ -1,20 +1,20 @@
-/** Server-sent events as they come over the wire. */
+/** Parses server-sent events. */
 
-/** What stood between two empty lines. `id` is null where it brought none; `data` is null where it was no event. */
+/** The lines between two empty lines. `id` is null if there was none; `data` is null if the block was no event. */
 export type Block = { readonly event: string; readonly id: string | null; readonly data: string | null };
 
 /**
- * Parts a stream of bytes into blocks. Ends when the stream does; what it broke off in is dropped.
- * @param reading.onBytes is called with every sign of life
- * @param reading.signal ends the stream when it aborts. Deno's `fetch` forgets its own signal while a body goes on, so the reader
- *   is cancelled as well.
+ * Splits a stream of bytes into blocks. Ends with the stream; an incomplete last block is dropped.
+ * @param reading.onBytes is called whenever bytes are received
+ * @param reading.signal ends the stream when it aborts. Deno's `fetch` ignores its own signal while it reads a body, so the
+ *   reader is cancelled as well.
  */
 export async function* readBlocks(
   body: ReadableStream<Uint8Array>,
   { onBytes, signal }: { readonly onBytes: () => void; readonly signal: AbortSignal },
 ): AsyncGenerator<Block, void, void> {
   const reader = body.getReader();
-  const cancel = (): void => void reader.cancel().catch(() => undefined); // one that has broken off is over already
+  const cancel = (): void => void reader.cancel().catch(() => undefined); // a broken stream is already over
   if (signal.aborted) cancel();
   signal.addEventListener("abort", cancel, { once: true });
   const decoder = new TextDecoder();
@@ -33,7 +33,7 @@ export async function* readBlocks(
   }
 }
 
-/** Unknown fields and comments are passed over, as the standard says. */
+/** Unknown fields and comments are ignored, as the standard requires. */
 export function parseBlock(text: string): Block {
   let event = "message";
   let id: string | null = null;

@@ -1,27 +1,27 @@
 /**
- * Bounds the requests that wait at the server. Bun sends at most 256 requests of a process at once, and the others wait for the end
- * of one: with 256 waits for tasks, each up to 30 s long, heartbeats came too late and leases were lost. The bound holds for all
- * clients and workers of the process together.
+ * Limits the requests that wait at the server. Bun sends at most 256 requests of a process at once, and further ones wait until one has
+ * ended: with 256 waits of up to 30 s, heartbeats were late and leases were lost. The limit holds for all clients and workers of the
+ * process together.
  */
 import { createSemaphore } from "../lib/semaphore.ts";
 
 export type Turn = {
-  /** False where enough others wait at the server: the request must ask without a wait, and again after a pause. */
+  /** False if enough requests wait at the server: the request must not ask for a wait, and is repeated after a pause. */
   readonly mayWait: boolean;
   readonly end: () => void;
 };
 
 export interface Polls {
-  /** Null when the signal aborts first. */
+  /** Null if the signal aborts first. */
   begin(signal: AbortSignal): Promise<Turn | null>;
-  /** How long a caller that may not wait pauses between its requests, in milliseconds. */
+  /** The pause between two requests of a caller that may not wait, in milliseconds. */
   pauseMs(): number;
 }
 
-/** Browsers keep six connections to a server over HTTP/1.1, and workerd six for a request. */
+/** Browsers have six connections to a server over HTTP/1.1, and workerd has six for a request. */
 const HAS_FEW_CONNECTIONS = "document" in globalThis || "WorkerGlobalScope" in globalThis;
 const WAITING_AT_MOST = HAS_FEW_CONNECTIONS ? 3 : 128;
-/** How many requests without a wait are sent at once. The rest of the 256 connections is for heartbeats and the caller's own requests. */
+/** How many requests without a wait are sent at once. The other connections of the 256 are for heartbeats and other requests. */
 const OTHERS_AT_ONCE = HAS_FEW_CONNECTIONS ? 1 : 32;
 const PAUSE_MS = 1_000;
 /** Ten thousand callers together ask 200 times a second. */
@@ -62,5 +62,5 @@ function once(run: () => void): () => void {
   };
 }
 
-/** The bound of this process, shared by all its clients and workers. */
+/** The limit of this process, for all its clients and workers. */
 export const polls: Polls = createPolls();

@@ -1,11 +1,11 @@
-/** Parts of requests and answers that several methods of the client share. */
+/** Parts of requests and answers that several methods of the client use. */
 import { systemChance } from "../lib/system-chance.ts";
 import type { ApiAnswer } from "./api.ts";
 import type { TaskFilter } from "./types.ts";
 
 export const pathOf = (id: number): string => `/api/task/${id}`;
 
-/** Also a runtime may send a request again by itself: under its key the server carries it out once. */
+/** A runtime may repeat a request by itself. Because of the key, the server carries it out once. */
 export const stepHeaders = (version: number | undefined): Record<string, string> => ({
   "idempotency-key": systemChance.nonce(),
   ...(version === undefined ? {} : { "if-match": `"v${version}"` }),

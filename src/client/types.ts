@@ -1,22 +1,23 @@
 /**
- * What goes over the wire, in the API's own words: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"), durations are Go's
- * ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may add fields.
+ * The JSON of the API, with its field names: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"), durations are Go durations
+ * ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may add fields. The compiler holds these types to the
+ * schemas of the server (types.test.ts).
  */
 import type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
 
 export type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
 
-/** Why an attempt failed: a short stable word and a sentence. */
+/** Why an attempt failed: a short stable code and a sentence. */
 export type Failure = { readonly code: string; readonly message: string };
 
-/** How far running work is. */
+/** The progress of running work. */
 export type Progress = {
   /** From 0 to 100. */
   readonly percent: number;
   readonly message: string;
 };
 
-/** One ended attempt. */
+/** An attempt that has ended. */
 export type Attempt = {
   readonly attempt: number;
   readonly worker: string;
@@ -26,7 +27,7 @@ export type Attempt = {
   readonly error: Failure | null;
 };
 
-/** A task as an event brings it: all but payload and result. */
+/** A task in an event: all fields but payload and result. */
 export type TaskState = {
   readonly id: number;
   readonly name: string;
@@ -43,7 +44,7 @@ export type TaskState = {
   readonly key: string | null;
   /** When it is due. */
   readonly run_at: string;
-  /** The limit of one attempt. */
+  /** The time limit of one attempt. */
   readonly timeout: string | null;
   /** The number of the current or latest start; 0 before the first. */
   readonly attempt: number;
@@ -57,49 +58,49 @@ export type TaskState = {
   readonly started_at: string | null;
   readonly finished_at: string | null;
   readonly updated_at: string;
-  /** Rises with each change but heartbeats, progress and log lines. */
+  /** Rises with each change, but not with heartbeats, progress and log lines. */
   readonly version: number;
 };
 
-/** A whole task. `payload` is what its creator sent, `result` what its worker returned: any JSON, null without one. */
+/** A whole task. `payload` is the JSON of its creator, `result` that of its worker; null without one. */
 export type Task = TaskState & { readonly payload: unknown; readonly result: unknown };
 
-/** A new task. Only `name` is needed. */
+/** A new task. Only `name` is required. */
 export type TaskSpec = {
   /** 1 to 255 characters. */
   readonly name: string;
   /** Up to 10,000 characters. */
   readonly description?: string | null | undefined;
-  /** Who works on it: workers ask by type. "simulate" unless given. */
+  /** The kind of work: workers claim tasks by type. "simulate" unless given. */
   readonly type?: string | undefined;
   /** Any JSON, for the worker. */
   readonly payload?: unknown;
-  /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
+  /** Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON. */
   readonly payloadText?: string | undefined;
   readonly priority?: number | undefined;
-  /** When it is due; at once unless given. Not together with `delay`. */
+  /** When it is due; immediately unless given. Not together with `delay`. */
   readonly run_at?: string | Date | undefined;
-  /** How long from now it is due, such as "10m". */
+  /** After which time it is due, such as "10m". */
   readonly delay?: string | undefined;
-  /** The limit of one attempt, such as "5m"; none unless given. */
+  /** The time limit of one attempt, such as "5m"; none unless given. */
   readonly timeout?: string | null | undefined;
   /** 3 unless given (1 for "simulate"). */
   readonly max_attempts?: number | undefined;
-  /** How long failed attempts wait before the next: between 0 and min(max, base · 2ⁿ). */
+  /** The pause after a failed attempt: random between 0 and min(max, base · 2ⁿ). */
   readonly backoff?: { readonly base: string; readonly max: string } | undefined;
   /** Up to 20. */
   readonly tags?: readonly string[] | undefined;
-  /** Unique among live tasks: creating a second one gives the first one's id. */
+  /** Unique among live tasks: creating a second task with it returns the id of the first. */
   readonly key?: string | null | undefined;
 };
 
-/** What may be changed: the first three always, the others while the task is pending. */
+/** The fields that may be changed: the first three in any status, the others while the task is pending. */
 export type TaskPatch = {
   readonly name?: string | undefined;
   readonly description?: string | null | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly payload?: unknown;
-  /** In place of `payload`: JSON text, which is sent and kept unchanged. Throws TypeError if it is not JSON. */
+  /** Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON. */
   readonly payloadText?: string | undefined;
   readonly priority?: number | undefined;
   readonly run_at?: string | Date | undefined;
@@ -107,63 +108,63 @@ export type TaskPatch = {
   readonly max_attempts?: number | undefined;
 };
 
-/** All that is given must hold; of several statuses or types one, of several tags all. */
+/** All given conditions must hold: one of the statuses, one of the types, all of the tags. */
 export type TaskFilter = {
   readonly status?: Status | readonly Status[] | undefined;
   /** A type, or a prefix that ends in `*`. */
   readonly type?: string | readonly string[] | undefined;
   readonly tag?: string | readonly string[] | undefined;
-  /** Words that name, description or payload contain; `payload.user.name:ann` looks at one field. */
+  /** Words that name, description or payload contain; `payload.user.name:ann` searches one field. */
   readonly q?: string | undefined;
 };
 
 export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
 
 export type TaskQuery = TaskFilter & {
-  /** "id" unless given; by the time of their end only ended tasks are listed. */
+  /** "id" unless given. By `finished_at`, only ended tasks are listed. */
   readonly sort?: Sort | undefined;
-  /** How many a page holds at most: 1 to 1,000; 500 unless given. */
+  /** The most tasks of a page: 1 to 1,000; 500 unless given. */
   readonly limit?: number | undefined;
-  /** Where to go on: a page's `next`. */
+  /** Where to go on: `next` of the page before. */
   readonly cursor?: string | undefined;
 };
 
 /** A page of a list. It may be short or even empty while `next` is not null. */
 export type TaskPage = { readonly tasks: readonly Task[]; readonly next: string | null };
 
-/** The same of tasks without payload and result. */
+/** A page of tasks without payload and result. */
 export type StatePage = { readonly tasks: readonly TaskState[]; readonly next: string | null };
 
 export type LogLine = {
-  /** Numbered from 1 through the task's whole life. */
+  /** Counted from 1 over the whole life of the task. */
   readonly n: number;
   readonly at: string;
   readonly level: LogLevel;
   readonly message: string;
 };
 
-/** Why a task stands where it stands. */
+/** Explains the state of a task. */
 export type Explanation = {
   readonly id: number;
   readonly status: Status;
-  /** Such as "not_due", "no_worker", "waiting_for_slot", "running", "ended"; a later server may know more. */
+  /** Such as "not_due", "no_worker", "waiting_for_slot", "running", "ended". A later server may add reasons. */
   readonly reason: string;
   /** The same in a sentence. */
   readonly message: string;
-  /** Due tasks of its type that go first, counted up to 1,000; null where it is not in line. */
+  /** How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker. */
   readonly position: number | null;
   readonly run_at: string;
   readonly attempt: number;
   readonly worker: string | null;
   readonly lease_until: string | null;
-  /** Those heard of in the last minute that take its type. */
+  /** The workers for its type that were active in the last minute. */
   readonly workers: readonly string[];
 };
 
 type Counts = Readonly<Record<Status, number>>;
 type Span = { readonly total: string; readonly longest: string };
 
-/** How the whole stands, at most a second old. */
+/** Statistics of the server, at most a second old. */
 export type Stats = {
   readonly counts: Counts;
   readonly types: readonly {
@@ -172,7 +173,7 @@ export type Stats = {
     readonly oldest_run_at: string | null;
   }[];
   readonly oldest_waiting: { readonly type: string; readonly run_at: string; readonly waited: string } | null;
-  /** The last hour, oldest first; minutes in which nothing happened are left out. */
+  /** The last hour, oldest first, without minutes in which nothing happened. */
   readonly minutes: readonly {
     readonly at: string;
     readonly created: number;
@@ -195,16 +196,16 @@ export type Stats = {
     /** The first 100 of these tasks. */
     readonly tasks: readonly number[];
   }[];
-  /** False where more than 10,000 tasks run: the workers' lists then lack the tasks beyond the first 10,000. */
+  /** False if more than 10,000 tasks run: the lists of the workers then lack the tasks beyond the first 10,000. */
   readonly workers_complete: boolean;
-  /** The commonest among the latest 1,000 tasks. */
+  /** The most frequent tags of the latest 1,000 tasks. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };
 
-/** What a server that should get traffic says of itself. */
+/** The answer of a server that should get traffic. */
 export type Ready = {
   readonly status: "ready";
-  /** What keeps the tasks, and what of them a crash may lose, in a sentence. */
+  /** The store, and what a crash may lose, in a sentence. */
   readonly store: string;
   /**
    * Present if the server has a broker. `away`: the broker does not answer. `blocked`: it accepts no messages because it is short of
@@ -215,23 +216,23 @@ export type Ready = {
 };
 
 export type BulkRequest = {
-  /** Which tasks. An empty filter is refused unless `all` is true. */
+  /** The tasks to act on. An empty filter is refused unless `all` is true. */
   readonly filter: TaskFilter;
   readonly action: "cancel" | "retry" | "delete";
   readonly all?: boolean | undefined;
-  /** Tasks with a higher id are left alone: `up_to_id` of a dry run, so that nothing newer is touched. */
+  /** Tasks with a higher id are left out. Give `up_to_id` of the preview, so that newer tasks are not changed. */
   readonly up_to_id?: number | undefined;
   /** Where to go on: `next` of the call before. */
   readonly after_id?: number | undefined;
 };
 
-/** What a bulk call would do. */
+/** The tasks that a bulk call would act on. */
 export type BulkPreview = { readonly count: number; readonly up_to_id: number; readonly dry_run: true };
 
 export type BulkResult = {
   /** Tasks that were changed. */
   readonly count: number;
-  /** Tasks whose status did not allow it. */
+  /** Tasks that did not allow the action in their state. */
   readonly refused: number;
   /** Not null: there may be more; go on with it as `after_id`. */
   readonly next: number | null;

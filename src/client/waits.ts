@@ -7,9 +7,9 @@ import { polls } from "./polls.ts";
 import { answered, pathOf } from "./requests.ts";
 import type { Task, TaskSpec } from "./types.ts";
 
-/** How long the server is asked to wait for a task's end in one go. */
+/** How long one request asks the server to wait for the end of a task. */
 const WAIT_MS = 30_000;
-/** The same where progress is to be shown: an answer comes with the end of the task, or with what there is by then. */
+/** The same with `onProgress`: the answers in between show the progress. */
 const PROGRESS_WAIT_MS = 1_000;
 const NEVER = new AbortController().signal;
 
@@ -21,10 +21,10 @@ export function createWaits({ api, clock, create }: WaitsSetup): Pick<Client, "w
     const endsAt = clock.monotonic() + withinMs;
     for (let shown = ""; ; ) {
       const leftMs = Math.max(0, endsAt - clock.monotonic());
-      const wishMs = Math.ceil(Math.min(leftMs, onProgress === undefined ? WAIT_MS : PROGRESS_WAIT_MS));
+      const askedMs = Math.ceil(Math.min(leftMs, onProgress === undefined ? WAIT_MS : PROGRESS_WAIT_MS));
       const turn = await polls.begin(signal ?? NEVER);
       if (turn === null) throw signal?.reason;
-      const waitMs = turn.mayWait ? wishMs : 0;
+      const waitMs = turn.mayWait ? askedMs : 0;
       const path = `${pathOf(id)}?wait=${waitMs}ms`;
       const task = answered(await api.send<Task>({ method: "GET", path, waitMs, signal }).finally(turn.end));
       const seen = JSON.stringify([task.status, task.attempt, task.progress]);

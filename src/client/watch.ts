@@ -1,4 +1,4 @@
-/** What happens to tasks, followed through broken connections and restarts of the server. */
+/** Follows the changes of tasks, across broken connections and restarts of the server. */
 import type { Clock } from "../core/clock.ts";
 import type { Api } from "./api.ts";
 import { isTransient } from "./error.ts";
@@ -6,39 +6,39 @@ import { type Block, readBlocks } from "./lines.ts";
 import type { Status, TaskState } from "./types.ts";
 
 export type WatchQuery = {
-  /** Of these tasks alone. */
+  /** Only events of these tasks. */
   readonly task?: number | readonly number[] | undefined;
-  /** Of these types alone; a prefix may end in `*`. */
+  /** Only events of these types; a prefix may end in `*`. */
   readonly type?: string | readonly string[] | undefined;
-  /** Tasks alone whose present status is one of these. */
+  /** Only events of tasks that have one of these statuses now. */
   readonly status?: Status | readonly Status[] | undefined;
-  /** Go on behind this `eventId`, and miss no task's latest state and no deletion. Without it: from now on. */
+  /** Resume after this `eventId`, without missing the latest state or the deletion of a task. Without it: from now on. */
   readonly since?: string | undefined;
   /** Ends the iteration. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Is called with true when a connection stands: what changes from then on is told. With false when one was lost, or was
-   * tried for in vain; it is tried again.
+   * Is called with true when a connection is established: changes from then on are reported. Is called with false when the connection
+   * was lost or could not be established; it is tried again.
    */
   readonly onConnection?: ((isConnected: boolean) => void) | undefined;
 };
 
 /**
- * - `task`: its state as it is now; of several changes in a row only the last may be told.
- * - `deleted`: it is gone.
- * - `reset`: the place to go on from is too old, or of another store. Read the tasks anew; what follows goes on from here.
+ * - `task`: the present state of a task. Of several changes in a row, only the last may be reported.
+ * - `deleted`: the task was deleted.
+ * - `reset`: the position to resume from is too old, or of another store. Read the tasks again; the following events continue from here.
  *
- * `eventId` is opaque: keep the last one to go on with `since` later.
+ * `eventId` is opaque: keep the last one to resume with `since` later.
  */
 export type WatchEvent =
   | { readonly kind: "task"; readonly eventId: string; readonly task: TaskState }
   | { readonly kind: "deleted"; readonly eventId: string; readonly id: number }
   | { readonly kind: "reset"; readonly eventId: string };
 
-/** The server sends a sign of life every 15 seconds; who hears nothing for this long has lost it. */
+/** The server sends a comment every 15 seconds. A connection without any data for this long is lost. */
 const SILENT_MS = 40_000;
 
-/** Goes on until the signal aborts or the caller has seen enough. Throws TaskTrackError where the query is refused. */
+/** Ends when the signal aborts or the caller leaves the loop. Throws TaskTrackError if the query is refused. */
 export async function* watchEvents(
   { api, clock }: { readonly api: Api; readonly clock: Clock },
   query: WatchQuery,
@@ -57,11 +57,11 @@ export async function* watchEvents(
       }
     } catch (error) {
       if (isAborted(signal)) return;
-      if (!isTransient(error)) throw error; // also what `onConnection` has thrown
+      if (!isTransient(error)) throw error; // also an error that `onConnection` has thrown
     }
     if (isAborted(signal)) return;
     query.onConnection?.(false);
-    await api.pause(api.backoffMs(failures), signal).catch(() => undefined); // only for being aborted, which the loop sees
+    await api.pause(api.backoffMs(failures), signal).catch(() => undefined); // rejects only if the signal aborts, which the loop checks
   }
 
   /** One connection, to its end. */
@@ -87,7 +87,7 @@ export async function* watchEvents(
     }
   }
 
-  /** A stream that breaks off is one that may be opened again. */
+  /** A broken stream is a transient error: the connection is opened again. */
   async function* blocksOf(...[body, reading]: Parameters<typeof readBlocks>): ReturnType<typeof readBlocks> {
     try {
       yield* readBlocks(body, reading);
@@ -97,20 +97,20 @@ export async function* watchEvents(
   }
 }
 
-/** Asked anew each time: it changes while others have their turn. */
+/** A function, because the compiler would take the first answer for all later ones. */
 const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
 
 function eventOf({ event, data }: Block, eventId: string): WatchEvent | null {
   if (data === null) return null;
   switch (event) {
     case "task":
-      return { kind: "task", eventId, task: JSON.parse(data) as TaskState }; // the contract's shape
+      return { kind: "task", eventId, task: JSON.parse(data) as TaskState }; // the type that the API documents
     case "deleted":
-      return { kind: "deleted", eventId, id: (JSON.parse(data) as { readonly id: number }).id }; // the contract's shape
+      return { kind: "deleted", eventId, id: (JSON.parse(data) as { readonly id: number }).id }; // the type that the API documents
     case "reset":
       return { kind: "reset", eventId };
     default:
-      return null; // of a later server
+      return null; // an event that a later server may send
   }
 }
 
@@ -118,7 +118,7 @@ const queryText = ({ task, type, status }: WatchQuery): string => toQuery({ task
 
 type QueryValue = string | number | readonly (string | number)[] | undefined;
 
-/** `?a=1&b=2&b=3`, or nothing. */
+/** `?a=1&b=2&b=3`, or an empty text. */
 export function toQuery(values: Readonly<Record<string, QueryValue>>): string {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {

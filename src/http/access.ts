@@ -1,4 +1,4 @@
-/** Which principals there are, and which scope a route needs. Keys will bring other principals than the anonymous one. */
+/** Principals and the scopes that routes need. The anonymous principal is the only one until there are keys. */
 const SCOPES = ["submit", "read", "work", "manage", "admin"] as const;
 
 /**
@@ -7,12 +7,12 @@ const SCOPES = ["submit", "read", "work", "manage", "admin"] as const;
  */
 export type Scope = (typeof SCOPES)[number];
 
-/** The scope that a route needs; `open`: none, for probes and the files of the web UI. */
+/** The scope that a route needs. `open`: no scope is needed, as for probes and the files of the web UI. */
 export type Access = Scope | "open";
 
 export type Principal = { readonly name: string; readonly scopes: ReadonlySet<Scope> };
 
-/** Every caller, as long as there are no keys. */
+/** Each caller, as long as there are no keys. */
 export const ANONYMOUS: Principal = { name: "anonymous", scopes: new Set(SCOPES) };
 
 export const mayCall = ({ scopes }: Principal, access: Access): boolean =>

@@ -1,4 +1,4 @@
-/** From a request and its route to an answer: the stages, the route, and whatever they throw. */
+/** Answers a request: it passes the stages and then its route, and an error of either becomes an answer. */
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { type Problem, problemOf } from "../wire/problem.ts";
@@ -11,9 +11,9 @@ import type { Call, Reply, RequestHeaders, Route } from "./route.ts";
 import { passStages, type Stage } from "./stages/stage.ts";
 
 export interface Answering {
-  /** Never rejects: whatever goes wrong becomes an answer. */
+  /** Never throws or rejects: an error becomes an answer. */
   answer(route: Route, request: Request, params: Call["params"]): Response | Promise<Response>;
-  /** The answer to a request that failed where no route was concerned. */
+  /** The answer to a request that failed in the runtime, before or after its route. */
   defect(): Response;
   /** From now on each answer closes its connection. */
   closeConnections(): void;
@@ -21,17 +21,17 @@ export interface Answering {
 
 export type AnsweringSetup = {
   readonly stages: readonly Stage[];
-  /** Whether refusals may be pages: a server that has no web UI answers with JSON alone. */
+  /** Whether the server has the API and the web UI. Without them, each refusal is JSON. */
   readonly hasApi: boolean;
   readonly clock: Clock;
   readonly log: Log;
-  /** Makes the id of a request that brings none. */
+  /** Makes the id of a request without an X-Request-Id. */
   readonly requestId: () => string;
-  /** Closes the connection of a request soon. */
+  /** Closes the connection of a request within seconds. */
   readonly cut: (request: Request) => void;
 };
 
-/** What protects JSON in a browser. */
+/** Headers that protect JSON in a browser. */
 const COMMON_HEADERS = {
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -98,7 +98,7 @@ export function createAnswering({
       return response;
     };
 
-  /** An answer never leaves a connection in the middle of its request. */
+  /** Reads the rest of the body first, so that the next request on the connection is not read from the middle of this one. */
   function finished(response: Response, call: Call): Response | Promise<Response> {
     if (!isBodyLeft(call.request, call.headers, response)) return logged(response, call);
     return discardBody(call.request, call.headers, clock).then((isWhole) => {

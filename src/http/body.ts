@@ -3,12 +3,12 @@ import type { Clock } from "../core/clock.ts";
 import { BODY_BYTES, decodeJson, type JsonBody, parseBytes, parseJson, tooLarge } from "../wire/json-body.ts";
 import { PROBLEM_STATUS, refuse } from "../wire/problem.ts";
 import { validate } from "../wire/validate.ts";
-import { otherRequestsFirst } from "./pieces.ts";
+import { yieldToEventLoop } from "./json-list.ts";
 import type { BodyRule, Call, RequestHeaders } from "./route.ts";
 
 const JSON_TYPES: ReadonlySet<string> = new Set(["application/json", "application/merge-patch+json"]);
 
-/** A body of JSON. */
+/** The rule of a route that reads JSON. */
 export const jsonBody = (schema: z.ZodType, atMostBytes: number = BODY_BYTES): BodyRule => ({
   schema,
   accepts: JSON_TYPES,
@@ -16,20 +16,20 @@ export const jsonBody = (schema: z.ZodType, atMostBytes: number = BODY_BYTES): B
 });
 
 /**
- * For calls that need no body and accept an empty one. The document shows none, so that generated calls have no argument for it; where
- * version 0.1 showed an optional one, a client that openapi-generator makes for Go sends `null` in its absence.
+ * The rule of a route that needs no body and accepts an empty one. The OpenAPI document shows no body, so that generated calls have no
+ * argument for it: for the optional body of version 0.1, the Go client of openapi-generator sends `null` when there is none.
  */
 export const EMPTY_BODY: BodyRule = { schema: null, accepts: JSON_TYPES, atMostBytes: BODY_BYTES };
 
-/** For the descriptions of such calls. */
-export const NO_BODY = "No body is needed; an empty object and `null` are taken as well.";
+/** For the descriptions of such routes. */
+export const NO_BODY = "No body is needed; an empty object and `null` are accepted.";
 
-/** The value of `readBody` alone. */
+/** As `readBody`, without the text. */
 export const readJson = (call: Call): Promise<unknown> => readBody(call).then(({ value }) => value);
 
 /**
- * The request's body as JSON, read within the limits of its route: refused before it is read where its length is announced, and as soon
- * as it has grown too long where not. Throws or rejects with a refusal. The value is not checked.
+ * Reads the body of a request as JSON, within the limits of its route. A body that is too long is refused before it is read if its
+ * length is announced; if not, as soon as it exceeds the limit. Throws or rejects with a refusal. The value is not checked.
  */
 export function readBody({ route, request, headers }: Call): Promise<JsonBody> {
   const { accepts, atMostBytes: atMost } = ruleOf(route);
@@ -47,28 +47,28 @@ function endedEarly(): never {
 const parse = (bytes: Uint8Array, atMost: number): JsonBody | Promise<JsonBody> =>
   bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost);
 
-/** Bodies of this length take milliseconds to decode, to parse and to check; each of the three has a turn of its own. */
+/** Bodies of this length take milliseconds to decode, to parse and to check. Each step then has its own turn of the event loop. */
 const LARGE_BODY = 131_072;
 
 async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> {
   const text = decodeJson(bytes, atMost);
-  await otherRequestsFirst();
+  await yieldToEventLoop();
   const body = parseJson(text);
-  await otherRequestsFirst();
+  await yieldToEventLoop();
   return body;
 }
 
 const EmptyBody = z.strictObject({});
 
 /**
- * Checks the body of a route that needs none: it may be missing, empty, `null` or an empty object. Clients and proxies that do not know
- * the length beforehand send an empty body in chunks.
+ * Checks the body of a route that needs none. The body may be missing, empty, `null` or an empty object. Clients and proxies that do not
+ * know the length in advance send an empty body in chunks.
  */
 export async function readEmptyBody(call: Call): Promise<void> {
   validate(EmptyBody, (await readOptionalJson(call)) ?? {});
 }
 
-/** Undefined where the body is missing or empty, whatever media type the headers name. */
+/** Undefined if the body is missing or empty. The media type is then not checked. */
 async function readOptionalJson(call: Call): Promise<unknown> {
   const { route, request, headers } = call;
   const announced = headers["content-length"];
@@ -86,7 +86,7 @@ function ruleOf({ id, body }: Call["route"]): BodyRule {
   return body;
 }
 
-/** Whether a body was announced and is not read to its end when the request is answered: a 413 alone ends the reading early. */
+/** Whether a request has a body that was not read to its end. Only a 413 stops reading before the end. */
 export const isBodyLeft = (request: Request, headers: RequestHeaders, { status }: Response): boolean =>
   (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0") &&
   (!request.bodyUsed || status === PROBLEM_STATUS.body_too_large);
@@ -120,13 +120,13 @@ export async function discardBody(
     }
     return false;
   } catch {
-    return false; // the client has gone
+    return false; // the client has closed the connection
   } finally {
     cancelTimer();
   }
 }
 
-/** What `curl -d` and a bare `fetch` send. A page of another origin can send these too, but not without a mark. */
+/** The media types of `curl -d` and of `fetch` without headers. Pages of another origin can send these too, but their browser adds a header. */
 const BARE_TYPES: ReadonlySet<string> = new Set(["", "text/plain", "application/x-www-form-urlencoded"]);
 
 function checkMediaType(headers: RequestHeaders, accepts: ReadonlySet<string>): void {
@@ -153,7 +153,7 @@ function checkMediaType(headers: RequestHeaders, accepts: ReadonlySet<string>): 
   }
 }
 
-/** Stops at the first chunk that goes over the limit, and leaves the rest for `discardBody`. */
+/** Stops at the first chunk that exceeds the limit, and leaves the rest for `discardBody`. */
 async function readChunks({ body }: Request, atMost: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
   const reader = body.getReader(); // a loop by `for await` would cancel the rest

@@ -1,4 +1,4 @@
-/** Claims over HTTP: those that wait, those that are repeated under a request id, and those of a worker that leaves. */
+/** Claims over HTTP: claims that wait, claims that are repeated under a request id, and the claims of a worker that leaves. */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
@@ -16,8 +16,8 @@ export type ClaimsSetup = {
 };
 
 export interface Claims {
-  /** A claim that is repeated under its request id gets the tasks of the first one that it still holds, in any process. */
-  claim(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]>;
+  /** A claim that is repeated under its request id gets the tasks that the first one was given and whose leases still hold, in any process. */
+  claim(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]>;
   /**
    * Ends the claims of these request ids and gives back their tasks. A claim of one of these ids that arrives later, because a
    * proxy has delivered it late, gets none. A claim that waits in another process ends with its first task, which is given back
@@ -26,7 +26,7 @@ export interface Claims {
   leave(worker: string, requests: readonly string[]): Promise<void>;
   /** Ends the waits of this worker in this process. */
   endWaitsOf(worker: string): void;
-  /** Ends all waits, and lets none begin. */
+  /** Ends all waits. LazyText claims do not wait. */
   close(): void;
 }
 
@@ -36,9 +36,9 @@ type Wait = { readonly worker: string; readonly end: () => void };
 /** A claim under a request id that has not been answered yet. */
 type UnderWay = { readonly tasks: Promise<readonly RunningTask[]>; readonly end: () => void };
 
-/** The leases that are noted under the request id of a claim whose worker has left. */
+/** What is stored under the request id of a claim whose worker has left. */
 const NO_LEASES = "[]";
-/** Longer than proxies keep a request that they have not delivered: the longest usual timeouts are some minutes. */
+/** Longer than a proxy keeps a request that it has not delivered: the longest usual timeouts are some minutes. */
 const LEFT_FOR_MS = 3_600_000;
 
 export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
@@ -46,15 +46,15 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   const underWay = new Map<string, UnderWay>();
   let isClosed = false;
 
-  async function claim(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    if (wish.request === undefined) return claimFor(wish, gone);
-    const name = noteOf(wish.worker, wish.request);
-    return (underWay.get(name) ?? begin(name, wish, gone)).tasks;
+  async function claim(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]> {
+    if (asked.request === undefined) return claimFor(asked, disconnected);
+    const name = documentOf(asked.worker, asked.request);
+    return (underWay.get(name) ?? begin(name, asked, disconnected)).tasks;
   }
 
-  function begin(name: string, wish: Claim, gone: AbortSignal): UnderWay {
+  function begin(name: string, asked: Claim, disconnected: AbortSignal): UnderWay {
     const left = new AbortController();
-    const tasks = claimUnder(name, wish, AbortSignal.any([gone, left.signal])).finally(() => {
+    const tasks = claimUnder(name, asked, AbortSignal.any([disconnected, left.signal])).finally(() => {
       underWay.delete(name);
     });
     const begun = { tasks, end: () => left.abort() };
@@ -62,20 +62,24 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     return begun;
   }
 
-  /** The answer is noted in the store; where another process has noted one meanwhile, that one counts. */
-  async function claimUnder(name: string, wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
+  /** Stores the leases of the answer. If another process has stored an answer to the same claim meanwhile, that answer counts. */
+  async function claimUnder(
+    name: string,
+    asked: Claim,
+    disconnected: AbortSignal,
+  ): Promise<readonly RunningTask[]> {
     const earlier = await engine.recall(name);
     if (earlier !== null) return stillHeld(earlier.value);
-    const tasks = await claimFor(wish, gone);
+    const tasks = await claimFor(asked, disconnected);
     if (tasks.length === 0) return tasks;
     const leases = JSON.stringify(tasks.map(({ id, token }) => ({ id, token })));
-    if (await engine.remember(name, leases, wish.lease ?? leaseMs)) return tasks;
+    if (await engine.remember(name, leases, asked.lease ?? leaseMs)) return tasks;
     await giveBackAll(tasks);
     return stillHeld((await engine.recall(name))?.value ?? NO_LEASES);
   }
 
-  async function stillHeld(noted: string): Promise<RunningTask[]> {
-    const leases = JSON.parse(noted) as { readonly id: number; readonly token: string }[]; // as `claimUnder` notes them
+  async function stillHeld(stored: string): Promise<RunningTask[]> {
+    const leases = JSON.parse(stored) as { readonly id: number; readonly token: string }[]; // as `claimUnder` stores them
     const now = await engine.look(
       leases.map(({ id }) => id),
       "whole",
@@ -86,20 +90,20 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     });
   }
 
-  /** Waits as long as the claim asks and the client is connected. Tasks that come after the client has gone are released at once. */
-  async function claimFor(wish: Claim, gone: AbortSignal): Promise<readonly RunningTask[]> {
-    const { worker, types, max, slots } = wish;
-    if (await engine.isDraining(worker)) return []; // asked here, because a repeated claim gets the leases that it holds all the same
+  /** Waits as long as the claim asks and the client is connected. Tasks that are claimed after the client has disconnected are released at once. */
+  async function claimFor(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]> {
+    const { worker, types, max, slots } = asked;
+    if (await engine.isDraining(worker)) return []; // asked here, because a draining worker that repeats a claim still gets the leases that it holds
     const ask = {
       worker,
       types,
       max,
-      leaseMs: wish.lease ?? leaseMs,
+      leaseMs: asked.lease ?? leaseMs,
       ...(slots === undefined ? {} : { slots }),
     };
     const atOnce = await engine.claimNow(ask);
-    const tasks = atOnce.length > 0 || !wish.wait ? atOnce : await waitFor(ask, wish.wait, gone);
-    if (!gone.aborted) return tasks;
+    const tasks = atOnce.length > 0 || !asked.wait ? atOnce : await waitFor(ask, asked.wait, disconnected);
+    if (!disconnected.aborted) return tasks;
     await giveBackAll(tasks);
     return [];
   }
@@ -107,9 +111,9 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   async function waitFor(
     ask: Parameters<Workers["claim"]>[0],
     withinMs: number,
-    gone: AbortSignal,
+    disconnected: AbortSignal,
   ): Promise<readonly RunningTask[]> {
-    const over = abortWithin(clock, Math.min(withinMs, LONGEST_WAIT_MS), gone);
+    const over = abortWithin(clock, Math.min(withinMs, LONGEST_WAIT_MS), disconnected);
     const wait = { worker: ask.worker, end: (): void => over.abort() };
     if (isClosed) over.abort();
     waits.add(wait);
@@ -123,21 +127,21 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
 
   const giveBack = ({ id, token }: RunningTask): Promise<void> =>
     engine.settle(id, token, { kind: "released", delayMs: 0 }).catch((error: unknown) => {
-      if (!isTaskError(error)) throw error; // its lease gives it back, only later
+      if (!isTaskError(error)) throw error; // the task is released later, when its lease expires
     });
 
   async function leave(worker: string, requests: readonly string[]): Promise<void> {
-    await Promise.all([...new Set(requests)].map((request) => endClaim(noteOf(worker, request))));
+    await Promise.all([...new Set(requests)].map((request) => endClaim(documentOf(worker, request))));
   }
 
-  /** Begins again where the claim has noted its tasks meanwhile; after that nothing but its worker's leave writes the note. */
+  /** Starts again if the claim has stored its leases meanwhile. After that, only leaving writes this document. */
   async function endClaim(name: string): Promise<void> {
     const claiming = underWay.get(name);
     claiming?.end();
     for (;;) {
-      const noted = await engine.recall(name);
-      if (noted !== null) await giveBackAll(await stillHeld(noted.value));
-      if (await engine.remember(name, NO_LEASES, LEFT_FOR_MS, noted?.version)) break;
+      const stored = await engine.recall(name);
+      if (stored !== null) await giveBackAll(await stillHeld(stored.value));
+      if (await engine.remember(name, NO_LEASES, LEFT_FOR_MS, stored?.version)) break;
     }
     await claiming?.tasks.catch(() => undefined); // the claim itself is answered with its error
   }
@@ -155,6 +159,6 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   };
 }
 
-/** A hash, because worker and request id may be any text and the names of notes are bounded. */
-const noteOf = (worker: string, request: string): string =>
+/** A hash, because worker and request id may be any text, and the length of such names is limited. */
+const documentOf = (worker: string, request: string): string =>
   `claim/${new Bun.CryptoHasher("sha256").update(JSON.stringify([worker, request])).digest("base64url")}`;

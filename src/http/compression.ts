@@ -1,16 +1,16 @@
 /**
- * Compresses answers for clients that take it. gzip at its lowest level: every client knows it, and it makes a page of 1,000 tasks a
- * ninth for a tenth of a millisecond (bench/compression.ts). Only GET answers are compressed: the lease tokens that claims answer with
- * stay out of it, so that their lengths tell nothing about them.
+ * Compresses answers for clients that accept it, by gzip at its lowest level. Each client knows gzip, and it reduces a page of 1,000
+ * tasks to a ninth in a tenth of a millisecond (bench/compression.ts). Only answers to GET are compressed: the length of a compressed
+ * answer to a claim could reveal its lease tokens.
  */
 import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
 import { createGzip, gzip } from "node:zlib";
 import type { Call, RequestHeaders } from "./route.ts";
 
-/** Below this the headers and the client's work cost more than is saved. */
+/** For shorter answers, the headers and the work of the client cost more than is saved. */
 export const COMPRESSED_FROM_BYTES = 1_024;
-/** What takes longer than a fraction of a millisecond is compressed in another thread. */
+/** Longer answers are compressed in another thread: they take more than a fraction of a millisecond. */
 const AT_ONCE_BYTES = 32_768;
 const LEVEL = 1;
 
@@ -20,7 +20,7 @@ const GZIPPED = { ...VARY, "content-encoding": "gzip" };
 const encoder = new TextEncoder();
 const gzipLater = promisify(gzip);
 
-/** The codings that a client takes, in lower case. */
+/** The codings that a client accepts, in lower case. */
 export const codingsOf = (headers: RequestHeaders): readonly string[] =>
   (headers["accept-encoding"] ?? "")
     .split(",")
@@ -33,7 +33,7 @@ const takesGzip = (headers: RequestHeaders): boolean =>
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Answers 200 with this JSON, compressed where the client takes it and it is long enough. */
+/** Answers 200 with this JSON, compressed if the client accepts that and the JSON is long enough. */
 export function replyCompressed(
   { reply, headers: asked }: Call,
   body: string | Uint8Array<ArrayBuffer>,
@@ -49,7 +49,7 @@ export function replyCompressed(
   );
 }
 
-/** The same for a text that is made while it is sent. */
+/** The same for text that is generated while it is sent. */
 export function replyStream(
   { reply, headers: asked }: Call,
   texts: AsyncGenerator<string>,
@@ -66,12 +66,12 @@ async function* encoded(texts: AsyncGenerator<string>): AsyncGenerator<Uint8Arra
 
 async function* gzipped(pieces: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
   const compressor = createGzip({ level: LEVEL });
-  // What fails on one side ends the other; the reader below throws it.
+  // An error on one side ends the other side, and the loop below throws it.
   pipeline(Readable.from(pieces, { highWaterMark: 1 }), compressor, () => undefined);
   yield* compressor;
 }
 
-/** A text that fails midway errors the stream: the connection is cut, never closed as if the list were whole. */
+/** If the text fails midway, the stream fails: the connection is cut and never closed as if the list were complete. */
 function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream(
     {

@@ -1,4 +1,4 @@
-/** What clients say in headers about how they want it: only if it is still so, wait for the end, once and no more. */
+/** Headers that set conditions on a request: If-Match, If-None-Match, Prefer, Idempotency-Key. */
 import { TaskError } from "../core/error.ts";
 import type { Task } from "../core/task.ts";
 import type { CallKey, Condition } from "../engine/producers.ts";
@@ -9,8 +9,8 @@ import { LONGEST_WAIT_MS } from "./waits.ts";
 export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;
 
 /**
- * `If-Match` as a condition on the task; undefined without it. Foreign tags match nothing. An empty one comes from a client that has
- * lost the version: it is refused as what it is, not as a task that has changed.
+ * `If-Match` as a condition on the task; undefined without it. Tags that are no versions match nothing. An empty header comes from a
+ * client that has lost the version, and is refused as invalid, not as a task that has changed.
  */
 export function ifMatch(headers: RequestHeaders): Condition | undefined {
   const header = headers["if-match"];
@@ -29,7 +29,7 @@ export function ifMatch(headers: RequestHeaders): Condition | undefined {
   };
 }
 
-/** Whether the client has this state already. A running task's duration grows, so nobody has it. */
+/** Whether the client has this state already. No client has the state of a running task, because its duration grows. */
 export function isKnown(task: Task, headers: RequestHeaders): boolean {
   const header = headers["if-none-match"];
   if (header === undefined || task.status === "running") return false;
@@ -37,9 +37,9 @@ export function isKnown(task: Task, headers: RequestHeaders): boolean {
 }
 
 /**
- * A proxy that compresses an answer changes its tag, for the bytes are others now: nginx, HAProxy and Varnish make it weak
- * (`W/"v7"`), Apache and others append the coding (`"v7-gzip"`, `"v7;gzip"`). The tag of a task names its version, not bytes, so all of
- * these mean the same: RFC 9110 would have a weak tag never match in If-Match, and no client behind such a proxy could use it.
+ * A proxy that compresses an answer changes its tag, because the bytes differ: nginx, HAProxy and Varnish make it weak (`W/"v7"`),
+ * Apache and others append the coding (`"v7-gzip"`, `"v7;gzip"`). The tag of a task stands for its version, not for bytes, so all of
+ * these are accepted. By RFC 9110 a weak tag never matches in If-Match, and no client behind such a proxy could use the header.
  */
 const TAG = /^(?:W\/)?"v(\d{1,16})(?:(?:--?|;)[\w-]*\w)?"$/;
 
@@ -47,20 +47,22 @@ const TAG = /^(?:W\/)?"v(\d{1,16})(?:(?:--?|;)[\w-]*\w)?"$/;
 const versionsIn = (header: string): ReadonlySet<string> =>
   new Set(header.split(",").flatMap((tag) => TAG.exec(tag.trim())?.[1] ?? []));
 
-/** RFC 7240: wishes by name; a wish that is not understood is passed over. */
+/** The preferences of a Prefer header (RFC 7240), by name. Unknown ones are ignored. */
 export function prefersOf(headers: RequestHeaders): ReadonlyMap<string, string> {
-  const wishes = (headers.prefer ?? "").split(/[,;]/).map((wish) => wish.trim().toLowerCase());
+  const preferences = (headers.prefer ?? "")
+    .split(/[,;]/)
+    .map((preference) => preference.trim().toLowerCase());
   return new Map(
-    wishes
-      .filter((wish) => wish !== "")
-      .map((wish) => {
-        const [name = "", value = ""] = wish.split("=", 2);
+    preferences
+      .filter((preference) => preference !== "")
+      .map((preference) => {
+        const [name = "", value = ""] = preference.split("=", 2);
         return [name.trim(), value.trim().replace(/^"(.*)"$/, "$1")];
       }),
   );
 }
 
-/** `Prefer: wait=30`: for how many seconds it is answered at the latest; null without it. */
+/** `Prefer: wait=30`: after how many seconds the request is answered at the latest; null without it. */
 export function waitOf(headers: RequestHeaders): number | null {
   if (headers.prefer === undefined) return null;
   const seconds = prefersOf(headers).get("wait") ?? "";

@@ -1,10 +1,10 @@
-/** What a worker is told beside its answers: to go on, or to take no more. */
+/** The directive in answers to workers: go on, or take no more tasks. */
 import { z } from "zod";
 import type { Workers } from "../engine/workers.ts";
 
 export const Directive = z.enum(["run", "drain", "stop"]).meta({
   id: "Directive",
-  description: "`run`: go on; `drain`: finish what you have, you get no more; `stop` is kept for later",
+  description: "`run`: go on; `drain`: finish the tasks and claim no more; `stop` is reserved",
 });
 
 export const directiveFor = async (

@@ -1,12 +1,12 @@
 import type { Position } from "../engine/watchers.ts";
 
-/** The id of an event: where its reader stands in the change log. Opaque to clients. */
+/** The id of an event: a position in the change log. Opaque to clients. */
 export const formatPosition = ({ epoch, rev }: Position): string =>
   Buffer.from(`${rev}:${epoch}`).toString("base64url");
 
 /**
- * The position in an event's id. What is none is a place in no log, so that its reader begins anew. All numbers that a store
- * can give are taken: those of PostgreSQL grow by 16,384 with each commit and have 16 digits after two years of a thousand
+ * The position in the id of an event. An id that is invalid gives a position of no log, so that its reader is reset. All numbers that a
+ * store can give are accepted: those of PostgreSQL grow by 16,384 with each commit and have 16 digits after two years of a thousand
  * commits a second.
  */
 export function parsePosition(eventId: string): Position {

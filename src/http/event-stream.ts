@@ -1,28 +1,28 @@
 import type { Clock } from "../core/clock.ts";
 
-/** Text that goes out piece by piece until somebody ends it. */
+/** A stream of text that lasts until the client or the server ends it. */
 export interface EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly isOver: boolean;
-  /** Sends as soon as the client has taken enough of what was sent before; false when the stream is over. */
+  /** Sends as soon as the client has read enough of the earlier text. Resolves with false when the stream is over. */
   send(text: string): Promise<boolean>;
   close(): void;
 }
 
 export type EventStreamSetup = {
   readonly clock: Clock;
-  /** A sign of life for who has nothing to send. */
+  /** Text that keeps the connection alive while there are no events. */
   readonly heartbeat: () => string;
-  /** The client is behind and takes nothing: it is to be cut. */
+  /** The client is behind and reads nothing: its connection must be closed. */
   readonly onStuck: () => void;
-  /** Once, whoever ends it. */
+  /** Called once, when the client or the server has ended the stream. */
   readonly onOver: () => void;
 };
 
 const HEARTBEAT_MS = 15_000;
-/** What waits for a client that is slower than its events; more is not made before it has taken some. */
+/** How much is buffered for a slow client. No more is generated until the client has read some of it. */
 const BEHIND_BYTES = 256 * 1_024;
-/** Who is that far behind and takes nothing for this long is not slow, it is stuck. */
+/** A client with a full buffer that reads nothing for this long counts as stuck. */
 const STUCK_MS = 2_000;
 
 export function createEventStream({ clock, heartbeat, onStuck, onOver }: EventStreamSetup): EventStream {

@@ -1,4 +1,4 @@
-/** The HTTP server: the routes, behind the stages, on a port. */
+/** The HTTP server: listens on a port and answers by the routes. */
 import nodeHttp from "node:http";
 import { errorText } from "../lib/log.ts";
 import { createAnswering } from "./answer.ts";
@@ -8,9 +8,9 @@ import type { HostSetup } from "./stages/host.ts";
 import { createStages } from "./stages/stages.ts";
 
 export interface HttpServer {
-  /** Listens, and returns the address; throws where the address cannot be had. */
+  /** Listens, and returns the address. Throws if the address cannot be used. */
   start(): { readonly hostname: string; readonly port: number };
-  /** From now on each answer closes its connection, so that clients go elsewhere; requests are still served. */
+  /** From now on each answer closes its connection, so that clients connect to another server. Requests are still served. */
   drain(): void;
   /** Stops listening, ends the event streams and the claims that wait, and waits up to `withinMs` for the requests under way. */
   stop(withinMs: number): Promise<void>;
@@ -22,11 +22,11 @@ export type HttpSetup = RoutesSetup &
     readonly port: number;
     /** Whether other processes of the same server listen there too. */
     readonly sharesPort: boolean;
-    /** Makes the id of a request that brings none. */
+    /** Makes the id of a request without an X-Request-Id. */
     readonly requestId: () => string;
   };
 
-/** Larger than our own limits, so that our own checks refuse, with a message. */
+/** Larger than the limits of the routes and stages, so that these refuse, with a message. */
 const RUNTIME_HEADER_BYTES = 64 * 1_024;
 const RUNTIME_BODY_BYTES = Number.MAX_SAFE_INTEGER;
 /** How long a keep-alive connection may be idle; Bun's default of ten seconds cuts off clients between two requests. */
@@ -48,7 +48,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
 
   return {
     start: () => {
-      // Bun reads it here for its own server too; Node's types know it as a constant.
+      // Bun reads the limit for its own server from here. The types of Node.js declare it as a constant.
       (nodeHttp as { maxHeaderSize: number }).maxHeaderSize = RUNTIME_HEADER_BYTES;
       server = Bun.serve({
         hostname,

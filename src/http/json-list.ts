@@ -1,34 +1,35 @@
-/** Large answers, made between turns of the event loop, so that other requests go on meanwhile. */
+/** Large answers, generated in several turns of the event loop, so that other requests are served meanwhile. */
 import { ANSWER_LEAST_BYTES } from "../core/text-size.ts";
 import { inSizes } from "../lib/sizes.ts";
 
-/** Text that is yet to be made, and about how long it will be. */
-export type Later = { readonly size: number; readonly text: () => string };
+/** Text that is not generated yet, and its approximate length. */
+export type LazyText = { readonly size: number; readonly text: () => string };
 
-/** Characters that are made into JSON and encoded in one go: some milliseconds. */
+/** How many characters are generated and encoded in one turn of the event loop: some milliseconds. */
 const AT_ONCE = ANSWER_LEAST_BYTES;
 
-/** Lets what waits in the event loop go first. */
-export const otherRequestsFirst = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Resolves after the events that already wait in the event loop. */
+export const yieldToEventLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-export const inPieces = (texts: readonly Later[]): Later[][] => inSizes(texts, AT_ONCE, ({ size }) => size);
+export const inChunks = (texts: readonly LazyText[]): LazyText[][] =>
+  inSizes(texts, AT_ONCE, ({ size }) => size);
 
-export const sizeOf = (texts: readonly Later[]): number => texts.reduce((sum, { size }) => sum + size, 0);
+export const sizeOf = (texts: readonly LazyText[]): number => texts.reduce((sum, { size }) => sum + size, 0);
 
-/** The texts as the members of a list in JSON; bytes where they are too long for one go. */
+/** The texts as the members of a JSON list: a string, or bytes if the list is too long for one turn. */
 export async function jsonList(
   before: string,
-  texts: readonly Later[],
+  texts: readonly LazyText[],
   after: string,
 ): Promise<string | Uint8Array<ArrayBuffer>> {
-  const pieces = inPieces(texts);
+  const pieces = inChunks(texts);
   const joined = pieces.map((piece) => () => piece.map(({ text }) => text()).join());
   if (joined.length <= 1) return `${before}[${joined[0]?.() ?? ""}]${after}`;
   const encoder = new TextEncoder();
   const parts = [encoder.encode(`${before}[`)];
   for (const [at, piece] of joined.entries()) {
     parts.push(encoder.encode(at === 0 ? piece() : `,${piece()}`));
-    await otherRequestsFirst();
+    await yieldToEventLoop();
   }
   parts.push(encoder.encode(`]${after}`));
   return new Uint8Array(await new Blob(parts).arrayBuffer());

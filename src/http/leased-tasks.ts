@@ -4,25 +4,25 @@ import { formatDurationMs } from "../core/duration.ts";
 import type { RunningTask } from "../core/task.ts";
 import { textSize } from "../core/text-size.ts";
 import { presentTask, TaskAnswer } from "../wire/task-answer.ts";
-import type { Later } from "./pieces.ts";
+import type { LazyText } from "./json-list.ts";
 
 export const expiresIn = z.string().meta({
-  description: "A Go duration, to be counted from when the request was sent",
+  description: "A Go duration that begins when the request is sent",
   examples: ["30s"],
 });
 const LeaseAnswer = z
   .object({
-    token: z.string().meta({ description: "To be sent with all that is said about the task" }),
+    token: z.string().meta({ description: "To be sent with each report about the task" }),
     expires_in: expiresIn,
   })
-  .meta({ id: "Lease", description: "A worker's hold on a task" });
+  .meta({ id: "Lease", description: "The lease of a worker on a task" });
 export const LeasedTask = TaskAnswer.extend({ lease: LeaseAnswer }).meta({
   id: "LeasedTask",
-  description: "A task and the lease under which the worker has it",
+  description: "A task with the lease of its worker",
 });
 
-/** A lease lasts from now, although it has begun before: an answer never promises more than is left. */
-export const leasedTexts = (tasks: readonly RunningTask[], now: number): Later[] =>
+/** `expires_in` counts from now, although the lease began earlier: an answer never promises more time than is left. */
+export const leasedTexts = (tasks: readonly RunningTask[], now: number): LazyText[] =>
   tasks.map((task) => ({ size: textSize(task), text: () => presentLeased(task, now) }));
 
 function presentLeased(task: RunningTask, now: number): string {

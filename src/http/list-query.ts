@@ -1,4 +1,4 @@
-/** How clients ask for many tasks: filters, orders, cursors. */
+/** The queries of lists of tasks: filters, orders, cursors. */
 import { z } from "zod";
 import { parseSearch, searchFault } from "../core/search.ts";
 import { LIMITS, MAX_TASK_ID, type Status, TYPE_PATTERN, typePatternFault } from "../core/task.ts";
@@ -22,7 +22,7 @@ export const search = z
     return z.NEVER;
   })
   .meta({
-    description: `Up to ${LIMITS.searchTerms} words that are all contained in name, description or the payload's strings (the first 4 KiB), in any case; \`payload.a.b:text\` asks one field`,
+    description: `Up to ${LIMITS.searchTerms} words, each contained in name, description or strings of the payload (the first 4 KiB), in upper or lower case; \`payload.a.b:text\` searches one field`,
     maxLength: LIMITS.searchLength,
   });
 
@@ -32,17 +32,17 @@ export const filterTags = membersOf(storable, "tags");
 
 export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
 
-/** How much of each task a list brings; without one the four fields of the first version. */
+/** How much of each task a list shows. Without a view: the four fields of the first version. */
 const VIEWS = ["full", "state"] as const;
 
 export const ListQuery = z.strictObject({
   limit: wholeNumber(1, 1_000)
     .optional()
-    .meta({ description: "The most tasks of a page; without it the list is whole, however long" }),
+    .meta({ description: "The most tasks of a page; without it, the list has all tasks" }),
   cursor: z
     .string("must be given once")
     .optional()
-    .meta({ description: "Where to go on: out of the Link header of the page before" }),
+    .meta({ description: "Where to go on: from the Link header of the previous page" }),
   status: statuses.optional().meta({ description: "One of these" }),
   type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
   tag: filterTags.optional().meta({ description: "All of these" }),
@@ -51,12 +51,12 @@ export const ListQuery = z.strictObject({
     .enum(SORTS)
     .meta({ id: "TaskSort", description: "The order of a list" })
     .optional()
-    .meta({ description: "By id, or ended tasks alone by their end; `-`: backwards" }),
+    .meta({ description: "By id, or only ended tasks by the time of their end; `-`: descending" }),
   view: z
     .enum(VIEWS)
-    .meta({ id: "TaskView", description: "How much of each task a list brings" })
+    .meta({ id: "TaskView", description: "How much of each task a list shows" })
     .optional()
-    .meta({ description: "`full`: whole tasks; `state`: all of them but payload and result" }),
+    .meta({ description: "`full`: whole tasks; `state`: all fields but payload and result" }),
 });
 export type ListQuery = z.output<typeof ListQuery>;
 
@@ -74,13 +74,13 @@ export const filterOf = ({ status, type, tag, q }: Wanted): TaskFilter => ({
   ...(q === undefined ? {} : { search: q }),
 });
 
-/** Opaque to clients; it says of which order it is, so that no other takes it for its own. */
+/** Opaque to clients. It contains its order, because it is invalid in any other order. */
 export const formatCursor = (sort: Sort, { id, finishedAt }: Cursor): string =>
   Buffer.from(isByEnd(sort) ? `${sort}:${id}:${finishedAt}` : `${sort}:${id}`).toString("base64url");
 
 const isByEnd = (sort: Sort): boolean => sort.endsWith("finished_at");
 
-/** The place that a cursor names in this order; null for a text that is none, or of another order. */
+/** The position of a cursor in this order; null if the text is no cursor, or one of another order. */
 export function parseCursor(sort: Sort, cursor: string): Cursor | null {
   const text = Buffer.from(cursor, "base64url").toString("latin1");
   const [, of, id, finishedAt] = /^(-?[a-z_]+):([1-9]\d{0,15})(?::(-?\d{1,16}))?$/.exec(text) ?? [];

@@ -10,30 +10,30 @@ const PROBLEM_CODES = Object.keys(PROBLEM_STATUS) as [ProblemCode, ...ProblemCod
 
 const ProblemAnswer = z
   .object({
-    error: z.string().meta({ description: "The message, as the first version named it" }),
-    type: z.string().meta({ description: "`about:blank`: `code` says more than an address would" }),
-    title: z.string().meta({ description: "The words for the HTTP status", examples: ["Not Found"] }),
+    error: z.string().meta({ description: "The same as `detail`, under its name in the first version" }),
+    type: z.string().meta({ description: "Always `about:blank`: `code` identifies the problem" }),
+    title: z.string().meta({ description: "The name of the HTTP status", examples: ["Not Found"] }),
     status: z.int().min(400).max(599).meta({ description: "The HTTP status" }),
     detail: z.string().meta({ description: "The message, for people", examples: ["Task not found"] }),
     code: z.enum(PROBLEM_CODES).meta({
       id: "ProblemCode",
-      description: "Why the request was refused; a code never changes its meaning",
+      description: "Why the request was refused. Codes are stable",
     }),
     request_id: z.string().meta({ description: "The id of the request, as in X-Request-Id" }),
     errors: z
       .array(FaultAnswer)
       .max(FIELD_FAULTS_LISTED)
       .optional()
-      .meta({ description: "The fields at fault" }),
+      .meta({ description: "The invalid fields" }),
     errors_omitted: z
       .int()
       .min(1)
       .optional()
-      .meta({ description: "How many more fields are at fault than `errors` lists" }),
+      .meta({ description: "How many invalid fields `errors` leaves out" }),
   })
-  .meta({ id: "Problem", description: "A refusal: RFC 9457, and `error`, the message alone" });
+  .meta({ id: "Problem", description: "A refusal by RFC 9457, with `error`, the message, in addition" });
 
-/** What any request may be answered with, whatever its route. */
+/** Problems that the request of any route may be answered with. */
 const ALWAYS: readonly ProblemCode[] = [
   "invalid",
   "bad_host",
@@ -45,22 +45,22 @@ const ALWAYS: readonly ProblemCode[] = [
   "store_unavailable",
 ];
 
-/** Every method with its own status; a path may also be asked with a method it does not have. */
+/** Any path may be requested with a method that it does not have. */
 const EVERY_PATH: readonly ProblemCode[] = ["method_not_allowed"];
 
-/** What any route that reads a body may be answered with. */
+/** Problems of routes that read a body. */
 const BODY_PROBLEMS: readonly ProblemCode[] = ["malformed_body", "body_too_large", "unsupported_media_type"];
 
 type Json = Record<string, unknown>;
 
-/** The routes of one tag: generators of clients make one class or module of them. */
+/** The routes of one tag. Generators of clients make one class or module of each tag. */
 export type Section = { readonly tag: string; readonly description: string; readonly routes: Routes };
 
 const OpenApiAnswer = z
   .looseObject({ openapi: z.string().meta({ description: "The version of OpenAPI", examples: ["3.1.0"] }) })
   .meta({ id: "OpenApiDocument", description: "An OpenAPI document" });
 
-/** Answers with the document of these sections, made at the first request. */
+/** Answers with the document of these sections, which is made for the first request. */
 export function createOpenApiRoute(sections: () => readonly Section[], version: string): Route {
   let text: string | null = null;
   return {
@@ -88,7 +88,7 @@ function createOpenApi(sections: readonly Section[], version: string): Json {
     info: {
       title: "TaskTrack",
       version,
-      description: "Submit work that takes minutes, get an id at once, ask later how it went.",
+      description: "Submit work that takes minutes, get an id at once, and ask for the outcome later.",
       license: { name: "MIT", identifier: "MIT" },
     },
     servers: [{ url: "/", description: "The server that this document comes from" }],
@@ -99,7 +99,7 @@ function createOpenApi(sections: readonly Section[], version: string): Json {
   };
 }
 
-/** `:id` as OpenAPI writes it. */
+/** The path with its parameters as OpenAPI writes them: `{id}` for `:id`. */
 const openPath = (path: string): string => path.replace(/:(\w+)/g, "{$1}");
 
 const PATH_PARAMETERS: Readonly<Record<string, z.ZodType>> = {
@@ -163,13 +163,13 @@ function createWriter(components: Components) {
 
   const parameter = (place: Json, schema: z.ZodType): Json => ({ ...place, ...described(schema, "input") });
 
-  /** The description goes to where tools look for it: beside the schema. */
+  /** Tools look for the description beside the schema. */
   function described(schema: z.ZodType, io: Direction): Json {
     const { description, ...rest } = components.schemaOf(schema, io);
     return { ...(description === undefined ? {} : { description }), schema: rest };
   }
 
-  /** Merge-patch is taken as well; it is not named here, for generators then send the first or the last type, not JSON. */
+  /** Merge-patch is accepted as well. It is not named here, because generators would then send the first or the last type, not JSON. */
   const requestBody = (body: z.ZodType): Json => ({
     required: true,
     content: { "application/json": { schema: components.schemaOf(body, "input") } },
@@ -186,7 +186,7 @@ function createWriter(components: Components) {
   const headerObjects = (headers: Readonly<Record<string, z.ZodType>>): Json =>
     Object.fromEntries(Object.entries(headers).map(([name, schema]) => [name, described(schema, "output")]));
 
-  /** One entry a status, naming its codes. */
+  /** An entry for each status, which names its codes. */
   function problemResponses(codes: readonly ProblemCode[]): Json {
     const byStatus = Map.groupBy(new Set(codes), (code) => PROBLEM_STATUS[code]);
     return Object.fromEntries([...byStatus].map(([status, ofStatus]) => [status, problem(status, ofStatus)]));
@@ -210,7 +210,7 @@ const PROBLEM_HEADERS: Readonly<Record<number, Readonly<Record<string, z.ZodType
 
 type Direction = "input" | "output";
 
-/** Writes schemas as JSON Schemas; those with an id become named components, which each use refers to. */
+/** Writes schemas as JSON Schemas. A schema with an id becomes a named component, and its uses refer to the component. */
 function createComponents() {
   const named = new Map<string, Json>();
 
@@ -222,7 +222,7 @@ function createComponents() {
     return own;
   }
 
-  /** A name means the same wherever it is used, in requests and in answers. */
+  /** A name has one meaning, in requests and in answers. */
   function add(name: string, definition: Json): void {
     const known = named.get(name);
     if (known !== undefined && !Bun.deepEquals(known, definition)) {
@@ -248,15 +248,15 @@ function jsonSchema(schema: z.ZodType, io: Direction): Json {
 
 const INT32 = 2 ** 31;
 
-/** Changes what zod writes to what generators of clients understand. */
+/** Changes the JSON Schema of zod into one that generators of clients understand. */
 function fitForGenerators(json: z.core.JSONSchema.BaseSchema, schema: z.core.$ZodType, io: Direction): void {
   if (json.$ref !== undefined) {
     delete json.additionalProperties; // the referenced schema has the properties: here the keyword would reject all of them
     return;
   }
-  // An answer may get further fields in a later version, and a generated client must not refuse them.
+  // A later version may add fields to answers, and a generated client must accept them.
   if (io === "output" && json.additionalProperties === false) delete json.additionalProperties;
-  // Zod omits the examples of transformed schemas, which could show the value before or after; ours show the JSON that is sent.
+  // Zod omits the examples of transformed schemas, because it cannot know whether they show the value before or after. Ours show the JSON that is sent.
   const { examples } = z.globalRegistry.get(schema) ?? {};
   if (Array.isArray(examples)) json.examples = examples;
   if (json.type === "number") json.format = "double";

@@ -1,17 +1,17 @@
-/** A refusal as an HTML page, for a person who opened the address in a browser. */
+/** A refusal as an HTML page, for addresses that are opened in a browser. */
 import { STATUS_CODES } from "node:http";
 import { PROBLEM_STATUS, type Problem } from "../wire/problem.ts";
 import { problemResponse } from "./problem-response.ts";
 import { targetOf } from "./request-path.ts";
 import type { RequestHeaders } from "./route.ts";
 
-/** Browsers accept HTML when they open an address; clients of the API do not. */
+/** A browser accepts HTML when it opens an address. Clients of the API do not. */
 export const takesHtml = ({ accept }: RequestHeaders): boolean => accept?.includes("text/html") ?? false;
 
 /** Paths that always answer with JSON. */
 const DATA = /^\/(api|assets|livez|readyz|openapi\.json)(\/|$)/;
 
-/** Whether a person waits for a page: refusals of the API are JSON for browsers, too. */
+/** Whether a browser opens a page. Refusals of the API are JSON for browsers, too. */
 export const isPageRequest = ({ method, url }: Request, headers: RequestHeaders): boolean =>
   (method === "GET" || method === "HEAD") && takesHtml(headers) && !DATA.test(targetOf(url).path);
 
@@ -25,7 +25,7 @@ p { overflow-wrap: anywhere; }
 const STYLE_HASH = new Bun.CryptoHasher("sha256").update(STYLE).digest("base64");
 const POLICY = `default-src 'none'; style-src 'sha256-${STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
 
-/** The same status and headers as the document has. */
+/** With the same status and headers as the JSON document. */
 export function problemPage(
   problem: Problem,
   requestId: string,
@@ -59,5 +59,5 @@ ${code === "unknown_route" ? '<p><a href="/tasks">Go to the tasks</a></p>' : ""}
 `;
 }
 
-/** The message quotes what came: a path, a host. */
+/** The message quotes text of the request: a path, a host. */
 const escaped = (text: string): string => Bun.escapeHTML(text);

@@ -1,7 +1,7 @@
 import { TaskError } from "../core/error.ts";
 import { MAX_TASK_ID, type TaskId } from "../core/task.ts";
 
-/** What a request asks for, as it was sent. Not by `URL`: without a Host there is none, and it tidies `/a/../b` into `/b`. */
+/** The path and the query of a request as it was sent. `URL` does not serve: it needs a Host, and it turns `/a/../b` into `/b`. */
 export type Target = { readonly path: string; readonly query: string };
 
 export function targetOf(url: string): Target {
@@ -11,7 +11,7 @@ export function targetOf(url: string): Target {
   return { path: path || "/", query: mark === -1 ? "" : target.slice(mark + 1) };
 }
 
-/** How much of the URL is the client's path and query. */
+/** The length of the path and the query in the URL. */
 export const targetLength = (url: string): number => url.length - startOfPath(url);
 
 function startOfPath(url: string): number {
@@ -21,8 +21,8 @@ function startOfPath(url: string): number {
 }
 
 /**
- * The query of a URL as an object: a parameter that may be repeated is a list, one that may not but is stays a list too, and
- * is refused by its schema.
+ * The query of a URL as an object. A parameter that may be repeated is a list. A parameter that may not be repeated and is becomes a list
+ * too, which its schema refuses.
  */
 export function queryOf(request: Request, repeatable: readonly string[]): Record<string, string | string[]> {
   const searchParams = new URLSearchParams(targetOf(request.url).query);
@@ -36,7 +36,7 @@ export function queryOf(request: Request, repeatable: readonly string[]): Record
 
 const ID = /^[1-9]\d{0,15}$/;
 
-/** The id in a path; throws `invalid` for anything but a positive integer that JSON carries exactly. */
+/** The id in a path. Throws `invalid` unless it is a positive integer that JSON represents exactly. */
 export function parseId(text: string): TaskId {
   const id = ID.test(text) ? Number(text) : Number.NaN;
   if (id <= MAX_TASK_ID) return id;

@@ -1,4 +1,4 @@
-/** Everything that can be asked: each path with its methods, in the sections of the OpenAPI document. */
+/** All routes: each path with its methods, in the sections of the OpenAPI document. */
 
 import { type ClaimsSetup, createClaims } from "./claims.ts";
 import { createOpenApiRoute, type Section } from "./openapi.ts";
@@ -30,7 +30,7 @@ export type RoutesSetup = HealthSetup &
   StatsSetup &
   ClaimsSetup &
   Omit<ClaimSetup & DrainSetup & OutcomesSetup & HeartbeatSetup, "claims"> & {
-    /** Whether there is more to ask than the probes: the API and the web UI. */
+    /** Whether the server has the API and the web UI, or the probes alone. */
     readonly hasApi: boolean;
     readonly version: string;
   };
@@ -84,7 +84,7 @@ export function createRouteTable(setup: RoutesSetup): RouteTable {
   const sections: readonly Section[] = [
     { tag: "tasks", description: "For clients: submit work and follow it", routes: ofTasks },
     { tag: "workers", description: "For workers: claim tasks and report on them", routes: ofWorkers },
-    { tag: "server", description: "For operators: the state of the whole", routes: ofServer },
+    { tag: "server", description: "For operators: the state of the server", routes: ofServer },
   ];
 
   return {

@@ -5,11 +5,11 @@ import type { Access, Principal } from "./access.ts";
 export const METHODS = ["GET", "POST", "PATCH", "DELETE"] as const;
 export type Method = (typeof METHODS)[number];
 
-/** One method of one path: what it does, what it needs, and all that the OpenAPI document says of it. */
+/** One method of one path: its function, its access, its limits, and its part of the OpenAPI document. */
 export type Route = {
   readonly id: string;
   readonly summary: string;
-  /** What a client must know beyond the summary. */
+  /** Beyond the summary. */
   readonly description?: string;
   readonly access: Access;
   readonly query?: z.ZodObject;
@@ -18,24 +18,24 @@ export type Route = {
   /** The request headers that the route reads, by name. */
   readonly requestHeaders?: Readonly<Record<string, z.ZodType>>;
   readonly answers: Readonly<Record<number, Answer>>;
-  /** Beside those that any route may answer, and those of bodies. */
+  /** Beyond those of all routes and, if there is a body, those of bodies. */
   readonly problems: readonly ProblemCode[];
   readonly run: (call: Call) => Response | Promise<Response>;
 };
 
-/** Which body a route takes, and the limits within which it is read. */
+/** Which body a route reads, and the limits of that body. */
 export type BodyRule = {
-  /** As the OpenAPI document shows it; null where the document shows none, although an empty one is accepted. */
+  /** The schema in the OpenAPI document; null if the document shows no body although an empty one is accepted. */
   readonly schema: z.ZodType | null;
   readonly accepts: ReadonlySet<string>;
   readonly atMostBytes: number;
 };
 
-/** What a route answers with unless it refuses. */
+/** An answer of a route that is no refusal. */
 export type Answer = {
   readonly description: string;
   readonly schema?: z.ZodType;
-  /** Of the body that has a schema; JSON unless given. */
+  /** The media type of the body; JSON unless given. */
   readonly mediaType?: string;
   readonly headers?: Readonly<Record<string, z.ZodType>>;
 };
@@ -56,7 +56,7 @@ export type Call = {
   readonly cut: () => void;
 };
 
-/** Answers with JSON (unless the headers name another type) or with no body; these headers join or replace those of every answer. */
+/** Answers with JSON (unless the headers name another type), or without a body. The headers are added to those of all answers, or replace them. */
 export type Reply = (
   status: number,
   body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null,

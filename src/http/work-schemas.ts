@@ -1,4 +1,4 @@
-/** What workers say. */
+/** The requests of workers. */
 import { z } from "zod";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS, storableText, TYPE_PATTERN, typePatternFault, workerFault } from "../core/task.ts";
@@ -13,21 +13,21 @@ const LEASES_AT_MOST = 1_000;
 const LEAVES_AT_MOST = 100;
 const ELEMENTS_WORDS = `must name at most ${LEASES_AT_MOST} tasks`;
 
-/** No lease has a token that a store cannot keep: it becomes one that matches none, so that its bearer hears `lost`. */
+/** A token with characters that no store can keep belongs to no lease. It is replaced by one that matches none, and the answer is `lost`. */
 const token = z
   .string()
   .max(255)
   .transform((value) => storableText(value, value.length))
-  .meta({ description: "The token of the lease, as the claim gave it", examples: ["1.5fb2d9a0"] });
+  .meta({ description: "The token of the lease, from the answer to the claim", examples: ["1.5fb2d9a0"] });
 const worker = text(workerFault).meta({
-  description: "The worker's name, as leases and history show it",
+  description: "The name of the worker, which leases and history show",
   minLength: 1,
   maxLength: LIMITS.workerCodePoints,
   examples: ["gpu-1"],
 });
 const requestId = z.string().min(1).max(255);
-/** Never a reason to lose what a worker has to say: what no store can keep becomes the sign for that. */
-const saidText = z.string().transform((value) => storableText(value, LIMITS.messageLength));
+/** Characters that no store can keep are replaced: a worker must not lose its report because of them. */
+const storableReport = z.string().transform((value) => storableText(value, LIMITS.messageLength));
 
 export const Claim = z
   .strictObject({
@@ -38,29 +38,30 @@ export const Claim = z
     }).meta({ description: "Types, or prefixes ending in `*`", examples: [["video.*"]] }),
     max: z.int().min(1).max(1_000).default(1).meta({ description: "How many tasks at most" }),
     slots: z.int().min(1).max(1_000_000).exactOptional().meta({
-      description: "How many tasks the worker works on at once, for the statistics",
+      description: "How many tasks the worker works on at once, for statistics",
     }),
     lease: duration(LEAST_LEASE_MS, DAY_MS, 'must be a duration from "1s" to "24h"')
       .exactOptional()
       .meta({
-        description: "How long they stay this worker's without a heartbeat, a Go duration from 1s to 24h",
+        description:
+          "The length of the leases: without a heartbeat they expire after it. A Go duration from 1s to 24h",
         examples: ["30s"],
       }),
     wait: duration(0, ASKED_WAIT_MS, 'must be a duration from "0s" to "60s"')
       .exactOptional()
       .meta({
         description:
-          "How long to wait for the first task, a Go duration up to 60s, of which 45s are waited at most; not at all without it",
+          "How long to wait for the first task, a Go duration up to 60s; the server waits 45s at most. No wait unless given",
         examples: ["25s"],
       }),
     request: requestId.exactOptional().meta({
       description:
-        "A claim repeated under the same id gets the same leases, those that it still holds; a worker that leaves names it",
+        "A claim that is repeated with the same id gets the same leases, if they still hold. A worker that leaves names the ids of its claims",
     }),
   })
   .meta({
     id: "ClaimRequest",
-    description: "Which tasks a worker takes",
+    description: "The tasks that a worker claims",
     examples: [{ worker: "gpu-1", types: ["video.*"], lease: "30s", wait: "25s" }],
   });
 export type Claim = z.output<typeof Claim>;
@@ -71,11 +72,11 @@ export const Leave = z
     requests: listOf(requestId, {
       ...{ least: 1, leastWords: "must name at least one request" },
       ...{ most: LEAVES_AT_MOST, mostWords: `must name at most ${LEAVES_AT_MOST} requests` },
-    }).meta({ description: "The `request` ids of the claims that this worker has not had an answer to" }),
+    }).meta({ description: "The `request` ids of the claims that this worker has received no answer to" }),
   })
   .meta({
     id: "LeaveRequest",
-    description: "Which claims of a worker end",
+    description: "The claims of a worker that end",
     examples: [{ worker: "gpu-1", requests: ["8e03978e"] }],
   });
 
@@ -83,43 +84,46 @@ export const DrainParams = z.strictObject({ worker });
 
 const LogEntry = z
   .union([
-    saidText,
+    storableReport,
     z
-      .strictObject({ level: LogLevelName, message: saidText.meta({ description: "Its text" }) })
+      .strictObject({
+        level: LogLevelName,
+        message: storableReport.meta({ description: "The text of the line" }),
+      })
       .meta({ id: "LeveledLine", description: "A line with a level" }),
   ])
-  .meta({ id: "LogEntry", description: "A line of the log: its text, or its text with a level" });
+  .meta({ id: "LogEntry", description: "A line of the log: a text, or a text with a level" });
 
-/** What makes an element of a heartbeat a lease; only a broken client gets it wrong. */
-export const LeaseWord = z.object({ id: taskId, token });
-export const ElementId = LeaseWord.pick({ id: true });
+/** The fields that make an element of a heartbeat a lease. */
+export const LeaseFields = z.object({ id: taskId, token });
+export const ElementId = LeaseFields.pick({ id: true });
 
-/** The same with all fields of an element, whatever stands in those that may be dropped. */
+/** The same with all fields of an element. Those that may be dropped are not checked. */
 export const BeatFrame = z.strictObject({
-  ...LeaseWord.shape,
+  ...LeaseFields.shape,
   progress: z.unknown().optional(),
   log: z.unknown().optional(),
 });
 
-export const ProgressWord = z
+export const ProgressReport = z
   .strictObject({
     percent: z.number().min(0).max(100).meta({ description: "From 0 to 100" }),
-    message: saidText.default("").meta({ description: "What the worker does at the moment" }),
+    message: storableReport.default("").meta({ description: "What the worker does at present" }),
   })
   .meta({
     id: "ProgressReport",
-    description: "How far the worker is",
+    description: "The progress of the work",
     examples: [{ percent: 40, message: "cutting" }],
   });
 
-/** As it is documented. Elements are judged one by one (`leases.ts`), so that one bad line ends no other lease. */
+/** For the OpenAPI document. The elements are checked one by one (`elements.ts`), so that an invalid one has no effect on other leases. */
 export const Heartbeat = z
   .strictObject({
     worker,
     leases: z
       .array(
-        LeaseWord.extend({
-          progress: ProgressWord.exactOptional(),
+        LeaseFields.extend({
+          progress: ProgressReport.exactOptional(),
           log: z
             .array(LogEntry)
             .max(LIMITS.logLinesKept)
@@ -127,14 +131,14 @@ export const Heartbeat = z
             .meta({ description: "Lines for the task's log" }),
         })
           .strict()
-          .meta({ id: "LeaseReport", description: "A lease to renew, and what its worker has to say" }),
+          .meta({ id: "LeaseReport", description: "A lease to renew, with progress and log lines" }),
       )
       .max(LEASES_AT_MOST)
-      .meta({ description: "The leases that the worker holds, each task once" }),
+      .meta({ description: "The leases of the worker, each task once" }),
   })
   .meta({
     id: "HeartbeatRequest",
-    description: "What a worker holds",
+    description: "The leases that a worker holds",
     examples: [
       {
         worker: "gpu-1",
@@ -145,7 +149,7 @@ export const Heartbeat = z
     ],
   });
 
-/** The frame of a heartbeat, whose faults refuse the whole. */
+/** A heartbeat without its elements. A fault here refuses the whole request. */
 export const HeartbeatFrame = z.strictObject({
   worker,
   leases: listOf(z.unknown(), { most: LEASES_AT_MOST, mostWords: ELEMENTS_WORDS }),
@@ -153,7 +157,7 @@ export const HeartbeatFrame = z.strictObject({
 
 const result = rawJson.meta({
   description:
-    "Any JSON, kept as the text that was sent, up to 1 MiB; a larger one fails the task with `result_too_large`",
+    "Any JSON, stored as the text that was sent, up to 1 MiB; a larger one fails the task with `result_too_large`",
   examples: [{ output: "b.mp4" }],
 });
 
@@ -161,17 +165,17 @@ export const Complete = z
   .strictObject({ token, result: result.exactOptional(), claim: Claim.exactOptional() })
   .meta({
     id: "CompleteRequest",
-    description: "What came out of a task; with `claim`, which tasks its worker takes next",
+    description: "The result of a task; with `claim`, the tasks that the worker claims next",
     examples: [{ token: "1.5fb2d9a0", result: { output: "b.mp4" } }],
   });
 
 export const Completion = z
   .strictObject({ id: taskId, token, result: result.exactOptional() })
-  .meta({ id: "Completion", description: "What came out of one task" });
+  .meta({ id: "Completion", description: "The result of one task" });
 
 export type Completion = z.output<typeof Completion>;
 
-/** As it is documented; elements are judged one by one. */
+/** For the OpenAPI document. The elements are checked one by one. */
 export const Completes = z
   .strictObject({
     tasks: z.array(Completion).min(1).max(LEASES_AT_MOST).meta({ description: "The tasks that are done" }),
@@ -179,7 +183,7 @@ export const Completes = z
   })
   .meta({
     id: "CompleteManyRequest",
-    description: "What came out of many tasks; with `claim`, which tasks their worker takes next",
+    description: "The results of many tasks; with `claim`, the tasks that the worker claims next",
     examples: [{ tasks: [{ id: 4, token: "1.5fb2d9a0", result: { output: "b.mp4" } }] }],
   });
 
@@ -198,10 +202,10 @@ export const Fail = z
     token,
     error: z
       .strictObject({
-        code: saidText
+        code: storableReport
           .default(FAILURES.handlerError)
-          .meta({ description: "A short stable word; `handler_error` without it", examples: ["no_space"] }),
-        message: saidText
+          .meta({ description: "A short stable code; `handler_error` unless given", examples: ["no_space"] }),
+        message: storableReport
           .default("")
           .meta({ description: "A sentence for people", examples: ["The disk is full"] }),
       })
@@ -211,14 +215,14 @@ export const Fail = z
     retryable: z
       .boolean()
       .default(true)
-      .meta({ description: "False: it has failed for good, whatever attempts are left" }),
+      .meta({ description: "False: the task fails now, even if attempts are left" }),
     retry_after: delay.exactOptional().meta({
-      description: "In how long it is tried again, a Go duration, in place of the backoff",
+      description: "After which time it is tried again, a Go duration, instead of the backoff",
     }),
   })
   .meta({
     id: "FailRequest",
-    description: "How an attempt failed",
+    description: "The failure of an attempt",
     examples: [{ token: "1.5fb2d9a0", error: { code: "no_space", message: "The disk is full" } }],
   });
 
@@ -226,11 +230,11 @@ export const Release = z
   .strictObject({
     token,
     delay: delay.exactOptional().meta({
-      description: "In how long it is due again, a Go duration; at once without it",
+      description: "After which time it is due again, a Go duration; at once unless given",
     }),
   })
   .meta({
     id: "ReleaseRequest",
-    description: "Gives a task back",
+    description: "The release of a task",
     examples: [{ token: "1.5fb2d9a0", delay: "10s" }],
   });

@@ -1,9 +1,9 @@
 /**
- * The built web UI as one run of bytes, so that one file carries it: into the single-file executable, out of the process that
- * builds it, and into the cache. A length (4 bytes, big-endian), that many bytes of JSON, then the contents.
+ * The built web UI as one sequence of bytes, for the single-file executable, the output of the build process, and the cache: a length
+ * (4 bytes, big-endian), that many bytes of JSON, then the contents.
  */
 
-/** How a content is stored; a browser names those that it takes. */
+/** The encodings of each content. A browser names those that it accepts. */
 export const ENCODINGS = ["br", "gzip", "identity"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 
@@ -12,7 +12,7 @@ export type UiFile = {
   readonly name: string;
   /** Its media type. */
   readonly type: string;
-  /** Of its content, for the ETag. */
+  /** The hash of its content, for the ETag. */
   readonly hash: string;
   readonly contents: Readonly<Record<Encoding, Uint8Array<ArrayBuffer>>>;
 };
@@ -40,7 +40,7 @@ export function pack(files: readonly UiFile[]): Uint8Array<ArrayBuffer> {
   return joined([length, head, ...contents]);
 }
 
-/** Throws for what `pack` did not make. */
+/** Throws for bytes that `pack` did not make. */
 export function unpack(archive: Uint8Array<ArrayBuffer>): UiFiles {
   let at = 0;
   const take = (bytes: number): Uint8Array<ArrayBuffer> => {
@@ -51,7 +51,7 @@ export function unpack(archive: Uint8Array<ArrayBuffer>): UiFiles {
   };
   const length = take(LENGTH_BYTES);
   const head = take(new DataView(length.buffer, length.byteOffset).getUint32(0));
-  const entries = JSON.parse(new TextDecoder().decode(head)) as readonly Entry[]; // what pack wrote
+  const entries = JSON.parse(new TextDecoder().decode(head)) as readonly Entry[]; // written by `pack`
   return new Map(
     entries.map(({ name, type, hash, bytes }) => {
       const contents = { br: take(bytes.br), gzip: take(bytes.gzip), identity: take(bytes.identity) };

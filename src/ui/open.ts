@@ -1,15 +1,15 @@
-/** Where the web UI's files come from: carried inside the single-file executable, else built from the folder web/. */
+/** Opens the files of the web UI: embedded in the single-file executable, or built from the folder web/. */
 import { join } from "node:path";
 import { type UiFiles, unpack } from "./archive.ts";
 
-/** The name under which the executable carries the archive; the compiler may add a hash to it. */
+/** The name of the archive in the executable. The compiler may add a hash to it. */
 const CARRIED = /(^|\/)web-ui[^/]*\.bin$/;
-/** Null inside an executable, where no folder lies beside this file. */
+/** Null in an executable, which has no folder web/. */
 const BUILDER = /\/\$bunfs\/|~BUN/.test(import.meta.url) ? null : join(import.meta.dir, "../../web/build.ts");
 
 /**
- * The files, found out at the first call and kept. All who ask meanwhile wait for the same answer; after a failure the next one
- * tries again. Nothing happens before: most processes never show the UI, and a start must not wait for it.
+ * The files, opened at the first call and kept. Calls during that time wait for the same result; after a failure the next call tries
+ * again. The files are not opened earlier, because most processes never show the UI and a start must not wait for it.
  */
 export function createUiFiles(): () => Promise<UiFiles> {
   let files: Promise<UiFiles> | null = null;
@@ -28,11 +28,11 @@ async function open(): Promise<UiFiles> {
   return unpack(new Uint8Array(archive));
 }
 
-/** The runtime gives each carried file its name, which the type of Blob does not know. */
+/** Bun gives embedded files a name, which the type of Blob lacks. */
 const carriedArchive = (): Blob | undefined =>
   Bun.embeddedFiles.find((file) => "name" in file && CARRIED.test(String(file.name)));
 
-/** In a process of its own: bundling and compression take the event loop for a second, and leave their memory behind. */
+/** In a separate process: bundling and compression block the event loop for a second, and their memory is not given back. */
 async function build(): Promise<ArrayBuffer> {
   if (BUILDER === null) throw new Error("this executable was made without the web UI");
   const builder = Bun.spawn([process.execPath, "--no-env-file", BUILDER], {

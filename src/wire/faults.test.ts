@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import { isTaskError } from "../core/error.ts";
-import { Claim, Complete, Completes, ProgressWord } from "../http/work-schemas.ts";
+import { Claim, Complete, Completes, ProgressReport } from "../http/work-schemas.ts";
 import { faultsOf } from "./faults.ts";
 import { problemDocument, problemOf } from "./problem.ts";
 import { specsOf } from "./task-input.ts";
@@ -88,9 +88,9 @@ test.each([
   [Claim, { worker: "w", types: ["a"], max: 2 ** 60 }, "/max must be at most 1000"],
   [Claim, { worker: "w", types: ["a"], request: "" }, "/request must not be empty"],
   [Complete, { token: "x".repeat(256) }, "/token must be at most 255 characters long"],
-  [ProgressWord, { percent: 101 }, "/percent must be at most 100"],
+  [ProgressReport, { percent: 101 }, "/percent must be at most 100"],
   [Completes, { tasks: [] }, "/tasks must not be empty"],
-  [ProgressWord, { percent: -1 }, "/percent must be at least 0"],
+  [ProgressReport, { percent: -1 }, "/percent must be at least 0"],
 ] as const)("a bound is told in plain words: %#", (schema, value, expected) => {
   const { listed } = faultsOf(schema.safeParse(value).error?.issues ?? []);
   expect(listed.map(({ pointer, detail }) => `${pointer} ${detail}`)).toContain(expected);

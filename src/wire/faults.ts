@@ -1,16 +1,16 @@
-/** What zod finds wrong with a value, as the faults of a problem document: bounded in number and length, whatever came. */
+/** The issues that zod finds in a value, as the faults of a problem document. Their number and length are limited. */
 import type { z } from "zod";
 import { FIELD_FAULTS_LISTED, type FieldFault } from "../core/error.ts";
 import { LIMITS, storableText } from "../core/task.ts";
 
 export type Faults = {
-  /** The first FIELD_FAULTS_LISTED. */
+  /** At most FIELD_FAULTS_LISTED. */
   readonly listed: readonly FieldFault[];
   /** How many more there are. */
   readonly omitted: number;
 };
 
-/** 80,000 unknown keys are one issue: only as many are put into words as are listed, the others are counted. */
+/** 80,000 unknown keys are one issue of zod: only the listed ones are described, the others are counted. */
 export function faultsOf(issues: readonly z.core.$ZodIssue[]): Faults {
   const listed: FieldFault[] = [];
   let count = 0;
@@ -24,7 +24,7 @@ export function faultsOf(issues: readonly z.core.$ZodIssue[]): Faults {
 
 const NAMED_IN_SENTENCE = 10;
 
-/** The faults as one sentence, for clients that read only that. */
+/** The faults as one sentence, for clients that read the message alone. */
 export function sentenceOf({ listed, omitted }: Faults): string {
   const named = listed.slice(0, NAMED_IN_SENTENCE);
   const more = listed.length - named.length + omitted;
@@ -62,7 +62,7 @@ function detailOf(issue: z.core.$ZodIssue): string {
   }
 }
 
-/** Zod's own words begin so. */
+/** Messages of zod begin like this. */
 const isOurs = (message: string): boolean => !/^(?:Invalid input|Too small|Too big)/.test(message);
 
 const leastWords = (origin: string, least: number | bigint): string =>
@@ -76,10 +76,10 @@ const unitOf = (origin: string): string => UNITS.get(origin) ?? "";
 
 const escapePointer = (step: string): string => step.replaceAll("~", "~0").replaceAll("/", "~1");
 
-/** A client's key, as far as it can be shown. */
+/** An unknown key, shortened, with the characters replaced that JSON text cannot show. */
 const printable = (key: string): string => escapePointer(storableText(key, LIMITS.keyCodePoints));
 
-/** Of the pointer or the detail of one fault; the longest that a client's known field can have is far shorter. */
+/** The most characters of a pointer or a detail. Those of known fields are far shorter. */
 const FAULT_TEXT = 400;
 
 const shortened = (text: string): string =>

@@ -1,19 +1,19 @@
-/** The JSON that clients and brokers send, read within limits. */
+/** Parses the JSON that clients and brokers send, within limits of length and depth. */
 import { refuse } from "./problem.ts";
 
 export const BODY_BYTES = 1_048_576;
 export const JSON_DEPTH = 64;
 
-/** A body: the value that its JSON stands for, and the text as it was sent. */
+/** A body: the value, and the text as it was sent. */
 export type JsonBody = { readonly value: unknown; readonly text: string };
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** JSON within the limits of a body. Throws a refusal. */
+/** Parses JSON of limited length and depth. Throws a refusal. */
 export const parseBytes = (bytes: Uint8Array, atMost: number = BODY_BYTES): JsonBody =>
   parseJson(decodeJson(bytes, atMost));
 
-/** The text of JSON that is short and flat enough to be parsed. Throws a refusal. */
+/** The text of JSON, whose length and depth are checked and whose syntax is not. Throws a refusal. */
 export function decodeJson(bytes: Uint8Array, atMost: number): string {
   if (bytes.length > atMost) throw tooLarge(atMost);
   const text = decode(bytes);
@@ -48,9 +48,9 @@ export function parseJson(text: string): JsonBody {
   }
 }
 
-/** Counted before it is parsed, so that nobody can exhaust the parser's stack. */
+/** The depth is counted before parsing, so that no client can overflow the stack of the parser. */
 function isTooDeep(text: string): boolean {
-  if (text.indexOf("{", 1) === -1 && text.indexOf("[") === -1) return false; // one flat object, as most are
+  if (text.indexOf("{", 1) === -1 && text.indexOf("[") === -1) return false; // one flat object, like most bodies
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { LIMITS } from "../core/task.ts";
 
-/** How often members of a filter may be repeated: so many are looked at before equal ones are folded. */
+/** How many times more values than members a filter may have: equal values count once, but each is examined. */
 const REPEATED = 10;
 
 type Bounds = {
@@ -12,8 +12,8 @@ type Bounds = {
 };
 
 /**
- * A list whose length is looked at before its elements. A body has room for 500,000 of them, and a schema takes a microsecond
- * for each good one and ten for each bad one.
+ * A list whose length is checked before its elements. A body has room for 500,000 elements, and a schema takes one microsecond for each
+ * valid one and ten for each invalid one.
  */
 export const listOf = <E extends z.ZodType>(
   element: E,
@@ -31,8 +31,8 @@ export const listOf = <E extends z.ZodType>(
   );
 
 /**
- * The members of a filter, each once. Every task that is looked at is compared with all of them. One value stands for a list of
- * it, as it does in a query.
+ * The different members of a filter. Each task that is examined is compared with all of them. A single value is accepted as a list of one,
+ * as in a query.
  */
 export const membersOf = <E extends z.ZodType>(
   element: E,

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { type ErrorCode, type FieldFault, TaskError } from "../core/error.ts";
 
-/** What only HTTP can refuse, beside what the engine refuses. */
+/** Codes of refusals by HTTP, in addition to those of the engine. */
 type HttpOnlyCode =
   | "malformed_body"
   | "bad_host"
@@ -18,7 +18,7 @@ type HttpOnlyCode =
 
 export type ProblemCode = ErrorCode | HttpOnlyCode;
 
-/** Each code's status; the keys are the stable enum of the contract. */
+/** The HTTP status of each code. The codes are stable: clients depend on them. */
 export const PROBLEM_STATUS: Readonly<Record<ProblemCode, number>> = {
   invalid: 400,
   malformed_body: 400,
@@ -44,17 +44,17 @@ export const PROBLEM_STATUS: Readonly<Record<ProblemCode, number>> = {
   not_ready: 503,
 };
 
-/** A refusal on its way to the client. */
+/** A refusal, with all that the client is told. */
 export type Problem = {
   readonly code: ProblemCode;
   readonly message: string;
   readonly fields?: readonly FieldFault[];
-  /** How many more fields are at fault than `fields` lists. */
+  /** How many invalid fields `fields` leaves out. */
   readonly fieldsOmitted?: number;
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** How a handler refuses: it throws what this makes. Not an Error: an expected answer needs no stack. */
+/** Makes a refusal to be thrown. It is no Error, because an expected answer needs no stack. */
 export const refuse = (
   code: ProblemCode,
   message: string,
@@ -69,7 +69,7 @@ type Refusal = { readonly [REFUSAL]: Problem };
 const isRefusal = (thrown: unknown): thrown is Refusal =>
   typeof thrown === "object" && thrown !== null && REFUSAL in thrown;
 
-/** What the client is told of anything thrown; null when it was a defect. */
+/** The problem to answer for a thrown value; null for a defect. */
 export function problemOf(thrown: unknown): Problem | null {
   if (isRefusal(thrown)) return thrown[REFUSAL];
   if (thrown instanceof TaskError) {
@@ -79,7 +79,7 @@ export function problemOf(thrown: unknown): Problem | null {
   return null;
 }
 
-/** RFC 9457, with the member `error` that clients of the first version read; as JSON. */
+/** The problem as JSON by RFC 9457, with the member `error` that clients of the first version read. */
 export function problemDocument(problem: Problem, requestId: string): string {
   const status = PROBLEM_STATUS[problem.code];
   const message = bounded(problem.message);
@@ -98,6 +98,6 @@ export function problemDocument(problem: Problem, requestId: string): string {
 
 const MESSAGE_LENGTH = 4_000;
 
-/** A message may quote what came: the runtime's parser names an unexpected word whole, though it be a megabyte long. */
+/** A message may quote the request: the JSON parser of Bun quotes an unexpected identifier completely, even one of a megabyte. */
 const bounded = (message: string): string =>
   message.length <= MESSAGE_LENGTH ? message : `${message.slice(0, MESSAGE_LENGTH).toWellFormed()}…`;

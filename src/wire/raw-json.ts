@@ -1,10 +1,10 @@
-/** Payloads and results are kept as they were written: their text takes the place of their value in a parsed body. */
+/** Payloads and results are stored as the text that was sent: in a parsed body, this text replaces their value. */
 import { z } from "zod";
 import { elementsOf, memberOf, type Span, startOf } from "../core/json-text.ts";
 import type { JsonText } from "../core/task.ts";
 import type { JsonBody } from "./json-body.ts";
 
-/** Stands in a parsed body where JSON is to be kept as text. No client can send a symbol. */
+/** The text in place of a value. Its key is a symbol, which no client can send. */
 type RawJson = { readonly [RAW]: JsonText };
 const RAW: unique symbol = Symbol("raw JSON");
 
@@ -27,19 +27,18 @@ export const withRawResults = ({ value, text }: JsonBody): unknown => {
   return value;
 };
 
-/** The field of a schema for what was kept so; null is the lack of a value. */
+/** The schema of such a field. JSON null means that there is no value. */
 export const rawJson = z.unknown().transform((value): JsonText | null | undefined => {
-  if (value === null || value === undefined) return value; // zod asks for the undefined of a field that is not there
-  if (typeof value === "object" && RAW in value) return (value as RawJson)[RAW]; // the symbol is this file's own
+  if (value === null || value === undefined) return value; // zod calls this with undefined for a missing field
+  if (typeof value === "object" && RAW in value) return (value as RawJson)[RAW]; // only this file has the symbol
   throw new Error("a schema with raw JSON was given a body without it");
 });
 
 type Place = { readonly text: JsonText; readonly find: () => number | null };
 
 /**
- * Replaces the member in an object, or in each object of a list; null stays null. The value comes
- * fresh from the parser and is not shared, so it is changed in place. The text is searched only if an object has the member: a
- * create without a payload costs nothing extra.
+ * Replaces the member in an object, or in each object of a list; null stays null. The value comes from the parser and is not shared, so it
+ * is changed in place. The text is searched only if an object has the member: creating a task without a payload costs nothing extra.
  */
 function keepMembers(value: unknown, name: string, { text, find }: Place): void {
   const holders = Array.isArray(value) ? value : [value];
@@ -62,8 +61,8 @@ const hasValue = (value: unknown, name: string): boolean =>
   isObject(value) && Object.hasOwn(value, name) && value[name] !== null;
 
 /**
- * A slice shares the memory of the whole text. A part of it is copied, or a small payload would hold its whole body in memory
- * for as long as its task lives in the memory store.
+ * A slice of a string keeps the whole string in memory. A short slice is copied, because the memory store would otherwise keep the whole
+ * body for as long as the task exists.
  */
 const cut = (text: string, { start, end }: Span): string => {
   const part = text.slice(start, end);

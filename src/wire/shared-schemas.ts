@@ -1,4 +1,4 @@
-/** Schemas of values that stand in many requests and answers. Each name is the name of a type in generated clients. */
+/** Schemas that several requests and answers use. Each `id` is the name of a type in generated clients. */
 import { z } from "zod";
 import { parseDurationMs } from "../core/duration.ts";
 import { type LogLevel, MAX_TASK_ID, STATUSES, textFault } from "../core/task.ts";
@@ -11,7 +11,8 @@ export const taskId = z
 
 export const TaskStatus = z.enum(STATUSES).meta({
   id: "TaskStatus",
-  description: "`pending`: waits for a worker; `running`: a worker holds it; the others: it has ended",
+  description:
+    "`pending`: waits for a worker; `running`: a worker holds it; the other statuses: it has ended",
 });
 
 export const LEVELS = ["debug", "info", "warn", "error"] as const satisfies readonly LogLevel[];
@@ -24,7 +25,7 @@ export const timeAnswer = z.iso
 export const durationAnswer = z.string().meta({ description: "A Go duration", examples: ["4m2.348s", "0s"] });
 
 /**
- * A Go duration that is not negative, as documents show it. The parser in core decides: it also knows the bounds of each field,
+ * A Go duration that is not negative, for the OpenAPI document. Requests are checked by the parser of core and the limits of each field,
  * which no pattern can express.
  */
 export const DURATION_PATTERN = String.raw`^(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[nu\u00b5\u03bcm]?s|m|h))+)$`;
@@ -34,11 +35,11 @@ export const FaultAnswer = z
     pointer: z.string().meta({ description: "JSON Pointer into the request", examples: ["/name"] }),
     detail: z.string().meta({ description: "What was expected there", examples: ["must not be empty"] }),
   })
-  .meta({ id: "FieldFault", description: "A field of the request that is at fault" });
+  .meta({ id: "FieldFault", description: "An invalid field of the request" });
 
 export const FailureAnswer = z
   .object({
-    code: z.string().meta({ description: "A short stable word", examples: ["timeout"] }),
+    code: z.string().meta({ description: "A short stable code", examples: ["timeout"] }),
     message: z.string().meta({ description: "A sentence for people" }),
   })
   .meta({ id: "Failure", description: "Why an attempt failed" });
@@ -46,13 +47,13 @@ export const FailureAnswer = z
 export const ProgressAnswer = z
   .object({
     percent: z.number().min(0).max(100).meta({ description: "From 0 to 100" }),
-    message: z.string().meta({ description: "What the worker does at the moment" }),
+    message: z.string().meta({ description: "What the worker does at present" }),
   })
-  .meta({ id: "Progress", description: "How far the worker is" });
+  .meta({ id: "Progress", description: "The progress of the work" });
 
-// ---- what is sent
+// ---- of requests
 
-/** Text that a rule of core accepts; `tidy` is applied first. */
+/** Text that a rule of core accepts, after `tidy`. */
 export const text = (
   rule: (value: string) => string | null,
   tidy: (value: string) => string = (value) => value,
@@ -64,10 +65,10 @@ export const text = (
     return tidied;
   });
 
-/** Text that every store can keep and look for. */
+/** Text that all stores can keep and search for. */
 export const storable = text(textFault);
 
-/** A Go duration within bounds, in milliseconds. */
+/** A Go duration within limits, in milliseconds. */
 export const duration = (leastMs: number, mostMs: number, words: string) =>
   z
     .string()

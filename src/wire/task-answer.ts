@@ -1,4 +1,4 @@
-/** Tasks as answers and events show them: the schema of each field, and the functions that fill them. */
+/** Tasks in answers and events: the schema of each field, and the functions that present tasks. */
 import { z } from "zod";
 import { formatDurationMs } from "../core/duration.ts";
 import { isCancelRequested } from "../core/lease.ts";
@@ -13,21 +13,21 @@ import {
 } from "./shared-schemas.ts";
 
 const name = z.string().meta({ description: "The task's name", examples: ["someName"] });
-const description = z.string().meta({ description: "What the task is about; empty where nothing was said" });
+const description = z.string().meta({ description: "What the task is about; empty if not given" });
 
 export const SummaryAnswer = z.object({ id: taskId, name, description, status: TaskStatus });
 
 const AttemptAnswer = z
   .object({
-    attempt: z.int().min(1).meta({ description: "The number of the start: 1, 2, …" }),
-    worker: z.string().meta({ description: "The name of the worker that had it" }),
+    attempt: z.int().min(1).meta({ description: "The number of the attempt: 1, 2, …" }),
+    worker: z.string().meta({ description: "The name of its worker" }),
     started_at: timeAnswer,
     finished_at: timeAnswer,
     outcome: z.enum(["done", "failed", "released", "lost", "cancelled"]).meta({
       id: "AttemptOutcome",
-      description: "How an attempt ended; `lost`: its worker was not heard of",
+      description: "How an attempt ended; `lost`: the lease expired without a heartbeat of the worker",
     }),
-    error: FailureAnswer.nullable().meta({ description: "Why it failed; null where it did not" }),
+    error: FailureAnswer.nullable().meta({ description: "Why it failed; null if it did not" }),
   })
   .meta({ id: "Attempt", description: "An attempt that has ended" });
 
@@ -37,27 +37,38 @@ const stateFields = {
   duration: durationAnswer.meta({
     description: "Time spent working, over all attempts; a Go duration; grows while running",
   }),
-  type: z.string().meta({ description: "What kind of work it is", examples: ["video.encode"] }),
-  priority: z.int().min(-LIMITS.priority).max(LIMITS.priority).meta({ description: "Higher goes first" }),
-  tags: z.array(z.string()).meta({ description: "Words to find it by" }),
-  key: z.string().nullable().meta({ description: "Unique among live tasks; null where none was given" }),
+  type: z.string().meta({ description: "The kind of work", examples: ["video.encode"] }),
+  priority: z
+    .int()
+    .min(-LIMITS.priority)
+    .max(LIMITS.priority)
+    .meta({ description: "Tasks with a higher priority go first" }),
+  tags: z.array(z.string()).meta({ description: "Words to filter by" }),
+  key: z.string().nullable().meta({ description: "Unique among live tasks; null if not given" }),
   run_at: timeAnswer.meta({ description: "When it is due; RFC 3339, UTC" }),
-  timeout: durationAnswer.nullable().meta({ description: "Of one attempt, a Go duration; null: none" }),
-  attempt: z.int().min(0).meta({ description: "How often it was started since it was created or retried" }),
-  max_attempts: z.int().min(1).meta({ description: "Failures after which it has failed" }),
-  progress: ProgressAnswer.nullable().meta({ description: "What its worker said last; null before" }),
+  timeout: durationAnswer
+    .nullable()
+    .meta({ description: "The time limit of one attempt, a Go duration; null: no limit" }),
+  attempt: z
+    .int()
+    .min(0)
+    .meta({ description: "How often it was started since its creation or its last retry" }),
+  max_attempts: z.int().min(1).meta({ description: "After this many failed attempts it fails" }),
+  progress: ProgressAnswer.nullable().meta({
+    description: "The last progress that its worker reported; null before the first",
+  }),
   error: FailureAnswer.nullable().meta({
-    description: "Why the latest failed attempt failed; null where none did",
+    description: "Why the latest failed attempt failed; null if none failed",
   }),
   attempts: z
     .array(AttemptAnswer)
     .max(LIMITS.attemptsKept)
     .meta({ description: "The latest attempts that have ended, oldest first" }),
-  cancel_requested: z.boolean().meta({ description: "Whether its worker was asked to stop" }),
+  cancel_requested: z.boolean().meta({ description: "Whether the worker was asked to stop" }),
   started_at: timeAnswer
     .nullable()
-    .meta({ description: "Start of the latest attempt; null before the first" }),
-  finished_at: timeAnswer.nullable().meta({ description: "When it ended; null before" }),
+    .meta({ description: "When the latest attempt started; null before the first" }),
+  finished_at: timeAnswer.nullable().meta({ description: "When it ended; null until then" }),
   updated_at: timeAnswer.meta({ description: "When it last changed; RFC 3339, UTC" }),
   version: z
     .int()
@@ -67,8 +78,10 @@ const stateFields = {
 
 const taskFields = {
   ...stateFields,
-  payload: z.unknown().meta({ description: "Any JSON, as the text that was sent; null where none was" }),
-  result: z.unknown().meta({ description: "Any JSON, as its worker sent it; null before it is done" }),
+  payload: z.unknown().meta({ description: "Any JSON, as the text that was sent; null if there is none" }),
+  result: z
+    .unknown()
+    .meta({ description: "Any JSON, as the text that the worker sent; null if there is none" }),
 };
 
 export const TaskAnswer = z.object(taskFields).meta({ id: "Task", description: "A task" });
@@ -76,23 +89,23 @@ export const TaskAnswer = z.object(taskFields).meta({ id: "Task", description: "
 export const stateNames = Object.keys(stateFields);
 export const taskNames = Object.keys(taskFields);
 
-/** What the schema of an answer describes, unchangeable. */
+/** The type that the schema of an answer describes, read-only. */
 export type Wire<S extends z.ZodType> = Frozen<z.output<S>>;
 type Frozen<T> = T extends object ? { readonly [K in keyof T]: Frozen<T[K]> } : T;
 
-/** A field that is only in the schema, or only in the function that fills it, does not compile. */
+/** A field that the schema has and `answerOf` lacks, or the reverse, does not compile. */
 type TaskWire = Wire<typeof TaskAnswer>;
 
 export const presentSummary = (task: LightTask): string =>
   `{"id":${task.id},"name":${quote(task.name)},"description":${quote(task.description)},"status":"${task.status}"}`;
 
-/** The whole task. Payload and result are JSON already and go out as they came in. */
+/** The whole task. Payload and result are JSON already and are sent as they were received. */
 export function presentTask(task: Task, now: number): string {
   const text = JSON.stringify(answerOf(task, now));
   return withRaw(withRaw(text, "result", task.result), "payload", task.payload);
 }
 
-/** The task without what may be long, payload and result. */
+/** The task without payload and result, which may be long. */
 export const presentState = (task: LightTask, now: number): string =>
   JSON.stringify({ ...answerOf(task, now), payload: undefined, result: undefined });
 
@@ -127,8 +140,8 @@ function answerOf(task: LightTask, now: number): TaskWire {
 }
 
 /**
- * Puts JSON in the place of a member's null. The first `"name":null` is that member: a quote within a string is escaped, so
- * no text of a client can look like one.
+ * Replaces the null of a member by JSON. The first `"name":null` is that member: quotes within strings are escaped, so no text of a client
+ * can look like one.
  */
 const withRaw = (text: string, name: string, json: JsonText | null): string =>
   json === null ? text : text.replace(`"${name}":null`, () => `"${name}":${json}`);

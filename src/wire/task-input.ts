@@ -1,4 +1,4 @@
-/** Tasks as clients create and change them: JSON in, the specs and patches of core out. The rules of each field are core's. */
+/** The bodies that create and change tasks, parsed into the specs and patches of core. The rules of the fields are in core. */
 import { z } from "zod";
 import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
 import { descriptionFault, keyFault, LIMITS, nameFault, TYPE, tagFault, typeFault } from "../core/task.ts";
@@ -30,26 +30,27 @@ const time = z
   .meta({ format: "date-time", examples: ["2026-01-31T12:00:00Z"] });
 
 const name = text(nameFault, (value) => value.trim()).meta({
-  description: "White space around it is cut off; counted in code points",
+  description: "White space around it is removed; the length is counted in code points",
   minLength: 1,
   maxLength: LIMITS.nameCodePoints,
   examples: ["someName"],
 });
 
 const description = text(descriptionFault).meta({
-  description: "Counted in code points",
+  description: "The length is counted in code points",
   maxLength: LIMITS.descriptionCodePoints,
   examples: ["some description"],
 });
 
 const type = text(typeFault).meta({
-  description: "What kind of work it is; a worker that takes this type does it; `simulate` without it",
+  description: "The kind of work: a worker that claims this type carries it out; `simulate` unless given",
   pattern: TYPE.source,
   examples: ["video.encode"],
 });
 
 const payload = rawJson.meta({
-  description: "Any JSON, for the handler; kept as the text that was sent, digits and key order included",
+  description:
+    "Any JSON, for the handler; stored as the text that was sent, with all digits and the order of keys",
   examples: [{ input: "a.mp4" }],
 });
 
@@ -57,18 +58,18 @@ const priority = z
   .int()
   .min(-LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
   .max(LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
-  .meta({ description: "Higher goes first; 0 without it" });
+  .meta({ description: "Tasks with a higher priority go first; 0 unless given" });
 
 const maxAttempts = z
   .int()
   .min(1, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
   .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
-  .meta({ description: "Failures after which it has failed; 1 for `simulate`, else 3 without it" });
+  .meta({ description: "After this many failed attempts it fails; unless given 1 for `simulate`, else 3" });
 
 const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }), {
   most: LIMITS.tags,
   mostWords: `must be at most ${LIMITS.tags} tags`,
-}).meta({ description: "Words to find it by", examples: [["nightly"]] });
+}).meta({ description: "Words to filter by", examples: [["nightly"]] });
 
 const backoff = z
   .strictObject({
@@ -78,7 +79,7 @@ const backoff = z
   .transform(({ base, max }) => ({ baseMs: base, maxMs: max }))
   .meta({
     id: "Backoff",
-    description: "A retry waits up to base · 2ⁿ, at most max",
+    description: "The pause before a retry is random, up to base · 2ⁿ and at most max",
     examples: [{ base: "1s", max: "1h" }],
   });
 
@@ -87,18 +88,20 @@ const backoff = z
 const OneTask = z
   .strictObject({
     name,
-    description: description.nullish().meta({ description: "Counted in code points; empty without it" }),
+    description: description
+      .nullish()
+      .meta({ description: "The length is counted in code points; empty unless given" }),
     type: type.exactOptional(),
     payload: payload.exactOptional(),
     priority: priority.exactOptional(),
-    run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339; now without it" }),
+    run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339; now unless given" }),
     delay: span
       .exactOptional()
-      .meta({ description: "In how long it is due, a Go duration, in place of run_at" }),
+      .meta({ description: "After which time it is due, a Go duration, instead of run_at" }),
     timeout: limit
       .nullable()
       .exactOptional()
-      .meta({ description: "Of one attempt, a Go duration; null: none" }),
+      .meta({ description: "The time limit of one attempt, a Go duration; null: no limit" }),
     max_attempts: maxAttempts.exactOptional(),
     backoff: backoff.exactOptional(),
     tags: tags.exactOptional(),
@@ -106,7 +109,9 @@ const OneTask = z
       .meta({ minLength: 1, maxLength: LIMITS.keyCodePoints })
       .nullable()
       .exactOptional()
-      .meta({ description: "Unique among live tasks: a second task with it stands for the first" }),
+      .meta({
+        description: "Unique among live tasks: creating a second task with it returns the id of the first",
+      }),
   })
   .refine((task) => task.run_at === undefined || task.delay === undefined, {
     path: ["delay"],
@@ -121,19 +126,19 @@ const OneTask = z
     }),
   );
 
-/** Most tasks say no more than the first version knew; looking for ten fields that are not there costs a create a microsecond. */
+/** Most tasks have only the fields of the first version. Checking ten missing fields would cost a microsecond for each task. */
 const PlainTask = z
   .strictObject({ name, description: description.nullish() })
   .transform((task): TaskSpec => ({ name: task.name, description: task.description ?? "" }));
 
-/** The schema that is quickest to tell about this value; both mean the same. */
+/** The faster schema for this value. Both accept the same tasks. */
 function taskSchemaFor(value: unknown): typeof PlainTask | typeof OneTask {
   if (typeof value !== "object" || value === null) return OneTask;
   for (const field in value) if (field !== "name" && field !== "description") return OneTask;
   return PlainTask;
 }
 
-/** The fields that core names otherwise. */
+/** The fields that have another name in core. */
 type RenamedFields = {
   readonly payload?: string | null | undefined;
   readonly run_at?: number | undefined;
@@ -142,7 +147,7 @@ type RenamedFields = {
   readonly max_attempts?: number | undefined;
 };
 
-/** These fields by the names of core. A field that was not given stays out: its type has a default, or a change leaves it alone. */
+/** These fields with their names in core. A field that was not given is left out: the type has a default, or the task keeps its value. */
 const renamed = ({ payload, run_at, delay, timeout, max_attempts }: RenamedFields) => ({
   ...(payload === undefined ? {} : { payload }),
   ...(run_at === undefined ? {} : { runAt: run_at }),
@@ -153,12 +158,12 @@ const renamed = ({ payload, run_at, delay, timeout, max_attempts }: RenamedField
 
 const TASK_EXAMPLE = { name: "someName", description: "some description" };
 
-const TaskInput = OneTask.meta({
+export const TaskInput = OneTask.meta({
   id: "TaskInput",
   description: "A task to create",
   examples: [TASK_EXAMPLE],
 });
-/** The same fields. A name of its own, because an element of an array will say more than a task alone can. */
+/** The same fields under another name: elements of an array will get fields that a single task cannot have. */
 const BatchItem = OneTask.meta({
   id: "BatchItem",
   description: "One of several tasks to create",
@@ -173,13 +178,13 @@ const ManyTasks = listOf(OneTask, {
   for (const [at, { key }] of tasks.entries()) {
     if (key == null) continue;
     if (keys.has(key)) {
-      context.addIssue({ code: "custom", path: [at, "key"], message: "stands twice in this array" });
+      context.addIssue({ code: "custom", path: [at, "key"], message: "is in this array twice" });
     }
     keys.add(key);
   }
 });
 
-/** As it is documented; `specsOf` decides. */
+/** For the OpenAPI document. Requests are checked by `specsOf`. */
 const TaskBatch = z
   .array(BatchItem)
   .min(1)
@@ -191,7 +196,7 @@ export const CreateBody = z.xor([TaskInput, TaskBatch]).meta({
   examples: [TASK_EXAMPLE, [{ name: "first" }, { name: "second", type: "video.encode", delay: "30s" }]],
 });
 
-/** The tasks that a body asks for: it is one, or an array of them. Throws `invalid` with every fault. */
+/** The tasks of a body: one, or an array of them. Throws `invalid` with all faults. */
 export function specsOf(body: JsonBody): TaskSpec[] {
   const value = withRawPayloads(body);
   return Array.isArray(value) ? validate(ManyTasks, value) : [validate(taskSchemaFor(value), value)];
@@ -206,7 +211,10 @@ export const PatchBody = z
       .nullable()
       .transform((value) => value ?? "")
       .exactOptional()
-      .meta({ description: "Null empties it; counted in code points", examples: ["another description"] }),
+      .meta({
+        description: "Null empties it; the length is counted in code points",
+        examples: ["another description"],
+      }),
     tags: tags.exactOptional(),
     payload: payload.exactOptional(),
     priority: priority.exactOptional(),
@@ -214,7 +222,7 @@ export const PatchBody = z
     timeout: limit
       .nullable()
       .exactOptional()
-      .meta({ description: "Of one attempt, a Go duration; null: none" }),
+      .meta({ description: "The time limit of one attempt, a Go duration; null: no limit" }),
     max_attempts: maxAttempts.exactOptional(),
   })
   .refine((patch) => Object.keys(patch).length > 0, {
@@ -230,7 +238,7 @@ export const PatchBody = z
   )
   .meta({
     id: "TaskEdit",
-    description: "The fields to change; the others stay as they are",
+    description: "The fields to change; the others keep their values",
     minProperties: 1,
     examples: [{ name: "another name" }, { priority: 5, payload: { input: "b.mp4" } }],
   });

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { TaskError } from "../core/error.ts";
 import { faultsOf, sentenceOf } from "./faults.ts";
 
-/** Checks a value against a schema; throws `invalid` with its faults and where they are. */
+/** Checks a value against a schema. Throws `invalid` with the faults and their pointers. */
 export function validate<S extends z.ZodType>(schema: S, value: unknown): z.output<S> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;

@@ -6,11 +6,11 @@ import type { Cursor, Producers, TaskPage } from "../../engine/producers.ts";
 import { taskId } from "../../wire/shared-schemas.ts";
 import { validate } from "../../wire/validate.ts";
 import { jsonBody, readJson } from "../body.ts";
+import { yieldToEventLoop } from "../json-list.ts";
 import { filterOf, filterTags, search, statuses, types } from "../list-query.ts";
-import { otherRequestsFirst } from "../pieces.ts";
 import type { Route } from "../route.ts";
 
-const BulkBody = z
+export const BulkBody = z
   .strictObject({
     filter: z
       .strictObject({
@@ -19,19 +19,19 @@ const BulkBody = z
         tag: filterTags.exactOptional().meta({ description: "All of these" }),
         q: search.exactOptional(),
       })
-      .meta({ id: "TaskFilter", description: "Which tasks: all that is given must hold" }),
+      .meta({ id: "TaskFilter", description: "Which tasks: all given conditions must hold" }),
     action: z
       .enum(["cancel", "retry", "delete"])
-      .meta({ id: "BulkAction", description: "What is done to each task" }),
-    all: z.boolean().exactOptional().meta({ description: "Must be true where the filter is empty" }),
-    dry_run: z.boolean().exactOptional().meta({ description: "Only count the tasks" }),
+      .meta({ id: "BulkAction", description: "The action on each task" }),
+    all: z.boolean().exactOptional().meta({ description: "Must be true if the filter is empty" }),
+    dry_run: z.boolean().exactOptional().meta({ description: "Count the tasks without changing them" }),
     up_to_id: z
       .int()
       .min(0)
       .max(MAX_TASK_ID)
       .exactOptional()
-      .meta({ description: "Leave tasks with higher ids alone; a dry run answers with it" }),
-    after_id: taskId.exactOptional().meta({ description: "The `next` of the call before" }),
+      .meta({ description: "Tasks with higher ids are left out; a dry run answers with this id" }),
+    after_id: taskId.exactOptional().meta({ description: "The `next` of the previous call" }),
   })
   .refine(({ filter, all }) => all === true || Object.keys(filter).length > 0, {
     path: ["filter"],
@@ -40,48 +40,44 @@ const BulkBody = z
   })
   .meta({
     id: "BulkRequest",
-    description: "Which tasks, and what is done to them",
+    description: "Tasks, and the action on them",
     examples: [{ filter: { status: ["failed"] }, action: "retry", dry_run: true }],
   });
 type BulkBody = z.output<typeof BulkBody>;
 
 const BulkAnswer = z
   .object({
-    count: z.int().min(0).meta({ description: "How many tasks the filter takes, or were acted upon" }),
-    up_to_id: z
-      .int()
-      .min(0)
-      .optional()
-      .meta({ description: "Of a dry run: the highest id that was looked at" }),
-    dry_run: z.boolean().optional().meta({ description: "True where nothing was done" }),
+    count: z.int().min(0).meta({ description: "How many tasks match the filter, or were changed" }),
+    up_to_id: z.int().min(0).optional().meta({ description: "The highest id at the time of a dry run" }),
+    dry_run: z.boolean().optional().meta({ description: "True if nothing was changed" }),
     refused: z
       .int()
       .min(0)
       .optional()
-      .meta({ description: "How many tasks their own rule kept as they were" }),
+      .meta({ description: "How many tasks did not allow the action in their state" }),
     next: taskId
       .nullable()
       .optional()
-      .meta({ description: "Send it as `after_id` to go on; null: all is done" }),
+      .meta({ description: "Send it as `after_id` to go on; null if all tasks are done" }),
   })
   .meta({
     id: "BulkAnswer",
-    description: "Of a dry run `count`, `up_to_id` and `dry_run`; else `count`, `refused` and `next`",
+    description: "A dry run answers `count`, `up_to_id` and `dry_run`; else `count`, `refused` and `next`",
     minProperties: 3,
     dependentRequired: { up_to_id: ["dry_run"], dry_run: ["up_to_id"], refused: ["next"], next: ["refused"] },
   });
 
-/** What one call of the bulk actions does at most, and how many of them at once. */
+/** How many tasks one call acts on at most, and how many of them at once. */
 const BULK_AT_MOST = 10_000;
 const BULK_PIECE = 500;
 
 export type BulkSetup = { readonly engine: Pick<Producers, "cancel" | "list" | "remove" | "retry"> };
 
 export function createBulkRoute({ engine }: BulkSetup): Route {
-  async function countBulk(wish: BulkBody) {
-    const upTo = wish.up_to_id ?? (await lastId());
+  async function countBulk(request: BulkBody) {
+    const upTo = request.up_to_id ?? (await lastId());
     let count = 0;
-    for await (const tasks of pagesOf(wish, upTo)) count += tasks.length;
+    for await (const tasks of pagesOf(request, upTo)) count += tasks.length;
     return { count, up_to_id: upTo, dry_run: true };
   }
 
@@ -90,10 +86,10 @@ export function createBulkRoute({ engine }: BulkSetup): Route {
     return tasks[0]?.id ?? 0;
   }
 
-  async function doBulk(wish: BulkBody) {
+  async function doBulk(request: BulkBody) {
     let [count, refused] = [0, 0];
-    for await (const tasks of pagesOf(wish, wish.up_to_id ?? (await lastId()))) {
-      const outcomes = await Promise.all(tasks.map((task) => actOn(task, wish.action)));
+    for await (const tasks of pagesOf(request, request.up_to_id ?? (await lastId()))) {
+      const outcomes = await Promise.all(tasks.map((task) => actOn(task, request.action)));
       count += outcomes.filter((isDone) => isDone).length;
       refused += outcomes.filter((isDone) => !isDone).length;
       if (count + refused >= BULK_AT_MOST) return { count, refused, next: tasks.at(-1)?.id ?? null };
@@ -101,7 +97,7 @@ export function createBulkRoute({ engine }: BulkSetup): Route {
     return { count, refused, next: null };
   }
 
-  /** The tasks that the wish is about, in the order of their ids. */
+  /** The tasks of the request, in the order of their ids. */
   async function* pagesOf({ filter, after_id }: BulkBody, upTo: number): AsyncGenerator<readonly TaskHead[]> {
     let after: Cursor | null = after_id === undefined ? null : { id: after_id, finishedAt: null };
     do {
@@ -113,11 +109,11 @@ export function createBulkRoute({ engine }: BulkSetup): Route {
       if (tasks.length > 0) yield tasks;
       if (tasks.length < page.tasks.length || (page.next?.id ?? 0) > upTo) return;
       after = page.next;
-      await otherRequestsFirst();
+      await yieldToEventLoop();
     } while (after !== null);
   }
 
-  /** False where the task's own rule refuses, or it is gone meanwhile. */
+  /** False if a rule of the task refuses the action, or if the task was deleted meanwhile. */
   async function actOn({ id }: TaskHead, action: BulkBody["action"]): Promise<boolean> {
     try {
       await (action === "delete" ? engine.remove(id) : engine[action](id, { parts: "light" }));
@@ -130,22 +126,22 @@ export function createBulkRoute({ engine }: BulkSetup): Route {
 
   return {
     id: "actOnTasks",
-    summary: "Cancel, retry or delete all tasks that a filter takes; `dry_run` counts them",
+    summary: "Cancel, retry or delete all tasks that match a filter; `dry_run` counts them",
     access: "manage",
     description: BULK_DESCRIPTION,
     body: jsonBody(BulkBody),
-    answers: { 200: { description: "What was done, or would be", schema: BulkAnswer } },
+    answers: { 200: { description: "The numbers of tasks", schema: BulkAnswer } },
     problems: [],
     run: async (call) => {
-      const wish = validate(BulkBody, await readJson(call));
-      const answer = wish.dry_run === true ? await countBulk(wish) : await doBulk(wish);
+      const request = validate(BulkBody, await readJson(call));
+      const answer = request.dry_run === true ? await countBulk(request) : await doBulk(request);
       return call.reply(200, JSON.stringify(answer));
     },
   };
 }
 
-const BULK_DESCRIPTION = `Each task by its own rule: what a rule refuses is counted in \`refused\`. A call does up to
-10,000; \`next\` is then the id to send as \`after_id\`. With \`up_to_id\`, which a dry run answers, tasks that came later
-are left alone. An empty filter means every task, and needs \`"all": true\`.`;
+const BULK_DESCRIPTION = `The rules apply to each task by itself, and \`refused\` counts the tasks that did not allow the action. A
+call acts on up to 10,000 tasks; \`next\` is then the id to send as \`after_id\`. With \`up_to_id\`, which a dry run answers,
+tasks that are created later are left out. An empty filter means all tasks, and needs \`"all": true\`.`;
 
 const REFUSALS: ReadonlySet<string> = new Set(["wrong_status", "key_taken", "not_found"]);

@@ -1,4 +1,4 @@
-/** Tasks are submitted: one, or an array of them. */
+/** Creates a task, or an array of tasks. */
 import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import { isEnded, type TaskId } from "../../core/task.ts";
@@ -23,27 +23,27 @@ import {
 import type { Call, Route } from "../route.ts";
 import { REPLAYED } from "../step-once.ts";
 
-/** All that a create can answer, as one type: some generators take only one for all statuses, others the first alone. */
+/** One type for all answers: some generators of clients use one type for all statuses, others the first one. */
 const CreateAnswer = z
   .object({
     message: z
       .string()
       .optional()
       .meta({
-        description: "What was done; not beside a task that was waited for",
+        description: "What was done; missing if the answer is a task that was waited for",
         examples: ["Task created successfully"],
       }),
-    task_id: taskId.optional().meta({ description: "The id of the task, where it is one" }),
+    task_id: taskId.optional().meta({ description: "The id of the task, if one was sent" }),
     task_ids: z
       .array(taskId)
       .optional()
-      .meta({ description: "The ids of the tasks, in the order of an array that was sent" }),
+      .meta({ description: "The ids of the tasks, in the order of the array, if one was sent" }),
     ...TaskAnswer.partial().shape,
   })
   .meta({
     id: "CreateAnswer",
     description:
-      "`message` and `task_id`; for an array `message` and `task_ids`; with `Prefer: wait`, when the task has ended in time, the task itself",
+      "`message` and `task_id`; for an array `message` and `task_ids`; with `Prefer: wait`, the task itself if it has ended in time",
     minProperties: 2,
     dependentRequired: {
       ...Object.fromEntries(taskNames.map((field) => [field, taskNames])),
@@ -87,7 +87,7 @@ export function createCreateRoute({ engine, log }: CreateSetup): Route {
     readonly existing: boolean;
   };
 
-  /** The task is created: where it is deleted during the wait, or the store fails, the answer must not be a refusal. */
+  /** The answer must not be a refusal if the task is deleted during the wait or the store fails: the task was created. */
   async function waited(id: TaskId, { call, seconds, headers, existing }: Waited): Promise<Response> {
     const task = await engine.wait(id, seconds * 1_000, call.request.signal).catch(nullIfRefused);
     const applied = { ...headers, "preference-applied": `wait=${seconds}` };
@@ -102,29 +102,29 @@ export function createCreateRoute({ engine, log }: CreateSetup): Route {
 
   return {
     id: "createTask",
-    summary: "Submit a task, or an array of up to 1,000: all or none",
+    summary: "Submit a task, or an array of up to 1,000 tasks of which all or none are created",
     access: "submit",
     body: jsonBody(CreateBody),
     requestHeaders: { "Idempotency-Key": IDEMPOTENCY_KEY, Prefer: PREFER_WAIT },
     answers: {
       200: {
-        description: "The task has ended while it was waited for; or a live task holds the key already",
+        description: "The task ended during the wait; or a live task already has the key",
         schema: CreateAnswer,
         headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
       },
       201: {
-        description: "The task is pending, or all of them are; a worker will take it",
+        description: "The task or the tasks were created and are pending",
         schema: CreateAnswer,
         headers: CREATE_HEADERS,
       },
       202: {
-        description: "Created, but it has not ended in the time that was waited",
+        description: "The task was created and did not end during the wait",
         schema: CreateAnswer,
         headers: { ...CREATE_HEADERS, "Preference-Applied": PREFERENCE_APPLIED },
       },
     },
     problems: ["idempotency_mismatch"],
-    // Chained, not awaited: each async function would cost the hottest write a promise and a resumption more.
+    // Chained, not awaited: each async function would cost the most frequent write another promise and resumption.
     run: (call) => readBody(call).then((body) => createFrom(body, call)),
   };
 }

@@ -12,7 +12,7 @@ export const WorkerAnswer = z
     message: z.string().meta({ description: "What was done", examples: ["Worker is draining"] }),
     worker: z.string().meta({ description: "The name of the worker" }),
   })
-  .meta({ id: "WorkerAnswer", description: "What was done for a worker" });
+  .meta({ id: "WorkerAnswer", description: "A change of a worker" });
 
 export type DrainSetup = {
   readonly engine: Pick<Workers, "drain">;
@@ -22,13 +22,13 @@ export type DrainSetup = {
 export function createDrainRoutes({ engine, claims }: DrainSetup) {
   const drain: Route = {
     id: "drainWorker",
-    summary: "Tell a worker to finish what it has and to take no more, for twelve hours",
+    summary: "Drain a worker: for twelve hours it finishes its tasks and gets no more",
     access: "manage",
     description: NO_BODY,
     body: EMPTY_BODY,
     answers: {
       200: {
-        description: "Its next answers say so",
+        description: "The next answers to the worker tell it",
         schema: WorkerAnswer,
       },
     },
@@ -37,16 +37,16 @@ export function createDrainRoutes({ engine, claims }: DrainSetup) {
       const { worker } = validate(DrainParams, { worker: call.params.name ?? "" });
       await readEmptyBody(call);
       await engine.drain(worker, true);
-      claims.endWaitsOf(worker); // waits in other processes answer `drain` when they end
+      claims.endWaitsOf(worker); // claims that wait in other processes are answered with `drain` when their wait ends
       return call.reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };
 
   const undrain: Route = {
     id: "undrainWorker",
-    summary: "Let a worker take tasks again",
+    summary: "End the draining of a worker: it gets tasks again",
     access: "manage",
-    answers: { 204: { description: "Its next answers say so" } },
+    answers: { 204: { description: "The next answers to the worker tell it" } },
     problems: [],
     run: async ({ params, reply }) => {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });

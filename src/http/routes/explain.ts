@@ -1,4 +1,4 @@
-/** Why a task is where it is. */
+/** Explains the state of a task. */
 import { z } from "zod";
 import type { Watchers } from "../../engine/watchers.ts";
 import { TaskStatus, taskId, timeAnswer } from "../../wire/shared-schemas.ts";
@@ -8,7 +8,7 @@ import type { Route } from "../route.ts";
 const time = timeAnswer;
 const count = z.int().min(0);
 
-const ExplainAnswer = z
+export const ExplainAnswer = z
   .object({
     id: taskId,
     status: TaskStatus,
@@ -17,29 +17,33 @@ const ExplainAnswer = z
         ...["not_due", "no_worker", "waiting_for_slot", "about_to_start"],
         ...["running", "cancel_requested", "worker_silent", "ended"],
       ] as const)
-      .meta({ id: "ExplainReason", description: "Why a task stands where it stands" }),
-    message: z.string().meta({ description: "The same in a sentence" }),
+      .meta({ id: "ExplainReason", description: "The reason for the state of a task" }),
+    message: z.string().meta({ description: "The reason in a sentence" }),
     position: count.nullable().meta({
-      description: "Due tasks of its type that go first, counted up to 1,000; null where it is not in line",
+      description:
+        "How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker",
     }),
     run_at: time.meta({ description: "When it is due; RFC 3339, UTC" }),
-    attempt: count.meta({ description: "How often it was started" }),
-    worker: z.string().nullable().meta({ description: "The worker that has it; null where none has" }),
+    attempt: count.meta({ description: "The number of its attempts" }),
+    worker: z.string().nullable().meta({ description: "The worker that holds it; null if none does" }),
     lease_until: time
       .nullable()
-      .meta({ description: "When that worker's lease ends; null where none has it" }),
+      .meta({ description: "When the lease of that worker ends; null if there is none" }),
     workers: z
       .array(z.string())
-      .meta({ description: "Those heard of in the last minute that take its type" }),
+      .meta({ description: "The workers for its type that were active in the last minute" }),
   })
-  .meta({ id: "Explanation", description: "Why a task stands where it stands, in words and in fields" });
+  .meta({
+    id: "Explanation",
+    description: "The reason for the state of a task, as a sentence and in fields",
+  });
 
 export type ExplainSetup = { readonly engine: Pick<Watchers, "explain"> };
 
 export function createExplainRoute({ engine }: ExplainSetup): Route {
   return {
     id: "explainTask",
-    summary: "Why a task stands where it stands",
+    summary: "Explain the state of a task: why it does not run yet, or how it ended",
     access: "read",
     answers: { 200: { description: "The reason", schema: ExplainAnswer } },
     problems: ["not_found"],

@@ -1,3 +1,4 @@
+/** The probes: whether the process answers, and whether it should get traffic. */
 import { z } from "zod";
 import { BROKER_STATES, type BrokerHealth } from "../../core/broker.ts";
 import { refuse } from "../../wire/problem.ts";
@@ -6,44 +7,43 @@ import type { Route } from "../route.ts";
 const AliveAnswer = z
   .object({ status: z.string().meta({ description: "`alive`", examples: ["alive"] }) })
   .meta({ id: "Alive", description: "The process answers" });
-const ReadyAnswer = z
+export const ReadyAnswer = z
   .object({
     status: z.string().meta({ description: "`ready`", examples: ["ready"] }),
-    store: z.string().meta({ description: "What keeps the tasks, and what of them a crash may lose" }),
+    store: z.string().meta({ description: "The store, and what a crash may lose" }),
     broker: z
       .object({
         name: z.string().meta({ description: "The broker", examples: ["RabbitMQ"] }),
         state: z.enum(BROKER_STATES).meta({
           id: "BrokerState",
           description:
-            "`away`: it does not answer; `blocked`: it takes nothing, for want of memory or disk; `no_submissions`: it answers, but submissions are not taken, and the log says why",
+            "`away`: it does not answer; `blocked`: it accepts no messages because it is short of memory or disk; `no_submissions`: it answers, but the server cannot read the submissions, and its log says why",
         }),
       })
       .meta({ id: "Broker", description: "The broker of QUEUE_URL" })
       .optional()
       .meta({
         description:
-          "Only with QUEUE_URL. A server whose broker is in another state than `up` works on, and should get traffic",
+          "Only with QUEUE_URL. In every state of the broker the server works and should get traffic",
       }),
   })
   .meta({ id: "Ready", description: "The process should get traffic" });
 
 export type HealthSetup = {
-  /** A sentence while the server should get no traffic, else null. */
+  /** The reason, in a sentence, while the server should get no traffic; else null. */
   readonly notReadyBecause: () => Promise<string | null>;
-  /** What keeps the tasks, in one sentence. */
+  /** In a sentence: what keeps the tasks, and which of them a crash may lose. */
   readonly durability: string;
-  /** How the broker stands; null where there is none. */
+  /** The state of the broker; null if there is no broker. */
   readonly broker: (() => Promise<BrokerHealth>) | null;
 };
 
-/** Probes. */
 export function createHealthRoutes({ notReadyBecause, durability, broker }: HealthSetup) {
   const livez: Route = {
     id: "livez",
-    summary: "Whether the process answers at all",
+    summary: "Whether the process answers",
     access: "open",
-    answers: { 200: { description: "It does", schema: AliveAnswer } },
+    answers: { 200: { description: "It answers", schema: AliveAnswer } },
     problems: [],
     run: ({ reply }) => reply(200, '{"status":"alive"}'),
   };
@@ -52,7 +52,7 @@ export function createHealthRoutes({ notReadyBecause, durability, broker }: Heal
     id: "readyz",
     summary: "Whether the process should get traffic",
     access: "open",
-    answers: { 200: { description: "It should", schema: ReadyAnswer } },
+    answers: { 200: { description: "It should get traffic", schema: ReadyAnswer } },
     problems: ["not_ready"],
     run: async ({ reply }) => {
       const reason = await notReadyBecause();

@@ -1,4 +1,4 @@
-/** Lists of tasks: page by page, or whole in a stream. */
+/** Lists of tasks: a page, or the whole list in a stream. */
 import { z } from "zod";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
@@ -20,25 +20,25 @@ import { validate } from "../../wire/validate.ts";
 import { replyCompressed, replyStream } from "../compression.ts";
 import { prefersOf } from "../conditional-headers.ts";
 import { LINK, PREFER_COUNT, PREFERENCE_APPLIED, TOTAL_COUNT } from "../header-schemas.ts";
+import { inChunks, jsonList, type LazyText, sizeOf, yieldToEventLoop } from "../json-list.ts";
 import { filterOf, formatCursor, ListQuery, parseCursor } from "../list-query.ts";
-import { inPieces, jsonList, type Later, otherRequestsFirst, sizeOf } from "../pieces.ts";
 import { queryOf, targetOf } from "../request-path.ts";
 import type { Call, Route } from "../route.ts";
 
-/** What a page of a whole list holds: half a millisecond of work between two turns of the event loop. */
+/** The size of a page of a whole list: half a millisecond of work in one turn of the event loop. */
 const STREAM_PAGE = 1_000;
-/** An answer with this much text is not filled up by another page of the store, which may hold ANSWER_BYTES. */
+/** An answer of this length gets no further page of the store, which may have ANSWER_BYTES. */
 const FULL_ENOUGH = ANSWER_BYTES / 2;
-/** How long one call may look for matching tasks before it answers with a short page. */
+/** After this time a call answers with a page that may be short. */
 const SEARCH_MS = 200;
 
-/** A task of a list, however much of it was asked for: a choice of three shapes is more than most generators can tell apart. */
+/** One schema for all views, because most generators of clients do not support a choice of three schemas. */
 const ListedTaskAnswer = TaskAnswer.partial()
   .extend(SummaryAnswer.shape)
   .meta({
     id: "ListedTask",
     description:
-      "A task of a list: its first four fields; with `view=state` all but payload and result; with `view=full` all",
+      "A task of a list: its first four fields; with `view=state` all fields but payload and result; with `view=full` all fields",
     dependentRequired: { version: stateNames, payload: taskNames, result: taskNames },
   });
 
@@ -48,8 +48,8 @@ export type ListSetup = {
   readonly log: Log;
 };
 
-/** A list as it is asked for, understood. */
-type Wish = {
+/** A list that a client asks for. */
+type Listing = {
   readonly filter: TaskFilter;
   readonly sort: Sort;
   readonly after: Cursor | null;
@@ -60,7 +60,7 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
   async function countHeaders(
     { headers }: Call,
     query: ListQuery,
-    { filter, sort }: Wish,
+    { filter, sort }: Listing,
   ): Promise<Record<string, string>> {
     if (headers.prefer === undefined || prefersOf(headers).get("count") !== "exact") return {};
     if (query.q !== undefined)
@@ -70,9 +70,9 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
     return { "x-total-count": String(count), "preference-applied": "count=exact" };
   }
 
-  /** One page of the tasks of a list, each with the function that writes it: whole ones for `view=full` alone. */
-  async function pageAfter(wish: Wish, after: Cursor | null, limit: number): Promise<Shown> {
-    const { filter, sort, view } = wish;
+  /** One page of tasks, each with the function that presents it. Only `view=full` reads whole tasks. */
+  async function pageAfter(listing: Listing, after: Cursor | null, limit: number): Promise<Shown> {
+    const { filter, sort, view } = listing;
     if (view === "full") {
       const { tasks, next } = await engine.list({ filter, sort, after, limit, parts: "whole" });
       return {
@@ -87,33 +87,33 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
 
   async function page(
     call: Call,
-    wish: Wish & { readonly limit: number },
+    listing: Listing & { readonly limit: number },
     headers: Record<string, string>,
   ): Promise<Response> {
     const startedAt = clock.monotonic();
-    const tasks: Later[] = [];
-    let { after } = wish;
+    const tasks: LazyText[] = [];
+    let { after } = listing;
     for (;;) {
-      const found: Shown = await pageAfter(wish, after, wish.limit - tasks.length);
+      const found: Shown = await pageAfter(listing, after, listing.limit - tasks.length);
       tasks.push(...found.tasks);
       after = found.next;
-      if (after === null || tasks.length === wish.limit || sizeOf(tasks) >= FULL_ENOUGH) break;
+      if (after === null || tasks.length === listing.limit || sizeOf(tasks) >= FULL_ENOUGH) break;
       if (clock.monotonic() - startedAt > SEARCH_MS) break;
-      await otherRequestsFirst();
+      await yieldToEventLoop();
     }
     const link =
       after === null
         ? {}
-        : { link: `<${nextPath(call.request, formatCursor(wish.sort, after))}>; rel="next"` };
+        : { link: `<${nextPath(call.request, formatCursor(listing.sort, after))}>; rel="next"` };
     return replyCompressed(call, await jsonList("", tasks, ""), { ...headers, ...link });
   }
 
-  /** One page at once where that is all; else a stream that holds one page in memory, however slow its reader. */
-  async function wholeList(call: Call, wish: Wish, headers: Record<string, string>): Promise<Response> {
-    const first = await pageAfter(wish, wish.after, STREAM_PAGE);
+  /** One answer if the list has a single page; else a stream, which keeps one page in memory however slow the client is. */
+  async function wholeList(call: Call, listing: Listing, headers: Record<string, string>): Promise<Response> {
+    const first = await pageAfter(listing, listing.after, STREAM_PAGE);
     if (first.next === null) return replyCompressed(call, await jsonList("", first.tasks, ""), headers);
     const next = (after: Cursor): Promise<Shown> =>
-      pageAfter(wish, after, STREAM_PAGE).catch((error: unknown) => {
+      pageAfter(listing, after, STREAM_PAGE).catch((error: unknown) => {
         log.error("list_cut", { request_id: call.requestId, error: errorText(error) });
         throw error;
       });
@@ -122,14 +122,14 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
 
   return {
     id: "listTasks",
-    summary: "List tasks; whole without `limit`, streamed and no snapshot",
+    summary: "List tasks; without `limit` all of them, streamed, and not as a snapshot",
     access: "read",
     query: ListQuery,
     requestHeaders: { Prefer: PREFER_COUNT },
     answers: {
       200: {
         description:
-          "Tasks, id ascending unless `sort` says otherwise; whole ones with `view=full`, without payload and result with `view=state`",
+          "Tasks by ascending id unless `sort` is given; whole tasks with `view=full`, without payload and result with `view=state`",
         schema: z.array(ListedTaskAnswer),
         headers: {
           Link: LINK,
@@ -141,11 +141,11 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
     problems: [],
     run: async (call) => {
       const query = validate(ListQuery, queryOf(call.request, ["status", "type", "tag"]));
-      const wish = wishOf(query);
-      const headers = await countHeaders(call, query, wish);
+      const listing = listingOf(query);
+      const headers = await countHeaders(call, query, listing);
       return query.limit === undefined
-        ? wholeList(call, wish, headers)
-        : page(call, { ...wish, limit: query.limit }, headers);
+        ? wholeList(call, listing, headers)
+        : page(call, { ...listing, limit: query.limit }, headers);
     },
   };
 }
@@ -153,7 +153,7 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
 const endedOf = ({ statuses }: TaskFilter): ("done" | "failed" | "cancelled")[] =>
   (["done", "failed", "cancelled"] as const).filter((status) => statuses?.includes(status) ?? true);
 
-function wishOf(query: ListQuery): Wish {
+function listingOf(query: ListQuery): Listing {
   const { cursor, sort = "id", view } = query;
   const after = cursor === undefined ? null : parseCursor(sort, cursor);
   if (cursor !== undefined && after === null) {
@@ -165,30 +165,30 @@ function wishOf(query: ListQuery): Wish {
 const invalid = (pointer: string, detail: string): TaskError =>
   new TaskError("invalid", `${pointer} ${detail}`, [{ pointer, detail }]);
 
-/** A page of tasks whose JSON is yet to be made. */
-type Shown = { readonly tasks: readonly Later[]; readonly next: Cursor | null };
+/** A page of tasks whose JSON is not generated yet. */
+type Shown = { readonly tasks: readonly LazyText[]; readonly next: Cursor | null };
 
-const shown = (task: LightTask, parts: Parts, text: () => string): Later => ({
+const shown = (task: LightTask, parts: Parts, text: () => string): LazyText => ({
   size: textSize(task, parts),
   text,
 });
 
-/** A whole list as JSON, in texts of bounded size; one page is in memory. */
+/** A whole list as JSON, in texts of limited length. One page is in memory at a time. */
 async function* listText(first: Shown, next: (after: Cursor) => Promise<Shown>): AsyncGenerator<string> {
   let separator = "[";
   for (let page: Shown | null = first; page !== null; ) {
-    for (const piece of inPieces(page.tasks)) {
+    for (const piece of inChunks(page.tasks)) {
       yield separator + piece.map((task) => task.text()).join();
       separator = ",";
-      await otherRequestsFirst();
+      await yieldToEventLoop();
     }
     const after: Cursor | null = page.next;
-    page = after === null ? null : await otherRequestsFirst().then(() => next(after));
+    page = after === null ? null : await yieldToEventLoop().then(() => next(after));
   }
   yield separator === "[" ? "[]" : "]";
 }
 
-/** The same list after the cursor, as a path, for no server knows all its names. */
+/** The same list after the cursor. A path, because the server does not know the address that the client used. */
 function nextPath(request: Request, cursor: string): string {
   const { path, query } = targetOf(request.url);
   const parameters = new URLSearchParams(query);

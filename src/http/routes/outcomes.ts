@@ -1,4 +1,4 @@
-/** What came out of attempts: complete, fail, release. Each outcome bears the token of its lease. */
+/** The outcomes of attempts: complete, fail, release. Each request names the token of its lease. */
 import { z } from "zod";
 import { isTaskError } from "../../core/error.ts";
 import type { Outcome } from "../../core/outcome.ts";
@@ -11,9 +11,9 @@ import { validate } from "../../wire/validate.ts";
 import { jsonBody, readBody } from "../body.ts";
 import type { Claims } from "../claims.ts";
 import { Directive, directiveFor } from "../directive.ts";
-import { answerEach, elementFaults, elementId, judgeCompletion } from "../elements.ts";
+import { answerEach, checkCompletion, elementFaults, elementId } from "../elements.ts";
+import { jsonList } from "../json-list.ts";
 import { LeasedTask, leasedTexts } from "../leased-tasks.ts";
-import { jsonList } from "../pieces.ts";
 import { parseId } from "../request-path.ts";
 import type { Call, Route } from "../route.ts";
 import {
@@ -26,7 +26,7 @@ import {
   Release,
 } from "../work-schemas.ts";
 
-/** A result that is too large must arrive: its task fails, and the answer tells its worker so. */
+/** Larger than a result may be: a result that is too large must be read, because its task then fails with `result_too_large`. */
 const RESULT_BODY_BYTES = 4 * 1_048_576;
 const RESULTS_BODY_BYTES = 16 * 1_048_576;
 
@@ -34,9 +34,12 @@ const SettledAnswer = z
   .object({
     message: z.string().meta({ description: "What was done", examples: ["Task completed"] }),
     task_id: taskId,
-    tasks: z.array(LeasedTask).optional().meta({ description: "What was claimed with it" }),
+    tasks: z
+      .array(LeasedTask)
+      .optional()
+      .meta({ description: "The tasks that were claimed in the same call" }),
   })
-  .meta({ id: "OutcomeAnswer", description: "The outcome of an attempt is kept" });
+  .meta({ id: "OutcomeAnswer", description: "The outcome of an attempt was stored" });
 const CompletesAnswer = z
   .object({
     tasks: z
@@ -46,17 +49,17 @@ const CompletesAnswer = z
             id: elementId,
             status: z.enum(["ok", "lease_lost", "invalid"]).meta({
               id: "CompletionStatus",
-              description: "`invalid`: it was not understood, and nothing of it was done",
+              description: "`invalid`: the element is invalid and had no effect",
             }),
             ...elementFaults,
           })
-          .meta({ id: "CompletionAnswer", description: "What became of one outcome" }),
+          .meta({ id: "CompletionAnswer", description: "The answer for one outcome" }),
       )
-      .meta({ description: "One for each task, in their order" }),
-    claimed: z.array(LeasedTask).meta({ description: "What was claimed with them" }),
+      .meta({ description: "One answer for each task, in the order of the request" }),
+    claimed: z.array(LeasedTask).meta({ description: "The tasks that were claimed in the same call" }),
     directive: Directive,
   })
-  .meta({ id: "CompleteManyAnswer", description: "What became of the outcomes" });
+  .meta({ id: "CompleteManyAnswer", description: "The answers for the outcomes" });
 
 export type OutcomesSetup = {
   readonly engine: Pick<Workers, "isDraining" | "settle"> & Pick<Maintenance, "now">;
@@ -68,8 +71,8 @@ type OutcomeRoute<S extends z.ZodType<{ readonly token: string }>> = {
   readonly summary: string;
   readonly body: S;
   readonly message: string;
-  readonly outcome: (said: z.output<S>) => Outcome;
-  readonly next?: (said: z.output<S>) => Claim | undefined;
+  readonly outcome: (body: z.output<S>) => Outcome;
+  readonly next?: (body: z.output<S>) => Claim | undefined;
 };
 
 export function createOutcomeRoutes({ engine, claims }: OutcomesSetup) {
@@ -78,14 +81,18 @@ export function createOutcomeRoutes({ engine, claims }: OutcomesSetup) {
     summary: route.summary,
     access: "work",
     body: jsonBody(route.body, RESULT_BODY_BYTES),
-    answers: { 200: { description: "It is so; the same again is answered alike", schema: SettledAnswer } },
+    answers: {
+      200: {
+        description: "The outcome was stored; a repeated call gets the same answer",
+        schema: SettledAnswer,
+      },
+    },
     problems: ["lease_lost"],
     run: async (call: Call) => {
       const id = parseId(call.params.id ?? "");
-      const body = await readBody(call);
-      const said = validate(route.body, withRawResult(body));
-      await engine.settle(id, said.token, route.outcome(said));
-      const next = route.next?.(said);
+      const body = validate(route.body, withRawResult(await readBody(call)));
+      await engine.settle(id, body.token, route.outcome(body));
+      const next = route.next?.(body);
       const answer = `{"message":"${route.message}","task_id":${id}`;
       if (next === undefined) return call.reply(200, `${answer}}`);
       const tasks = await claims.claim(next, call.request.signal);
@@ -95,7 +102,7 @@ export function createOutcomeRoutes({ engine, claims }: OutcomesSetup) {
 
   const complete = settleRoute({
     id: "completeTask",
-    summary: "Say that a task is done; with `claim`, get the next in the same call",
+    summary: "Report that a task is done; with `claim`, claim the next ones in the same call",
     body: Complete,
     message: "Task completed",
     outcome: ({ result }) => done(result),
@@ -104,7 +111,7 @@ export function createOutcomeRoutes({ engine, claims }: OutcomesSetup) {
 
   const fail = settleRoute({
     id: "failTask",
-    summary: "Say that an attempt has failed; it is tried again while attempts are left",
+    summary: "Report that an attempt failed; the task is tried again while attempts are left",
     body: Fail,
     message: "Task failed",
     outcome: ({ error, retryable, retry_after }) => ({
@@ -115,7 +122,7 @@ export function createOutcomeRoutes({ engine, claims }: OutcomesSetup) {
 
   const release = settleRoute({
     id: "releaseTask",
-    summary: "Give a task back; that burns no attempt",
+    summary: "Release a task: it is pending again, and no attempt is counted",
     body: Release,
     message: "Task released",
     outcome: ({ delay }) => ({ kind: "released", delayMs: delay ?? 0 }),
@@ -130,21 +137,21 @@ export function createCompleteManyRoute({ engine, claims }: OutcomesSetup): Rout
 
   return {
     id: "completeTasks",
-    summary: "Say that many tasks are done, each for itself; with `claim`, get the next in the same call",
+    summary:
+      "Report that many tasks are done, each by itself; with `claim`, claim the next ones in the same call",
     access: "work",
     body: jsonBody(Completes, RESULTS_BODY_BYTES),
-    answers: { 200: { description: "One answer for each", schema: CompletesAnswer } },
+    answers: { 200: { description: "One answer for each task", schema: CompletesAnswer } },
     problems: [],
     run: async (call) => {
-      const body = await readBody(call);
-      const said = validate(CompletesFrame, withRawResults(body));
-      const tasks = await answerEach(said.tasks.map(judgeCompletion), settleAll, { status: "invalid" });
-      const claimed = said.claim === undefined ? [] : await claims.claim(said.claim, call.request.signal);
-      const word = said.claim === undefined ? "run" : await directiveFor(engine, said.claim.worker);
-      const before = `{"tasks":${JSON.stringify(tasks)},"claimed":`;
+      const { tasks, claim } = validate(CompletesFrame, withRawResults(await readBody(call)));
+      const answers = await answerEach(tasks.map(checkCompletion), settleAll, { status: "invalid" });
+      const claimed = claim === undefined ? [] : await claims.claim(claim, call.request.signal);
+      const directive = claim === undefined ? "run" : await directiveFor(engine, claim.worker);
+      const before = `{"tasks":${JSON.stringify(answers)},"claimed":`;
       return call.reply(
         200,
-        await jsonList(before, leasedTexts(claimed, engine.now()), `,"directive":"${word}"}`),
+        await jsonList(before, leasedTexts(claimed, engine.now()), `,"directive":"${directive}"}`),
       );
     },
   };

@@ -1,4 +1,4 @@
-/** How the whole server does: counts, the last hour, workers, tags. */
+/** Statistics: counts, the last hour, workers, tags. */
 import { z } from "zod";
 import { formatDurationMs } from "../../core/duration.ts";
 import { STATUSES, type Status } from "../../core/task.ts";
@@ -17,12 +17,12 @@ const counts = z
   .meta({ id: "StatusCounts", description: "How many tasks have each status" });
 const spans = z
   .object({
-    total: duration.meta({ description: "The sum, a Go duration" }),
+    total: duration.meta({ description: "Their sum, a Go duration" }),
     longest: duration.meta({ description: "The longest, a Go duration" }),
   })
-  .meta({ id: "Spans", description: "How long something took in a minute, of all tasks together" });
+  .meta({ id: "Spans", description: "Durations of all tasks in a minute" });
 
-const StatsAnswer = z
+export const StatsAnswer = z
   .object({
     counts,
     types: z
@@ -33,7 +33,7 @@ const StatsAnswer = z
             counts,
             oldest_run_at: time
               .nullable()
-              .meta({ description: "When its first pending task was due; null where none is pending" }),
+              .meta({ description: "When its first pending task was or is due; null if none is pending" }),
           })
           .meta({ id: "TypeStats", description: "The tasks of one type" }),
       )
@@ -46,7 +46,7 @@ const StatsAnswer = z
       })
       .meta({ id: "OldestWaiting", description: "The task that has been due for longest" })
       .nullable()
-      .meta({ description: "Of the pending tasks the one that was due first, if it is due" }),
+      .meta({ description: "The pending task that has been due for longest; null if none is due" }),
     minutes: z
       .array(
         z
@@ -56,57 +56,61 @@ const StatsAnswer = z
             done: count.meta({ description: "Tasks done" }),
             failed: count.meta({ description: "Tasks failed for good" }),
             cancelled: count.meta({ description: "Tasks cancelled" }),
-            retried: count.meta({ description: "Attempts that failed and are tried again" }),
-            lost: count.meta({ description: "Leases that ran out" }),
+            retried: count.meta({
+              description: "Attempts that failed and after which the task is tried again",
+            }),
+            lost: count.meta({ description: "Leases that expired" }),
             wait: spans.meta({ description: "From due to started" }),
             run: spans.meta({ description: "From started to ended" }),
           })
           .meta({ id: "MinuteStats", description: "What happened in a minute" }),
       )
-      .meta({ description: "The last hour, oldest first; minutes in which nothing happened are left out" }),
+      .meta({ description: "The last hour, oldest first, without minutes in which nothing happened" }),
     workers: z
       .array(
         z
           .object({
             worker: z.string().meta({ description: "Its name" }),
-            types: z.array(z.string()).meta({ description: "The types that it takes" }),
+            types: z.array(z.string()).meta({ description: "The types that it claims" }),
             running: count.meta({
-              description: "How many tasks it works on; at least so many where `workers_complete` is false",
+              description: "How many tasks it works on; a lower bound if `workers_complete` is false",
             }),
             slots: count.meta({
               description:
-                "How many tasks it works on at once; of one that does not say so, those that it has and those that it asks for",
+                "How many tasks it works on at once; if it does not tell, the number of tasks that it holds and asks for",
             }),
-            seen_at: time.meta({ description: "When it was last heard of; RFC 3339, UTC" }),
-            draining: z.boolean().meta({ description: "Whether it gets no more tasks" }),
-            tasks: z.array(taskId).meta({ description: "What it works on, up to 100" }),
+            seen_at: time.meta({ description: "When it last sent a request; RFC 3339, UTC" }),
+            draining: z
+              .boolean()
+              .meta({ description: "Whether it is draining, that is, gets no more tasks" }),
+            tasks: z.array(taskId).meta({ description: "The tasks that it works on, up to 100" }),
           })
           .meta({ id: "WorkerStats", description: "A worker" }),
       )
-      .meta({ description: "The workers that were heard of lately" }),
+      .meta({ description: "The workers that were active recently" }),
     workers_complete: z.boolean().meta({
       description:
-        "False where more than 10,000 tasks run: the later ones are not in `running` and `tasks` of the workers",
+        "False if more than 10,000 tasks run: `running` and `tasks` of the workers then lack the tasks beyond the first 10,000",
     }),
     tags: z
       .array(
         z
           .object({
             tag: z.string().meta({ description: "The tag" }),
-            count: count.meta({ description: "How many of them have it" }),
+            count: count.meta({ description: "How many of these tasks have it" }),
           })
-          .meta({ id: "TagCount", description: "How common a tag is" }),
+          .meta({ id: "TagCount", description: "The frequency of a tag" }),
       )
-      .meta({ description: "The commonest among the latest 1,000 tasks" }),
+      .meta({ description: "The most frequent tags of the latest 1,000 tasks" }),
   })
-  .meta({ id: "Stats", description: "How the whole stands" });
+  .meta({ id: "Stats", description: "Statistics of the server" });
 
 export type StatsSetup = { readonly engine: Pick<Watchers, "stats"> & Pick<Maintenance, "now"> };
 
 export function createStatsRoute({ engine }: StatsSetup): Route {
   return {
     id: "readStats",
-    summary: "How the whole stands: counts, the last hour, workers, tags",
+    summary: "Statistics: counts, the last hour, workers, tags",
     access: "read",
     answers: { 200: { description: "At most a second old", schema: StatsAnswer } },
     problems: [],

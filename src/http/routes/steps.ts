@@ -1,4 +1,4 @@
-/** Cancelling a task, and trying an ended one again. */
+/** Cancels a task, or makes an ended one pending again. */
 import type { Maintenance } from "../../engine/maintenance.ts";
 import type { Producers } from "../../engine/producers.ts";
 import { presentTask, TaskAnswer } from "../../wire/task-answer.ts";
@@ -21,9 +21,9 @@ export function createStepRoutes({ engine }: StepsSetup) {
     body: EMPTY_BODY,
     requestHeaders: STEP_HEADERS,
     answers: {
-      200: { description: "It is cancelled", schema: TaskAnswer, headers: STEPPED },
+      200: { description: "The task is cancelled", schema: TaskAnswer, headers: STEPPED },
       202: {
-        description: "Its worker is asked to stop, and has 30 seconds for it",
+        description: "The worker is asked to stop within 30 seconds",
         schema: TaskAnswer,
         headers: STEPPED,
       },
@@ -47,25 +47,25 @@ export function createStepRoutes({ engine }: StepsSetup) {
 
   const retry: Route = {
     id: "retryTask",
-    summary: "Make an ended task pending again, its attempts counted anew and its history kept",
+    summary: "Make an ended task pending again: its attempts are counted from 0, its history is kept",
     access: "manage",
     description: NO_BODY,
     body: EMPTY_BODY,
     requestHeaders: STEP_HEADERS,
-    answers: { 200: { description: "It is pending", schema: TaskAnswer, headers: STEPPED } },
+    answers: { 200: { description: "The task is pending", schema: TaskAnswer, headers: STEPPED } },
     problems: ["not_found", "wrong_status", "key_taken", "version_mismatch"],
     run: async (call) => {
       const { headers, params, reply } = call;
       const id = parseId(params.id ?? "");
       await readEmptyBody(call);
       const condition = ifMatch(headers);
-      const { task, headers: said } = await stepOnce(
+      const retried = await stepOnce(
         engine,
         callKeyOf(headers, `retry ${id}`),
         (once) => engine.retry(id, { condition, once }),
         () => engine.get(id),
       );
-      return reply(200, presentTask(task, engine.now()), said);
+      return reply(200, presentTask(retried.task, engine.now()), retried.headers);
     },
   };
 

@@ -1,4 +1,4 @@
-/** One task: read, changed, deleted. */
+/** Reads, changes and deletes one task, and reads its log. */
 
 import { z } from "zod";
 import { parseDurationMs } from "../../core/duration.ts";
@@ -22,7 +22,7 @@ import type { Route } from "../route.ts";
 import { REPLAYED, STEP_HEADERS, STEPPED, stepOnce } from "../step-once.ts";
 import { ASKED_WAIT_MS, LONGEST_WAIT_MS } from "../waits.ts";
 
-/** What else stands in the query of one task is no business of ours; clients of the first version may send anything. */
+/** Other parameters are ignored: clients of the first version may send any. */
 const TaskQuery = z.object({
   wait: z
     .string("must be given once")
@@ -35,7 +35,7 @@ const TaskQuery = z.object({
     .optional()
     .meta({
       description:
-        "Answer when the task has ended, or after this time as it stands: a Go duration up to 60s, of which 45s are waited at most",
+        "Answer when the task has ended, or after this time with its present state: a Go duration up to 60s; the server waits 45s at most",
       pattern: DURATION_PATTERN,
       examples: ["30s"],
     }),
@@ -44,17 +44,17 @@ const TaskQuery = z.object({
 const LogQuery = z.strictObject({
   after: wholeNumber(0, 2_147_483_647)
     .optional()
-    .meta({ description: "The number of the last line that is known" }),
+    .meta({ description: "The number of the last line that the client has" }),
 });
 
-const LogAnswer = z
+export const LogAnswer = z
   .array(
     z
       .object({
-        n: z.int().min(1).meta({ description: "Its number; the first line of a task is 1" }),
+        n: z.int().min(1).meta({ description: "The number of the line, from 1" }),
         at: timeAnswer,
         level: LogLevelName,
-        message: z.string().meta({ description: "Its text" }),
+        message: z.string().meta({ description: "The text of the line" }),
       })
       .meta({ id: "LogLine", description: "A line of a task's log" }),
   )
@@ -77,13 +77,13 @@ export type TaskSetup = {
 export function createTaskRoutes({ engine, log }: TaskSetup) {
   const get: Route = {
     id: "getTask",
-    summary: "Ask for one task; with `wait`, for its end",
+    summary: "Read a task; with `wait`, wait for its end",
     access: "read",
     query: TaskQuery,
     requestHeaders: { "If-None-Match": IF_NONE_MATCH },
     answers: {
       200: { description: "The task", schema: TaskAnswer, headers: { ETag: ETAG } },
-      304: { description: "It is what the client knows", headers: { ETag: ETAG } },
+      304: { description: "The client has the current state already", headers: { ETag: ETAG } },
     },
     problems: ["not_found"],
     run: (call) => {
@@ -98,7 +98,7 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
     },
   };
 
-  /** Most requests have no query, and nothing is parsed for them. */
+  /** Most requests have no query: nothing is parsed for them. */
   function found(request: Request, id: TaskId): Promise<Task> {
     if (!request.url.includes("?")) return engine.get(id);
     const { wait } = validate(TaskQuery, queryOf(request, []));
@@ -107,11 +107,11 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
 
   const edit: Route = {
     id: "editTask",
-    summary: "Change a task: name, description and tags in any status, the rest while it is pending",
+    summary: "Change a task: name, description and tags in any status, the other fields while it is pending",
     access: "manage",
     body: jsonBody(PatchBody),
     requestHeaders: STEP_HEADERS,
-    answers: { 200: { description: "Changed", schema: UpdatedAnswer, headers: STEPPED } },
+    answers: { 200: { description: "The task was changed", schema: UpdatedAnswer, headers: STEPPED } },
     problems: ["not_found", "wrong_status", "version_mismatch", "idempotency_mismatch"],
     run: async (call) => {
       const { headers, params, reply } = call;
@@ -131,10 +131,12 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
 
   const remove: Route = {
     id: "deleteTask",
-    summary: "Delete a task; running work is aborted and its result goes nowhere",
+    summary: "Delete a task; running work is aborted and its result is dropped",
     access: "manage",
     requestHeaders: STEP_HEADERS,
-    answers: { 204: { description: "Deleted", headers: { "Idempotent-Replayed": IDEMPOTENT_REPLAYED } } },
+    answers: {
+      204: { description: "The task was deleted", headers: { "Idempotent-Replayed": IDEMPOTENT_REPLAYED } },
+    },
     problems: ["not_found", "version_mismatch"],
     run: async ({ headers, params, requestId, reply }) => {
       const id = parseId(params.id ?? "");
@@ -149,10 +151,10 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
 
   const readLog: Route = {
     id: "readLog",
-    summary: "Read a task's log lines, the last 1,000 of them",
+    summary: "Read the log lines of a task, at most the last 1,000",
     access: "read",
     query: LogQuery,
-    answers: { 200: { description: "The lines behind `after`, oldest first", schema: LogAnswer } },
+    answers: { 200: { description: "The lines after `after`, oldest first", schema: LogAnswer } },
     problems: ["not_found"],
     run: async (call) => {
       const { request, params } = call;

@@ -1,3 +1,4 @@
+/** The pages and files of the web UI. They are not in the OpenAPI document. */
 import { errorText, type Log } from "../../lib/log.ts";
 import { ENCODINGS, type Encoding, type UiFile, type UiFiles } from "../../ui/archive.ts";
 import { refuse } from "../../wire/problem.ts";
@@ -7,15 +8,15 @@ import { targetOf } from "../request-path.ts";
 import type { Call, RequestHeaders, Route, Routes } from "../route.ts";
 
 export type UiSetup = {
-  /** The web UI's files; may take a second the first time. */
+  /** The files of the web UI. The first call may take a second. */
   readonly uiFiles: () => Promise<UiFiles>;
   readonly log: Log;
 };
 
-/** The pages' addresses beside "/". They are one document, whose script shows the page that the address names. */
+/** The paths of the pages, beside "/". All have the same document, and its script shows the page of the path. */
 const PAGES = ["/tasks", "/tasks/:id", "/new", "/overview"];
 
-/** The UI loads nothing but its own files, and nobody may frame it. */
+/** The UI loads its own files alone, and no page may show it in a frame. */
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -30,13 +31,12 @@ const PAGE_POLICY = [
 const PAGE_HEADERS = {
   "content-security-policy": PAGE_POLICY,
   "referrer-policy": "same-origin",
-  "cache-control": "no-cache", // asked for again each time, answered 304 while it is the same
+  "cache-control": "no-cache", // validated at each load, and answered with 304 while it is the same
 };
 
-/** Their names change with their content. */
+/** The name of an asset changes with its content. */
 const ASSET_HEADERS = { "cache-control": "public, max-age=31536000, immutable" };
 
-/** The web UI, for people with a browser; no part of the API. */
 export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
   const page: Route = {
     id: "page",
@@ -89,7 +89,7 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
 const nothingHere = ({ request }: Call) =>
   refuse("unknown_route", `There is nothing at ${targetOf(request.url).path}`);
 
-/** For clients that name a page's address, as an operator does with curl. */
+/** For clients other than browsers that request the path of a page, such as curl. */
 const noPage = ({ request }: Call) => {
   const { path } = targetOf(request.url);
   return refuse(
@@ -98,7 +98,7 @@ const noPage = ({ request }: Call) => {
   );
 };
 
-/** What "/" answers where no page is asked for. */
+/** The answer of "/" to clients other than browsers. */
 const HOME = JSON.stringify({
   name: "TaskTrack",
   tasks: "/api/task",
@@ -123,7 +123,7 @@ function answerWith(file: UiFile, { headers, reply }: Call, own: Readonly<Record
   });
 }
 
-/** The smallest of those that the client takes. */
+/** The smallest one that the client accepts. */
 function encodingFor(headers: RequestHeaders): Encoding {
   const taken = codingsOf(headers);
   return ENCODINGS.find((encoding) => taken.includes(encoding)) ?? "identity";

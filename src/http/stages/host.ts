@@ -5,7 +5,7 @@ import type { RequestHeaders } from "../route.ts";
 import { hostName } from "./host-name.ts";
 import type { Stage } from "./stage.ts";
 
-/** RFC 3986's host and port, but for the comma, which means that there was more than one. */
+/** Host and port by RFC 3986, without the comma: it joins the values of a repeated header. */
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+;=%-]*)(?::\d*)?$/i;
 
 export type HostSetup = {
@@ -15,12 +15,12 @@ export type HostSetup = {
 };
 
 /**
- * Refuses a Host that is none, and a browser that names a foreign one: a page whose name was rebound to this address could read every
- * answer.
+ * Refuses an invalid Host, and a browser that names a host which is not the server's: after DNS rebinding, a page of another site could
+ * read all answers.
  */
 export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
   const ownNames: ReadonlySet<string> = new Set(["localhost", httpHost.toLowerCase()]);
-  let latestHost = ""; // most requests name the host of the one before
+  let latestHost = ""; // most requests have the same Host as the one before
 
   const isOwnHost = (host: string): boolean => {
     const name = hostName(host);
@@ -45,7 +45,7 @@ export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
   };
 }
 
-/** Over plain http, a page whose name was rebound sends a GET without any mark but the browser's name. */
+/** Over plain http, the GET of a page after DNS rebinding differs from that of another client by its User-Agent alone. */
 const isBrowser = (headers: RequestHeaders): boolean =>
   headers.origin !== undefined ||
   headers["sec-fetch-site"] !== undefined ||

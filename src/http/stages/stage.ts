@@ -1,15 +1,9 @@
 import type { Call } from "../route.ts";
 
-/**
- * A check that every request passes before its route runs. It passes the call on, unchanged or with more known about it, or throws
- * a refusal.
- */
+/** A check of each request before its route runs. Returns the call, unchanged or with more known about it, or throws a refusal. */
 export type Stage = (call: Call) => Call | Promise<Call>;
 
-/**
- * Passes a call through stages in their order. Not an async function: as long as no stage waits, a request costs no promise and no
- * further turn of the event loop.
- */
+/** Runs the stages in their order. Not async: as long as no stage waits, a request costs no promise and no further turn of the event loop. */
 export function passStages(call: Call, stages: readonly Stage[], from = 0): Call | Promise<Call> {
   let passed = call;
   for (let at = from; ; at++) {

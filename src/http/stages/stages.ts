@@ -4,7 +4,7 @@ import { checkLengths } from "./lengths.ts";
 import { createOriginCheck } from "./origin.ts";
 import type { Stage } from "./stage.ts";
 
-/** What every request passes, in this order, before its route runs. */
+/** The stages of each request, in their order. */
 export const createStages = (setup: HostSetup): readonly Stage[] => [
   checkLengths,
   createHostCheck(setup),
