@@ -5,5 +5,5 @@
 export const BROKER_STATES = ["up", "away", "blocked", "no_submissions"] as const;
 export type BrokerState = (typeof BROKER_STATES)[number];
 
-/** How the broker stands; its name is for people, such as RabbitMQ. */
+/** The state of the broker; its name is for people, such as RabbitMQ. */
 export type BrokerHealth = { readonly name: string; readonly state: BrokerState };

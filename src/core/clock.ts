@@ -1,5 +1,5 @@
 /**
- * The only door to time. app.ts opens the real one, tests hold the hands themselves.
+ * The only source of time. app.ts passes the system's clock, tests pass one that they set.
  * - `now`: wall time, epoch milliseconds; may jump.
  * - `monotonic`: milliseconds since some start; never goes back.
  * - `after`: calls `run` once, no sooner than `delayMs` from now; the answer cancels it.

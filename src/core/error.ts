@@ -1,4 +1,4 @@
-/** Why a request was refused, as a word that never changes its meaning. Clients branch on it, people read `message`. */
+/** Why a request was refused: a word with a fixed meaning. Programs branch on it, people read `message`. */
 export type ErrorCode =
   | "invalid" // a value breaks a rule; `fields` says which
   | "not_found" // no task has this id
@@ -11,15 +11,15 @@ export type ErrorCode =
   | "store_unavailable" // the store did not answer; the write may or may not have happened
   | "store_rejected"; // the store proved that it wrote nothing
 
-/** One field that is at fault: a JSON Pointer into the request, and what was expected there. */
+/** One invalid field: a JSON Pointer into the request, and what was expected there. */
 export type FieldFault = { readonly pointer: string; readonly detail: string };
 
 /** The highest number of faults that one refusal lists: a request may have tens of thousands. */
 export const FIELD_FAULTS_LISTED = 100;
 
 /**
- * An expected refusal. It is thrown by the pure rules, the engine and the stores, and turned into an answer in one
- * place (http/errors). Anything else that is thrown is a defect.
+ * An expected refusal. The pure rules, the engine and the stores throw it, and one place turns it into an answer. Any other error is
+ * a defect.
  */
 export class TaskError extends Error {
   override readonly name = "TaskError";

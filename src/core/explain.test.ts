@@ -21,7 +21,7 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     "failed 2 times",
   ],
   [
-    "a due task whose type nobody takes",
+    "a due task of a type that no worker takes",
     pendingTask(),
     { workers: [taker({ types: ["other.*"] })] },
     "no_worker",
@@ -95,7 +95,7 @@ describe("an explanation of", () => {
     expect(found.message).toInclude(says);
   });
 
-  test("a waiting task names its place and who takes it; another has no place", () => {
+  test("a waiting task has a position and names the workers that take it; another has no position", () => {
     const facts = {
       now: NOON,
       workers: [taker(), taker({ name: "w2", types: ["*"] })],

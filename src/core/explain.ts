@@ -1,4 +1,4 @@
-/** Why a task stands where it stands: facts in, a reason and a sentence out. */
+/** Explains the state of a task: facts in, a reason and a sentence out. */
 import { formatDurationMs } from "./duration.ts";
 import { isCancelRequested } from "./lease.ts";
 import { isEnded, isRunning, type Light, type LightTask, type RunningTask, takesType } from "./task.ts";
@@ -16,9 +16,9 @@ export type Reason =
 export type Explanation = {
   readonly reason: Reason;
   readonly message: string;
-  /** Due tasks of its type that go first; null where it does not wait in line. */
+  /** The number of due tasks of its type before it; null where it does not wait for a worker. */
   readonly position: number | null;
-  /** Workers that take its type. */
+  /** The workers that take its type. */
   readonly workers: readonly string[];
 };
 
@@ -30,7 +30,7 @@ export type Facts = {
     readonly free: number;
     readonly isDraining: boolean;
   }[];
-  /** How many due tasks of its type go first, counted up to `countedTo`; null when it is not pending. */
+  /** The number of due tasks of its type before it, counted up to `countedTo`; null when it is not pending. */
   readonly ahead: number | null;
   readonly countedTo: number;
 };

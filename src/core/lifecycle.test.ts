@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { deepFreeze, endedTask, NOON, pendingTask, runningTask } from "../../test/support/tasks.ts";
+import { isClaimable } from "./due.ts";
 import { TaskError } from "./error.ts";
 import { CANCEL_GRACE_MS, expiresAt, isCancelRequested, isOverlong } from "./lease.ts";
 import {
@@ -11,7 +12,6 @@ import {
   entersLife,
   expire,
   extend,
-  isClaimable,
   nextToken,
   retry,
   settle,
@@ -595,7 +595,7 @@ describe("a release", () => {
   });
 });
 
-describe("a loss that somebody has seen", () => {
+describe("a loss that was noticed at once", () => {
   test.each([
     [0, "pending"],
     [1, "pending"],
@@ -666,7 +666,7 @@ describe("a settle that is said again", () => {
     expect(refusal(() => settled(task, failed({ ...BROKEN, message: "Other" }))).code).toBe("lease_lost");
   });
 
-  test("is not a loss told late: who lost the lease never settled", () => {
+  test("is not a repeated loss: a worker that lost its lease has never settled", () => {
     const task = deepFreeze(expire(runningTask(), NOON + 20_000));
     for (const outcome of Object.values(OUTCOMES)) {
       expect(refusal(() => settled(task, outcome)).code).toBe("lease_lost");
@@ -757,7 +757,7 @@ describe("a cancel request", () => {
     });
   });
 
-  test("is seen by who asks", () => {
+  test("shows on the task", () => {
     expect(isCancelRequested(cancel(runningTask(), NOON))).toBe(true);
     for (const task of [runningTask(), pendingTask(), endedTask("cancelled")]) {
       expect(isCancelRequested(task)).toBe(false);

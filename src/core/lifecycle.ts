@@ -6,6 +6,7 @@
  * Most steps accept a light task. Their result has a payload or a result only if the step sets it, and a store does not change a
  * field that the step does not carry.
  */
+import { isClaimable } from "./due.ts";
 import { TaskError } from "./error.ts";
 import { CANCEL_GRACE_MS, isCancelRequested, isOver, renewedUntil } from "./lease.ts";
 import { FAILURES, isRepeated, largeResultFailure, type Outcome } from "./outcome.ts";
@@ -109,21 +110,6 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
   };
 }
 
-/** Whether a claim may take the task: pending and due. The caller compares the type. */
-export const isClaimable = <T extends LightTask>(
-  task: T,
-  now: number,
-): task is Extract<T, { status: "pending" }> => task.status === "pending" && task.runAt <= now;
-
-/** The types of tasks that a change has made due. Waiting workers of these types are woken. */
-export function dueTypes(changed: readonly LightTask[]): readonly string[] {
-  const types: string[] = [];
-  for (const task of changed) {
-    if (isClaimable(task, task.updatedAt) && !types.includes(task.type)) types.push(task.type);
-  }
-  return types;
-}
-
 /** The fencing token of the task's next claim. It compares as unequal to every token before it. */
 export const nextToken = (claims: number, nonce: string): string => `${claims + 1}.${nonce}`;
 
@@ -174,21 +160,21 @@ export function extend(
   return { ...task, lease, progress: beat.progress ?? task.progress };
 }
 
-type Said = { readonly token: string; readonly outcome: Outcome };
+type Report = { readonly token: string; readonly outcome: Outcome };
 
 /**
  * Ends an attempt with its worker's outcome. The same outcome a second time with the same token changes nothing and is no error,
  * because the first answer may have been lost. Anything else without the lease is `lease_lost`.
  * @param random drawn from [0, 1), for the jitter of a retry
  */
-export function settle(task: Task, said: Said, now: number, random: number): Task;
-export function settle(task: LightTask, said: Said, now: number, random: number): LightTask;
-export function settle(task: LightTask, said: Said, now: number, random: number): LightTask {
-  if (!holdsLease(task, said.token)) {
-    if (isRepeated(task, said.token, said.outcome)) return task;
+export function settle(task: Task, report: Report, now: number, random: number): Task;
+export function settle(task: LightTask, report: Report, now: number, random: number): LightTask;
+export function settle(task: LightTask, report: Report, now: number, random: number): LightTask {
+  if (!holdsLease(task, report.token)) {
+    if (isRepeated(task, report.token, report.outcome)) return task;
     throw leaseLost(task);
   }
-  const { outcome } = said;
+  const { outcome } = report;
   switch (outcome.kind) {
     case "done":
       return settleDone(task, outcome.result, now);
@@ -275,7 +261,7 @@ function lose(
   return { ...next, losses };
 }
 
-/** How an attempt closes; its work counts up to `workedUntil`, which is now unless said. */
+/** How an attempt closes; its work counts up to `workedUntil`, which is now by default. */
 type Closing = {
   readonly outcome: AttemptOutcome;
   readonly error: Failure | null;

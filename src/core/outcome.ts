@@ -1,8 +1,8 @@
 import { type Failure, isRunning, type JsonText, LIMITS, type LightTask } from "./task.ts";
 
 /**
- * How an attempt ended, in its worker's words. A success, a crash, a timeout, a snooze, a release at shutdown and
- * the end of cancelled work are all one of these; `settle` turns it into the task's next state.
+ * How an attempt ended, as its worker reports it: a success, a crash, a timeout, a snooze, a release at shutdown or the end of
+ * cancelled work. `settle` turns it into the task's next state.
  */
 export type Outcome =
   | { readonly kind: "done"; readonly result: JsonText | null }
@@ -13,7 +13,7 @@ export type Outcome =
       /** Overrides the backoff. */
       readonly retryAfterMs: number | null;
     }
-  /** Gives the task back and burns no attempt. */
+  /** Gives the task back; the attempt is not counted. */
   | { readonly kind: "released"; readonly delayMs: number }
   /** Its worker died: reported at once by the process that noticed it, without waiting for the end of the lease. */
   | { readonly kind: "lost"; readonly message: string };

@@ -10,7 +10,7 @@ import {
   type TaskHead,
 } from "./task.ts";
 
-/** Any of the three kinds of read; the call's `parts` say which. */
+/** The result of any of the three reads; the call's `parts` decide which. */
 export type AnyParts = Task | LightTask | TaskHead;
 
 /** The larger of two reads. */

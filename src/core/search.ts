@@ -2,7 +2,7 @@ import { stringsOf, valueAt } from "./json-text.ts";
 import type { JsonText, Task } from "./task.ts";
 import { LIMITS } from "./task.ts";
 
-/** A search as a person types it: words that must all be contained, and `payload.a.b:text` for one field. */
+/** A parsed search: words that must all be contained, and `payload.a.b:text` for one field. */
 export type Search = {
   readonly words: readonly string[];
   readonly fields: readonly { readonly path: readonly string[]; readonly text: string }[];
@@ -13,9 +13,9 @@ const SEARCHED_LENGTH = LIMITS.searchLength;
 
 /**
  * Makes two texts equal when they differ only in case or in the way their letters are composed. Lower, upper and lower case
- * again folds "ẞ", "ß" and "SS"; upper case takes some Greek letters apart, so they are composed at the end; the final sigma
- * is the one letter that lower case writes in two ways. What no store can keep becomes the sign for that, here as in what is
- * looked for. ASCII alone, as most text is, needs none of this.
+ * again folds "ẞ", "ß" and "SS"; upper case decomposes some Greek letters, so they are composed at the end; the final sigma is the one
+ * letter with two lower-case forms. Characters that no store can keep become the replacement character, in texts and in queries.
+ * Most text is ASCII and needs none of this.
  */
 export function fold(text: string): string {
   if (ASCII.test(text)) return text.toLowerCase();
@@ -29,7 +29,7 @@ export function fold(text: string): string {
   return cased.normalize("NFKC").replaceAll("ς", "σ");
 }
 
-/** Without control characters: NUL is nothing that every store can keep. */
+/** Without control characters: some stores cannot keep NUL. */
 const ASCII = /^[\t\n\r -~]*$/;
 
 /** The folded text that is searched for words: name, description and the strings of the payload, up to the limit. */
@@ -92,8 +92,8 @@ function fieldText(payload: Payload, path: readonly string[]): string | null {
   let { value } = payload;
   for (const step of path) {
     if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return null;
-    if (Array.isArray(value) && !/^\d+$/.test(step)) return null; // an array's own "length" is no member of the JSON
-    value = (value as Record<string, unknown>)[step]; // its own member, just asked
+    if (Array.isArray(value) && !/^\d+$/.test(step)) return null; // an array's "length" is no member of the JSON
+    value = (value as Record<string, unknown>)[step]; // its own member, as checked
   }
   if (typeof value === "string") return fold(value);
   if (typeof value === "number") return valueAt(payload.text, path)?.toLowerCase() ?? null;

@@ -10,7 +10,7 @@ export type Status = (typeof STATUSES)[number];
 export const ENDED_STATUSES = ["done", "failed", "cancelled"] as const;
 export type EndedStatus = (typeof ENDED_STATUSES)[number];
 
-/** The rules about sizes, in one place: every door (HTTP, brokers, SDK) reads them here. */
+/** The limits of sizes. HTTP, brokers and SDK all read them here. */
 export const LIMITS = {
   nameCodePoints: 255,
   descriptionCodePoints: 10_000,
@@ -37,7 +37,7 @@ export const LIMITS = {
 /** The longest id a JSON number carries exactly. */
 export const MAX_TASK_ID: TaskId = Number.MAX_SAFE_INTEGER;
 
-/** How long a retry waits: full jitter over min(maxMs, baseMs · 2ⁿ). */
+/** The delay of a retry: full jitter over min(maxMs, baseMs · 2ⁿ). */
 export type Backoff = { readonly baseMs: number; readonly maxMs: number };
 
 export type Progress = { readonly percent: number; readonly message: string };
@@ -51,8 +51,8 @@ export type LogLine = {
 };
 
 /**
- * A worker's hold on a task. A cancel request sets `revokeAt`: after it the sweep ends the lease, whatever beats say. `leaseMs` is 0
- * where the store knows that the worker has ended.
+ * The right of one worker to a running task. A cancel request sets `revokeAt`: after it the sweep ends the lease, even if heartbeats
+ * continue. `leaseMs` is 0 where the store knows that the worker has ended.
  */
 export type Lease = {
   readonly worker: string;
@@ -66,7 +66,7 @@ export type Failure = { readonly code: string; readonly message: string };
 
 export type AttemptOutcome = "done" | "failed" | "released" | "lost" | "cancelled";
 
-/** One ended attempt, as history shows it. */
+/** One ended attempt in the task's history. */
 export type Attempt = {
   readonly attempt: number;
   readonly worker: string;
@@ -77,8 +77,8 @@ export type Attempt = {
 };
 
 /**
- * What every task has, whatever its status. Times are epoch milliseconds. Each variant below has exactly the same
- * keys: one hidden class for a million of them.
+ * The fields of every task in any status. Times are epoch milliseconds. Each variant below has exactly the same keys, so that a
+ * million tasks share one hidden class.
  */
 type TaskFields = {
   readonly id: TaskId;
@@ -99,14 +99,14 @@ type TaskFields = {
   readonly backoff: Backoff;
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** Claims ever made; only rises. The rising half of the fencing token. */
+  /** The number of claims ever made; only rises. It is the rising half of the fencing token. */
   readonly claims: number;
-  /** Of the latest claim; it stays until the next one, so that a repeated settle gets its first answer. */
+  /** The token of the latest claim; it stays until the next one, so that a repeated outcome gets its first answer. */
   readonly token: string | null;
   /** The number of the current or latest start; a release gives it back, a retry by hand starts anew. */
   readonly attempt: number;
   readonly failures: number;
-  /** Leases that ran out; counted apart from failures. */
+  /** The number of lost leases; counted apart from failures. */
   readonly losses: number;
   /** Time spent in attempts that have ended. */
   readonly workedMs: number;
@@ -151,7 +151,7 @@ export const PARTS = ["head", "light", "whole"] as const satisfies readonly Part
 type FieldRule = {
   /** The smallest read that includes the field. */
   readonly parts: Parts;
-  /** What may change it after its creation; a field that a claim may change is never changed by another step, unless it says `step`. */
+  /** What may change it after its creation. `step` is any rule, also a claim or a heartbeat; `claim` is a claim alone. */
   readonly changedBy: "nothing" | "claim" | "step";
   /** Whether an edit may change it, and while the task has which status. */
   readonly edit?: "in_any_status" | "while_pending";
@@ -222,7 +222,7 @@ export const isRunning = <T extends LightTask>(task: T): task is Extract<T, { st
   task.status === "running";
 export const isEnded = <T extends LightTask>(task: T): task is Extract<T, { status: EndedStatus }> =>
   task.finishedAt !== null;
-/** A live task still has work before it. */
+/** A live task is pending or running. */
 export const isLive = <T extends LightTask>(task: T): task is Exclude<T, { status: EndedStatus }> =>
   task.finishedAt === null;
 
@@ -253,7 +253,7 @@ export function textFault(text: string): string | null {
   return null;
 }
 
-/** The nearest text that every store can keep, for what workers say: never a reason to lose an outcome. */
+/** The nearest text that every store can keep, for texts of workers: a bad character must not lose an outcome. */
 export const storableText = (text: string, maxLength: number): string =>
   text.slice(0, maxLength).toWellFormed().replaceAll("\0", "\uFFFD");
 
@@ -288,7 +288,7 @@ export function descriptionFault(description: string): string | null {
   return textFault(description);
 }
 
-/** What a type looks like, and what asks for types: one of them, or a prefix ending in `*`. */
+/** The form of a type, and of a pattern of types: a type, or a prefix ending in `*`. */
 export const TYPE = /^[A-Za-z0-9._-]{1,64}$/;
 export const TYPE_PATTERN = /^(?:[A-Za-z0-9._-]{1,64}\*?|\*)$/;
 
@@ -296,7 +296,7 @@ export const TYPE_PATTERN = /^(?:[A-Za-z0-9._-]{1,64}\*?|\*)$/;
 export const typeFault = (type: string): string | null =>
   TYPE.test(type) ? null : `must be 1 to ${LIMITS.typeLength} letters, digits, dots, underscores and hyphens`;
 
-/** The rule for what asks for types. */
+/** The rule for a pattern of types. */
 export const typePatternFault = (pattern: string): string | null =>
   TYPE_PATTERN.test(pattern) ? null : "must be a type, or a prefix ending in *";
 

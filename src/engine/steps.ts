@@ -2,8 +2,9 @@
  * Steps of single tasks. A step reads the task, applies a pure rule of core/lifecycle and writes the result by compare-and-set; it
  * begins again if another write came first. Steps of one task in this process run one after another.
  */
+
+import { isClaimable } from "../core/due.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
-import { isClaimable } from "../core/lifecycle.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../core/task.ts";
 import { BATCH_LIMITS, type Join } from "../lib/batch.ts";
 import { createTurns } from "../lib/turns.ts";

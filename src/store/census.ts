@@ -41,10 +41,10 @@ export const noTasks = (): Record<Status, number> => ({
   cancelled: 0,
 });
 
-/** What a store has counted, a row a type and status. */
+/** One count of a store: the number of tasks of a type and status. */
 export type CountedRow = { readonly type: string; readonly status: Status; readonly count: number };
 
-/** The census from what a store has counted and the earliest `runAt` among the pending tasks of a type. */
+/** Counts by type, from counts by type and status and the earliest `runAt` of the pending tasks of a type. */
 export function censusOf(
   rows: readonly CountedRow[],
   oldestRunAt: (type: string) => number | null,

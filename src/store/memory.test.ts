@@ -172,7 +172,7 @@ describe("only in memory", () => {
     expect(await kept()).toBeLessThan(100); // the collector may take a number on the stack for a reference
   });
 
-  test("a commit rings before it answers", async () => {
+  test("a commit notifies watchers before it answers", async () => {
     const { store, t } = open();
     const heard: string[] = [];
     store.watch((due) => heard.push(`ring ${due}`));
@@ -182,12 +182,12 @@ describe("only in memory", () => {
     expect(heard).toEqual(["ring job", "answer"]);
   });
 
-  test("a closed store rings nobody", async () => {
+  test("a closed store notifies no watcher", async () => {
     const { store, t } = open();
-    let rings = 0;
-    store.watch(() => rings++);
+    let notified = 0;
+    store.watch(() => notified++);
     await store.close();
     await fill(store, 1, t);
-    expect(rings).toBe(0);
+    expect(notified).toBe(0);
   });
 });

@@ -3,13 +3,13 @@ import { TaskError } from "../core/error.ts";
 /** A step of a store's schema. They are numbered from 1 without gaps; one that has been released is never changed. */
 export type Migration = {
   readonly number: number;
-  /** Words for the log, such as "tasks, changes, log lines". */
+  /** A description for the log, such as "tasks, changes, log lines". */
   readonly name: string;
-  /** What is carried out: SQL, or what stands for it. */
+  /** The SQL, or its equivalent in another store. */
   readonly text: string;
 };
 
-/** What a store's schema is and what it would take to bring it up to date. */
+/** The number of a store's schema, and the migrations that bring it up to date. */
 export type MigrationPlan = {
   /** The number of the latest migration that the store has; 0 for an empty one. */
   readonly current: number;
@@ -17,7 +17,7 @@ export type MigrationPlan = {
   readonly pending: readonly Migration[];
 };
 
-/** The migrations that a store lacks. Throws, in words for the operator, where the store is newer than this program. */
+/** The migrations that a store lacks. Throws a message for the operator where the store is newer than this program. */
 export function planMigrations(current: number, known: readonly Migration[]): MigrationPlan {
   const newest = known.at(-1)?.number ?? 0;
   if (current > newest) {

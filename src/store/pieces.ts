@@ -7,7 +7,7 @@ type Bounds<T> = {
   readonly bytesOf: (item: T) => number;
 };
 
-/** Parts a list, in its order, so that no part is over the bounds but one of a single item. */
+/** Divides a list, in its order, into parts within the bounds; a single item may be over them. */
 export function pieces<T>(items: readonly T[], bounds: Bounds<T>): T[][] {
   const parts: T[][] = [];
   let [count, bytes] = [Number.POSITIVE_INFINITY, 0];
@@ -25,8 +25,8 @@ export function pieces<T>(items: readonly T[], bounds: Bounds<T>): T[][] {
 }
 
 /**
- * Writes the parts one after the other and joins their answers. A refusal proves something only while nothing has been
- * written: behind a part that was, it is `store_unavailable`.
+ * Writes the parts one after the other and joins their answers. A refusal proves that nothing was written only for the first part: a
+ * later one becomes `store_unavailable`.
  */
 export async function writeInPieces<T, A>(
   parts: readonly (readonly T[])[],

@@ -1,12 +1,11 @@
 /**
- * The port behind which tasks live. A store knows no rule of a task's life: it hands out ids, finds tasks, and
- * replaces version n by version n + 1 if nobody was faster. Only `claim` and `extend` also do in one round trip
- * what `core/lifecycle` says; the exam (store.suite.ts) holds them against it.
+ * The port of every store. A store knows no rule of a task's life: it gives out ids, finds tasks, and replaces version n by version
+ * n + 1 unless another write came first. Only `claim` and `extend` also apply the rules of `core/lifecycle`, to save a round trip;
+ * the exam (store.suite.ts) compares them with it.
  *
- * Every method is atomic in itself unless its words say otherwise, and durable (as far as the store is) before it
- * answers. Each change of a task but a bare renewal is in the change log in the same commit. A store that cannot
- * answer rejects with `store_unavailable` (the write may have happened) or, when it has proof that nothing was
- * written, with `store_rejected`.
+ * Unless its description says otherwise, every method is atomic, and durable (as far as the store is) before it answers. Each change
+ * of a task except a bare renewal of its lease is in the change log in the same commit. A store that cannot answer rejects with
+ * `store_unavailable` (the write may have happened) or, when it has proof that nothing was written, with `store_rejected`.
  */
 
 import type { Search } from "../core/search.ts";
@@ -26,144 +25,141 @@ import type {
 } from "../core/task.ts";
 
 export interface TaskStore {
-  /** What keeps the tasks, and what of an answered write a crash may lose: one sentence for /readyz and the log. */
+  /** Which product keeps the tasks, and which answered writes a crash may lose: one sentence for /readyz and the log. */
   readonly durability: string;
 
   /**
-   * Creates tasks; the drafts are the store's from now on. Each request is whole or not at all, and all
-   * requests of a call commit together; one with more than 1,000 drafts in all may commit in several pieces. Ids are given
-   * in the order of the drafts, from 1, each once in the store's life; a repeated or refused request skips none.
-   * - A draft whose `key` a live task holds (of an earlier request in the call, too) stands for that task:
-   *   `existing: true`. Two drafts of one request never bear the same key; the caller has seen to it.
-   * - With `idempotency`: where (scope, key) is known and `until` is later than now, nothing is created; the answer is
-   *   the first one's ids when the fingerprint agrees, else `mismatch`.
+   * Creates tasks; the caller gives the drafts away. Each request is carried out whole or not at all, and all requests of a call
+   * commit together; a call with more than 1,000 drafts in all may commit in several pieces. Ids are given in the order of the drafts,
+   * from 1, each once in the store's life; a repeated or refused request skips none.
+   * - A draft with the `key` of a live task (also of an earlier request in the call) is answered with that task: `existing: true`.
+   *   The caller makes sure that no two drafts of one request have the same key.
+   * - With `idempotency`: where (scope, key) is known and `until` is later than now, nothing is created; the answer has the ids of
+   *   the first request where the fingerprint agrees, else it is `mismatch`.
    */
   insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]>;
 
   /**
-   * The tasks of these ids in this order, null where there is none; of each task the parts that are asked for, whole ones
-   * unless something else is said. An answer ends at about ANSWER_BYTES (core/text-size.ts) of the text of these parts: it
-   * may be shorter than the list of ids, but has at least one entry where one is asked for. Who wants the others asks again.
+   * The tasks of these ids in this order, null where there is none; of each task the requested parts, by default the whole task. An
+   * answer ends at about ANSWER_BYTES (core/text-size.ts) of the text of these parts: it may be shorter than the list of ids, but has
+   * at least one entry unless the list is empty. The caller asks again for the rest.
    */
   get<P extends Parts = "whole">(ids: readonly TaskId[], parts?: P): Promise<(TaskParts[P] | null)[]>;
 
   /**
-   * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. Work is bounded: a page may
-   * be short or empty while `next` is not null. Pages are no snapshot, but walking `next` until it is null shows every
-   * task that lives and matches throughout exactly once. A page ends at about ANSWER_BYTES of the text of the parts that are
-   * asked for; its first task comes whatever its size.
+   * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. Work is bounded: a page may be short or
+   * empty while `next` is not null. Pages are no snapshot, but walking `next` until it is null shows every task that exists and
+   * matches the whole time exactly once. A page ends at about ANSWER_BYTES of the text of the requested parts; its first task comes
+   * whatever its size.
    */
   list<P extends Parts = "whole">(query: TaskQuery<P>): Promise<TaskPage<TaskParts[P]>>;
 
-  /** How many tasks the filter takes. Not atomic: counted in pieces. */
+  /** The number of tasks that the filter takes. Not atomic: counted in pieces. */
   count(filter: TaskFilter): Promise<number>;
 
   /**
-   * Exact counts by type and status of all types that have tasks, in the order of their names (by code unit), as they are in
-   * one commit; where there are hundreds of types, a store may read them in pieces, each type's counts as they are in one commit. The
-   * earliest `runAt` may be of a moment later. Its cost depends on the number of types and of their lanes, not
-   * of tasks: each change counts in its own commit.
+   * Exact counts by type and status of all types that have tasks, in the order of their names (by code unit), as they are in one
+   * commit. With hundreds of types a store may read them in pieces; the counts of each type are then as they are in one commit. The
+   * earliest `runAt` may be of a moment later. The cost depends on the number of types and of their lanes, not on the number of tasks:
+   * each change counts in its own commit.
    */
   census(): Promise<TypeCount[]>;
 
   /**
-   * How many due pending tasks of its type stand before this pending task in `claimOrder`, counted no further than `atMost`;
-   * null when the task is not pending, or not there. For who waits to know about: not atomic, and work is bounded by `atMost`
-   * and the number of the type's lanes.
+   * The number of due pending tasks of its type that are before this pending task in `claimOrder`, counted up to `atMost`; null when
+   * the task is not pending, or not there. Not atomic. Work is bounded by `atMost` and by the number of the type's lanes.
    */
   ahead(id: TaskId, now: number, atMost: number): Promise<number | null>;
 
   /**
-   * Claims due tasks, as `lifecycle.claim` does, for many askers at once: in order of arrival each gets the best
-   * (`claimOrder`) of what its types name and earlier ones left, up to its `max`. Its cost depends on what is given
-   * out and on the number of lanes, not on the backlog. Two claims never get the same version of a task.
-   * A call hands out at most about ANSWER_BYTES (core/text-size.ts) of tasks in all, and at least one task where one is due. At the bound the
-   * ask that is being served ends short of its `max`, and the asks after it get nothing; what they did not get stays pending.
+   * Claims due tasks, as `lifecycle.claim` does, for many asks at once: in their order each ask gets the best tasks (`claimOrder`) of
+   * its types that earlier asks have left, up to its `max`. The cost depends on the number of claimed tasks and of lanes, not on the
+   * backlog. Two claims never get the same version of a task.
+   * A call claims at most about ANSWER_BYTES (core/text-size.ts) of tasks in all, and at least one task where one is due. At the bound
+   * the current ask ends short of its `max`, and the asks after it get nothing; the tasks that they did not get stay pending.
    */
   claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]>;
 
   /**
-   * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines
-   * (progress is a change, log lines alone are not). A lease is held by its token while the task runs, also past its end: a
-   * beat that comes late but before the lease was judged renews it. A beat that finds its lease gone is answered `lost` and
-   * changes nothing; the others are not affected by it.
+   * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines (progress is a change, log
+   * lines alone are not). A lease is held by its token while the task runs, also past its end: a beat that comes late but before the
+   * lease was judged renews it. A beat without its lease is answered `lost` and changes nothing; the other beats are not affected.
    */
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
   /**
    * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, where it runs, the
-   * lease's `until` that `from` saw; else `stale`. A step out of an end back to life is `key_taken` while another live
-   * task holds its key. A call bears at most one step a task. Only what differs is written: a payload or a result that `to`
-   * does not have, because the task was read without it, stays as it is in the store.
-   * A step with `once` is also `stale`, and never `key_taken`, where a note of that name is there; where it is written, the note is written in the same
-   * commit. So a step that comes twice is done once, and the second one finds in the note what the first one did.
+   * lease's `until` of `from`; else `stale`. A step that makes an ended task live again is `key_taken` while another live task holds
+   * its key. A call has at most one step a task. Only fields that differ are written: a payload or a result that `to` does not have,
+   * because the task was read without it, stays as it is in the store.
+   * A step with `once` is also `stale`, and never `key_taken`, where a note of that name exists; a step that is written writes the
+   * note in the same commit. So a step that comes twice is carried out once, and the caller finds its answer in the note.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
 
   /**
    * Deletes tasks with their logs; false where there is none, or none of that version. With `once`: as in `replace`, and false where
-   * the note is there.
+   * the note exists.
    */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
   /**
-   * Takes over tasks of another store as they are, each with its log: id, version, history, lease. One whose id is here
-   * already is left as it is. The call is whole or not at all, `key_taken` where a live task here holds the key of one of
-   * them. Each is in the change log as created; ids that are given later are higher than all of these. Answers how many were
-   * taken over. For moving house, when nobody else writes.
+   * Takes over tasks of another store as they are, each with its log: id, version, history, lease. A task with an id that exists here
+   * is left out. The call is carried out whole or not at all, `key_taken` where a live task here holds the key of one of them. Each is
+   * in the change log as created; ids that are given later are higher than all of these. Answers how many were taken over. For
+   * `tasktrack copy`, while no other process writes.
    */
   restore(records: readonly TaskRecord[]): Promise<number>;
 
   /**
-   * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1
-   * through the task's whole life. `[]` without a task.
+   * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1 through the
+   * task's whole life. `[]` without a task.
    */
   readLog(id: TaskId, after: number): Promise<LogLine[]>;
 
   /**
-   * The change log after a position, in order of commit: no reader ever misses a change that commits behind what it
-   * has read. `null` asks for the present end. `gone` when the position is of another epoch, older than what is kept
-   * or ahead of the log; the reader starts anew from the position that comes with it, which is the present end, or reads all that is
-   * kept from `oldest` on. A new epoch (a server that was restarted, a replica that was promoted) goes on with the revs of
-   * the one before, as far as that was kept: a rev that was read back from the store itself means the same place in both.
+   * The change log after a position, in order of commit: no change ever commits behind a position that was read. `null` asks for the
+   * present end. `gone` when the position is of another epoch, older than the kept part or ahead of the log; the reader starts anew
+   * from the position in the answer, which is the present end, or reads everything that is kept from `oldest` on. A new epoch (a
+   * server that was restarted, a replica that was promoted) continues with the revs of the one before, as far as that was kept: a rev
+   * that was read back from the store itself means the same place in both.
    */
   changes(after: Position | null, limit: number): Promise<ChangePage>;
 
   /**
-   * Calls `ring` soon after each commit (once for many is fine; a lost ring is allowed: whoever must not miss a change
-   * also polls). `due` names the types of which tasks have become pending in it, so that who waits for work need not
-   * ask after every commit; null when the store cannot tell, as after it was away. What was deleted makes
-   * nothing due.
+   * Calls `notify` soon after each commit. One call for many commits is fine, and a call may be lost: a reader that must not miss a
+   * change also polls. `due` names the types of tasks that became pending in these commits, so that a dispatcher need not ask after
+   * every commit; null when the store cannot tell, as after it was away. A deletion makes nothing due.
    */
-  watch(ring: (due: readonly string[] | null) => void): () => void;
+  watch(notify: (due: readonly string[] | null) => void): () => void;
 
   /**
-   * Writes notes: small documents beside the tasks, each under a name, for what processes tell one another. Each stands for
-   * itself: `ok` only where the stored version is `ifVersion` (0: none is there; not given: whatever is there), else `stale`.
-   * Versions rise by one from 1; a null value deletes. A note whose `until` is not later than now counts as not there and is
-   * cleared away at leisure. Not in the change log; rings nobody. A call bears a name at most once; names are up to 255
-   * printable ASCII characters, values up to 64 KiB of text: the caller has seen to it.
+   * Writes notes: small documents beside the tasks, each under a name, by which processes exchange facts. Each is written on its own:
+   * `ok` only where the stored version is `ifVersion` (0: there is none; not given: any or none), else `stale`. Versions rise by one
+   * from 1; a null value deletes. A note with an `until` that is not later than now counts as not there and is deleted later. Notes are
+   * not in the change log and notify no watcher. A call has a name at most once; names are up to 255 printable ASCII characters, values
+   * up to 64 KiB of text: the caller makes sure of it.
    */
   writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]>;
 
   /**
-   * One page of the notes whose names begin with the prefix, are higher than `after` and whose time is not over, in the order of
-   * their names. A page ends at NOTES_READ notes, or at about ANSWER_BYTES of their text; `next` is then the `after` of the
-   * next page, else null. Pages are no snapshot.
+   * One page of the notes with names that begin with the prefix and are higher than `after`, without expired ones, in the order of
+   * their names. A page ends at NOTES_READ notes, or at about ANSWER_BYTES of their text; `next` is then the `after` of the next page,
+   * else null. Pages are no snapshot.
    */
   readNotes(prefix: string, now: number, after?: string): Promise<NotePage>;
 
-  /** The store's clock, epoch milliseconds: the one that all processes on it go by. */
+  /** The store's clock, epoch milliseconds: all processes on the store go by it. */
   now(): Promise<number>;
 
-  /** Lets go of everything. What is under way may fail; safe twice. */
+  /** Releases everything. Calls in flight may fail; a second call does nothing. */
   close(): Promise<void>;
 }
 
 export type Idempotency = {
   readonly scope: string;
   readonly key: string;
-  /** Of the request's body: the same key with another one is refused. */
+  /** Of the request's body: the same key with another fingerprint is refused. */
   readonly fingerprint: string;
   readonly until: number;
 };
@@ -174,7 +170,7 @@ export type InsertAnswer =
   | { readonly kind: "created" | "repeated"; readonly tasks: readonly Inserted[] }
   | { readonly kind: "mismatch" };
 
-/** All that is given must hold; a list holds when one of its members does (`tags`: when all do). */
+/** All given conditions must hold; a list holds when one of its members does (`tags`: when all do). */
 export type TaskFilter = {
   readonly statuses?: readonly Status[];
   /** Exact types, or prefixes ending in `*`. */
@@ -192,7 +188,7 @@ export type TaskFilter = {
 /** By id, or (ended tasks alone) by the time of their end; `-` from the newest. */
 export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
 
-/** Where a page ended. */
+/** The place where a page ended. */
 export type Cursor = { readonly id: TaskId; readonly finishedAt: number | null };
 
 export type TaskQuery<P extends Parts = "whole"> = {
@@ -200,7 +196,7 @@ export type TaskQuery<P extends Parts = "whole"> = {
   readonly sort: Sort;
   readonly after: Cursor | null;
   readonly limit: number;
-  /** What is needed of each task; whole ones unless it is said. */
+  /** The parts that are read of each task; by default the whole task. */
   readonly parts?: P;
 };
 export type TaskPage<T extends TaskHead = Task> = {
@@ -208,7 +204,7 @@ export type TaskPage<T extends TaskHead = Task> = {
   readonly next: Cursor | null;
 };
 
-/** How many tasks of a type there are, and the earliest `runAt` of those that are pending; null where none is. */
+/** The number of tasks of a type, and the earliest `runAt` of the pending ones; null where none is pending. */
 export type TypeCount = {
   readonly type: string;
   readonly counts: Readonly<Record<Status, number>>;
@@ -231,7 +227,7 @@ export type NoteWritten = "ok" | "stale";
 
 export type NotePage = { readonly notes: readonly Note[]; readonly next: string | null };
 
-/** Notes that one page holds at most. */
+/** The highest number of notes on one page. */
 export const NOTES_READ = 1_000;
 
 export type Ask = {
@@ -240,7 +236,7 @@ export type Ask = {
   readonly types: readonly string[];
   readonly max: number;
   readonly leaseMs: number;
-  /** How many tasks it works on at once, where it says so; no store's business. */
+  /** How many tasks the worker runs at once, where it tells; stores ignore it. */
   readonly slots?: number;
 };
 export type ClaimTerms = { readonly now: number; readonly nonce: string };
@@ -254,21 +250,21 @@ export type Beat = {
 };
 export type BeatAnswer = "ok" | "cancel" | "lost";
 
-/** From the task as it was read to the task that a rule made of it; a light one has only the long texts that the rule has set. */
+/** From the task as it was read to the task that a rule made of it; a light one has only those long texts that the rule set. */
 export type Step = { readonly from: LightTask; readonly to: Stepped; readonly once?: OnceNote };
-export type Stepped = LightTask & Partial<Pick<Task, "payload" | "result">>;
+export type Stepped = LightTask & Partial<Pick<Task, Exclude<keyof Task, keyof LightTask>>>;
 export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 
-/** All that a store knows of a task. */
+/** Everything that a store keeps of a task. */
 export type TaskRecord = { readonly task: Task; readonly log: readonly LogLine[] };
 
 /** A task, or just this version of it. */
 export type TaskRef = { readonly id: TaskId; readonly version?: number; readonly once?: OnceNote };
 
-/** A note that a step or a deletion writes; a note of that name whose `until` is not later than `now` counts as not there. */
+/** A note that a step or a deletion writes; an earlier note of that name with an `until` not later than `now` counts as not there. */
 export type OnceNote = Omit<Note, "version"> & { readonly now: number };
 
-/** Says what happened to a task, not what it is now: for that the reader asks the store. */
+/** An event in the life of a task. The reader asks the store for the present state. */
 export type Change = {
   readonly rev: number;
   readonly id: TaskId;
@@ -278,7 +274,7 @@ export type Change = {
 };
 /** `progress` comes at most once a second a task; where the clock was set back, at once. */
 export type ChangeKind = "created" | "changed" | "progress" | "deleted";
-/** A place in the change log. Another epoch means another life of the store. */
+/** A place in the change log. Another epoch means that the store was restarted, restored or emptied. */
 export type Position = { readonly epoch: string; readonly rev: number };
 export type ChangePage =
   | { readonly kind: "changes"; readonly changes: readonly Change[]; readonly position: Position }

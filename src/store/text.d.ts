@@ -1,4 +1,4 @@
-/** Files that are carried inside the program as text: `import text from "./x.sql" with { type: "text" }`. */
+/** Files that the program contains as text: `import text from "./x.sql" with { type: "text" }`. */
 declare module "*.sql" {
   const text: string;
   export default text;

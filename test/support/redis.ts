@@ -128,3 +128,15 @@ async function onServer<T>(
     client.close();
   }
 }
+
+/** The notifications of a store that has just subscribed. */
+export async function watched(store: TaskStore): Promise<(readonly string[] | null)[]> {
+  const notified: (readonly string[] | null)[] = [];
+  store.watch((due) => notified.push(due));
+  await eventually(
+    () => notified.length,
+    (count) => count > 0,
+  );
+  notified.length = 0;
+  return notified;
+}

@@ -12,8 +12,8 @@ export interface ChangeLog {
 }
 
 /**
- * The change log as a ring of typed arrays: 1.8 MB for ever, no garbage. The other stores also keep an hour; here an
- * hour of creates would be gigabytes, and a reader in the same process that falls this far behind is better off reset.
+ * The change log as a ring buffer of typed arrays: always 1.8 MB, no garbage. The other stores also keep an hour; here an hour of
+ * creates would be gigabytes, and a reader in the same process that is this far behind had better start anew.
  */
 export function createChangeLog(epoch: string): ChangeLog {
   const ids = new Float64Array(CAPACITY);

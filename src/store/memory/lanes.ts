@@ -1,5 +1,5 @@
 /** Pending tasks: one lane for each type and priority, in the order in which its tasks are claimed. */
-import { isClaimable } from "../../core/lifecycle.ts";
+import { isClaimable } from "../../core/due.ts";
 import { claimOrder, type PendingTask, takesType } from "../../core/task.ts";
 import { createSorted, type Sorted } from "../../lib/sorted.ts";
 

@@ -18,9 +18,9 @@ export interface Notes {
   read(prefix: string, now: number, after?: string): NotePage;
 }
 
-/** Old notes that a call clears away at most: more than it writes, in a bounded step. */
+/** The highest number of expired notes that one call deletes: more than it writes, and bounded. */
 const CLEARED_AT_ONCE = 1_000;
-/** The same for a note that a step writes with itself: a batch may have many of them. */
+/** The same for a note that a step writes: a batch may have many of them. */
 const CLEARED_WITH_A_STEP = 2;
 
 export function createNotes(): Notes {
@@ -30,7 +30,7 @@ export function createNotes(): Notes {
 
   function write(writes: readonly NoteWrite[], now: number): NoteWritten[] {
     clear(now, CLEARED_AT_ONCE);
-    return writes.map((wish) => writeOne(wish, now));
+    return writes.map((entry) => writeOne(entry, now));
   }
 
   function writeOne({ name, value, until, ifVersion }: NoteWrite, now: number): NoteWritten {

@@ -1,10 +1,9 @@
 /**
- * Tasks in the memory of this process. It is the default, the reference that explains what the port means, and the
- * oracle that the other stores are compared with: everything happens between two turns of the event loop, so every
- * method is atomic by nature.
+ * Tasks in the memory of this process. It is the default, and the reference that the other stores are compared with. Each method runs
+ * between two turns of the event loop and is therefore atomic.
  */
 import type { Clock } from "../../core/clock.ts";
-import { dueTypes } from "../../core/lifecycle.ts";
+import { dueTypes } from "../../core/due.ts";
 import type { Parts, Task, TaskId, TaskParts } from "../../core/task.ts";
 import type { ChangeKind, TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import { createChangeLog } from "./changes.ts";

@@ -1,5 +1,4 @@
 /** Creates, steps and deletions. */
-import { TaskError } from "../../core/error.ts";
 import { entersLife } from "../../core/lifecycle.ts";
 import {
   type Draft,
@@ -10,6 +9,7 @@ import {
   type Task,
   type TaskId,
 } from "../../core/task.ts";
+import { restoredKeyTaken } from "../refusals.ts";
 import type {
   InsertAnswer,
   Inserted,
@@ -103,7 +103,7 @@ export function createWrites({ rows, logs, notes, requests, publish }: StorePart
     const missing = records.filter(({ task }) => rows.byId.get(task.id) === undefined);
     const keys = missing.flatMap(({ task }) => (task.key !== null && isLive(task) ? [task.key] : []));
     const isTaken = keys.some((key) => rows.holderOf(key) !== undefined);
-    if (isTaken || new Set(keys).size < keys.length) throw keyTaken();
+    if (isTaken || new Set(keys).size < keys.length) throw restoredKeyTaken();
     for (const { task, log } of missing) {
       rows.place(null, task);
       logs.restore(task.id, log);
@@ -120,8 +120,8 @@ export function createWrites({ rows, logs, notes, requests, publish }: StorePart
 }
 
 /**
- * A draft is its store's to keep, so it becomes the task itself: a copy would cost two hundred bytes a task and the second
- * time that it takes to make one. One that has an id already was inserted before, and is copied.
+ * The caller has given the draft away, so it becomes the task itself: a copy would take two hundred bytes a task and double the time
+ * of a create. A draft with an id was inserted before, and is copied.
  */
 function withId(draft: Draft, id: TaskId): PendingTask {
   if (draft.id !== NO_ID) return { ...draft, id };
@@ -130,6 +130,3 @@ function withId(draft: Draft, id: TaskId): PendingTask {
 }
 
 const isWhole = (task: Stepped): task is Task => "payload" in task && "result" in task;
-
-const keyTaken = (): TaskError =>
-  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

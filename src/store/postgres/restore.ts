@@ -1,5 +1,6 @@
 /** Tasks of another store, taken over as they are. */
-import { isTaskError, TaskError } from "../../core/error.ts";
+import { isTaskError } from "../../core/error.ts";
+import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
 import { pgArray } from "./array.ts";
 import { ALL_COLUMNS, arraysOf, namesOf, valuesOf } from "./columns.ts";
@@ -61,11 +62,9 @@ export function createRestore(setup: { readonly pool: Pool; readonly sql: (text:
         return fresh.size;
       });
     } catch (error) {
-      if (isTaskError(error, "store_rejected") && error.message.includes("tasks_live_key")) throw keyTaken();
+      if (isTaskError(error, "store_rejected") && error.message.includes("tasks_live_key"))
+        throw restoredKeyTaken();
       throw error;
     }
   };
 }
-
-const keyTaken = (): TaskError =>
-  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

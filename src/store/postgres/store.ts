@@ -1,6 +1,7 @@
 /** Tasks in a PostgreSQL that several processes share. What each method promises stands in ../store.ts. */
+
+import { dueTypes } from "../../core/due.ts";
 import { isTaskError, TaskError } from "../../core/error.ts";
-import { dueTypes } from "../../core/lifecycle.ts";
 import {
   claimOrder,
   isRunning,

@@ -1,12 +1,12 @@
 import { TaskError } from "../../core/error.ts";
 
-/** What STORE_URL says to a Redis. */
+/** The parts of a STORE_URL of Redis. */
 export type Address = {
-  /** As the client takes it: without the query. */
+  /** For the client: without the query. */
   readonly url: string;
   /** For messages: host and port, no password. */
   readonly host: string;
-  /** Of all keys; what stands in braces decides the slot of a cluster, so all are in one. */
+  /** The prefix of all keys; the part in braces decides the slot of a cluster, so all keys are in one slot. */
   readonly prefix: string;
 };
 
@@ -32,7 +32,7 @@ export function parseAddress(storeUrl: string): Address {
 }
 
 function parsed(storeUrl: string): URL {
-  // A scheme that the URL standard does not know keeps a host as it is written; these are read like http's.
+  // The URL standard does not normalise the host of a scheme that it does not know.
   const url = URL.parse(storeUrl);
   if (url === null || url.hostname === "") {
     throw invalid(

@@ -1,4 +1,4 @@
-/** How many tasks there are, and how many are ahead of one. */
+/** Counts of tasks, and how many are before one in the queue. */
 import { STATUSES, type Status, type TaskId } from "../../core/task.ts";
 import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
@@ -7,7 +7,7 @@ import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 
 export function createCensus(connection: Connection, { countedAtOnce }: ScriptBounds) {
   async function census(): Promise<TypeCount[]> {
-    const rows = new Map<string, readonly CountedRow[]>(); // a type may come twice, and then the later one counts
+    const rows = new Map<string, readonly CountedRow[]>(); // a type may come twice: the later one counts
     const oldest = new Map<string, number>();
     let cursors = ["0", "0"];
     do {
@@ -38,7 +38,7 @@ export function createCensus(connection: Connection, { countedAtOnce }: ScriptBo
   return { census, ahead };
 }
 
-/** As census.lua says: both cursors to go on from, types with their counts, types with the earliest time in some lane. */
+/** The answer of census.lua: both cursors, types with their counts, types with the earliest time in some lane. */
 type CensusPiece = [string, string, (string | null)[], string[]];
 
 const countedRow = (type: string, at: number, count: string | null): CountedRow => ({

@@ -4,10 +4,10 @@ import type { Connection } from "./connection.ts";
 import { unavailable } from "./link.ts";
 import { SCRIPTS } from "./scripts.ts";
 
-/** Changes that one script answers with at most. */
+/** The highest number of changes in the answer of one script. */
 const AT_ONCE = 5_000;
 
-/** @param begin gives the store an epoch where somebody has emptied it */
+/** @param begin gives a store that was emptied a new epoch */
 export function createChanges(connection: Connection, begin: () => Promise<void>) {
   async function ask(after: Position | null, limit: number): Promise<unknown[]> {
     const args =
@@ -34,7 +34,7 @@ export function createChanges(connection: Connection, begin: () => Promise<void>
   };
 }
 
-/** The entries hold a script's changes each, named by the last; the reader may stand in the middle of the first. */
+/** Each entry holds the changes of one script and is named by the last one; the reader's position may be in the middle of the first. */
 function changesAfter(rev: number, entries: readonly string[]): Change[] {
   const changes: Change[] = [];
   for (let at = 0; at < entries.length; at += 2) {

@@ -123,16 +123,16 @@ test.each([
 test("nodes are asked in turn, those of STORE_URL among them", () => {
   const nodes = createNodes("rediss://seed/0");
   expect(nodes.follow(new Error("LOADING"))).toBe(false);
-  nodes.turn();
+  nodes.moveOn();
   expect(nodes.url()).toBe("rediss://seed:6379/0");
-  nodes.learn(
+  nodes.setKnown(
     nodesIn(
       [[0, 16383, ["10.0.0.1", 7000, "id", []], ["", 7001, "id", []], [null, 7002, "id", []]]],
       "seed:6379",
     ),
   );
   const urls = Array.from({ length: 5 }, () => {
-    nodes.turn();
+    nodes.moveOn();
     return nodes.url();
   });
   expect(urls).toEqual(

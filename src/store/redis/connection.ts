@@ -1,4 +1,4 @@
-/** Commands and scripts to the server: each answered within the deadline, its errors told apart by what they prove. */
+/** Commands and scripts to the server: each is answered within the deadline, and its errors are sorted by what they prove. */
 import type { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
@@ -11,21 +11,21 @@ export interface Connection {
   run(script: Script, args: readonly string[]): Promise<unknown>;
   /** A plain command; rejects likewise. */
   send(command: string, args: readonly string[]): Promise<unknown>;
-  /** A plain command on the key with this name, which the prefix is put before. */
+  /** A plain command on the key with this name after the prefix. */
   sendTo(command: string, key: string, args?: readonly string[]): Promise<unknown>;
-  /** Resolves when no call is under way. */
+  /** Resolves when no call is in flight. */
   idle(): Promise<void>;
 }
 
-/** Calls that wait for their answers; more are refused, so that a server that hangs does not fill the memory. */
+/** The highest number of calls in flight; more are refused, so that a server that hangs does not fill the memory. */
 const UNDER_WAY_AT_MOST = 10_000;
 
 export function createConnection(setup: {
   readonly link: Pick<Link, "client" | "drop">;
   readonly clock: Clock;
   readonly prefix: string;
-  /** Where the next connection goes, in a cluster. */
-  readonly nodes: Pick<Nodes, "follow" | "turn">;
+  /** The nodes of a cluster, of which one gets the next connection. */
+  readonly nodes: Pick<Nodes, "follow" | "moveOn">;
   /** Why there is no connection, where that is known. */
   readonly whyAway: () => string;
 }): Connection {
@@ -50,7 +50,7 @@ export function createConnection(setup: {
     } catch (error) {
       const reason = reasonToLeave(error);
       if (reason !== null) {
-        if (!nodes.follow(error) && isDown(error)) nodes.turn();
+        if (!nodes.follow(error) && isDown(error)) nodes.moveOn();
         link.drop(client, reason);
       }
       throw refusalOf(error);
@@ -70,7 +70,7 @@ export function createConnection(setup: {
 const awayWords = (reason: string): string =>
   reason === "" ? "Redis cannot be reached" : `Redis cannot be reached: ${reason}`;
 
-/** EVALSHA, and the script's text where the server does not know it; a NOSCRIPT proves that nothing was done. */
+/** Sends EVALSHA, and the script's text where the server lacks it; a NOSCRIPT proves that nothing was done. */
 export async function runScript(
   client: RedisClient,
   script: Script,
@@ -85,13 +85,13 @@ export async function runScript(
 }
 
 /**
- * What the server says instead of carrying out a command or beginning a script. A script that has begun is never cut off:
- * these all come before its first write.
+ * Errors that the server returns instead of running a command or a script. They all come before the first write: a script that has
+ * begun is never interrupted.
  */
 const REFUSALS =
   /^(OOM|MISCONF|READONLY|LOADING|BUSY|NOSCRIPT|NOPERM|NOAUTH|WRONGPASS|MASTERDOWN|NOREPLICAS|OTHERSERVER|MOVED|ASK|TRYAGAIN|CLUSTERDOWN|CROSSSLOT)\b/;
 
-/** Answers of a server that no longer is the primary with the store's data; a new connection may lead to the one that is. */
+/** Answers of a server that is no longer the primary with the store's data; a new connection may lead to that one. */
 const REASONS_TO_LEAVE: readonly (readonly [RegExp, string])[] = [
   [/^(READONLY|MASTERDOWN)\b/, "is a replica and takes no writes"],
   [/^LOADING\b/, "is loading its data"],
@@ -100,7 +100,7 @@ const REASONS_TO_LEAVE: readonly (readonly [RegExp, string])[] = [
   [/^CLUSTERDOWN\b/, "does not serve the store's slot, because its cluster is down"],
 ];
 
-/** What the server is, where its answer says that it cannot do a store's work for now; else null. */
+/** Why the connection is to be closed, where the answer shows that this server cannot take the store's writes now; else null. */
 function reasonToLeave(error: unknown): string | null {
   const text = textOf(error);
   return REASONS_TO_LEAVE.find(([answer]) => answer.test(text))?.[1] ?? null;
@@ -108,7 +108,7 @@ function reasonToLeave(error: unknown): string | null {
 
 const isDown = (error: unknown): boolean => textOf(error).startsWith("CLUSTERDOWN");
 
-/** What went wrong, as the port says it: only the server's own refusal proves that nothing was written. */
+/** The error of the port: only the server's own refusal proves that nothing was written. */
 export function refusalOf(error: unknown): TaskError {
   if (error instanceof TaskError) return error;
   const text = textOf(error);

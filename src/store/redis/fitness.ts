@@ -1,13 +1,13 @@
-/** Whether a Redis may be trusted with tasks, and what it says of an answered write. */
+/** Whether a server can keep tasks, and which answered writes a crash may lose. */
 import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
 import type { Log } from "../../lib/log.ts";
 
 const OLDEST_VERSION = 7;
 
-/** What the server says of itself; null where it does not tell (managed servers forbid CONFIG). */
+/** Facts about the server; null where it does not tell (managed servers forbid CONFIG). */
 export type Profile = {
-  /** Redis, or what speaks like it. */
+  /** Redis, or a compatible product. */
   readonly product: string;
   readonly version: string;
   readonly mode: "standalone" | "sentinel" | "cluster";
@@ -33,7 +33,7 @@ export async function readProfile(client: RedisClient): Promise<Profile> {
   };
 }
 
-/** Servers that speak like Redis say in other fields who they are, and name a version of Redis that they resemble. */
+/** Compatible servers name themselves in other fields, and `redis_version` is the version that they resemble. */
 export function productOf(info: Partial<Record<string, string>>): Pick<Profile, "product" | "version"> {
   const version = info.redis_version ?? "unknown";
   if (info.valkey_version !== undefined) return { product: "Valkey", version: info.valkey_version };
@@ -63,7 +63,7 @@ async function readConfig(client: RedisClient): Promise<Partial<Record<string, s
   return (await ifAllowed(client.send("CONFIG", ["GET", ...names]), {})) as Record<string, string>; // a map of texts
 }
 
-/** What the server says, or the fallback where it forbids the question. */
+/** The server's answer, or the fallback where it forbids the command. */
 async function ifAllowed<T>(answer: Promise<T>, fallback: T): Promise<T> {
   try {
     return await answer;
@@ -73,7 +73,7 @@ async function ifAllowed<T>(answer: Promise<T>, fallback: T): Promise<T> {
   }
 }
 
-/** Refuses a server that would lose tasks; with `allowVolatile` only one that cannot work at all. */
+/** Refuses a server that would lose tasks; with `allowVolatile` only a server that cannot work at all. */
 export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log): void {
   checkProduct(profile);
   if (profile.isReplica) throw unfit("this Redis is a replica and takes no writes; name its primary");
@@ -90,7 +90,7 @@ export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log)
   }
 }
 
-/** Refuses what cannot work at all. A Sentinel knows none of the commands that a store sends first. */
+/** Refuses a server that cannot work at all. A Sentinel knows none of the commands that a store sends first. */
 export function checkProduct({ product, version, mode }: Profile): void {
   if (mode === "sentinel") {
     throw unfit("this is a Sentinel, which keeps no data; name the address of the primary that it watches");
@@ -100,7 +100,7 @@ export function checkProduct({ product, version, mode }: Profile): void {
   }
 }
 
-/** An evicting policy is unfit whatever the limit is now: one day it is reached, and tasks vanish in silence. */
+/** A policy that evicts keys is refused whatever the memory limit is: once it is reached, tasks are lost without an error. */
 function volatilityOf(profile: Profile): string | null {
   if (profile.eviction !== null && profile.eviction !== "noeviction") {
     return `this Redis evicts keys when its memory is full (maxmemory-policy ${profile.eviction}, not noeviction)`;
@@ -132,9 +132,9 @@ export function durabilityOf(profile: Profile): string {
 }
 
 /**
- * Ids to leave out when another server, or another run of it, has the data: more than can have been given out in the time whose
- * writes it may lack. That is what a crash loses (without appending to a log minutes), or what a promoted replica had not
- * received, however durable the primary was: it sends its writes to replicas without waiting for them.
+ * The number of ids to skip when another server, or another run of it, has the data: more than can have been given out in the writes
+ * that it may lack. Those are the writes that a crash loses (some minutes without an append-only file), or that a promoted replica had
+ * not received: even a durable primary does not wait for its replicas.
  */
 export function idsToSkip(profile: Profile): number {
   const persistence = persistenceOf(profile);

@@ -1,4 +1,4 @@
-/** One connection that is kept up, and how long anybody waits on it. */
+/** One connection that is reopened when it is lost, and the deadline of calls on it. */
 import { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
@@ -7,18 +7,18 @@ import type { Nodes } from "./nodes.ts";
 
 /** How long any call and any attempt to connect may take. */
 export const DEADLINE_MS = 5_000;
-/** A node that was asked names the owner of the slot; its knowledge may be old. */
+/** A node names the owner of the slot; its knowledge may be old. */
 export const HOPS_AT_MOST = 5;
 const RECONNECT = { firstMs: 50, longestMs: 2_000 };
 
 export interface Link {
   /** The client to write to; null while there is no connection. */
   client(): RedisClient | null;
-  /** One attempt, which goes on to the nodes that are named; rejects where it fails. */
+  /** One attempt, which follows redirections to other nodes; rejects where it fails. */
   open(): Promise<void>;
-  /** Attempts until one succeeds. */
+  /** Repeats attempts until one succeeds. */
   openInTime(): void;
-  /** This client's connection is of no use, whatever it says itself: another is opened. The reason is a sentence for the log. */
+  /** Closes this client's connection and opens another. The reason is part of a sentence in the log. */
   drop(client: RedisClient, reason?: string): void;
   /** Safe twice. */
   close(): void;
@@ -28,8 +28,8 @@ export type LinkSetup = {
   readonly nodes: Nodes;
   readonly clock: Clock;
   readonly random: () => number;
-  /** The first words on each connection; who else wants to write waits for their end. */
-  readonly greet: (client: RedisClient) => Promise<void>;
+  /** The first calls on each connection; all other calls wait for their end. */
+  readonly prepare: (client: RedisClient) => Promise<void>;
   readonly onUp: () => void;
   readonly onDown: (reason: string | undefined) => void;
   readonly onFailure: (error: unknown) => void;
@@ -45,7 +45,7 @@ export const createClient = (url: string): RedisClient =>
 export function createLink(setup: LinkSetup): Link {
   const { clock, nodes } = setup;
   let current: RedisClient | null = null;
-  let coming: RedisClient | null = null;
+  let opening: RedisClient | null = null;
   let cancelTimer = (): void => undefined;
   let failures = 0;
   let closed = false;
@@ -62,19 +62,19 @@ export function createLink(setup: LinkSetup): Link {
 
   async function openAt(url: string): Promise<void> {
     const client = createClient(url);
-    coming = client;
+    opening = client;
     client.onclose = () => drop(client);
     try {
       await inTime(clock, connect(client));
       if (closed) throw unavailable("The store has been closed");
-      if (coming !== client) throw unavailable("Redis has closed the connection");
+      if (opening !== client) throw unavailable("Redis has closed the connection");
     } catch (error) {
-      coming = null;
+      opening = null;
       client.onclose = null;
       client.close();
       throw error;
     }
-    coming = null;
+    opening = null;
     failures = 0;
     current = client;
     setup.onUp();
@@ -82,7 +82,7 @@ export function createLink(setup: LinkSetup): Link {
 
   async function connect(client: RedisClient): Promise<void> {
     await client.connect();
-    await setup.greet(client);
+    await setup.prepare(client);
   }
 
   function openInTime(): void {
@@ -90,16 +90,16 @@ export function createLink(setup: LinkSetup): Link {
     open().catch((error: unknown) => {
       if (closed) return;
       setup.onFailure(error);
-      nodes.turn();
+      nodes.moveOn();
       cancelTimer = clock.after(backoffMs(RECONNECT, failures++) * (0.5 + setup.random() / 2), openInTime);
     });
   }
 
   function drop(client: RedisClient, reason?: string): void {
-    if (client === coming) coming = null;
+    if (client === opening) opening = null;
     if (client !== current) return;
     current = null;
-    client.close(); // answers all who wait on it
+    client.close(); // rejects the calls in flight
     if (closed) return;
     setup.onDown(reason);
     openInTime();
@@ -113,9 +113,9 @@ export function createLink(setup: LinkSetup): Link {
     close: () => {
       closed = true;
       cancelTimer();
-      const clients = [current, coming];
+      const clients = [current, opening];
       current = null;
-      coming = null;
+      opening = null;
       for (const client of clients) client?.close();
     },
   };

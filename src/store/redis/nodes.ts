@@ -1,6 +1,6 @@
 /**
- * Where the store's data may be: at STORE_URL, or at another node of a Redis Cluster. All keys lie in one slot, so one node at a time
- * has them all. A node that does not have the slot names its owner (MOVED).
+ * The nodes that may have the store's data: the server at STORE_URL, and the other nodes of a Redis Cluster. All keys are in one slot,
+ * so one node at a time has them all. A node without the slot names its owner (MOVED).
  */
 
 export interface Nodes {
@@ -8,12 +8,12 @@ export interface Nodes {
   url(): string;
   /** Its host and port, for messages. */
   host(): string;
-  /** If the error names the slot's owner, that is the next node. Returns whether it does. */
+  /** Makes the slot's owner the next node, if the error names it. Returns whether it does. */
   follow(error: unknown): boolean;
-  /** The node cannot be used: the next one of those that are known. */
-  turn(): void;
-  /** The nodes of the cluster as `host:port`; each may know the slot's owner when STORE_URL's is away. */
-  learn(hosts: readonly string[]): void;
+  /** The present node cannot be used: makes the next known one current. */
+  moveOn(): void;
+  /** Sets the nodes of the cluster, as `host:port`; each may know the slot's owner when the one at STORE_URL is down. */
+  setKnown(hosts: readonly string[]): void;
 }
 
 const MOVED = /^MOVED \d+ (.*):(\d+)$/;
@@ -31,16 +31,16 @@ export function createNodes(seed: string): Nodes {
       current = `${inUrl(host === "" ? hostnameOf(current) : host)}:${port}`; // without a host it is another port of this one
       return true;
     },
-    turn: () => {
+    moveOn: () => {
       current = known[(known.indexOf(current) + 1) % known.length] ?? hostOf(seed);
     },
-    learn: (hosts) => {
+    setKnown: (hosts) => {
       known = [...new Set([hostOf(seed), ...hosts])];
     },
   };
 }
 
-/** The nodes that CLUSTER SLOTS names: of each range of slots the primary and its replicas. */
+/** The nodes in the answer of CLUSTER SLOTS: of each range of slots the primary and its replicas. */
 export function nodesIn(slots: unknown, host: string): string[] {
   const ranges = slots as readonly (readonly [number, number, ...(readonly [string | null, number])[]])[]; // as CLUSTER SLOTS answers
   return ranges.flatMap(([, , ...nodes]) =>
@@ -59,7 +59,7 @@ const hostnameOf = (host: string): string => host.slice(0, host.lastIndexOf(":")
 const inUrl = (hostname: string): string =>
   hostname.includes(":") && !hostname.startsWith("[") ? `[${hostname}]` : hostname;
 
-/** The same URL, user, password and database included, with another host. */
+/** The same URL, including user, password and database, with another host. */
 function at(seed: string, host: string): string {
   const { protocol, username, password, pathname } = new URL(seed);
   const credentials = username === "" && password === "" ? "" : `${username}:${password}@`;

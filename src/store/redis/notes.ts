@@ -1,4 +1,4 @@
-/** Notes, in pieces: each is at most 64 KiB, ten thousand of them would hold the server for long. */
+/** Notes, in pieces: each has up to 64 KiB, and ten thousand of them would hold the server for long. */
 
 import { pieces, writeInPieces } from "../pieces.ts";
 import { NOTES_READ, type Note, type NotePage, type NoteWrite, type NoteWritten } from "../store.ts";
@@ -25,7 +25,7 @@ export function createNotes(connection: Connection) {
 
   async function readNotes(prefix: string, now: number, after = ""): Promise<NotePage> {
     const notes: Note[] = [];
-    let next = after < prefix ? "" : after; // the script begins at the one or behind the other
+    let next = after < prefix ? "" : after; // from the prefix, or after the name
     do {
       const args = [prefix, next, String(now), String(READ.count), String(READ.bytes)];
       const [last, ...fields] = (await connection.run(SCRIPTS.readNotes, args)) as [string, ...string[]]; // as it says
@@ -34,7 +34,7 @@ export function createNotes(connection: Connection) {
         notes.push({ name, value, version: Number(version), until: Number(until) });
       }
       next = last;
-    } while (next !== "" && notes.length === 0); // notes whose time is over are passed
+    } while (next !== "" && notes.length === 0); // a page of expired notes is skipped
     return { notes, next: next === "" ? null : next };
   }
 

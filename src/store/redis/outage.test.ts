@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { settled } from "../../../test/support/clock.ts";
 import { eventually } from "../../../test/support/eventually.ts";
-import { add, claim, codeOf, command, HASTY, NOW, openRedis, works } from "../../../test/support/redis.ts";
+import {
+  add,
+  claim,
+  codeOf,
+  command,
+  HASTY,
+  NOW,
+  openRedis,
+  watched,
+  works,
+} from "../../../test/support/redis.ts";
 import { createRedis, type RedisServer } from "../../../test/support/servers/redis.ts";
 import { settle } from "../../core/lifecycle.ts";
 import type { TaskStore } from "../store.ts";
@@ -62,22 +72,16 @@ describe("a server that is killed", () => {
     });
   });
 
-  test("rings those who watch when it is back, and again for what others write then", async () => {
+  test("notifies watchers when it is back, and again of what other processes write then", async () => {
     await withStores(async (store, peer) => {
-      const rings: (readonly string[] | null)[] = [];
-      store.watch((due) => rings.push(due));
-      await eventually(
-        () => rings.length,
-        (count) => count > 0,
-      );
-      rings.length = 0;
+      const notified = await watched(store);
       await restart();
-      await eventually(() => rings.includes(null), Boolean);
+      await eventually(() => notified.includes(null), Boolean);
       await works(peer);
-      // The ear may come back after the voice; until it does nobody has been told, and then it rings null.
+      // The subscription may come back after the other connection; until then nothing arrives, and then a null.
       await eventually(async () => {
         await add(peer, { type: "job" });
-        return rings.some((due) => due?.includes("job"));
+        return notified.some((due) => due?.includes("job"));
       }, Boolean);
     });
   });
@@ -151,21 +155,15 @@ describe("a server that hangs", () => {
 describe("connections that the server closes", () => {
   test("are opened anew, for writing and for watching", async () => {
     await withStores(async (store, peer) => {
-      const rings: (readonly string[] | null)[] = [];
-      store.watch((due) => rings.push(due));
-      await eventually(
-        () => rings.length,
-        (count) => count > 0,
-      );
-      rings.length = 0;
+      const notified = await watched(store);
       for (const type of ["normal", "pubsub"])
         await command(server, "CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
       await works(store);
       await works(peer);
-      await eventually(() => rings.includes(null), Boolean);
+      await eventually(() => notified.includes(null), Boolean);
       await eventually(async () => {
         await add(peer, { type: "job" });
-        return rings.some((due) => due?.includes("job"));
+        return notified.some((due) => due?.includes("job"));
       }, Boolean);
     });
   });

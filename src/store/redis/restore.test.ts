@@ -43,7 +43,7 @@ function record(id: TaskId, spec: Partial<TaskSpec> = {}, log = LINES): TaskReco
   return { task: { ...task, id }, log };
 }
 
-/** A take-over whose last script never comes; what was to happen before it may be done by others instead. */
+/** A take-over without its last script; other calls may come in between instead. */
 async function cutShort(records: readonly TaskRecord[], meanwhile: () => Promise<unknown>): Promise<unknown> {
   const restore = createRestore({
     connection: {
@@ -55,7 +55,7 @@ async function cutShort(records: readonly TaskRecord[], meanwhile: () => Promise
       },
     },
     sender: "s",
-    ring: () => undefined,
+    notify: () => undefined,
   });
   return restore(records).catch((error: unknown) => error);
 }
@@ -73,7 +73,7 @@ describe("a take-over into Redis", () => {
     expect(await keysOf(url)).toEqual(["changes", "house"]);
   });
 
-  test("that is cut short shows nothing, and nobody else's task gets anything of it", async () => {
+  test("that is interrupted shows nothing, and no other task gets any of its parts", async () => {
     const records = [record(1), record(2), record(7)];
     let made: TaskId | undefined;
     await cutShort(records, async () => {
@@ -109,7 +109,7 @@ describe("a take-over into Redis", () => {
           },
         },
         sender: "s",
-        ring: () => undefined,
+        notify: () => undefined,
       });
       const lost = await restore([record(1), record(2)]).catch((error: unknown) => error);
       expect(lost).toMatchObject({ code: "store_unavailable" });

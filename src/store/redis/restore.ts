@@ -1,26 +1,27 @@
 /**
- * Tasks of another store, taken over as they are. A script that made 500 tasks with a thousand log lines each would hold the
- * server for hundreds of milliseconds, so what is large comes before, in pieces, and one script makes tasks of it, all or
- * none. Until then there is no task to see: every read begins at the heads, which that script alone writes. If it never
- * comes, what was brought lies under ids that nobody else will get, and the same call made again begins by clearing it away.
+ * Takes over tasks of another store as they are. A script that made 500 tasks with a thousand log lines each would hold the server for
+ * hundreds of milliseconds. So bodies and log lines are sent first, in pieces, and one last script makes tasks of them, all or none.
+ * Until then no task is visible: every read begins at the heads, and only that script writes them. If it never comes, the pieces
+ * stay under ids that are never given out, and the same call deletes them when it is repeated.
  */
-import { TaskError } from "../../core/error.ts";
+import { dueTypes, isMadeDue } from "../../core/due.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
 import { pieces } from "../pieces.ts";
+import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
 import { unavailable } from "./link.ts";
 import { bodyOf, headOf, laneOf } from "./row.ts";
 import { SCRIPTS } from "./scripts.ts";
-import { dueTypes, isDue, progressText, scoreOf, type WritesSetup } from "./writes.ts";
+import { progressText, scoreOf, type WritesSetup } from "./writes.ts";
 
 const BODIES = { count: 250, bytes: 1_048_576 };
 const LINES = { count: 2_000, bytes: 1_048_576 };
-/** A piece of one log; some of them go together. */
+/** A piece of one log; a script takes several pieces. */
 const LOG_PIECE = { count: 500, bytes: 262_144 };
 
 type LogPiece = { readonly id: TaskId; readonly lines: readonly string[] };
 
-export function createRestore({ connection, sender, ring }: WritesSetup) {
+export function createRestore({ connection, sender, notify }: WritesSetup) {
   async function restore(records: readonly TaskRecord[]): Promise<number> {
     const missing: TaskRecord[] = [];
     for (const piece of pieces(records, { ...BODIES, bytesOf: ({ task }) => bytesOf(task) })) {
@@ -33,7 +34,7 @@ export function createRestore({ connection, sender, ring }: WritesSetup) {
     return missing.length === 0 ? 0 : take(missing);
   }
 
-  /** Those that are not here yet. */
+  /** Sends the bodies; answers the records with ids that are not in this store. */
   async function bringBodies(records: readonly TaskRecord[]): Promise<TaskRecord[]> {
     const args = records.flatMap(({ task }) => [
       String(task.id),
@@ -56,9 +57,9 @@ export function createRestore({ connection, sender, ring }: WritesSetup) {
     const args = [sender];
     for (const record of records) pushRecord(args, record);
     const answer = (await connection.run(SCRIPTS.restore, args)) as number | string; // as restore.lua says
-    if (answer === "key_taken") throw keyTaken();
+    if (answer === "key_taken") throw restoredKeyTaken();
     if (answer === "lost") throw unavailable("Redis has lost a part of the tasks that were taken over");
-    if (Number(answer) > 0) ring(dueTypes(records.map(({ task }) => task)));
+    if (Number(answer) > 0) notify(dueTypes(records.map(({ task }) => task)));
     return Number(answer);
   }
 
@@ -69,7 +70,7 @@ function pushRecord(args: string[], { task, log }: TaskRecord): void {
   args.push(String(task.id), headOf(task));
   args.push(task.key !== null && isLive(task) ? JSON.stringify(task.key) : "");
   args.push(task.status, laneOf(task), String(scoreOf(task)), String(task.version));
-  args.push(String(log.length), String(log.at(-1)?.n ?? 0), isDue(task) ? task.type : "");
+  args.push(String(log.length), String(log.at(-1)?.n ?? 0), isMadeDue(task) ? task.type : "");
 }
 
 const logPieces = ({ task: { id }, log }: TaskRecord): LogPiece[] =>
@@ -88,6 +89,3 @@ function bytesOf(task: Task): number {
   const texts = task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0);
   return task.attempts.reduce((bytes, { error }) => bytes + 100 + (error?.message.length ?? 0), 300 + texts);
 }
-
-const keyTaken = (): TaskError =>
-  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

@@ -1,7 +1,7 @@
 /**
- * The scripts, one a step. They are sent by EVALSHA: a script is named by its content, so two versions of this program
- * run side by side on one server, where a library of functions would be the newer one's; a server that has forgotten a script
- * (a restart, SCRIPT FLUSH) says NOSCRIPT before anything is written, and gets its text.
+ * The scripts, one for each step. They are sent by EVALSHA, so a script is named by its content: two versions of this program run side
+ * by side on one server, where a library of functions would be that of the newer one. A server without the script (after a restart
+ * or SCRIPT FLUSH) answers NOSCRIPT before anything is written, and gets its text.
  */
 import { STATUSES } from "../../core/task.ts";
 import { STATUS_CODES } from "../changes-text.ts";
@@ -28,7 +28,7 @@ import rows from "./lua/rows.lua" with { type: "text" };
 import writeNotes from "./lua/write_notes.lua" with { type: "text" };
 import { APART, HEAD_COLUMNS } from "./row.ts";
 
-/** The tables that this program and its scripts share. Lua has them as lists of names and as a map of codes. */
+/** Tables that this program and its scripts share: in Lua lists of names, and a map of codes. */
 const TABLES = [
   `local HEAD = ${luaList(HEAD_COLUMNS)}`,
   `local APART = ${luaList(Object.values(APART))}`,
@@ -45,8 +45,8 @@ function luaList(texts: readonly string[]): string {
 export type Script = { readonly text: string; readonly sha: string };
 
 /**
- * The first line of a script says what it may do: with it the server refuses a script before it starts (out of memory, a disk
- * that fails, a replica), never in its middle. Only `insert` and `restore` are refused for want of memory: what ends work must go on.
+ * The first line of a script has its flags. With them the server refuses a script before it starts (out of memory, a failing disk, a
+ * replica), never in its middle. Only `insert` and `restore` are refused when memory is short: steps that end work must go on.
  */
 function scriptOf(source: string): Script {
   const end = source.indexOf("\n");
@@ -54,15 +54,13 @@ function scriptOf(source: string): Script {
   return { text, sha: new Bun.CryptoHasher("sha1").update(text).digest("hex") };
 }
 
-/**
- * What one script may do at most, so that none takes 20 ms with ten thousands of types.
- */
+/** Limits of the work of one script: with ten thousands of types none takes 20 ms. */
 export type ScriptBounds = {
   /** Lanes that an ask of a claim lists. */
   readonly listed: number;
-  /** Lanes that a claim looks at in all. */
+  /** Lanes that one claim looks at. */
   readonly looked: number;
-  /** Fields of a hash that the census reads, and as many lanes. */
+  /** Fields of the counts that one script reads, and as many lanes. */
   readonly countedAtOnce: number;
 };
 

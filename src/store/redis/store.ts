@@ -1,6 +1,6 @@
 /**
- * Tasks in Redis 7 or later, or Valkey. Every step is one Lua script (lua/), so it is atomic by nature: the server carries out
- * one at a time, and none holds it longer than 20 ms. lua/prelude.lua says which keys there are.
+ * Tasks in Redis 7 or later, or Valkey. Every step is one Lua script (lua/) and therefore atomic: the server runs one script at a
+ * time, none longer than 20 ms. lua/prelude.lua lists the keys.
  */
 import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
@@ -12,39 +12,41 @@ import { type Migration, type MigrationPlan, planMigrations } from "../migration
 import type { StoreSetup } from "../open.ts";
 import type { TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { createBell } from "./bell.ts";
 import { createCensus } from "./census.ts";
 import { createChanges } from "./changes.ts";
+import { createClaims } from "./claims.ts";
 import { createConnection, refusalOf, runScript } from "./connection.ts";
 import { checkFitness, checkProduct, durabilityOf, idsToSkip, readProfile, readSlots } from "./fitness.ts";
 import { createClient, createLink, HOPS_AT_MOST, inTime, unavailable } from "./link.ts";
+import { createLog } from "./log.ts";
 import { createNodes, type Nodes, nodesIn } from "./nodes.ts";
 import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
 import { SCRIPT_BOUNDS, SCRIPTS } from "./scripts.ts";
+import { createWatchers } from "./watchers.ts";
 import { createWrites } from "./writes.ts";
 
-/** `noteAllLanes` makes what 2 adds. The number keeps an older program away from what a newer one has written. */
+/** `noteAllLanes` carries out migration 2. The number keeps an older program away from data of a newer one. */
 const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, lanes, log lines, changes", text: "" },
   { number: 2, name: "the first task of each lane", text: "" },
 ];
 const SCHEMA = MIGRATIONS.length;
-/** What is under way when the store is closed gets this long. */
+/** Calls in flight when the store is closed get this long. */
 const CLOSE_WITHIN_MS = 1_000;
 
 /** Lanes that one script brings up to date when a store is opened: 2 ms. */
 const NOTED_AT_ONCE = 500;
 
-/** Connects, checks that the server is fit and that the schema is known; rejects with one line for the operator. */
+/** Connects and checks the server and its schema; rejects with one line for the operator. */
 export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS): Promise<TaskStore> {
   const { clock, log, random, nonce } = setup;
   const address = parseAddress(setup.url);
   const nodes = createNodes(address.url);
   const channel = `${address.prefix}rings`;
-  const profile = await visit(setup, address, nodes, async (client) => {
-    const { found, schema } = await readStanding(client, address);
+  const profile = await withServer(setup, address, nodes, async (client) => {
+    const { found, schema } = await readServer(client, address);
     checkFitness(found, setup.allowVolatileRedis, log);
     planMigrations(schema, MIGRATIONS);
     await checkChannel(client, channel);
@@ -52,44 +54,42 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   });
 
   const sender = nonce();
-  const bell = createBell({
-    ...{ nodes, channel, sender, clock, random, log },
-  });
+  const watchers = createWatchers({ nodes, channel, sender, clock, random, log });
   let failure = "";
   let reasonLeft = "";
   const link = createLink({
     ...{ nodes, clock, random },
-    greet,
+    prepare,
     onUp: () => {
       if (failure !== "") log.info("store_back", { message: `Redis at ${address.host} answers again` });
       failure = "";
       reasonLeft = "";
-      bell.ring(null); // others may have written meanwhile
+      watchers.notify(null); // other processes may have written meanwhile
     },
     onDown: (reason) => {
       const lost = `The connection to Redis at ${address.host} was lost`;
       const left = `Redis at ${address.host} ${reason}; connecting anew`;
       log.warn("store_lost", { message: reason === undefined ? lost : left });
       reasonLeft = reason === undefined ? "" : `it ${reason}`;
-      if (reason !== undefined) bell.leave(); // watchers stay with the server that takes the writes
+      if (reason !== undefined) watchers.leave(); // they stay with the server that takes the writes
     },
     onFailure: (error) => {
       const { message } = refusalOf(error);
-      if (message !== failure) log.warn("store_away", { error: message }); // the same again and again is one line
+      if (message !== failure) log.warn("store_away", { error: message }); // a repeated failure is logged once
       failure = message;
     },
   });
 
   let isFirst = true;
 
-  /** The first words on each connection. The server may be another one than before, with other settings. */
-  async function greet(client: RedisClient): Promise<void> {
+  /** The first script on each connection. The server may be another one than before, with other settings. */
+  async function prepare(client: RedisClient): Promise<void> {
     const found = await readProfile(client);
     const skip = idsToSkip(found);
     const schema = await begin(client, address, { epoch: nonce(), skip });
     if (isFirst || schema < SCHEMA) await noteAllLanes(client, address);
     isFirst = false;
-    if (found.mode === "cluster") nodes.learn(nodesIn(await readSlots(client), nodes.host()));
+    if (found.mode === "cluster") nodes.setKnown(nodesIn(await readSlots(client), nodes.host()));
   }
 
   await link.open().catch((error: unknown) => {
@@ -100,19 +100,19 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     whyAway: () => (failure === "" ? reasonLeft : failure),
   });
 
-  const { insert, claim, extend, replace, remove } = createWrites(
-    { connection, sender, ring: bell.ring },
-    bounds,
-  );
-  const restore = createRestore({ connection, sender, ring: bell.ring });
-  const { get, list, count, readLog } = createReads(connection);
+  const writing = { connection, sender, notify: watchers.notify };
+  const { insert, replace, remove } = createWrites(writing);
+  const { claim, extend } = createClaims(writing, bounds);
+  const restore = createRestore(writing);
+  const { get, list, count } = createReads(connection);
+  const readLog = createLog(connection);
   const { census, ahead } = createCensus(connection, bounds);
   const { writeNotes, readNotes } = createNotes(connection);
 
   let closing: Promise<void> | null = null;
 
   async function close(): Promise<void> {
-    await bell.close();
+    await watchers.close();
     await within(clock, CLOSE_WITHIN_MS, connection.idle(), undefined);
     link.close();
   }
@@ -122,7 +122,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     count: async (filter) => (isCounted(filter) ? countByCensus(await census(), filter) : count(filter)),
     ...{ census, ahead, writeNotes, readNotes },
     ...{ insert, claim, extend, replace, remove, restore, readLog },
-    // What is read are the parts that the call names.
+    // The tasks have the parts that the call names.
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
       (await get(ids, parts ?? "whole")) as (TaskParts[P] | null)[],
     list: async <P extends Parts>(query: TaskQuery<P>) =>
@@ -130,7 +130,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     changes: createChanges(connection, async () => {
       await connection.run(SCRIPTS.begin, beginArgs({ epoch: nonce(), skip: 0 }));
     }),
-    watch: bell.watch,
+    watch: watchers.watch,
     now: async () => timeOf(await connection.run(SCRIPTS.now, [])),
     close: () => {
       closing ??= close();
@@ -139,11 +139,11 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   };
 }
 
-/** What `open` would do to the schema; with `apply` it is done. */
+/** The migrations that `open` would carry out; with `apply` they are carried out. */
 export async function migrateRedis(setup: StoreSetup, apply: boolean): Promise<MigrationPlan> {
   const address = parseAddress(setup.url);
-  return visit(setup, address, createNodes(address.url), async (client) => {
-    const { found, schema } = await readStanding(client, address);
+  return withServer(setup, address, createNodes(address.url), async (client) => {
+    const { found, schema } = await readServer(client, address);
     const plan = planMigrations(schema, MIGRATIONS);
     if (apply) {
       await begin(client, address, { epoch: setup.nonce(), skip: idsToSkip(found) });
@@ -153,8 +153,8 @@ export async function migrateRedis(setup: StoreSetup, apply: boolean): Promise<M
   });
 }
 
-/** One visit to the server that has the store's slot, on a connection of its own. */
-async function visit<T>(
+/** Calls `ask` with a connection of its own to the server that has the store's slot. */
+async function withServer<T>(
   { clock }: StoreSetup,
   address: Address,
   nodes: Nodes,
@@ -176,16 +176,16 @@ async function visit<T>(
 }
 
 /**
- * What the server is and which schema it has. A node of a cluster that does not have the slot says so when it is asked for the
- * schema, before it is judged.
+ * Reads the server's profile and the schema's number. A node of a cluster without the store's slot refuses the second read, before
+ * the profile is checked.
  */
-async function readStanding(client: RedisClient, address: Address) {
+async function readServer(client: RedisClient, address: Address) {
   const found = await readProfile(client);
   checkProduct(found);
   return { found, schema: await schemaOf(client, address) };
 }
 
-/** A user without the right to the channel could create tasks, and no other process would hear of them. */
+/** A user without the right to the channel could create tasks, and other processes would not be notified. */
 async function checkChannel(client: RedisClient, channel: string): Promise<void> {
   try {
     await client.send("PUBLISH", [channel, ""]);
@@ -207,7 +207,7 @@ type Beginning = { readonly epoch: string; readonly skip: number };
 
 const beginArgs = ({ epoch, skip }: Beginning): string[] => [epoch, String(skip), String(SCHEMA)];
 
-/** The first words on a connection, see begin.lua. One script, so no lock is needed. */
+/** See begin.lua. It is one script, so no lock is needed. */
 async function begin(client: RedisClient, { prefix }: Address, beginning: Beginning): Promise<number> {
   const answer = await runScript(client, SCRIPTS.begin, [prefix, ...beginArgs(beginning)]);
   const [schema] = answer as [number, string]; // as begin.lua says
@@ -216,8 +216,8 @@ async function begin(client: RedisClient, { prefix }: Address, beginning: Beginn
 }
 
 /**
- * Brings what is noted of all lanes up to date, in short scripts. At each start, not only for a store of schema 1: a process of
- * version 0.1.0 that is connected still writes without noting anything, and the last start of an upgrade comes after its end.
+ * Brings the first task of each lane up to date, in short scripts. At each start, not only for a store of schema 1: a process of
+ * version 0.1.0 that is still connected writes without it, and the last start of an upgrade comes after that process has ended.
  */
 async function noteAllLanes(client: RedisClient, { prefix }: Address): Promise<void> {
   for (const kind of ["lanes", "firsts"]) {
@@ -230,10 +230,10 @@ async function noteAllLanes(client: RedisClient, { prefix }: Address): Promise<v
   }
 }
 
-/** What passes by itself; any other refusal is for the operator to cure. */
+/** Refusals that pass without the operator. */
 const PASSES = /^Redis refuses: (LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
 
-/** The client does not say why it could not connect. */
+/** The client gives no reason why it could not connect. */
 function openingError(error: unknown, { host }: Address): TaskError {
   const refusal = refusalOf(error);
   const { code, message } = refusal;

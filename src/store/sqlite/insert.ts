@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { isClaimable } from "../../core/lifecycle.ts";
+import { isClaimable } from "../../core/due.ts";
 import type { Draft, PendingTask, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import type { Tally } from "./census.ts";

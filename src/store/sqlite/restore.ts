@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite";
-import { TaskError } from "../../core/error.ts";
-import { isClaimable } from "../../core/lifecycle.ts";
+import { isClaimable } from "../../core/due.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
@@ -33,7 +33,7 @@ export function createRestore(
 
   /** Throws where the key is held, also by one of the same call: then the whole call is rolled back. */
   function put({ task, log }: TaskRecord, now: number): void {
-    if (task.key !== null && isLive(task) && others.isHeld(task.key)) throw keyTaken();
+    if (task.key !== null && isLive(task) && others.isHeld(task.key)) throw restoredKeyTaken();
     insertTask.run(...valuesOf(task), log.at(-1)?.n ?? 0);
     others.putLog(task.id, log);
     const { id, version, status } = task;
@@ -45,6 +45,3 @@ export function createRestore(
 }
 
 const dueType = (task: Task): string | null => (isClaimable(task, task.updatedAt) ? task.type : null);
-
-const keyTaken = (): TaskError =>
-  new TaskError("key_taken", "A live task of this store holds the key of a task to be taken over");

@@ -3,8 +3,9 @@
  * search or a long list never holds up the server; here calls become messages and answers become tasks again.
  */
 
+import { isClaimable } from "../../core/due.ts";
 import { TaskError } from "../../core/error.ts";
-import { entersLife, isClaimable } from "../../core/lifecycle.ts";
+import { entersLife } from "../../core/lifecycle.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";

@@ -7,7 +7,7 @@ const MOST = 1_000;
 
 const ahead = (x: Examinee, id: TaskId, at = x.t, atMost = MOST) => x.store.ahead(id, at, atMost);
 
-/** Of other types there are some, too, and they never stand before anybody. */
+/** Tasks of other types are never before one of this type. */
 const SPECS = [
   { priority: 0 },
   { priority: 1 },

@@ -163,15 +163,15 @@ export function examineCensus(exam: Exam): void {
   });
 
   exam("nothing is lost or counted twice when many write at once", async (x) => {
-    const work = async (door: typeof x.store, n: number) => {
+    const work = async (connection: typeof x.store, n: number) => {
       const type = `t${n % 3}`;
       const requests = Array.from({ length: 5 }, () => ({ drafts: [x.draft({ type })], idempotency: null }));
-      await door.insert(requests, x.t);
+      await connection.insert(requests, x.t);
       const ask = { worker: `w${n}`, types: [type], max: 4, leaseMs: 9_000 };
-      const running = (await door.claim([ask], { now: x.t, nonce: `n${n}` })).flat();
+      const running = (await connection.claim([ask], { now: x.t, nonce: `n${n}` })).flat();
       const half = running.slice(0, 2);
-      await door.replace(half.map((from) => ({ from, to: expire(from, x.t + HOUR_MS) })));
-      await door.remove(running.slice(3).map(({ id }) => ({ id })));
+      await connection.replace(half.map((from) => ({ from, to: expire(from, x.t + HOUR_MS) })));
+      await connection.remove(running.slice(3).map(({ id }) => ({ id })));
     };
     await Promise.all(Array.from({ length: 24 }, (_, n) => work(n % 2 === 0 ? x.store : x.peer, n)));
     expect(await x.store.census()).toStrictEqual(await counted(x));

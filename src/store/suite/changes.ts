@@ -275,7 +275,7 @@ export function examineChanges(exam: Exam): void {
     expect((await readChanges(x.store, { from: again.oldest, until, limit: 1_000 })).at(-1)?.id).toBe(id);
   });
 
-  exam("a second door reads the same log from the same positions", async (x) => {
+  exam("a second process reads the same log from the same positions", async (x) => {
     const from = await x.end();
     const last = await x.add();
     const until = ({ id }: Change): boolean => id === last.id;

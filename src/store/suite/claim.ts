@@ -31,7 +31,7 @@ const ask = (types: readonly string[], max: number, more: Partial<Ask> = {}): As
 const share = async ({ store, t }: Examinee, asks: readonly Ask[], now = t): Promise<number[][]> =>
   (await store.claim(asks, { now, nonce: "n1" })).map(idsOf);
 
-/** Who claims in what order is said with names: `order` are the names as the claim gives them out. */
+/** The order of a claim is given with names: `order` has them in the order in which the claim gives them out. */
 async function orderOf({ addAll, take }: Examinee, specs: readonly Spec[]): Promise<string[]> {
   await addAll(specs);
   return (await take(["*"])).map(({ name }) => name);
@@ -282,7 +282,7 @@ export function examineClaim(exam: Exam): void {
     expect(idsOf(await take(["video.*", "video.a", "*", "vid*", "video.a"]))).toEqual([1, 2, 3]);
   });
 
-  exam("types that nobody has sent and an ask for no types give nothing", async ({ add, take }) => {
+  exam("types without tasks and an ask for no types give nothing", async ({ add, take }) => {
     await add();
     expect(await take(["unknown", "unknown.*"])).toEqual([]);
     expect(await take([])).toEqual([]);

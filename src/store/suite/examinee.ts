@@ -1,4 +1,4 @@
-/** What every topic of the exam works with: a freshly opened store and the short words for what is done to it. */
+/** The tools of every topic of the exam: an empty store and short functions for calls on it. */
 import { expect } from "bun:test";
 import { cancel, claim, create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
@@ -18,16 +18,16 @@ import type {
 /** A store without a task, as an adapter's test opens it for each case. */
 export type Opened = {
   readonly store: TaskStore;
-  /** A second door to the same tasks, as another process has it; the same store where one process holds all. */
+  /** A second connection to the same tasks, as another process has it; the same store where one process holds all. */
   readonly peer: TaskStore;
   /** The store's time, epoch milliseconds. */
   now(): number;
-  /** Makes every change so far older than what the change log keeps. */
+  /** Makes every change so far older than the kept part of the change log. */
   forgetChanges(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** Enters a case into the exam; its name is the claim that it proves. */
+/** Adds a case to the exam; its name is the statement that it proves. */
 export type Exam = (claim: string, body: (examinee: Examinee) => Promise<void>) => void;
 
 export type Spec = Partial<TaskSpec>;
@@ -50,7 +50,7 @@ export type Examinee = ReturnType<typeof createExaminee>;
 
 export function createExaminee(opened: Opened) {
   const { store } = opened;
-  /** When the case begins; everything later is added to it. */
+  /** The time when the case begins; later times are added to it. */
   const t = opened.now();
 
   const draft = (spec: Spec = {}, at = t): Draft => create({ name: "a task", ...spec }, TYPE_DEFAULTS, at);
@@ -106,7 +106,7 @@ export function createExaminee(opened: Opened) {
     return only(await store.replace([{ from, to }]));
   }
 
-  /** Writes a step that nobody contests. */
+  /** Writes a step without a competing one. */
   async function step(from: Task, to: Task): Promise<Task> {
     expect(await write(from, to)).toBe("ok");
     return to;
@@ -160,7 +160,7 @@ export const beatOf = (task: RunningTask, said: Partial<Beat> = {}): Beat => ({
 export const claimedAs = (task: Task, terms: Partial<Terms> & { readonly at: number }): RunningTask =>
   claim(task, { worker: "w1", leaseMs: LEASE_MS, nonce: "n1", ...terms }, terms.at);
 
-/** How long the exam waits for what a store promises to do soon. */
+/** The longest wait for a promise of a store without a time. */
 const SOON_MS = 120_000;
 
 /** Reads the change log page by page up to the change that is waited for. */
@@ -187,7 +187,7 @@ export type Walk = {
   readonly after?: Cursor;
 };
 
-/** All pages from the first to the last; `between` may change the world after each. */
+/** All pages from the first to the last; `between` may change the store after each. */
 export async function walk(
   store: Pick<TaskStore, "list">,
   { sort, limit, filter = {}, after: start }: Walk,

@@ -26,13 +26,13 @@ async function notePages(
   return pages;
 }
 
-const write = async (x: Examinee, wish: Partial<NoteWrite>, at = x.t) =>
-  only(await x.store.writeNotes([{ name: "n", value: "v", until: x.t + HOUR_MS, ...wish }], at));
+const write = async (x: Examinee, entry: Partial<NoteWrite>, at = x.t) =>
+  only(await x.store.writeNotes([{ name: "n", value: "v", until: x.t + HOUR_MS, ...entry }], at));
 
 const namesOf = (notes: readonly { readonly name: string }[]): string[] => notes.map(({ name }) => name);
 
 export function examineNotes(exam: Exam): void {
-  exam("a note is read as it was written, through every door", async (x) => {
+  exam("a note is read as it was written, by every process", async (x) => {
     const until = x.t + HOUR_MS;
     const value = `{"a":"Ж 'quoted' \\\\ \\" \u{1F600}, ;\\n"}\n`;
     expect(await write(x, { name: "worker/a", value, until })).toBe("ok");
@@ -124,7 +124,7 @@ export function examineNotes(exam: Exam): void {
     expect(only(await read(x))).toMatchObject({ value: "new", version: 1 });
   });
 
-  exam("a note whose time is over counts as not there, to the millisecond", async (x) => {
+  exam("an expired note counts as not there, to the millisecond", async (x) => {
     const until = x.t + 1_000;
     await write(x, { until });
     await write(x, { until });
@@ -136,7 +136,7 @@ export function examineNotes(exam: Exam): void {
     expect(only(await read(x, "", until))).toMatchObject({ value: "next", version: 1 });
   });
 
-  exam("a note whose time is over stands in nobody's way, whatever is said of its version", async (x) => {
+  exam("an expired note is no obstacle to a write, whatever version the write expects", async (x) => {
     await write(x, { until: x.t + 5 });
     await write(x, { until: x.t + 5 });
     expect(await write(x, { value: "next" }, x.t + 5)).toBe("ok");
@@ -180,23 +180,25 @@ export function examineNotes(exam: Exam): void {
     expect(await read(x)).toEqual([]);
   });
 
-  exam("of many who have seen the same version one writes, and no other", async (x) => {
+  exam("of many writers that have seen the same version one writes, and no other", async (x) => {
     for (const ifVersion of [0, 1, 2]) {
       const contenders = Array.from({ length: 20 }, (_, n) => ({
-        door: n % 2 === 0 ? x.store : x.peer,
-        wish: { name: "n", value: `${ifVersion}-${n}`, until: x.t + HOUR_MS, ifVersion },
+        connection: n % 2 === 0 ? x.store : x.peer,
+        entry: { name: "n", value: `${ifVersion}-${n}`, until: x.t + HOUR_MS, ifVersion },
       }));
-      const answers = await Promise.all(contenders.map(({ door, wish }) => door.writeNotes([wish], x.t)));
+      const answers = await Promise.all(
+        contenders.map(({ connection, entry }) => connection.writeNotes([entry], x.t)),
+      );
       const winners = contenders.filter((_, n) => answers[n]?.[0] === "ok");
       expect(winners.length).toBe(1);
-      expect(only(await read(x))).toMatchObject({ value: only(winners).wish.value, version: ifVersion + 1 });
+      expect(only(await read(x))).toMatchObject({ value: only(winners).entry.value, version: ifVersion + 1 });
     }
   });
 
   exam("writers who write whatever is there all have their version", async (x) => {
     const writes = Array.from({ length: 20 }, (_, n) =>
       (n % 2 === 0 ? x.store : x.peer).writeNotes(
-        // in different orders, so that whoever locks them one by one must choose an order
+        // in different orders, so that a store that locks them one by one must choose an order
         (n % 3 === 0 ? ["a", "b", "c"] : ["c", "b", "a"]).map((name) => ({
           name,
           value: `${n}`,
@@ -238,7 +240,7 @@ export function examineNotes(exam: Exam): void {
       expect(page.length * value.length).toBeLessThanOrEqual(ANSWER_BYTES + value.length);
   });
 
-  exam("notes whose time is over do not end a walk early", async (x) => {
+  exam("expired notes do not end a walk early", async (x) => {
     const names = Array.from({ length: 2_100 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
     for (let at = 0; at < names.length; at += 1_050) {
       const writes = names.slice(at, at + 1_050).map((name, n) => ({

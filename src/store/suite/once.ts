@@ -62,7 +62,7 @@ export function examineOnce(exam: Exam): void {
     expect(await write(x, holder, retry(holder, x.t + 2_000), noteAt(x, { value: "again" }))).toBe("stale");
   });
 
-  exam("a note whose time is over hinders no step", async (x) => {
+  exam("an expired note is no obstacle to a step", async (x) => {
     const task = await x.add();
     const [first, second] = [edit(task, { name: "1" }, x.t), edit(task, { name: "2" }, x.t)];
     expect(await write(x, task, first, noteAt(x, { until: x.t + 1_000 }))).toBe("ok");
@@ -143,7 +143,7 @@ export function examineOnce(exam: Exam): void {
   });
 }
 
-/** The notes that are left of ten steps when their time is over and as many steps have written notes after it. */
+/** The notes that are left of ten steps when they are expired and as many later steps have written notes. */
 export async function oldNotesAfterSteps(x: Examinee): Promise<string[]> {
   const tasks = await x.addAll(Array.from({ length: 20 }, () => ({})));
   const [first, later] = [tasks.slice(0, 10), tasks.slice(10)];

@@ -100,7 +100,7 @@ export function examineParts(exam: Exam): void {
 
   // ---- how much
 
-  exam("a read of many tasks ends at about 8 MiB, and the rest is there for who asks again", async (x) => {
+  exam("a read of many tasks ends at about 8 MiB, and a second read gets the rest", async (x) => {
     await x.addAll(Array.from({ length: 12 }, () => ({ payload: largePayload })));
     await x.removed(3);
     const ids = Array.from({ length: 14 }, (_, n) => n + 1);

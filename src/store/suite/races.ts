@@ -36,8 +36,8 @@ async function runMany(x: Examinee, count = CONTESTED): Promise<RunningTask[]> {
   return running;
 }
 
-/** Odd ones knock at one door first, even ones at the other, so that neither side has the better start. */
-const doorsOf = ({ store, peer }: Examinee, n: number): readonly [TaskStore, TaskStore] =>
+/** Odd ones come through one process first, even ones through the other, so that neither side has an advantage. */
+const connectionsOf = ({ store, peer }: Examinee, n: number): readonly [TaskStore, TaskStore] =>
   n % 2 === 0 ? [store, peer] : [peer, store];
 
 /** Two steps from the same version of each task, written at the same moment: one is ok, the other is told stale. */
@@ -49,7 +49,7 @@ async function expectOneWinner(
   await Promise.all(
     tasks.map(async (from, n) => {
       const rivals = contest(from, n);
-      const [first, second] = doorsOf(x, n);
+      const [first, second] = connectionsOf(x, n);
       const answers = await Promise.all([
         first.replace([{ from, to: rivals[0] }]),
         second.replace([{ from, to: rivals[1] }]),
@@ -74,17 +74,17 @@ export function examineRaces(exam: Exam): void {
     }
     const owners = new Map<TaskId, string>();
     let given = 0;
-    const claimAll = async (door: TaskStore, n: number): Promise<void> => {
+    const claimAll = async (connection: TaskStore, n: number): Promise<void> => {
       const ask = { worker: `w${n}`, types: n % 2 === 0 ? ["job.*"] : ["*"], max: 40, leaseMs: LEASE_MS };
       let tasks: readonly RunningTask[];
       do {
-        tasks = only(await door.claim([ask], { now: x.t, nonce: `n${n}` }));
+        tasks = only(await connection.claim([ask], { now: x.t, nonce: `n${n}` }));
         given += tasks.length;
         for (const task of tasks) owners.set(task.id, task.lease.worker);
       } while (tasks.length > 0);
     };
-    await Promise.all(Array.from({ length: 64 }, (_, n) => claimAll(doorsOf(x, n)[0], n)));
-    await claimAll(x.store, 64); // whoever found a lane locked has gone home; nothing may be left behind
+    await Promise.all(Array.from({ length: 64 }, (_, n) => claimAll(connectionsOf(x, n)[0], n)));
+    await claimAll(x.store, 64); // claimers that found a lane locked have stopped; nothing may be left
     expect(given).toBe(CLAIMED);
     expect(owners.size).toBe(CLAIMED);
     const stored = await walk(x.store, { sort: "id", limit: 1_000 });
@@ -97,17 +97,17 @@ export function examineRaces(exam: Exam): void {
     await x.addAll(Array.from({ length: 200 }, (_, n) => ({ type: `t${n % 5}` })));
     const claims = Array.from({ length: 20 }, (_, n) => {
       const asks = [1, 2, 3, 4].map((max) => ({ worker: `w${n}`, types: ["*"], max, leaseMs: LEASE_MS }));
-      return doorsOf(x, n)[0].claim(asks, { now: x.t, nonce: `n${n}` });
+      return connectionsOf(x, n)[0].claim(asks, { now: x.t, nonce: `n${n}` });
     });
     const given = (await Promise.all(claims)).flat(2);
     expect(new Set(idsOf(given)).size).toBe(given.length);
     expect(await x.store.count({ statuses: ["running"] })).toBe(given.length);
   });
 
-  exam("creates through all doors get different ids, rising within each request", async (x) => {
+  exam("creates of all processes get different ids, rising within each request", async (x) => {
     const inserts = Array.from({ length: 40 }, (_, n) => {
       const drafts = Array.from({ length: 25 }, () => x.draft());
-      return doorsOf(x, n)[0].insert([{ drafts, idempotency: null }], x.t);
+      return connectionsOf(x, n)[0].insert([{ drafts, idempotency: null }], x.t);
     });
     const answers = (await Promise.all(inserts)).map(only);
     const requests = answers.map((answer) => (answer.kind === "created" ? idsOf(answer.tasks) : []));
@@ -118,7 +118,7 @@ export function examineRaces(exam: Exam): void {
 
   exam("of many creates with one key one creates and all get its id", async (x) => {
     const inserts = Array.from({ length: 30 }, (_, n) =>
-      doorsOf(x, n)[0].insert([{ drafts: [x.draft({ key: "k" })], idempotency: null }], x.t),
+      connectionsOf(x, n)[0].insert([{ drafts: [x.draft({ key: "k" })], idempotency: null }], x.t),
     );
     const answers = (await Promise.all(inserts)).map(only);
     const tasks = answers.flatMap((answer) => (answer.kind === "created" ? answer.tasks : []));
@@ -132,7 +132,7 @@ export function examineRaces(exam: Exam): void {
     const keys = Array.from({ length: 20 }, (_, n) => `k${n}`);
     const inserts = Array.from({ length: 20 }, (_, n) => {
       const drafts = (n % 2 === 0 ? keys : keys.toReversed()).map((key) => x.draft({ key }));
-      return doorsOf(x, n)[0].insert([{ drafts, idempotency: null }], x.t);
+      return connectionsOf(x, n)[0].insert([{ drafts, idempotency: null }], x.t);
     });
     const answers = (await Promise.all(inserts)).map(only);
     const tasks = answers.flatMap((answer) => (answer.kind === "created" ? answer.tasks : []));
@@ -144,7 +144,7 @@ export function examineRaces(exam: Exam): void {
   exam("of many requests with one idempotency key one creates and all get its ids", async (x) => {
     const idempotency = { scope: "", key: "k", fingerprint: "f", until: x.t + HOUR_MS };
     const inserts = Array.from({ length: 30 }, (_, n) =>
-      doorsOf(x, n)[0].insert([{ drafts: [x.draft(), x.draft()], idempotency }], x.t),
+      connectionsOf(x, n)[0].insert([{ drafts: [x.draft(), x.draft()], idempotency }], x.t),
     );
     const answers = (await Promise.all(inserts)).map(only);
     expect(answers.filter(({ kind }) => kind === "created").length).toBe(1);
@@ -189,10 +189,10 @@ export function examineRaces(exam: Exam): void {
     const pairs = Array.from({ length: 15 }, async (_, n) => {
       const key = `k${n}`;
       const [a, b] = [await x.ended("cancelled", { key }), await x.ended("cancelled", { key })];
-      const doors = doorsOf(x, n);
+      const connections = connectionsOf(x, n);
       const answers = await Promise.all([
-        doors[0].replace([{ from: a, to: retry(a, x.t + 2_000) }]),
-        doors[1].replace([{ from: b, to: retry(b, x.t + 2_000) }]),
+        connections[0].replace([{ from: a, to: retry(a, x.t + 2_000) }]),
+        connections[1].replace([{ from: b, to: retry(b, x.t + 2_000) }]),
       ]);
       expect(answers.flat().toSorted()).toEqual(["key_taken", "ok"]);
       expect([await x.see(a.id), await x.see(b.id)].filter(isLive).length).toBe(1);
@@ -204,10 +204,10 @@ export function examineRaces(exam: Exam): void {
     const pairs = Array.from({ length: 15 }, async (_, n) => {
       const key = `k${n}`;
       const ended = await x.ended("cancelled", { key });
-      const doors = doorsOf(x, n);
+      const connections = connectionsOf(x, n);
       const [retried, created] = await Promise.all([
-        doors[0].replace([{ from: ended, to: retry(ended, x.t + 2_000) }]),
-        doors[1].insert([{ drafts: [x.draft({ key })], idempotency: null }], x.t + 2_000),
+        connections[0].replace([{ from: ended, to: retry(ended, x.t + 2_000) }]),
+        connections[1].insert([{ drafts: [x.draft({ key })], idempotency: null }], x.t + 2_000),
       ]);
       const answer = only(created);
       const { existing, id } = only(answer.kind === "created" ? answer.tasks : []);
@@ -237,13 +237,13 @@ export function examineRaces(exam: Exam): void {
   exam("a cancel and a claim meet on a task: one wins, the other is told", async (x) => {
     const tasks = await x.addAll(Array.from({ length: CONTESTED }, () => ({})));
     const claims = Array.from({ length: CONTESTED }, (_, n) =>
-      doorsOf(x, n)[0].claim([{ worker: "w1", types: ["*"], max: 1, leaseMs: LEASE_MS }], {
+      connectionsOf(x, n)[0].claim([{ worker: "w1", types: ["*"], max: 1, leaseMs: LEASE_MS }], {
         now: x.t,
         nonce: "n1",
       }),
     );
     const cancels = tasks.toReversed().map(async (from, n) => {
-      const [answer] = await doorsOf(x, n)[1].replace([{ from, to: cancel(from, x.t) }]);
+      const [answer] = await connectionsOf(x, n)[1].replace([{ from, to: cancel(from, x.t) }]);
       return { id: from.id, answer };
     });
     const claimed = new Set(idsOf((await Promise.all(claims)).flat(2)));
@@ -256,10 +256,10 @@ export function examineRaces(exam: Exam): void {
   exam("an edit and a claim meet on a task: the claim carries the edit, or the edit is told", async (x) => {
     const tasks = await x.addAll(Array.from({ length: CONTESTED }, () => ({})));
     const edits = tasks.map((from, n) =>
-      doorsOf(x, n)[0].replace([{ from, to: edit(from, { name: "new" }, x.t) }]),
+      connectionsOf(x, n)[0].replace([{ from, to: edit(from, { name: "new" }, x.t) }]),
     );
     const claims = tasks.map((_, n) =>
-      doorsOf(x, n)[1].claim([{ worker: "w1", types: ["*"], max: 1, leaseMs: LEASE_MS }], {
+      connectionsOf(x, n)[1].claim([{ worker: "w1", types: ["*"], max: 1, leaseMs: LEASE_MS }], {
         now: x.t,
         nonce: "n1",
       }),
@@ -281,11 +281,11 @@ export function examineRaces(exam: Exam): void {
   exam("a retry and claims meet on a task: it is claimed once, and not before it was retried", async (x) => {
     const ended = await x.ended("failed");
     const retries = [0, 1].map((n) =>
-      doorsOf(x, n)[0].replace([{ from: ended, to: retry(ended, x.t + 2_000) }]),
+      connectionsOf(x, n)[0].replace([{ from: ended, to: retry(ended, x.t + 2_000) }]),
     );
     const ask = { worker: "w1", types: ["*"], max: 5, leaseMs: LEASE_MS };
     const claims = Array.from({ length: 10 }, (_, n) =>
-      doorsOf(x, n)[1].claim([ask], { now: x.t + 2_000, nonce: `n${n}` }),
+      connectionsOf(x, n)[1].claim([ask], { now: x.t + 2_000, nonce: `n${n}` }),
     );
     expect((await Promise.all(retries)).flat().toSorted()).toEqual(["ok", "stale"]);
     const claimed = (await Promise.all(claims)).flat(2);
@@ -298,10 +298,10 @@ export function examineRaces(exam: Exam): void {
     await Promise.all(
       running.map(async (from, n) => {
         const to = settleAt(from, x.t + 1);
-        const doors = doorsOf(x, n);
+        const connections = connectionsOf(x, n);
         const [beaten, settled] = await Promise.all([
-          doors[0].extend([beatOf(from)], x.t + 1),
-          doors[1].replace([{ from, to }]),
+          connections[0].extend([beatOf(from)], x.t + 1),
+          connections[1].replace([{ from, to }]),
         ]);
         const extended = extend(from, { token: from.token, progress: null }, x.t + 1);
         const beatFirst = only(beaten) === "ok";
@@ -315,8 +315,8 @@ export function examineRaces(exam: Exam): void {
     const running = await runMany(x);
     await Promise.all(
       running.map(async (task, n) => {
-        const beats = doorsOf(x, n).map((door) =>
-          door.extend([beatOf(task, { log: [{ level: "info", message: "line" }] })], x.t),
+        const beats = connectionsOf(x, n).map((connection) =>
+          connection.extend([beatOf(task, { log: [{ level: "info", message: "line" }] })], x.t),
         );
         expect((await Promise.all(beats)).flat()).toEqual(["ok", "ok"]);
         expect((await x.see(task.id)).lease?.until).toBe(x.t + LEASE_MS + 2);
@@ -331,14 +331,14 @@ export function examineRaces(exam: Exam): void {
     const running = await runMany(x);
     await Promise.all(
       running.map(async (task, n) => {
-        const doors = doorsOf(x, n);
+        const connections = connectionsOf(x, n);
         const beat = beatOf(task, {
           progress: { percent: 1, message: "" },
           log: [{ level: "info", message: "l" }],
         });
-        const early = n % 4 < 2 ? doors[0].extend([beat], x.t + 1) : null;
-        const removed = doors[1].remove([{ id: task.id }]);
-        const answer = only(await (early ?? doors[0].extend([beat], x.t + 1)));
+        const early = n % 4 < 2 ? connections[0].extend([beat], x.t + 1) : null;
+        const removed = connections[1].remove([{ id: task.id }]);
+        const answer = only(await (early ?? connections[0].extend([beat], x.t + 1)));
         expect(["ok", "lost"]).toContain(answer);
         expect(await removed).toEqual([true]);
         expect(await x.store.get([task.id])).toEqual([null]);
@@ -353,10 +353,10 @@ export function examineRaces(exam: Exam): void {
     await Promise.all(
       running.map(async (from, n) => {
         const to = settleAt(from, x.t + 1);
-        const doors = doorsOf(x, n);
+        const connections = connectionsOf(x, n);
         const [removed, settled] = await Promise.all([
-          doors[0].remove([{ id: from.id, version: from.version }]),
-          doors[1].replace([{ from, to }]),
+          connections[0].remove([{ id: from.id, version: from.version }]),
+          connections[1].replace([{ from, to }]),
         ]);
         expect(only(settled)).toBe(only(removed) ? "stale" : "ok");
         expect(await x.store.get([from.id])).toEqual([only(removed) ? null : to]);
@@ -370,10 +370,10 @@ export function examineRaces(exam: Exam): void {
       version: 1,
     }));
     const removals = Array.from({ length: 10 }, (_, n) =>
-      doorsOf(x, n)[0].remove(refs.slice(n * 20, n * 20 + 20)),
+      connectionsOf(x, n)[0].remove(refs.slice(n * 20, n * 20 + 20)),
     );
     const claims = Array.from({ length: 10 }, (_, n) =>
-      doorsOf(x, n)[1].claim([{ worker: "w", types: ["*"], max: 20, leaseMs: LEASE_MS }], {
+      connectionsOf(x, n)[1].claim([{ worker: "w", types: ["*"], max: 20, leaseMs: LEASE_MS }], {
         now: x.t,
         nonce: `n${n}`,
       }),
@@ -391,18 +391,18 @@ export function examineRaces(exam: Exam): void {
     const seen = [new Map<string, number>(), new Map<string, number>()];
     let written = 0;
     const write = async (n: number): Promise<void> => {
-      const [door, other] = doorsOf(x, n);
+      const [connection, other] = connectionsOf(x, n);
       const type = `writer.${n}`;
       for (let round = 0; round < 8; round++) {
         const drafts = [x.draft({ type }), x.draft({ type })];
-        await door.insert([{ drafts, idempotency: null }], x.t);
+        await connection.insert([{ drafts, idempotency: null }], x.t);
         const ask = { worker: type, types: [type], max: 2, leaseMs: LEASE_MS };
         const tasks = only(await other.claim([ask], { now: x.t, nonce: `${round}` }));
         const steps = tasks.map((task) => {
           const said = { token: task.token, outcome: round % 2 === 0 ? DONE : RELEASED };
           return { from: task, to: settle(task, said, x.t, 0) };
         });
-        expect(await door.replace(steps)).toEqual(steps.map(() => "ok"));
+        expect(await connection.replace(steps)).toEqual(steps.map(() => "ok"));
         written += 2 + tasks.length * 2;
       }
     };
@@ -411,10 +411,10 @@ export function examineRaces(exam: Exam): void {
     void writers.finally(() => {
       writing = false;
     });
-    const read = async (door: TaskStore, changes: Map<string, number>): Promise<void> => {
+    const read = async (connection: TaskStore, changes: Map<string, number>): Promise<void> => {
       let position: Position = from;
       await soon("all changes", async () => {
-        const page = await door.changes(position, 50);
+        const page = await connection.changes(position, 50);
         if (page.kind === "gone") throw new Error("expected changes, the position is gone");
         position = page.position;
         for (const { id, version } of page.changes) {
@@ -425,7 +425,7 @@ export function examineRaces(exam: Exam): void {
         return !writing && changes.size >= written;
       });
     };
-    await Promise.all([writers, ...seen.map((changes, n) => read(doorsOf(x, n)[0], changes))]);
+    await Promise.all([writers, ...seen.map((changes, n) => read(connectionsOf(x, n)[0], changes))]);
     for (const changes of seen) {
       expect(changes.size).toBe(written);
       expect([...changes.values()].every((times) => times === 1)).toBe(true);

@@ -3,7 +3,7 @@ import { edit } from "../../core/lifecycle.ts";
 import { matchesSearch, parseSearch } from "../../core/search.ts";
 import { type Exam, type Examinee, idsOf, type Spec, walk } from "./examinee.ts";
 
-/** What is searched; a query names by index here whom it must find. */
+/** The searched tasks; a query names by index those that it must find. */
 const DOCUMENTS: readonly Spec[] = [
   { name: "Привет Мир", description: "Ёжик в тумане" },
   { name: "Straße nach Köln" },
@@ -80,7 +80,7 @@ const find = async ({ store }: Examinee, query: string): Promise<number[]> =>
   idsOf(await walk(store, { filter: { search: parseSearch(query) }, sort: "id", limit: 100 }));
 
 export function examineSearch(exam: Exam): void {
-  exam("each query finds whom core/search finds, and nobody else", async (x) => {
+  exam("each query finds the tasks that core/search finds, and no others", async (x) => {
     const tasks = await x.addAll(DOCUMENTS);
     for (const [query, found] of QUERIES) {
       const byRule = tasks.filter((task) => matchesSearch(task, parseSearch(query))).map(({ id }) => id - 1);

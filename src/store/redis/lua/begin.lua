@@ -1,20 +1,20 @@
 #!lua flags=allow-oom
--- The first script on every connection, before anybody writes through it.
--- ARGV: 1 an epoch that was never used, 2 how many ids to skip after a possible loss, 3 the newest schema that is known
+-- The first script on every connection.
+-- ARGV: 1 an epoch that was never used, 2 how many ids to skip after a possible loss, 3 the newest schema that this program knows
 -- Returns: schema (0 where there was none), epoch
--- Guards: leaves a store with a newer schema alone.
+-- Guards: a store with a newer schema is not changed.
 --
--- A server that went down, or a replica that was promoted, may lack the last writes that were answered: its rev goes back, and a
--- position that was ahead would soon seem to be good again; its id goes back, and ids would be given twice. So the first
--- connection to another server, or to another run of it, begins a new epoch and leaves out more ids than can have been lost;
--- whoever connects after it finds the server noted.
+-- A server that went down, or a replica that was promoted, may lack the last answered writes: its rev goes back, and a position
+-- that was ahead would soon seem valid again; its id goes back, and ids would be given twice. So the first connection to another
+-- server, or to another run of it, begins a new epoch and skips more ids than can have been lost. Later connections find the
+-- identity of the server in the data.
 local house = prefix .. "house"
 local schema = tonumber(call("HGET", house, "schema") or 0)
 if schema > tonumber(ARGV[3]) then return { schema, "" } end
 
 local epoch = call("HGET", house, "epoch")
 if not epoch or mayLackWrites() then
-  if epoch then call("HINCRBY", house, "id", ARGV[2]) end -- without an id as well: the first ones may be what is lost
+  if epoch then call("HINCRBY", house, "id", ARGV[2]) end -- also where there is no id: the first ones may be lost
   epoch = ARGV[1]
   local run, replid = serverOf(infoOf("replication"))
   call("HSET", house, "epoch", epoch, "run", run, "replid", replid)

@@ -1,17 +1,16 @@
 #!lua flags=no-writes
 -- Counts tasks by status and type, a piece at a time: one script holds all of a type's counts, and a small store's all types.
--- ARGV: 1 cursor into the counts, 2 cursor into the first tasks of the lanes ("0" from the start, "" to leave it out), 3 about how
---   many of each
--- Returns: both cursors to go on from ("" where there are no more); then a list of types (as JSON), each with how many of its
---   tasks have each of STATUSES (false for none); then a list of types, each with the earliest time
---   among the first tasks of its lanes that were read
+-- ARGV: 1 cursor into the counts, 2 cursor into the first tasks of the lanes ("0" from the start, "" for none), 3 the approximate
+--   number of each
+-- Returns: both cursors to continue from ("" at the end); then a list of types (as JSON), each with its number of tasks in each of
+--   STATUSES (false for none); then a list of types, each with the earliest time among the first tasks of its lanes that were read
 local function piece(name, cursor)
   if cursor == "" then return "", {} end
   local found = call("HSCAN", prefix .. name, cursor, "COUNT", ARGV[3])
   return found[1] == "0" and "" or found[1], found[2]
 end
 
--- The pieces hold some counts of a type and not the others, so they only say which types there are.
+-- A piece has some counts of a type and not the others, so only its types are used.
 local nextCount, counted = piece("census", ARGV[1])
 local types, known, fields = {}, {}, {}
 for at = 1, #counted, 2 do

@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- Gives due tasks to workers, as lifecycle.claim does.
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 lanes that an ask may list, 7 lanes
---   that the script looks at (about), 8 where the first ask goes on, as an earlier script answered ("" from the start), 9 asks; then
---   each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
--- Returns: how many asks have all that there is for them, the tasks given to each ask as text parted by blanks, where the next ask
---   goes on, then of each task, ask by ask: id, head, body, payload, result. Where not all asks are done a bound was met.
--- Guards: pending and due, for only such stand in a lane up to now; an earlier ask has the first choice.
+--   that the script looks at (about), 8 where the first ask continues, as an earlier script answered ("" from the start), 9 asks;
+--   then each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
+-- Returns: the number of finished asks, the number of tasks of each ask (a text, separated by spaces), where the next ask continues;
+--   then of each task, ask by ask: id, head, body, payload, result. Where not all asks are finished, a bound was met.
+-- Guards: the tasks are pending and due, because a lane up to now has no others; an earlier ask chooses first.
 --
--- An ask that names few lanes lists them; one that names more (as `*` does) walks the first tasks of all lanes in the order in
--- which they are claimed, and so looks at about as many lanes as it gets tasks, however many types there are. Either way only
--- lanes that get their turn are read.
+-- An ask that names few lanes lists them. An ask that names more (as `*` does) walks the first tasks of all lanes in the order in
+-- which they are claimed, and so looks at about as many lanes as it gets tasks, however many types there are. In both cases a lane
+-- is read only when its first task is the next one.
 if mayLackWrites() then return OTHER_SERVER end
 local now, nowText, nonce, sender = tonumber(ARGV[1]), ARGV[1], ARGV[2], ARGV[3]
 local mostTasks, mostBytes, mostListed, mostLooked = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -31,8 +31,8 @@ end
 wanted = math.min(wanted, mostTasks)
 local looked = 0 -- lanes that were listed or walked past
 
--- ---- lanes. Until its turn comes, what is noted of its first task stands for a lane; then it is read in pieces from its head, and
--- `at` is the next task to be taken.
+-- ---- lanes. A lane is known by its stored first task until its turn comes; then it is read in pieces from its beginning, and `at` is
+-- the next task to be taken.
 
 local lanes = {}
 
@@ -53,15 +53,15 @@ local function read(lane, piece)
   lane.isWhole = #found < 2 * lane.piece
 end
 
--- The lane's next task, its text and its score; nil where nothing is due.
+-- The lane's next task, its member and its score; nil where nothing is due.
 local function headOf(lane)
   if lane.found == nil then return lane.first, lane.score end
   if lane.at > #lane.found and not lane.isWhole then read(lane) end
   return lane.found[lane.at], tonumber(lane.found[lane.at + 1])
 end
 
--- ---- a heap of lanes of one priority, the one with the best head on top. Another heap may have taken what an entry stands
--- for; entries only get worse by that, so it is enough to look again when one comes to the top.
+-- ---- a heap of lanes of one priority, the one with the best first task on top. Another heap may have taken the task of an entry;
+-- entries only get worse by that, so it is enough to look again when one comes to the top.
 
 local function isBefore(a, b)
   if a.score ~= b.score then return a.score < b.score end
@@ -92,7 +92,7 @@ local function rise(heap, at)
   heap[at] = entry
 end
 
--- False where the lane has nothing due any more.
+-- False where nothing of the lane is due any more.
 local function look(entry)
   local lane = entry.lane
   local text, score = headOf(lane)
@@ -150,12 +150,12 @@ end
 local function memberIn(first) return sub(first, 1, first:byte() - 95) end
 local function laneIn(first) return sub(first, first:byte() - 94) end
 
--- ---- a queue for each set of types: its lanes by priority, which are looked at only when all above them is given out
+-- ---- a queue for each set of types: its lanes by priority, which are read only when all higher ones are empty
 
-local ALL = '"' -- what every lane begins with
+local ALL = '"' -- the beginning of every lane
 local queues = {}
 
--- Puts the lanes that begin so into the groups of their priorities, where something is noted to be due in them.
+-- Puts the lanes with this beginning into the groups of their priorities, where their stored first task is due.
 local function list(queue, start)
   local names = call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
   looked, queue.listed = looked + #names, queue.listed + #names
@@ -230,7 +230,7 @@ local function queueFor(starts)
   return queue
 end
 
--- Where the walk of an ask that a bound has cut off goes on: at this task.
+-- Where the walk of an ask continues that a bound has ended: at this task.
 local function placeAt(priority, score, text) return priority .. " " .. format("%.17g", score) .. " " .. text end
 
 local function resume(queue, place)
@@ -252,13 +252,13 @@ local function descend(queue)
   end
   queue.piece = math.max(1, math.ceil(wanted / math.max(1, #group + width)))
   for _, lane in ipairs(group) do
-    if lane.found == nil and lane.first == nil then read(lane, queue.piece) end -- nothing is noted of it
+    if lane.found == nil and lane.first == nil then read(lane, queue.piece) end -- its first task is not stored
     add(queue.heap, lane)
   end
   return true
 end
 
--- Lets the lanes into the heap whose first tasks stand before its top. False where the script has looked at enough.
+-- Adds lanes to the heap with first tasks before its top. False where the script has looked at enough.
 local function walk(queue)
   while queue.rank ~= nil do
     local first, score = firstAt(queue.priority, queue.rank)
@@ -309,9 +309,9 @@ end
 -- ---- the choice
 
 local ids, texts, askOf, laneOfPick, places = {}, {}, {}, {}, {} -- of each pick, in order
-local finished, place = 0, "" -- asks that are done, and where the next one goes on
+local finished, place = 0, "" -- finished asks, and where the next one continues
 
--- False where it met a bound.
+-- False where a bound was met.
 local function choose(ask)
   local queue = queueFor(ask.starts)
   if ask.n == 1 and ARGV[8] ~= "" then resume(queue, ARGV[8]) end
@@ -384,7 +384,7 @@ noteFirsts(seen, firsts)
 many("ZREM", "ids:pending", given)
 many("ZADD", "ids:running", running)
 many("ZADD", "expires", expires)
-tell(changes, sender, {})
+publish(changes, sender, {})
 
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end

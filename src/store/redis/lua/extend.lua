@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Renews leases, as lifecycle.extend does, with the progress and the log lines that the beats bring.
+-- Renews leases, as lifecycle.extend does, and stores progress and log lines of the beats.
 -- ARGV: 1 now, 2 sender, 3 milliseconds between two changes by a task's progress, 4 log lines kept; then each beat: id, token
---   as JSON, progress ("" for none), lines said, lines given (the last of those said, at most as many as are kept), lines
--- Returns: how many changes it told of, then "ok", "cancel" or "lost" for each beat
+--   as JSON, progress ("" for none), number of lines, number of lines that follow (the last ones, at most as many as are kept), lines
+-- Returns: the number of changes, then "ok", "cancel" or "lost" for each beat
 -- Guards: running, the token is equal.
 if mayLackWrites() then return OTHER_SERVER end
 local now, sender, every, kept = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -11,7 +11,7 @@ local beats, ids = {}, {}
 local cursor = 5
 while cursor <= #ARGV do
   local lines = tonumber(ARGV[cursor + 4])
-  beats[#beats + 1] = { token = ARGV[cursor + 1], progress = ARGV[cursor + 2], said = ARGV[cursor + 3], at = cursor + 5, lines = lines }
+  beats[#beats + 1] = { token = ARGV[cursor + 1], progress = ARGV[cursor + 2], written = ARGV[cursor + 3], at = cursor + 5, lines = lines }
   ids[#ids + 1] = ARGV[cursor]
   cursor = cursor + 5 + lines
 end
@@ -22,7 +22,7 @@ local written, progress, told, changes, answers = {}, {}, {}, {}, {}
 
 local function appendLines(id, beat)
   if beat.lines == 0 then return end
-  call("HINCRBY", prefix .. "lines", id, beat.said)
+  call("HINCRBY", prefix .. "lines", id, beat.written)
   local list = {}
   for at = 0, beat.lines - 1 do list[at + 1] = "[" .. ARGV[1] .. "," .. ARGV[beat.at + at] .. "]" end
   many("RPUSH", "log:" .. id, list)
@@ -32,7 +32,7 @@ end
 local function noteProgress(id, beat, version)
   push(progress, id, beat.progress)
   local last = told[id] or call("HGET", prefix .. "told", id)
-  if last and now >= tonumber(last) and now - last < every then return end -- one that lies ahead is older than a clock set back
+  if last and now >= tonumber(last) and now - last < every then return end -- a later time is from before the clock was set back
   told[id] = ARGV[1]
   changes[#changes + 1] = change(id, version, "running", "%")
 end
@@ -60,6 +60,6 @@ many("HSET", "heads", written)
 many("HSET", "progress", progress)
 for id, at in pairs(told) do call("HSET", prefix .. "told", id, at) end
 carryOut()
-tell(changes, sender, {})
+publish(changes, sender, {})
 answers[1] = #changes
 return answers

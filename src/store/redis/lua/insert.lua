@@ -4,7 +4,7 @@
 --   until, drafts; then each draft: head, body, payload ("" for none), key as JSON ("" for none), lane, run_at, the type if
 --   it is due ("" if not)
 -- Returns: for each request "mismatch", or its tasks as JSON: [["created" or "repeated"], [id, existing], …]
--- Guards: an idempotency key that is known and not over; a live key, also of an earlier draft of this call.
+-- Guards: an idempotency key that is known and not expired; a live key, also of an earlier draft of this call.
 if mayLackWrites() then return OTHER_SERVER end
 local now, sender, requests = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3])
 local at = 4
@@ -48,9 +48,9 @@ end
 local function earlierAnswer(name, fingerprint)
   local known = remembered[name] or call("GET", prefix .. "idem:" .. name)
   if not known then return nil end
-  local ends, said, tasks = match(known, "^([^\n]*)\n([^\n]*)\n(.*)$")
+  local ends, earlier, tasks = match(known, "^([^\n]*)\n([^\n]*)\n(.*)$")
   if tonumber(ends) <= now then return nil end
-  if said ~= fingerprint then return "mismatch" end
+  if earlier ~= fingerprint then return "mismatch" end
   return '[["repeated"]' .. tasks .. "]"
 end
 
@@ -72,10 +72,10 @@ many("HSET", "bodies", bodies)
 many("HSET", "payloads", payloads)
 many("HSET", "keys", keys)
 carryOut()
--- `until` is compared with the time that the caller says; the server's own expiry only cleans up, an hour behind.
+-- `until` is compared with the caller's time; the server's own expiry only cleans up, an hour later.
 for name, known in pairs(remembered) do
   local left = math.max(0, tonumber(match(known, "^[^\n]*")) - now)
   call("SET", prefix .. "idem:" .. name, known, "PX", int(left + 3600000))
 end
-tell(changes, sender, due)
+publish(changes, sender, due)
 return answers

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
--- Tells the time, as proof that the server can do a store's work: it is refused where nothing can be written (on a replica, or
--- while the disk fails).
+-- Reads the time. It is a script that may write, so it is refused where nothing can be written (on a replica, or while the disk
+-- fails), and its answer proves that the server takes writes.
 -- Returns: seconds and microseconds, as TIME does
--- Guards: the server is the one that is noted.
+-- Guards: the server is the one in `house`.
 if mayLackWrites() then return OTHER_SERVER end
 return call("TIME")

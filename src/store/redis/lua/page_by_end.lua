@@ -1,12 +1,12 @@
 #!lua flags=no-writes
 -- Finds ended tasks in the order of their ends, equal ones by id.
--- ARGV: 1 "finished_at" or "-finished_at", 2 and 3 time and id to go on after ("" from the start), 4 the time that they must
---   have ended before ("" for any), 5 tasks at most of each status; then statuses
+-- ARGV: 1 "finished_at" or "-finished_at", 2 and 3 time and id to continue after ("" from the start), 4 the time before which they
+--   must have ended ("" for any), 5 tasks at most of each status; then statuses
 -- Returns: for each status id, time, id, time, …, in order; fewer than asked for when there are no more
 local forward, time, id, before, most = ARGV[1] == "finished_at", ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
--- The rank of the first that stands behind (or, backwards, not before) the cursor, which itself may be gone. Thousands
--- may have ended in one millisecond, so they are halved, not walked.
+-- The rank of the first task after (or, backwards, not before) the cursor, which itself may be deleted. Thousands may have ended in
+-- one millisecond, so this is a binary search.
 local function rankOfCursor(set)
   local low = call("ZCOUNT", set, "-inf", "(" .. time)
   local high = low + call("ZCOUNT", set, time, time)

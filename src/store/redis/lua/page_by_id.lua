@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Finds tasks in the order of their ids. All statuses in one script: a task that moves between them is in one of them.
--- ARGV: 1 "id" or "-id", 2 the id to go on after ("" from the start), 3 ids at most of each status; then statuses
+-- ARGV: 1 "id" or "-id", 2 the id to continue after ("" from the start), 3 ids at most of each status; then statuses
 -- Returns: for each status its ids, in order; fewer than asked for when there are no more
 local pages = {}
 for at = 4, #ARGV do

@@ -1,27 +1,27 @@
--- Stands before every script: the names of keys, numbers as text, moves between sorted sets, the change log and the bell.
--- KEYS[1] is the prefix of all keys; its hash tag keeps them in one slot. What is named here without it:
---   house                hash     epoch, run and replid (which server has the data, see serverOf), schema, id and rev (the last
---                                 ones given out)
---   heads                hash     id → what scripts read of a task: JSON values, parted by comma and line feed (row.ts)
---   bodies               hash     id → the rest of it, a JSON array
---   progress, payloads, results   hashes, id → JSON; only where there is some
+-- The beginning of every script: key names, numbers as text, moves between sorted sets, the change log and the messages to watchers.
+-- KEYS[1] is the prefix of all keys; its hash tag keeps them in one slot. The keys without it:
+--   house                hash     epoch, run and replid (the server that has the data, see serverOf), schema, the last id and the
+--                                 last rev
+--   heads                hash     id → the fields that scripts read: JSON values, separated by comma and line feed (row.ts)
+--   bodies               hash     id → the other fields, a JSON array
+--   progress, payloads, results   hashes, id → JSON; no entry for null
 --   ids:STATUS           zset     id, scored by itself
 --   lanes                zset     the lanes that are not empty, all scored 0: "TYPE":PRIORITY
 --   lane:LANE            zset     pending tasks, scored by run_at
---   firsts               hash     lane → the member and the score of its first task, parted by a blank
+--   firsts               hash     lane → the member and the score of its first task, separated by a space
 --   firsts:PRIORITY      zset     the first tasks of all lanes of this priority: MEMBER and LANE, scored by run_at
 --   priorities           zset     the priorities that have lanes, scored by themselves
---   expires              zset     running tasks, scored by the time when a sweep has something to do
+--   expires              zset     running tasks, scored by the end of the lease or of the grace of a cancel request
 --   ended:STATUS         zset     ended tasks, scored by the time of their end
 --   keys                 hash     live key as JSON → id
 --   told                 hash     id → when its progress was last in the change log
---   lines                hash     id → log lines ever written;  log:ID  list  the latest of them
+--   lines                hash     id → number of log lines ever written;  log:ID  list  the latest of them
 --   idem:SCOPE_AND_KEY   string   until, fingerprint and answer of a request, a line each
---   census               hash     STATUS:"TYPE" → how many tasks there are, if any
---   notes                hash     name → until, version and value, a line each; note_names and note_ends  zsets, scored 0 and
---                                 by until
+--   census               hash     STATUS:"TYPE" → number of tasks; no entry for 0
+--   notes                hash     document's name → until, version and value, a line each; note_names and note_ends  zsets, scored
+--                                 0 and by until
 --   changes              stream   LAST_REV-0 → at, n, c: the n changes of one script
--- Refused before its first write or not at all: whatever can fail is read first.
+-- A script fails before its first write or not at all: everything that can fail is read first.
 
 local prefix = KEYS[1]
 local call = redis.call
@@ -44,7 +44,7 @@ local function many(command, name, values)
   end
 end
 
--- The values of these fields, in their order; false where there is none.
+-- The values of these fields of a hash, in their order; false where there is none.
 local function lookUp(name, fields)
   if #fields <= AT_ONCE then
     if #fields == 0 then return {} end
@@ -98,7 +98,7 @@ end
 
 -- ---- notes
 
--- 0 where there is none, or its time is over.
+-- 0 where there is none, or it is expired.
 local function noteVersion(name, now)
   local till, version = match(call("HGET", prefix .. "notes", name) or "", "^(%d+)\n(%d+)\n")
   if till == nil or tonumber(till) <= now then return 0 end
@@ -117,13 +117,13 @@ local function dropNote(name)
   call("ZREM", prefix .. "note_ends", name)
 end
 
--- Clears away some notes whose time is over. Every script that writes notes clears away more than it writes, so that they do not add up.
+-- Deletes some expired notes. Every script that writes notes deletes more than it writes, so that they do not accumulate.
 local function clearNotes(atMost, now)
   local over = call("ZRANGEBYSCORE", prefix .. "note_ends", "-inf", int(now), "LIMIT", 0, atMost)
   for _, name in ipairs(over) do dropNote(name) end
 end
 
--- A note that a step writes with itself: its name ("" for none), value, until and now stand in ARGV from this place on.
+-- A note that a step writes: its name ("" for none), value, until and now are in ARGV from this index on.
 local function isNoteFree(at) return ARGV[at] == "" or noteVersion(ARGV[at], tonumber(ARGV[at + 3])) == 0 end
 local function putNoteOf(at)
   if ARGV[at] == "" then return end
@@ -131,7 +131,7 @@ local function putNoteOf(at)
   clearNotes(2, tonumber(ARGV[at + 3]))
 end
 
--- ---- which server this is
+-- ---- the server's identity
 
 local function infoOf(section)
   local ok, info = pcall(call, "INFO", section)
@@ -144,10 +144,10 @@ local function serverOf(replication)
   return match(infoOf("server"), "run_id:(%w+)") or "unknown", match(replication, "master_replid:(%w+)") or "unknown"
 end
 
--- Whether another server, or another run of it, has the data than the one that is noted: it may lack the last writes that were
--- answered, so ids and revs would be given a second time. Replication ids alone are compared as long as they agree. A
--- replication id changes without a loss when a primary gets its first replica, or has had none for an hour: the run is the
--- same then, and there is no second replication id, which a promotion leaves behind. Schema 1 noted the run alone.
+-- Whether the data is on another server, or in another run of it, than `house` has: it may lack the last answered writes, and ids
+-- and revs would be given a second time. While the replication ids agree, only they are compared. A replication id changes without
+-- a loss when a primary gets its first replica, or has had none for an hour: the run is the same then, and there is no second
+-- replication id, which a promotion leaves behind. Schema 1 has the run alone.
 local function mayLackWrites()
   local house = prefix .. "house"
   local noted = call("HMGET", house, "run", "replid")
@@ -161,10 +161,10 @@ local function mayLackWrites()
   return false
 end
 
--- What a script answers before its first write; the caller leaves the connection, and begin.lua is the first on the next.
+-- The answer of a script before its first write; the caller opens another connection and runs begin.lua on it first.
 local OTHER_SERVER = redis.error_reply("OTHERSERVER another server, or another run of it, has the data now")
 
--- ---- moves between sorted sets, gathered and then carried out together
+-- ---- moves between sorted sets: collected, then carried out together
 
 local leaving, entering = {}, {}
 
@@ -186,8 +186,8 @@ local function enter(set, score, text)
   push(list, score, text)
 end
 
--- Where a task stands beside its id set.
-local function standing(status, lane)
+-- The sorted set that has the task, besides the set of ids of its status.
+local function setOf(status, lane)
   if status == "pending" then return "lane:" .. lane end
   if status == "running" then return "expires" end
   return "ended:" .. status
@@ -195,8 +195,8 @@ end
 
 local function priorityOf(lane) return match(lane, "%-?%d+$") end
 
--- Writes down the first tasks of these lanes: `firsts` has the member and the score of each with a blank between, "" where the lane
--- is empty. A claim of many types reads this order of first tasks; looking into each lane took 57 ms with 10,000 types.
+-- Stores the first tasks of these lanes: `firsts` has the member and the score of each, separated by a space, "" where the lane is
+-- empty. A claim of many types reads first tasks in this order; a look into each lane took 57 ms with 10,000 types.
 local function noteFirsts(lanes, firsts)
   local noted = lookUp("firsts", lanes)
   local filled, written, emptied, into, out = {}, {}, {}, {}, {}
@@ -236,7 +236,7 @@ local function firstOf(lane)
   return first[1] and first[1] .. " " .. first[2] or ""
 end
 
--- The first task of a lane that these scores and members were added to, and nothing else was done to: it costs no command.
+-- The first task of a lane that only got these scores and members: found without a command.
 local function firstWith(noted, added)
   local score, text
   if noted then
@@ -268,7 +268,7 @@ local function carryOut()
   noteFirsts(lanes, firsts)
 end
 
--- ---- the census
+-- ---- counts by type and status
 
 local counted = {}
 
@@ -293,14 +293,14 @@ local function carryOutCounts()
   many("HDEL", "census", gone)
 end
 
--- ---- telling of it
+-- ---- the change log
 
 local KEPT_MS, KEPT_CHANGES = 3600000, 100000
 
 -- kind: "+" created, "~" changed, "%" progress, "-" deleted, as changes-text.ts reads them
 local function change(id, version, status, kind) return id .. " " .. version .. " " .. STATUS_CODES[status] .. kind end
 
--- Takes away at most two entries of the log for each one that it gets: a bounded step that catches up.
+-- Deletes at most two old entries for each new one: bounded work that catches up.
 local function trim(last, nowMs)
   local cut
   for _, entry in ipairs(call("XRANGE", prefix .. "changes", "-", "+", "COUNT", 2)) do
@@ -310,9 +310,10 @@ local function trim(last, nowMs)
   if cut ~= nil then call("XTRIM", prefix .. "changes", "MINID", int(cut + 1)) end
 end
 
--- Scripts are serial, so revs commit in their order and no reader can miss one.
--- sender: who needs no message, for it rings its own watchers; due: a set of types
-local function tell(changes, sender, due)
+-- Appends the changes of this script to the log and publishes a message to watchers. Scripts are serial, so revs commit in their
+-- order and no reader can miss one.
+-- sender: the process that ignores the message, for it notifies its own watchers; due: a set of types
+local function publish(changes, sender, due)
   if #changes == 0 then return end
   carryOutCounts()
   local last = call("HINCRBY", prefix .. "house", "rev", #changes)
@@ -323,6 +324,6 @@ local function tell(changes, sender, due)
   trim(last, nowMs)
   local message = { sender }
   for type in pairs(due) do message[#message + 1] = type end
-  -- A user that lost its right to the channel must not make a step that is done look like one that failed.
+  -- A user without the right to the channel must not make a step look failed that was carried out.
   redis.pcall("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
 end

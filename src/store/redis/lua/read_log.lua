@@ -1,6 +1,6 @@
 #!lua flags=no-writes
 -- Reads a task's log lines.
--- ARGV: 1 id, 2 the number to go on after, 3 lines at most, 4 bytes at most
+-- ARGV: 1 id, 2 the number to continue after, 3 lines at most, 4 bytes at most
 -- Returns: the number of the first line, then the lines; fewer than there are when a bound is reached
 local log = prefix .. "log:" .. ARGV[1]
 local last = tonumber(call("HGET", prefix .. "lines", ARGV[1]) or 0)

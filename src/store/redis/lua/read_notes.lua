@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- Reads notes in the order of their names.
--- ARGV: 1 prefix, 2 the name to go on after ("" from the start), 3 now, 4 notes that are looked at at most, 5 bytes at most
--- Returns: the name to go on after ("" where there are no more), then of each note name, until, version and value
+-- ARGV: 1 prefix, 2 the name to continue after ("" from the start), 3 now, 4 notes that are read at most, 5 bytes at most
+-- Returns: the name to continue after ("" at the end), then of each note name, until, version and value
 local start, after, now, most, mostBytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local from = "[" .. start
 if after ~= "" then from = "(" .. after end

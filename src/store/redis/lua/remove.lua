@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Deletes tasks with all that belongs to them.
+-- Deletes tasks with all their data.
 -- ARGV: 1 sender; then each ref: id, version ("" for any), a note (see isNoteFree)
 -- Returns: 1 or 0 for each ref
 -- Guards: the task exists, in that version where one is given; its note is not there.
@@ -23,7 +23,7 @@ local function remove(at, id)
   done[id] = true
   push(gone, id)
   leave("ids:" .. status, id)
-  leave(standing(status, type .. ":" .. priority), member(id))
+  leave(setOf(status, type .. ":" .. priority), member(id))
   if key ~= "null" and (status == "pending" or status == "running") then push(keys, key) end
   count(status, type, -1)
   changes[#changes + 1] = change(id, version, status, "-")
@@ -40,5 +40,5 @@ for _, name in ipairs({ "heads", "bodies", "told", "lines" }) do many("HDEL", na
 for _, name in ipairs(APART) do many("HDEL", name, gone) end
 many("HDEL", "keys", keys)
 carryOut()
-tell(changes, ARGV[1], {})
+publish(changes, ARGV[1], {})
 return answers

@@ -1,12 +1,11 @@
 #!lua flags=allow-oom
 -- Writes steps, each on its own.
--- ARGV: 1 sender; then each step: id, version and lease end that it saw, head, body, progress, payload, result (of these
---   three: the JSON, "=" to leave it, "-" for none), key as JSON ("" to leave the live keys alone), "enter" or "leave" for
---   the key, the status and lane it saw, the new status, lane and score, the new version, the type if
---   it has become due ("" if not), and a note (see isNoteFree)
+-- ARGV: 1 sender; then each step: id, version and lease end before the step, head, body, progress, payload, result (of these
+--   three: the JSON, "=" to keep, "-" to delete it), key as JSON ("" to leave the live keys unchanged), "enter" or "leave" for the
+--   key, the status and lane before the step, the new status, lane and score, the new version, the type if it has become due
+--   ("" if not), and a note (see isNoteFree)
 -- Returns: "ok", "stale" or "key_taken" for each step
--- Guards: the stored version and the stored lease end are those that the step saw; a key that is entered is free; its note is not
---   there.
+-- Guards: the stored version and lease end are those before the step; a key that is entered is free; its note does not exist.
 if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
 local STEP = 21
@@ -17,12 +16,12 @@ for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 
 local heads, bodies, changes, due, answers = {}, {}, {}, {}, {}
-local fields = {} -- of each hash in APART, what is written and what goes
+local fields = {} -- of each hash in APART: the entries to write and the ids to delete
 for at, name in ipairs(APART) do fields[at] = { name, {}, {} } end
-local silent = {} -- those that have ended: their progress is told of anew if they come back
+local silent = {} -- ended tasks: if they come back, their next progress is in the change log at once
 local done = {}
 
-local function settleKey(id, key, move)
+local function moveKey(id, key, move)
   if key == "" then return true end
   if move == "leave" then
     call("HDEL", prefix .. "keys", key)
@@ -40,7 +39,7 @@ local function lengthOf(name, id, value)
   return value == "-" and 0 or #value
 end
 
--- The head of a light task begins with "+" and the size of all but payload and result (row.ts).
+-- The head of a light task begins with "+" and the size without payload and result (row.ts).
 local function sized(id, head, payload, result)
   local size, rest = match(head, "^%+(%d+)(.*)$")
   if size == nil then return head end
@@ -49,8 +48,8 @@ end
 
 local function move(id, from)
   local was, wasLane, is, lane, score = ARGV[from + 10], ARGV[from + 11], ARGV[from + 12], ARGV[from + 13], ARGV[from + 14]
-  leave(standing(was, wasLane), member(id))
-  enter(standing(is, lane), score, member(id))
+  leave(setOf(was, wasLane), member(id))
+  enter(setOf(is, lane), score, member(id))
   if was ~= is then
     leave("ids:" .. was, id)
     enter("ids:" .. is, id, id)
@@ -68,7 +67,7 @@ local function replace(at, id)
   local version, ends = match(found[at], SEEN)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
   if not isNoteFree(from + NOTE) then return "stale" end
-  if not settleKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
+  if not moveKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
   done[id] = true
   putNoteOf(from + NOTE)
   push(heads, id, sized(id, ARGV[from + 3], ARGV[from + 6], ARGV[from + 7]))
@@ -92,5 +91,5 @@ for _, field in ipairs(fields) do
 end
 many("HDEL", "told", silent)
 carryOut()
-tell(changes, sender, due)
+publish(changes, sender, due)
 return answers

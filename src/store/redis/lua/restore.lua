@@ -1,9 +1,9 @@
 #!lua
--- Takes tasks over, all or none: makes tasks of what restore_bodies.lua and restore_logs.lua have brought.
--- ARGV: 1 sender; then each task: id, head, live key as JSON ("" for none), status, lane, score, version, log lines that were
---   brought, log lines ever written, the type if it is due ("" if not)
--- Returns: how many were taken over, or "key_taken", or "lost" where what was brought is not all there (the server went down
---   meanwhile, or another call takes the same tasks over); with either word what was brought is cleared away
+-- Takes tasks over, all or none: makes tasks of the pieces that restore_bodies.lua and restore_logs.lua have stored.
+-- ARGV: 1 sender; then each task: id, head, live key as JSON ("" for none), status, lane, score, version, number of stored log
+--   lines, number of log lines ever written, the type if it is due ("" if not)
+-- Returns: how many were taken over, or "key_taken", or "lost" where pieces are missing (the server went down meanwhile, or another
+--   call takes the same tasks over); with either word the pieces are deleted
 -- Guards: no task has the id; a live key is free, and none comes twice.
 if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
@@ -31,7 +31,7 @@ local function take(id, from)
   end
   if ARGV[from + 7] ~= "0" then push(lines, id, ARGV[from + 8]) end
   enter("ids:" .. status, id, id)
-  enter(standing(status, ARGV[from + 4]), ARGV[from + 5], member(id))
+  enter(setOf(status, ARGV[from + 4]), ARGV[from + 5], member(id))
   count(status, typeOf(ARGV[from + 4]), 1)
   changes[#changes + 1] = change(id, version, status, "+")
   if ARGV[from + 9] ~= "" then due[ARGV[from + 9]] = true end
@@ -57,5 +57,5 @@ many("HSET", "heads", heads)
 many("HSET", "keys", keys)
 many("HSET", "lines", lines)
 carryOut()
-tell(changes, sender, due)
+publish(changes, sender, due)
 return #fresh

@@ -1,8 +1,8 @@
 #!lua
--- Brings the large parts of tasks that are taken over, before restore.lua makes them tasks.
+-- Stores the large parts of tasks that are taken over, before restore.lua makes tasks of them.
 -- ARGV: each task: id, body, progress, payload, result ("" for none)
--- Returns: 1 for each task that is brought, 0 where there is one of this id
--- Guards: no task has the id. Ids that are given later are higher from here on, so that nobody else's task can get these parts.
+-- Returns: 1 for each task with stored parts, 0 where a task has this id
+-- Guards: no task has the id. Ids that are given later are higher from here on, so that no other task can get these parts.
 if mayLackWrites() then return OTHER_SERVER end
 local names = { "bodies", unpack(APART) }
 local PARTS = 1 + #names
@@ -29,7 +29,7 @@ end
 
 call("HSET", prefix .. "house", "id", int(highest))
 for n, name in ipairs(names) do
-  many("HDEL", name, fresh) -- what an earlier call that was cut short has left
+  many("HDEL", name, fresh) -- the remains of an earlier call that was interrupted
   many("HSET", name, parts[n])
 end
 for _, id in ipairs(fresh) do call("UNLINK", prefix .. "log:" .. id) end

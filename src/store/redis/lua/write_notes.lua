@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Writes notes, each on its own, and clears away some whose time is over: more than it writes, so that it catches up.
+-- Writes notes, each on its own, and deletes some expired ones: more than it writes, so that it catches up.
 -- ARGV: 1 now; then each write: name, "put" or "drop", value, until, the version that must be there ("" for any)
 -- Returns: "ok" or "stale" for each
--- Guards: the stored version; a note whose time is over has none, as one that is not there.
+-- Guards: the stored version; an expired note counts as version 0, as a missing one.
 if mayLackWrites() then return OTHER_SERVER end
 local now = tonumber(ARGV[1])
 local WRITE = 5

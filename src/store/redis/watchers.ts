@@ -1,6 +1,6 @@
 /**
- * Rings those who watch. A commit of this process rings them at once; those of others come as messages, one a script, on
- * a connection of their own that is opened for the first who watches.
+ * Notifies the watchers of commits. A commit of this process notifies them at once. The commits of other processes come as messages,
+ * one for each script, on a connection of its own that is opened for the first watcher.
  */
 import type { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
@@ -10,37 +10,37 @@ import { isReplica } from "./fitness.ts";
 import { createLink, inTime, unavailable } from "./link.ts";
 import type { Nodes } from "./nodes.ts";
 
-export interface Bell {
-  /** Null: nobody can tell what is due. */
-  ring(due: readonly string[] | null): void;
-  watch(ring: (due: readonly string[] | null) => void): () => void;
-  /** Listens on a new connection: the server that it has is no longer the store's. */
+export interface Watchers {
+  /** Null: the types that are due are not known. */
+  notify(due: readonly string[] | null): void;
+  watch(notify: (due: readonly string[] | null) => void): () => void;
+  /** Subscribes on a new connection: the server of the present one is no longer the store's. */
   leave(): void;
   close(): Promise<void>;
 }
 
-/** A subscriber only listens: without a word now and then it would never learn that its connection is dead. */
+/** A subscriber sends nothing: without a ping it would never learn that its connection is dead. */
 const PING_EVERY_MS = 5_000;
 
-export function createBell(setup: {
+export function createWatchers(setup: {
   readonly nodes: Nodes;
   readonly channel: string;
-  /** Who needs no message of its own commits. */
+  /** Names this process in messages: it ignores its own. */
   readonly sender: string;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-}): Bell {
+}): Watchers {
   const { clock, log } = setup;
-  const rings = new Set<(due: readonly string[] | null) => void>();
-  let isListening = false;
+  const watchers = new Set<(due: readonly string[] | null) => void>();
+  let isSubscribed = false;
 
   const link = createLink({
     nodes: setup.nodes,
     clock,
     random: setup.random,
-    greet: subscribe,
-    onUp: () => ring(null), // what was told before, nobody has heard
+    prepare: subscribe,
+    onUp: () => notify(null), // messages that were sent before are lost
     onDown: () =>
       log.warn("store_bell_lost", { message: "Redis no longer tells of others' commits; listening anew" }),
     onFailure: (error) => log.debug("store_bell_failed", { error: errorText(error) }),
@@ -51,7 +51,7 @@ export function createBell(setup: {
     if (await isReplica(client)) throw unavailable("Redis is a replica and takes no writes");
     await client.subscribe(setup.channel, (message) => {
       const [sender, ...due] = message.split("\n");
-      if (sender !== setup.sender) ring(due);
+      if (sender !== setup.sender) notify(due);
     });
   }
 
@@ -63,8 +63,8 @@ export function createBell(setup: {
 
   const pinging = createLoop({ after: clock.after, round: ping, onError: () => PING_EVERY_MS });
 
-  function ring(due: readonly string[] | null): void {
-    for (const tell of rings) tell(due);
+  function notify(due: readonly string[] | null): void {
+    for (const watcher of watchers) watcher(due);
   }
 
   function leave(): void {
@@ -73,20 +73,20 @@ export function createBell(setup: {
   }
 
   return {
-    ring,
+    notify,
     leave,
-    watch: (tell) => {
-      const own = (due: readonly string[] | null): void => tell(due); // the same function may watch twice
-      rings.add(own);
-      if (!isListening) {
-        isListening = true;
+    watch: (watcher) => {
+      const own = (due: readonly string[] | null): void => watcher(due); // the same function may watch twice
+      watchers.add(own);
+      if (!isSubscribed) {
+        isSubscribed = true;
         link.openInTime();
         pinging.start();
       }
-      return () => rings.delete(own);
+      return () => watchers.delete(own);
     },
     close: async () => {
-      rings.clear();
+      watchers.clear();
       link.close();
       await pinging.stop();
     },
