@@ -105,6 +105,20 @@ export function* stringsOf(text: JsonText): Generator<string> {
   }
 }
 
+/** Whether the text has objects and lists nested deeper than this, which is at least 1. The text need not be valid JSON. */
+export function isDeeperThan(levels: number, text: string): boolean {
+  if (text.indexOf("{", 1) === -1 && text.indexOf("[") === -1) return false; // one flat object, like most bodies
+  let depth = 0;
+  for (let next = 0; next < text.length; next++) {
+    const unit = text.charCodeAt(next);
+    if (unit === QUOTE) next = skipString(text, next) - 1;
+    else if (isOpening(unit)) {
+      if (++depth > levels) return true;
+    } else if (isClosing(unit)) depth--;
+  }
+  return false;
+}
+
 const skipComma = (text: string, at: number): number => {
   const next = skipSpace(text, at);
   return text.charCodeAt(next) === COMMA ? skipSpace(text, next + 1) : next;

@@ -1,4 +1,5 @@
 /** Parses the JSON that clients and brokers send, within limits of length and depth. */
+import { isDeeperThan } from "../core/json-text.ts";
 import { refuse } from "./problem.ts";
 
 export const BODY_BYTES = 1_048_576;
@@ -34,7 +35,9 @@ function decode(bytes: Uint8Array): string {
 
 function demandParsable(text: string): void {
   if (text.length === 0) throw refuse("malformed_body", "The request has no body; expected a JSON object");
-  if (isTooDeep(text)) throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
+  // Before parsing, so that no client can overflow the stack of the parser.
+  if (isDeeperThan(JSON_DEPTH, text))
+    throw refuse("malformed_body", `JSON may be nested at most ${JSON_DEPTH} levels deep`);
 }
 
 export function parseJson(text: string): JsonBody {
@@ -47,28 +50,3 @@ export function parseJson(text: string): JsonBody {
     );
   }
 }
-
-/** The depth is counted before parsing, so that no client can overflow the stack of the parser. */
-function isTooDeep(text: string): boolean {
-  if (text.indexOf("{", 1) === -1 && text.indexOf("[") === -1) return false; // one flat object, like most bodies
-  let depth = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const unit = text.charCodeAt(i);
-    if (inString) {
-      if (unit === BACKSLASH) i++;
-      else if (unit === QUOTE) inString = false;
-    } else if (unit === QUOTE) inString = true;
-    else if (unit === OPEN_BRACE || unit === OPEN_BRACKET) {
-      if (++depth > JSON_DEPTH) return true;
-    } else if (unit === CLOSE_BRACE || unit === CLOSE_BRACKET) depth--;
-  }
-  return false;
-}
-
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_BRACE = 0x7b;
-const CLOSE_BRACE = 0x7d;
-const OPEN_BRACKET = 0x5b;
-const CLOSE_BRACKET = 0x5d;
