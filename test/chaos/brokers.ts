@@ -1,4 +1,4 @@
-/** Brokers of their own that are broken, and what befalls the bells they carry: all thrown away, or each rung ten times. */
+/** Brokers that the tests break, and the faults of their wake-ups: all deleted, or each sent ten times more. */
 import { test } from "bun:test";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -23,26 +23,26 @@ export interface BrokenBroker {
   readonly name: BrokerName;
   readonly server: TestServer;
   readonly url: string;
-  /** For a TaskTrack that shares it with others. */
+  /** The URL for one TaskTrack of several on this broker. */
   urlFor(prefix: string): string;
-  /** How many processes are given bells for simulated work, by the broker's own count. */
-  hearers(prefix: string): Promise<number>;
-  /** Throws away the bells for simulated work that no process holds; says how many, where the broker does. */
+  /** How many processes receive wake-ups for simulated work, by the broker's count. */
+  receivers(prefix: string): Promise<number>;
+  /** Deletes the wake-ups for simulated work that are not delivered; resolves with their number, or null if the broker does not count them. */
   purge(prefix: string): Promise<number | null>;
-  /** From now on each bell rings ten times more, in random order. */
+  /** From now on each wake-up is sent ten times more, in random order. */
   multiply(prefix: string): Promise<Multiplier>;
-  /** Takes nothing from who publishes, or takes it again. */
+  /** Blocks or unblocks connections that publish. */
   readonly alarm: ((isOn: boolean) => Promise<void>) | null;
   remove(): Promise<void>;
 }
 
 export interface Multiplier {
-  /** How many bells were rung once more so far, all copies counted. */
-  rung(): number;
+  /** The number of copies that were sent so far. */
+  copies(): number;
   stop(): Promise<void>;
 }
 
-/** All tests begin at once and take their turns, so this is for all together. */
+/** For all tests together: they begin at once and run one after the other. */
 const TURNS_WITHIN_MS = 1_200_000;
 
 const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
@@ -65,49 +65,49 @@ function inTurn(name: BrokerName, body: (broker: BrokenBroker) => Promise<void>)
   const broker = brokers.get(name) ?? openBroker(name);
   brokers.set(name, broker);
   const turn = (turns.get(name) ?? Promise.resolve()).then(async () => body(await broker));
-  const over = turn.catch(() => undefined); // its own test tells
+  const over = turn.catch(() => undefined); // reported by its own test
   turns.set(name, over);
   return turn;
 }
 
 export async function removeBrokers(): Promise<void> {
-  for (const broker of brokers.values()) await broker.then(({ remove }) => remove()).catch(() => undefined); // its test has told
+  for (const broker of brokers.values()) await broker.then(({ remove }) => remove()).catch(() => undefined); // reported by its test
 }
 
 const openBroker = (name: BrokerName): Promise<BrokenBroker> =>
   name === "Kafka" ? openKafka() : openRabbitmq();
 
 const COPIES = 10;
-/** So many bells are mixed with one another. */
+/** So many wake-ups are mixed at a time. */
 const MIXED = 50;
-const RING_EVERY_MS = 100;
+const SEND_EVERY_MS = 100;
 const WITHIN_MS = 60_000;
 
-/** Collects bells, and rings the copies of those that have come so far in random order; what is a copy, `ring` must mark. */
-function createMixer(ring: (types: readonly string[]) => Promise<unknown>) {
+/** Collects wake-ups, and sends copies of them in random order. `send` marks the copies. */
+function createMixer(send: (types: readonly string[]) => Promise<unknown>) {
   const random = createRandom(20_260_202);
   let waiting: string[] = [];
-  let rung = 0;
-  let ringing: Promise<unknown> = Promise.resolve();
+  let copied = 0;
+  let sending: Promise<unknown> = Promise.resolve();
 
   function mix(): void {
     const copies = waiting.flatMap((type) => Array.from({ length: COPIES }, () => type));
     waiting = [];
     const mixed = copies.map((type) => ({ type, at: random() })).sort((a, b) => a.at - b.at);
-    ringing = Promise.all([ringing, ring(mixed.map(({ type }) => type))]);
-    rung += mixed.length;
+    sending = Promise.all([sending, send(mixed.map(({ type }) => type))]);
+    copied += mixed.length;
   }
-  const timer = setInterval(mix, RING_EVERY_MS);
+  const timer = setInterval(mix, SEND_EVERY_MS);
 
   return {
     take: (type: string): void => {
       waiting.push(type);
       if (waiting.length >= MIXED) mix();
     },
-    rung: () => rung,
+    copies: () => copied,
     stop: async (): Promise<void> => {
       clearInterval(timer);
-      await ringing;
+      await sending;
     },
   };
 }
@@ -127,10 +127,10 @@ async function openRabbitmq(): Promise<BrokenBroker> {
   return {
     ...{ name: "RabbitMQ", server, url: server.url },
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
-    hearers: (prefix) =>
+    receivers: (prefix) =>
       connect(async (connection) => {
         const queue = `${prefix}.bells:simulate`;
-        const found = await connection.queueDeclare({ queue, passive: true }).catch(() => null); // nobody has made it yet
+        const found = await connection.queueDeclare({ queue, passive: true }).catch(() => null); // it does not exist yet
         return found?.consumerCount ?? 0;
       }),
     purge: (prefix) =>
@@ -148,7 +148,7 @@ async function openRabbitmq(): Promise<BrokenBroker> {
       );
       const consumer = connection.createConsumer(
         {
-          noAck: true, // its own copies come back to it, and still do when it closes
+          noAck: true, // it also receives its own copies, until it closes
           queueOptions: { exclusive: true },
           exchanges: [exchange],
           queueBindings: [{ exchange: exchange.exchange, routingKey: "#" }],
@@ -159,7 +159,7 @@ async function openRabbitmq(): Promise<BrokenBroker> {
       );
       await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
       return {
-        rung: mixer.rung,
+        copies: mixer.copies,
         stop: async () => {
           await consumer.close();
           await mixer.stop();
@@ -192,10 +192,10 @@ async function openKafka(): Promise<BrokenBroker> {
   return {
     ...{ name: "Kafka", server, url: server.url },
     urlFor: (prefix) => `${server.url}?prefix=${prefix}`,
-    hearers: (prefix) =>
+    receivers: (prefix) =>
       connect(async (admin) => {
         const id = `${prefix}.bells:simulate`;
-        const groups = await admin.describeGroups({ groups: [id] }).catch(() => null); // it is just being made, or balanced anew
+        const groups = await admin.describeGroups({ groups: [id] }).catch(() => null); // it is being created, or rebalanced
         const members = [...(groups?.get(id)?.members.values() ?? [])];
         return members.filter(({ assignments }) => assignments !== undefined && assignments.size > 0).length;
       }),
@@ -203,9 +203,9 @@ async function openKafka(): Promise<BrokenBroker> {
       connect(async (admin) => {
         const topic = `${prefix}.bells`;
         const before = await idOf(admin, topic);
-        if (before === null) throw new Error("there is no topic of bells");
+        if (before === null) throw new Error("there is no topic of wake-ups");
         await admin.deleteTopics({ topics: [topic] });
-        // Whoever is first makes it anew: we, or a process that misses it.
+        // It is created again here, or by a process that misses it.
         const make = (): Promise<unknown> =>
           admin.createTopics({ topics: [topic], partitions: 24, replicas: 1 }).catch(() => null);
         await eventually(
@@ -228,7 +228,7 @@ async function openKafka(): Promise<BrokenBroker> {
       });
       const consumer = new Consumer({ ...options, groupId: `${prefix}-copies` });
       const stream = await eventually(
-        () => consumer.consume({ topics: [topic], mode: "latest" }).catch(() => null), // until a process has made it
+        () => consumer.consume({ topics: [topic], mode: "latest" }).catch(() => null), // until a process has created it
         (found) => found !== null,
         WITHIN_MS,
       );
@@ -242,7 +242,7 @@ async function openKafka(): Promise<BrokenBroker> {
         WITHIN_MS,
       );
       return {
-        rung: mixer.rung,
+        copies: mixer.copies,
         stop: async () => {
           await consumer.close(true);
           await mixer.stop();

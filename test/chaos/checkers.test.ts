@@ -1,4 +1,4 @@
-/** Each checker sees the fault that is planted, and nothing in a history that is right. */
+/** Each checker finds the fault that is put in, and none in a correct history. */
 import { describe, expect, test } from "bun:test";
 import type { Attempt, Task } from "../../src/core/task.ts";
 import { endedTask } from "../support/tasks.ts";
@@ -128,7 +128,7 @@ describe("a task's life", () => {
   test("lost and then done is right, and so is lost for the third time", () => {
     expect(faultsOfLife(life([lost, done]))).toEqual([]);
     const thrice = [lost, attempt(2, 21, 30, "lost"), attempt(3, 31, 40, "lost")];
-    expect(faultsOfLife({ ...life(thrice), status: "failed" } as Task)).toEqual([]); // of one shape by the type's own words
+    expect(faultsOfLife({ ...life(thrice), status: "failed" } as Task)).toEqual([]); // the fields of one variant of the type
   });
 
   test.each([
@@ -144,7 +144,7 @@ describe("a task's life", () => {
   });
 
   test("a task that has not ended is seen", () => {
-    const task = { ...life([lost]), status: "pending", finishedAt: null } as Task; // of one shape, as above
+    const task = { ...life([lost]), status: "pending", finishedAt: null } as Task; // the fields of one variant, as above
     expect(faultsOfLife(task).join("\n")).toInclude("is pending");
   });
 

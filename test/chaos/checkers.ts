@@ -1,6 +1,6 @@
 /**
- * What must hold of a recorded history. Each checker says what is wrong, a sentence each; nothing is `[]`.
- * checkers.test.ts shows that each of them sees what it is there for.
+ * The invariants of a recorded history. Each checker returns its violations, one sentence each. checkers.test.ts shows that each of them
+ * finds its faults.
  */
 import type { Task } from "../../src/core/task.ts";
 import type { Execution } from "./history.ts";
@@ -10,7 +10,7 @@ import type { Asked } from "./load.ts";
 
 type Stored = { readonly id: number; readonly name: string };
 
-/** Every acknowledged create is there once under its name, a create of unknown fate at most once, and nothing else. */
+/** Every acknowledged create is stored once under its name, a create without an answer at most once, and nothing else. */
 export function faultsOfCreates(asked: readonly Asked[], stored: readonly Stored[]): string[] {
   const byId = new Map(stored.map(({ id, name }) => [id, name]));
   const given = new Map<number, string>();
@@ -38,7 +38,7 @@ function faultsOfNames(asked: readonly Asked[], stored: readonly Stored[]): stri
   });
 }
 
-/** Clients see nothing but success and a 503 that says when to come again. */
+/** Clients get only success, and 503 with Retry-After. */
 export function faultsOfAnswers(asked: readonly Asked[]): string[] {
   return asked.flatMap(({ name, status, retryAfter }) => {
     if (status === 201) return [];
@@ -52,7 +52,7 @@ export function faultsOfAnswers(asked: readonly Asked[]): string[] {
 
 // ---- runs
 
-/** No task is run by two at once. */
+/** No task is run by two workers at the same time. */
 export function faultsOfExecutions(executions: readonly Execution[]): string[] {
   const ordered = executions.toSorted((a, b) => a.taskId - b.taskId || a.from - b.from);
   return ordered.flatMap((next, at) => {
@@ -66,8 +66,8 @@ export function faultsOfExecutions(executions: readonly Execution[]): string[] {
 }
 
 /**
- * Of a task that nobody edited, cancelled or released: it has ended, in the way of its last attempt and once; no two
- * leases were alive at a time; starts, claims and versions were counted one by one.
+ * Of a task that was not edited, cancelled or released: it has ended once, with the outcome of its last attempt; no two leases were
+ * alive at the same time; starts, claims and versions were counted one by one.
  */
 export function faultsOfLife(task: Task): string[] {
   const { id, attempts, status } = task;
@@ -96,10 +96,10 @@ export function faultsOfLife(task: Task): string[] {
 
 // ---- claims
 
-/** What a claimer got. */
+/** The claims of a claimer. */
 export type Claim = { readonly id: number; readonly claims: number; readonly released: boolean };
 
-/** Each task was claimed 1, 2, 3 … times, each count given to one alone, and only what was given back was claimed again. */
+/** Each task was claimed 1, 2, 3 … times, each count by one claimer only, and only released tasks were claimed again. */
 export function faultsOfClaims(given: readonly Claim[], ids: readonly number[]): string[] {
   const byTask = Map.groupBy(given, ({ id }) => id);
   const unknown = [...new Set(byTask.keys()).difference(new Set(ids))];
@@ -125,14 +125,14 @@ function faultsOfClaimsOf(id: number, given: readonly Claim[]): string[] {
 
 // ---- changes
 
-/** What a writer has written, or a reader has seen. */
+/** A change that a writer has written, or a reader has read. */
 export type Seen = {
   readonly id: number;
   readonly version: number;
   readonly kind: "created" | "changed" | "deleted";
 };
 
-/** The reader saw everything that was written, once, each task's changes in order, and nothing else. */
+/** The reader has read every written change once, in order for each task, and nothing else. */
 export function faultsOfReading(written: readonly Seen[], read: readonly Seen[]): string[] {
   const expected = new Set(written.map(nameOf));
   const seen = new Set<string>();
@@ -154,16 +154,16 @@ export function faultsOfReading(written: readonly Seen[], read: readonly Seen[])
 const nameOf = ({ id, version, kind }: Seen): string =>
   kind === "deleted" ? `the deletion of task ${id}` : `version ${version} of task ${id}`;
 
-/** A deletion is the last that is heard of a task. */
+/** A deletion is the last change of a task. */
 const placeOf = ({ version, kind }: Seen): number =>
   kind === "deleted" ? Number.POSITIVE_INFINITY : version;
 
 // ---- views
 
-/** What a client knows of a task: enough to tell every state from every other. */
+/** The state of a task in a client's view: enough to distinguish all states. */
 export type View = ReadonlyMap<number, string>;
 
-/** Where a client's view is not what the store holds. */
+/** The differences between a client's view and the store. */
 export function faultsOfView(view: View, stored: View): string[] {
   const missing = [...stored].flatMap(([id, state]) =>
     view.get(id) === state ? [] : [`task ${id} is ${state}, the client sees ${view.get(id) ?? "nothing"}`],

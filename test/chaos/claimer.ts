@@ -1,4 +1,4 @@
-/** Claims until nothing is left, as many claimers at once as it is told, and settles or gives back what it got. */
+/** Claims until nothing is left, with so many claimers at once, and settles or releases the tasks. */
 import { settle } from "../../src/core/lifecycle.ts";
 import type { RunningTask } from "../../src/core/task.ts";
 import type { TaskStore } from "../../src/store/store.ts";
@@ -9,7 +9,7 @@ import { main, type Orders } from "./program.ts";
 
 export type ClaimerOrders = Orders & {
   readonly claimers: number;
-  /** How much of what is claimed is given back, from 0 to 1. */
+  /** The share of claimed tasks that is released, from 0 to 1. */
   readonly releases: number;
 };
 
@@ -26,9 +26,9 @@ async function claimAll(
     const max = 1 + Math.floor(draw() * AT_ONCE);
     const terms = { now: await store.now(), nonce: String(draw()) };
     const [tasks = []] = await store.claim([{ worker: "w", types: ["*"], max, leaseMs: LEASE_MS }], terms);
-    if (tasks.length === 0) return; // whoever gives something back claims again after it
+    if (tasks.length === 0) return; // a claimer that releases a task claims again after it
     const ends = tasks.map((task) => ({ task, released: draw() < releases }));
-    // Said before it is given back: the next claim is then surely later.
+    // Reported before the release, so that the next claim is certainly later.
     for (const { task, released } of ends) say({ id: task.id, claims: task.claims, released });
     await writeEnds(store, ends);
   }

@@ -1,4 +1,4 @@
-/** Processes whose own clocks are an hour apart go by the store's: nothing is early or late. */
+/** Processes whose own clocks differ by an hour use the store's clock: nothing is early or late. */
 import { afterAll, expect, test } from "bun:test";
 import { parseDurationMs } from "../../src/core/duration.ts";
 import type { Task } from "../../src/core/task.ts";
@@ -13,21 +13,21 @@ import { corner, SHARED } from "./places.ts";
 import { most, report, SHORT_LEASE_MS, scale, testStores } from "./scale.ts";
 
 const DELAY_MS = 3_000;
-/** The process asks the store's time once a second and rounds it; half a round trip is the error. What is early starts at once. */
+/** The process reads the store's time once a second and rounds it; the error is half a round trip. A task that is due early starts at once. */
 const CLOCK_ERROR_MS = DELAY_MS / 2;
-/** How late something may begin or be written on a machine that is busy with other tests; by a wrong clock it is an hour late. */
+/** How late something may start or be written on a machine that is busy with other tests. With a wrong clock it is an hour late. */
 const LATE_MS = 120_000;
 
 afterAll(killLeftovers);
 
-/** Each is a sentence; `[]` where the task was created, due, started and measured by the right time. */
+/** One sentence each; `[]` if the task was created, due, started and measured by the right clock. */
 function faultsOfTimes(task: Task, { askedAt, tookMs }: Asked): string[] {
   const { id, createdAt, runAt, attempts, startedAt, workedMs } = task;
   const isNear = (ms: number, from: number, until: number): boolean =>
     ms >= from - CLOCK_ERROR_MS && ms <= until + CLOCK_ERROR_MS;
   const simulated = parseDurationMs(String(JSON.parse(task.result ?? "{}").simulated)) ?? Number.NaN;
   const first = attempts[0]?.startedAt ?? Number.NaN;
-  const worked = workedMs - (attempts.length > 1 ? Number(startedAt) - first : 0); // of the last attempt, about
+  const worked = workedMs - (attempts.length > 1 ? Number(startedAt) - first : 0); // of the last attempt, approximately
   const checks: [boolean, string][] = [
     [isNear(createdAt, askedAt, askedAt + tookMs), `asked for at ${askedAt}, created at ${createdAt}`],
     [runAt === createdAt + DELAY_MS || attempts.length > 1, `created at ${createdAt}, due at ${runAt}`],
@@ -41,7 +41,7 @@ function faultsOfTimes(task: Task, { askedAt, tookMs }: Asked): string[] {
   return checks.flatMap(([holds, what]) => (holds ? [] : [`task ${id}: ${what}`]));
 }
 
-/** How long the server says that its running tasks have run, and how long ago they were asked for. */
+/** The durations of the running tasks by the server, and the time since their creates. */
 async function expectRunningTimes(url: string, asked: readonly Asked[]): Promise<void> {
   const running = async () => {
     const response = await fetch(`${url}/api/task?status=running&limit=1000&view=full`);
@@ -78,8 +78,8 @@ else {
       expectHourOff(slow, -1);
       expectHourOff(fast, 1);
 
-      const load = createSteadily(slow.url, { perSecond: 20 }); // until the kill, however long the starts take
-      await expectRunningTimes(slow.url, load.asked); // in the fast one, which is alone
+      const load = createSteadily(slow.url, { perSecond: 20 }); // until the kill, independent of the time of the starts
+      await expectRunningTimes(slow.url, load.asked); // in the fast one, which runs alone
       const right = await startMember({ ...work, WORKER_CONCURRENCY: "100" });
       const deaths = new Map([await killAtWork(fast)]);
       await eventually(
@@ -93,7 +93,7 @@ else {
       const tasks = await readAllTasks(place.storeUrl);
       expect(tasks.flatMap(faultsOfLife)).toEqual([]);
       const askedOf = new Map(load.asked.map((asked) => [asked.id, asked]));
-      expect(tasks.flatMap((task) => faultsOfTimes(task, askedOf.get(task.id) as Asked))).toEqual([]); // each was asked for
+      expect(tasks.flatMap((task) => faultsOfTimes(task, askedOf.get(task.id) as Asked))).toEqual([]); // each was created by the load
       expect(new Set(tasks.flatMap(lostIn))).toEqual(new Set(deaths.keys())); // no lease of a living worker
       const recovered = recoveries(tasks, deaths);
       expect(Math.min(...recovered)).toBeGreaterThan(0);
@@ -107,7 +107,7 @@ else {
   );
 }
 
-/** Its log bears its own time: without this the test would show nothing. */
+/** Its log shows its own time: this checks that its clock is wrong. */
 function expectHourOff(member: Member, hours: number): void {
   const saidAt = Date.parse(String(member.events().find(({ event }) => event === "listening")?.time));
   expect(Math.abs(saidAt - Date.now() - hours * 3_600_000)).toBeLessThan(60_000);

@@ -1,4 +1,4 @@
-/** Processes of one server on one store, that are killed, frozen and started again; what each has logged is kept. */
+/** Processes on one store that are killed, frozen and started again; the log of each is kept. */
 import { eventually } from "../support/eventually.ts";
 import { type LogEvent, type ServerProcess, tasktrack } from "../support/server-process.ts";
 import { runningIn } from "./history.ts";
@@ -7,7 +7,7 @@ import { runningIn } from "./history.ts";
 export type Life = {
   readonly pid: number;
   readonly process: ServerProcess;
-  /** When it was seen dead, epoch milliseconds; null while it lives. */
+  /** When its death was observed, epoch milliseconds; null while it lives. */
   diedAt: number | null;
 };
 
@@ -16,7 +16,7 @@ export interface Member {
   readonly url: string;
   readonly lives: readonly Life[];
   readonly current: Life;
-  /** What the current life has logged so far. */
+  /** The log of the current life so far. */
   events(): readonly LogEvent[];
   /** Starts the next life; resolves when it listens. */
   start(): Promise<void>;
@@ -30,7 +30,7 @@ export interface Member {
 
 const STARTS = 5;
 
-/** Settings by their names in the environment; the simulation never fails and nothing waits unless they say otherwise. */
+/** Settings have the names of the environment; by default the simulation never fails and tasks are due at once. */
 export function createMember(env: Readonly<Record<string, string>>): Member {
   const lives: Life[] = [];
   let url = "";
@@ -56,8 +56,8 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
   }
 
   /**
-   * A busy machine may keep the store from answering for the 5 s that a start waits. The process then ends with that sentence, and is
-   * started again, as its supervisor does.
+   * On a busy machine the store may not answer within the 5 s that a start waits. The process then ends with this message, and is
+   * started again, as its supervisor would do.
    */
   async function listening(): Promise<string> {
     for (let tries = 1; ; tries++) {
@@ -66,7 +66,7 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
         return await process.url();
       } catch (error) {
         if (tries === STARTS || !/not answer/.test(process.written().stderr)) throw error;
-        lives.pop(); // it did nothing
+        lives.pop(); // it has done nothing
       }
     }
   }
@@ -105,14 +105,14 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
   };
 }
 
-/** A member that already listens. */
+/** A process that listens already. */
 export async function startMember(env: Readonly<Record<string, string>>): Promise<Member> {
   const member = createMember(env);
   await member.start();
   return member;
 }
 
-/** kill -9 while it runs tasks: a kill that hits nothing shows nothing. Resolves with its process and when it was seen dead. */
+/** kill -9 while it runs tasks, so that the kill hits some. Resolves with its process and the time at which its death was observed. */
 export async function killAtWork(
   worker: Member,
   { tasks = 2 } = {},
@@ -125,7 +125,7 @@ export async function killAtWork(
   return [pid, diedAt ?? Number.NaN];
 }
 
-/** Resolves when the server says that it is ready, or that it is not. */
+/** Resolves when the server reports that it is ready, or not ready. */
 export async function readiness(url: string, ready: boolean, withinMs?: number): Promise<void> {
   const ask = (): Promise<number> =>
     fetch(`${url}/readyz`).then(
@@ -135,7 +135,7 @@ export async function readiness(url: string, ready: boolean, withinMs?: number):
   await eventually(ask, (status) => status === (ready ? 200 : 503), withinMs);
 }
 
-/** Resolves when no task waits or runs any more. */
+/** Resolves when no task is pending or running. */
 export async function allEnded(url: string, withinMs = 300_000): Promise<void> {
   const unfinished = async (): Promise<string> => {
     const response = await fetch(`${url}/api/task?status=pending&status=running&limit=3&view=full`);

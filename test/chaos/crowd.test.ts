@@ -1,4 +1,4 @@
-/** Many processes at once on one store: each claim is one worker's alone, and a reader of the change log misses nothing. */
+/** Many processes on one store: no task is claimed by two workers, and a reader of the change log misses nothing. */
 import { expect } from "bun:test";
 import { create, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
 import type { TaskId } from "../../src/core/task.ts";
@@ -46,7 +46,7 @@ testStores(
   },
 );
 
-/** Reads the change log until the writers have ended and nothing is left. */
+/** Reads the change log until the writers have ended and no change is left. */
 async function readChanges(
   store: TaskStore,
   from: Position,
@@ -54,7 +54,7 @@ async function readChanges(
 ): Promise<Change[]> {
   const read: Change[] = [];
   for (let position = from; ; ) {
-    const isLast = writersEnded(); // before the look: what they wrote is then in it
+    const isLast = writersEnded(); // before the read, which then contains everything that they wrote
     const page = await store.changes(position, 1_000);
     if (page.kind === "gone") throw new Error("the change log went on too far");
     position = page.position;
@@ -63,25 +63,29 @@ async function readChanges(
   }
 }
 
-testStores(SHARED, "a reader beside writing processes misses no commit and sees none twice", async (name) => {
-  const place = corner(name);
-  const orders = Array.from({ length: scale(5, 16) }, (_, seed): WriterOrders => {
-    return { storeUrl: place.storeUrl, seed, deeds: scale(160, 1_000) };
-  });
-  const [written, read] = await withStore(place.storeUrl, async (store) => {
-    const { position } = await store.changes(null, 1);
-    let ended = false;
-    const writing = runPrograms<Seen>("writer.ts", orders).finally(() => {
-      ended = true;
+testStores(
+  SHARED,
+  "a reader beside writing processes misses no commit and reads none twice",
+  async (name) => {
+    const place = corner(name);
+    const orders = Array.from({ length: scale(5, 16) }, (_, seed): WriterOrders => {
+      return { storeUrl: place.storeUrl, seed, deeds: scale(160, 1_000) };
     });
-    return Promise.all([writing, readChanges(store, position, { writersEnded: () => ended })]);
-  });
-  expect(written.length).toBeGreaterThan(orders.length * 100);
-  expect(faultsOfReading(written, read.map(seenOf))).toEqual([]);
-  expect(read.map(({ rev }) => rev)).toEqual(read.map(({ rev }) => rev).toSorted((a, b) => a - b));
-  report(`a reader beside writers, ${name}`, { writers: orders.length, changes: read.length });
-  await place.remove();
-});
+    const [written, read] = await withStore(place.storeUrl, async (store) => {
+      const { position } = await store.changes(null, 1);
+      let ended = false;
+      const writing = runPrograms<Seen>("writer.ts", orders).finally(() => {
+        ended = true;
+      });
+      return Promise.all([writing, readChanges(store, position, { writersEnded: () => ended })]);
+    });
+    expect(written.length).toBeGreaterThan(orders.length * 100);
+    expect(faultsOfReading(written, read.map(seenOf))).toEqual([]);
+    expect(read.map(({ rev }) => rev)).toEqual(read.map(({ rev }) => rev).toSorted((a, b) => a - b));
+    report(`a reader beside writers, ${name}`, { writers: orders.length, changes: read.length });
+    await place.remove();
+  },
+);
 
 function seenOf({ id, version, kind }: Change): Seen {
   if (kind === "progress") throw new Error(`nobody made progress with task ${id}`);

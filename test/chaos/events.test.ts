@@ -1,4 +1,4 @@
-/** Who follows events through one process while others write and work, and while that process dies, misses nothing. */
+/** A client of one process's event stream misses nothing while other processes write and work, and while that process is killed. */
 import { afterAll, expect } from "bun:test";
 import { type EventsClient, openEvents, type SeenEvent } from "../support/events.ts";
 import { eventually } from "../support/eventually.ts";
@@ -22,7 +22,7 @@ type Shown = {
 };
 const stateOf = ({ status, version, name }: Shown): string => `${status}, version ${version}, "${name}"`;
 
-/** Creates, edits and deletes at random; resolves with how many of these were answered well. */
+/** Creates, edits and deletes at random; resolves with the number of successful calls. */
 async function doDeeds(url: string, seed: number, told: () => void): Promise<number> {
   const draw = createRandom(seed);
   const ids: number[] = [];
@@ -51,10 +51,10 @@ async function doDeeds(url: string, seed: number, told: () => void): Promise<num
 
 const JSON_BODY = { "content-type": "application/json" };
 
-/** A client that comes back with the id of its last event whenever its stream has ended. */
+/** A client that reconnects with the id of its last event when its stream ends. */
 async function followThroughout(server: Member) {
   const clients: EventsClient[] = [await openEvents(server.url)];
-  const latest = (): EventsClient => clients.at(-1) as EventsClient; // there is a first one
+  const latest = (): EventsClient => clients.at(-1) as EventsClient; // it has at least one
 
   return {
     latest,
@@ -84,7 +84,7 @@ async function storedView(url: string): Promise<View> {
 
 testStores(
   SHARED,
-  "a client of one process sees what others write and work on, through kills of its own, to the last state",
+  "a client of one process receives the changes of the others to the last state, through kills of that process",
   async (name) => {
     const place = corner(name);
     const common = { STORE_URL: place.storeUrl, LEASE: "1s" };

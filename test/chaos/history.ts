@@ -1,4 +1,4 @@
-/** What happened, put together from what processes have logged and from the store. */
+/** The history of a test, from the logs of the processes and from the store. */
 import type { Task } from "../../src/core/task.ts";
 import type { TaskPage, TaskStore } from "../../src/store/store.ts";
 import type { LogEvent } from "../support/server-process.ts";
@@ -10,7 +10,7 @@ export type Execution = {
   readonly taskId: number;
   readonly pid: number;
   readonly from: number;
-  /** Null where nothing was seen of its end. */
+  /** Null if its end was not observed. */
   readonly until: number | null;
 };
 
@@ -22,7 +22,7 @@ const ENDS: ReadonlySet<string> = new Set([
   "outcome_dropped",
 ]);
 
-/** The executions of one life of a process; what it had not ended, its death did. */
+/** The executions of one life of a process; the death of the process ends those that were running. */
 export function executionsOf({ pid, process, diedAt }: Pick<Life, "pid" | "diedAt"> & Logged): Execution[] {
   const { ended, open } = readOn(process);
   const cut = [...open].map(([taskId, from]) => ({ taskId, pid, from, until: diedAt }));
@@ -31,15 +31,15 @@ export function executionsOf({ pid, process, diedAt }: Pick<Life, "pid" | "diedA
 
 type Reading = {
   readonly ended: Omit<Execution, "pid">[];
-  /** Since when each task runs. */
+  /** The start of each running task. */
   readonly open: Map<number, number>;
-  /** So many events have been read. */
+  /** The number of events that have been read. */
   read: number;
 };
 
 const readings = new WeakMap<Logged["process"], Reading>();
 
-/** Tests ask for executions again and again: each event is read once. */
+/** Tests ask for executions often: each event is read once. */
 function readOn(process: Logged["process"]): Reading {
   const reading: Reading = readings.get(process) ?? { ended: [], open: new Map(), read: 0 };
   readings.set(process, reading);
@@ -59,13 +59,13 @@ function readOn(process: Logged["process"]): Reading {
   return reading;
 }
 
-/** The tasks that a living process has begun and not ended. */
+/** The tasks that a living process has started and not ended. */
 export const runningIn = ({ process, diedAt }: Life): number[] =>
   diedAt === null ? [...readOn(process).open.keys()] : [];
 
 type Logged = { readonly process: { events(): readonly LogEvent[] } };
 
-/** Opens the store beside the servers, for a look at what no client sees. */
+/** Opens the store beside the servers, to read what clients cannot see. */
 export async function withStore<T>(storeUrl: string, body: (store: TaskStore) => Promise<T>): Promise<T> {
   const store = await openTestStore(storeUrl);
   try {
@@ -87,7 +87,7 @@ export const readAllTasks = (storeUrl: string): Promise<Task[]> =>
     return tasks;
   });
 
-/** For each lease that was lost with a killed process: from its death to the task's next start, or its end, in milliseconds. */
+/** For each lease that was lost with a killed process: from its death until the task's next start, or its end, in milliseconds. */
 export function recoveries(tasks: readonly Task[], deaths: ReadonlyMap<number, number>): number[] {
   return tasks.flatMap((task) =>
     task.attempts.flatMap((attempt, at) => {

@@ -1,4 +1,4 @@
-/** The whole server is killed in the middle of its work, again and again: what it has answered is there after. */
+/** The whole server is killed during its work, again and again: everything that it has acknowledged is there afterwards. */
 import { Database } from "bun:sqlite";
 import { afterAll, expect } from "bun:test";
 import { create, settle, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
@@ -15,9 +15,9 @@ import { median, most, report, scale, testStores } from "./scale.ts";
 
 const KILLS = scale(3, 20);
 const CLIENTS = 16;
-/** Ended tasks that a server that starts finds in its store. */
+/** Ended tasks in the store at the start of a server. */
 const STANDING = scale(2_000, 100_000);
-/** Far more than it takes on a machine that is busy with other tests; who exceeds it hangs. */
+/** Far more than it takes on a machine that is busy with other tests; a test that exceeds it hangs. */
 const READY_WITHIN_MS = 120_000;
 
 afterAll(killLeftovers);
@@ -27,7 +27,7 @@ testStores(DURABLE, "kill -9 under load loses no acknowledged task and doubles n
   await stand(place.storeUrl);
   const server = createMember({
     STORE_URL: place.storeUrl,
-    // Short work, so that claims and settles are under way as well when the end comes.
+    // Short work, so that claims and settles are under way as well at the kill.
     SIMULATE_MIN: "1ms",
     SIMULATE_MAX: "20ms",
     LEASE: "1s",
@@ -52,7 +52,7 @@ testStores(DURABLE, "kill -9 under load loses no acknowledged task and doubles n
   const own = listed.filter(({ name }) => !name.startsWith("standing"));
   expect(faultsOfCreates(asked, own)).toEqual([]);
   expect(listed.length - own.length).toBe(STANDING);
-  // Whatever a kill has left running is found by the sweeps and comes to its end.
+  // The sweeps find the tasks that were running at a kill, and these end.
   await allEnded(server.url);
   expect(await server.stop()).toBe(0);
   report(`kill -9, ${name}`, {
@@ -94,7 +94,7 @@ async function startTimed(server: Member): Promise<number> {
   return performance.now() - from;
 }
 
-/** Kills the server when it has acknowledged enough; resolves when every client knows. */
+/** Kills the server when it has acknowledged enough; resolves when every client has noticed. */
 async function killUnderLoad(
   server: Member,
   { prefix, enough, asked }: { prefix: string; enough: number; asked: Asked[] },

@@ -1,12 +1,12 @@
-/** Clients that create tasks, each under a name of its own, and keep what they were answered. */
+/** Clients that create tasks with unique names and keep the answers. */
 import { createRawClient, exchange } from "../support/raw.ts";
 
-/** What a client knows of one create. */
+/** One create as its client saw it. */
 export type Asked = {
   readonly name: string;
   readonly askedAt: number;
   readonly tookMs: number;
-  /** Null where the connection broke. */
+  /** Null if the connection broke. */
   readonly status: number | null;
   readonly retryAfter: string | null;
   /** Of a 201. */
@@ -28,7 +28,7 @@ async function ask(name: string, send: Send): Promise<Asked> {
 
 const post = (body: string) => ({ method: "POST", target: "/api/task", body });
 
-/** Each client creates one task after the other until its connection breaks, and tells of each answer. */
+/** Each client creates one task after the other until its connection breaks, and reports each answer. */
 export async function createUntilGone(
   url: string,
   { clients, prefix, tell }: { clients: number; prefix: string; tell: (asked: Asked) => void },
@@ -45,19 +45,19 @@ export async function createUntilGone(
 }
 
 export interface SteadyLoad {
-  /** All that was answered so far. */
+  /** The answers so far. */
   readonly asked: readonly Asked[];
-  /** How many were sent so far, answered or not. */
+  /** The number of requests so far, answered or not. */
   readonly sent: number;
-  /** Resolves when so many were sent and all are answered. */
+  /** Resolves when all requests are sent and answered. */
   readonly done: Promise<void>;
-  /** From now on it sends at this rate. */
+  /** Changes the rate. */
   pace(perSecond: number): void;
   /** Sends no more; resolves when all are answered. */
   stop(): Promise<void>;
 }
 
-/** Sends creates at an even rate, whether answers come or not, each on a connection of its own. */
+/** Sends creates at an even rate, independent of the answers, each on its own connection. */
 export function createSteadily(
   url: string,
   { perSecond, total = Number.POSITIVE_INFINITY }: { perSecond: number; total?: number },

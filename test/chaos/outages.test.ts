@@ -1,4 +1,4 @@
-/** The store's server goes away under a server that works, in every way it can: clients see a 503, nothing is lost or stuck. */
+/** The store fails in every possible way under a working server: clients get 503, and no task is lost or stuck. */
 import { afterAll, expect } from "bun:test";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
@@ -12,11 +12,11 @@ import { expectWithin, isFull, median, most, quantile, report, scale, testStores
 
 const PER_SECOND = scale(20, 50);
 const STEADY_MS = scale(500, 2_000);
-/** Only a load that never comes back takes as long; how long it takes is reported. */
+/** Only a load that never recovers takes so long; the time that it takes is reported. */
 const BACK_WITHIN_MS = 300_000;
 /** The store's own limit is 5 s. */
 const ANSWERED_WITHIN_MS = 6_500;
-/** Longer than any silence of the store here: no lease ends during it. */
+/** Longer than any outage here, so that no lease ends during one. */
 const LONG_LEASE_MS = 120_000;
 const LEAST_SILENCE_MS = scale(0, 15_000);
 
@@ -25,8 +25,8 @@ afterAll(killLeftovers);
 type Scene = { readonly place: ServedPlace; readonly server: Member; readonly load: SteadyLoad };
 
 /**
- * A server with work, under a steady load of creates; what holds at the end of every outage is expected at its end. A claim whose
- * answer an outage swallowed is made again when its lease has ended: where leases are short, the end waits for those as well.
+ * A server with work, under a steady load of creates; checks at its end what holds after every outage. If an outage swallows the answer
+ * of a claim, its tasks are claimed again after the lease: with short leases the end waits for those as well.
  */
 async function withLoad(
   { place, leaseMs }: { readonly place: ServedPlace; readonly leaseMs: number },
@@ -34,7 +34,7 @@ async function withLoad(
 ): Promise<readonly Asked[]> {
   const server = await startMember({
     ...{ STORE_URL: place.storeUrl, LEASE: `${leaseMs}ms`, WORKER_CONCURRENCY: "50" },
-    // Slow work where tasks are few, so that some run at any moment.
+    // Slow work if there are few tasks, so that some run at any moment.
     ...(isFull
       ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "200ms" }
       : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "800ms" }),
@@ -45,12 +45,12 @@ async function withLoad(
   expect(faultsOfAnswers(load.asked)).toEqual([]);
   if (leaseMs < LONG_LEASE_MS) await allEnded(server.url, BACK_WITHIN_MS);
   expect(faultsOfCreates(load.asked, await readAllTasks(place.storeUrl))).toEqual([]);
-  expect(server.lives).toHaveLength(1); // it has lived through all of it
+  expect(server.lives).toHaveLength(1); // it was never restarted
   expect(await server.stop()).toBe(0);
   return load.asked;
 }
 
-/** From now until 90 % of what is sent in a second is created, in milliseconds. */
+/** From now until 90 % of the requests of a second succeed, in milliseconds. */
 async function backAfter({ load }: Scene): Promise<number> {
   const from = Date.now();
   const isGood = ({ askedAt, status }: Asked, since: number) => status === 201 && askedAt >= since;
@@ -71,7 +71,7 @@ const refused = (asked: readonly Asked[]): number => asked.filter(({ status }) =
 
 testStores(
   SHARED,
-  "restarts and kills of its server and cut connections lose nothing, and the load comes back by itself",
+  "restarts and kills of its server and cut connections lose nothing, and the load recovers by itself",
   async (name) => {
     const restarts = scale(2, 10);
     const place = await servedPlace(name);
@@ -102,7 +102,7 @@ type Silence = {
   readonly running: readonly number[];
 };
 
-/** Freezes the store while tasks run. A task may end between a look and the freeze, so the look that counts comes after it. */
+/** Freezes the store while tasks run. A task may end between a read and the freeze, so the list is read after it. */
 async function freezeAtWork({ place, server }: Scene): Promise<Silence> {
   for (;;) {
     await eventually(
@@ -111,7 +111,7 @@ async function freezeAtWork({ place, server }: Scene): Promise<Silence> {
     );
     await place.freeze();
     const from = Date.now();
-    await readiness(server.url, false); // by now the store's last answers have been read
+    await readiness(server.url, false); // the store's last answers have been read by then
     const running = runningIn(server.current);
     if (running.length > 0) return { from, running };
     await place.thaw();
@@ -121,7 +121,7 @@ async function freezeAtWork({ place, server }: Scene): Promise<Silence> {
 
 testStores(
   SHARED,
-  "a server that falls silent is answered for in time, running tasks go on, and all is well when it speaks again",
+  "while the store is frozen clients are answered in time and running tasks go on, and everything works again after it",
   async (name) => {
     const place = await servedPlace(name);
     const back: number[] = [];
@@ -132,7 +132,7 @@ testStores(
       await Bun.sleep(STEADY_MS);
       silence = await freezeAtWork(scene);
       expect((await fetch(`${server.url}/livez`)).status).toBe(200);
-      // The store speaks again only when all that was asked of it until now has been answered.
+      // The store is resumed only after all requests until now are answered.
       const [sent, until] = [load.sent, Date.now()];
       await eventually(
         () => load.asked.filter(({ askedAt }) => askedAt <= until).length,

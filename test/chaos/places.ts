@@ -1,4 +1,4 @@
-/** Where tasks live while something is broken: a file or a server of the test's own, or a corner of the shared servers. */
+/** The stores of these tests: a file or a server of the test's own, or a schema or prefix on the shared servers. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,9 +16,9 @@ export interface Place {
 
 /** A place whose server can be broken. */
 export interface ServedPlace extends Place {
-  /** Ends it in an orderly way, or by SIGKILL. */
+  /** Stops it cleanly, or by SIGKILL. */
   end(how: "fast" | "kill"): Promise<void>;
-  /** Starts it again on its data and waits until it answers. */
+  /** Starts it again on its data; resolves when it answers. */
   start(): Promise<void>;
   freeze(): Promise<void>;
   thaw(): Promise<void>;
@@ -33,7 +33,7 @@ export const SHARED: readonly ServerName[] = ["PostgreSQL", "Redis"];
 export type DurableName = ServerName | "SQLite";
 export const DURABLE: readonly DurableName[] = ["SQLite", ...SHARED];
 
-/** Nothing is there yet, and nobody else comes there. */
+/** It is empty, and no other test uses it. */
 export function corner(name: ServerName): Place {
   const own = uniqueName("chaos");
   if (name === "PostgreSQL") {
@@ -44,14 +44,14 @@ export function corner(name: ServerName): Place {
   return { storeUrl, remove: () => removeKeys(storeUrl) };
 }
 
-/** A store that has every answered write on the disk. */
+/** A store that has written every acknowledged write to disk. */
 export async function durablePlace(name: DurableName): Promise<Place> {
   if (name !== "SQLite") return servedPlace(name);
   const home = await mkdtemp(join(tmpdir(), "tasktrack-chaos-"));
   return { storeUrl: `sqlite:${join(home, "tasks.db")}`, remove: () => rm(home, { recursive: true }) };
 }
 
-/** A server of its own that has every answered write on the disk. */
+/** A server of the test's own that has written every acknowledged write to disk. */
 export async function servedPlace(name: ServerName): Promise<ServedPlace> {
   const server =
     name === "PostgreSQL" ? await createPostgres() : await createRedis({ appendfsync: "always" });
@@ -68,7 +68,7 @@ export async function servedPlace(name: ServerName): Promise<ServedPlace> {
   };
 }
 
-/** PostgreSQL's fast shutdown, which cuts its sessions; Redis's only one. */
+/** PostgreSQL's fast shutdown, which cuts its sessions; Redis has only one kind. */
 const orderly = (name: ServerName): NodeJS.Signals => (name === "PostgreSQL" ? "SIGINT" : "SIGTERM");
 
 const cutPostgres = (url: string): Promise<void> =>

@@ -1,14 +1,14 @@
-/** A small program of the tests in a process of its own: told what to do as JSON, it says what it did, a JSON line each. */
+/** A small program of the tests in a process of its own. Its argument is JSON, and it prints what it did, as lines of JSON. */
 import { join } from "node:path";
 import type { TaskStore } from "../../src/store/store.ts";
 import { withStore } from "./history.ts";
 
-/** What every such program is told. */
+/** The orders of every such program. */
 export type Orders = { readonly storeUrl: string; readonly seed: number };
 
 /**
- * Runs processes of a program beside this file, all of which begin at once when the last one is ready. Resolves with what they
- * said, when all have ended well.
+ * Runs processes of a program in this folder, which begin at once when the last one is ready. Resolves with their lines when all have
+ * ended without an error.
  */
 export async function runPrograms<Line>(name: string, orders: readonly Orders[]): Promise<Line[]> {
   const children = orders.map((order) =>
@@ -18,12 +18,12 @@ export async function runPrograms<Line>(name: string, orders: readonly Orders[])
   );
   try {
     const outputs = children.map(({ stdout }) => readLines(stdout));
-    await Promise.all(outputs.map((lines) => lines.next())); // each has said that it is ready
+    await Promise.all(outputs.map((lines) => lines.next())); // each reports that it is ready
     for (const { stdin } of children) stdin.end();
     const said = await Promise.all(outputs.map((lines) => Array.fromAsync(lines)));
     const codes = await Promise.all(children.map(({ exited }) => exited));
     if (codes.some((code) => code !== 0)) throw new Error(`${name} ended with ${codes.join()}`);
-    return said.flat() as Line[]; // what the program of this name says
+    return said.flat() as Line[]; // the lines of the program of this name
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }
@@ -40,15 +40,15 @@ async function* readLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<un
   }
 }
 
-/** The program's side: opens the store, waits for the word and does its work. */
+/** The program's side: opens the store, waits for the start and does its work. */
 export async function main<O extends Orders>(
   work: (store: TaskStore, orders: O, say: (line: object) => void) => Promise<unknown>,
 ): Promise<void> {
-  const orders = JSON.parse(process.argv[2] ?? "") as O; // as runPrograms gives them
+  const orders = JSON.parse(process.argv[2] ?? "") as O; // as runPrograms passes them
   const lines: string[] = [];
   await withStore(orders.storeUrl, async (store) => {
     process.stdout.write('"ready"\n');
-    await Bun.stdin.text(); // ends with the word to begin
+    await Bun.stdin.text(); // ends at the start
     await work(store, orders, (line) => void lines.push(JSON.stringify(line)));
   });
   await Bun.write(Bun.stdout, lines.map((line) => `${line}\n`).join(""));

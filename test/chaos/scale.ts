@@ -1,19 +1,19 @@
-/** How much is broken: enough for every run of the tests, or as much as is promised (`npm run chaos`). */
+/** The scale of these tests: small in every run of the tests, or full (`npm run chaos`). */
 import { expect, test } from "bun:test";
 
 export const isFull = process.env.CHAOS === "full";
 
 export const scale = (usual: number, full: number): number => (isFull ? full : usual);
 
-/** A lease that ends soon, and that a living worker on a busy machine keeps all the same: it renews it every third of that time. */
+/** A short lease that a living worker keeps also on a busy machine: it renews it every third of that time. */
 export const SHORT_LEASE_MS = scale(4_000, 1_000);
 
-/** Only a test that hangs takes as long; what it waits for has limits of its own. */
+/** Only a test that hangs takes so long; its waits have limits of their own. */
 const WITHIN_MS = 900_000;
 
 /**
- * A claim that holds on each of these stores; its name begins with the store's. They are examined at the same time, since most
- * of each test is waiting, and one after the other where it is measured.
+ * A claim that holds on each of these stores; its name begins with the store's. The stores are tested at the same time, because a test
+ * mostly waits, and one after the other in `npm run chaos`, which measures.
  */
 export function testStores<Name extends string>(
   names: readonly Name[],
@@ -25,14 +25,14 @@ export function testStores<Name extends string>(
 }
 
 /**
- * A limit in time is judged where these tests run alone (`npm run chaos`). Beside other work the machine itself may stand still
- * for seconds: there every test shows the same by the order of events, and the time is only reported.
+ * A time limit is checked only when these tests run alone (`npm run chaos`). Beside other work the machine itself may stop for seconds:
+ * there every test checks the order of events, and the time is only reported.
  */
 export function expectWithin(ms: number, limitMs: number): void {
   if (isFull) expect(ms).toBeLessThan(limitMs);
 }
 
-/** A line of numbers for who reads along; nothing is judged by them. */
+/** Prints numbers that are not checked. */
 export function report(what: string, numbers: Readonly<Record<string, number | string>>): void {
   const words = Object.entries(numbers).map(([name, value]) => `${name} ${value}`);
   console.info(`  chaos: ${what}: ${words.join(", ")}`);

@@ -1,6 +1,6 @@
 /**
- * A server that is frozen, or whose clock is set, costs no living worker its lease: the worker beats all the while over HTTP, and every
- * answer that it gets says that the task is still its own. A dead worker is found all the same.
+ * No living worker loses its lease to a freeze of the server, or to a change of its clock: the worker sends heartbeats over HTTP all the
+ * time, and every answer confirms its lease. A dead worker is still detected.
  */
 import { afterAll, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -14,10 +14,10 @@ import { corner, SHARED } from "./places.ts";
 import { testStores } from "./scale.ts";
 
 const HOUR_S = 3_600;
-/** Long beside what the test's own process may stand still on a busy machine. */
+/** Much longer than the pauses of the test's own process on a busy machine. */
 const LEASE_MS = 4_000;
 const BEAT_EVERY_MS = LEASE_MS / 8;
-/** Three leases and some. */
+/** A bit more than three leases. */
 const BEATS_IN_A_FREEZE = 26;
 
 afterAll(killLeftovers);
@@ -46,7 +46,7 @@ async function claimOne(url: string, worker: string): Promise<Claimed> {
   return { id: task.id, token: task.lease.token };
 }
 
-/** Beats without waiting for the answer to the beat before. `sent` counts, `answers` are the statuses that came. */
+/** Sends heartbeats without waiting for the previous answer. `sent` counts them, `answers` are the received statuses. */
 function keepBeating(url: string, worker: string, lease: Claimed) {
   const state = { sent: 0, answers: [] as string[] };
   const beat = async (): Promise<void> => {
@@ -56,7 +56,7 @@ function keepBeating(url: string, worker: string, lease: Claimed) {
       const { leases } = (await post(url, "/api/worker/heartbeat", body)) as { leases: { status: string }[] };
       state.answers.push(String(leases[0]?.status));
     } catch {
-      // frozen, or too slow: the next one says the same
+      // frozen, or too slow: the next heartbeat does the same
     }
   };
   const timer = setInterval(() => void beat(), BEAT_EVERY_MS);
@@ -70,8 +70,8 @@ async function lossesOf(url: string, id: number): Promise<number> {
 }
 
 /**
- * One worker lives and one dies; then the trouble. The living one never hears that its task is lost, and its result counts; the dead
- * one's task is found lost.
+ * One worker lives and one dies; then the failure. The living worker never gets the status lost, and its result counts; the task of the
+ * dead one is detected as lost.
  */
 async function expectFair(
   server: Member,
@@ -90,7 +90,7 @@ async function expectFair(
   };
   await answered(2);
   await trouble(state);
-  await answered(16); // two leases after it
+  await answered(16); // two leases later
   await eventually(
     () => lossesOf(server.url, dead.id),
     (losses) => losses > 0,
@@ -115,7 +115,7 @@ async function freezeThreeLeases(server: Member, living: { sent: number }): Prom
 
 testStores(
   ["memory", ...SHARED] as const,
-  "a server that is frozen for three leases takes no task from a worker that beats all the while",
+  "a server that is frozen for three leases takes no task from a worker that sends heartbeats all the time",
   async (name) => {
     const place = name === "memory" ? null : corner(name);
     const server = await startMember({ ...SETTINGS, STORE_URL: place?.storeUrl ?? "memory:" });

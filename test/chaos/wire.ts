@@ -1,15 +1,15 @@
-/** A wire to a server that can be held: what was sent meanwhile is not lost, it only comes late. */
+/** A TCP proxy that can hold the data: it is not lost, only late. */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface Wire {
   readonly port: number;
-  /** From now on nothing comes through, in either direction. */
+  /** From now on nothing is forwarded, in either direction. */
   hold(): void;
-  /** Everything that was held comes through, in its order. */
+  /** Forwards everything that was held, in order. */
   release(): void;
-  /** New connections go to this port; those that are open stay with the server that they have. */
+  /** New connections go to this port; open ones are not changed. */
   turnTo(targetPort: number): void;
-  /** Cuts the connections that are open. */
+  /** Cuts the open connections. */
   cut(): void;
   close(): void;
 }

@@ -1,4 +1,4 @@
-/** Workers that are killed, frozen or cut off while others work: no task is lost, none is run by two, no late word counts. */
+/** Workers that are killed, frozen or cut off while others work: no task is lost, none is run by two, no late outcome counts. */
 import { afterAll, expect } from "bun:test";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type LogEvent } from "../support/server-process.ts";
@@ -11,7 +11,7 @@ import { expectWithin, isFull, most, quantile, report, SHORT_LEASE_MS, scale, te
 import { createWire } from "./wire.ts";
 
 const PER_SECOND = scale(30, 100);
-/** From the death of a worker to the next start of its task: until the lease ends, a sweep finds it, a worker takes it. */
+/** From the death of a worker to the next start of its task: the lease ends, a sweep finds it, another worker claims it. */
 const RECOVERED_WITHIN_MS = SHORT_LEASE_MS + 5_000;
 
 afterAll(killLeftovers);
@@ -24,7 +24,7 @@ testStores(
     const place = corner(name);
     const shared = { STORE_URL: place.storeUrl, LEASE: `${SHORT_LEASE_MS}ms` };
     const api = await startMember({ ...shared, ROLE: "api" });
-    // Slow work where tasks are few, so that each worker has several at any moment.
+    // Slow work if there are few tasks, so that each worker has several at any moment.
     const length = isFull
       ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "500ms" }
       : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "1s" };
@@ -56,7 +56,7 @@ testStores(
     expect(executions.length).toBeGreaterThanOrEqual(tasks.length);
     expect(faultsOfExecutions(executions)).toEqual([]);
     const recovered = recoveries(tasks, deaths);
-    expect(recovered.length).toBeGreaterThan(kills); // a kill that hits nothing shows nothing
+    expect(recovered.length).toBeGreaterThan(kills); // else no kill has hit a task
     expectWithin(most(recovered), RECOVERED_WITHIN_MS);
     report(`a worker killed every second, ${name}`, {
       ...{ kills, tasks: tasks.length, executions: executions.length, "leases lost": recovered.length },
@@ -71,15 +71,15 @@ const PAIR_LEASE_MS = SHORT_LEASE_MS;
 /** What is left until then. */
 const twoLeasesFrom = (at: number): number => Math.max(0, at + 2 * PAIR_LEASE_MS - performance.now());
 
-/** Two workers; every task that the first one holds is taken over by the second. */
+/** Two workers; the second takes over every task of the first. */
 async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
   const common = { LEASE: `${PAIR_LEASE_MS}ms`, WORKER_CONCURRENCY: "20" };
   const api = await startMember({ ...common, STORE_URL: storeUrl, ROLE: "api" });
-  // Short enough to end before the lease is given up.
+  // Short enough to end before the lease is lost.
   const work = { ...common, ROLE: "worker", SIMULATE_MIN: "800ms", SIMULATE_MAX: "1500ms" };
   const first = await startMember({ ...work, STORE_URL: storeUrlOfFirst });
 
-  /** Creates tasks and waits until the first one, alone, runs them. */
+  /** Creates tasks and waits until the first worker, which is alone, runs them. */
   async function occupyFirst(): Promise<number[]> {
     const load = createSteadily(api.url, { perSecond: 1_000, total: 20 });
     await load.done;
@@ -91,13 +91,13 @@ async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
     return ids;
   }
 
-  /** What is running by the store. */
+  /** The running tasks by the store. */
   async function running(): Promise<number[]> {
     const response = await fetch(`${api.url}/api/task?status=running&limit=1000`);
     return ((await response.json()) as { readonly id: number }[]).map(({ id }) => id); // api.test.ts shows it
   }
 
-  /** Makes trouble for the first one while it runs tasks; resolves with these, and begins anew where all had ended before. */
+  /** Disturbs the first worker while it runs tasks; resolves with these, and starts again if all had ended before. */
   async function troubleFirst(begin: () => void, end: () => void): Promise<{ held: number[]; from: number }> {
     for (;;) {
       await occupyFirst();
@@ -118,14 +118,14 @@ async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
 const idsOf = (events: readonly LogEvent[], ...names: readonly string[]): number[] =>
   events.filter(({ event }) => names.includes(event)).map(({ task_id }) => Number(task_id));
 
-/** Resolves when this worker has begun each of these tasks, or has ended each. */
+/** Resolves when this worker has started, or ended, each of these tasks. */
 const has = (worker: Member, event: string, ids: readonly number[]): Promise<unknown> =>
   eventually(
     () => idsOf(worker.events(), event),
     (seen) => ids.every((id) => seen.includes(id)),
   );
 
-/** Of what the first one held each task was lost to it and done by the second, whatever it said later. */
+/** The first worker lost each of its tasks and the second one completed it, whatever the first one sent later. */
 async function expectTakenOver(
   storeUrl: string,
   { held, first, second }: { held: readonly number[]; first: Member; second: Member },
@@ -135,7 +135,7 @@ async function expectTakenOver(
     attempts.map(({ worker, outcome }) => `${outcome} in ${pidOf(worker)}`),
   );
   const [lost, done] = [`lost in ${first.current.pid}`, `done in ${second.current.pid}`];
-  // On a busy machine the first one may have lost a lease to itself before.
+  // On a busy machine the first worker may have lost a lease and claimed the task again.
   const shortened = histories.map((history) =>
     history.filter((end, at) => end !== lost || history[at + 1] !== lost),
   );
@@ -145,7 +145,7 @@ async function expectTakenOver(
 
 testStores(
   SHARED,
-  "a worker frozen for two leases loses its tasks to another; what it says after is refused, and it works on",
+  "a worker frozen for two leases loses its tasks to another; its late outcomes are refused, and it works on",
   async (name) => {
     const place = corner(name);
     const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl);
@@ -171,32 +171,36 @@ testStores(
   },
 );
 
-testStores(SHARED, "outcomes that come two leases late over a slow wire are refused", async (name) => {
-  const place = corner(name);
-  const direct = new URL(place.storeUrl);
-  const wire = await createWire(Number(direct.port));
-  const slow = Object.assign(new URL(direct), { port: String(wire.port) }).href;
-  const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl, slow);
-  const { held, from } = await troubleFirst(wire.hold, wire.release);
-  const second = await startSecond();
-  await has(second, "task_started", held);
-  await Bun.sleep(twoLeasesFrom(from));
-  wire.release();
+testStores(
+  SHARED,
+  "outcomes that arrive two leases late over a slow connection are refused",
+  async (name) => {
+    const place = corner(name);
+    const direct = new URL(place.storeUrl);
+    const wire = await createWire(Number(direct.port));
+    const slow = Object.assign(new URL(direct), { port: String(wire.port) }).href;
+    const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl, slow);
+    const { held, from } = await troubleFirst(wire.hold, wire.release);
+    const second = await startSecond();
+    await has(second, "task_started", held);
+    await Bun.sleep(twoLeasesFrom(from));
+    wire.release();
 
-  await has(second, "task_done", held);
-  await eventually(
-    () => idsOf(first.events(), "task_stopping", "outcome_dropped"),
-    (ended) => held.every((id) => ended.includes(id)),
-  );
-  // Work that ended while the wire was held, and was told.
-  const late = (): number => idsOf(first.events(), "outcome_dropped").length;
-  await eventually(late, (count) => count > 0);
-  await expectTakenOver(place.storeUrl, { held, first, second });
+    await has(second, "task_done", held);
+    await eventually(
+      () => idsOf(first.events(), "task_stopping", "outcome_dropped"),
+      (ended) => held.every((id) => ended.includes(id)),
+    );
+    // Work that ended while the proxy held its outcome.
+    const late = (): number => idsOf(first.events(), "outcome_dropped").length;
+    await eventually(late, (count) => count > 0);
+    await expectTakenOver(place.storeUrl, { held, first, second });
 
-  expect(await second.stop()).toBe(0);
-  await has(first, "task_done", await occupyFirst());
-  for (const member of [api, first]) expect(await member.stop()).toBe(0);
-  wire.close();
-  report(`a slow wire, ${name}`, { tasks: held.length, "outcomes that came late": late() });
-  await place.remove();
-});
+    expect(await second.stop()).toBe(0);
+    await has(first, "task_done", await occupyFirst());
+    for (const member of [api, first]) expect(await member.stop()).toBe(0);
+    wire.close();
+    report(`a slow wire, ${name}`, { tasks: held.length, "outcomes that came late": late() });
+    await place.remove();
+  },
+);

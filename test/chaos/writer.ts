@@ -1,4 +1,4 @@
-/** Creates, claims, settles and deletes tasks at random beside others who do the same, and says each change that it made. */
+/** Creates, claims, settles and deletes tasks at random, beside other such processes, and reports each of its changes. */
 import { create, settle, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
 import type { TaskId } from "../../src/core/task.ts";
 import type { TaskStore } from "../../src/store/store.ts";
@@ -10,7 +10,7 @@ import { main, type Orders } from "./program.ts";
 export type WriterOrders = Orders & { readonly deeds: number };
 
 const LEASE_MS = 60_000;
-/** Deeds that one process has under way. */
+/** Calls that one process has under way. */
 const HANDS = 4;
 
 function createWriter(store: TaskStore, draw: () => number, say: (seen: Seen) => void) {

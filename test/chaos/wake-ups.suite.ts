@@ -1,6 +1,6 @@
 /**
- * The broker that wakes workers is emptied, made to lie, restarted, killed, frozen and alarmed, and those whom it wakes are killed:
- * no task is lost, none is run by two, and no client waits for a bell.
+ * The wake-ups of a broker are deleted and multiplied, the broker is restarted, killed, frozen and out of memory, and the workers are
+ * killed: no task is lost, none is run by two workers, and no client waits for a wake-up.
  */
 import { expect } from "bun:test";
 import type { Ready } from "../../src/client/types.ts";
@@ -19,39 +19,39 @@ import { expectWithin, isFull, median, most, quantile, report, SHORT_LEASE_MS, s
 
 /** The usual DISPATCH_INTERVAL. */
 const POLL_MS = 1_000;
-/** Where it is to be seen whether a bell woke a worker or a poll: what comes long before a poll is due came by a bell. */
+/** For tests that show that wake-ups work: a task that starts long before the next poll was started by a wake-up. */
 const RARE_POLL_MS = scale(60_000, 5_000);
 const ENDED_WITHIN_MS = 300_000;
 const STEADY_MS = scale(500, 3_000);
 const PER_SECOND = scale(20, 50);
 /**
- * A broker's start takes seconds, on a busy machine many. A load that went on as before would make the machine busier still: at 50 a
- * second it was 10,000 tasks, and most of what this file took of the processor.
+ * The start of a broker takes seconds, on a busy machine many. The full load meanwhile would make the machine even busier: at 50 a
+ * second it was 10,000 tasks, and most of the processor time of this file.
  */
 const PER_SECOND_AT_STARTS = scale(2, 50);
 /** A create that waits for a broken broker waits for longer than that. */
 const CREATED_WITHIN_MS = 2_000;
 
-/** The one that stands beside each broker at this moment. */
-const houses = new Map<BrokerName, House>();
+/** The present cluster of each broker. */
+const clusters = new Map<BrokerName, Cluster>();
 
-const testBells: typeof testBrokers = (names, claim, body) =>
+const testWakeUps: typeof testBrokers = (names, claim, body) =>
   testBrokers(names, claim, async (broker) => {
     try {
       await body(broker);
     } finally {
-      await houses.get(broker.name)?.close(); // of a test that failed
+      await clusters.get(broker.name)?.close(); // of a test that failed
     }
   });
 
-type House = {
+type Cluster = {
   readonly broker: BrokenBroker;
   readonly prefix: string;
   readonly place: Place;
   readonly api: Member;
   readonly workers: readonly Member[];
   readonly pollMs: number;
-  /** Ends all at once and removes what was there; safe twice. */
+  /** Kills all processes and removes the data; safe twice. */
   close(): Promise<void>;
 };
 
@@ -62,15 +62,15 @@ type Work = {
   readonly pollMs: number;
 };
 
-/** A corner of the shared PostgreSQL, a prefix at the broker, a process that takes tasks in and some that work on them. */
-async function openHouse(
+/** Opens a schema on the shared PostgreSQL, a prefix at the broker, a process that creates tasks and some that work on them. */
+async function openCluster(
   broker: BrokenBroker,
   work: Work,
   env: Readonly<Record<string, string>> = {},
-): Promise<House> {
+): Promise<Cluster> {
   const place = corner("PostgreSQL");
-  const prefix = uniqueName("bells");
-  // Nothing goes by the other topics, and each partition makes Kafka's next start longer.
+  const prefix = uniqueName("wakeups");
+  // The other topics are not used, and each partition makes Kafka's next start longer.
   const few = broker.name === "Kafka" ? "&partitions=1" : "";
   const shared = { STORE_URL: place.storeUrl, QUEUE_URL: `${broker.urlFor(prefix)}${few}`, ...env };
   const ofWorker = {
@@ -80,20 +80,20 @@ async function openHouse(
   const api = createMember({ ...shared, ROLE: "api" });
   const workers = Array.from({ length: work.workers }, () => createMember({ ...shared, ...ofWorker }));
   const close = async (): Promise<void> => {
-    if (!houses.delete(broker.name)) return;
+    if (!clusters.delete(broker.name)) return;
     for (const member of [api, ...workers]) if (member.lives.length > 0) await member.kill();
     await place.remove();
   };
-  const house = { broker, prefix, place, api, workers, pollMs: work.pollMs, close };
-  houses.set(broker.name, house);
-  await api.start(); // makes the tables
+  const cluster = { broker, prefix, place, api, workers, pollMs: work.pollMs, close };
+  clusters.set(broker.name, cluster);
+  await api.start(); // creates the tables
   await Promise.all(workers.map((worker) => worker.start()));
-  await areWoken(house);
-  return house;
+  await areWoken(cluster);
+  return cluster;
 }
 
 /** Creates as many tasks at once; resolves with their ids. */
-async function createMany({ api }: House, count: number, fields: object = {}): Promise<number[]> {
+async function createMany({ api }: Cluster, count: number, fields: object = {}): Promise<number[]> {
   const tasks = Array.from({ length: count }, (_, n) => ({ name: `one of many ${n}`, ...fields }));
   const response = await exchange(api.url, {
     ...{ method: "POST", target: "/api/task", body: JSON.stringify(tasks) },
@@ -102,39 +102,39 @@ async function createMany({ api }: House, count: number, fields: object = {}): P
   return ((await response.json()) as { readonly task_ids: number[] }).task_ids; // api.test.ts shows it
 }
 
-async function statusOf({ api }: House, id: number | undefined): Promise<unknown> {
+async function statusOf({ api }: Cluster, id: number | undefined): Promise<unknown> {
   const task = await (await fetch(`${api.url}/api/task/${id}`)).json();
   return (task as { readonly status: unknown }).status; // api.test.ts shows it
 }
 
 /**
- * The broker gives each worker bells. Where polls are rare it is also seen that bells wake them: four tasks in a row are picked up
- * in a tenth of the time between two polls each, which polls alone bring about once in a thousand times.
+ * Waits until the broker sends wake-ups to each worker. If polls are rare, also until wake-ups start tasks: four tasks in a row are
+ * started within a tenth of the time between two polls each, which happens with polls alone once in a thousand times.
  */
-async function areWoken(house: House): Promise<void> {
+async function areWoken(cluster: Cluster): Promise<void> {
   const pickup = async (): Promise<number> => {
-    const [id] = await createMany(house, 1);
+    const [id] = await createMany(cluster, 1);
     const from = performance.now();
     await eventually(
-      () => statusOf(house, id),
+      () => statusOf(cluster, id),
       (status) => status !== "pending",
       ENDED_WITHIN_MS,
     );
     return performance.now() - from;
   };
   await eventually(
-    () => house.broker.hearers(house.prefix),
-    (hearers) => hearers === house.workers.length,
+    () => cluster.broker.receivers(cluster.prefix),
+    (receivers) => receivers === cluster.workers.length,
     ENDED_WITHIN_MS,
   );
-  if (house.pollMs < RARE_POLL_MS) return;
+  if (cluster.pollMs < RARE_POLL_MS) return;
   const longest = async (): Promise<number> =>
     Math.max(await pickup(), await pickup(), await pickup(), await pickup());
-  await eventually(longest, (ms) => ms < house.pollMs / 10, 2 * ENDED_WITHIN_MS);
+  await eventually(longest, (ms) => ms < cluster.pollMs / 10, 2 * ENDED_WITHIN_MS);
 }
 
-/** Waits for all tasks, ends all processes and expects what holds in every history here. */
-async function endWell({ api, workers, place, close }: House): Promise<readonly Task[]> {
+/** Waits for the end of all tasks, stops all processes and checks the histories. */
+async function endWell({ api, workers, place, close }: Cluster): Promise<readonly Task[]> {
   await allEnded(api.url, ENDED_WITHIN_MS);
   const codes = await Promise.all([api, ...workers].map((member) => member.stop()));
   expect(codes).toEqual(codes.map(() => 0));
@@ -151,8 +151,8 @@ const startOf = ({ attempts }: Task): number => attempts[0]?.startedAt ?? Number
 const startsOf = (tasks: readonly Task[]): number[] => tasks.map(({ attempts }) => attempts.length);
 const pickupsOf = (tasks: readonly Task[]): number[] => tasks.map((task) => startOf(task) - task.createdAt);
 
-/** The server is ready all the while, and says how its broker stands. */
-async function isSaidToBe({ broker, api }: House, state: BrokerState): Promise<void> {
+/** Waits until the server shows this state of its broker. The server is ready meanwhile. */
+async function hasState({ broker, api }: Cluster, state: BrokerState): Promise<void> {
   const ready = { status: "ready", store: expect.any(String), broker: { name: broker.name, state } };
   const ask = async (): Promise<unknown> => (await fetch(`${api.url}/readyz`)).json();
   const isSo = (answer: unknown): boolean => stateIn(answer) === state;
@@ -161,22 +161,22 @@ async function isSaidToBe({ broker, api }: House, state: BrokerState): Promise<v
 
 const stateIn = (ready: unknown): string | undefined => (ready as Ready).broker?.state; // api.test.ts shows the rest
 
-// ---- bells that are lost, and bells that are too many
+// ---- lost and multiplied wake-ups
 
 const DUE = scale(100, 1_000);
 
-/** Fills all slots, has as many tasks become due behind them and throws their bells away; again where a slow machine was late. */
-async function purgeWhileBusy(house: House): Promise<Purge> {
-  const { broker, prefix, workers, api } = house;
+/** Fills all slots, lets as many tasks become due behind them and deletes their wake-ups; again if a slow machine was late. */
+async function purgeWhileBusy(cluster: Cluster): Promise<Purge> {
+  const { broker, prefix, workers, api } = cluster;
   for (;;) {
-    const busy = await createMany(house, DUE);
+    const busy = await createMany(cluster, DUE);
     await eventually(
       () => new Set(workers.flatMap(({ current }) => executionsOf(current).map(({ taskId }) => taskId))),
       (begun) => busy.every((id) => begun.has(id)),
       ENDED_WITHIN_MS,
     );
     const due = new Set<number>();
-    for (let made = 0; made < DUE; made += 100) for (const id of await createMany(house, 100)) due.add(id);
+    for (let made = 0; made < DUE; made += 100) for (const id of await createMany(cluster, 100)) due.add(id);
     const purged = await broker.purge(prefix);
     const purgedAt = Date.now();
     const waiting = await fetch(`${api.url}/api/task?status=pending&limit=1`);
@@ -188,78 +188,78 @@ async function purgeWhileBusy(house: House): Promise<Purge> {
 
 type Purge = {
   readonly due: ReadonlySet<number>;
-  /** Bells, or null where the broker does not count them. */
+  /** Wake-ups, or null if the broker does not count them. */
   readonly purged: number | null;
   readonly purgedAt: number;
 };
 
-testBells(
+testWakeUps(
   usuallyOn("RabbitMQ"),
-  "with all bells of due tasks purged, each runs once and soon",
+  "after all wake-ups of due tasks are deleted, each task runs once and soon",
   async (broker) => {
     const workMs = 5_000;
-    const house = await openHouse(broker, {
+    const cluster = await openCluster(broker, {
       workers: 2,
       slots: DUE / 2,
       ms: [workMs, workMs],
       pollMs: RARE_POLL_MS,
     });
-    const { due, purged, purgedAt } = await purgeWhileBusy(house);
-    await allEnded(house.api.url, ENDED_WITHIN_MS);
-    await areWoken(house);
-    const tasks = await endWell(house);
+    const { due, purged, purgedAt } = await purgeWhileBusy(cluster);
+    await allEnded(cluster.api.url, ENDED_WITHIN_MS);
+    await areWoken(cluster);
+    const tasks = await endWell(cluster);
     expect(new Set(startsOf(tasks))).toEqual(new Set([1]));
     const started = tasks.filter(({ id }) => due.has(id)).map(startOf);
     expect(started).toHaveLength(DUE);
-    // The rest of the work that runs, and a poll of those that were not woken.
+    // The rest of the running work, and a poll of the workers that were not woken.
     expectWithin(most(started) - purgedAt, workMs + RARE_POLL_MS + 10_000);
-    report(`bells purged, ${broker.name}`, {
+    report(`wake-ups purged, ${broker.name}`, {
       ...{ due: DUE, purged: purged ?? "the topic" },
       "last start after ms": most(started) - purgedAt,
     });
   },
 );
 
-testBells(
+testWakeUps(
   usuallyOn("Kafka"),
-  "each bell ten times more, in random order, runs no task twice",
+  "each wake-up sent ten times more, in random order, runs no task twice",
   async (broker) => {
     const total = scale(200, 5_000);
-    const house = await openHouse(broker, { workers: 3, slots: 20, ms: [5, 50], pollMs: RARE_POLL_MS });
-    const copies = await broker.multiply(house.prefix);
-    const load = createSteadily(house.api.url, { perSecond: 200, total });
+    const cluster = await openCluster(broker, { workers: 3, slots: 20, ms: [5, 50], pollMs: RARE_POLL_MS });
+    const copies = await broker.multiply(cluster.prefix);
+    const load = createSteadily(cluster.api.url, { perSecond: 200, total });
     await load.done;
-    await allEnded(house.api.url, ENDED_WITHIN_MS);
-    await eventually(copies.rung, (rung) => rung > total, ENDED_WITHIN_MS);
+    await allEnded(cluster.api.url, ENDED_WITHIN_MS);
+    await eventually(copies.copies, (count) => count > total, ENDED_WITHIN_MS);
     await copies.stop();
-    await areWoken(house);
-    const tasks = await endWell(house);
+    await areWoken(cluster);
+    const tasks = await endWell(cluster);
     expect(faultsOfAnswers(load.asked)).toEqual([]);
     expect(new Set(startsOf(tasks))).toEqual(new Set([1]));
-    report(`bells ten times more, ${broker.name}`, { tasks: total, copies: copies.rung() });
+    report(`wake-ups ten times more, ${broker.name}`, { tasks: total, copies: copies.copies() });
   },
 );
 
-testBells(usuallyOn("RabbitMQ"), "a high priority overtakes the backlog of low ones", async (broker) => {
+testWakeUps(usuallyOn("RabbitMQ"), "a high priority overtakes the backlog of low ones", async (broker) => {
   const backlog = scale(200, 10_000);
   const slots = 10;
-  // Slow work, so that the backlog is still there when the task of high priority comes, and clocks that differ by little show little.
+  // Slow work, so that the backlog still exists when the task of high priority is created, and small differences of clocks do not matter.
   const ms = isFull ? ([20, 40] as const) : ([500, 1_000] as const);
-  const house = await openHouse(broker, { workers: 2, slots, ms, pollMs: RARE_POLL_MS });
-  for (let made = 0; made < backlog; made += 200) await createMany(house, 200, { priority: -5 });
-  const [high] = await createMany(house, 1, { priority: 5 });
+  const cluster = await openCluster(broker, { workers: 2, slots, ms, pollMs: RARE_POLL_MS });
+  for (let made = 0; made < backlog; made += 200) await createMany(cluster, 200, { priority: -5 });
+  const [high] = await createMany(cluster, 1, { priority: 5 });
   const createdAt = Date.now();
-  const tasks = await endWell(house);
+  const tasks = await endWell(cluster);
   const startedAt = startOf(tasks.find(({ id }) => id === high) as Task); // it was acknowledged
   const low = tasks.filter(({ priority }) => priority < 0).map(startOf);
   const behind = low.filter((at) => at > startedAt).length;
   const between = low.filter((at) => at > createdAt && at < startedAt).length;
   report(`priority, ${broker.name}`, { backlog, behind, between, "started after ms": startedAt - createdAt });
-  expect(behind).toBeGreaterThan(backlog / 10); // else there was no backlog to overtake
-  expect(between).toBeLessThanOrEqual(2 * slots); // what was being claimed at that moment
+  expect(behind).toBeGreaterThan(backlog / 10); // else there was no backlog
+  expect(between).toBeLessThanOrEqual(2 * slots); // those that were being claimed at that moment
 });
 
-// ---- a broker that goes away
+// ---- a broker that is away
 
 type Span = { readonly from: number; readonly to: number };
 
@@ -268,21 +268,21 @@ const isIn =
   (at: number): boolean =>
     spans.some(({ from, to }) => at >= from && at <= to);
 
-/** A house under an even load; what holds after every trouble is expected at its end. */
+/** A cluster under a steady load; checks at its end what holds after every failure. */
 async function withLoad(
   broker: BrokenBroker,
   work: Work,
-  body: (house: House, load: SteadyLoad) => Promise<readonly Span[]>,
+  body: (cluster: Cluster, load: SteadyLoad) => Promise<readonly Span[]>,
 ): Promise<Outcome> {
-  const house = await openHouse(broker, work);
-  const load = createSteadily(house.api.url, { perSecond: PER_SECOND });
+  const cluster = await openCluster(broker, work);
+  const load = createSteadily(cluster.api.url, { perSecond: PER_SECOND });
   await Bun.sleep(STEADY_MS);
-  const broken = await body(house, load);
+  const broken = await body(cluster, load);
   await Bun.sleep(STEADY_MS);
   await load.stop();
-  await allEnded(house.api.url, ENDED_WITHIN_MS);
-  await areWoken(house);
-  const tasks = (await endWell(house)).filter(({ name }) => name.startsWith("steady"));
+  await allEnded(cluster.api.url, ENDED_WITHIN_MS);
+  await areWoken(cluster);
+  const tasks = (await endWell(cluster)).filter(({ name }) => name.startsWith("steady"));
   expect(faultsOfAnswers(load.asked)).toEqual([]);
   expect(faultsOfCreates(load.asked, tasks)).toEqual([]);
   const duringIt = load.asked.filter(({ askedAt }) => isIn(broken)(askedAt));
@@ -291,7 +291,7 @@ async function withLoad(
   return { tasks, asked: load.asked, broken };
 }
 
-/** Resolves when all that was sent until now, some of it while the broker was broken, has been answered: no create waits for it. */
+/** Resolves when all requests until now, some of them sent while the broker was broken, are answered: no create waits for the broker. */
 async function isAnswered(load: SteadyLoad, brokenAt: number): Promise<void> {
   await eventually(
     () => load.asked.filter(({ askedAt }) => askedAt > brokenAt).length,
@@ -312,7 +312,7 @@ type Outcome = {
   readonly broken: readonly Span[];
 };
 
-/** How long creates and pick-ups took while all was well, and while the broker was broken. */
+/** The times of creates and pick-ups, before and after the failure, and during it. */
 function timesOf({ asked, tasks, broken }: Outcome): Readonly<Record<string, string>> {
   const p50AndP99 = (values: readonly number[]): string => `${median(values)}/${quantile(values, 0.99)}`;
   const part = <T>(all: readonly T[], at: (one: T) => number) => {
@@ -330,7 +330,7 @@ function timesOf({ asked, tasks, broken }: Outcome): Readonly<Record<string, str
   };
 }
 
-/** From when the broker is back until a second begins in which 90 % of what is created in one is started. */
+/** From the return of the broker until the beginning of a second in which as many tasks start as 90 % of those created in a second. */
 function backAfter(tasks: readonly Task[], { to }: Span): number {
   const starts = tasks.map(startOf);
   const startedFrom = (from: number): number => starts.filter((at) => at >= from && at < from + 1_000).length;
@@ -340,23 +340,23 @@ function backAfter(tasks: readonly Task[], { to }: Span): number {
   return Number.POSITIVE_INFINITY;
 }
 
-testBells(
+testWakeUps(
   BROKERS,
-  "stopped and killed under load, it costs no task and no create its time",
+  "stopped and killed under load, it delays no create and loses no task",
   async (broker) => {
     const restarts = scale(2, 10);
     const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: RARE_POLL_MS } as const;
-    const outcome = await withLoad(broker, work, async (house, load) => {
+    const outcome = await withLoad(broker, work, async (cluster, load) => {
       const broken: Span[] = [];
       for (let restart = 0; restart < restarts; restart++) {
         const from = Date.now();
         await broker.server.signal(restart % 2 === 0 ? "SIGTERM" : "SIGKILL");
-        await isSaidToBe(house, "away");
+        await hasState(cluster, "away");
         await isAnswered(load, Date.now());
         load.pace(PER_SECOND_AT_STARTS);
         await broker.server.start();
         broken.push({ from, to: Date.now() });
-        await isSaidToBe(house, "up");
+        await hasState(cluster, "up");
         load.pace(PER_SECOND);
         await Bun.sleep(STEADY_MS);
       }
@@ -370,80 +370,77 @@ testBells(
   },
 );
 
-testBells(
-  usuallyOn("Kafka"),
-  "frozen, it is waited for by no create, and work goes on by polling",
-  async (broker) => {
-    const leastMs = scale(0, 30_000);
-    const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: POLL_MS } as const;
-    const outcome = await withLoad(broker, work, async (house, load) => {
-      const from = Date.now();
-      await broker.server.signal("SIGSTOP");
-      await isAnswered(load, Date.now());
-      const ids = await createMany(house, 1);
-      await eventually(
-        () => statusOf(house, ids[0]),
-        (status) => status === "done",
-        ENDED_WITHIN_MS,
-      );
-      await Bun.sleep(leastMs - (Date.now() - from));
-      const to = Date.now();
-      await broker.server.signal("SIGCONT");
-      return [{ from, to }];
-    });
-    const [span] = outcome.broken;
-    if (span === undefined) throw new Error("it was not frozen");
-    const during = outcome.tasks.filter(({ createdAt }) => isIn([span])(createdAt));
-    const done = during.filter(({ finishedAt }) => finishedAt !== null && finishedAt < span.to);
-    expect(done.length).toBeGreaterThan(0);
-    report(`broker frozen, ${broker.name}`, {
-      ...{
-        "frozen ms": span.to - span.from,
-        created: during.length,
-        "done meanwhile": done.length,
-        ...timesOf(outcome),
-      },
-      ...(isFull ? { "90 % after ms": backAfter(outcome.tasks, span) } : {}),
-    });
-  },
-);
-
-testBells(["RabbitMQ"], "short of memory, it is told of once and slows nothing", async (broker) => {
+testWakeUps(usuallyOn("Kafka"), "frozen, it delays no create, and polls find the work", async (broker) => {
+  const leastMs = scale(0, 30_000);
   const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: POLL_MS } as const;
-  const outcome = await withLoad(broker, work, async (house, load) => {
-    const told = (name: string): number => house.api.events().filter(({ event }) => event === name).length;
-    const hasTold = (name: string) =>
+  const outcome = await withLoad(broker, work, async (cluster, load) => {
+    const from = Date.now();
+    await broker.server.signal("SIGSTOP");
+    await isAnswered(load, Date.now());
+    const ids = await createMany(cluster, 1);
+    await eventually(
+      () => statusOf(cluster, ids[0]),
+      (status) => status === "done",
+      ENDED_WITHIN_MS,
+    );
+    await Bun.sleep(leastMs - (Date.now() - from));
+    const to = Date.now();
+    await broker.server.signal("SIGCONT");
+    return [{ from, to }];
+  });
+  const [span] = outcome.broken;
+  if (span === undefined) throw new Error("it was not frozen");
+  const during = outcome.tasks.filter(({ createdAt }) => isIn([span])(createdAt));
+  const done = during.filter(({ finishedAt }) => finishedAt !== null && finishedAt < span.to);
+  expect(done.length).toBeGreaterThan(0);
+  report(`broker frozen, ${broker.name}`, {
+    ...{
+      "frozen ms": span.to - span.from,
+      created: during.length,
+      "done meanwhile": done.length,
+      ...timesOf(outcome),
+    },
+    ...(isFull ? { "90 % after ms": backAfter(outcome.tasks, span) } : {}),
+  });
+});
+
+testWakeUps(["RabbitMQ"], "short of memory, it is logged once and delays nothing", async (broker) => {
+  const work = { workers: 2, slots: 20, ms: [5, 50], pollMs: POLL_MS } as const;
+  const outcome = await withLoad(broker, work, async (cluster, load) => {
+    const logged = (name: string): number =>
+      cluster.api.events().filter(({ event }) => event === name).length;
+    const isLogged = (name: string) =>
       eventually(
-        () => told(name),
+        () => logged(name),
         (count) => count > 0,
         ENDED_WITHIN_MS,
       );
     const from = Date.now();
-    load.pace(PER_SECOND_AT_STARTS); // of RabbitMQ's own command
+    load.pace(PER_SECOND_AT_STARTS); // during RabbitMQ's own command
     await broker.alarm?.(true);
     load.pace(PER_SECOND);
     try {
-      await hasTold("broker_takes_nothing");
-      await isSaidToBe(house, "blocked");
-      const ids = await createMany(house, 100);
+      await isLogged("broker_takes_nothing");
+      await hasState(cluster, "blocked");
+      const ids = await createMany(cluster, 100);
       for (const id of ids) {
         await eventually(
-          () => statusOf(house, id),
+          () => statusOf(cluster, id),
           (status) => status === "done",
           ENDED_WITHIN_MS,
         );
       }
-      expect(told("broker_takes_again")).toBe(0); // all of that was while it took nothing
+      expect(logged("broker_takes_again")).toBe(0); // still blocked
     } finally {
       load.pace(PER_SECOND_AT_STARTS);
       await broker.alarm?.(false);
       load.pace(PER_SECOND);
     }
     const to = Date.now();
-    await hasTold("broker_takes_again");
-    await isSaidToBe(house, "up");
-    expect([told("broker_takes_nothing"), told("broker_takes_again")]).toEqual([1, 1]);
-    expect(told("broker_away")).toBe(0);
+    await isLogged("broker_takes_again");
+    await hasState(cluster, "up");
+    expect([logged("broker_takes_nothing"), logged("broker_takes_again")]).toEqual([1, 1]);
+    expect(logged("broker_away")).toBe(0);
     return [{ from, to }];
   });
   report(`short of memory, ${broker.name}`, { tasks: outcome.tasks.length, ...timesOf(outcome) });
@@ -451,34 +448,34 @@ testBells(["RabbitMQ"], "short of memory, it is told of once and slows nothing",
 
 // ---- workers that die
 
-testBells(
+testWakeUps(
   usuallyOn("Kafka"),
-  "of three workers that it wakes, kills cost no task more than its lease",
+  "killed workers, of three that it wakes, delay no task by more than its lease",
   async (broker) => {
     const kills = scale(2, 12);
     const everyMs = scale(1_000, 5_000);
     // Slow work, so that each worker has several tasks at any moment.
     const ms = isFull ? ([50, 500] as const) : ([200, 1_000] as const);
     const work = { workers: 3, slots: 20, ms, pollMs: POLL_MS } as const;
-    const house = await openHouse(broker, work, { LEASE: `${SHORT_LEASE_MS}ms` });
-    const load = createSteadily(house.api.url, { perSecond: PER_SECOND });
+    const cluster = await openCluster(broker, work, { LEASE: `${SHORT_LEASE_MS}ms` });
+    const load = createSteadily(cluster.api.url, { perSecond: PER_SECOND });
     const restarts = new Map<Member, Promise<void>>();
     for (let kill = 0; kill < kills; kill++) {
       await Bun.sleep(everyMs);
-      const victim = house.workers[kill % house.workers.length] as Member; // of three
+      const victim = cluster.workers[kill % cluster.workers.length] as Member; // of three
       await restarts.get(victim);
       await killAtWork(victim);
       restarts.set(victim, victim.start());
     }
     await Promise.all(restarts.values());
     await load.stop();
-    await allEnded(house.api.url, ENDED_WITHIN_MS);
-    await areWoken(house);
-    const tasks = (await endWell(house)).filter(({ name }) => name.startsWith("steady"));
+    await allEnded(cluster.api.url, ENDED_WITHIN_MS);
+    await areWoken(cluster);
+    const tasks = (await endWell(cluster)).filter(({ name }) => name.startsWith("steady"));
     expect(faultsOfAnswers(load.asked)).toEqual([]);
     expect(faultsOfCreates(load.asked, tasks)).toEqual([]);
     const lost = tasks.filter(({ attempts }) => attempts.length > 1).length;
-    expect(lost).toBeGreaterThan(0); // a kill that hits nothing shows nothing
+    expect(lost).toBeGreaterThan(0); // else no kill has hit a task
     const pickups = pickupsOf(tasks);
     report(`a worker of the group killed, ${broker.name}`, {
       ...{

@@ -1,4 +1,4 @@
-/** Tasks in and events out by a broker, while servers are killed again and again, and the broker too. */
+/** Submissions and events by a broker, while the servers and the broker are killed again and again. */
 import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -13,22 +13,22 @@ import { report, scale } from "./scale.ts";
 const KILLS = scale(2, 5);
 const MESSAGES = scale(400, 10_000);
 const BAD_EVERY = 100;
-/** Of three servers one dies so often, while messages come at an even rate: about one death in so many milliseconds. */
+/** So many kills of one of three servers, about one in so many milliseconds, while messages are sent at an even rate. */
 const KILLS_OF_THREE = scale(3, 12);
 const KILL_EVERY_MS = scale(1_500, 5_000);
 const PER_SECOND = (0.8 * MESSAGES) / ((KILLS_OF_THREE * KILL_EVERY_MS) / 1_000);
 const TASKS = scale(200, 3_400);
-/** Each is created, claimed and done: more than 10,000 changes where all of it is asked for. */
+/** Each is created, claimed and done: more than 10,000 changes in `npm run chaos`. */
 const TASKS_AT_ONCE = 50;
 const WITHIN_MS = 600_000;
 
-/** Names of its own at a broker, spoken to as producers and consumers of others do. */
-interface Ends {
-  /** Resolves when the broker has confirmed it; comes again until then. */
+/** A producer and consumers of other programs, at a broker under a prefix of their own. */
+interface OtherEnd {
+  /** Sends it until the broker has confirmed it. */
   submit(message: Message): Promise<void>;
-  /** Whatever has come to be rejected so far. */
+  /** The rejections so far. */
   rejected(): Promise<readonly Rejected[]>;
-  /** Hears every event from now on; the order is kept within a partition, where the broker has such. */
+  /** Reports every event from now on; in order within a partition, if the broker has partitions. */
   listen(tell: (event: TaskEvent, partition: number) => void): Promise<void>;
   close(): Promise<void>;
 }
@@ -39,13 +39,13 @@ type Rejected = {
   readonly problem: { readonly status: number; readonly detail: string };
 };
 
-async function openRabbitmq(url: string, prefix: string): Promise<Ends> {
+async function openRabbitmq(url: string, prefix: string): Promise<OtherEnd> {
   const connection = new Connection({ url, acquireTimeout: 60_000, retryHigh: 1_000 });
   connection.on("error", () => undefined); // it is restarted on purpose
   const publisher = connection.createPublisher({
     confirm: true,
     maxAttempts: 1_000,
-    // As the server makes them: what is published before they are there goes nowhere.
+    // As the server declares them: messages that are published before they exist are lost.
     queues: ["submit", "rejected"]
       .map((name) => `${prefix}.${name}`)
       .map((queue) => ({
@@ -62,18 +62,18 @@ async function openRabbitmq(url: string, prefix: string): Promise<Ends> {
       for (;;) {
         const message = await connection.basicGet({ queue: `${prefix}.rejected`, noAck: true });
         if (message === undefined) return rejected;
-        rejected.push(message.body as Rejected); // as rejectionOf has made it
+        rejected.push(message.body as Rejected); // as rejectionOf writes it
       }
     },
     listen: async (tell) => {
       const consumer = connection.createConsumer(
         {
-          queue: `${prefix}.heard`,
+          queue: `${prefix}.events-of-test`,
           queueOptions: { durable: true },
           exchanges: [{ exchange: `${prefix}.events`, type: "topic", durable: true }],
           queueBindings: [{ exchange: `${prefix}.events`, routingKey: "#" }],
         },
-        ({ body }) => tell(body as TaskEvent, 0), // as the outlet has made it
+        ({ body }) => tell(body as TaskEvent, 0), // as the event output writes it
       );
       closing.push(() => consumer.close());
       await new Promise<void>((resolve) => consumer.on("ready", () => resolve()));
@@ -86,17 +86,17 @@ async function openRabbitmq(url: string, prefix: string): Promise<Ends> {
   };
 }
 
-async function openKafka(url: string, prefix: string): Promise<Ends> {
+async function openKafka(url: string, prefix: string): Promise<OtherEnd> {
   const bootstrapBrokers = [new URL(url).host];
   const producer = new Producer({ clientId: "test", bootstrapBrokers });
-  const ears: Consumer[] = [];
+  const consumers: Consumer[] = [];
   const rejected: Rejected[] = [];
 
-  async function hear(topic: string, tell: (text: string, partition: number) => void): Promise<void> {
-    const ear = new Consumer({ clientId: "ear", groupId: `ear-${topic}`, bootstrapBrokers });
-    ears.push(ear);
+  async function listenTo(topic: string, tell: (text: string, partition: number) => void): Promise<void> {
+    const consumer = new Consumer({ clientId: "test", groupId: `test-${topic}`, bootstrapBrokers });
+    consumers.push(consumer);
     const stream = await eventually(
-      () => ear.consume({ topics: [topic], mode: "earliest" }).catch(() => null), // until the server has made it
+      () => consumer.consume({ topics: [topic], mode: "earliest" }).catch(() => null), // until the server has created it
       (found) => found !== null,
     );
     stream?.on("data", ({ value, partition }) => tell(value.toString(), partition));
@@ -115,37 +115,36 @@ async function openKafka(url: string, prefix: string): Promise<Ends> {
       await eventually(send, (isSent) => isSent, WITHIN_MS);
     },
     rejected: async () => {
-      if (ears.length === 0) {
-        await hear(`${prefix}.rejected`, (text) => rejected.push(JSON.parse(text) as Rejected)); // as rejectionOf has made it
+      if (consumers.length === 0) {
+        await listenTo(`${prefix}.rejected`, (text) => rejected.push(JSON.parse(text) as Rejected)); // as rejectionOf writes it
       }
       return rejected;
     },
     listen: async (tell) => {
-      void hear(`${prefix}.events`, (text, partition) => tell(JSON.parse(text) as TaskEvent, partition)); // as the outlet has made it
+      void listenTo(`${prefix}.events`, (text, partition) => tell(JSON.parse(text) as TaskEvent, partition)); // as the event output writes it
     },
     close: async () => {
-      for (const ear of ears) await ear.close(true);
+      for (const consumer of consumers) await consumer.close(true);
       await producer.close();
     },
   };
 }
 
-type Flow = {
-  /** The broker's other end. */
-  readonly ends: Ends;
+type Scene = {
+  readonly ends: OtherEnd;
   readonly server: Member;
   another(): Member;
 };
 
-/** Names at a broker, a corner of the shared PostgreSQL, and servers between them, as long as the test lasts. */
-function testFlow(
+/** A prefix at a broker, a schema on the shared PostgreSQL, and servers, which are removed after the test. */
+function testMessages(
   names: readonly BrokerName[],
   claim: string,
   env: Readonly<Record<string, string>>,
-  body: (flow: Flow, broker: BrokenBroker) => Promise<void>,
+  body: (scene: Scene, broker: BrokenBroker) => Promise<void>,
 ): void {
   testBrokers(names, claim, async (broker) => {
-    const prefix = uniqueName("flow");
+    const prefix = uniqueName("messages");
     const ends = await (broker.name === "Kafka" ? openKafka : openRabbitmq)(broker.url, prefix);
     const place = corner("PostgreSQL");
     const members: Member[] = [];
@@ -172,19 +171,19 @@ async function killAndStart(server: Member): Promise<void> {
   await server.start();
 }
 
-// ---- tasks in
+// ---- submissions
 
-type Told = { readonly id: number; readonly name: string };
+type Listed = { readonly id: number; readonly name: string };
 
-const tasksOf = async ({ url }: Member): Promise<Told[]> =>
-  (await (await fetch(`${url}/api/task`)).json()) as Told[]; // api.test.ts shows it
+const tasksOf = async ({ url }: Member): Promise<Listed[]> =>
+  (await (await fetch(`${url}/api/task`)).json()) as Listed[]; // api.test.ts shows it
 
 const bodyOf = (n: number): string =>
   isBad(n) ? '{"nome":"bad"}' : JSON.stringify({ name: `message ${n}` });
 const isBad = (n: number): boolean => n % BAD_EVERY === 0;
 
-/** Fifty at a time, and no faster than that many a second. */
-async function submitAll(ends: Ends, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
+/** Fifty at a time, and at most so many a second. */
+async function submitAll(ends: OtherEnd, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
   const startedAt = performance.now();
   let next = 0;
   const one = async (): Promise<void> => {
@@ -196,8 +195,8 @@ async function submitAll(ends: Ends, perSecond = Number.POSITIVE_INFINITY): Prom
   await Promise.all(Array.from({ length: 50 }, one));
 }
 
-/** Waits until all that was submitted has come to something, ends the servers, and expects each message to have become one task. */
-async function expectEachOnce(ends: Ends, servers: readonly [Member, ...Member[]]): Promise<void> {
+/** Waits until each message is a task or is rejected, stops the servers, and expects one task for each valid message. */
+async function expectEachOnce(ends: OtherEnd, servers: readonly [Member, ...Member[]]): Promise<void> {
   const [server] = servers;
   const bad = Array.from({ length: MESSAGES }, (_, n) => n).filter(isBad);
   await eventually(
@@ -205,7 +204,7 @@ async function expectEachOnce(ends: Ends, servers: readonly [Member, ...Member[]
     (found) => found.length >= MESSAGES - bad.length,
     WITHIN_MS,
   );
-  // One may be there twice: refused, and its server killed before it could say so.
+  // A rejection may be published twice, if its server is killed before it acknowledges the message.
   const rejected = await eventually(
     async () => new Map((await ends.rejected()).map((one) => [one.key, one])),
     (found) => found.size >= bad.length,
@@ -221,9 +220,9 @@ async function expectEachOnce(ends: Ends, servers: readonly [Member, ...Member[]
   }
 }
 
-testFlow(
+testMessages(
   usuallyOn("Kafka"),
-  "each message becomes its task once, whoever is killed, and the bad ones are kept with their reason",
+  "each valid message creates one task, and each invalid one is rejected with the reason, through kills of the server and the broker",
   { ROLE: "api" },
   async (x, { name, server }) => {
     await x.server.start();
@@ -243,13 +242,13 @@ testFlow(
     }
     await submitting;
     await expectEachOnce(x.ends, [x.server]);
-    report(`tasks in, ${name}`, { messages: MESSAGES, kills: KILLS });
+    report(`submissions, ${name}`, { messages: MESSAGES, kills: KILLS });
   },
 );
 
-testFlow(
+testMessages(
   usuallyOn("RabbitMQ"),
-  "of three servers that share what comes in, kills lose no message and double none",
+  "kills of three servers that share the submissions lose no message and create no task twice",
   { ROLE: "api" },
   async (x, { name }) => {
     await x.server.start(); // makes the tables
@@ -274,13 +273,13 @@ testFlow(
     }
     await Promise.all([...restarts.values(), submitting]);
     await expectEachOnce(x.ends, servers);
-    report(`tasks in by three, ${name}`, { messages: MESSAGES, kills: KILLS_OF_THREE });
+    report(`submissions to three, ${name}`, { messages: MESSAGES, kills: KILLS_OF_THREE });
   },
 );
 
-// ---- events out
+// ---- events
 
-/** How often a stretch of events begins that have been seen before. */
+/** The number of runs of events that have been seen before. */
 function repeatsIn(events: readonly TaskEvent[]): number {
   const seen = new Set<string>();
   let repeats = 0;
@@ -295,7 +294,7 @@ function repeatsIn(events: readonly TaskEvent[]): number {
   return repeats;
 }
 
-/** The versions of each task, as they were first heard. */
+/** The versions of each task, in the order in which they were first received. */
 function versionsOf(events: readonly TaskEvent[]): Map<number, number[]> {
   const versions = new Map<number, number[]>();
   for (const { id, version } of events) {
@@ -305,9 +304,9 @@ function versionsOf(events: readonly TaskEvent[]): Map<number, number[]> {
   return versions;
 }
 
-testFlow(
+testMessages(
   usuallyOn("Kafka"),
-  "every change is told, each task's in order, and again only where the server died",
+  "every change is published, in order for each task, and twice only after a kill of the server",
   { SIMULATE_MIN: "1ms", SIMULATE_MAX: "5ms", WORKER_CONCURRENCY: "50" },
   async (x, { name }) => {
     const events: TaskEvent[] = [];
@@ -332,8 +331,8 @@ testFlow(
       readonly version: number;
     }[];
     const missing = () => {
-      const heard = versionsOf(events);
-      return tasks.filter(({ id, version }) => heard.get(id)?.length !== version).length;
+      const received = versionsOf(events);
+      return tasks.filter(({ id, version }) => received.get(id)?.length !== version).length;
     };
     await eventually(missing, (count) => count === 0, WITHIN_MS);
     expect(await x.server.stop()).toBe(0);
@@ -342,8 +341,8 @@ testFlow(
       expect(versions).toEqual(versions.toSorted((a, b) => a - b));
       expect(versions).toEqual(versions.map((_, at) => at + 1));
     }
-    for (const heard of partitions.values()) expect(repeatsIn(heard)).toBeLessThanOrEqual(KILLS);
+    for (const received of partitions.values()) expect(repeatsIn(received)).toBeLessThanOrEqual(KILLS);
     expect(events.every(({ type }) => type === "simulate")).toBe(true);
-    report(`events out, ${name}`, { tasks: created, events: events.length, kills: KILLS });
+    report(`events, ${name}`, { tasks: created, events: events.length, kills: KILLS });
   },
 );
