@@ -1,7 +1,7 @@
-/** The wiring, all of it: config in, a running server out; stopped in reverse order. */
+/** The wiring: config in, a running server out. All that runs in the background is one list of services. */
 import type { Flow } from "./broker/broker.ts";
 import { openFlow } from "./broker/open.ts";
-import { createSubmitter } from "./broker/submitter.ts";
+import { createSubmitter, type Submitter } from "./broker/submitter.ts";
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
 import type { Clock } from "./core/clock.ts";
@@ -13,11 +13,13 @@ import { createOwnSource } from "./engine/own-source.ts";
 import { createSimulate } from "./handlers/simulate.ts";
 import { createHttp } from "./http/http.ts";
 import { errorText, type Log } from "./lib/log.ts";
+import { type Service, startServices, stopServices } from "./lib/service.ts";
 import { within } from "./lib/waiting.ts";
 import type { Handler } from "./processor/handler.ts";
 import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openStore } from "./store/open.ts";
+import type { TaskStore } from "./store/store.ts";
 import { createUiFiles } from "./ui/open.ts";
 import { VERSION } from "./version.ts";
 import { createBrokerQueue } from "./wakeup/combined.ts";
@@ -26,23 +28,23 @@ import { createStoreQueue } from "./wakeup/store-wake-ups.ts";
 export interface App {
   readonly engine: Engine;
   readonly processor: Processor | null;
-  /** Loads the module of handlers anew, where there is one; what runs goes on to its end with the old one. */
+  /** Loads the module of handlers again, if there is one; running tasks continue with the old one. */
   reloadHandlers(): Promise<void>;
-  /** Opens the doors; throws where it cannot listen, or where the module of handlers cannot be loaded. */
+  /** Starts all services. Rejects if the port cannot be opened, or the module of handlers cannot be loaded. */
   start(): Promise<{ readonly url: string }>;
   /**
-   * Lets running work finish within the grace, gives the rest back, answers what was asked and closes; safe twice. Resolves
-   * with how many handlers did not end.
+   * Lets running work end within the grace, gives the rest back, answers the requests under way and stops all services; safe
+   * twice. Resolves with the number of handlers that did not end.
    */
   stop(): Promise<number>;
 }
 
-/** What the outside world brings; tests bring their own. */
+/** The effects on the outside world; tests pass their own. */
 export type Effects = {
   readonly clock: Clock;
   /** Draws from [0, 1). */
   readonly random: () => number;
-  /** A short random text; that two processes draw the same at a time is as good as impossible, over years it is not. */
+  /** A short random text. Two processes hardly ever draw the same one at the same time; over years they may. */
   readonly nonce: () => string;
   /** Names this process in leases and history. */
   readonly worker: string;
@@ -51,204 +53,232 @@ export type Effects = {
   readonly handlers: { readonly spawn: SpawnHandlers; readonly processes: number } | null;
 };
 
-/** Requests that are still under way after everything else has ended get this long. */
-const ANSWER_WITHIN_MS = 2_000;
-/** Events that are not out yet get this long at the end; what is left, the next process on the store publishes. */
-const PUBLISH_WITHIN_MS = 2_000;
-const BROKER_CLOSES_WITHIN_MS = 2_000;
-/** A store that takes longer to say its time gets no traffic, and a broker that takes longer is away. */
+/** For each service: a shutdown does not wait longer for requests under way, for events to publish, or for a broker. */
+const STOP_WITHIN_MS = 2_000;
+/** A store that takes longer to answer a probe gets no traffic, and a broker that takes longer counts as away. */
 const ANSWERS_A_PROBE_WITHIN_MS = 1_000;
 const NO_ANSWER = "The store does not answer";
-/** With DISPATCH_INTERVAL=0s nothing waits for the poll, which is then only the net under the doorbell. */
+/** With DISPATCH_INTERVAL=0s claims rely on wake-ups, and the poll finds what a lost wake-up has left. */
 const SLOWEST_POLL_MS = 1_000;
 
-/** Opens the store and wires everything to it; nothing has begun yet. Rejects as `openStore` does. */
+/** Opens the store and creates all parts; starts nothing. Rejects as `openStore` does. */
 export async function createApp(config: Config, effects: Effects): Promise<App> {
   const { clock, log, random, nonce, worker } = effects;
-  const { storeUrl: url, allowVolatileRedis } = config;
+  const { storeUrl: url, allowVolatileRedis, leaseMs, role } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const queue = createStoreQueue(store);
   const flow = await openFlow(config.queueUrl, { clock, log });
-  // Where one process has the store to itself, nobody else is to be woken.
+  // A store that belongs to one process alone has no other processes to wake.
   const ownQueue = flow !== null && isSharedStore(url) ? createBrokerQueue(flow.bells, queue) : queue;
-
-  const types = new Map<string, TypeDefaults>();
+  const table = createHandlerTable(config, createSimulate({ ...simulation(config), clock, random }));
   const engine = createEngine({
-    store,
-    queue,
-    ownQueue,
-    clock,
-    log,
-    random,
-    nonce,
-    types,
+    ...{ store, queue, ownQueue, clock, log, random, nonce, types: table.types },
     pollMs: config.dispatchIntervalMs || SLOWEST_POLL_MS,
     retentions: [
       { statuses: ["done"], keepMs: config.retentionDoneMs },
       { statuses: ["failed", "cancelled"], keepMs: config.retentionFailedMs },
     ],
   });
-
-  const simulate = createSimulate({
-    minMs: config.simulateMinMs,
-    maxMs: config.simulateMaxMs,
-    failureRate: config.simulateFailureRate,
-    clock,
-    random,
-  });
-
-  const handlers = new Map<string, Handler>();
   const pool =
-    effects.handlers === null ? null : createPool({ ...effects.handlers, onTypes: takeOn, clock, log });
-
-  /** The server's own type, and those of the module. */
-  function takeOn(ofModule: ReadonlyMap<string, TypeDefaults>): void {
-    const before = [...handlers.keys()].join();
-    types.clear();
-    handlers.clear();
-    types.set(DEFAULT_TYPE, { ...TYPE_DEFAULTS, delayMs: config.dispatchIntervalMs, maxAttempts: 1 });
-    handlers.set(DEFAULT_TYPE, simulate);
-    for (const [type, defaults] of ofModule) {
-      types.set(type, defaults);
-      if (pool !== null) handlers.set(type, pool.handler);
-    }
-    if (before !== "" && before !== [...handlers.keys()].join()) processor?.refresh();
-  }
-
+    effects.handlers === null
+      ? null
+      : createPool({
+          ...{ ...effects.handlers, clock, log },
+          onTypes: (types) => {
+            if (table.load(types, pool?.handler)) processor?.refresh();
+          },
+        });
   const processor =
-    config.role === "api"
+    role === "api"
       ? null
       : createProcessor({
-          source: createOwnSource(engine, clock),
-          handlers,
+          ...{
+            source: createOwnSource(engine, clock),
+            handlers: table.handlers,
+            worker,
+            leaseMs,
+            clock,
+            log,
+          },
           ...(pool === null ? {} : { kill: pool.kill }),
-          worker,
           concurrency: config.workerConcurrency,
-          leaseMs: config.leaseMs,
-          clock,
-          log,
         });
-  takeOn(new Map());
-
   const requestId = createRequestIds(nonce());
   const submitter = createSubmitter({ engine, clock, log, nonce, requestId });
-  const publisher =
-    flow === null || config.events === "off"
-      ? null
-      : createEventPublisher({
-          ...{ engine, store, outlet: flow.outlet, clock, log },
-          holder: nonce(),
-          leaseMs: config.leaseMs,
-        });
-
-  let draining = false;
+  let isStopping = false;
+  let handlersLeft = 0;
+  let listening = { hostname: config.httpHost, port: config.httpPort };
   const http = createHttp({
-    engine,
-    leaseMs: config.leaseMs,
-    hasApi: config.role !== "worker",
+    ...{ engine, leaseMs, clock, log, requestId, version: VERSION, uiFiles: createUiFiles() },
+    hasApi: role !== "worker",
     hostname: config.httpHost,
     port: config.httpPort,
     sharesPort: config.processes > 1,
     allowedHosts: config.allowedHosts,
-    version: VERSION,
-    clock,
-    log,
-    notReadyBecause,
+    notReadyBecause: async () =>
+      isStopping ? "The server is shutting down" : whyStoreIsNotReady(store, clock),
     durability: store.durability,
-    broker: flow === null ? null : () => healthOf(flow),
-    requestId,
-    uiFiles: createUiFiles(),
+    broker: flow === null ? null : () => healthOf(flow, clock),
   });
 
-  async function notReadyBecause(): Promise<string | null> {
-    if (draining) return "The server is shutting down";
-    const reason = store.now().then(
-      () => null,
-      (error: unknown) => (isTaskError(error) ? error.message : NO_ANSWER),
-    );
-    return within(clock, ANSWERS_A_PROBE_WITHIN_MS, reason, NO_ANSWER);
-  }
-
-  async function healthOf({ broker, state }: Flow): Promise<BrokerHealth> {
-    return { name: broker, state: await within(clock, ANSWERS_A_PROBE_WITHIN_MS, state(), "away") };
-  }
+  /** Started in this order, and stopped in reverse. */
+  const services: readonly Service[] = [
+    closing("store", store.close),
+    closing("store's wake-ups", queue.close),
+    flow && closing("broker", (withinMs) => closeBroker(flow.close(), withinMs, effects)),
+    pool && handlerProcesses(pool, processor !== null),
+    ...engine.services,
+    flow &&
+      config.events !== "off" &&
+      createEventPublisher({ engine, store, outlet: flow.outlet, holder: nonce(), leaseMs, clock, log }),
+    {
+      name: "http",
+      start: () => {
+        listening = http.start();
+      },
+      drain: http.drain,
+      stop: http.stop,
+    },
+    flow && role !== "worker" && submissions(flow.inlet, submitter, effects),
+    processor && {
+      name: "processor",
+      start: processor.start,
+      stop: async () => {
+        handlersLeft = await processor.stop(config.shutdownGraceMs);
+        pool?.kill();
+      },
+    },
+  ].filter((service) => typeof service === "object" && service !== null);
 
   async function start(): Promise<{ readonly url: string }> {
-    await startHandlers(pool);
-    await engine.start();
-    await publisher?.start(); // before anything can happen that is to be published
-    const { hostname, port } = http.start();
-    if (config.role !== "worker") flow?.inlet.consume(submitter.submit);
-    processor?.start();
-    const address = `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
-    log.info("listening", { url: address, version: VERSION, store: withoutPassword(url), role: config.role });
-    if (!isLoopback(config.httpHost)) {
-      log.warn("open_to_the_network", {
-        host: config.httpHost,
-        message:
-          "Anybody who reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 keeps it here",
-      });
-    }
+    await startServices(services);
+    const address = urlOf(listening);
+    log.info("listening", { url: address, version: VERSION, store: withoutPassword(url), role });
+    if (!isLoopback(config.httpHost)) warnOfOpenPort(config, log);
     return { url: address };
   }
 
-  /** Who works on nothing itself needs the module only for what its types do with what a client leaves open. */
-  async function startHandlers(started: Pool | null): Promise<void> {
-    if (started === null) return;
-    await started.start();
-    if (processor === null) started.kill();
-  }
-
-  /** What is in hand is created and acknowledged, what waits for the store goes back to the broker. */
-  async function endSubmissions(): Promise<void> {
-    if (flow === null) return;
-    const ended = flow.inlet.close();
-    submitter.close();
-    await brokerCloses(ended);
-  }
-
-  /** The stop does not wait longer for a broker that does not answer: what it has not acknowledged is delivered again. */
-  function brokerCloses(closed: Promise<void>): Promise<void> {
-    const logged = closed.catch((error: unknown) =>
-      log.debug("broker_close_failed", { error: errorText(error) }),
-    );
-    return within(clock, BROKER_CLOSES_WITHIN_MS, logged, undefined);
-  }
-
-  let stopping: Promise<number> | null = null;
-
   async function shutDown(): Promise<number> {
-    draining = true;
-    http.drain();
-    engine.releaseWaits();
-    const submissionsEnded = endSubmissions();
+    isStopping = true;
     log.info("stopping", { running: processor?.running ?? 0, grace_ms: config.shutdownGraceMs });
-    const left = (await processor?.stop(config.shutdownGraceMs)) ?? 0;
-    pool?.kill();
-    await http.stop(ANSWER_WITHIN_MS);
-    await submissionsEnded;
-    await publisher?.stop(PUBLISH_WITHIN_MS);
-    await engine.close();
-    if (flow !== null) await brokerCloses(flow.close());
-    await queue.close();
-    await store.close();
-    log.info("stopped", { handlers_left: left });
-    return left;
+    await stopServices(services, STOP_WITHIN_MS);
+    log.info("stopped", { handlers_left: handlersLeft });
+    return handlersLeft;
   }
 
+  let stopped: Promise<number> | null = null;
   return {
     engine,
     processor,
     reloadHandlers: async () => pool?.reload(),
     start,
     stop: () => {
-      stopping ??= shutDown();
-      return stopping;
+      stopped ??= shutDown();
+      return stopped;
     },
   };
 }
 
-/** Cheap and in order, told apart between processes by the prefix. */
+/** The handlers of this process, and the defaults of their types: the server's own type, and those of the module. */
+function createHandlerTable({ dispatchIntervalMs }: Config, simulate: Handler) {
+  const types = new Map<string, TypeDefaults>();
+  const handlers = new Map<string, Handler>();
+
+  /** Replaces the types of the module; returns whether there are other types now. */
+  function load(ofModule: ReadonlyMap<string, TypeDefaults>, handler?: Handler): boolean {
+    const before = [...handlers.keys()].join();
+    types.clear();
+    handlers.clear();
+    types.set(DEFAULT_TYPE, { ...TYPE_DEFAULTS, delayMs: dispatchIntervalMs, maxAttempts: 1 });
+    handlers.set(DEFAULT_TYPE, simulate);
+    for (const [type, defaults] of ofModule) {
+      types.set(type, defaults);
+      if (handler !== undefined) handlers.set(type, handler);
+    }
+    return before !== [...handlers.keys()].join();
+  }
+
+  load(new Map());
+  return { types, handlers, load };
+}
+
+const simulation = ({ simulateMinMs, simulateMaxMs, simulateFailureRate }: Config) => ({
+  minMs: simulateMinMs,
+  maxMs: simulateMaxMs,
+  failureRate: simulateFailureRate,
+});
+
+// ---- services
+
+/** Something that is open already and needs no start. */
+const closing = (name: string, close: (withinMs: number) => Promise<void>): Service => ({
+  name,
+  start: () => undefined,
+  stop: close,
+});
+
+/** A process that runs no tasks needs the module only for the defaults of its types. */
+const handlerProcesses = (pool: Pool, runsTasks: boolean): Service => ({
+  name: "handler processes",
+  start: async () => {
+    await pool.start();
+    if (!runsTasks) pool.kill();
+  },
+  stop: async () => pool.kill(),
+});
+
+type BrokerEffects = Pick<Effects, "clock" | "log">;
+
+/** Tasks submitted through a broker. Messages under way are stored and acknowledged; those that wait for the store are returned. */
+function submissions(inlet: Flow["inlet"], submitter: Submitter, effects: BrokerEffects): Service {
+  let closed: Promise<void> = Promise.resolve();
+  return {
+    name: "submissions",
+    start: () => inlet.consume(submitter.submit),
+    drain: () => {
+      const inletClosed = inlet.close();
+      submitter.close();
+      closed = closeBroker(inletClosed, STOP_WITHIN_MS, effects);
+    },
+    stop: () => closed,
+  };
+}
+
+/** A broker that does not answer delivers again what it has not acknowledged, so nothing waits longer for it. */
+function closeBroker(closed: Promise<void>, withinMs: number, { clock, log }: BrokerEffects): Promise<void> {
+  const logged = closed.catch((error: unknown) =>
+    log.debug("broker_close_failed", { error: errorText(error) }),
+  );
+  return within(clock, withinMs, logged, undefined);
+}
+
+// ---- probes and addresses
+
+/** Null if the store is ready. */
+function whyStoreIsNotReady(store: Pick<TaskStore, "now">, clock: Clock): Promise<string | null> {
+  const reason = store.now().then(
+    () => null,
+    (error: unknown) => (isTaskError(error) ? error.message : NO_ANSWER),
+  );
+  return within(clock, ANSWERS_A_PROBE_WITHIN_MS, reason, NO_ANSWER);
+}
+
+async function healthOf({ broker, state }: Flow, clock: Clock): Promise<BrokerHealth> {
+  return { name: broker, state: await within(clock, ANSWERS_A_PROBE_WITHIN_MS, state(), "away") };
+}
+
+function warnOfOpenPort({ httpHost }: Config, log: Log): void {
+  log.warn("open_to_the_network", {
+    host: httpHost,
+    message:
+      "Anybody who reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 keeps it here",
+  });
+}
+
+const urlOf = ({ hostname, port }: { readonly hostname: string; readonly port: number }): string =>
+  `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+
+/** Counted, and unique among processes by the prefix. */
 function createRequestIds(prefix: string): () => string {
   let count = 0;
   return () => `${prefix}-${++count}`;
