@@ -7,7 +7,7 @@ import { parseAllowance } from "./lib/addresses.ts";
 import { type HostPattern, parseHostPattern } from "./lib/host-patterns.ts";
 import { type Level, LOG_LEVELS } from "./lib/log.ts";
 
-/** A setting's text becomes a value, or null when it is none. */
+/** The value of a setting's text; null if the text is not valid. */
 type Parse<T> = (text: string) => T | null;
 
 type Setting<T> = {
@@ -51,13 +51,13 @@ const hostPatterns: Parse<readonly HostPattern[]> = (text) => {
 
 const STORE_URL = /^(memory:|sqlite:.+|(postgres|postgresql|redis|rediss|valkey|valkeys):\/\/\S+)$/;
 
-/** What lies behind the scheme is looked at when all settings are read: its refusals name more than this can. */
+/** The part after the scheme is checked when all settings are read: those errors say more than this check can. */
 const QUEUE_URL = /^((amqps?|kafkas?):\/\/\S+)?$/;
 const QUEUE_URLS = "amqp://…, amqps://…, kafka://host:port,… or kafkas://host:port,…";
 
 const storeUrl: Parse<string> = (text) => (STORE_URL.test(text) && !text.includes("\0") ? text : null);
 
-/** Whether several processes can work on the store: a server keeps it, not one of them. */
+/** Whether several processes can use the store: it is a server, not a part of one process. */
 export const isSharedStore = (url: string): boolean => !/^(memory|sqlite):/.test(url);
 
 const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
@@ -260,14 +260,14 @@ const SETTINGS = {
 type Settings = typeof SETTINGS;
 export type Config = { readonly [K in keyof Settings]: NonNullable<ReturnType<Settings[K]["parse"]>> };
 
-/** What `--help` and `.env.example` are made of. */
+/** The source of `--help` and `.env.example`. */
 export const settings: readonly Omit<Setting<unknown>, "parse">[] = Object.values(SETTINGS);
 
 type Texts = Readonly<Record<string, string | undefined>>;
 
 /**
- * Reads all settings: a flag wins over the environment, that over the `.env` file; what is empty there is the default.
- * Throws a TaskError whose message names the setting, what was expected and what came.
+ * Reads all settings: a flag wins over the environment, which wins over the `.env` file; an empty text is the default. Throws a
+ * TaskError whose message names the setting, the expected value and the given one.
  * @param sources.flags by flag name, without the dashes
  */
 export function readConfig(sources: {
@@ -316,7 +316,7 @@ function refuseBadBroker(url: string): void {
 const refusal = (name: string, expected: string, came: string): TaskError =>
   new TaskError("invalid", `${name}: expected ${expected}, got ${JSON.stringify(came)}`);
 
-/** A URL as it may be shown. A password that should have been percent-encoded may hold anything, so it ends at the last @. */
+/** A URL for output. A password that was not percent-encoded may contain any character, so it ends at the last @. */
 export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^:/@\s]*):.*@/s, "$1:***@");
 
 /** The text of `.env.example`; a test keeps the file equal to it. */

@@ -1,6 +1,6 @@
 /**
- * IP addresses as text, and which of them belong to the open internet. The table says of every range that does not what it is and
- * which paper set it apart.
+ * IP addresses as text, and which of them belong to the public internet. The table names every range that does not, and the RFC that
+ * reserved it.
  */
 
 export type Address = { readonly family: 4 | 6; readonly value: bigint };
@@ -8,12 +8,12 @@ export type Address = { readonly family: 4 | 6; readonly value: bigint };
 /** All addresses that begin with the same bits. */
 export type Range = { readonly family: 4 | 6; readonly first: bigint; readonly last: bigint };
 
-/** Which addresses that are not public may be reached all the same: none, all, or these ranges. */
+/** The addresses outside of the public internet that are allowed: none, all, or these ranges. */
 export type Allowance = boolean | readonly string[];
 
 const BITS = { 4: 32, 6: 128 } as const;
 
-/** What lies outside of the open internet; the first row that holds an address says what it is. */
+/** The ranges outside of the public internet; the first row that contains an address names it. */
 const RESERVED: readonly (readonly [range: string, kind: string])[] = [
   ["0.0.0.0/8", "this network"], // RFC 791, RFC 1122 3.2.1.3; Linux takes 0.0.0.0 for itself
   ["10.0.0.0/8", "private"], // RFC 1918
@@ -62,7 +62,7 @@ const RESERVED: readonly (readonly [range: string, kind: string])[] = [
   ["3fff::/20", "documentation"], // RFC 9637
 ];
 
-/** An address in its plain form: four decimal numbers, or IPv6 without a zone. Null for all else, such as "127.1". */
+/** An address in its plain form: four decimal numbers, or IPv6 without a zone. Null for any other text, such as "127.1". */
 export function parseAddress(text: string): Address | null {
   const value = text.includes(":") ? valueOf6(text) : valueOf4(text);
   return value === null ? null : { family: text.includes(":") ? 6 : 4, value };
@@ -74,7 +74,7 @@ function valueOf4(text: string): bigint | null {
   return numbers.reduce((value, number) => (value << 8n) | BigInt(number), 0n);
 }
 
-/** Without leading zeros: some readers take those for octal. */
+/** Without leading zeros: some parsers read those as octal. */
 const isByte = (text: string): boolean => /^(0|[1-9]\d{0,2})$/.test(text) && Number(text) <= 255;
 
 function valueOf6(text: string): bigint | null {
@@ -102,8 +102,8 @@ function groupsOf(text: string, isEnd: boolean): bigint[] | null {
 }
 
 /**
- * A range such as "10.0.0.0/8" or "fd00::/8"; an address alone is a range of one. Null for what is none, also for one whose
- * address goes on behind the prefix: "10.0.0.1/8" may be meant in two ways.
+ * A range such as "10.0.0.0/8" or "fd00::/8"; a single address is a range of one. Null for any other text, also if the address has
+ * bits after the prefix: "10.0.0.1/8" has two possible meanings.
  */
 export function parseRange(text: string): Range | null {
   const [start = "", length, ...rest] = text.split("/");
@@ -122,7 +122,7 @@ const isIn = ({ family, value }: Address, range: Range): boolean =>
 
 const TABLE = RESERVED.map(([text, kind]) => ({ range: parseRange(text), text, kind }));
 
-/** Why an address does not belong to the open internet, in a few words; null where it does. */
+/** Why an address does not belong to the public internet, in a few words; null if it does. */
 export function reservedAs(text: string): string | null {
   const address = parseAddress(text);
   if (address === null) return "not an address in its plain form";
@@ -130,7 +130,7 @@ export function reservedAs(text: string): string | null {
   return row === undefined ? null : `${row.kind}, ${row.text}`;
 }
 
-/** Whether an address belongs to the open internet. What is no address in its plain form does not. */
+/** Whether a text is an address of the public internet, in its plain form. */
 export const isPublicAddress = (text: string): boolean => reservedAs(text) === null;
 
 /** Whether an address lies in one of the ranges. */
@@ -140,7 +140,7 @@ export function isWithin(text: string, ranges: readonly Range[]): boolean {
 }
 
 /**
- * An allowance as an operator writes it: "0" or nothing for none, "1" for all, or ranges with commas between them
+ * An allowance as an operator writes it: "0" or an empty text for none, "1" for all, or ranges with commas between them
  * ("10.1.0.0/16,::1"). Null for anything else.
  */
 export function parseAllowance(text: string): Allowance | null {

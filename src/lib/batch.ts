@@ -1,18 +1,17 @@
 /**
- * Group commit. Calls that arrive in one turn of the event loop, or while a write is in flight, share one write; an
- * idle store is written at once and nothing lingers. One INSERT for each HTTP request gives 1,300 creates/s on
- * PostgreSQL; joined, 21,000 and more.
+ * Group commit. Calls that arrive in one turn of the event loop, or while a write is in flight, share one write. A call to an idle
+ * store is written at once. One INSERT for each HTTP request gives 1,300 creates/s on PostgreSQL; batched, 21,000 and more.
  */
 export type BatchSetup<Call, Answer> = {
   /** Writes the calls and answers each, in their order. */
   readonly send: (calls: readonly Call[]) => Promise<readonly Answer[]>;
-  /** Two calls with one key never share a write: the second sees what the first did. */
+  /** Two calls with one key never share a write: the second sees the effect of the first. */
   readonly keyOf?: (call: Call) => unknown;
-  /** About how many bytes the call occupies; counted as nothing without it. */
+  /** About the size of the call in bytes; 0 without it. */
   readonly sizeOf?: (call: Call) => number;
-  /** Only an error that proves that nothing was written may be tried again, in halves, to find whose fault it is. */
+  /** Whether the error proves that nothing was written. Only then the batch is tried again, in halves, to find the call that fails. */
   readonly provesRollback: (error: unknown) => boolean;
-  /** What a call gets that finds the waiting room full. */
+  /** The error of a call that arrives when too many wait. */
   readonly overloaded: () => Error;
   readonly limits?: BatchLimits;
 };
@@ -63,13 +62,13 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     });
   }
 
-  /** Without async functions: every request passes here, and each of them would cost it a promise more. */
+  /** Without async functions: every request passes here, and each async function would cost it one more promise. */
   function flush(): void {
     if (waiting.length === 0) busy = false;
     else write(takeBatch()).then(flush);
   }
 
-  /** The oldest calls that fit together; a second call with the same key stays in the room, in order. */
+  /** The oldest calls that fit together; a second call with the same key stays, in order. */
   function takeBatch(): Entries {
     const count = countFitting();
     const [batch, held] = partByKey(count === waiting.length ? waiting : waiting.slice(0, count));
@@ -112,7 +111,7 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     );
   }
 
-  /** What `Promise.try` would do; Node.js 20, on which the SDK runs, does not know it. */
+  /** As `Promise.try`, which Node.js 20, on which the SDK runs, does not have. */
   function sent(calls: readonly Call[]): Promise<readonly Answer[]> {
     try {
       return setup.send(calls);

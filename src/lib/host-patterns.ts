@@ -1,10 +1,10 @@
-/** Names of hosts as an operator writes them: one name, or all names below one; with a port or without. */
+/** Host names as an operator writes them: one name, or all names below one; with or without a port. */
 import { parseAddress } from "./addresses.ts";
 
 export type HostPattern = {
   /** In lower case and ASCII, without the dot at the end of a full name and without the brackets of IPv6. */
   readonly name: string;
-  /** Whether the names below this one are meant, and not this one. */
+  /** Whether the pattern matches the names below this one, and not the name itself. */
   readonly isWildcard: boolean;
   readonly port: number | null;
 };

@@ -1,10 +1,10 @@
-/** One JSON line an event: machines read it, and so can a person at night. */
+/** One line of JSON for each event. */
 export type Log = {
   debug(event: string, fields?: LogFields): void;
   info(event: string, fields?: LogFields): void;
   warn(event: string, fields?: LogFields): void;
   error(event: string, fields?: LogFields): void;
-  /** Whether debug lines are written, for callers that would have to work for one. */
+  /** Whether debug lines are written, for callers to whom such a line costs work. */
   readonly isDebug: boolean;
 };
 
@@ -15,7 +15,7 @@ export type Level = (typeof LOG_LEVELS)[number];
 
 /**
  * @param setup.pretty for a terminal: time, level and words instead of JSON
- * @param setup.always fields that each line bears
+ * @param setup.always fields of every line
  */
 export function createLog(setup: {
   readonly level: Level;
@@ -55,7 +55,7 @@ function prettyLine(now: number, level: Level, event: string, fields: LogFields)
   return `${time} \u001b[${COLOURS[level]}m${level.padEnd(5)}\u001b[0m ${event}${words.join("")}\n`;
 }
 
-/** What an error says of itself, for a log field, and at its end what lies under it: "cannot connect" is no reason. */
+/** The message of an error for a log field, and at its end the messages of its causes: "cannot connect" alone is no reason. */
 export const errorText = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   const reasons = [...new Set(causesOf(error).flatMap(reasonsOf))];

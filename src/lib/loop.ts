@@ -6,14 +6,14 @@ export interface Loop {
 }
 
 /**
- * Runs `round` now and then again after the delay that it returns. A round that throws is reported and tried again
- * after `onError`'s delay: no loop of a server dies of one bad minute.
+ * Runs `round` now, and again after the delay that it returns. A round that rejects is reported and run again after the delay of
+ * `onError`: one failure never ends a loop.
  */
 export function createLoop(setup: {
-  /** Calls back after so many milliseconds; what it returns cancels that. */
+  /** Calls back after so many milliseconds; the answer cancels that. */
   readonly after: (delayMs: number, run: () => void) => () => void;
   readonly round: () => Promise<number>;
-  /** Reports the error and says how long to wait, in milliseconds. */
+  /** Reports the error; returns the delay before the next round, in milliseconds. */
   readonly onError: (error: unknown) => number;
 }): Loop {
   let state: "new" | "running" | "stopped" = "new";

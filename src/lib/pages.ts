@@ -1,8 +1,8 @@
 import { createSorted } from "./sorted.ts";
 
 /**
- * A table keyed by positive integers that are given out in rising order: found in constant time, read in order from
- * any key, eight bytes a row. It grows a page at a time; a Map of a million rows stops the world to rehash.
+ * A table with positive integers as keys, which are assigned in rising order. A row is found in constant time, rows are read in order
+ * from any key, and a row takes eight bytes. The table grows by a page at a time; a Map of a million rows blocks the process to rehash.
  */
 export interface Pages<T> {
   readonly size: number;

@@ -1,4 +1,4 @@
-/** A timer set for more than 24.8 days fires at once, so nobody sleeps longer than this in one go. */
+/** A timer set for more than 24.8 days fires at once, so longer sleeps consist of several timers. */
 const LONGEST_SLEEP_MS = 30_000;
 
 /** The clock of this machine. */
