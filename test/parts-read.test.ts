@@ -167,8 +167,8 @@ for (const [name, open] of Object.entries(STORES)) {
 
     test("what events and the publisher look up", async () => {
       const ids = beats.map(({ id }) => id);
-      await expectLittle(async () => expect((await engine.look(ids, "light")).size).toBe(COUNT));
-      await expectLittle(async () => expect((await engine.look(ids, "head")).size).toBe(COUNT));
+      await expectLittle(async () => expect((await engine.readMany(ids, "light")).size).toBe(COUNT));
+      await expectLittle(async () => expect((await engine.readMany(ids, "head")).size).toBe(COUNT));
     });
 
     test("outcomes that come to another process", () =>

@@ -63,8 +63,8 @@ export function createClaims(setup: ClaimsSetup): Claims & {
     return answers;
   }
 
-  const dispatchBy = (heard: TaskQueue): Dispatch =>
-    createDispatch({ claim: claimAll, giveBack, queue: heard, pollMs, clock, log });
+  const dispatchBy = (wakeUps: TaskQueue): Dispatch =>
+    createDispatch({ claim: claimAll, giveBack, queue: wakeUps, pollMs, clock, log });
 
   const dispatch = dispatchBy(queue);
   const ownDispatch = ownQueue === queue ? dispatch : dispatchBy(ownQueue);

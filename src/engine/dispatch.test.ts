@@ -29,7 +29,7 @@ const DEAF: TaskQueue = {
 };
 
 describe("a claim", () => {
-  test("gets what is due, the best first, of its types, up to its max", async () => {
+  test("gets the due tasks of its types, the best first, up to its max", async () => {
     const { engine } = openEngine();
     for (const [type, priority] of [
       ["a", 0],
@@ -45,7 +45,7 @@ describe("a claim", () => {
     expect(ids(await engine.claim(ask({ types: ["c", "b"], max: 9 }), NEVER))).toEqual([3]);
   });
 
-  test("brings leases that began no sooner than it says", async () => {
+  test("returns leases that began no sooner than `leasedAt`", async () => {
     const { engine, clock } = openEngine({ pollMs: 700 });
     const claimed = engine.claim(ask(), NEVER);
     await clock.advance(1_500);
@@ -55,7 +55,7 @@ describe("a claim", () => {
     expect(leasedAt).toBe(clock.monotonic());
   });
 
-  test("wakes at once when a bell rings", async () => {
+  test("wakes at once after a wake-up", async () => {
     const { engine } = openEngine();
     const claimed = engine.claim(ask(), NEVER);
     await settled();
@@ -89,7 +89,7 @@ describe("a claim", () => {
     expect(ids(await claimed)).toEqual([id]);
   });
 
-  test("does not ask the store for a bell of types that nobody waits for", async () => {
+  test("does not ask the store after a wake-up of types without a waiting claim", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const claimed = engine.claim(ask({ types: ["a.*"] }), NEVER);
@@ -102,7 +102,7 @@ describe("a claim", () => {
     expect(ids(await claimed)).toEqual([2]);
   });
 
-  test("looks again soon after a bell for a task that by this clock is due a moment later", async () => {
+  test("claims again soon after a wake-up for a task that is due a moment later by this clock", async () => {
     const { engine, store, clock } = openEngine();
     const { around, take } = counting();
     const { engine: other } = openEngine({ clock, store: around(store) });
@@ -117,7 +117,7 @@ describe("a claim", () => {
     expect(ids(await claimed)).toEqual([1]);
   });
 
-  test("finds by its poll what no bell told of", async () => {
+  test("finds by its poll a task without a wake-up", async () => {
     const { engine, clock } = openEngine({ queue: DEAF });
     const claimed = engine.claim(ask(), NEVER);
     await settled();
@@ -130,7 +130,7 @@ describe("a claim", () => {
     expect(found).toEqual([id]);
   });
 
-  test("finds by its poll what has become due meanwhile", async () => {
+  test("finds by its poll a task that has become due meanwhile", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine, { delayMs: 2_500 });
     let found: TaskId[] = [];
@@ -141,7 +141,7 @@ describe("a claim", () => {
     expect(found).toEqual([id]);
   });
 
-  test("goes on by its poll when the queue cannot be heard", async () => {
+  test("polls while wake-ups cannot be received", async () => {
     const { engine, clock, log } = openEngine({
       queue: { ...DEAF, hear: () => Promise.reject(new Error("no broker")) },
     });
@@ -153,7 +153,7 @@ describe("a claim", () => {
     expect(log.events).toContain("hear_failed");
   });
 
-  test("a ring that fails is logged, and the task is created all the same", async () => {
+  test("a notification that fails is logged, and the task is created all the same", async () => {
     const { engine, log } = openEngine({
       queue: { ...DEAF, ring: () => Promise.reject(new Error("no broker")) },
     });
@@ -162,7 +162,7 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("rings that fail for long are told of once, and so is that they have worked for a while", async () => {
+  test("notifications that fail for long are logged once, and so is that they have worked for a while", async () => {
     let isBroken = true;
     const ring = async (): Promise<void> => {
       if (isBroken) throw new Error("no broker");
@@ -177,7 +177,7 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed", "ring_works_again"]);
   });
 
-  test("rings that fail now and then, as those of a broker that is too slow, are told of once", async () => {
+  test("notifications that fail now and then, as those of a broker that is too slow, are logged once", async () => {
     let rings = 0;
     const ring = async (): Promise<void> => {
       if (rings++ % 2 === 0) throw new Error("does not confirm");
@@ -188,7 +188,7 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("of the process itself hears a queue of its own, that is rung in the other one's stead", async () => {
+  test("of this process's own workers is woken by `ownQueue`, which is notified in place of the other queue", async () => {
     const rung: string[] = [];
     const bell = Promise.withResolvers<Bell>();
     const named = (name: string, hear = DEAF.hear): TaskQueue => ({
@@ -207,7 +207,7 @@ describe("a claim", () => {
     expect(ids(await remote)).toEqual([]);
   });
 
-  test("rings once for a batch, a type as often as it is due", async () => {
+  test("notifies once for a batch, a type as often as there are due tasks of it", async () => {
     const rung: string[][] = [];
     const { engine } = openEngine({ queue: { ...DEAF, ring: async (types) => void rung.push([...types]) } });
     await Promise.all([
@@ -223,7 +223,7 @@ describe("a claim", () => {
     expect(rung).toEqual([["a", "b", "a"]]);
   });
 
-  test("acknowledges a bell right after the store was asked, and before any work is done", async () => {
+  test("acknowledges a wake-up right after the call of the store, before any work is done", async () => {
     const order: string[] = [];
     const bell = Promise.withResolvers<Bell>();
     const { engine } = openEngine({
@@ -302,7 +302,7 @@ describe("a claim", () => {
       expect(clock.monotonic()).toBe(0);
     });
 
-    test("who comes is asked for right after it", async () => {
+    test("a new claim is served right after it", async () => {
       const { engine, open, clock } = openGated();
       await create(engine, { type: "b" });
       void engine.claim(ask({ types: ["a"] }), NEVER);
@@ -313,7 +313,7 @@ describe("a claim", () => {
       expect(clock.monotonic()).toBe(0);
     });
 
-    test("what comes does not make a store that refuses be asked again before the next poll", async () => {
+    test("a new claim does not make a failing store be asked again before the next poll", async () => {
       const { engine, open, clock, asked } = openGated(true);
       const claimed = engine.claim(ask(), NEVER);
       await settled();
@@ -326,7 +326,7 @@ describe("a claim", () => {
     });
   });
 
-  test("neither asks nor listens when nobody waits any more", async () => {
+  test("neither asks nor listens after the last waiting claim has ended", async () => {
     const calls = counting();
     let listening = 0;
     const { engine, clock } = openEngine({
@@ -358,7 +358,7 @@ describe("a claim", () => {
     const crowd = (engine: Engine, signal: AbortSignal = NEVER): Promise<Claimed>[] =>
       Array.from({ length: 1_000 }, (_, at) => engine.claim(ask({ worker: `worker-${at}` }), signal));
 
-    test("is one call of the store for all who come in one turn", async () => {
+    test("is one call of the store for all of one turn", async () => {
       const calls = counting();
       const { engine } = openEngine(calls);
       await createMany(engine, 1_000);
@@ -366,7 +366,7 @@ describe("a claim", () => {
       expect(calls.take("claim")).toBe(1);
     });
 
-    test("is one call of the store for all who wait, at each poll", async () => {
+    test("is one call of the store for all that wait, at each poll", async () => {
       const calls = counting();
       const { engine, clock } = openEngine(calls);
       void crowd(engine);
@@ -376,7 +376,7 @@ describe("a claim", () => {
       expect(calls.take("claim")).toBe(3);
     });
 
-    test("asks the store for a few of them when a bell rings, and for all while there is more", async () => {
+    test("asks the store for a few of them after a wake-up, and for all while there are more tasks", async () => {
       const asks: number[] = [];
       const around = (store: TaskStore): TaskStore => ({
         ...store,
@@ -407,7 +407,7 @@ describe("a claim", () => {
       expect(served.flatMap(ids)).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 1));
     });
 
-    test("gives fewer tasks than waiters to those who came first, and the next to the next", async () => {
+    test("gives fewer tasks than waiters to the first waiters, and the next tasks to the next waiters", async () => {
       const { engine } = openEngine();
       const served: number[] = [];
       for (const [at, claimed] of crowd(engine).entries()) void claimed.then(() => served.push(at));
@@ -430,7 +430,7 @@ describe("a claim", () => {
     });
   });
 
-  test("for much that there is not leaves room for one who came later", async () => {
+  test("for more tasks than there are leaves room for a later claim", async () => {
     const { engine, clock } = openEngine();
     void engine.claim(ask({ types: ["absent"], max: 1_000 }), NEVER);
     let found: TaskId[] = [];
@@ -448,7 +448,7 @@ describe("a claim", () => {
     expect((await Promise.all(claims)).map(({ tasks }) => tasks.length)).toEqual([1_000, 400]);
   });
 
-  describe("whose asker leaves", () => {
+  describe("whose signal aborts", () => {
     test("ends empty, at once", async () => {
       const { engine } = openEngine();
       const leaving = new AbortController();
@@ -470,7 +470,7 @@ describe("a claim", () => {
       expect(await engine.get(id)).toMatchObject({ status: "pending", claims: 0 });
     });
 
-    test("before it came does not even ask", async () => {
+    test("before it began does not even ask", async () => {
       const calls = counting();
       const { engine } = openEngine(calls);
       await create(engine);
@@ -478,7 +478,7 @@ describe("a claim", () => {
       expect(calls.take("claim")).toBe(0);
     });
 
-    test("while the store is asked gives its tasks back at once, and burns nothing", async () => {
+    test("during the call of the store gives its tasks back at once, and counts no attempt", async () => {
       const gate = Promise.withResolvers<void>();
       const { engine } = openEngine({
         around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),
@@ -502,7 +502,7 @@ describe("a claim", () => {
       expect(task.attempts.map(({ outcome }) => outcome)).toEqual(["released"]);
     });
 
-    test("while the store is asked leaves the task to who still waits", async () => {
+    test("during the call of the store leaves the task to a claim that still waits", async () => {
       const gate = Promise.withResolvers<void>();
       let gated = true;
       const { engine } = openEngine({
@@ -562,7 +562,7 @@ describe("a claim", () => {
       await engine.close();
     });
 
-    test("gives back what the store was just handing out, before the close is over", async () => {
+    test("gives back the tasks of a call under way, before the close is over", async () => {
       const gate = Promise.withResolvers<void>();
       const { engine, store } = openEngine({
         around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),

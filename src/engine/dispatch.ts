@@ -1,7 +1,7 @@
 /**
- * The dispatcher: all who wait for work in this process wait here, and one claim serves them all. A thousand waiting
- * workers are one query. It asks the store when somebody comes, when a bell rings and at least every `pollMs`; while
- * nobody waits it does nothing and listens to nothing.
+ * The dispatcher: all claims of this process that wait, served by one call of the store for all of them, so that a thousand waiting
+ * workers cost one query. It asks the store when a claim arrives, when a wake-up comes and at least every `pollMs`. While no claim
+ * waits it does nothing and listens to nothing.
  */
 import type { Clock } from "../core/clock.ts";
 import type { RunningTask } from "../core/task.ts";
@@ -19,15 +19,15 @@ export type Claimed = {
 export interface Dispatch {
   /** Resolves with tasks as soon as there are some, with none when the signal aborts or the dispatcher closes. */
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
-  /** The asks of all who wait. */
+  /** The asks of all waiting claims. */
   waiting(): Iterable<Ask>;
-  /** Answers all who wait with nothing, and waits until what was just being claimed has been given back. */
+  /** Answers all waiting claims with no tasks, and waits until tasks of a claim under way have been given back. */
   close(): Promise<void>;
 }
 
 export type DispatchSetup = {
   readonly claim: (asks: readonly Ask[]) => Promise<readonly (readonly RunningTask[])[]>;
-  /** Takes back what was claimed for somebody who has gone meanwhile. */
+  /** Returns tasks whose claim has ended meanwhile. */
   readonly giveBack: (tasks: readonly RunningTask[]) => Promise<unknown>;
   readonly queue: Pick<TaskQueue, "hear">;
   readonly pollMs: number;
@@ -37,111 +37,87 @@ export type DispatchSetup = {
 
 type Waiter = {
   readonly ask: Ask;
-  /** Its types as one text: who wishes for the same gets nothing when another one was not filled. */
-  readonly wish: string;
+  /** Its types as one text. If one waiter got less than it asked for, the others with the same types get nothing. */
+  readonly typeSet: string;
   readonly answer: (claimed: Claimed) => void;
-  gone: boolean;
+  isGone: boolean;
 };
 
 /**
- * How many with the same wish are asked for once all have waited in vain, twice as many each time that somebody got something:
- * a bell tells mostly of a task or two, and where the first ones are not filled there is nothing for those behind them.
+ * Exponential probe: after a claim without tasks, the store is asked for the first 16 waiters of each type set; their number doubles
+ * after each claim with tasks. A wake-up tells mostly of a task or two.
  */
-const FIRST_OF_A_WISH = 16;
-/** What one call of the store may claim for all; who asks for more is asked for that much. */
+const FIRST_PROBE = 16;
+/** The highest number of tasks that one call of the store claims. */
 const CLAIM_AT_MOST = 1_000;
 /**
- * Processes know the store's time to a millisecond or so: what one has just made due may not be due yet by another's clock, and
- * the bell that told of it does not ring again. Without a second look one task in a thousand waited for the poll.
+ * Processes know the store's time to a millisecond or so: a task that one has just made due may not be due yet by another's clock,
+ * and its wake-up does not come again. Without a second claim one task in a thousand waited for the poll.
  */
 const AGAIN_MS = 3;
 
 export function createDispatch(setup: DispatchSetup): Dispatch {
   const { clock, log } = setup;
   const waiters = new Set<Waiter>();
-  let serving: Promise<void> | null = null;
-  let closed = false;
-  let woken = false;
-  let ofAWish = Number.POSITIVE_INFINITY;
-  let heardTypes: readonly string[] | null = null; // of all who wait; null when somebody has come or gone since
-  const wishes = new Map<string, number>(); // how many wait with it
+  const typeSets = createTypeSets();
   const sleeper = createSleeper(clock);
-  let hearing: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
-  const bells: Bell[] = []; // heard, to be acknowledged after the next claim
+  let serving: Promise<void> | null = null;
+  let isClosed = false;
+  let isWoken = false;
+  let probe = Number.POSITIVE_INFINITY; // how many waiters of each type set the next claim is for
+
+  const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
+  const listener = createListener({ queue: setup.queue, onWakeUp: wake, onError: logFailure("hear_failed") });
 
   function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     return new Promise((resolve) => {
       const leave = (): void => waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
+      let unlisten = (): void => undefined;
       const waiter: Waiter = {
         ask: { ...ask, max: Math.min(ask.max, CLAIM_AT_MOST) },
-        wish: ask.types.join(),
-        gone: false,
+        typeSet: ask.types.join(),
+        isGone: false,
         answer: (claimed) => {
-          waiter.gone = true;
-          if (waiters.delete(waiter)) leaveWish(waiter.wish);
+          waiter.isGone = true;
+          if (waiters.delete(waiter)) typeSets.remove(waiter.typeSet);
           unlisten();
           resolve(claimed);
         },
       };
-      let unlisten = (): void => undefined;
-      if (signal.aborted || closed) return leave();
+      if (signal.aborted || isClosed) return leave();
       unlisten = onAbort(signal, leave);
       waiters.add(waiter);
-      enterWish(waiter.wish);
+      typeSets.add(waiter.typeSet);
       wake();
       if (serving !== null) return;
-      serving = Promise.resolve().then(serve); // all who come in this turn are asked for together
+      serving = Promise.resolve().then(serve); // all claims of this turn of the event loop are served together
     });
   }
 
-  function enterWish(wish: string): void {
-    const count = wishes.get(wish) ?? 0;
-    if (count === 0) heardTypes = null;
-    wishes.set(wish, count + 1);
-  }
-
-  function leaveWish(wish: string): void {
-    const left = (wishes.get(wish) ?? 1) - 1;
-    if (left > 0) return void wishes.set(wish, left);
-    wishes.delete(wish);
-    heardTypes = null;
-  }
-
   async function serve(): Promise<void> {
-    ofAWish = Number.POSITIVE_INFINITY;
+    probe = Number.POSITIVE_INFINITY;
     while (waiters.size > 0) {
-      woken = false;
-      hear(); // before the claim, so that no bell falls between the two
-      const answered = bells.splice(0);
+      isWoken = false;
+      listener.listen(typeSets.types()); // before the claim, so that no wake-up is missed between the two
+      const wakeUps = listener.take();
       const claimed = await round();
-      const filled = claimed > 0;
-      ofAWish = filled ? ofAWish * 2 : FIRST_OF_A_WISH;
-      for (const bell of answered) bell.ack(claimed).catch(logFailure("ack_failed"));
-      if (waiters.size > 0 && !filled && !woken) {
-        await sleeper.sleep(answered.length > 0 ? Math.min(AGAIN_MS, setup.pollMs) : setup.pollMs);
+      probe = claimed > 0 ? probe * 2 : FIRST_PROBE;
+      for (const wakeUp of wakeUps) wakeUp.ack(claimed).catch(logFailure("ack_failed"));
+      if (waiters.size > 0 && claimed === 0 && !isWoken) {
+        await sleeper.sleep(wakeUps.length > 0 ? Math.min(AGAIN_MS, setup.pollMs) : setup.pollMs);
       }
     }
-    hush();
+    listener.stop();
     serving = null;
   }
 
-  /** Asks the store for those who wait, in order of arrival, until somebody got something; says how many tasks. */
+  /** Claims for the waiters in order of arrival, until there were tasks; returns how many. */
   async function round(): Promise<number> {
-    for (const asked of inClaims(firstOfEachWish())) {
+    for (const asked of inClaims(firstOfEachTypeSet(waiters, probe))) {
       const claimed = await claimFor(asked);
       if (claimed > 0) return claimed;
     }
     return 0;
-  }
-
-  function firstOfEachWish(): Waiter[] {
-    if (waiters.size <= ofAWish) return [...waiters];
-    const asked = new Map<string, number>();
-    return [...waiters].filter(({ wish }) => {
-      const before = asked.get(wish) ?? 0;
-      asked.set(wish, before + 1);
-      return before < ofAWish;
-    });
   }
 
   async function claimFor(asked: readonly Waiter[]): Promise<number> {
@@ -153,57 +129,28 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       return answers.reduce((count, tasks) => count + tasks.length, 0);
     } catch (error) {
       logFailure("claim_failed")(error);
-      woken = false; // a store that is away is asked again at the next poll
+      isWoken = false; // a store that is away is asked again at the next poll
       return 0;
     }
   }
 
-  /** Who has gone meanwhile gets nothing: the tasks go back before anything else is claimed. */
+  /** The tasks of a waiter that has gone meanwhile are given back before anything else is claimed. */
   async function deliver(waiter: Waiter, tasks: readonly RunningTask[], leasedAt: number): Promise<void> {
     if (tasks.length === 0) return;
-    if (waiter.gone) await setup.giveBack(tasks);
+    if (waiter.isGone) await setup.giveBack(tasks);
     else waiter.answer({ tasks, leasedAt });
   }
 
   function wake(): void {
-    woken = true;
+    isWoken = true;
     sleeper.wake();
   }
-
-  /** Listens for the types that are waited for. One bell ends a hearing, and so does a wish for other types. */
-  function hear(): void {
-    heardTypes ??= [...new Set([...wishes.keys()].flatMap((wish) => wish.split(",")))].sort();
-    const types = heardTypes;
-    if (hearing !== null && isSame(hearing.types, types)) return;
-    hush();
-    const abort = new AbortController();
-    const current = { types, abort };
-    hearing = current;
-    const ended = (): void => {
-      if (hearing === current) hearing = null;
-    };
-    Promise.try(() => setup.queue.hear(types, abort.signal))
-      .finally(ended)
-      .then((bell) => {
-        if (bell === null) return;
-        bells.push(bell);
-        wake();
-      })
-      .catch(logFailure("hear_failed"));
-  }
-
-  function hush(): void {
-    hearing?.abort.abort();
-    hearing = null;
-  }
-
-  const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
 
   return {
     claim,
     waiting: () => [...waiters].map(({ ask }) => ask),
     close: async () => {
-      closed = true;
+      isClosed = true;
       for (const waiter of [...waiters]) waiter.answer({ tasks: [], leasedAt: clock.monotonic() });
       wake();
       await serving;
@@ -211,10 +158,83 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   };
 }
 
+/** Counts the waiters of each type set, so that the types to listen for are computed only after a change. */
+function createTypeSets() {
+  const counts = new Map<string, number>();
+  let types: readonly string[] | null = null;
+  return {
+    add: (typeSet: string): void => {
+      const count = counts.get(typeSet) ?? 0;
+      if (count === 0) types = null;
+      counts.set(typeSet, count + 1);
+    },
+    remove: (typeSet: string): void => {
+      const left = (counts.get(typeSet) ?? 1) - 1;
+      if (left > 0) return void counts.set(typeSet, left);
+      counts.delete(typeSet);
+      types = null;
+    },
+    /** The types of all waiters, sorted; the same array while they do not change. */
+    types: (): readonly string[] => {
+      types ??= [...new Set([...counts.keys()].flatMap((typeSet) => typeSet.split(",")))].sort();
+      return types;
+    },
+  };
+}
+
+/** Listens for wake-ups of certain types. One wake-up ends the listening; so does a call for other types. */
+function createListener(setup: {
+  readonly queue: Pick<TaskQueue, "hear">;
+  readonly onWakeUp: () => void;
+  readonly onError: (error: unknown) => void;
+}) {
+  const wakeUps: Bell[] = []; // to be acknowledged after the next claim
+  let listening: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
+
+  function stop(): void {
+    listening?.abort.abort();
+    listening = null;
+  }
+
+  function listen(types: readonly string[]): void {
+    if (listening !== null && isSame(listening.types, types)) return;
+    stop();
+    const abort = new AbortController();
+    const current = { types, abort };
+    listening = current;
+    const ended = (): void => {
+      if (listening === current) listening = null;
+    };
+    Promise.try(() => setup.queue.hear(types, abort.signal))
+      .finally(ended)
+      .then((wakeUp) => {
+        if (wakeUp === null) return;
+        wakeUps.push(wakeUp);
+        setup.onWakeUp();
+      })
+      .catch(setup.onError);
+  }
+
+  /** The wake-ups that have come since the last call. */
+  const take = (): Bell[] => wakeUps.splice(0);
+
+  return { listen, stop, take };
+}
+
+function firstOfEachTypeSet(waiters: ReadonlySet<Waiter>, most: number): Waiter[] {
+  if (waiters.size <= most) return [...waiters];
+  const counts = new Map<string, number>();
+  return [...waiters].filter(({ typeSet }) => {
+    const before = counts.get(typeSet) ?? 0;
+    counts.set(typeSet, before + 1);
+    return before < most;
+  });
+}
+
 const isSame = (a: readonly string[], b: readonly string[]): boolean =>
   a === b || (a.length === b.length && a.every((type, at) => type === b[at]));
 
-/** Parts those who wait so that none of the claims asks for too much. */
+/** Splits the waiters so that no claim asks for too many tasks. */
 function inClaims(waiters: readonly Waiter[]): Waiter[][] {
   const claims: Waiter[][] = [];
   let left = 0;

@@ -9,19 +9,19 @@ import type { Log } from "../lib/log.ts";
 import { type Service, startServices, stopServices } from "../lib/service.ts";
 import type { TaskStore } from "../store/store.ts";
 import type { TaskQueue } from "../wakeup/wake-ups.ts";
-import { createHeld } from "./held.ts";
+import { createChangeFeed } from "./change-feed.ts";
+import { createClaimCache } from "./claim-cache.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
-import { createMinutes } from "./minutes.ts";
+import { createMinuteStatistics } from "./minute-statistics.ts";
 import { createNotify } from "./notify.ts";
 import { createOutages } from "./outages.ts";
 import { createProducers, type Producers } from "./producers.ts";
-import { createRoster } from "./roster.ts";
-import { createSharedReads } from "./shared-reads.ts";
+import { createReadMany } from "./read-many.ts";
 import { createSteps } from "./steps.ts";
 import { createStoreClock } from "./store-clock.ts";
-import type { Retention } from "./sweep.ts";
-import { createTail } from "./tail.ts";
+import type { Retention } from "./task-deletion.ts";
 import { createWatchers, type Watchers } from "./watchers.ts";
+import { createWorkerRegistry } from "./worker-registry.ts";
 import { createWorkers, type Workers } from "./workers.ts";
 
 export interface Engine extends Producers, Workers, Watchers, Maintenance {
@@ -53,23 +53,36 @@ export type EngineSetup = {
   readonly retentions: readonly Retention[];
 };
 
-/** The services wait for their rounds under way, however long these take. */
+/** The services of the engine wait for their rounds under way, which the time limits of the store bound. */
 const STOP_WITHIN_MS = 2_000;
 
 export function createEngine(setup: EngineSetup): Engine {
   const { store, queue, ownQueue = queue, clock, log } = setup;
   const time = createStoreClock(store, clock);
   const outages = createOutages(clock.monotonic());
-  const held = createHeld();
-  const tail = createTail({ store, clock, log });
-  const look = createSharedReads(store);
+  const claimCache = createClaimCache();
+  const feed = createChangeFeed({ store, clock, log });
+  const readMany = createReadMany(store);
   const { now } = time;
-  const minutes = createMinutes({ store, now, name: setup.nonce(), clock, log });
-  const roster = createRoster({ store, now, waiting: () => waiting(), clock, log });
+  const minutes = createMinuteStatistics({ store, now, name: setup.nonce(), clock, log });
+  const registry = createWorkerRegistry({ store, now, waiting: () => waiting(), clock, log });
   const notify = createNotify({ queue: ownQueue, clock, log });
-  const steps = createSteps({ store, look, now, minutes, notify });
+  const steps = createSteps({ store, readMany, now, minutes, notify });
 
-  const shared = { ...setup, ownQueue, now, time, outages, held, tail, look, minutes, roster, notify, steps };
+  const shared = {
+    ...setup,
+    ownQueue,
+    now,
+    time,
+    outages,
+    claimCache,
+    feed,
+    readMany,
+    minutes,
+    registry,
+    notify,
+    steps,
+  };
   const producers = createProducers(shared);
   const { workers, waiting, service: waitingClaims } = createWorkers(shared);
   const { watchers, releaseWaits, service: changeFeed } = createWatchers(shared);
@@ -77,7 +90,7 @@ export function createEngine(setup: EngineSetup): Engine {
   const services = [
     storeClock,
     minutes.service,
-    roster.service,
+    registry.service,
     taskDeletion,
     leaseJudging,
     changeFeed,

@@ -87,7 +87,7 @@ describe("the event publisher", () => {
     expect(x.told()).toEqual(["4 task.created v1"]);
   });
 
-  test("publishes what happened before its loop came to hold the cursor, but after its start", async () => {
+  test("publishes the changes between its start and the moment when it holds the position", async () => {
     const x = openWorld();
     const { publisher } = x.open("a");
     await publisher.start();
@@ -108,7 +108,7 @@ describe("the event publisher", () => {
     expect(x.told()).toEqual([`${id} task.created v1`, `${id} task.running v2`]);
   });
 
-  test("says null for the type of a task that was deleted before anybody asked", async () => {
+  test("publishes null as the type of a task that was deleted before its type was read", async () => {
     const x = openWorld();
     const { publisher } = x.open("a");
     await publisher.start();
@@ -170,7 +170,7 @@ describe("of many processes", () => {
     expect(x.sent.every(({ by }) => by === "b")).toBe(true);
   });
 
-  test("a crash between the broker's confirm and the cursor's step publishes that page again, and no other", async () => {
+  test("a crash between the broker's confirm and the write of the position publishes that page again, and no other", async () => {
     const x = openWorld();
     let isDead = false;
     const dead = (): Promise<never> => new Promise(() => undefined);
@@ -218,7 +218,7 @@ describe("of many processes", () => {
     expect(log.events).toEqual(["events_failed"]);
   });
 
-  test("a holder that stops gives the cursor free, so that the next one need not wait for the lease", async () => {
+  test("a holder that stops releases the position, so that the next one need not wait for the lease", async () => {
     const x = openWorld();
     const first = x.open("a");
     await first.publisher.start();
@@ -230,7 +230,7 @@ describe("of many processes", () => {
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
   });
 
-  test("the cursor of a dead holder is free after its lease, though the clock was set back by an hour", async () => {
+  test("the position of a dead holder is free after its lease, although the clock was set back by an hour", async () => {
     const x = openWorld();
     const itsClock = createManualClock(); // its timers stand still once it holds the cursor, so it publishes nothing
     const outlet: EventOutlet = { publish: () => new Promise(() => undefined), close: async () => undefined };
@@ -246,7 +246,7 @@ describe("of many processes", () => {
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
   });
 
-  test("the cursor stays with a holder whose lease is longer than that of another process", async () => {
+  test("the position stays with a holder whose lease is longer than that of another process", async () => {
     const x = openWorld();
     await x.open("a", { leaseMs: 10 * LEASE_MS }).publisher.start();
     await x.clock.advance(LONG_MS);
@@ -259,7 +259,7 @@ describe("of many processes", () => {
     expect(x.sent.map(({ by }) => by)).toEqual(["a", "a", "a", "a", "a"]);
   });
 
-  test("the cursor stays with a holder that lives when the clock is set back", async () => {
+  test("the position stays with a live holder when the clock is set back", async () => {
     const x = openWorld();
     await x.open("a").publisher.start();
     await x.clock.advance(LONG_MS);
@@ -339,7 +339,7 @@ describe("when the broker fails", () => {
     expect(gaps.slice(0, 6)).toEqual([500, 1_000, 2_000, 4_000, 5_000, 5_000]);
   });
 
-  test("the cursor is free meanwhile for a process whose broker answers", async () => {
+  test("the position is free meanwhile for a process whose broker answers", async () => {
     const x = openWorld();
     const broken: EventOutlet = {
       publish: () => Promise.reject(new Error("this process cannot reach the broker")),
@@ -475,7 +475,7 @@ describe("when the change log gets a new epoch", () => {
     expect(x.sent.map(({ event }) => event.id)).toEqual([1, 2, 3, 4, 5, ...repeated, 6, 7]);
   });
 
-  test("a place that version 0.1.0 has written down is good for it", async () => {
+  test("a position that version 0.1.0 has written is valid", async () => {
     const x = openLosingWorld();
     await x.create(3);
     const value = JSON.stringify({ epoch: "zeroth", rev: 2, holder: null, until: 0 });
@@ -488,7 +488,7 @@ describe("when the change log gets a new epoch", () => {
     expect(x.told()).toEqual(["3 task.created v1"]);
   });
 
-  test("a store that was emptied has all that is in its log published", async () => {
+  test("a store that was emptied has its whole log published", async () => {
     const x = openLosingWorld();
     await x.open("a").publisher.start();
     await x.create(2);
@@ -502,7 +502,7 @@ describe("when the change log gets a new epoch", () => {
 });
 
 describe("when the store fails", () => {
-  test("a change log that does not reach back is said, and it goes on from there", async () => {
+  test("a change log that does not reach back is logged, and the publisher continues with its oldest change", async () => {
     let oldest = 0; // earlier changes are not kept
     const x = openWorld((store) => ({
       ...store,

@@ -7,11 +7,11 @@ import type { TaskId } from "../core/task.ts";
 import type { Service } from "../lib/service.ts";
 import { abortWithin } from "../lib/waiting.ts";
 import type { Change } from "../store/store.ts";
-import type { Engine } from "./engine.ts";
 import { createFollower, type FollowerSetup } from "./follower.ts";
+import type { Watchers } from "./watchers.ts";
 
 export type EventPublisherSetup = Omit<FollowerSetup, "name" | "handle" | "engine"> & {
-  readonly engine: FollowerSetup["engine"] & Pick<Engine, "look">;
+  readonly engine: FollowerSetup["engine"] & Pick<Watchers, "readMany">;
   readonly outlet: EventOutlet;
 };
 
@@ -37,7 +37,7 @@ export function createEventPublisher(setup: EventPublisherSetup): Service {
   async function learnTypes(steps: readonly Change[]): Promise<void> {
     const unknown = steps.filter(({ id, kind }) => kind !== "deleted" && !types.has(id)).map(({ id }) => id);
     if (unknown.length === 0) return;
-    for (const [id, { type }] of await engine.look(unknown, "head")) types.set(id, type);
+    for (const [id, { type }] of await engine.readMany(unknown, "head")) types.set(id, type);
   }
 
   function forgetTypes(steps: readonly Change[]): void {

@@ -10,8 +10,9 @@ import { createLoop } from "../lib/loop.ts";
 import type { Service } from "../lib/service.ts";
 import { linkedAbort, onAbort, sleep } from "../lib/waiting.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
-import type { Engine } from "./engine.ts";
 import { createLeasedPosition, type PositionLease } from "./leased-position.ts";
+import type { Maintenance } from "./maintenance.ts";
+import type { Watchers } from "./watchers.ts";
 
 export type FollowerSetup = {
   /** Names the position in the store, and begins the names of the log events: `<name>_failed`, `_go_on`, `_missed`, `_new_epoch`. */
@@ -19,7 +20,7 @@ export type FollowerSetup = {
   /** Names this process among those on the store. */
   readonly holder: string;
   readonly leaseMs: number;
-  readonly engine: Pick<Engine, "follow" | "position" | "now">;
+  readonly engine: Pick<Watchers, "follow" | "position"> & Pick<Maintenance, "now">;
   readonly store: Pick<TaskStore, "changes" | "readNotes" | "writeNotes">;
   readonly clock: Clock;
   readonly log: Log;

@@ -4,12 +4,16 @@ import { isOver } from "../core/lease.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { Service } from "../lib/service.ts";
-import type { TaskStore } from "../store/store.ts";
-import type { Held } from "./held.ts";
+import type { TaskQuery, TaskStore } from "../store/store.ts";
+import type { ClaimCache } from "./claim-cache.ts";
+import { ROUND_AT_MOST } from "./find-tasks.ts";
+import { createLeaseJudging } from "./lease-judging.ts";
 import type { Outages } from "./outages.ts";
 import type { Steps } from "./steps.ts";
 import type { StoreClock } from "./store-clock.ts";
-import { createSweep, type Retention, SWEEP_AT_MOST, type Swept } from "./sweep.ts";
+import { createTaskDeletion, type Retention } from "./task-deletion.ts";
+
+export type Swept = { readonly expired: number; readonly removed: number };
 
 export interface Maintenance {
   /** The time that all tasks go by, epoch milliseconds. */
@@ -23,7 +27,7 @@ export type MaintenanceSetup = {
   readonly time: StoreClock;
   readonly steps: Pick<Steps, "workerStep">;
   readonly outages: Outages;
-  readonly held: Held;
+  readonly claimCache: ClaimCache;
   readonly retentions: readonly Retention[];
   /** Draws from [0, 1). */
   readonly random: () => number;
@@ -39,16 +43,16 @@ const CLOCK_SET_LOGGED_FROM_MS = 1_000;
 export function createMaintenance(setup: MaintenanceSetup) {
   const { store, time, outages, clock, log } = setup;
   let isClosing = false;
-  const sweeper = createSweep({
-    list: (query) => store.list(query),
+  const list = (query: TaskQuery<"head">) => store.list(query);
+  const judgeLeases = createLeaseJudging({
+    ...{ list, mayJudge: outages.mayJudge, log },
     transition: (id, rule) => setup.steps.workerStep({ id, parts: "light" }, rule),
-    remove: (refs) => store.remove(refs),
-    mayJudge: outages.mayJudge,
     mayBeOverlong: () => outages.mayBeOverlong(clock.monotonic()),
-    retentions: setup.retentions,
-    monotonic: clock.monotonic,
+  });
+  const deleteOldTasks = createTaskDeletion({
+    ...{ list, retentions: setup.retentions, monotonic: clock.monotonic, log },
+    remove: (refs) => store.remove(refs),
     isClosing: () => isClosing,
-    log,
   });
 
   /** One round. It is due `dueAfterMs` after the round before; null for a round outside the plan. */
@@ -58,13 +62,13 @@ export function createMaintenance(setup: MaintenanceSetup) {
       log.warn("store_clock_set", { by_ms: Math.round(setByMs) });
     const now = time.now();
     outages.reached({ at: clock.monotonic(), now, setByMs, dueAfterMs });
-    setup.held.forgetLost((task) => isOver(task, now) && outages.mayJudge(task.lease, now));
-    return sweeper.judge(now);
+    setup.claimCache.forgetLost((task) => isOver(task, now) && outages.mayJudge(task.lease, now));
+    return judgeLeases(now);
   }
 
   /** After a full round the next one follows at once. Otherwise a random delay spreads the rounds of several processes. */
   const nextRoundMs = (done: number): number =>
-    done >= SWEEP_AT_MOST ? 0 : ROUND_MS * (1 - JITTER + 2 * JITTER * setup.random());
+    done >= ROUND_AT_MOST ? 0 : ROUND_MS * (1 - JITTER + 2 * JITTER * setup.random());
 
   const judging = createLoop({
     after: clock.after,
@@ -77,9 +81,9 @@ export function createMaintenance(setup: MaintenanceSetup) {
 
   const deletion = createLoop({
     after: clock.after,
-    round: async () => nextRoundMs(await sweeper.retire(time.retentionNow())),
+    round: async () => nextRoundMs(await deleteOldTasks(time.retentionNow())),
     onError: (error) => {
-      log.error("retention_failed", { error: errorText(error) }); // a defect: `retire` never rejects
+      log.error("retention_failed", { error: errorText(error) }); // a defect: `deleteOldTasks` never rejects
       return ROUND_MS;
     },
   });
@@ -88,7 +92,7 @@ export function createMaintenance(setup: MaintenanceSetup) {
     now: () => time.now(),
     sweep: async () => ({
       expired: await judge(null),
-      removed: await sweeper.retire(time.retentionNow()),
+      removed: await deleteOldTasks(time.retentionNow()),
     }),
   };
   /** The first measurement of the store's time comes before all else that uses the store. */

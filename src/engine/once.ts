@@ -1,6 +1,6 @@
 /**
- * Steps that are carried out once, however often their call comes: a runtime may send a request again by itself, when the connection
- * that it had kept for it turns out to be closed. What the step did is noted in its commit; the same call finds the note.
+ * Steps that are carried out once, however often the client sends the call: an HTTP client may send a request again by itself when its
+ * kept connection turns out to be closed. The commit of a step contains a note of its result; the same call finds the note.
  */
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Status, TaskHead } from "../core/task.ts";
@@ -9,17 +9,17 @@ import type { Note, OnceNote } from "../store/store.ts";
 export type CallKey = {
   /** The note's name: the same call has the same one. */
   readonly name: string;
-  /** Of what the call asks for: the same key with another wish is refused. */
+  /** Of the content of the call: the same key with another content is refused. */
   readonly fingerprint: string;
 };
 
-/** The task as the step left it; null where it was deleted. */
+/** The task after the step; null if it was deleted. */
 export type CarriedOut = { readonly status: Status; readonly version: number } | null;
 
 export interface Once {
   /** The note of a step to this task, or of its deletion. */
   note(to: TaskHead | null, now: number): OnceNote;
-  /** Rejects where the same call has been carried out. */
+  /** Rejects if the same call has been carried out. */
   assertFirst(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export function createOnce(setup: {
     },
   });
 
-  /** Also a step that is refused, or whose commit was not confirmed, may have been carried out: by the same call, or by this one. */
+  /** A step that was refused, or whose commit was not confirmed, may have been carried out all the same: by the same call or by this one. */
   return async <T>(call: CallKey, step: (once: Once) => Promise<T>): Promise<OnceAnswer<T>> => {
     const earlier = await earlierOf(call);
     if (earlier !== null) return earlier;
@@ -65,7 +65,7 @@ export function createOnce(setup: {
   };
 }
 
-/** The refusal of a call whose key another one has used meanwhile is the answer; any other failure says nothing about the call. */
+/** A mismatch is the answer to the call: another call has used its key meanwhile. Any other failure says nothing about the call. */
 function unlessMismatch(error: unknown): null {
   if (isTaskError(error, "idempotency_mismatch")) throw error;
   return null;

@@ -11,7 +11,7 @@ export interface Outages {
   /** A round has just reached the store. */
   reached(round: Round): void;
   /** The store has written heartbeats, or has failed to. */
-  beaten(isTaken: boolean): void;
+  heartbeatsWritten(isWritten: boolean): void;
   /**
    * Whether a task may be judged: its lease, or the grace of its cancel request, is over at this time, and its worker could reach
    * the server for long enough. Long enough is half of the length, up to now, without an interruption that matters; or the whole
@@ -53,7 +53,7 @@ const KEPT = 64;
 export function createOutages(openedAt: number): Outages {
   let outages: readonly Outage[] = []; // disjoint, in order of time
   let reachedAt: number | null = null;
-  let beats = { taken: 0, failed: 0 };
+  let beats = { written: 0, failed: 0 };
   let setBackAt = Number.NEGATIVE_INFINITY; // by the store's clock as it is now set
   let overlongUntil = Number.NEGATIVE_INFINITY;
 
@@ -84,11 +84,11 @@ export function createOutages(openedAt: number): Outages {
   /** Notes an outage if a round comes late, or if no heartbeat succeeded since the last round. */
   function noteGap(until: number, at: number, dueAfterMs: number): void {
     if (reachedAt !== null) {
-      const isDeaf = beats.failed > 0 && beats.taken === 0;
-      const missedMs = at - reachedAt - (isDeaf ? 0 : dueAfterMs);
+      const noneWritten = beats.failed > 0 && beats.written === 0;
+      const missedMs = at - reachedAt - (noneWritten ? 0 : dueAfterMs);
       note({ from: until - missedMs, to: until });
     }
-    beats = { taken: 0, failed: 0 };
+    beats = { written: 0, failed: 0 };
   }
 
   function note({ from, to }: Outage): void {
@@ -99,7 +99,7 @@ export function createOutages(openedAt: number): Outages {
   }
 
   /** How long workers could reach the server between these two moments. */
-  function heardMs(since: number, now: number): number {
+  function reachableMs(since: number, now: number): number {
     let ms = now - since;
     for (const { from, to } of outages) ms -= Math.max(0, Math.min(to, now) - Math.max(from, since));
     return ms;
@@ -111,17 +111,17 @@ export function createOutages(openedAt: number): Outages {
 
   /** Whether a time of this length, with this end, is over and gave the worker enough time to reach the server. */
   function isFair(end: number, lengthMs: number, now: number): boolean {
-    if (endsTooLate(end, lengthMs, now)) return heardMs(setBackAt, now) >= lengthMs / 2;
+    if (endsTooLate(end, lengthMs, now)) return reachableMs(setBackAt, now) >= lengthMs / 2;
     if (end > now) return false;
     const latest = outages.findLast(({ from, to }) => to - from > lengthMs * MATTERS_FROM);
     if (latest === undefined || now - latest.to >= lengthMs / 2) return true;
-    return heardMs(end - lengthMs, now) >= lengthMs + UNSURE_MS;
+    return reachableMs(end - lengthMs, now) >= lengthMs + UNSURE_MS;
   }
 
   return {
     reached,
-    beaten: (isTaken) => {
-      beats = isTaken ? { ...beats, taken: beats.taken + 1 } : { ...beats, failed: beats.failed + 1 };
+    heartbeatsWritten: (isWritten) => {
+      beats = isWritten ? { ...beats, written: beats.written + 1 } : { ...beats, failed: beats.failed + 1 };
     },
     mayJudge,
     mayBeOverlong: (at) => at < overlongUntil,

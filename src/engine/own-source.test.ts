@@ -17,15 +17,15 @@ function open() {
   return { engine, clock, claim, claims };
 }
 
-describe("the server's own pool", () => {
-  test("gets what is due while nobody drains it", async () => {
+describe("the server's own processor", () => {
+  test("gets due tasks while it is not drained", async () => {
     const { engine, claim, claims } = open();
     await create(engine);
     await claim();
     expect(claims).toEqual([[1]]);
   });
 
-  test("gets nothing while it is drained, and is still known", async () => {
+  test("gets nothing while it is drained, and is still listed", async () => {
     const { engine, clock, claim, claims } = open();
     await engine.drain("own", true);
     await create(engine);

@@ -2,20 +2,20 @@ import type { Clock } from "../core/clock.ts";
 import { linkedAbort, sleep } from "../lib/waiting.ts";
 import type { Ask } from "../store/store.ts";
 import type { Claimed } from "./dispatch.ts";
-import type { Engine } from "./engine.ts";
+import type { Workers } from "./workers.ts";
 
-/** How often a worker that waits looks whether it was drained meanwhile, or may take on again. */
-const LOOK_EVERY_MS = 1_000;
+/** How often a waiting worker checks whether it was drained meanwhile, or may take tasks again. */
+const CHECK_EVERY_MS = 1_000;
 
 /**
- * The engine as the server's own pool drinks from it. Remote workers learn of a drain by the answers to their calls; the pool asks
- * nobody anything, so it is here that it gets nothing while it is drained.
+ * The engine as the source of tasks for the server's own processor. Remote workers learn of a drain from the answers to their calls.
+ * The processor makes no such calls, so this source gives it no tasks while it is drained.
  */
-export function createOwnSource(engine: Engine, clock: Clock) {
+export function createOwnSource(engine: Workers, clock: Clock) {
   async function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     while (!signal.aborted) {
       if (await engine.isDraining(ask.worker)) {
-        await sleep(clock, LOOK_EVERY_MS, signal);
+        await sleep(clock, CHECK_EVERY_MS, signal);
         continue;
       }
       const claimed = await claimUntilDrained(ask, signal);
@@ -24,19 +24,19 @@ export function createOwnSource(engine: Engine, clock: Clock) {
     return { tasks: [], leasedAt: clock.monotonic() };
   }
 
-  /** Nothing when it was drained, or the signal has aborted. */
+  /** No tasks if the worker was drained, or the signal has aborted. */
   async function claimUntilDrained(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     const waiting = linkedAbort(signal);
-    let cancelLook = clock.after(LOOK_EVERY_MS, look);
-    async function look(): Promise<void> {
+    let cancelCheck = clock.after(CHECK_EVERY_MS, check);
+    async function check(): Promise<void> {
       if (await engine.isDraining(ask.worker)) waiting.abort();
-      else if (!waiting.signal.aborted) cancelLook = clock.after(LOOK_EVERY_MS, look);
+      else if (!waiting.signal.aborted) cancelCheck = clock.after(CHECK_EVERY_MS, check);
     }
     try {
       return await engine.claimOwn(ask, waiting.signal);
     } finally {
       waiting.abort();
-      cancelLook();
+      cancelCheck();
       waiting.unlink();
     }
   }

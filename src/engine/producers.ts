@@ -23,7 +23,7 @@ import type {
   TaskStore,
 } from "../store/store.ts";
 import { createStoreBatch } from "./batches.ts";
-import type { Minutes } from "./minutes.ts";
+import type { MinuteStatistics } from "./minute-statistics.ts";
 import { recallNote } from "./notes.ts";
 import type { Notify } from "./notify.ts";
 import { type CallKey, createOnce, type Once, type OnceAnswer } from "./once.ts";
@@ -67,7 +67,7 @@ export function createProducers(setup: {
   readonly now: () => number;
   /** Defaults of the types that have their own. */
   readonly types: ReadonlyMap<string, TypeDefaults>;
-  readonly minutes: Pick<Minutes, "created">;
+  readonly minutes: Pick<MinuteStatistics, "created">;
   readonly notify: Notify;
 }): Producers {
   const { store, steps, now } = setup;

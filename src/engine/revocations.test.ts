@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { openEngine } from "../../test/support/engine.ts";
 import { claim, counting, create } from "../../test/support/verbs.ts";
 
-describe("who listens for revocations", () => {
-  test("hears what happens to tasks, and of their end that they are gone", async () => {
+describe("a listener for revocations", () => {
+  test("is called for changes of tasks, and for their deletion with no version", async () => {
     const { engine, clock } = openEngine();
     const heard: unknown[] = [];
     const unlisten = engine.onRevoked((hint) => heard.push(hint));
@@ -25,7 +25,7 @@ describe("who listens for revocations", () => {
     expect(heard).toHaveLength(3);
   });
 
-  test("hears within a second where the store does not ring", async () => {
+  test("is called within a second if the store does not notify", async () => {
     const { engine, clock } = openEngine({ around: (store) => ({ ...store, watch: () => () => undefined }) });
     const heard: unknown[] = [];
     engine.onRevoked((hint) => heard.push(hint));
@@ -37,7 +37,7 @@ describe("who listens for revocations", () => {
     await engine.close();
   });
 
-  test("hears on after the change log could not be read", async () => {
+  test("is called again after the change log could not be read", async () => {
     let away = false;
     const { engine, clock, log } = openEngine({
       around: (store) => ({
@@ -59,7 +59,7 @@ describe("who listens for revocations", () => {
     await engine.close();
   });
 
-  test("is all that makes the change log be read", async () => {
+  test("is the only reason to read the change log", async () => {
     const calls = counting();
     const { engine, clock } = openEngine(calls);
     const changing = async (): Promise<number> => {
@@ -77,7 +77,7 @@ describe("who listens for revocations", () => {
     expect(await changing()).toBe(0);
   });
 
-  test("lets the change log rest after the close, though it was just being read", async () => {
+  test("ends the reading of the change log at the close, also during a read", async () => {
     const gate = Promise.withResolvers<void>();
     let read = 0;
     const { engine, clock } = openEngine({

@@ -1,16 +1,16 @@
 import type { TaskId } from "../core/task.ts";
 import type { Change } from "../store/store.ts";
-import type { Tail } from "./tail.ts";
+import type { ChangeFeed } from "./change-feed.ts";
 
-/** Something happened to a task; `version` is null when it is gone. */
+/** A task has changed; `version` is null if it was deleted. */
 export type Hint = { readonly id: TaskId; readonly version: number | null };
 
 /**
- * Tells who listens which tasks have changed or gone. What is lost on the way (a change log that went on too far, a store
- * that was away) the next heartbeat finds.
+ * Calls the listener for tasks that have changed or were deleted. The next heartbeat finds what is lost on the way, because the log
+ * no longer reached back or the store was away.
  */
-export const listenForRevocations = (tail: Tail, listener: (hint: Hint) => void): (() => void) =>
-  tail.listen(({ changes }) => {
+export const listenForRevocations = (feed: ChangeFeed, listener: (hint: Hint) => void): (() => void) =>
+  feed.listen(({ changes }) => {
     for (const change of changes) {
       if (change.kind === "changed" || change.kind === "deleted") listener(hintOf(change));
     }

@@ -1,9 +1,9 @@
-/** How the whole stands, for people who look: counts, the last hour, who works on what. Asked at most once a second. */
+/** Statistics for operators: counts, the last hour, and the tasks of each worker. Gathered at most once a second. */
 import type { Clock } from "../core/clock.ts";
 import type { Parts, TaskHead, TaskId, TaskParts } from "../core/task.ts";
 import type { Cursor, TaskPage, TaskQuery, TaskStore, TypeCount } from "../store/store.ts";
-import type { MinuteAt, Minutes } from "./minutes.ts";
-import type { KnownWorker, Roster } from "./roster.ts";
+import type { MinuteAt, MinuteStatistics } from "./minute-statistics.ts";
+import type { KnownWorker, WorkerRegistry } from "./worker-registry.ts";
 
 export type Stats = {
   readonly types: readonly TypeCount[];
@@ -13,9 +13,9 @@ export type Stats = {
     readonly running: number;
     readonly tasks: readonly TaskId[];
   })[];
-  /** False where more tasks run than were read: workers may then have more tasks than the answer says. */
+  /** False if more tasks run than were read: workers may then have more tasks than listed. */
   readonly isComplete: boolean;
-  /** Among the latest tasks, the commonest first. */
+  /** Of the latest tasks, the most frequent first. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
 };
 
@@ -32,8 +32,8 @@ type Running = { readonly byWorker: ReadonlyMap<string, OfWorker>; readonly isCo
 
 export function createStats(setup: {
   readonly store: Pick<TaskStore, "census" | "list">;
-  readonly roster: Pick<Roster, "list">;
-  readonly minutes: Pick<Minutes, "read">;
+  readonly registry: Pick<WorkerRegistry, "list">;
+  readonly minutes: Pick<MinuteStatistics, "read">;
   readonly clock: Clock;
 }): () => Promise<Stats> {
   const { store, clock } = setup;
@@ -43,7 +43,7 @@ export function createStats(setup: {
     const [types, minutes, known, running, tags] = await Promise.all([
       store.census(),
       setup.minutes.read(),
-      setup.roster.list(),
+      setup.registry.list(),
       runningByWorker(),
       commonTags(),
     ]);
@@ -105,7 +105,7 @@ export function createStats(setup: {
     if (latest === null || now - latest.at >= KEPT_MS) latest = { at: now, stats: gather() };
     const { stats } = latest;
     stats.catch(() => {
-      if (latest?.stats === stats) latest = null; // the next who asks tries again
+      if (latest?.stats === stats) latest = null; // the next call tries again
     });
     return stats;
   };

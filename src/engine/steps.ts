@@ -10,10 +10,10 @@ import { BATCH_LIMITS, type Join } from "../lib/batch.ts";
 import { createTurns } from "../lib/turns.ts";
 import type { OnceNote, ReplaceAnswer, Step, TaskStore } from "../store/store.ts";
 import { createStoreBatch, overloaded, WORKER_LIMITS } from "./batches.ts";
-import type { Minutes } from "./minutes.ts";
+import type { MinuteStatistics } from "./minute-statistics.ts";
 import type { Notify } from "./notify.ts";
 import type { Once } from "./once.ts";
-import type { Look } from "./shared-reads.ts";
+import type { ReadMany } from "./read-many.ts";
 
 /** Checks the task at the very moment of the step; throws if the step must not be done. */
 export type Condition = (task: Pick<Task, "id" | "version">) => void;
@@ -59,12 +59,12 @@ const TRIES_AT_MOST = 1_000;
 
 export function createSteps(setup: {
   readonly store: Pick<TaskStore, "replace" | "writeNotes">;
-  readonly look: Look;
+  readonly readMany: ReadMany;
   readonly now: () => number;
-  readonly minutes: Pick<Minutes, "stepped">;
+  readonly minutes: Pick<MinuteStatistics, "stepped">;
   readonly notify: Notify;
 }): Steps {
-  const { store, look, minutes } = setup;
+  const { store, readMany, minutes } = setup;
   const edits = createStoreBatch({ send: replaceAll, keyOf: stepId });
   const workerWrites = createStoreBatch({ send: replaceAll, keyOf: stepId, limits: WORKER_LIMITS });
   const turns = createTurns<TaskId>({ failsAll: (error) => isTaskError(error, "store_unavailable") });
@@ -77,7 +77,7 @@ export function createSteps(setup: {
   }
 
   async function read<P extends Parts>(id: TaskId, parts: P): Promise<TaskParts[P]> {
-    const task = (await look([id], parts)).get(id);
+    const task = (await readMany([id], parts)).get(id);
     if (task === undefined) throw notFound();
     return task;
   }

@@ -4,14 +4,14 @@ import { type Explanation, explain } from "../core/explain.ts";
 import type { LightTask, Task, TaskId } from "../core/task.ts";
 import type { Service } from "../lib/service.ts";
 import type { Position, TaskStore } from "../store/store.ts";
+import type { ChangeFeed } from "./change-feed.ts";
 import { type ChangeReader, createChangeReader } from "./change-reader.ts";
-import type { Minutes } from "./minutes.ts";
-import type { Roster } from "./roster.ts";
-import type { Look } from "./shared-reads.ts";
+import type { MinuteStatistics } from "./minute-statistics.ts";
+import type { ReadMany } from "./read-many.ts";
 import { createStats, type Stats } from "./stats.ts";
 import type { Steps } from "./steps.ts";
-import type { Tail } from "./tail.ts";
-import { createWaits } from "./waits.ts";
+import { createTaskWaits } from "./task-waits.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
 
 export type { Change, Position } from "../store/store.ts";
 export type { Stats } from "./stats.ts";
@@ -24,7 +24,7 @@ export interface Watchers {
   /** Reads the changes after a position, as they come; must be closed. */
   follow(after: Position): ChangeReader;
   /** Many tasks, for readers that have learnt of their changes; calls of one turn of the event loop share the read. */
-  look: Look;
+  readMany: ReadMany;
   /** Why the task is in its present status. */
   explain(id: TaskId): Promise<{ readonly task: LightTask } & Explanation>;
   /** Counts, the last hour and the workers, at most a second old. */
@@ -36,22 +36,22 @@ const AHEAD_COUNTED = 1_000;
 export function createWatchers(setup: {
   readonly store: Pick<TaskStore, "changes" | "ahead" | "census" | "list">;
   readonly steps: Pick<Steps, "read">;
-  readonly look: Look;
-  readonly tail: Tail;
-  readonly roster: Pick<Roster, "list">;
-  readonly minutes: Pick<Minutes, "read">;
+  readonly readMany: ReadMany;
+  readonly feed: ChangeFeed;
+  readonly registry: Pick<WorkerRegistry, "list">;
+  readonly minutes: Pick<MinuteStatistics, "read">;
   readonly now: () => number;
   readonly clock: Clock;
 }) {
-  const { store, steps, look, tail, roster } = setup;
-  const waits = createWaits({ tail, clock: setup.clock, get: (id) => steps.read(id, "whole") });
+  const { store, steps, readMany, feed, registry } = setup;
+  const waits = createTaskWaits({ feed, clock: setup.clock, get: (id) => steps.read(id, "whole") });
 
   async function explainTask(id: TaskId) {
     const task = await steps.read(id, "light");
     const now = setup.now();
     const isInLine = task.status === "pending" && task.runAt <= now;
     const [workers, ahead] = await Promise.all([
-      roster.list(),
+      registry.list(),
       isInLine ? store.ahead(id, now, AHEAD_COUNTED) : null,
     ]);
     return { task, ...explain(task, { now, workers, ahead, countedTo: AHEAD_COUNTED }) };
@@ -60,8 +60,8 @@ export function createWatchers(setup: {
   const watchers: Watchers = {
     wait: waits.wait,
     position: async () => (await store.changes(null, 1)).position,
-    follow: (after) => createChangeReader({ tail, store }, after),
-    look,
+    follow: (after) => createChangeReader({ feed, store }, after),
+    readMany,
     explain: explainTask,
     stats: createStats(setup),
   };
@@ -71,7 +71,7 @@ export function createWatchers(setup: {
     drain: waits.release,
     stop: async () => {
       waits.release();
-      tail.close();
+      feed.close();
     },
   };
   return { watchers, releaseWaits: waits.release, service };

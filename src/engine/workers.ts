@@ -6,16 +6,16 @@ import type { LightTask, RunningTask, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Beat, BeatAnswer, Note, TaskStore } from "../store/store.ts";
 import { createStoreBatch, WORKER_LIMITS } from "./batches.ts";
+import type { ChangeFeed } from "./change-feed.ts";
+import type { ClaimCache } from "./claim-cache.ts";
 import { type Claims, type ClaimsSetup, createClaims } from "./claims.ts";
-import type { Held } from "./held.ts";
-import type { Minutes } from "./minutes.ts";
+import type { MinuteStatistics } from "./minute-statistics.ts";
 import { recallNote } from "./notes.ts";
 import type { Outages } from "./outages.ts";
+import type { ReadMany } from "./read-many.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
-import type { Roster } from "./roster.ts";
-import type { Look } from "./shared-reads.ts";
 import type { Steps } from "./steps.ts";
-import type { Tail } from "./tail.ts";
+import type { WorkerRegistry } from "./worker-registry.ts";
 
 export interface Workers extends Claims {
   /** The length of each of these leases from a heartbeat that was just answered, in milliseconds; null where the lease is lost. */
@@ -38,19 +38,19 @@ export interface Workers extends Claims {
 export type WorkersSetup = Omit<ClaimsSetup, "store" | "onClaimed" | "giveBack"> & {
   readonly store: Pick<TaskStore, "claim" | "extend" | "readNotes" | "writeNotes">;
   readonly steps: Pick<Steps, "workerStep" | "writeWorkerStep">;
-  readonly look: Look;
-  readonly held: Held;
-  readonly roster: Roster;
-  readonly minutes: Pick<Minutes, "started">;
+  readonly readMany: ReadMany;
+  readonly claimCache: ClaimCache;
+  readonly registry: WorkerRegistry;
+  readonly minutes: Pick<MinuteStatistics, "started">;
   readonly outages: Outages;
-  readonly tail: Tail;
+  readonly feed: ChangeFeed;
   /** Draws from [0, 1). */
   readonly random: () => number;
   readonly log: Log;
 };
 
 export function createWorkers(setup: WorkersSetup) {
-  const { store, now, steps, held, roster, outages, log } = setup;
+  const { store, now, steps, claimCache, registry, outages, log } = setup;
   const beats = createStoreBatch<Beat, BeatAnswer>({
     send: extendAll,
     keyOf: (beat) => beat.id,
@@ -61,11 +61,11 @@ export function createWorkers(setup: WorkersSetup) {
     giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
     onClaimed: (asks, claimed) => {
       for (const tasks of claimed) {
-        held.add(tasks);
+        claimCache.add(tasks);
         for (const task of tasks) setup.minutes.started(task);
       }
       for (const [at, ask] of asks.entries()) {
-        roster.heard({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });
+        registry.claimed({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });
       }
     },
   });
@@ -74,27 +74,27 @@ export function createWorkers(setup: WorkersSetup) {
     const at = now();
     const answers = await extendInStore(calls, at);
     for (const { id, token } of calls) {
-      const worker = held.workerOf(id, token);
-      if (worker !== null) roster.beat(worker);
+      const worker = claimCache.workerOf(id, token);
+      if (worker !== null) registry.seen(worker);
     }
-    held.beaten(calls, answers, at);
+    claimCache.renewed(calls, answers, at);
     return answers;
   }
 
   async function extendInStore(calls: readonly Beat[], at: number): Promise<BeatAnswer[]> {
     try {
       const answers = await store.extend(calls, at);
-      outages.beaten(true);
+      outages.heartbeatsWritten(true);
       return answers;
     } catch (error) {
-      outages.beaten(false);
+      outages.heartbeatsWritten(false);
       throw error;
     }
   }
 
   async function settleTask(id: TaskId, token: string, outcome: Outcome): Promise<void> {
     const random = setup.random();
-    const step = held.settle(id, { token, outcome }, now(), random);
+    const step = claimCache.settle(id, { token, outcome }, now(), random);
     if (step !== null && (await steps.writeWorkerStep(step)) === "ok") return;
     try {
       const rule = (task: LightTask, at: number) => settle(task, { token, outcome }, at, random);
@@ -113,10 +113,10 @@ export function createWorkers(setup: WorkersSetup) {
 
   /** Most leases were given by this process; the store is asked for the others. */
   async function leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<(number | null)[]> {
-    const known = leases.map(({ id, token }) => held.leaseMs(id, token));
+    const known = leases.map(({ id, token }) => claimCache.leaseMs(id, token));
     const unknown = leases.filter((_, at) => known[at] === null).map(({ id }) => id);
     if (unknown.length === 0) return known;
-    const found = await setup.look(unknown, "head");
+    const found = await setup.readMany(unknown, "head");
     return leases.map(({ id, token }, at) => {
       const task = found.get(id);
       return known[at] ?? (task?.token === token ? (task.lease?.leaseMs ?? null) : null);
@@ -136,12 +136,12 @@ export function createWorkers(setup: WorkersSetup) {
     settle: settleTask,
     recall: (name) => recallNote(store, name, now()),
     remember,
-    drain: roster.drain,
+    drain: registry.drain,
     isDraining: (worker) => {
-      roster.beat(worker); // a worker that asks is alive
-      return roster.isDraining(worker);
+      registry.seen(worker); // a worker that asks is alive
+      return registry.isDraining(worker);
     },
-    onRevoked: (listener) => listenForRevocations(setup.tail, listener),
+    onRevoked: (listener) => listenForRevocations(setup.feed, listener),
   };
   return { workers, waiting, service };
 }

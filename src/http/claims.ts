@@ -10,7 +10,7 @@ import type { Claim } from "./work-schemas.ts";
 
 export type ClaimsSetup = {
   readonly engine: Pick<Workers, "claim" | "claimNow" | "isDraining" | "recall" | "remember" | "settle"> &
-    Pick<Watchers, "look">;
+    Pick<Watchers, "readMany">;
   readonly clock: Pick<Clock, "after">;
   readonly leaseMs: number;
 };
@@ -80,7 +80,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
 
   async function stillHeld(stored: string): Promise<RunningTask[]> {
     const leases = JSON.parse(stored) as { readonly id: number; readonly token: string }[]; // as `claimUnder` stores them
-    const now = await engine.look(
+    const now = await engine.readMany(
       leases.map(({ id }) => id),
       "whole",
     );

@@ -15,7 +15,7 @@ export type EventFilter = {
 };
 
 export type TaskEventsSetup = {
-  readonly engine: Pick<Watchers, "look"> & Pick<Maintenance, "now">;
+  readonly engine: Pick<Watchers, "readMany"> & Pick<Maintenance, "now">;
   readonly clock: Clock;
   readonly filter: EventFilter;
   /** True as soon as the events are no longer wanted. */
@@ -51,7 +51,7 @@ export function createTaskEvents({ engine, clock, filter, isOver }: TaskEventsSe
   async function read(ids: readonly TaskId[]): Promise<ReadonlyMap<TaskId, LightTask>> {
     while (ids.length > 0 && !isOver()) {
       try {
-        return await engine.look(ids, "light");
+        return await engine.readMany(ids, "light");
       } catch (error) {
         if (!isTaskError(error)) throw error;
         await sleep(clock, ASK_AGAIN_MS);

@@ -33,7 +33,7 @@ const EventsQuery = z.strictObject({
 type EventsQuery = z.output<typeof EventsQuery>;
 
 export type EventsSetup = {
-  readonly engine: Pick<Watchers, "follow" | "look" | "position"> & Pick<Maintenance, "now">;
+  readonly engine: Pick<Watchers, "follow" | "readMany" | "position"> & Pick<Maintenance, "now">;
   readonly clock: Clock;
   readonly log: Log;
 };

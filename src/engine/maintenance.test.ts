@@ -19,12 +19,12 @@ import { TaskError } from "../core/error.ts";
 import { CANCEL_GRACE_MS } from "../core/lease.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Engine } from "./engine.ts";
-import { FAILURES_A_ROUND, FIRST_PIECE, REFUSED_FOR_MS } from "./sweep.ts";
+import { FAILURES_A_ROUND, FIRST_BATCH, REFUSED_FOR_MS } from "./task-deletion.ts";
 
 describe("a sweep", () => {
   const beat = (task: RunningTask) => ({ id: task.id, token: task.token, progress: null, log: [] });
 
-  test("finds a lease that ran out and says whose it was", async () => {
+  test("finds a lease that ran out and logs its worker", async () => {
     const { engine, clock, log } = openEngine();
     const id = await create(engine);
     await claim(engine);
@@ -40,7 +40,7 @@ describe("a sweep", () => {
     });
   });
 
-  test("looks behind short and empty pages", async () => {
+  test("reads on after short and empty pages", async () => {
     const { engine, clock } = openEngine({
       around: (store) => ({
         ...store,
@@ -89,7 +89,7 @@ describe("a sweep", () => {
     }
   });
 
-  test("fails a task at its third loss, and the lost worker's word counts no more", async () => {
+  test("fails a task at its third loss, and rejects the lost worker's outcome", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine, { maxAttempts: 1 });
     let token = "";
@@ -103,7 +103,7 @@ describe("a sweep", () => {
     expect(await codeOf(engine.settle(id, token, DONE))).toBe("lease_lost");
   });
 
-  test("wakes who waits for the task that it frees", async () => {
+  test("wakes claims that wait for a task that it releases", async () => {
     const { engine, clock } = openEngine({ pollMs: HOUR_MS });
     const id = await create(engine);
     await claim(engine);
@@ -170,7 +170,7 @@ describe("a sweep", () => {
     await engine.close();
   });
 
-  test("revokes a lease whose cancel was ignored for the grace, whatever the worker's beats say", async () => {
+  test("revokes a lease whose cancel was ignored for the grace, whatever heartbeats the worker sends", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const task = await claim(engine);
@@ -469,7 +469,7 @@ describe("a sweep", () => {
         void engine.close();
         return rejected;
       });
-      await cancelMany(engine, 3 * FIRST_PIECE);
+      await cancelMany(engine, 3 * FIRST_BATCH);
       await clock.advance(60_001);
       await engine.sweep();
       expect(pieces).toHaveLength(1);

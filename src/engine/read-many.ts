@@ -2,7 +2,7 @@ import type { Parts, TaskId, TaskParts } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
 
 /** These parts of the existing tasks with these ids. */
-export type Look = <P extends Parts>(
+export type ReadMany = <P extends Parts>(
   ids: readonly TaskId[],
   parts: P,
 ) => Promise<ReadonlyMap<TaskId, TaskParts[P]>>;
@@ -14,7 +14,7 @@ const READ_AT_MOST = 1_000;
  * store, which reads each task once. Each caller is answered as soon as its own tasks are read, so that the tasks of all callers
  * are not in memory together.
  */
-export function createSharedReads(store: Pick<TaskStore, "get">): Look {
+export function createReadMany(store: Pick<TaskStore, "get">): ReadMany {
   const reads = {
     whole: createSharedRead(store, "whole"),
     light: createSharedRead(store, "light"),

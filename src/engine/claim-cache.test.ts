@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import { claim, codeOf, counting, create, DONE, FAILED } from "../../test/support/verbs.ts";
 import type { RunningTask } from "../core/task.ts";
-import { createHeld } from "./held.ts";
+import { createClaimCache } from "./claim-cache.ts";
 
 const beatOf = (task: RunningTask, percent: number | null = null) => ({
   id: task.id,
@@ -16,8 +16,8 @@ function open() {
   return { ...openEngine({ around }), take };
 }
 
-describe("what was claimed here", () => {
-  test("is settled without being read", async () => {
+describe("a task that was claimed here", () => {
+  test("is settled without a read", async () => {
     const { engine, take } = open();
     await create(engine);
     const task = await claim(engine);
@@ -26,7 +26,7 @@ describe("what was claimed here", () => {
     expect((await engine.get(task.id)).status).toBe("done");
   });
 
-  test("is settled without being read after beats, with the progress that they brought", async () => {
+  test("is settled without a read after heartbeats, with their progress", async () => {
     const { engine, clock, take } = open();
     await create(engine);
     const task = await claim(engine);
@@ -39,7 +39,7 @@ describe("what was claimed here", () => {
     expect(await engine.get(task.id)).toMatchObject({ progress: { percent: 60 }, failures: 1 });
   });
 
-  test("is read again when somebody else has changed it, and nothing of that is lost", async () => {
+  test("is read again after another change, of which nothing is lost", async () => {
     const { engine, take } = open();
     await create(engine);
     const task = await claim(engine);
@@ -50,7 +50,7 @@ describe("what was claimed here", () => {
     expect(await engine.get(task.id)).toMatchObject({ status: "done", name: "renamed" });
   });
 
-  test("is read again when its lease was renewed elsewhere, though it has run out as it was known here", async () => {
+  test("is read again if its lease was renewed by another process, although the known one has run out", async () => {
     const { engine, store, clock } = open();
     await create(engine);
     const task = await claim(engine);
@@ -69,7 +69,7 @@ describe("what was claimed here", () => {
     expect(await codeOf(engine.settle(task.id, task.token, DONE))).toBe("lease_lost");
   });
 
-  test("is settled as cancelled when a beat has said so", async () => {
+  test("is settled as cancelled if a heartbeat was answered so", async () => {
     const { engine } = open();
     await create(engine);
     const task = await claim(engine);
@@ -79,11 +79,11 @@ describe("what was claimed here", () => {
     expect((await engine.get(task.id)).status).toBe("cancelled");
   });
 
-  test("is let go of when its lease is lost", async () => {
+  test("is removed when its lease is lost", async () => {
     const { engine, clock } = open();
     await create(engine);
     const task = await claim(engine);
-    const held = createHeld();
+    const held = createClaimCache();
     const settle = () => held.settle(task.id, { token: task.token, outcome: DONE }, engine.now(), 0);
     held.add([task]);
     held.forgetLost(({ lease }) => lease.until <= task.lease.until - 1);

@@ -2,27 +2,27 @@ import type { Clock } from "../core/clock.ts";
 import { isEnded, type Task, type TaskId } from "../core/task.ts";
 import { abortWithin, onAbort } from "../lib/waiting.ts";
 import type { Change } from "../store/store.ts";
-import type { Heard, Tail } from "./tail.ts";
+import type { ChangeFeed, NewChanges } from "./change-feed.ts";
 
-export interface Waits {
-  /** The task as soon as it has ended, or as it stands when the time is up or the signal aborts. */
+export interface TaskWaits {
+  /** The task as soon as it has ended, or as it is when the time is up or the signal aborts. */
   wait(id: TaskId, withinMs: number, signal: AbortSignal): Promise<Task>;
-  /** From now on nobody is kept: who waits is answered at once. */
+  /** Answers all waits at once, also later ones. */
   release(): void;
 }
 
 type Waiter = { turn: PromiseWithResolvers<void>; isOver: boolean };
 
 /**
- * Those who wait for the end of a task. The tail wakes exactly the ones whose task has ended or gone, and they share the
- * read that follows: a thousand waits for one task cost the store what one costs.
+ * Waits for the end of tasks. The change feed wakes exactly the waits whose task has ended or was deleted, and they share the read
+ * that follows: a thousand waits for one task cost the store what one costs.
  */
-export function createWaits(setup: {
-  readonly tail: Tail;
+export function createTaskWaits(setup: {
+  readonly feed: ChangeFeed;
   /** Rejects with `not_found`. */
   readonly get: (id: TaskId) => Promise<Task>;
   readonly clock: Clock;
-}): Waits {
+}): TaskWaits {
   const waiting = new Map<TaskId, Set<Waiter>>();
   let unlisten = (): void => undefined;
   let isReleased = false;
@@ -33,16 +33,16 @@ export function createWaits(setup: {
     onAbort(limit.signal, () => over(waiter));
     if (withinMs === 0 || isReleased) limit.abort();
     try {
-      return await lookUntilEnded(id, waiter);
+      return await readUntilEnded(id, waiter);
     } finally {
       limit.unlink();
       leave(id, waiter);
     }
   }
 
-  async function lookUntilEnded(id: TaskId, waiter: Waiter): Promise<Task> {
+  async function readUntilEnded(id: TaskId, waiter: Waiter): Promise<Task> {
     for (;;) {
-      const { isOver, turn } = waiter; // taken before the look, so that no turn is missed
+      const { isOver, turn } = waiter; // taken before the read, so that no wake-up is missed
       const task = await setup.get(id);
       if (isOver || isEnded(task)) return task;
       await turn.promise;
@@ -51,7 +51,7 @@ export function createWaits(setup: {
 
   function enter(id: TaskId): Waiter {
     const waiter = { turn: Promise.withResolvers<void>(), isOver: false };
-    if (waiting.size === 0) unlisten = setup.tail.listen(hear);
+    if (waiting.size === 0) unlisten = setup.feed.listen(onChanges);
     const ofTask = waiting.get(id);
     if (ofTask === undefined) waiting.set(id, new Set([waiter]));
     else ofTask.add(waiter);
@@ -65,20 +65,20 @@ export function createWaits(setup: {
     if (waiting.size === 0) unlisten();
   }
 
-  function hear({ changes, missed }: Heard): void {
-    if (missed) tellAll(wake);
+  function onChanges({ changes, missed }: NewChanges): void {
+    if (missed) forAll(wake);
     for (const change of changes) if (isEnd(change)) waiting.get(change.id)?.forEach(wake);
   }
 
-  function tellAll(tell: (waiter: Waiter) => void): void {
-    for (const ofTask of waiting.values()) ofTask.forEach(tell);
+  function forAll(action: (waiter: Waiter) => void): void {
+    for (const ofTask of waiting.values()) ofTask.forEach(action);
   }
 
   return {
     wait,
     release: () => {
       isReleased = true;
-      tellAll(over);
+      forAll(over);
     },
   };
 }

@@ -4,14 +4,14 @@ import { createTestLog, createTestStore } from "../../test/support/engine.ts";
 import { create } from "../core/lifecycle.ts";
 import type { Draft } from "../core/task.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
+import { createChangeFeed, type NewChanges } from "./change-feed.ts";
 import { createChangeReader } from "./change-reader.ts";
-import { createTail, type Heard } from "./tail.ts";
 
 const DEFAULTS = { delayMs: 0, timeoutMs: null, maxAttempts: 1, backoff: { baseMs: 1, maxMs: 1 } };
 const GATHERED_MS = 20;
 const POLL_MS = 1_000;
 
-/** A tail on a real store whose change log the test may take away, and whose reads it counts. */
+/** A feed on a real store whose change log the test may take away, and whose reads it counts. */
 function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
   const clock = createManualClock();
   const stored = createTestStore(clock);
@@ -31,16 +31,16 @@ function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
       };
     },
   };
-  const tail = createTail({ store, clock, log });
+  const feed = createChangeFeed({ store, clock, log });
   const draft = (): Draft => create({ name: "x" }, DEFAULTS, clock.now());
   return {
-    ...{ clock, log, tail, stored },
+    ...{ clock, log, feed, stored },
     /** Makes tasks: that many changes. */
     add: async (count = 1): Promise<void> => {
       await stored.insert([{ drafts: Array.from({ length: count }, draft), idempotency: null }], clock.now());
     },
     end: async (): Promise<Position> => (await stored.changes(null, 1)).position,
-    follow: (from: Position) => createChangeReader({ tail, store }, from),
+    follow: (from: Position) => createChangeReader({ feed, store }, from),
     takeReads: (): number => {
       const taken = reads;
       reads = 0;
@@ -59,8 +59,8 @@ const range = (from: number, to: number): number[] =>
 
 /** What a listener hears, one entry a read that brought something. */
 function listen(x: ReturnType<typeof openTail>) {
-  const heard: Heard[] = [];
-  const unlisten = x.tail.listen((said) => {
+  const heard: NewChanges[] = [];
+  const unlisten = x.feed.listen((said) => {
     if (said.missed || said.changes.length > 0) heard.push(said);
   });
   return { heard, unlisten, revs: () => revs(heard.flatMap(({ changes }) => changes)) };
@@ -79,8 +79,8 @@ async function nextOf(x: ReturnType<typeof openTail>, reader: { next(): Promise<
 const pageRevs = (page: ChangePage | null | undefined): number[] | string =>
   page?.kind === "changes" ? revs(page.changes) : String(page?.kind);
 
-describe("the tail", () => {
-  test("neither reads nor watches while nobody listens", async () => {
+describe("the change feed", () => {
+  test("neither reads nor watches without a listener", async () => {
     const x = openTail();
     await x.add();
     await x.clock.advance(10_000);
@@ -98,7 +98,7 @@ describe("the tail", () => {
     expect([x.takeReads(), x.watchers()]).toEqual([0, 0]);
   });
 
-  test("begins at the present end, says that it missed what was before, and then tells each change once", async () => {
+  test("begins at the present end, reports that earlier changes were missed, and then passes each change on once", async () => {
     const x = openTail();
     await x.add(3);
     const ear = listen(x);
@@ -112,7 +112,7 @@ describe("the tail", () => {
     expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
   });
 
-  test("is one read for a thousand listeners, and one for a thousand rings", async () => {
+  test("reads once for a thousand listeners, and once for a thousand notifications", async () => {
     const x = openTail();
     const ears = Array.from({ length: 1_000 }, () => listen(x));
     await x.clock.advance(GATHERED_MS);
@@ -123,7 +123,7 @@ describe("the tail", () => {
     for (const ear of ears) expect(ear.revs()).toHaveLength(1_000);
   });
 
-  test("looks once a second where the store does not ring, and no oftener", async () => {
+  test("reads once a second, and no more often, if the store does not notify", async () => {
     const x = openTail({ rings: false });
     const ear = listen(x);
     await x.clock.advance(1);
@@ -136,7 +136,7 @@ describe("the tail", () => {
     expect(x.takeReads()).toBe(60);
   });
 
-  test("goes on from where it was when the store has been away, and says so once", async () => {
+  test("continues from its position after an outage of the store, and logs the outage once", async () => {
     const x = openTail();
     const ear = listen(x);
     await x.add();
@@ -150,11 +150,11 @@ describe("the tail", () => {
     expect(x.log.events).toEqual(["changes_failed", "changes_read_again"]);
     await x.add();
     await x.clock.advance(GATHERED_MS);
-    expect(ear.revs()).toEqual([2, 3, 4]); // the first one came before the tail began
+    expect(ear.revs()).toEqual([2, 3, 4]); // the first one came before the feed began
     expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
   });
 
-  test("says what it missed when the log went on too far for it", async () => {
+  test("reports missed changes if the log no longer reaches back", async () => {
     const x = openTail();
     const ear = listen(x);
     await x.clock.advance(GATHERED_MS);
@@ -168,7 +168,7 @@ describe("the tail", () => {
     expect(ear.revs()).toEqual([140_001]);
   });
 
-  test("reads nothing more for one that left while it read, and all for one that came then", async () => {
+  test("calls no listener that was removed during a read, and every listener that was added then", async () => {
     const x = openTail();
     const gone = listen(x);
     await x.clock.advance(GATHERED_MS);
@@ -183,11 +183,11 @@ describe("the tail", () => {
     expect(x.watchers()).toBe(1);
   });
 
-  test("is silent after its close, and to who comes later", async () => {
+  test("calls no listener after its close, also none that is added later", async () => {
     const x = openTail();
     const ear = listen(x);
     await x.clock.advance(GATHERED_MS);
-    x.tail.close();
+    x.feed.close();
     listen(x);
     x.takeReads();
     await x.add();
@@ -197,7 +197,7 @@ describe("the tail", () => {
 });
 
 describe("a reader of changes", () => {
-  test("catches up from an older position and then follows, without a gap and without a change told twice", async () => {
+  test("catches up from an older position and then follows, without a gap and without a change that comes twice", async () => {
     const x = openTail();
     const from = await x.end();
     await x.add(2_500);
@@ -219,7 +219,7 @@ describe("a reader of changes", () => {
     reader.close();
   });
 
-  test("that has caught up asks the store for nothing, however many they are", async () => {
+  test("that has caught up asks the store for nothing, however many readers there are", async () => {
     const x = openTail();
     const from = await x.end();
     const readers = Array.from({ length: 100 }, () => x.follow(from));
@@ -235,7 +235,7 @@ describe("a reader of changes", () => {
     expect(x.watchers()).toBe(0);
   });
 
-  test("that was busy for a moment is told what it missed without the store", async () => {
+  test("that was busy for a moment gets the changes without asking the store", async () => {
     const x = openTail();
     const reader = x.follow(await x.end());
     await x.clock.advance(POLL_MS);
@@ -249,7 +249,7 @@ describe("a reader of changes", () => {
     reader.close();
   });
 
-  test("that was busy for long reads what nobody remembers from the log", async () => {
+  test("that was busy for long reads the older changes from the log", async () => {
     const x = openTail();
     const reader = x.follow(await x.end());
     await x.clock.advance(POLL_MS);
@@ -280,7 +280,7 @@ describe("a reader of changes", () => {
     reader.close();
   });
 
-  test("waits for a store that is away, and goes on when it is back", async () => {
+  test("waits while the store is away, and continues afterwards", async () => {
     const x = openTail();
     const from = await x.end();
     await x.add();
@@ -299,7 +299,7 @@ describe("a reader of changes", () => {
     reader.close();
   });
 
-  test("ends with null at its close, and nobody listens any more", async () => {
+  test("ends with null at its close, and leaves no listener", async () => {
     const x = openTail();
     const reader = x.follow(await x.end());
     const page = reader.next();

@@ -50,7 +50,7 @@ function watch(wait: Promise<Task>) {
   return said;
 }
 
-describe("who waits for a task", () => {
+describe("a wait for the end of a task", () => {
   test.each([
     ["done", DONE],
     ["failed", { ...FAILED, retryable: false }],
@@ -67,7 +67,7 @@ describe("who waits for a task", () => {
     expect(said.status).toBe(status);
   });
 
-  test("is answered when it is cancelled", async () => {
+  test("is answered when the task is cancelled", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const said = watch(engine.wait(id, MINUTE_MS, NEVER));
@@ -77,7 +77,7 @@ describe("who waits for a task", () => {
     expect(said.status).toBe("cancelled");
   });
 
-  test("is told when it is deleted, and at once when it is not there", async () => {
+  test("rejects when the task is deleted, and at once if it does not exist", async () => {
     const { engine, clock } = openEngine();
     expect(await codeOf(engine.wait(9, MINUTE_MS, NEVER))).toBe("not_found");
     const id = await create(engine);
@@ -88,14 +88,14 @@ describe("who waits for a task", () => {
     expect(said.status).toBe("not_found");
   });
 
-  test("is answered at once when it has ended already", async () => {
+  test("is answered at once if the task has ended already", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     await engine.cancel(id);
     expect((await engine.wait(id, MINUTE_MS, NEVER)).status).toBe("cancelled");
   });
 
-  test("is answered with the task as it stands when the time is up, and no sooner", async () => {
+  test("is answered with the present task when the time is up, and no sooner", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const said = watch(engine.wait(id, 5_000, NEVER));
@@ -107,7 +107,7 @@ describe("who waits for a task", () => {
     expect((await engine.wait(id, 0, NEVER)).status).toBe("running");
   });
 
-  test("waits on when a task that ended is already pending again", async () => {
+  test("continues if the ended task is already pending again", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const said = watch(engine.wait(id, MINUTE_MS, NEVER));
@@ -121,7 +121,7 @@ describe("who waits for a task", () => {
     expect(said.status).toBe("cancelled");
   });
 
-  test("misses no end that falls between the first look and the first read of the change log", async () => {
+  test("misses no end between the first read of the task and the first read of the change log", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
     const id = await create(engine);
@@ -134,7 +134,7 @@ describe("who waits for a task", () => {
     expect(said.status).toBe("cancelled");
   });
 
-  test("learns of an end within a second where the store does not ring", async () => {
+  test("is answered within a second of the end if the store does not notify", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
     calls.seen.rings = false;
@@ -189,7 +189,7 @@ describe("who waits for a task", () => {
     expect(calls.seen.changes).toBe(0);
   });
 
-  test("is answered at once when nobody is to be kept any more, and so is who comes then", async () => {
+  test("is answered at once after the release, also if it begins later", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const said = watch(engine.wait(id, MINUTE_MS, NEVER));
@@ -200,7 +200,7 @@ describe("who waits for a task", () => {
     expect((await engine.wait(id, MINUTE_MS, NEVER)).status).toBe("pending");
   });
 
-  test("waits through a store that is away for a while, and is refused by one that is away at the end", async () => {
+  test("survives an outage of the store, and rejects if the store is away at the end", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
     const id = await create(engine);

@@ -1,6 +1,6 @@
 /**
- * How the last hour went, minute by minute. Each process adds up what passes through it and writes its sums down every few
- * seconds; who asks sums those of all processes. Nothing is counted by reading tasks.
+ * Statistics of the last hour, minute by minute. Each process sums up its own steps and writes the sums every few seconds; a read adds
+ * the sums of all processes. Nothing is counted by reading tasks.
  */
 import type { Clock } from "../core/clock.ts";
 import type { LightTask, Task } from "../core/task.ts";
@@ -16,7 +16,7 @@ export type Minute = {
   readonly done: number;
   readonly failed: number;
   readonly cancelled: number;
-  /** Attempts that will be repeated, and those whose worker was lost. */
+  /** Failed attempts that will be retried, and attempts whose worker was lost. */
   readonly retried: number;
   readonly lost: number;
   readonly waitMs: number;
@@ -27,11 +27,11 @@ export type Minute = {
 
 export type MinuteAt = Minute & { readonly at: number };
 
-export interface Minutes {
+export interface MinuteStatistics {
   created(count: number): void;
   /** An attempt has been claimed. */
   started(task: Pick<Task, "runAt" | "startedAt">): void;
-  /** A step has been written that ended an attempt, or the task without one. */
+  /** A step has been written; it may have ended an attempt, or the task without one. */
   stepped(from: LightTask, to: LightTask): void;
   /** The last hour, oldest first; minutes in which nothing happened are left out. */
   read(): Promise<MinuteAt[]>;
@@ -48,14 +48,14 @@ const NONE: Minute = {
   ...{ waitMs: 0, runMs: 0, longestWaitMs: 0, longestRunMs: 0 },
 };
 
-export function createMinutes(setup: {
+export function createMinuteStatistics(setup: {
   readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
   readonly now: () => number;
   /** Names this process among those on the store. */
   readonly name: string;
   readonly clock: Clock;
   readonly log: Log;
-}): Minutes {
+}): MinuteStatistics {
   const { store, now, name, clock, log } = setup;
   const own = new Map<number, Minute>(); // by the start of the minute
   const unwritten = new Set<number>();

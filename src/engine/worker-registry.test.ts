@@ -4,7 +4,7 @@ import { LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import { ask, claim, create, createMany, NEVER } from "../../test/support/verbs.ts";
 
 describe("workers", () => {
-  test("are known by what they ask for, in every process on the store", async () => {
+  test("are known with their types and slots, in every process on the store", async () => {
     const clock = createManualClock();
     const { engine, store } = openEngine({ clock });
     const { engine: other } = openEngine({ clock, store });
@@ -37,7 +37,7 @@ describe("workers", () => {
     ]);
   });
 
-  test("that wait for work are there as long as they wait, others for a minute", async () => {
+  test("are listed while their claims wait, and for a minute after their last call", async () => {
     const { engine, clock } = openEngine();
     const leaving = new AbortController();
     const waiting = engine.claim(ask({ worker: "patient" }), leaving.signal);
@@ -50,7 +50,7 @@ describe("workers", () => {
     await waiting;
   });
 
-  test("are there as long as they beat", async () => {
+  test("are listed as long as they send heartbeats", async () => {
     const { engine, clock } = openEngine();
     await create(engine);
     const { id, token } = await claim(engine);
@@ -75,7 +75,7 @@ describe("workers", () => {
     expect(await other.isDraining("w")).toBe(false);
   });
 
-  test("are told apart and drained whatever their names are, up to the longest", async () => {
+  test("are listed and drained one by one, whatever their names are, up to the longest", async () => {
     const clock = createManualClock();
     const { engine, store } = openEngine({ clock });
     const { engine: other } = openEngine({ clock, store });
@@ -120,7 +120,7 @@ describe("workers", () => {
     expect(isComplete).toBe(true);
   });
 
-  test("are said to have more tasks than is known where more than ten thousand run", async () => {
+  test("are marked as incomplete if more than ten thousand tasks run", async () => {
     const { engine } = openEngine();
     await createMany(engine, 10_001);
     for (let n = 0; n < 11; n++) await engine.claimNow(ask({ worker: "many", max: 1_000 }));

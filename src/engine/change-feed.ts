@@ -3,34 +3,34 @@ import { errorText, type Log } from "../lib/log.ts";
 import { createSleeper, type Sleeper } from "../lib/waiting.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 
-/** What one read of the tail brought; it may be nothing. */
-export type Heard = {
+/** The result of one read; it may be empty. */
+export type NewChanges = {
   /** In the order of the log, none twice. */
   readonly changes: readonly Change[];
-  /** Whether more may have happened than these: at the tail's begin, and when the log went on too far for it. */
+  /** Whether there may be more changes than these: at the first read, and when the log no longer reached back to the last read. */
   readonly missed: boolean;
 };
 
 /**
- * The end of the change log, read once for all in this process who want to hear of changes: when the store rings, and at
- * least once a second. Nobody reads it while nobody listens.
+ * The end of the change log, read once for all listeners of this process: when the store notifies of a commit, and at least once a
+ * second. It is not read while there is no listener.
  */
-export interface Tail {
-  /** Tells of every read from now on; the first one that succeeds says what else was `missed`. */
-  listen(listener: (heard: Heard) => void): () => void;
+export interface ChangeFeed {
+  /** Calls the listener for every read from now on; the first successful one may have `missed` changes. Returns how to stop that. */
+  listen(listener: (read: NewChanges) => void): () => void;
   /**
-   * What comes after a position, as far as the tail has read and remembers it; no changes where the position is the tail's
-   * or ahead of it. Null where only the log can tell.
+   * The changes after a position, as far as the feed has read and remembers them; none if the position is the feed's own or ahead of
+   * it. Null if they must be read from the log.
    */
-  recall(after: Position, limit: number): Extract<ChangePage, { kind: "changes" }> | null;
+  recent(after: Position, limit: number): Extract<ChangePage, { kind: "changes" }> | null;
   close(): void;
 }
 
-/** A ring waits this long for others, so that a busy store is not read for each commit. */
+/** A notification waits this long for others, so that a busy store is not read after each commit. */
 const GATHER_MS = 10;
 const POLL_MS = 1_000;
 export const READ_AT_MOST = 1_000;
-/** So that a reader who was busy for a moment need not ask the store: some hundred kilobytes. */
+/** A reader that was busy for a moment finds its changes here: some hundred kilobytes. */
 const REMEMBERED = 4_096;
 
 type Session = {
@@ -39,26 +39,26 @@ type Session = {
   /** All changes from after `since` to the position. */
   remembered: readonly Change[];
   since: number;
-  over: boolean;
-  /** Since the latest read began. */
-  rung: boolean;
+  isOver: boolean;
+  /** A notification has come since the latest read began. */
+  isNotified: boolean;
   isAway: boolean;
   unwatch: () => void;
   readonly sleeper: Sleeper;
 };
 
-export function createTail(setup: {
+export function createChangeFeed(setup: {
   readonly store: Pick<TaskStore, "changes" | "watch">;
   readonly clock: Clock;
   readonly log: Log;
-}): Tail {
+}): ChangeFeed {
   const { store, clock, log } = setup;
-  const listeners = new Set<(heard: Heard) => void>();
+  const listeners = new Set<(read: NewChanges) => void>();
   let session: Session | null = null;
-  let closed = false;
+  let isClosed = false;
 
-  function listen(listener: (heard: Heard) => void): () => void {
-    if (closed) return () => undefined;
+  function listen(listener: (read: NewChanges) => void): () => void {
+    if (isClosed) return () => undefined;
     listeners.add(listener);
     session ??= begin();
     return () => {
@@ -71,10 +71,10 @@ export function createTail(setup: {
       position: null,
       remembered: [],
       since: 0,
-      over: false,
-      rung: false,
+      isOver: false,
+      isNotified: false,
       isAway: false,
-      unwatch: store.watch(() => ring(begun)),
+      unwatch: store.watch(() => notified(begun)),
       sleeper: createSleeper(clock),
     };
     void follow(begun);
@@ -83,45 +83,45 @@ export function createTail(setup: {
 
   function end(): void {
     if (session === null) return;
-    session.over = true;
+    session.isOver = true;
     session.unwatch();
     session.sleeper.wake();
     session = null;
   }
 
-  function ring(rung: Session): void {
-    if (rung.rung) return; // a read is coming, and a busy store rings thousands of times before it
-    rung.rung = true;
-    rung.sleeper.wake(GATHER_MS);
+  function notified(current: Session): void {
+    if (current.isNotified) return; // a read is coming, and a busy store notifies thousands of times before it
+    current.isNotified = true;
+    current.sleeper.wake(GATHER_MS);
   }
 
   async function follow(current: Session): Promise<void> {
     let delayMs = 0;
     for (;;) {
       await current.sleeper.sleep(delayMs);
-      if (current.over) return;
-      current.rung = false;
+      if (current.isOver) return;
+      current.isNotified = false;
       const isMore = await readSome(current);
-      if (current.over) return;
-      delayMs = isMore || current.rung ? GATHER_MS : POLL_MS;
+      if (current.isOver) return;
+      delayMs = isMore || current.isNotified ? GATHER_MS : POLL_MS;
     }
   }
 
-  /** True when there was something to read, so that there may soon be more. */
+  /** True if there was something to read: there may soon be more. */
   async function readSome(current: Session): Promise<boolean> {
     const page = await store.changes(current.position, READ_AT_MOST).catch((error: unknown) => {
       if (!current.isAway) log.warn("changes_failed", { error: errorText(error) });
       current.isAway = true;
       return null;
     });
-    if (page === null || current.over) return false;
+    if (page === null || current.isOver) return false;
     if (current.isAway) log.info("changes_read_again");
     current.isAway = false;
     tell(take(current, page));
     return page.kind === "gone" || page.changes.length > 0;
   }
 
-  function take(current: Session, page: ChangePage): Heard {
+  function take(current: Session, page: ChangePage): NewChanges {
     const isFirst = current.position === null;
     current.position = page.position;
     if (isFirst || page.kind === "gone") {
@@ -141,11 +141,11 @@ export function createTail(setup: {
     current.remembered = forgotten > 0 ? all.slice(forgotten) : all;
   }
 
-  function tell(heard: Heard): void {
-    for (const listener of listeners) listener(heard);
+  function tell(read: NewChanges): void {
+    for (const listener of listeners) listener(read);
   }
 
-  function recall(after: Position, limit: number) {
+  function recent(after: Position, limit: number) {
     if (session === null || session.position === null) return null;
     const { position, remembered, since } = session;
     if (after.epoch !== position.epoch || after.rev < since) return null;
@@ -158,9 +158,9 @@ export function createTail(setup: {
 
   return {
     listen,
-    recall,
+    recent,
     close: () => {
-      closed = true;
+      isClosed = true;
       listeners.clear();
       end();
     },

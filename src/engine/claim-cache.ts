@@ -4,37 +4,37 @@ import type { RunningTask, Task, TaskId } from "../core/task.ts";
 import type { Beat, BeatAnswer } from "../store/store.ts";
 
 /**
- * What this engine has claimed and nobody has settled yet, as it stands in the store as far as this engine knows. The
- * usual settle needs no reading first: the write is a compare-and-set all the same, so a memory that is out of date costs a
- * second try and nothing else. On PostgreSQL that is one statement for a task's end instead of two.
+ * The tasks that this engine has claimed and that are not settled yet, in the last state that this engine knows. The usual settle
+ * needs no read: the write is a compare-and-set all the same, so an outdated entry costs a second try and nothing else. On PostgreSQL
+ * that is one statement for the end of a task instead of two.
  */
-export interface Held {
+export interface ClaimCache {
   add(tasks: readonly RunningTask[]): void;
-  /** After the store has answered these beats at this time. */
-  beaten(beats: readonly Beat[], answers: readonly BeatAnswer[], now: number): void;
-  /** The step that this outcome makes of a held task, which is forgotten; null where only the store can tell. */
+  /** The store has answered these heartbeats at this time. */
+  renewed(beats: readonly Beat[], answers: readonly BeatAnswer[], now: number): void;
+  /** The step from the cached task to its state with this outcome; removes the entry. Null if the task must be read. */
   settle(
     id: TaskId,
     said: { readonly token: string; readonly outcome: Outcome },
     now: number,
     random: number,
   ): { readonly from: Task; readonly to: Task } | null;
-  /** Whose lease it is; null where only the store knows. */
+  /** The worker that holds the lease; null if the task is not cached. */
   workerOf(id: TaskId, token: string): string | null;
-  /** How long a held lease lasts from its beat on, in milliseconds; null where only the store knows. */
+  /** The length of the lease, in milliseconds; null if the task is not cached. */
   leaseMs(id: TaskId, token: string): number | null;
-  /** Releases leases that are lost: their workers will not come back to this process. */
+  /** Removes leases that are lost: their workers will not come back to this process. */
   forgetLost(isLost: (task: RunningTask) => boolean): void;
 }
 
-export function createHeld(): Held {
+export function createClaimCache(): ClaimCache {
   const tasks = new Map<TaskId, RunningTask>();
 
-  function beaten(beats: readonly Beat[], answers: readonly BeatAnswer[], now: number): void {
+  function renewed(beats: readonly Beat[], answers: readonly BeatAnswer[], now: number): void {
     for (const [at, beat] of beats.entries()) {
       const task = tasks.get(beat.id);
       if (task === undefined || task.token !== beat.token) continue;
-      // A cancel request has changed the task; what it is now only the store knows.
+      // Any other answer means that the task was changed, for example by a cancel request: it must be read.
       if (answers[at] === "ok") tasks.set(beat.id, extend(task, beat, now));
       else tasks.delete(beat.id);
     }
@@ -44,7 +44,7 @@ export function createHeld(): Held {
     add: (claimed) => {
       for (const task of claimed) tasks.set(task.id, task);
     },
-    beaten,
+    renewed,
     settle: (id, said, now, random) => {
       const task = tasks.get(id);
       if (task === undefined || task.token !== said.token) return null;

@@ -1,6 +1,6 @@
 /**
- * Who works: workers that were heard of, in this process or another one on the same store, what they take, and who of them was
- * told to take no more. Each process writes down whom it has heard of every few seconds, in notes that fade by themselves.
+ * The known workers of all processes on the store: their types, their free slots, and whether they were drained. Each process writes
+ * the workers that have called it every few seconds, in notes that expire by themselves.
  */
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
@@ -12,9 +12,9 @@ import { notesUnder } from "./notes.ts";
 export type KnownWorker = {
   readonly name: string;
   readonly types: readonly string[];
-  /** For how many tasks it asked when it was last heard. */
+  /** For how many tasks it asked in its last claim. */
   readonly free: number;
-  /** How many it works on at once, where it has said so. */
+  /** How many tasks it runs at once; null if it has not told. */
   readonly slots: number | null;
   /** Epoch milliseconds by the store's clock. */
   readonly seenAt: number;
@@ -23,16 +23,16 @@ export type KnownWorker = {
 
 type WorkerAsk = Pick<Ask, "worker" | "types" | "max" | "slots">;
 
-export interface Roster {
-  /** A worker asks for work. */
-  heard(ask: WorkerAsk): void;
-  /** A worker that was heard before speaks of its tasks. */
-  beat(worker: string): void;
-  /** Whether the worker should finish what it has and take no more; at most a second out of date. */
+export interface WorkerRegistry {
+  /** A worker claims tasks. */
+  claimed(ask: WorkerAsk): void;
+  /** A known worker has called. */
+  seen(worker: string): void;
+  /** Whether the worker should finish its tasks and take no more; at most a second out of date. */
   isDraining(worker: string): Promise<boolean>;
-  /** Tells it to take no more; `isDraining` false takes that back. */
+  /** Tells the worker to take no more tasks; `isDraining` false ends that. */
   drain(worker: string, isDraining: boolean): Promise<void>;
-  /** All that are known, by name. */
+  /** All known workers, by name. */
   list(): Promise<KnownWorker[]>;
   readonly service: Service;
 }
@@ -44,33 +44,33 @@ const DRAINED_FOR_MS = 12 * 3_600_000;
 const DRAINS_READ_EVERY_MS = 1_000;
 /** The number of types in each note. */
 const WRITTEN_AT_ONCE = 500;
-/** A process hears at most this many; who is beyond is worked for all the same, and not listed. */
+/** The highest number of workers in this process's memory. Further workers get tasks all the same, and are not listed. */
 const REMEMBERED_AT_MOST = 10_000;
 
 type Written = Pick<KnownWorker, "name" | "types" | "free" | "slots" | "seenAt">;
-type Heard = Omit<Written, "name" | "seenAt"> & { seenAt: number; isWritten: boolean };
+type Worker = Omit<Written, "name" | "seenAt"> & { seenAt: number; isWritten: boolean };
 
-export function createRoster(setup: {
+export function createWorkerRegistry(setup: {
   readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
   readonly now: () => number;
-  /** Who waits for work right now: they say nothing, and are there. */
+  /** The waiting claims: their workers are alive, although they make no calls. */
   readonly waiting: () => Iterable<WorkerAsk>;
   readonly clock: Clock;
   readonly log: Log;
-}): Roster {
+}): WorkerRegistry {
   const { store, now, clock, log } = setup;
-  const workers = new Map<string, Heard>();
+  const workers = new Map<string, Worker>();
   /** The names of the notes of drained workers. */
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
 
-  function heard({ worker, types, max, slots }: WorkerAsk): void {
+  function claimed({ worker, types, max, slots }: WorkerAsk): void {
     const known = workers.get(worker);
     if (known === undefined && workers.size >= REMEMBERED_AT_MOST) return;
     workers.set(worker, { types, free: max, slots: slots ?? null, seenAt: now(), isWritten: false });
   }
 
-  function beat(worker: string): void {
+  function seen(worker: string): void {
     const known = workers.get(worker);
     if (known === undefined) return;
     known.seenAt = now();
@@ -78,7 +78,7 @@ export function createRoster(setup: {
   }
 
   async function write(): Promise<number> {
-    for (const ask of setup.waiting()) heard(ask);
+    for (const ask of setup.waiting()) claimed(ask);
     const at = now();
     const fresh = [...workers].filter(([, { isWritten }]) => !isWritten);
     for (const [name, { seenAt }] of workers) if (seenAt < at - SEEN_FOR_MS) workers.delete(name);
@@ -89,7 +89,7 @@ export function createRoster(setup: {
     return WRITE_EVERY_MS;
   }
 
-  async function writeSome(fresh: readonly (readonly [string, Heard])[], at: number): Promise<void> {
+  async function writeSome(fresh: readonly (readonly [string, Worker])[], at: number): Promise<void> {
     const notes = fresh.map(([name, { types, free, slots, seenAt }]) => ({
       name: noteOf("worker", name),
       value: JSON.stringify({ name, types, free, slots, seenAt } satisfies Written),
@@ -114,7 +114,7 @@ export function createRoster(setup: {
     try {
       drains = new Set(await Array.fromAsync(notesUnder(store, "drain/", now()), ({ name }) => name));
     } catch (error) {
-      log.debug("drains_failed", { error: errorText(error) }); // what was known stands: no reason to refuse a heartbeat
+      log.debug("drains_failed", { error: errorText(error) }); // the known drains stay: no reason to refuse a heartbeat
     }
     return drains;
   }
@@ -128,7 +128,7 @@ export function createRoster(setup: {
   }
 
   async function list(): Promise<KnownWorker[]> {
-    await write(); // whom this process has just heard
+    await write(); // the latest workers of this process
     const draining = await readDrains();
     const known = await Array.fromAsync(notesUnder(store, "worker/", now()), ({ name: note, value }) => {
       // The value as `writeSome` wrote it. Version 0.1.0 wrote the worker's name only in the name of the note.
@@ -140,8 +140,8 @@ export function createRoster(setup: {
   }
 
   return {
-    heard,
-    beat,
+    claimed,
+    seen,
     isDraining: async (worker) => (await readDrains()).has(noteOf("drain", worker)),
     drain,
     list,
