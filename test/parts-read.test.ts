@@ -201,5 +201,27 @@ for (const [name, open] of Object.entries(STORES)) {
       expect(first).toMatchObject({ status: "pending", payload: PAYLOAD });
       await expectLittle(async () => expect(await bulk("delete")).toMatchObject({ count: COUNT }));
     });
+
+    test("the deletion of old tasks", async () => {
+      const { engine: keeper } = openEngine({
+        store: counted.store,
+        clock: { ...createManualClock(), ...systemClock },
+        retentions: [{ statuses: ["cancelled"], keepMs: 1 }],
+      });
+      const spec = { name: "a task", type: "work", payload: PAYLOAD, delayMs: 3_600_000 };
+      await engine.create(Array(50).fill(spec));
+      await bulk("cancel");
+      const before = counted.received();
+      let removed = 0;
+      await eventually(
+        async () => {
+          removed += (await keeper.sweep()).removed;
+          return removed;
+        },
+        (count) => count >= 50,
+      );
+      expect(counted.received() - before).toBeLessThan((50 * PAYLOAD.length) / 10);
+      await keeper.close();
+    });
   });
 }

@@ -6,7 +6,7 @@ import { type Config, readConfig, settings } from "../config.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import type { StoreSetup } from "../store/open.ts";
+import type { StoreSetup } from "../store/setup.ts";
 import { type Flag, type Given, USAGE } from "./command.ts";
 
 /** A flag for each setting. */

@@ -3,7 +3,14 @@
  * it is written there and how it is read. INSERT, UPDATE, SELECT and the readers of rows are made from it, so a new field is one entry.
  */
 import { changedFields, FIELDS_IN } from "../core/parts.ts";
-import { FIELD_NAMES, type FieldName, type Parts, type Task, type TaskParts } from "../core/task.ts";
+import {
+  FIELD_NAMES,
+  type FieldName,
+  type LightTask,
+  type Parts,
+  type Task,
+  type TaskParts,
+} from "../core/task.ts";
 import type { Stepped } from "./store.ts";
 
 /** A row as the driver returns it: values by the names of their columns. */
@@ -40,6 +47,12 @@ export const converted = <T extends Value>(
 ): Field<T> => ({
   columns: [{ name, type, write: (value) => value }],
   read: (row) => read(row[name]),
+});
+
+/** A column with the JSON of an object. */
+export const json = <T>(name: string, type: string): Field<T | null> => ({
+  columns: [{ name, type, write: (value) => (value === null ? null : JSON.stringify(value)) }],
+  read: (row) => (row[name] === null ? null : (JSON.parse(String(row[name])) as T)),
 });
 
 const NOTHING: readonly never[] = [];
@@ -105,13 +118,15 @@ export const sized = <T>(field: Field<T>): Field<T> => ({ ...field, isSized: tru
 /** A new task has the default of the table. */
 export const byDefault = <T>(field: Field<T>): Field<T> => ({ ...field, isDefault: true });
 
+type SomeFields = { readonly [F in FieldName]?: Task[F] };
+
 /** A column of the table of tasks. */
 export type Column = {
   readonly name: string;
   readonly type: string;
   readonly field: FieldName;
   /** Undefined if the task was read without the field. */
-  readonly of: (task: Stepped) => Value | undefined;
+  readonly of: (task: SomeFields) => Value | undefined;
 };
 
 /** All lists of columns, made from the table of fields. */
@@ -132,12 +147,19 @@ export function createColumns(fields: FieldTable) {
     }));
   }
 
-  const readerOf = (parts: Parts): ((row: Row) => unknown) =>
-    objectReader(Object.fromEntries(FIELDS_IN[parts].map((name) => [name, fields[name]])) as Members<object>);
-  const readers = { whole: readerOf("whole"), light: readerOf("light"), head: readerOf("head") };
+  /** Reads some fields of a task from a row with at least their columns. */
+  const readerOf = <F extends FieldName>(names: readonly F[]): ((row: Row) => Pick<Task, F>) =>
+    objectReader(
+      Object.fromEntries(names.map((name) => [name, fields[name]])) as unknown as Members<Pick<Task, F>>, // an entry for each name
+    );
+  const readers = {
+    whole: readerOf(FIELDS_IN.whole),
+    light: readerOf(FIELDS_IN.light),
+    head: readerOf(FIELDS_IN.head),
+  };
 
   /** The columns that a step changes. What `to` does not have, and what is the same value, is not written. */
-  const changed = (from: Stepped, to: Stepped): Column[] =>
+  const changed = (from: LightTask, to: Stepped): Column[] =>
     changedFields(from, to)
       .flatMap((name) => columns.get(name) ?? [])
       .filter(({ of }) => of(from) !== of(to));
@@ -152,7 +174,8 @@ export function createColumns(fields: FieldTable) {
     sized: (parts: Parts): readonly Column[] =>
       columnsOfFields(FIELDS_IN[parts].filter((name) => fields[name].isSized === true)),
     changed,
+    readerOf,
     /** These parts of the task, from a row with at least their columns. */
-    read: <P extends Parts>(row: Row, parts: P): TaskParts[P] => readers[parts](row) as TaskParts[P],
+    read: <P extends Parts>(row: Row, parts: P): TaskParts[P] => readers[parts](row) as TaskParts[P], // a task was written there
   };
 }

@@ -1,32 +1,16 @@
-import type { Clock } from "../core/clock.ts";
-import type { Log } from "../lib/log.ts";
 import { createMemoryStore } from "./memory/store.ts";
 import type { MigrationPlan } from "./migrations.ts";
+import type { StoreSetup } from "./setup.ts";
 import type { TaskStore } from "./store.ts";
-
-/** What a store needs of the world. */
-export type StoreSetup = {
-  /** STORE_URL; config has checked its form. */
-  readonly url: string;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Draws from [0, 1). */
-  readonly random: () => number;
-  /** A short text that never comes twice. */
-  readonly nonce: () => string;
-  /** Names this process in the leases of its own pool. */
-  readonly worker: string;
-  readonly allowVolatileRedis: boolean;
-};
 
 /**
  * An adapter: both functions reject with a TaskError whose message is one line for the operator, `store_unavailable` where
- * nobody answers, `invalid` where what answers will not do.
+ * no server answers, `invalid` where the server or the file is unfit.
  */
 type Adapter = {
   /** Connects, brings the schema up to date under a lock, checks that the store is fit. */
   readonly open: (setup: StoreSetup) => Promise<TaskStore>;
-  /** What `open` would do to the schema; with `apply` it is done. */
+  /** What `open` would do to the schema; with `apply` the changes are made. */
   readonly migrate: (setup: StoreSetup, apply: boolean) => Promise<MigrationPlan>;
 };
 
@@ -75,6 +59,6 @@ async function adapterOf(url: string): Promise<Adapter> {
 export const openStore = async (setup: StoreSetup): Promise<TaskStore> =>
   (await adapterOf(setup.url)).open(setup);
 
-/** Says what the store's schema lacks and, with `apply`, brings it. */
+/** The migrations that the store's schema lacks; with `apply` they are carried out. */
 export const migrateStore = async (setup: StoreSetup, apply: boolean): Promise<MigrationPlan> =>
   (await adapterOf(setup.url)).migrate(setup, apply);

@@ -3,7 +3,7 @@ import { isTaskError } from "../../src/core/error.ts";
 import { create, type TaskSpec, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
 import type { RunningTask, TaskId } from "../../src/core/task.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
-import type { StoreSetup } from "../../src/store/open.ts";
+import type { StoreSetup } from "../../src/store/setup.ts";
 import { DEADLINE_MS } from "../../src/store/redis/link.ts";
 import type { ScriptBounds } from "../../src/store/redis/scripts.ts";
 import { openRedisStore } from "../../src/store/redis/store.ts";

@@ -1,6 +1,6 @@
 import { systemClock } from "../../src/lib/system-clock.ts";
-import type { StoreSetup } from "../../src/store/open.ts";
 import { openStore } from "../../src/store/open.ts";
+import type { StoreSetup } from "../../src/store/setup.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createTestLog } from "./engine.ts";
 

@@ -1,11 +1,11 @@
 /**
- * As `pgArray`, for an array that is unnested beside others: one that has nothing but nulls is empty, since the shortest are
- * filled up with nulls. Most columns of most batches are such.
+ * As `pgArray`, for an array that is unnested beside others. An array that has only nulls is sent empty, because unnest fills shorter arrays
+ * with nulls. Most columns of most batches have only nulls.
  */
 export const pgColumn = (members: readonly (string | number | boolean | null)[]): string =>
   members.every((member) => member === null) ? "{}" : pgArray(members);
 
-/** Texts, numbers and nulls as the text of a PostgreSQL array: one parameter, however many rows. */
+/** Texts, numbers and nulls as the text of a PostgreSQL array: one parameter for any number of rows. */
 export function pgArray(members: readonly (string | number | boolean | null)[]): string {
   let text = "{";
   for (let at = 0; at < members.length; at++) {

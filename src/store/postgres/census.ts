@@ -2,8 +2,7 @@
 import type { Status, TaskId } from "../../core/task.ts";
 import { censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
-import type { Session } from "./pool.ts";
-import { statement } from "./statement.ts";
+import { type Session, statement } from "./statement.ts";
 
 /**
  * One statement, so that it sees each commit, including the one that sums up the census, completely or not at all. It returns the
@@ -25,7 +24,7 @@ export function createCensus(setup: { readonly session: Session; readonly sql: (
     const counted: { type: string; status: Status; count: number }[] = [];
     for (const { type, status, value } of rows) {
       if (status === null) oldest.set(String(type), Number(value));
-      else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // the status is a task's own
+      else counted.push({ type: String(type), status: status as Status, count: Number(value) }); // the status of a task
     }
     return censusOf(counted, (type) => oldest.get(type) ?? null);
   }

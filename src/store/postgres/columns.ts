@@ -18,7 +18,7 @@ import {
 } from "../columns.ts";
 import type { Stepped, TaskFilter } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
-import type { Parameter } from "./pool.ts";
+import type { Parameter, Values } from "./statement.ts";
 
 const text = <T extends string | null>(name: string): Field<T> => plain<T>(name, "text");
 const integer = (name: string): Field<number> => plain<number>(name, "integer");
@@ -92,7 +92,8 @@ const SEARCH_TEXT: Written = {
   name: "search_text",
   type: "text",
   of: ({ name, description, payload }) => {
-    if (payload === undefined) throw new Error("a light task cannot change what is searched for");
+    if (name === undefined || description === undefined || payload === undefined)
+      throw new Error("a light task cannot change what is searched for");
     return searchText({ name, description, payload });
   },
 };
@@ -129,10 +130,7 @@ export const arraysOf = (columns: readonly Pick<Column, "name" | "type">[]): str
   columns.map(({ name, type }) => `$${name}::${type}[]`).join(", ");
 
 /** The values of these parameters. */
-export const valuesOf = (
-  columns: readonly Written[],
-  tasks: readonly Stepped[],
-): Readonly<Record<string, Parameter>> =>
+export const valuesOf = (columns: readonly Written[], tasks: readonly Stepped[]): Values =>
   Object.fromEntries(
     columns.map(({ name, of }) => [name, pgColumn(tasks.map((task): Value => of(task) ?? null))]),
   );

@@ -2,8 +2,7 @@
 import { LIMITS, type TaskId } from "../../core/task.ts";
 import { type Beat, type BeatAnswer, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 import { pgArray } from "./array.ts";
-import type { Parameter, Row, Session } from "./pool.ts";
-import { statement } from "./statement.ts";
+import { type Row, type Session, statement, type Values } from "./statement.ts";
 
 /** For heartbeats without progress and log lines, which most are. */
 const RENEW = "SELECT id, is_asked_to_stop FROM tasktrack.renew($now, $ids::bigint[], $tokens::text[])";
@@ -35,8 +34,6 @@ export function createExtend(setup: { readonly session: Session; readonly sql: (
 }
 
 const isSpeaking = ({ progress, log }: Beat): boolean => progress !== null || log.length > 0;
-
-type Values = Readonly<Record<string, Parameter>>;
 
 const leasesOf = (beats: readonly Beat[]): Values => ({
   ids: pgArray(beats.map(({ id }) => id)),

@@ -1,9 +1,9 @@
-/** What the store does by itself, in small pieces: it forgets what is old or whose time is over, and sums up the census. */
+/** Work that the store does by itself, in small pieces: it deletes old and expired rows, and sums up the census. */
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop, type Loop } from "../../lib/loop.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
-import type { Session } from "./pool.ts";
+import type { Session } from "./statement.ts";
 
 const KEPT_CHANGES = 100_000;
 const PIECE = 10_000;
@@ -11,8 +11,8 @@ const EVERY_MS = 30_000;
 const NEXT_PIECE_MS = 100;
 
 /**
- * The oldest batches, where they are an hour old and not among those that hold the last hundred thousand changes. One process
- * at a time; the others have nothing to do meanwhile. Returns how many went.
+ * Deletes the oldest batches that are an hour old and do not hold any of the last hundred thousand changes. One process at a time; the other
+ * processes delete nothing meanwhile. Returns the number of deleted batches.
  */
 const PRUNE = `WITH mine AS MATERIALIZED (
     SELECT pg_try_advisory_xact_lock('tasktrack.meta'::regclass::oid::integer, 0) AS is_mine
@@ -36,7 +36,7 @@ const PRUNE = `WITH mine AS MATERIALIZED (
   )
   SELECT count(*)::integer AS n FROM pruned`;
 
-/** Deletes rows whose time is over, the oldest first. Returns how many. */
+/** Deletes expired rows, the oldest first. Returns their number. */
 const forgetOld = (table: string, key: string): string => `WITH gone AS (
     DELETE FROM ${table} WHERE (${key}) IN (
       SELECT ${key} FROM ${table}
@@ -48,7 +48,7 @@ const forgetOld = (table: string, key: string): string => `WITH gone AS (
 const FORGET = forgetOld("tasktrack.idempotency", "scope, key");
 const FORGET_NOTES = forgetOld("tasktrack.notes", "name");
 
-/** Sums up rows of the census; who reads it sees them either as they were or as one. Returns by how many rows there are less. */
+/** Sums up rows of the census; a reader sees either the rows or their sum. Returns by how many rows there are less. */
 const SUM_UP = `WITH gone AS (
     DELETE FROM tasktrack.census WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM tasktrack.census LIMIT ${PIECE} FOR UPDATE SKIP LOCKED))
@@ -62,7 +62,7 @@ const SUM_UP = `WITH gone AS (
 
 type Done = { readonly deleted: readonly number[]; readonly summed: number };
 
-/** How long until the next round: a short time where this one may have left something, because a piece was full. */
+/** The time until the next round: short where a piece was full, so that this round may have left some rows. */
 const pause = ({ deleted, summed }: Done, random: number): number =>
   deleted.includes(PIECE) || summed > PIECE / 2 ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
 
@@ -74,7 +74,7 @@ export type HousekeepingSetup = {
   readonly random: () => number;
 };
 
-/** One piece of each; says how long until the next. */
+/** One piece of each kind of work; returns the time until the next round. */
 export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
   const [prune, forget, forgetNotes, sumUp] = [sql(PRUNE), sql(FORGET), sql(FORGET_NOTES), sql(SUM_UP)];
   const counted = async (statement: string): Promise<number> => Number((await session.rows(statement))[0]?.n);

@@ -1,12 +1,22 @@
-/** Creating tasks. Requests that bring no key are one statement together; calls with keys are one function. */
+/** Creates tasks. All requests of a call are one statement together; it is another one where some of them have keys. */
 import { isTaskError, TaskError } from "../../core/error.ts";
 import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
-import { pgArray, pgColumn } from "./array.ts";
+import { pgArray } from "./array.ts";
 import { CHANGES_A_BATCH } from "./changes.ts";
 import { arraysOf, DRAFT_COLUMNS, namesOf, valuesOf } from "./columns.ts";
-import type { Parameter, Pool, Row, Session } from "./pool.ts";
-import { statement } from "./statement.ts";
+import type { Pool } from "./pool.ts";
+import { type Row, type Session, type Statement, statement, type Values } from "./statement.ts";
+
+/** Counts the tasks that were made, and adds them to the change log. */
+const CREATED = `counted AS (
+    INSERT INTO tasktrack.census (type, status, n) SELECT type, 'pending', count(*) FROM made GROUP BY type
+  ),
+  logged AS (
+    INSERT INTO tasktrack.changes (n, entries)
+    SELECT count(*), string_agg(id || ' 1 ' || tasktrack.status_code('pending') || '+', ';' ORDER BY id) FROM made CROSS JOIN gate
+    HAVING count(*) > 0
+  )`;
 
 /**
  * Takes the columns of the drafts and the place of the ids that this process has seen; returns the ids in order. In another place it
@@ -19,13 +29,7 @@ const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
     WHERE (SELECT tasktrack.here()) = $seen
     RETURNING id, type
   ),
-  counted AS (
-    INSERT INTO tasktrack.census (type, status, n) SELECT type, 'pending', count(*) FROM made GROUP BY type
-  ),
-  logged AS (
-    INSERT INTO tasktrack.changes (n, entries)
-    SELECT count(*), string_agg(id || ' 1 p+', ';' ORDER BY id) FROM made CROSS JOIN gate HAVING count(*) > 0
-  )
+  ${CREATED}
   SELECT id FROM made ORDER BY id`;
 
 /** The changes of one statement are one batch, which must hold them. */
@@ -34,9 +38,26 @@ const CREATED_AT_ONCE = CHANGES_A_BATCH / 2;
 /** A transaction that creates or revives a task under a key holds the lock of the key. */
 export const LOCK_KEYS = "SELECT tasktrack.lock_keys($names::text[]) AS locked";
 
-const CREATE_KEYED = `SELECT draft, id, existing, asked, fingerprint, tasks
-  FROM tasktrack.create_keyed($now, $locks::text[], ${arraysOf(DRAFT_COLUMNS)}, $asked_by::integer[],
-    $scopes::text[], $idempotency_keys::text[], $fingerprints::text[], $untils::bigint[], $seen)`;
+/**
+ * The same for requests some of which have keys. Returns rows with a number: the n-th row has the task of the n-th draft, and the
+ * fingerprint and the answer of the n-th idempotency key if it is remembered; each is null where there is none. There is no row where the ids
+ * are in another place.
+ */
+const CREATE_KEYED = `WITH decided AS MATERIALIZED (
+    SELECT * FROM tasktrack.decide_keyed($now, $locks::text[], $key::text[], $asked_by::integer[],
+      $scopes::text[], $idempotency_keys::text[], $fingerprints::text[], $untils::bigint[], $seen)
+  ),
+  gate AS MATERIALIZED (SELECT tasktrack.gate() FROM decided), -- after the wait for the locks of the keys
+  made AS (
+    INSERT INTO tasktrack.tasks (id, ${namesOf(DRAFT_COLUMNS)})
+    SELECT draft.* FROM decided
+    CROSS JOIN LATERAL unnest(decided.new_ids, ${arraysOf(DRAFT_COLUMNS)}) AS draft(new_id, ${namesOf(DRAFT_COLUMNS)})
+    WHERE draft.new_id IS NOT NULL
+    RETURNING id, type
+  ),
+  ${CREATED}
+  SELECT answer.* FROM decided CROSS JOIN LATERAL unnest(decided.ids, decided.existing, decided.fingerprints, decided.answers)
+    WITH ORDINALITY AS answer(id, existing, fingerprint, tasks, n)`;
 
 const NOTE_SOURCE = "SELECT tasktrack.note_source() AS source";
 /** More tries than one are needed only where the server changes between two statements. */
@@ -47,10 +68,7 @@ const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool } = setup;
-  const statements = {
-    create: statement(setup.sql(CREATE)),
-    createKeyed: statement(setup.sql(CREATE_KEYED)),
-  };
+  const [create, createKeyed] = [statement(setup.sql(CREATE)), statement(setup.sql(CREATE_KEYED))];
   const noteSource = setup.sql(NOTE_SOURCE);
   /** The place of the ids, as `note_source` returned it. */
   let source = "";
@@ -61,12 +79,12 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
    */
   async function createAtSource(
     session: Session,
-    name: keyof typeof statements,
-    values: Readonly<Record<string, Parameter>>,
+    createIn: Statement,
+    values: Values,
   ): Promise<readonly Row[]> {
     for (let tries = 0; tries < TRIES; tries++) {
-      const rows = await statements[name](session, { ...values, seen: source });
-      if (!isElsewhere(name, rows)) return rows;
+      const rows = await createIn(session, { ...values, seen: source });
+      if (rows.length > 0) return rows; // there is none only where the ids are in another place
       source = String((await session.rows(noteSource))[0]?.source);
     }
     throw new TaskError(
@@ -77,7 +95,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function createPiece(session: Session, drafts: readonly Draft[]): Promise<TaskId[]> {
     if (drafts.length === 0) return [];
-    const rows = await createAtSource(session, "create", valuesOf(DRAFT_COLUMNS, drafts));
+    const rows = await createAtSource(session, create, valuesOf(DRAFT_COLUMNS, drafts));
     return rows.map(({ id }) => Number(id));
   }
 
@@ -121,11 +139,11 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
 
   async function insertPiece(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]> {
     const call = gather(requests);
-    const rows = await createAtSource(pool, "createKeyed", {
+    const rows = await createAtSource(pool, createKeyed, {
       ...valuesOf(DRAFT_COLUMNS, call.drafts),
       now,
       locks: pgArray(call.locks),
-      asked_by: pgColumn(call.askedBy),
+      asked_by: pgArray(call.askedBy), // with its nulls, so that it is as long as the list of drafts
       scopes: pgArray(call.asked.map(({ scope }) => scope)),
       idempotency_keys: pgArray(call.asked.map(({ key }) => key)),
       fingerprints: pgArray(call.asked.map(({ fingerprint }) => fingerprint)),
@@ -137,14 +155,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
   return insert;
 }
 
-/** How a statement says that it created nothing, because the ids are in another place than the process has seen. */
-const isElsewhere = (statement: "create" | "createKeyed", rows: readonly Row[]): boolean => {
-  if (statement === "create") return rows.length === 0;
-  const [first] = rows;
-  return first?.draft === null && first.asked === null;
-};
-
-/** The requests in their order, as many as hold KEYED_AT_ONCE drafts; a request is never parted. */
+/** Groups of consecutive requests with at most KEYED_AT_ONCE drafts each; a request is never split. */
 function inPieces(requests: readonly InsertRequest[]): InsertRequest[][] {
   const pieces: InsertRequest[][] = [];
   let room = 0;
@@ -159,7 +170,7 @@ function inPieces(requests: readonly InsertRequest[]): InsertRequest[][] {
   return pieces;
 }
 
-/** What the function takes. Of requests under one idempotency key only the first may create, so only its drafts are sent. */
+/** The parameters of the statement. Of requests under one idempotency key only the first may create, so only its drafts are sent. */
 function gather(requests: readonly InsertRequest[]) {
   const locks: string[] = [];
   const drafts: Draft[] = [];
@@ -184,14 +195,14 @@ function gather(requests: readonly InsertRequest[]) {
 
 type Remembered = { readonly fingerprint: string; readonly tasks: readonly Inserted[] };
 
-/** The tasks of the drafts, by index of the draft, and the remembered answers, by index of the idempotency key. */
+/** The tasks of the drafts, by the number of the draft, and the remembered answers, by the number of the idempotency key. */
 function readAnswer(rows: readonly Row[]) {
   const tasks = new Map<number, Inserted>();
   const remembered = new Map<number, Remembered>();
-  for (const { draft, id, existing, asked, fingerprint, tasks: text } of rows) {
-    if (draft !== null) tasks.set(Number(draft), { id: Number(id), existing: existing === true });
-    else
-      remembered.set(Number(asked), {
+  for (const { n, id, existing, fingerprint, tasks: text } of rows) {
+    if (id !== null) tasks.set(Number(n), { id: Number(id), existing: existing === true });
+    if (fingerprint !== null)
+      remembered.set(Number(n), {
         fingerprint: String(fingerprint),
         tasks: JSON.parse(String(text)) as Inserted[], // as the function has written it
       });

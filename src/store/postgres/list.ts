@@ -13,18 +13,19 @@ import { countByReading } from "../census.ts";
 import { possibleStatuses } from "../filter.ts";
 import type { Cursor, Sort, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
+import { bytesBefore, isWithin } from "./byte-limit.ts";
 import { type Bind, COLUMNS, conditionsOn, leaseConditions, selectList, sizeOf } from "./columns.ts";
-import type { Parameter, Row, Session } from "./pool.ts";
+import type { Parameter, Row, Session } from "./statement.ts";
 
-/** Rows that a page looks at where its filter may leave out most of them: some milliseconds of the server. */
+/** Rows that a page reads where its filter may leave out most of them: some milliseconds of the server. */
 const SIFTED_ROWS = 5_000;
 const COUNTED_ROWS = 50_000;
 /** Rows of a page that are read to be counted. */
 const READ_ROWS = 1_000;
 
-/** Of these an index by id exists; see the migration. */
+/** Statuses that have an index by id; see the migration. */
 const RARE: ReadonlySet<Status> = new Set(["running", "failed", "cancelled"]);
-/** Of the others one with no more tasks than this is gathered whole and sorted. */
+/** All tasks of another status are read and sorted where there are no more than this. */
 const FEW = SIFTED_ROWS;
 
 export function createLists(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
@@ -62,7 +63,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     return total;
   }
 
-  /** The way to walk; null where there is nothing to find. */
+  /** How to walk; null where the filter takes no task. */
   async function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Walk | null> {
     const byEnd = sort === "finished_at" || sort === "-finished_at";
     const statuses = possibleStatuses(filter).filter((status) => !byEnd || isEndedStatus(status));
@@ -112,7 +113,7 @@ const mayLeaveOut = (filter: TaskFilter, sort: Sort): boolean =>
       !(name === "finishedBefore" && sort === "finished_at"), // where this walk ends
   );
 
-/** What each status's other index says, with the order in which it lies there. */
+/** The condition of another index that holds all tasks of the status. */
 const INDEXED: Readonly<Record<Status, string>> = {
   pending: "t.status = 'pending'",
   running: "t.status = 'running'",
@@ -123,7 +124,7 @@ const INDEXED: Readonly<Record<Status, string>> = {
 
 const NOTHING: TaskPage = { tasks: [], next: null };
 
-/** Gathers parameters while a statement is written. */
+/** Collects parameters while a statement is written. */
 function createBinder() {
   const values: Parameter[] = [];
   return { values, next: (value: Parameter): string => `$${values.push(value)}` };
@@ -133,7 +134,7 @@ type Walk = {
   readonly by: "end" | "status" | "id";
   readonly forward: boolean;
   readonly statuses: readonly Status[];
-  /** Whether rows are looked at that the filter may leave out. */
+  /** Whether rows are read that the filter may leave out. */
   readonly isSifted: boolean;
 };
 
@@ -147,7 +148,7 @@ type Source = (bind: Bind) => {
   readonly sifting: string;
 };
 
-/** Spelled out, so that the planner sees that its index serves. */
+/** With the condition of the index as a constant, so that the planner can use the index. */
 function sourceOf(status: Status, isOn = true): Source {
   return (bind) => {
     const test = `${bind(isOn)}::boolean AND ${INDEXED[status]}`;
@@ -165,8 +166,8 @@ const ofAny =
   (bind) => ({ from: TASKS, test: "true", sifting: `t.status = ANY (${bind(pgArray(statuses))}::text[])` });
 
 /**
- * `piece` walks the indexes; `looked` says how far it came, so that a page without a match still tells where to go on;
- * `found` are the matches, up to the limit and to the bytes that a page may hold.
+ * `piece` has the rows that were read; `looked` has the last of them, so that a page without a match still has a cursor; `found` has the matches,
+ * up to the limit and to the bytes that a page may hold.
  */
 function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bind: Bind): string {
   const { filter, after, limit } = query;
@@ -184,11 +185,10 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
     looked AS (SELECT count(*) AS n, ${lastOf} FROM piece t),
     matching AS (SELECT t.* FROM piece t WHERE ${statusTest} AND ${conditionsOn(filter, bind)}
       ORDER BY ${order} LIMIT ${bind(limit + 1)}),
-    found AS (SELECT t.*, sum(${sizeOf("t", parts)})
-      OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM matching t)
+    found AS (SELECT t.*, ${bytesBefore(sizeOf("t", parts), order)} FROM matching t)
     SELECT looked.n::integer AS looked, looked.id AS last_id, looked.finished_at AS last_finished_at,
       (SELECT count(*) FROM matching)::integer AS matching, t.finished_at AS ended_at, ${selectList("t", parts)}
-    FROM looked LEFT JOIN found t ON coalesce(t.bytes_before, 0) < ${mostBytes}
+    FROM looked LEFT JOIN found t ON ${isWithin(mostBytes, "t")}
     ORDER BY ${order}`;
 }
 

@@ -4,22 +4,26 @@ import tasks from "./migrations/001-tasks.sql" with { type: "text" };
 import bounds from "./migrations/002-bounds.sql" with { type: "text" };
 import leases from "./migrations/003-leases.sql" with { type: "text" };
 import ids from "./migrations/004-ids.sql" with { type: "text" };
-import type { Pool, ScriptSession, Session } from "./pool.ts";
+import columns from "./migrations/005-columns.sql" with { type: "text" };
+import type { Pool } from "./pool.ts";
 import { inSchema } from "./schema.ts";
+import type { ScriptSession } from "./schema-session.ts";
+import type { Session } from "./statement.ts";
 
 const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, log lines, changes, idempotency", text: tasks },
   { number: 2, name: "keyed creates in one statement, bounded claims", text: bounds },
   { number: 3, name: "beats that come late", text: leases },
   { number: 4, name: "ids after a failover or a restore", text: ids },
+  { number: 5, name: "functions without lists of columns", text: columns },
 ];
 
 const OLDEST_SERVER = 150_000;
 
-/** Processes that start at once wait here for the first. */
+/** Processes that start at the same time wait here for the first. */
 const LOCK = "SELECT pg_advisory_xact_lock(hashtext('tasktrack migrations'), hashtext($1))";
 
-/** Says what the schema lacks; with `apply` brings it, all migrations in one transaction. */
+/** The migrations that the schema lacks; with `apply` they are carried out in one transaction. */
 export async function migrate(pool: Pool, schema: string, apply: boolean): Promise<MigrationPlan> {
   await refuseUnfit(pool);
   const plan = await planFor(pool, schema);

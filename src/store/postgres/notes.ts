@@ -1,9 +1,9 @@
-/** Notes, by one function for all that a call writes. */
+/** Notes; one function writes all notes of a call. */
 import { ANSWER_BYTES } from "../../core/text-size.ts";
 import { NOTES_READ, type NotePage, type NoteWrite, type NoteWritten, type OnceNote } from "../store.ts";
 import { pgArray } from "./array.ts";
-import type { Session } from "./pool.ts";
-import { statement } from "./statement.ts";
+import { bytesBefore, isWithin } from "./byte-limit.ts";
+import { type Session, statement } from "./statement.ts";
 
 const WRITE = `SELECT name FROM tasktrack.write_notes($names::text[], $values::text[], $untils::bigint[], $seen::integer[],
   $now) AS name`;
@@ -12,12 +12,11 @@ const WRITE = `SELECT name FROM tasktrack.write_notes($names::text[], $values::t
 const READ = `WITH found AS MATERIALIZED (
     SELECT name, value, version, until FROM tasktrack.notes
     WHERE name >= $prefix AND name < $top AND name > $after AND until > $now ORDER BY name LIMIT ${NOTES_READ + 1}),
-  sized AS (SELECT *, sum(octet_length(name) + octet_length(value))
-    OVER (ORDER BY name ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before FROM found)
+  sized AS (SELECT *, ${bytesBefore("octet_length(name) + octet_length(value)", "name")} FROM found)
   SELECT name, value, version, until, (SELECT count(*) FROM found)::integer AS found FROM sized
-  WHERE coalesce(bytes_before, 0) < ${ANSWER_BYTES} ORDER BY name LIMIT ${NOTES_READ}`;
+  WHERE ${isWithin(ANSWER_BYTES, "sized")} ORDER BY name LIMIT ${NOTES_READ}`;
 
-/** Behind every printable character. */
+/** Follows every printable character. */
 const TOP = "\x7f";
 
 export function createNotes(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
@@ -74,7 +73,7 @@ export function createOnceNotes(sql: (text: string) => string) {
     return (await write(session, { names, values, untils, seen: versions, now })).length > 0;
   };
 
-  /** Runs the step only where no note of that name is there, and keeps the note only where the step was carried out. */
+  /** Runs the step only if there is no note with that name, and keeps the note only if the step was carried out. */
   return async <T>(
     session: Session,
     note: OnceNote,

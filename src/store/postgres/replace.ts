@@ -7,8 +7,8 @@ import { pgArray, pgColumn } from "./array.ts";
 import { arraysOf, COLUMNS, changedColumns, namesOf, valuesOf, type Written } from "./columns.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
 import { createOnceNotes } from "./notes.ts";
-import type { Parameter, Pool, Session } from "./pool.ts";
-import { type Statement, statement } from "./statement.ts";
+import type { Pool } from "./pool.ts";
+import { type Session, type Statement, statement, type Values } from "./statement.ts";
 
 /**
  * Takes the ids, the versions and lease ends that the steps saw, and the columns that change; returns the ids that were written. The rows
@@ -33,19 +33,19 @@ const write = (
   ),
   ${columns.some(({ name }) => name === "status") ? COUNTED : ""}logged AS (
     INSERT INTO tasktrack.changes (n, entries)
-    SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '~', ';') FROM written CROSS JOIN gate
+    SELECT count(*), string_agg(id || ' ' || version || ' ' || tasktrack.status_code(status) || '~', ';') FROM written CROSS JOIN gate
     HAVING count(*) > 0
   )
   SELECT id FROM written`;
 
 /** How a step recognizes the task that it was made from. */
-const SEEN = [
+export const SEEN = [
   { name: "seen_id", type: "bigint" },
   { name: "seen_version", type: "integer" },
   { name: "seen_until", type: "bigint" },
 ] as const;
 
-const seenOf = (steps: readonly Step[]): Readonly<Record<(typeof SEEN)[number]["name"], Parameter>> => ({
+const seenOf = (steps: readonly Step[]): Values => ({
   seen_id: pgArray(steps.map(({ from }) => from.id)),
   seen_version: pgArray(steps.map(({ from }) => from.version)),
   seen_until: pgColumn(steps.map(({ from }) => from.lease?.until ?? null)),
@@ -65,7 +65,7 @@ const ENDED_FIELDS = [
   ...["status", "runAt", "updatedAt", "attempt", "failures", "losses", "workedMs", "attempts", "finishedAt"],
   ...["progress", "result", "error"],
 ] as const satisfies readonly FieldName[];
-const ENDED_COLUMNS = COLUMNS.of(ENDED_FIELDS);
+export const ENDED_COLUMNS = COLUMNS.of(ENDED_FIELDS);
 
 const END_ATTEMPTS = `SELECT id FROM tasktrack.end_attempts(${arraysOf([...SEEN, ...ENDED_COLUMNS])}) AS id`;
 
@@ -186,7 +186,7 @@ const fieldOf = (task: Stepped, name: FieldName): unknown => task[name];
 
 /**
  * Steps that are written one run after the other: a step with a note alone, and the others together. Their order matters only where a
- * step brings a key back to life, which another step may free or take: no two steps are for one task.
+ * step revives a task with a key, which another step may free or take: no two steps are for one task.
  */
 function runsOf(steps: readonly Step[]): Step[][] {
   if (!steps.some(isReviving)) {

@@ -1,4 +1,4 @@
-/** Tasks of another store, taken over as they are. */
+/** Adds tasks of another store unchanged. */
 import { isTaskError } from "../../core/error.ts";
 import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
@@ -20,7 +20,7 @@ const PUT = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
   ),
   logged AS (
     INSERT INTO tasktrack.changes (n, entries)
-    SELECT count(*), string_agg(id || ' ' || version || ' ' || left(status, 1) || '+', ';') FROM put CROSS JOIN gate
+    SELECT count(*), string_agg(id || ' ' || version || ' ' || tasktrack.status_code(status) || '+', ';') FROM put CROSS JOIN gate
     HAVING count(*) > 0
   )
   SELECT id FROM put`;

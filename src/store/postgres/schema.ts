@@ -1,4 +1,4 @@
-/** The schema in which all tables lie; SQL is written for `tasktrack` and moved where the URL says so. */
+/** The schema of all tables. SQL is written for the schema `tasktrack`; another one of the URL is put in its place. */
 import { TaskError } from "../../core/error.ts";
 
 export const DEFAULT_SCHEMA = "tasktrack";
@@ -15,6 +15,6 @@ export function schemaOf(url: string): string {
   return schema;
 }
 
-/** Quoted, because a name such as `user` is a word of SQL. */
+/** Quoted, because a name such as `user` is a keyword of SQL. */
 export const inSchema = (schema: string, sql: string): string =>
   schema === DEFAULT_SCHEMA ? sql : sql.replace(/\btasktrack\./g, `"${schema}".`);

@@ -11,7 +11,7 @@ import { isTaskError } from "../../core/error.ts";
 import { create, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import type { Task } from "../../core/task.ts";
 import type { TaskStore } from "../store.ts";
-import { SESSION } from "./session.ts";
+import { SESSION } from "./settings.ts";
 
 const NOW = Date.UTC(2026, 10, 28, 20, 51, 7, 123);
 

@@ -1,25 +1,26 @@
 /**
- * Rings after commits. What this process commits rings here at once; others are told by a NOTIFY, which is sent after the
- * commit and on its own: inside the transaction it would queue all commits of the database behind one lock. Many commits
- * share one. Where no notification can come through (a bouncer), the end of the change log is looked at once a second.
+ * Wake-ups after commits. A commit of this process calls its watchers at once. Other processes get a NOTIFY, which is sent after the commit and
+ * in a transaction of its own: inside the transaction it would queue all commits of the database behind one lock. Many commits share one
+ * NOTIFY. Where a connection pooler lets no notification through, the end of the change log is read once a second.
  */
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
 import type { Pool } from "./pool.ts";
+import { statement } from "./statement.ts";
 
 type Ring = (due: readonly string[] | null) => void;
 
 const POLL_MS = 1_000;
-/** PostgreSQL takes payloads of up to 8,000 bytes; types are short, and null says "any". */
+/** PostgreSQL takes payloads of up to 8,000 bytes; types are short, and null stands for any type. */
 const PAYLOAD_BYTES = 7_000;
 
-const NOTIFY = "SELECT pg_notify($1, $2) AS notified";
+const notify = statement("SELECT pg_notify($channel, $payload) AS notified");
 
 export function createWatch(setup: {
   readonly pool: Pool;
   readonly channel: string;
-  /** Tells this process's own notifications from others'. */
+  /** Distinguishes notifications of this process from those of others. */
   readonly name: string;
   readonly lastBatch: () => Promise<number>;
   readonly clock: Clock;
@@ -27,7 +28,7 @@ export function createWatch(setup: {
 }) {
   const { pool, channel, name, clock, log } = setup;
   const rings = new Set<Ring>();
-  let unsent: Set<string> | null = null; // null: nothing to tell
+  let unsent: Set<string> | null = null; // null: no commit since the last NOTIFY
   let sending = false;
   let seen: number | null = null;
 
@@ -54,9 +55,10 @@ export function createWatch(setup: {
     while (unsent !== null && !pool.isBounced) {
       const payload = `${name} ${[...unsent].join(" ")}`;
       unsent = null;
-      await pool
-        .rows(NOTIFY, [channel, payload.length > PAYLOAD_BYTES ? `${name} *` : payload])
-        .catch((error: unknown) => log.debug("notify_failed", { error: errorText(error) }));
+      const isTooLong = payload.length > PAYLOAD_BYTES;
+      await notify(pool, { channel, payload: isTooLong ? `${name} *` : payload }).catch((error: unknown) =>
+        log.debug("notify_failed", { error: errorText(error) }),
+      );
     }
     sending = false;
   }
@@ -71,7 +73,7 @@ export function createWatch(setup: {
     round: async () => {
       if (!pool.isBounced) return POLL_MS; // a connection pooler may be found later
       const last = await setup.lastBatch();
-      if (last !== seen) ringAll(null); // also at first: what came before is not known
+      if (last !== seen) ringAll(null); // also at first: earlier commits are not known
       seen = last;
       return POLL_MS;
     },
@@ -84,8 +86,8 @@ export function createWatch(setup: {
     start: async () => {
       polling.start();
       if (pool.isBounced) return;
-      // What came while nobody listened is not known: whoever waits asks.
-      await pool.listen(channel, heard, () => ringAll(null));
+      // Commits before the process listened are not known, so all waiting calls ask the store.
+      pool.listen({ channel, onNotification: heard, onReady: () => ringAll(null) });
     },
     close: async () => {
       rings.clear();

@@ -4,7 +4,7 @@ import { add, openRedis, redisSetup } from "../../../test/support/redis.ts";
 import { createRedis, createSentinel, type RedisServer } from "../../../test/support/servers/redis.ts";
 import { freePort } from "../../../test/support/servers/runner.ts";
 import { isTaskError, type TaskError } from "../../core/error.ts";
-import type { StoreSetup } from "../open.ts";
+import type { StoreSetup } from "../setup.ts";
 import { checkProduct, productOf } from "./fitness.ts";
 import { migrateRedis } from "./store.ts";
 

@@ -9,7 +9,7 @@ import { within } from "../../lib/waiting.ts";
 import { countByCensus } from "../census.ts";
 import { isCounted } from "../filter.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
-import type { StoreSetup } from "../open.ts";
+import type { StoreSetup } from "../setup.ts";
 import type { TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import { type Address, parseAddress } from "./address.ts";
 import { createCensus } from "./census.ts";

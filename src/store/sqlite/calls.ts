@@ -1,18 +1,10 @@
 /**
- * What the store says to the thread that holds its file, and what comes back. Both go as JSON text, which crosses between
- * threads without being copied piece by piece, many calls in one message.
+ * The calls from the store to the thread that holds its file, and the responses. Both are JSON text with many calls in one message, because
+ * a text passes between threads without a copy of each of its parts.
  */
 import type { ErrorCode } from "../../core/error.ts";
-import type {
-  LightTask,
-  LogLine,
-  Parts,
-  RunningTask,
-  Status,
-  Task,
-  TaskHead,
-  TaskId,
-} from "../../core/task.ts";
+import type { AnyParts } from "../../core/parts.ts";
+import type { LogLine, Parts, RunningTask, Status, Task, TaskId } from "../../core/task.ts";
 import type {
   Ask,
   Beat,
@@ -35,17 +27,17 @@ import type {
   TypeCount,
 } from "../store.ts";
 
-/** A step as it is sent: how it is recognised, what it changes, and what others are told of it. */
-export type Move = {
+/** A step as it is sent: the state that it was made from, what it changes, and what the change log says of it. */
+export type SentStep = {
   readonly id: TaskId;
   readonly version: number;
   /** The end of the lease that the step saw; null without one. */
   readonly until: number | null;
   readonly changed: Readonly<Partial<Task>>;
-  /** The key that must be free because the step brings the task back to life. */
+  /** The key that must be free because the step revives the task. */
   readonly claimsKey: string | null;
   readonly type: string;
-  /** The status that the step saw, and the one that it leaves. */
+  /** The status before the step, and after it. */
   readonly was: Status;
   readonly status: Status;
   readonly at: number;
@@ -64,12 +56,9 @@ export type FileSetup = {
   readonly now: number;
 };
 
-/** What parts they are stands in the call. */
-export type AnyParts = Task | LightTask | TaskHead;
-
 export type Counted = { readonly count: number; readonly next: TaskId | null };
 
-/** Everything that the thread can be asked; `open` comes first and once, `close` last. */
+/** All calls of the thread; `open` comes first and once, `close` last. */
 export type Verbs = {
   open(setup: FileSetup): null;
   close(): null;
@@ -82,33 +71,33 @@ export type Verbs = {
   ahead(id: TaskId, now: number, atMost: number): number | null;
   claim(asks: readonly Ask[], terms: ClaimTerms): RunningTask[][];
   extend(beats: readonly Beat[], now: number): BeatAnswer[];
-  replace(moves: readonly Move[]): ReplaceAnswer[];
+  replace(steps: readonly SentStep[]): ReplaceAnswer[];
   remove(refs: readonly TaskRef[], now: number): boolean[];
   restore(records: readonly TaskRecord[], now: number): number;
   readLog(id: TaskId, after: number): LogLine[];
   changes(after: Position | null, limit: number): ChangePage;
   writeNotes(writes: readonly NoteWrite[], now: number): NoteWritten[];
   readNotes(prefix: string, now: number, after: string): NotePage;
-  /** Clears away some of what nobody needs any more; true while there is more. */
-  tend(now: number): boolean;
+  /** Deletes some of the rows that are not needed any more; true while there are others. */
+  cleanUp(now: number): boolean;
 };
 export type Verb = keyof Verbs;
-/** What is asked of an open file. */
+/** The calls that need an open file. */
 export type FileVerb = Exclude<Verb, "open" | "close">;
 
 export type Call = { [V in Verb]: readonly [id: number, verb: V, args: Parameters<Verbs[V]>] }[Verb];
 export type FileCall = Extract<Call, readonly [number, FileVerb, unknown]>;
 
-/** A TaskError's code, or `defect` for what should never have been thrown. */
+/** The code of a TaskError, or `defect` for any other error. */
 export type Fault = { readonly code: ErrorCode | "defect"; readonly message: string };
 export type Answer =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly fault: Fault };
 
-export type Told = {
+export type ThreadResponse = {
   readonly answers: readonly Answer[];
   /** The types that a commit has made due; null where nothing was changed. */
   readonly due: readonly string[] | null;
-  /** What went wrong without anybody having asked for it. */
+  /** An error outside all calls. */
   readonly complaint?: string;
 };

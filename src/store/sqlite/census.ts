@@ -3,9 +3,9 @@ import type { Status, TaskId } from "../../core/task.ts";
 import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
 
-/** Told of every change of a status; what a transaction has moved is written once, at its end. */
+/** Counts each change of a status; the sums of a transaction are written once, at its end. */
 export interface Tally {
-  /** A task of this type has left the one status, if it had one, for the other, if it still has one. */
+  /** A task of this type has changed its status; `from` is null for a new task, `to` for a deleted one. */
   move(type: string, from: Status | null, to: Status | null): void;
 }
 

@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite";
 import type { Change, ChangePage, Position } from "../store.ts";
 
-/** A reader may rely on this many changes and on this much time, whichever reaches further back. */
+/** At least this many changes are kept, and at least the changes of this time. */
 const KEPT_CHANGES = 100_000;
 const KEPT_MS = 3_600_000;
 const PRUNED_AT_ONCE = 5_000;
@@ -10,11 +10,11 @@ export interface ChangeTable {
   /** @param due the task's type where it has just become ready for a claim */
   append(change: Omit<Change, "rev">, at: number, due?: string | null): void;
   after(position: Position | null, limit: number): ChangePage;
-  /** Deletes some of what is older than anybody may rely on; true while there is more. */
+  /** Deletes some of the changes that need not be kept; true while there are others. */
   prune(now: number): boolean;
-  /** The types that became due with what was appended since it was last asked; null when nothing was. */
-  news(): readonly string[] | null;
-  /** After a rollback: what was appended in vain is forgotten. */
+  /** The types that became due with the changes since the last call; null when there was no change. */
+  takeDueTypes(): readonly string[] | null;
+  /** After a rollback. */
   reload(): void;
 }
 
@@ -30,7 +30,7 @@ export function createChangeTable(db: Database): ChangeTable {
   const selectKept = db.prepare<{ first: number | null; last: number | null }, []>(
     "SELECT (SELECT min(rev) FROM change) AS first, (SELECT max(rev) FROM change) AS last",
   );
-  /** The first of some that is young enough to stay. */
+  /** The first change of a range that is young enough to be kept. */
   const selectYoung = db.prepare<{ rev: number }, [number, number, number]>(
     "SELECT rev FROM change WHERE rev >= ? AND rev < ? AND at > ? ORDER BY rev LIMIT 1",
   );
@@ -70,7 +70,7 @@ export function createChangeTable(db: Database): ChangeTable {
     return stays === end && last + 1 - KEPT_CHANGES > end;
   }
 
-  function news(): readonly string[] | null {
+  function takeDueTypes(): readonly string[] | null {
     const due = isNew ? [...dueTypes] : null;
     isNew = false;
     dueTypes.clear();
@@ -79,8 +79,8 @@ export function createChangeTable(db: Database): ChangeTable {
 
   function reload(): void {
     ({ first, last } = kept());
-    news();
+    takeDueTypes();
   }
 
-  return { append, after, prune, news, reload };
+  return { append, after, prune, takeDueTypes, reload };
 }

@@ -1,19 +1,20 @@
 /**
- * Claims from the index of lanes alone: within a type lane after lane by falling priority, within a lane from its head.
- * Its steps are searches in the index, a few for each type and lane that is asked for and one for each task that is
- * given; no backlog, no history and no task that is due later is read.
+ * Claims read only the index of lanes: of each type the lanes in descending priority, and each lane from its head. A claim makes a few
+ * searches in the index for each type and lane that it asks for, and one for each task that it returns. Its cost does not depend on the
+ * number of pending tasks, of ended tasks or of tasks that are due later.
  */
 import type { Database } from "bun:sqlite";
 import { claimOrder, type RunningTask, type TaskId } from "../../core/task.ts";
 import { createSorted } from "../../lib/sorted.ts";
+import type { Row } from "../columns.ts";
 import type { Ask, ClaimTerms } from "../store.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
-import { type Row, sizeOf, taskOf } from "./rows.ts";
+import { COLUMNS, selectList, sizeOf } from "./columns.ts";
 
 type Due = { readonly id: TaskId; readonly runAt: number; readonly priority: number };
 
-/** The due tasks of one type, best first. */
+/** The due tasks of one type in the order of claims. */
 interface DueOfType {
   head(): Due | null;
   /** The head has been claimed. */
@@ -21,12 +22,12 @@ interface DueOfType {
 }
 
 /**
- * Entries of the index that are read ahead in a lane: few at first, for most claims want one task and look at each of
- * their types, then ever more.
+ * Entries of the index that are read ahead in a lane: few at first, because most claims want one task and read a lane of each of their
+ * types; then twice as many each time.
  */
 const READ_FIRST = 4;
 const READ_AT_MOST = 512;
-/** Less than ANSWER_BYTES: the text becomes tasks in the server's own thread, and 2 MiB take it some milliseconds. */
+/** Less than ANSWER_BYTES, because the server's own thread parses the text: some milliseconds for 2 MiB. */
 const GIVEN_BYTES = 2 * 1_048_576;
 
 export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
@@ -44,7 +45,7 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
     `SELECT id, run_at AS runAt, priority ${pending} AND type = ? AND priority = ? AND run_at <= ?
      ORDER BY run_at, id LIMIT ?`,
   );
-  // Takes id and terms, returns the row. It holds as `lifecycle.claim` says; the id was just read as pending and due.
+  // Takes the id and the terms, returns the row. It writes what `lifecycle.claim` says; the task was just read as pending and due.
   const claimTask = db.prepare<
     Row,
     [{ id: TaskId; nonce: string; worker: string; leaseMs: number; now: number }]
@@ -52,7 +53,7 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
     `UPDATE task SET status = 'running', version = version + 1, claims = claims + 1,
        token = (claims + 1) || '.' || $nonce, lease_worker = $worker, lease_until = $now + $leaseMs,
        lease_ms = $leaseMs, revoke_at = NULL, attempt = attempt + 1, started_at = $now, progress = NULL, updated_at = $now
-     WHERE id = $id RETURNING *`,
+     WHERE id = $id RETURNING ${selectList("whole")}`,
   );
 
   function claim(asks: readonly Ask[], { now, nonce }: ClaimTerms): RunningTask[][] {
@@ -62,8 +63,8 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
     const give = (due: Due, { worker, leaseMs }: Ask): RunningTask[] => {
       const row = claimTask.get({ id: due.id, nonce, worker, leaseMs, now });
       if (row === null) return [];
-      bytes += sizeOf(row);
-      const task = taskOf(row) as RunningTask; // the statement has just set its status
+      bytes += sizeOf(row, "whole");
+      const task = COLUMNS.read(row, "whole") as RunningTask; // the statement has just set its status
       tally.move(task.type, "pending", "running");
       changes.append({ id: task.id, version: task.version, status: "running", kind: "changed" }, now);
       return [task];
@@ -84,7 +85,7 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
     });
   }
 
-  /** What one call has seen of the lanes; its asks share it. */
+  /** The lanes as one call has read them; its asks share them. */
   function createLanes(now: number) {
     const seen = new Map<string, DueOfType>();
     const resolved = new Map<string, readonly string[]>();
@@ -107,7 +108,7 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
     return { ofTypes };
   }
 
-  /** All types of pending tasks that begin so, by jumping from one to the next. */
+  /** All types of pending tasks with this prefix: one search in the index for each. */
   function* typesWith(prefix: string): Generator<string> {
     let found = selectTypeFrom.get(prefix);
     while (found?.type.startsWith(prefix)) {
@@ -128,7 +129,7 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
 
     function head(): Due | null {
       while (at === read.length && priority !== null) {
-        // What was read has been claimed and has left the lane, so the lane's head is what comes next.
+        // The tasks that were read have been claimed and have left the lane, so the next ones begin at its head.
         read = selectDue.all(type, priority, now, wanted);
         at = 0;
         wanted = Math.min(2 * wanted, READ_AT_MOST);
@@ -143,5 +144,5 @@ export function createClaims(db: Database, changes: ChangeTable, tally: Tally) {
   return { claim };
 }
 
-/** Only what has a head is sorted. */
+/** Only types with a head are sorted. */
 const headOf = (ofType: DueOfType): Due => ofType.head() as Due;

@@ -1,7 +1,7 @@
 /**
- * Opens the file, and holds it: SQLite's exclusive lock keeps every other process out, and every other store in this one,
- * until the file is closed or the process is gone. Never open the file by other means in this process: closing such
- * a handle would drop the lock (the rule of POSIX locks), so here it is only looked at by its name.
+ * Opens the file and holds it: SQLite's exclusive lock excludes every other process, and every other store of this process, until the
+ * file is closed or the process has ended. Never open the file by other means in this process: closing such a handle would release the
+ * lock, as POSIX locks do. Here only the file's name is used.
  */
 import { Database } from "bun:sqlite";
 import { existsSync, statSync } from "node:fs";
@@ -11,14 +11,14 @@ import { type MigrationPlan, planMigrations } from "../migrations.ts";
 import { MIGRATIONS } from "./migrations.ts";
 import { isSqliteError, sqliteCode } from "./refusals.ts";
 
-/** Says in a file's header whose it is: "task". */
+/** In the header of a file: the program that it belongs to, "task". */
 const APPLICATION_ID = 0x7461736b;
 
-/** Pages in memory, kibibytes. A claim or a get on a million tasks then seldom leaves the process. */
+/** Pages in memory, kibibytes. A claim or a get on a million tasks then seldom reads the disk. */
 const CACHE_KIB = 65_536;
-/** What is left of the write-ahead log after it was full, bytes. */
+/** The size to which a larger write-ahead log is cut, bytes. */
 const LOG_KEPT_BYTES = 64 * 1_048_576;
-/** Statements kept ready; each of some filters and some fields changed is one. */
+/** Prepared statements that are kept; there is one for each mix of filters and of changed fields. */
 Database.MAX_QUERY_CACHE_SIZE = 200;
 
 /** The path in a STORE_URL. */
@@ -36,7 +36,7 @@ export function openDatabase(path: string): Database {
   }
 }
 
-/** What `openDatabase` would do to the schema; with `apply` it is done. A file that is not there is not made for the question. */
+/** What `openDatabase` would do to the schema; with `apply` it is done. Without `apply` no file is created. */
 export function migrateDatabase(path: string, apply: boolean): MigrationPlan {
   if (!apply && !existsSync(resolve(path))) {
     demandPlace(path);
@@ -69,17 +69,17 @@ function lockDatabase(path: string): Database {
 }
 
 function lock(db: Database, path: string): void {
-  db.run("PRAGMA busy_timeout = 0"); // whoever holds the file holds it for long
-  db.run("PRAGMA locking_mode = EXCLUSIVE"); // before the first look, so that the index of the log needs no shared memory
+  db.run("PRAGMA busy_timeout = 0"); // a process that holds the file holds it for long
+  db.run("PRAGMA locking_mode = EXCLUSIVE"); // before the first read, so that the index of the log needs no shared memory
   const mode = db.query<{ journal_mode: string }, []>("PRAGMA journal_mode = WAL").get()?.journal_mode;
   if (mode !== "wal") throw unfit(path, `cannot have a write-ahead log there (journal mode ${mode})`);
   db.run("PRAGMA synchronous = FULL");
-  db.run("PRAGMA wal_autocheckpoint = 0"); // the file does so itself, at quiet moments
+  db.run("PRAGMA wal_autocheckpoint = 0"); // thread-entry.ts does so when no call waits
   db.run(`PRAGMA journal_size_limit = ${LOG_KEPT_BYTES}`);
   db.run(`PRAGMA cache_size = -${CACHE_KIB}`);
   db.run("PRAGMA temp_store = MEMORY");
   db.run("BEGIN EXCLUSIVE");
-  db.run("COMMIT"); // locking_mode keeps what this has locked
+  db.run("COMMIT"); // locking_mode keeps the lock that this took
 }
 
 function planOf(db: Database, path: string): MigrationPlan {

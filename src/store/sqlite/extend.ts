@@ -1,24 +1,29 @@
 import type { Database } from "bun:sqlite";
 import { renewedUntil } from "../../core/lease.ts";
-import { LIMITS, type LogLine, type TaskId } from "../../core/task.ts";
+import { LIMITS, type LogLine, type Status, type TaskId } from "../../core/task.ts";
 import { type Beat, type BeatAnswer, type NewLogLine, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 import type { ChangeTable } from "./changes.ts";
-import type { Row } from "./rows.ts";
 
-type Leased = Pick<
-  Row,
-  "id" | "version" | "status" | "lease_until" | "lease_ms" | "revoke_at" | "progress_at" | "log_count"
->;
+type Leased = {
+  readonly id: TaskId;
+  readonly version: number;
+  readonly status: Status;
+  readonly lease_until: number | null;
+  readonly lease_ms: number | null;
+  readonly revoke_at: number | null;
+  readonly progress_at: number | null;
+  readonly log_count: number;
+};
 
-/** A last change that lies ahead was told before the clock was set back. */
+/** A last change in the future was written before the clock was set back. */
 const isProgressChangeDue = (toldAt: number | null, now: number): boolean =>
   toldAt === null || now < toldAt || now - toldAt >= PROGRESS_CHANGE_EVERY_MS;
 
 const ORPHANS_AT_ONCE = 1_000;
 
-/** Beats with what they bring, and the log lines of tasks. */
+/** Heartbeats with their progress and log lines, and the log lines of tasks. */
 export function createBeats(db: Database, changes: ChangeTable) {
-  // Takes id and token; guards as `lifecycle.extend` does.
+  // Takes the id and the token; the conditions are those of `lifecycle.extend`.
   const selectLeased = db.prepare<Leased, [TaskId, string]>(
     `SELECT id, version, status, lease_until, lease_ms, revoke_at, progress_at, log_count FROM task
      WHERE id = ? AND status = 'running' AND token = ?`,
@@ -71,7 +76,7 @@ export function createBeats(db: Database, changes: ChangeTable) {
     if (oldest > 0) trimLog.run(id, oldest);
   }
 
-  /** Deletes the lines of some deleted tasks; true while there is more. */
+  /** Deletes the lines of some deleted tasks; true while there are others. */
   function clearOrphans(): boolean {
     let deleted = 0;
     for (let found = selectOrphan.get(); found !== null; found = selectOrphan.get()) {
@@ -82,7 +87,7 @@ export function createBeats(db: Database, changes: ChangeTable) {
     return false;
   }
 
-  /** The log of a task that comes from elsewhere. One of the same id may have been deleted here, and its lines not yet. */
+  /** The log of a task of another store. A task with the same id may have been deleted here while its lines are still there. */
   function putLog(id: TaskId, log: readonly LogLine[]): void {
     if (deleteOrphan.run(id).changes > 0) deleteLines.run(id);
     for (const { n, at, level, message } of log) insertLine.run(id, n, at, level, message);
@@ -92,7 +97,7 @@ export function createBeats(db: Database, changes: ChangeTable) {
     extend,
     putLog,
     readLog: (id: TaskId, after: number): LogLine[] => selectLines.all(id, after),
-    /** The task has been deleted; its lines go by and by. */
+    /** The task has been deleted; its lines are deleted later. */
     orphan: (id: TaskId): void => void orphan.run(id),
     clearOrphans,
   };

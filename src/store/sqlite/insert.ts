@@ -1,20 +1,18 @@
 import type { Database } from "bun:sqlite";
 import { isClaimable } from "../../core/due.ts";
 import type { Draft, PendingTask, TaskId } from "../../core/task.ts";
+import type { Value } from "../columns.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
-import { columnsOf, valuesOf } from "./rows.ts";
+import { COLUMNS, insertStatement, valuesOf } from "./columns.ts";
 
 type Remembered = { readonly fingerprint: string; readonly until: number; readonly tasks: string };
 
 const FORGOTTEN_AT_ONCE = 1_000;
 
 export function createInserts(db: Database, changes: ChangeTable, tally: Tally) {
-  const columns = columnsOf();
-  const insertTask = db.prepare(
-    `INSERT INTO task (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-  );
+  const insertTask = db.prepare<null, Value[]>(insertStatement());
   const selectHolder = db.prepare<{ id: TaskId }, [string]>(
     "SELECT id FROM task WHERE key = ? AND key IS NOT NULL AND finished_at IS NULL",
   );
@@ -66,7 +64,7 @@ export function createInserts(db: Database, changes: ChangeTable, tally: Tally) 
     const holder = draft.key === null ? null : selectHolder.get(draft.key);
     if (holder !== null) return { id: holder.id, existing: true };
     const task: PendingTask = { ...draft, id: ++lastId };
-    insertTask.run(...valuesOf(task));
+    insertTask.run(...valuesOf(COLUMNS.all, task));
     const { id, version, status } = task;
     tally.move(task.type, null, status);
     const due = isClaimable(task, task.updatedAt) ? task.type : null;
@@ -84,7 +82,7 @@ export function createInserts(db: Database, changes: ChangeTable, tally: Tally) 
     },
     /** Whether a live task holds the key. */
     isHeld: (key: string): boolean => selectHolder.get(key) !== null,
-    /** Forgets some requests whose time is over; true while there may be more. */
+    /** Deletes some idempotency keys that have expired; true while there may be others. */
     forget: (now: number): boolean => forgetSome.run(now).changes === FORGOTTEN_AT_ONCE,
     /** After a rollback. */
     reload: (): void => {

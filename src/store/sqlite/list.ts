@@ -1,28 +1,29 @@
 /**
- * Lists and counts in pieces. A page is read from one or more arms (the whole table, or one index a status), which SQLite
- * merges in order; where a filter may pass over most rows, a first look finds how far the piece may go.
+ * Lists and counts in pieces. A page is read from one or more arms (the whole table, or one index for each status), which SQLite merges in
+ * order. Where a filter may leave out most rows, a first statement finds the row at which the piece ends.
  */
 import type { Database } from "bun:sqlite";
-import { CANCEL_GRACE_MS } from "../../core/lease.ts";
+import type { AnyParts } from "../../core/parts.ts";
 import { matchesSearch } from "../../core/search.ts";
-import { ENDED_STATUSES, type Parts, STATUSES, type Status, type TaskId } from "../../core/task.ts";
+import { isEndedStatus, type Parts, STATUSES, type Status, type TaskId } from "../../core/task.ts";
+import type { Row } from "../columns.ts";
+import { possibleStatuses } from "../filter.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery } from "../store.ts";
-import type { AnyParts, Counted } from "./calls.ts";
-import { COLUMNS_OF, partsOf, type Row, sizeOf, type Value } from "./rows.ts";
+import type { Counted } from "./calls.ts";
+import { COLUMNS, conditionsOn, cursorOf, selectList, sizeOf, type Values } from "./columns.ts";
 
-/** Rows looked at in one call: some milliseconds each. A search reads and folds texts; a bare count reads an index. */
+/** Rows that one call reads: some milliseconds. A search reads and folds texts; a count without conditions reads an index. */
 const SCANNED_ROWS = 5_000;
 const SEARCHED_ROWS = 1_000;
 const COUNTED_ROWS = 20_000;
-/** Less than ANSWER_BYTES, of what is read or answered: the answer becomes tasks in the server's own thread, and 2 MiB take it some milliseconds. */
+/** Less than ANSWER_BYTES, because the server's own thread parses the answer: some milliseconds for 2 MiB. */
 const ANSWER_TEXT = 2 * 1_048_576;
 
-type Values = Record<string, Value>;
-/** A part of the table in the order of the list; the conditions hold in it alone. */
+/** A part of the table in the order of the list, with conditions of its own. */
 type Arm = { readonly from: string; readonly where: readonly string[] };
 type Plan = {
   readonly arms: readonly Arm[];
-  /** What every row must fulfil. */
+  /** Conditions on every row. */
   readonly where: readonly string[];
   readonly order: string;
   /** Up to the row at `bound`, in this order. */
@@ -34,7 +35,7 @@ type Plan = {
 
 export function createLists(db: Database) {
   const selectById = (parts: Parts) =>
-    db.prepare<Row, [TaskId]>(`SELECT ${COLUMNS_OF[parts]} FROM task WHERE id = ?`);
+    db.prepare<Row, [TaskId]>(`SELECT ${selectList(parts)} FROM task WHERE id = ?`);
   const select = { whole: selectById("whole"), light: selectById("light"), head: selectById("head") };
 
   function get(ids: readonly TaskId[], parts: Parts = "whole"): (AnyParts | null)[] {
@@ -44,7 +45,7 @@ export function createLists(db: Database) {
       if (bytes > ANSWER_TEXT) break;
       const row = select[parts].get(id);
       if (row !== null) bytes += sizeOf(row, parts);
-      tasks.push(row === null ? null : partsOf(row, parts));
+      tasks.push(row === null ? null : COLUMNS.read(row, parts));
     }
     return tasks;
   }
@@ -65,7 +66,8 @@ export function createLists(db: Database) {
         return { tasks, next: last === null ? after : cursorOf(last) };
       last = row;
       bytes += sizeOf(row, read);
-      if (search === undefined || matchesSearch(row, search)) tasks.push(partsOf(row, parts));
+      if (search === undefined || matchesSearch(searchedTexts(row), search))
+        tasks.push(COLUMNS.read(row, parts));
     }
     return { tasks, next: bound };
   }
@@ -76,7 +78,7 @@ export function createLists(db: Database) {
       const page = list({ filter, sort: "id", after: cursor, limit: SEARCHED_ROWS, parts: "head" });
       return { count: page.tasks.length, next: page.next?.id ?? null };
     }
-    // The index of the statuses is read faster than the rows themselves.
+    // The index on the status is read faster than the rows themselves.
     const picky = isPicky(filter);
     const whole = picky ? "rows" : "statuses";
     const plan = planOf({ filter, sort: "id", after: { id: after, finishedAt: null } }, whole);
@@ -96,7 +98,7 @@ export function createLists(db: Database) {
     );
   }
 
-  /** Where the piece ends that this many rows make; null when fewer are left. */
+  /** The last row of a piece of this many rows; null when fewer are left. */
   function boundOf(plan: Plan, rows: number): Cursor | null {
     const sql = union(plan, "id, finished_at AS finishedAt", []);
     return db
@@ -109,7 +111,7 @@ export function createLists(db: Database) {
     bound: Cursor | null,
     { parts, limit }: { readonly parts: Parts; readonly limit: number | null },
   ): IterableIterator<Row> {
-    const { sql, values } = bounded(plan, bound, COLUMNS_OF[parts]);
+    const { sql, values } = bounded(plan, bound, selectList(parts));
     const most = limit === null ? "" : " LIMIT $limit";
     return db
       .query<Row, [Values]>(`${sql} ORDER BY ${plan.order}${most}`)
@@ -136,17 +138,19 @@ const union = ({ arms }: Plan, columns: string, where: readonly string[]): strin
     .map((arm) => `SELECT ${columns} FROM ${arm.from} WHERE ${[...arm.where, ...where].join(" AND ")}`)
     .join(" UNION ALL ");
 
-// ---- what is read, and in what order
+// ---- the rows that are read, and their order
 
 function planOf(
   { filter, sort, after }: Omit<TaskQuery, "limit">,
   whole: "rows" | "statuses" = "rows",
 ): Plan {
   const values: Values = {};
-  const where = conditionsOf(filter, values);
+  const where = conditionsOn(filter, values);
   const plan = sort === "id" || sort === "-id" ? planById : planByFinish;
   return { where, values, ...plan({ filter, sort, after }, values, whole) };
 }
+
+const searchedTexts = COLUMNS.readerOf(["name", "description", "payload"]);
 
 type Ordered = Pick<Plan, "arms" | "order" | "upTo" | "isSelective">;
 
@@ -162,13 +166,13 @@ function planById(
     arms: armsById(filter, whole).map(({ from, where }) => ({ from, where: [...where, position] })),
     order: forward ? "id" : "id DESC",
     upTo: forward ? "id <= $boundId" : "id >= $boundId",
-    // Leases that are over are found in their index, however few they are; a sweep reads one page and no more.
+    // Expired leases are found in their index, however few they are; a sweep reads only one page.
     isSelective: !asksForLeases(filter) && (isPicky(filter) || filter.finishedBefore !== undefined),
   };
 }
 
 function armsById(filter: TaskFilter, whole: "rows" | "statuses"): Arm[] {
-  const statuses = statusesOf(filter);
+  const statuses = possibleStatuses(filter);
   if (asksForLeases(filter)) {
     const arm = { from: "task INDEXED BY task_running", where: ["status = 'running'"] };
     return statuses.includes("running") ? [arm] : [];
@@ -184,7 +188,7 @@ function armsById(filter: TaskFilter, whole: "rows" | "statuses"): Arm[] {
 function planByFinish({ filter, sort, after }: Omit<TaskQuery, "limit">, values: Values): Ordered {
   const forward = sort === "finished_at";
   if (after !== null) Object.assign(values, { id: after.id, at: after.finishedAt ?? 0 });
-  const statuses = asksForLeases(filter) ? [] : statusesOf(filter).filter(isEndedStatus);
+  const statuses = possibleStatuses(filter).filter(isEndedStatus);
   return {
     arms: statuses.flatMap((status) => armsByFinish(status, forward ? ">" : "<", after !== null)),
     order: forward ? "finished_at, id" : "finished_at DESC, id DESC",
@@ -193,7 +197,7 @@ function planByFinish({ filter, sort, after }: Omit<TaskQuery, "limit">, values:
   };
 }
 
-/** Who ended in the cursor's very millisecond is an arm of its own: SQLite searches the index by one of the two, not by both. */
+/** Tasks that ended in the millisecond of the cursor are an arm of their own: SQLite searches the index by one column, not by both. */
 function armsByFinish(status: Status, past: ">" | "<", isAfter: boolean): Arm[] {
   const from = "task INDEXED BY task_ended";
   const where = [`status = '${status}'`, "finished_at IS NOT NULL"];
@@ -204,16 +208,8 @@ function armsByFinish(status: Status, past: ">" | "<", isAfter: boolean): Arm[] 
   ];
 }
 
-/** The statuses that the filter can find, each a constant of this program. */
-function statusesOf({ statuses, finishedBefore }: TaskFilter): Status[] {
-  const wanted = STATUSES.filter((status) => statuses?.includes(status) ?? true);
-  return finishedBefore === undefined ? wanted : wanted.filter(isEndedStatus);
-}
-
 const asksForLeases = ({ expiredAt, overlongAt }: TaskFilter): boolean =>
   expiredAt !== undefined || overlongAt !== undefined;
-
-const isEndedStatus = (status: Status): boolean => ENDED_STATUSES.some((ended) => ended === status);
 
 /** Members of a filter for which there is an index. */
 const INDEXED: ReadonlySet<string> = new Set<keyof TaskFilter>([
@@ -226,53 +222,3 @@ const INDEXED: ReadonlySet<string> = new Set<keyof TaskFilter>([
 /** Whether a long run of rows may fail the filter: it may by each member without an index. */
 const isPicky = (filter: TaskFilter): boolean =>
   Object.entries(filter).some(([name, value]) => value !== undefined && !INDEXED.has(name));
-
-// ---- what a row must fulfil
-
-function conditionsOf(filter: TaskFilter, values: Values): string[] {
-  const { types, tags, finishedBefore, expiredAt, overlongAt } = filter;
-  const conditions: string[] = [];
-  if (types !== undefined) conditions.push(typeCondition(types, values));
-  if (tags !== undefined) {
-    values.tags = JSON.stringify(tags);
-    conditions.push(`NOT EXISTS (SELECT 1 FROM json_each($tags) AS wanted
-      WHERE wanted.value NOT IN (SELECT value FROM json_each(task.tags)))`);
-  }
-  if (finishedBefore !== undefined) {
-    values.finishedBefore = finishedBefore;
-    conditions.push("finished_at < $finishedBefore");
-  }
-  if (expiredAt !== undefined) {
-    values.expiredAt = expiredAt;
-    conditions.push("min(lease_until, coalesce(revoke_at, lease_until)) <= $expiredAt"); // lifecycle.expiresAt
-  }
-  if (overlongAt !== undefined) {
-    values.overlongAt = overlongAt;
-    conditions.push(OVERLONG);
-  }
-  return conditions;
-}
-
-/** lifecycle.isOverlong, in SQL. */
-const OVERLONG = `(lease_until > $overlongAt + 2 * lease_ms
-  OR coalesce(revoke_at > $overlongAt + ${2 * CANCEL_GRACE_MS}, FALSE))`;
-
-/** After every type that begins with the same. */
-const TOP = "\u{10FFFF}";
-
-/** A prefix is a range: there is no sign in it that could mean anything else. */
-function typeCondition(types: readonly string[], values: Values): string {
-  const any = types.map((pattern, index) => {
-    if (!pattern.endsWith("*")) {
-      values[`type${index}`] = pattern;
-      return `type = $type${index}`;
-    }
-    const prefix = pattern.slice(0, -1);
-    values[`type${index}`] = prefix;
-    values[`top${index}`] = prefix + TOP;
-    return `(type >= $type${index} AND type < $top${index})`;
-  });
-  return any.length === 0 ? "FALSE" : `(${any.join(" OR ")})`;
-}
-
-const cursorOf = ({ id, finished_at: finishedAt }: Row): Cursor => ({ id, finishedAt });

@@ -12,7 +12,7 @@ const CLEARED_AT_ONCE = 1_000;
 /** Less than ANSWER_BYTES: the text is parsed in the server's own thread. */
 const ANSWER_TEXT = 2 * 1_048_576;
 
-/** Behind every printable character. */
+/** Follows every printable character. */
 const TOP = "\x7f";
 
 export function createNotes(db: Database) {
@@ -43,7 +43,7 @@ export function createNotes(db: Database) {
     return "ok";
   }
 
-  /** Whether no note of that name is there; then it may be written with `put`. */
+  /** Whether there is no note with that name; then it may be written with `put`. */
   const isFree = ({ name, now }: OnceNote): boolean => selectVersion.get(name, now) === null;
 
   const putOnce = ({ name, value, until }: OnceNote): void => void put.run(name, value, 1, until);
@@ -66,7 +66,7 @@ export function createNotes(db: Database) {
     readNotes,
     isFree,
     putOnce,
-    /** Clears away some whose time is over; true while there may be more. */
+    /** Deletes some notes that have expired; true while there may be others. */
     clear: (now: number): boolean => clearSome.run(now).changes === CLEARED_AT_ONCE,
   };
 }

@@ -1,14 +1,20 @@
 import type { Database, Statement } from "bun:sqlite";
-import type { TaskId } from "../../core/task.ts";
+import type { FieldName, Status, TaskId } from "../../core/task.ts";
+import type { Column, Value } from "../columns.ts";
 import type { OnceNote, ReplaceAnswer, TaskRef } from "../store.ts";
-import type { Move } from "./calls.ts";
+import type { SentStep } from "./calls.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
-import { columnsOf, fieldsOf, type Row, type Value, valuesOf } from "./rows.ts";
+import { COLUMNS, valuesOf } from "./columns.ts";
 
-type Removed = Pick<Row, "type" | "version" | "status" | "log_count">;
+type Removed = {
+  readonly type: string;
+  readonly version: number;
+  readonly status: Status;
+  readonly log_count: number;
+};
 
-/** Steps and deletions: what is written only if nobody was faster. */
+/** Steps and deletions: compare-and-set writes. */
 export function createSteps(
   db: Database,
   changes: ChangeTable,
@@ -20,7 +26,7 @@ export function createSteps(
     readonly putOnce: (note: OnceNote) => void;
   },
 ) {
-  // Takes id, version and the lease's end as the step saw them.
+  // Takes the id, the version and the lease's end as the step saw them.
   const guard = "id = ? AND version = ? AND lease_until IS ?";
   const selectUnmoved = db.prepare<object, [TaskId, number, number | null]>(
     `SELECT 1 FROM task WHERE ${guard}`,
@@ -29,27 +35,28 @@ export function createSteps(
     "DELETE FROM task WHERE id = ?1 AND (?2 IS NULL OR version = ?2) RETURNING type, version, status, log_count",
   );
 
-  const replace = (moves: readonly Move[]): ReplaceAnswer[] => moves.map(replaceOne);
+  const replace = (steps: readonly SentStep[]): ReplaceAnswer[] => steps.map(replaceOne);
 
-  function replaceOne(move: Move): ReplaceAnswer {
-    const { id, version, until, claimsKey, type, was, status, at, due, once } = move;
+  function replaceOne(step: SentStep): ReplaceAnswer {
+    const { id, version, until, claimsKey, type, was, status, at, due, once } = step;
     if (once !== undefined && !others.isFree(once)) return "stale";
     if (claimsKey !== null && others.isHeld(claimsKey)) {
       return selectUnmoved.get(id, version, until) === null ? "stale" : "key_taken";
     }
-    const names = fieldsOf(move.changed);
-    const written = updateOf(names).run(...valuesOf(move.changed, names), id, version, until);
+    const names = Object.keys(step.changed) as FieldName[]; // a task has no others
+    const columns = COLUMNS.of(names);
+    const written = updateOf(names, columns).run(...valuesOf(columns, step.changed), id, version, until);
     if (written.changes === 0) return "stale";
     if (once !== undefined) others.putOnce(once);
     tally.move(type, was, status);
-    changes.append({ id, version: move.changed.version ?? version, status, kind: "changed" }, at, due);
+    changes.append({ id, version: step.changed.version ?? version, status, kind: "changed" }, at, due);
     return "ok";
   }
 
-  /** One statement for each set of changed fields; there are few, and SQLite keeps them ready. */
-  function updateOf(names: ReturnType<typeof fieldsOf>): Statement<null, Value[]> {
-    const sets = columnsOf(names).map((column) => `${column} = ?`);
-    if (names.includes("finishedAt")) sets.push("progress_at = NULL"); // an end lets the next progress be told at once
+  /** One statement for each set of changed fields. There are few, and `query` keeps them prepared. */
+  function updateOf(names: readonly FieldName[], columns: readonly Column[]): Statement<null, Value[]> {
+    const sets = columns.map(({ name }) => `${name} = ?`);
+    if (names.includes("finishedAt")) sets.push("progress_at = NULL"); // after an end the next progress is a change at once
     return db.query(`UPDATE task SET ${sets.join(", ")} WHERE ${guard}`);
   }
 

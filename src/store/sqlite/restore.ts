@@ -1,13 +1,14 @@
 import type { Database } from "bun:sqlite";
 import { isClaimable } from "../../core/due.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import type { Value } from "../columns.ts";
 import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
-import { columnsOf, valuesOf } from "./rows.ts";
+import { COLUMNS, insertStatement, valuesOf } from "./columns.ts";
 
-/** Tasks of another store, taken over as they are. */
+/** Adds tasks of another store unchanged. */
 export function createRestore(
   db: Database,
   changes: ChangeTable,
@@ -18,10 +19,7 @@ export function createRestore(
     readonly putLog: (id: TaskId, log: readonly LogLine[]) => void;
   },
 ) {
-  const columns = [...columnsOf(), "log_count"];
-  const insertTask = db.prepare(
-    `INSERT INTO task (${columns.join(", ")}) VALUES (${columns.map(() => "?").join(", ")})`,
-  );
+  const insertTask = db.prepare<null, Value[]>(insertStatement(["log_count"]));
   const selectTask = db.prepare<object, [TaskId]>("SELECT 1 FROM task WHERE id = ?");
 
   function restore(records: readonly TaskRecord[], now: number): number {
@@ -34,7 +32,7 @@ export function createRestore(
   /** Throws where the key is held, also by one of the same call: then the whole call is rolled back. */
   function put({ task, log }: TaskRecord, now: number): void {
     if (task.key !== null && isLive(task) && others.isHeld(task.key)) throw restoredKeyTaken();
-    insertTask.run(...valuesOf(task), log.at(-1)?.n ?? 0);
+    insertTask.run(...valuesOf(COLUMNS.all, task), log.at(-1)?.n ?? 0);
     others.putLog(task.id, log);
     const { id, version, status } = task;
     tally.move(task.type, null, status);

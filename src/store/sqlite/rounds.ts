@@ -1,15 +1,14 @@
 /**
- * Group commit. Calls are carried out in the order in which they came, as many together as wait: one transaction and one
- * wait for the disk for all of them, and no answer before it. A call that fails does not take its neighbours along: all
- * is rolled back and each is tried alone.
+ * Group commit. Calls are carried out in the order in which they came, and all calls that wait share one transaction and one wait for the
+ * disk. They are answered after it. If one of them fails, the transaction is rolled back and each call is tried alone.
  */
-import type { Answer, FileCall, FileVerb, Told } from "./calls.ts";
+import type { Answer, FileCall, FileVerb, ThreadResponse } from "./calls.ts";
 import { faultOf } from "./refusals.ts";
 import type { TaskFile } from "./task-file.ts";
 
 /** Rows of one transaction, unless a single call has more: some ten milliseconds. */
 const WRITTEN_ROWS = 5_000;
-/** Rows of one answer: the server's own thread makes tasks of them, and must not be held up by it. */
+/** Rows of one round of reads: the server's own thread parses the answer, and must not be blocked for long. */
 const READ_ROWS = 1_000;
 
 const READS: ReadonlySet<FileVerb> = new Set([
@@ -24,10 +23,10 @@ const READS: ReadonlySet<FileVerb> = new Set([
 ]);
 
 const isRead = ([, verb]: FileCall): boolean => READS.has(verb);
-/** Nobody's commit waits for a list. */
+/** Whether a commit may wait for the call; it never waits for a list. */
 const isQuick = (call: FileCall): boolean => !isRead(call) || call[1] === "get";
 
-/** About how many rows the call reads or writes. */
+/** The approximate number of rows that the call reads or writes. */
 function rowsOf([, verb, args]: FileCall): number {
   switch (verb) {
     case "insert":
@@ -51,14 +50,14 @@ function rowsOf([, verb, args]: FileCall): number {
     case "census":
     case "ahead":
     case "readNotes":
-    case "tend":
+    case "cleanUp":
       return 1_000;
     default:
       return verb satisfies never;
   }
 }
 
-/** Takes what comes next from the front of the queue: some reads, or a transaction with the quick reads among its writes. */
+/** Takes the next round from the front of the queue: some reads, or a transaction with the quick reads among its writes. */
 export function takeRound(waiting: FileCall[]): FileCall[] {
   const [first] = waiting;
   if (first === undefined) return [];
@@ -72,14 +71,17 @@ export function takeRound(waiting: FileCall[]): FileCall[] {
 }
 
 /** Carries out a round. */
-export function runRound(file: TaskFile, calls: readonly FileCall[]): Told {
+export function runRound(file: TaskFile, calls: readonly FileCall[]): ThreadResponse {
   if (calls.every(isRead)) return { answers: calls.map((call) => read(file, call)), due: null };
   const answers = together(file, calls);
-  if (answers !== null) return { answers, due: file.news() };
-  const told = calls.map((call) => alone(file, call));
-  const news = told.flatMap(({ due }) => due ?? []);
-  const isChanged = told.some(({ due }) => due !== null);
-  return { answers: told.flatMap((each) => each.answers), due: isChanged ? [...new Set(news)] : null };
+  if (answers !== null) return { answers, due: file.takeDueTypes() };
+  const responses = calls.map((call) => alone(file, call));
+  const dueTypes = responses.flatMap(({ due }) => due ?? []);
+  const isChanged = responses.some(({ due }) => due !== null);
+  return {
+    answers: responses.flatMap((each) => each.answers),
+    due: isChanged ? [...new Set(dueTypes)] : null,
+  };
 }
 
 function read(file: TaskFile, call: FileCall): Answer {
@@ -90,7 +92,7 @@ function read(file: TaskFile, call: FileCall): Answer {
   }
 }
 
-/** Null when one of them, or the commit, failed and all is as it was. */
+/** Null when one of the calls or the commit failed; then nothing was written. */
 function together(file: TaskFile, calls: readonly FileCall[]): Answer[] | null {
   try {
     return commit(file, calls);
@@ -101,9 +103,9 @@ function together(file: TaskFile, calls: readonly FileCall[]): Answer[] | null {
   }
 }
 
-function alone(file: TaskFile, call: FileCall): Told {
+function alone(file: TaskFile, call: FileCall): ThreadResponse {
   const answers = together(file, [call]) ?? [];
-  return { answers, due: file.news() };
+  return { answers, due: file.takeDueTypes() };
 }
 
 function commit(file: TaskFile, calls: readonly FileCall[]): Answer[] {

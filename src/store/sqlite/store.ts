@@ -1,28 +1,29 @@
 /**
- * Tasks in one file, held by one process. Everything that touches it is done by one thread of its own, so that the disk, a
- * search or a long list never holds up the server; here calls become messages and answers become tasks again.
+ * Tasks in one file, held by one process. One thread of its own does all work on the file, so that the disk, a search or a long list never
+ * blocks the server. This module turns calls into messages to that thread.
  */
 
 import { isClaimable } from "../../core/due.ts";
 import { TaskError } from "../../core/error.ts";
 import { entersLife } from "../../core/lifecycle.ts";
+import { changedFields } from "../../core/parts.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
 import { countByCensus } from "../census.ts";
 import { isCounted } from "../filter.ts";
 import type { MigrationPlan } from "../migrations.ts";
-import type { StoreSetup } from "../open.ts";
+import type { StoreSetup } from "../setup.ts";
 import type { Step, TaskFilter, TaskPage, TaskQuery, TaskStore } from "../store.ts";
-import type { Counted, Move } from "./calls.ts";
+import type { Counted, SentStep } from "./calls.ts";
 import { migrateDatabase, pathOf } from "./database.ts";
 import { startThread } from "./thread.ts";
 
-/** How often what nobody needs any more is cleared away, and the pause while there is more of it. */
-const TEND_EVERY_MS = 1_000;
-const TEND_AGAIN_MS = 10;
+/** The time between two deletions of rows that are not needed any more, and the pause while there are others. */
+const CLEAN_UP_EVERY_MS = 1_000;
+const CLEAN_UP_AGAIN_MS = 10;
 
-/** Opens the file that STORE_URL names, makes it where there is none, and holds it until it is closed. */
+/** Opens the file that STORE_URL names, creates it if there is none, and holds it until `close`. */
 export async function openSqliteStore(setup: StoreSetup, start = startThread): Promise<TaskStore> {
   const { clock, log } = setup;
   const path = pathOf(setup.url);
@@ -44,16 +45,16 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
     throw error;
   }
 
-  const tending = createLoop({
+  const cleaning = createLoop({
     after: clock.after,
-    round: async () => ((await thread.call("tend", clock.now())) ? TEND_AGAIN_MS : TEND_EVERY_MS),
+    round: async () => ((await thread.call("cleanUp", clock.now())) ? CLEAN_UP_AGAIN_MS : CLEAN_UP_EVERY_MS),
     onError: (error) => {
       if (thread.fault() === null) log.warn("sqlite_tend_failed", { path, error: errorText(error) });
-      else void tending.stop();
-      return TEND_EVERY_MS;
+      else void cleaning.stop();
+      return CLEAN_UP_EVERY_MS;
     },
   });
-  tending.start();
+  cleaning.start();
 
   async function count(filter: TaskFilter): Promise<number> {
     if (isCounted(filter)) return countByCensus(await thread.call("census"), filter);
@@ -75,7 +76,7 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
 
   async function shut(): Promise<void> {
     rings.clear();
-    await tending.stop();
+    await cleaning.stop();
     await thread.call("close").catch((error: unknown) => {
       log.warn("sqlite_close_failed", { path, error: errorText(error) });
     });
@@ -97,7 +98,7 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
     ahead: (id, now, atMost) => thread.call("ahead", id, now, atMost),
     claim: (asks, terms) => thread.call("claim", asks, terms),
     extend: (beats, now) => thread.call("extend", beats, now),
-    replace: (steps) => thread.call("replace", steps.map(moveOf)),
+    replace: (steps) => thread.call("replace", steps.map(sentStepOf)),
     remove: (refs) => thread.call("remove", refs, clock.now()),
     restore: (records) => thread.call("restore", records, clock.now()),
     readLog: (id, after) => thread.call("readLog", id, after),
@@ -116,11 +117,11 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
   };
 }
 
-/** Says what the file's schema lacks and, with `apply`, brings it. */
+/** The migrations that the file's schema lacks; with `apply` they are carried out. */
 export const migrateSqlite = async (setup: StoreSetup, apply: boolean): Promise<MigrationPlan> =>
   migrateDatabase(pathOf(setup.url), apply);
 
-const moveOf = ({ from, to, once }: Step): Move => ({
+const sentStepOf = ({ from, to, once }: Step): SentStep => ({
   id: from.id,
   version: from.version,
   until: from.lease?.until ?? null,
@@ -134,8 +135,6 @@ const moveOf = ({ from, to, once }: Step): Move => ({
   ...(once === undefined ? {} : { once }),
 });
 
-/** The fields that the rule has made anew; what it has left alone is the same value. What `to` does not have is not written. */
-function differing(from: Partial<Task>, to: Partial<Task>): Partial<Task> {
-  const names = Object.keys(to) as (keyof Task)[]; // a task has no others
-  return Object.fromEntries(names.filter((name) => to[name] !== from[name]).map((name) => [name, to[name]]));
-}
+/** The fields in which the two states differ, as `to` has them. */
+const differing = (from: Partial<Task>, to: Partial<Task>): Partial<Task> =>
+  Object.fromEntries(changedFields(from, to).map((name) => [name, to[name]]));

@@ -72,7 +72,7 @@ describe("what nobody needs any more", () => {
     const refs = idsOf(running.slice(1)).map((id) => ({ id }));
     expect(written(file, () => verbs.remove(refs, T))).toEqual([true, true, true, true]);
     expect(running.map(({ id }) => verbs.readLog(id, 0).length)).toEqual([700, 0, 0, 0, 0]);
-    const more = [1, 2, 3].map(() => written(file, () => verbs.tend(T)));
+    const more = [1, 2, 3].map(() => written(file, () => verbs.cleanUp(T)));
     expect(more).toEqual([true, false, false]);
     expect(verbs.readLog(1, 0).length).toBe(700);
     file.close();
@@ -86,8 +86,12 @@ describe("what nobody needs any more", () => {
       idempotency: { scope: "", key: `k${n}`, fingerprint: "f", until: T + (n % 6 === 0 ? HOUR_MS : 1_000) },
     }));
     written(file, () => file.verbs.insert(requests, T));
-    expect(written(file, () => file.verbs.tend(T + 999))).toBe(false);
-    expect([1, 2, 3].map(() => written(file, () => file.verbs.tend(T + 1_000)))).toEqual([true, true, false]);
+    expect(written(file, () => file.verbs.cleanUp(T + 999))).toBe(false);
+    expect([1, 2, 3].map(() => written(file, () => file.verbs.cleanUp(T + 1_000)))).toEqual([
+      true,
+      true,
+      false,
+    ]);
     file.close();
     expect(countIn(path, "idempotency")).toBe(500);
   });
@@ -100,8 +104,12 @@ describe("what nobody needs any more", () => {
       until: T + (n % 6 === 0 ? HOUR_MS : 1_000),
     }));
     written(file, () => file.verbs.writeNotes(writes, T));
-    expect(written(file, () => file.verbs.tend(T + 999))).toBe(false);
-    expect([1, 2, 3].map(() => written(file, () => file.verbs.tend(T + 1_000)))).toEqual([true, true, false]);
+    expect(written(file, () => file.verbs.cleanUp(T + 999))).toBe(false);
+    expect([1, 2, 3].map(() => written(file, () => file.verbs.cleanUp(T + 1_000)))).toEqual([
+      true,
+      true,
+      false,
+    ]);
     file.close();
     expect(countIn(path, "note")).toBe(500);
   });
@@ -110,16 +118,16 @@ describe("what nobody needs any more", () => {
     const { file } = open();
     const fill = (count: number, now: number) => written(file, () => file.verbs.insert([drafts(count)], now));
     const kindAt = (rev: number) => file.verbs.changes({ epoch: "one life", rev }, 1).kind;
-    const tend = (now: number) => written(file, () => file.verbs.tend(now));
+    const cleanUp = (now: number) => written(file, () => file.verbs.cleanUp(now));
 
     for (let made = 0; made < KEPT_CHANGES; made += 5_000) fill(5_000, T);
-    expect([tend(T + HOUR_MS), kindAt(0)]).toEqual([false, "changes"]);
+    expect([cleanUp(T + HOUR_MS), kindAt(0)]).toEqual([false, "changes"]);
     fill(6_000, T + 1);
-    expect([tend(T + HOUR_MS - 1), kindAt(0)]).toEqual([false, "changes"]);
-    expect([tend(T + HOUR_MS), kindAt(4_999), kindAt(5_000)]).toEqual([true, "gone", "changes"]);
-    expect([tend(T + HOUR_MS), kindAt(5_999), kindAt(6_000)]).toEqual([false, "gone", "changes"]);
+    expect([cleanUp(T + HOUR_MS - 1), kindAt(0)]).toEqual([false, "changes"]);
+    expect([cleanUp(T + HOUR_MS), kindAt(4_999), kindAt(5_000)]).toEqual([true, "gone", "changes"]);
+    expect([cleanUp(T + HOUR_MS), kindAt(5_999), kindAt(6_000)]).toEqual([false, "gone", "changes"]);
     fill(10, T + 1);
-    expect([tend(T + HOUR_MS + 1), kindAt(6_009), kindAt(6_010)]).toEqual([false, "gone", "changes"]);
+    expect([cleanUp(T + HOUR_MS + 1), kindAt(6_009), kindAt(6_010)]).toEqual([false, "gone", "changes"]);
     file.close();
   });
 });

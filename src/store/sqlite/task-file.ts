@@ -11,17 +11,17 @@ import { createNotes } from "./notes.ts";
 import { createSteps } from "./replace.ts";
 import { createRestore } from "./restore.ts";
 
-/** An open file of tasks. Everything here happens at once, in the caller's thread. */
+/** An open file of tasks. All functions are synchronous and run in the caller's thread. */
 export interface TaskFile {
   readonly verbs: Pick<Verbs, FileVerb>;
   begin(): void;
-  /** What was written since `begin` is on the disk when this returns. */
+  /** When it returns, all writes since `begin` are on the disk. */
   commit(): void;
-  /** Nothing of what was written since `begin` ever was. */
+  /** Undoes all writes since `begin`. */
   rollback(): void;
   /** The types that the latest commit has made due; null where it changed nothing. */
-  news(): readonly string[] | null;
-  /** Moves what was committed from the log into the file, so that the log begins anew. */
+  takeDueTypes(): readonly string[] | null;
+  /** Copies commits from the write-ahead log into the file, so that the log starts again from its beginning. */
   checkpoint(): void;
   close(): void;
 }
@@ -47,7 +47,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const rollback = db.prepare("ROLLBACK");
   const checkpoint = db.prepare("PRAGMA wal_checkpoint(PASSIVE)");
 
-  function tend(now: number): boolean {
+  function cleanUp(now: number): boolean {
     const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans(), notes.clear(now)];
     return more.includes(true);
   }
@@ -66,7 +66,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       changes: changes.after,
       writeNotes: notes.writeNotes,
       readNotes: notes.readNotes,
-      tend,
+      cleanUp,
     },
     begin: () => void begin.run(),
     commit: () => {
@@ -79,16 +79,16 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       changes.reload();
       census.forget();
     },
-    news: changes.news,
+    takeDueTypes: changes.takeDueTypes,
     checkpoint: () => void checkpoint.run(),
     close: () => db.close(true), // finalizes every statement
   };
 }
 
 /**
- * Takes the file over from the process that held it last. That process has ended, for its lock was free: its own pool runs nothing any
- * more, so the leases of that pool end now. They get the length 0, because after a start a lease is judged only when its worker has had
- * half of the lease's length to report, and this worker cannot report. Leases of workers in other processes stay as they are.
+ * Takes the file over from the process that held it last. Its lock was free, so that process has ended with its own pool, and the leases of
+ * that pool end now. They get the length 0: after a start a lease is judged only when its worker has had half of the lease's length to
+ * report, and this worker cannot report. Leases of workers in other processes stay as they are.
  */
 function adopt(db: Database, { epoch, holder, now }: FileSetup): void {
   db.run("BEGIN IMMEDIATE");

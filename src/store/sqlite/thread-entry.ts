@@ -1,16 +1,16 @@
 /**
- * What runs in the thread that holds the file. It knows no time and starts nothing by itself: it answers what it is asked,
- * and in quiet moments moves the log into the file.
+ * The thread that holds the file. It has no clock and starts nothing by itself: it answers calls, and copies the write-ahead log into the file
+ * when no call waits.
  */
 import { inSizes } from "../../lib/sizes.ts";
-import type { Call, FileCall, FileSetup, Told } from "./calls.ts";
+import type { Call, FileCall, FileSetup, ThreadResponse } from "./calls.ts";
 import { faultOf } from "./refusals.ts";
 import { runRound, takeRound } from "./rounds.ts";
 import { openTaskFile, type TaskFile } from "./task-file.ts";
 
 /**
- * The log is moved into the file after this many characters of calls and answers, a few megabytes of log: when nobody
- * waits, and at the latest when it has become eight times that. Small steps are some milliseconds each.
+ * The log is copied into the file after this many characters of calls and answers, which are a few megabytes of log: when no call waits, and at
+ * the latest after eight times as many. Small copies take some milliseconds each.
  */
 const QUIET_AFTER = 1_048_576;
 const AT_THE_LATEST = 8 * QUIET_AFTER;
@@ -20,13 +20,13 @@ const MESSAGE_TEXT = 1_048_576;
 
 let file: TaskFile | null = null;
 const waiting: FileCall[] = [];
-let closing: number | null = null; // the call that asked for it
+let closing: number | null = null; // the id of that call
 let isArranged = false;
-let said = 0; // characters since the latest checkpoint
+let transferred = 0; // characters since the latest checkpoint
 
 self.onmessage = ({ data }: MessageEvent<string>): void => {
   for (const call of JSON.parse(data) as Call[]) take(call); // thread.ts has written it
-  said += data.length;
+  transferred += data.length;
   arrange();
 };
 
@@ -36,7 +36,7 @@ function take(call: Call): void {
   else waiting.push(call);
 }
 
-/** After the messages that have come already, so that their calls are done together. */
+/** After the messages that have come already, so that their calls share a round. */
 function arrange(): void {
   if (isArranged) return;
   isArranged = true;
@@ -45,62 +45,62 @@ function arrange(): void {
 
 function turn(): void {
   isArranged = false;
-  if (waiting.length > 0) tell(carryOut(takeRound(waiting)));
+  if (waiting.length > 0) respond(carryOut(takeRound(waiting)));
   else if (closing !== null) close(closing);
   if (waiting.length > 0 || closing !== null) arrange();
-  if (said >= (waiting.length === 0 ? QUIET_AFTER : AT_THE_LATEST)) checkpoint();
+  if (transferred >= (waiting.length === 0 ? QUIET_AFTER : AT_THE_LATEST)) checkpoint();
 }
 
-function carryOut(calls: readonly FileCall[]): Told {
+function carryOut(calls: readonly FileCall[]): ThreadResponse {
   if (file !== null) return runRound(file, calls);
   const fault = { code: "store_unavailable", message: "The store is closed" } as const;
   return { answers: calls.map(([id]) => ({ id, fault })), due: null };
 }
 
 /**
- * Answers of many calls go in messages of bounded length: each is parsed in one go by the server's own thread. The types that a
- * commit made due come with the first message, before any answer of that commit.
+ * Answers of many calls are sent in messages of bounded length, because the server's own thread parses each message without a break. The
+ * types that a commit made due are in the first message, before any answer of that commit.
  */
-function tell(told: Told): void {
-  const texts = told.answers.map((answer) => JSON.stringify(answer));
+function respond(response: ThreadResponse): void {
+  const texts = response.answers.map((answer) => JSON.stringify(answer));
   const [first = [], ...others] = inSizes(texts, MESSAGE_TEXT, ({ length }) => length);
-  const rest = JSON.stringify({ ...told, answers: undefined }).slice(1, -1);
+  const rest = JSON.stringify({ ...response, answers: undefined }).slice(1, -1);
   post(`{"answers":[${first.join()}],${rest}}`);
   for (const answers of others) post(`{"answers":[${answers.join()}],"due":null}`);
 }
 
 function post(text: string): void {
-  said += text.length;
+  transferred += text.length;
   self.postMessage(text);
 }
 
 function open(id: number, setup: FileSetup): void {
-  tellOf(id, () => {
+  respondTo(id, () => {
     file = openTaskFile(setup);
   });
 }
 
 function close(id: number): void {
   closing = null;
-  tellOf(id, () => file?.close());
+  respondTo(id, () => file?.close());
   file = null;
 }
 
-function tellOf(id: number, deed: () => void): void {
+function respondTo(id: number, deed: () => void): void {
   try {
     deed();
-    tell({ answers: [{ id, value: null }], due: null });
+    respond({ answers: [{ id, value: null }], due: null });
   } catch (error) {
-    tell({ answers: [{ id, fault: faultOf(error) }], due: null });
+    respond({ answers: [{ id, fault: faultOf(error) }], due: null });
   }
 }
 
 function checkpoint(): void {
-  said = 0;
+  transferred = 0;
   try {
     file?.checkpoint();
   } catch (error) {
-    // What it could not move is safe in the log, and the next one tries again: a full disk, most of the time.
-    tell({ answers: [], due: null, complaint: faultOf(error).message });
+    // Mostly a full disk. The commits that were not copied are safe in the log, and the next checkpoint tries again.
+    respond({ answers: [], due: null, complaint: faultOf(error).message });
   }
 }

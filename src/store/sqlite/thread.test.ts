@@ -27,7 +27,7 @@ describe("the thread of a file", () => {
   test("that dies rejects what waits and what comes, and says why", async () => {
     const { thread, deaths } = start("dying");
     expect(thread.fault()).toBeNull();
-    const waiting = [thread.call("get", [1]), thread.call("tend", 0)].map((call) =>
+    const waiting = [thread.call("get", [1]), thread.call("cleanUp", 0)].map((call) =>
       call.then(() => false, isUnavailable),
     );
     expect(await Promise.all(waiting)).toEqual([true, true]);

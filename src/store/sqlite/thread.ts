@@ -1,15 +1,15 @@
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
-import type { Answer, Call, Told, Verb, Verbs } from "./calls.ts";
+import type { Answer, Call, ThreadResponse, Verb, Verbs } from "./calls.ts";
 import { errorOf } from "./refusals.ts";
 
-/** The asker's side of the thread that holds a file. */
+/** The thread that holds a file, as its callers see it. */
 export interface Thread {
-  /** Carried out in the order of the calls. Rejects with what the thread has thrown, and when it has died. */
+  /** Calls are carried out in their order. Rejects with the error that the thread has thrown, or when the thread has died. */
   call<V extends Verb>(verb: V, ...args: Parameters<Verbs[V]>): Promise<ReturnType<Verbs[V]>>;
-  /** Why it does not answer, or null while it does. */
+  /** Why the thread does not answer, or null while it does. */
   fault(): string | null;
-  /** Ends it at once; what waits for an answer is rejected. */
+  /** Ends the thread at once; calls that wait for an answer are rejected. */
   stop(): void;
 }
 
@@ -19,7 +19,7 @@ export type ThreadSetup = {
   readonly onCommit: (due: readonly string[]) => void;
   readonly onComplaint: (message: string) => void;
   readonly onDeath: (reason: string) => void;
-  /** Where its code is. */
+  /** The URL of the thread's code. */
   readonly entry?: string;
 };
 
@@ -33,8 +33,8 @@ type Pending = {
 const STUCK_MS = 5_000;
 
 /**
- * In a single-file executable the source's folders stand below the executable's root, where this file is not: build it
- * with `bun build --compile src/main.ts src/store/sqlite/thread-entry.ts`.
+ * In a single-file executable the folders of the source are below the root of the executable, and this file is not among them: build it with
+ * `bun build --compile src/main.ts src/store/sqlite/thread-entry.ts`.
  */
 function entryUrl(): string {
   const isCompiled = /\/\$bunfs\/|~BUN/.test(import.meta.url);
@@ -49,7 +49,7 @@ export function startThread(setup: ThreadSetup): Thread {
   let outbox: Call[] = [];
   let gone: string | null = null;
 
-  worker.onmessage = ({ data }: MessageEvent<string>) => hear(JSON.parse(data) as Told); // thread-entry.ts has written it
+  worker.onmessage = ({ data }: MessageEvent<string>) => onResponse(JSON.parse(data) as ThreadResponse); // thread-entry.ts has written it
   worker.addEventListener("error", ({ message }) => die(message));
   worker.addEventListener("close", () => die("it has ended"));
 
@@ -57,7 +57,7 @@ export function startThread(setup: ThreadSetup): Thread {
     return new Promise((resolve, reject) => {
       if (gone !== null) return reject(unavailable(gone));
       const id = ++lastId;
-      // The thread answers each call with what its verb gives; a verb and its arguments belong together here as there.
+      // The thread answers each call with the value of its verb, and a verb has its own arguments: the casts below say so.
       pending.set(id, { resolve: resolve as (value: unknown) => void, reject, since: clock.monotonic() });
       if (outbox.push([id, verb, args] as unknown as Call) === 1) queueMicrotask(send);
     });
@@ -70,7 +70,7 @@ export function startThread(setup: ThreadSetup): Thread {
     if (gone === null) worker.postMessage(JSON.stringify(calls));
   }
 
-  function hear({ answers, due, complaint }: Told): void {
+  function onResponse({ answers, due, complaint }: ThreadResponse): void {
     if (due !== null) setup.onCommit(due);
     if (complaint !== undefined) setup.onComplaint(complaint);
     for (const answer of answers) settle(answer);

@@ -1,7 +1,10 @@
 /** The settings of a session: which ones the program sends, and whether they arrive. */
-import type { Row } from "./pool.ts";
+import type { Row } from "./statement.ts";
 
-/** The server gives up before the program does, so that a slow statement is told apart from a server that is gone. */
+/** The isolation level of every transaction. */
+export const READ_COMMITTED = "isolation level read committed";
+
+/** The server gives up before the program does, so that a slow statement can be told from a server that does not answer. */
 export const STATEMENT_TIMEOUT_MS = 4_500;
 /** Longer than any pause of a running process, short enough for the transactions that wait for its locks. */
 export const IDLE_IN_TRANSACTION_MS = 3_000;
@@ -74,7 +77,7 @@ export type SessionState = {
   readonly isOurs: boolean;
   readonly isReadCommitted: boolean;
   readonly isReadOnly: boolean;
-  /** SQL that cures each default of the role or the database under which statements would not mean what they should. */
+  /** SQL that corrects each default of the role or the database under which statements would have another meaning. */
   readonly cures: readonly string[];
 };
 
