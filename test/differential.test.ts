@@ -36,8 +36,8 @@ const VERBS = [
   "changes",
   "census",
   "ahead",
-  "writeNotes",
-  "readNotes",
+  "writeDocuments",
+  "readDocuments",
 ] as const;
 
 type Side = { readonly name: string; readonly store: TaskStore; position: Position };
@@ -105,10 +105,10 @@ async function answerOf(side: Side, call: Call): Promise<unknown> {
       return store.census();
     case "ahead":
       return store.ahead(call.id, call.now, call.atMost);
-    case "writeNotes":
-      return store.writeNotes(call.writes, call.now);
-    case "readNotes":
-      return store.readNotes(call.prefix, call.now);
+    case "writeDocuments":
+      return store.writeDocuments(call.writes, call.now);
+    case "readDocuments":
+      return store.readDocuments(call.prefix, call.now);
     default:
       return call satisfies never;
   }
@@ -148,7 +148,7 @@ function hasSucceeded(call: Call, answer: unknown): boolean {
       return text.includes('"created"');
     case "extend":
     case "replace":
-    case "writeNotes":
+    case "writeDocuments":
       return text.includes('"ok"');
     case "remove":
       return text.includes("true");

@@ -60,7 +60,7 @@ async function inThread(): Promise<Counted> {
       ...store,
       get: async (ids, parts) => counted(await store.get(ids, parts)),
       list: async (query) => counted(await store.list(query)),
-      readNotes: async (...args) => counted(await store.readNotes(...args)),
+      readDocuments: async (...args) => counted(await store.readDocuments(...args)),
     },
     received: () => received,
     close: async () => {

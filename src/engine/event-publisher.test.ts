@@ -176,7 +176,7 @@ describe("of many processes", () => {
     const dead = (): Promise<never> => new Promise(() => undefined);
     const mortal: TaskStore = {
       ...x.store,
-      writeNotes: (...write) => (isDead ? dead() : x.store.writeNotes(...write)),
+      writeDocuments: (...write) => (isDead ? dead() : x.store.writeDocuments(...write)),
     };
     const outlet: EventOutlet = {
       publish: async (events) => {
@@ -479,7 +479,7 @@ describe("when the change log gets a new epoch", () => {
     const x = openLosingWorld();
     await x.create(3);
     const value = JSON.stringify({ epoch: "zeroth", rev: 2, holder: null, until: 0 });
-    await x.store.writeNotes(
+    await x.store.writeDocuments(
       [{ name: "cursor/events", value, until: x.clock.now() + LONG_MS }],
       x.clock.now(),
     );
@@ -493,7 +493,7 @@ describe("when the change log gets a new epoch", () => {
     await x.open("a").publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    await x.store.writeNotes([{ name: "cursor/events", value: null, until: 0 }], x.clock.now());
+    await x.store.writeDocuments([{ name: "cursor/events", value: null, until: 0 }], x.clock.now());
     await x.beginEpoch("second", 0);
     await x.create(2);
     await x.clock.advance(LONG_MS);
@@ -537,8 +537,8 @@ describe("when the store fails", () => {
       ...store,
       changes: guarded(store.changes),
       get: guarded(store.get),
-      readNotes: guarded(store.readNotes),
-      writeNotes: guarded(store.writeNotes),
+      readDocuments: guarded(store.readDocuments),
+      writeDocuments: guarded(store.writeDocuments),
     }));
     const { publisher } = x.open("a");
     await publisher.start();

@@ -21,7 +21,7 @@ export type FollowerSetup = {
   readonly holder: string;
   readonly leaseMs: number;
   readonly engine: Pick<Watchers, "follow" | "position"> & Pick<Maintenance, "now">;
-  readonly store: Pick<TaskStore, "changes" | "readNotes" | "writeNotes">;
+  readonly store: Pick<TaskStore, "changes" | "readDocuments" | "writeDocuments">;
   readonly clock: Clock;
   readonly log: Log;
   readonly handle: Handle;

@@ -1,6 +1,6 @@
 /**
  * A named position in the change log that one process of all on the store holds, for work that must have one reader. The holder
- * and the position are one note, written by compare-and-set, so that the position never goes back under a new holder.
+ * and the position are one document, written by compare-and-set, so that the position never goes back under a new holder.
  */
 import type { Clock } from "../core/clock.ts";
 import type { Position, TaskStore } from "../store/store.ts";
@@ -40,7 +40,7 @@ export type LeasedPositionSetup = {
   /** Names this process among those on the store. */
   readonly holder: string;
   readonly leaseMs: number;
-  readonly store: Pick<TaskStore, "changes" | "readNotes" | "writeNotes">;
+  readonly store: Pick<TaskStore, "changes" | "readDocuments" | "writeDocuments">;
   /** The present end of the change log. */
   readonly end: () => Promise<Position>;
   /** The store's time. */
@@ -52,9 +52,9 @@ type Written = Position & {
   readonly holder: string | null;
   readonly until: number;
   /**
-   * The rev of the previous write. In a new epoch the work continues from here. The log and the note are in one store, and a
-   * store that loses writes loses the latest ones of both. So a rev that stands in a note was reached in the log of that store.
-   * Only the latest note may be wrong: its holder looks for a new epoch before each write, and the loss may happen between the
+   * The rev of the previous write. In a new epoch the work continues from here. The log and the document are in one store, and a
+   * store that loses writes loses the latest ones of both. So a rev that stands in a document was reached in the log of that store.
+   * Only the latest document may be wrong: its holder looks for a new epoch before each write, and the loss may happen between the
    * two. Version 0.1.0 did not write this field.
    */
   readonly before?: number;
@@ -66,22 +66,22 @@ type Known = { readonly version: number; readonly written: Written };
 /** Far longer than any change log reaches back. */
 const KEPT_MS = 365 * 86_400_000;
 
-/** The note was there when the holder began and is missing now: the store was emptied, so all entries of its log are new. */
+/** The document was there when the holder began and is missing now: the store was emptied, so all entries of its log are new. */
 const VANISHED: Known = { version: 0, written: { epoch: "", rev: 0, holder: null, until: 0 } };
 
 export function createLeasedPosition(setup: LeasedPositionSetup): LeasedPosition {
   const { holder, leaseMs, now, clock } = setup;
-  const note = createNote(setup);
-  let seen: { readonly version: number; readonly at: number } | null = null; // the note's version and when it was first seen
+  const document = createPositionDocument(setup);
+  let seen: { readonly version: number; readonly at: number } | null = null; // the document's version and when it was first seen
 
   async function mark(): Promise<void> {
-    if ((await note.read()) !== null) return;
+    if ((await document.read()) !== null) return;
     const position = await setup.end();
-    await note.put({ position, before: position.rev, by: null, ifVersion: 0 }); // another process may have written it first, which is as good
+    await document.put({ position, before: position.rev, by: null, ifVersion: 0 }); // another process may have written it first, which is as good
   }
 
   /**
-   * The remaining time of the lease in the note. A lease that has been seen unchanged for its whole length is over, whatever its
+   * The remaining time of the lease in the document. A lease that has been seen unchanged for its whole length is over, whatever its
    * `until` says: a live holder renews it every third of its length, and a clock that was set back leaves the end of a dead
    * holder's lease far ahead.
    */
@@ -93,37 +93,38 @@ export function createLeasedPosition(setup: LeasedPositionSetup): LeasedPosition
   }
 
   async function take(): Promise<PositionLease | number> {
-    const first = (await note.read()) ?? VANISHED;
-    const epoch = await note.epochAt(first.written);
-    // In a new epoch the note is read again: the note that was read may be lost by now.
-    const { version, written } = first.written.epoch === epoch ? first : ((await note.read()) ?? VANISHED);
+    const first = (await document.read()) ?? VANISHED;
+    const epoch = await document.epochAt(first.written);
+    // In a new epoch the document is read again: the document that was read may be lost by now.
+    const { version, written } =
+      first.written.epoch === epoch ? first : ((await document.read()) ?? VANISHED);
     const leftMs = leftOf({ version, written });
     if (leftMs > 0) return Math.min(leftMs, leaseMs / 3);
     const { before = written.rev } = written;
     const isMoved = written.epoch !== epoch;
     const position: Position = { epoch, rev: isMoved ? before : written.rev };
-    const heldFrom = await note.put({ position, before, by: holder, ifVersion: version });
+    const heldFrom = await document.put({ position, before, by: holder, ifVersion: version });
     if (heldFrom === null) return leaseMs / 3;
     const movedFrom = isMoved ? { epoch: written.epoch, rev: written.rev } : null;
-    return createLease(setup, note, { position, before, movedFrom, version: version + 1, heldFrom });
+    return createLease(setup, document, { position, before, movedFrom, version: version + 1, heldFrom });
   }
 
   return { mark, take };
 }
 
-type PositionNote = ReturnType<typeof createNote>;
+type PositionDocument = ReturnType<typeof createPositionDocument>;
 
-function createNote({ name: position, store, now, leaseMs, clock }: LeasedPositionSetup) {
+function createPositionDocument({ name: position, store, now, leaseMs, clock }: LeasedPositionSetup) {
   const name = `cursor/${position}`; // as version 0.1.0 named it
 
   async function read(): Promise<Known | null> {
-    const { notes } = await store.readNotes(name, now());
-    const note = notes.find((candidate) => candidate.name === name);
-    if (note === undefined) return null;
-    return { version: note.version, written: JSON.parse(note.value) as Written }; // as `put` has written it
+    const { documents } = await store.readDocuments(name, now());
+    const document = documents.find((candidate) => candidate.name === name);
+    if (document === undefined) return null;
+    return { version: document.version, written: JSON.parse(document.value) as Written }; // as `put` has written it
   }
 
-  /** The start of the lease on the monotonic clock; null if another process wrote the note first. */
+  /** The start of the lease on the monotonic clock; null if another process wrote the document first. */
   async function put(next: {
     readonly position: Position;
     readonly before: number;
@@ -135,8 +136,8 @@ function createNote({ name: position, store, now, leaseMs, clock }: LeasedPositi
     const until = next.by === null ? 0 : at + leaseMs;
     const { epoch, rev } = next.position;
     const written: Written = { epoch, rev, before: next.before, holder: next.by, until, leaseMs };
-    const note = { name, value: JSON.stringify(written), until: at + KEPT_MS, ifVersion: next.ifVersion };
-    const [answer] = await store.writeNotes([note], at);
+    const document = { name, value: JSON.stringify(written), until: at + KEPT_MS, ifVersion: next.ifVersion };
+    const [answer] = await store.writeDocuments([document], at);
     return answer === "ok" ? askedAt : null;
   }
 
@@ -153,7 +154,7 @@ type Taken = {
   readonly position: Position;
   readonly before: number;
   readonly movedFrom: Position | null;
-  /** The note's version since the lease was taken. */
+  /** The document's version since the lease was taken. */
   readonly version: number;
   /** Monotonic. */
   readonly heldFrom: number;
@@ -161,7 +162,7 @@ type Taken = {
 
 function createLease(
   { holder, leaseMs, clock }: LeasedPositionSetup,
-  note: PositionNote,
+  document: PositionDocument,
   taken: Taken,
 ): PositionLease {
   const over = new AbortController();
@@ -196,11 +197,11 @@ function createLease(
 
   async function writeNow(by: string | null): Promise<void> {
     try {
-      if ((await note.epochAt(position)) !== position.epoch) return end();
+      if ((await document.epochAt(position)) !== position.epoch) return end();
       if (position.rev !== writtenRev) before = Math.min(writtenRev, position.rev);
       const { rev } = position;
-      const heldFrom = isHeld() ? await note.put({ position, before, by, ifVersion: version }) : null;
-      if (heldFrom === null) throw new Error(`the lease of ${note.name} is over`);
+      const heldFrom = isHeld() ? await document.put({ position, before, by, ifVersion: version }) : null;
+      if (heldFrom === null) throw new Error(`the lease of ${document.name} is over`);
       writtenRev = rev;
       version++;
       if (by === null) end();

@@ -61,7 +61,7 @@ describe("the last hour", () => {
         value: JSON.stringify(sums),
         until: now + 70 * MINUTE_MS,
       }));
-      await store.writeNotes(notes, now);
+      await store.writeDocuments(notes, now);
     }
     await create(engine);
     await clock.advance(0);

@@ -8,7 +8,7 @@ import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { Service } from "../lib/service.ts";
 import type { TaskStore } from "../store/store.ts";
-import { notesUnder } from "./notes.ts";
+import { documentsUnder } from "./documents.ts";
 
 /** Sums of one minute. Times are milliseconds, over all attempts that ended in it. */
 export type Minute = {
@@ -49,7 +49,7 @@ const NONE: Minute = {
 };
 
 export function createMinuteStatistics(setup: {
-  readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
+  readonly store: Pick<TaskStore, "writeDocuments" | "readDocuments">;
   readonly now: () => number;
   /** Names this process among those on the store. */
   readonly name: string;
@@ -90,7 +90,7 @@ export function createMinuteStatistics(setup: {
       until: minute + KEPT_MS,
     }));
     try {
-      if (notes.length > 0) await store.writeNotes(notes, at);
+      if (notes.length > 0) await store.writeDocuments(notes, at);
     } catch (error) {
       for (const minute of minutes) unwritten.add(minute); // with the next ones
       throw error;
@@ -111,7 +111,7 @@ export function createMinuteStatistics(setup: {
     await write();
     const oldest = (Math.floor(now() / MINUTE_MS) - SHOWN + 1) * MINUTE_MS;
     const total = new Map<number, Minute>();
-    for await (const note of notesUnder(store, "minute/", now())) {
+    for await (const note of documentsUnder(store, "minute/", now())) {
       const at = Number(note.name.split("/")[1]);
       const minute = JSON.parse(note.value) as Minute; // as `write` has written it
       if (at >= oldest) total.set(at, sum(total.get(at) ?? NONE, minute));

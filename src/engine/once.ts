@@ -1,13 +1,13 @@
 /**
  * Steps that are carried out once, however often the client sends the call: an HTTP client may send a request again by itself when its
- * kept connection turns out to be closed. The commit of a step contains a note of its result; the same call finds the note.
+ * kept connection turns out to be closed. The commit of a step contains a document of its result; the same call finds the document.
  */
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Status, TaskHead } from "../core/task.ts";
-import type { Note, OnceNote } from "../store/store.ts";
+import type { OnceDocument, StoredDocument } from "../store/store.ts";
 
 export type CallKey = {
-  /** The note's name: the same call has the same one. */
+  /** The document's name: the same call has the same one. */
   readonly name: string;
   /** Of the content of the call: the same key with another content is refused. */
   readonly fingerprint: string;
@@ -17,8 +17,8 @@ export type CallKey = {
 export type CarriedOut = { readonly status: Status; readonly version: number } | null;
 
 export interface Once {
-  /** The note of a step to this task, or of its deletion. */
-  note(to: TaskHead | null, now: number): OnceNote;
+  /** The document of a step to this task, or of its deletion. */
+  document(to: TaskHead | null, now: number): OnceDocument;
   /** Rejects if the same call has been carried out. */
   assertFirst(): Promise<void>;
 }
@@ -30,18 +30,18 @@ type Noted = { readonly fingerprint: string; readonly task: CarriedOut };
 const KEPT_MS = 24 * 3_600_000;
 
 export function createOnce(setup: {
-  readonly recall: (name: string) => Promise<Pick<Note, "value"> | null>;
+  readonly recall: (name: string) => Promise<Pick<StoredDocument, "value"> | null>;
 }) {
   async function earlierOf({ name, fingerprint }: CallKey): Promise<{ readonly earlier: CarriedOut } | null> {
-    const note = await setup.recall(name);
-    if (note === null) return null;
-    const noted = JSON.parse(note.value) as Noted; // as `note` writes it
+    const document = await setup.recall(name);
+    if (document === null) return null;
+    const noted = JSON.parse(document.value) as Noted; // as `document` writes it
     if (noted.fingerprint === fingerprint) return { earlier: noted.task };
     throw new TaskError("idempotency_mismatch", "This idempotency key was already used with another request");
   }
 
   const onceOf = (call: CallKey): Once => ({
-    note: (to, now) => {
+    document: (to, now) => {
       const task = to === null ? null : { status: to.status, version: to.version };
       const value = JSON.stringify({ fingerprint: call.fingerprint, task } satisfies Noted);
       return { name: call.name, value, until: now + KEPT_MS, now };

@@ -23,8 +23,8 @@ import type {
   TaskStore,
 } from "../store/store.ts";
 import { createStoreBatch } from "./batches.ts";
+import { recallDocument } from "./documents.ts";
 import type { MinuteStatistics } from "./minute-statistics.ts";
-import { recallNote } from "./notes.ts";
 import type { Notify } from "./notify.ts";
 import { type CallKey, createOnce, type Once, type OnceAnswer } from "./once.ts";
 import { notFound, type Rule, type Steppable, type Steps, type StepTerms, under } from "./steps.ts";
@@ -61,7 +61,10 @@ type Creating = { readonly specs: readonly TaskSpec[]; readonly idempotency: Ide
 const IDEMPOTENCY_KEPT_MS = 24 * 3_600_000;
 
 export function createProducers(setup: {
-  readonly store: Pick<TaskStore, "insert" | "get" | "list" | "count" | "remove" | "readLog" | "readNotes">;
+  readonly store: Pick<
+    TaskStore,
+    "insert" | "get" | "list" | "count" | "remove" | "readLog" | "readDocuments"
+  >;
   readonly steps: Steps;
   /** The store's time. */
   readonly now: () => number;
@@ -109,7 +112,7 @@ export function createProducers(setup: {
 
   async function remove(id: TaskId, { condition, once }: StepTerms = {}): Promise<void> {
     const removeThis = (version: Pick<TaskRef, "version">): Promise<boolean> =>
-      removals({ id, ...version, ...(once === undefined ? {} : { once: once.note(null, now()) }) });
+      removals({ id, ...version, ...(once === undefined ? {} : { once: once.document(null, now()) }) });
     if (condition !== undefined) {
       return steps.removeIf(id, { condition, once }, (version) => removeThis({ version }));
     }
@@ -129,7 +132,7 @@ export function createProducers(setup: {
     cancel: (id, terms) => byRule(id, terms ?? {}, { whole: cancel, light: cancel }),
     retry: (id, terms) => byRule(id, terms ?? {}, { whole: retry, light: retry }),
     remove,
-    once: createOnce({ recall: (name) => recallNote(store, name, now()) }),
+    once: createOnce({ recall: (name) => recallDocument(store, name, now()) }),
     readLog: async (id, after) => {
       const lines = await store.readLog(id, after);
       if (lines.length === 0) await steps.read(id, "head"); // reading the head rejects if the task does not exist

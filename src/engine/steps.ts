@@ -8,7 +8,7 @@ import { isTaskError, TaskError } from "../core/error.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../core/task.ts";
 import { BATCH_LIMITS, type Join } from "../lib/batch.ts";
 import { createTurns } from "../lib/turns.ts";
-import type { OnceNote, ReplaceAnswer, Step, TaskStore } from "../store/store.ts";
+import type { OnceDocument, ReplaceAnswer, Step, TaskStore } from "../store/store.ts";
 import { createStoreBatch, overloaded, WORKER_LIMITS } from "./batches.ts";
 import type { MinuteStatistics } from "./minute-statistics.ts";
 import type { Notify } from "./notify.ts";
@@ -58,7 +58,7 @@ export interface Steps {
 const TRIES_AT_MOST = 1_000;
 
 export function createSteps(setup: {
-  readonly store: Pick<TaskStore, "replace" | "writeNotes">;
+  readonly store: Pick<TaskStore, "replace" | "writeDocuments">;
   readonly readMany: ReadMany;
   readonly now: () => number;
   readonly minutes: Pick<MinuteStatistics, "stepped">;
@@ -93,10 +93,14 @@ export function createSteps(setup: {
       const now = setup.now();
       const to = rule(from, now);
       if (to === from) {
-        if (once === undefined || (await writeNote(once.note(from, now)))) return from;
+        if (once === undefined || (await writeDocument(once.document(from, now)))) return from;
         continue; // the same call has been carried out meanwhile
       }
-      const answer = await write({ from, to, ...(once === undefined ? {} : { once: once.note(to, now) }) });
+      const answer = await write({
+        from,
+        to,
+        ...(once === undefined ? {} : { once: once.document(to, now) }),
+      });
       if (answer === "ok") return to;
       if (answer === "key_taken") {
         throw new TaskError("key_taken", `Another live task holds the key ${JSON.stringify(to.key)}`);
@@ -105,9 +109,9 @@ export function createSteps(setup: {
     throw changesTooOften(id);
   }
 
-  /** The note of a step that changes nothing now: the same call must not change anything later. */
-  const writeNote = async ({ now, ...note }: OnceNote): Promise<boolean> =>
-    (await store.writeNotes([{ ...note, ifVersion: 0 }], now))[0] === "ok";
+  /** The document of a step that changes nothing now: the same call must not change anything later. */
+  const writeDocument = async ({ now, ...document }: OnceDocument): Promise<boolean> =>
+    (await store.writeDocuments([{ ...document, ifVersion: 0 }], now))[0] === "ok";
 
   async function removeNow(
     id: TaskId,

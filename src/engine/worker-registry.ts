@@ -1,13 +1,13 @@
 /**
  * The known workers of all processes on the store: their types, their free slots, and whether they were drained. Each process writes
- * the workers that have called it every few seconds, in notes that expire by themselves.
+ * the workers that have called it every few seconds, in documents that expire by themselves.
  */
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { Service } from "../lib/service.ts";
 import type { Ask, TaskStore } from "../store/store.ts";
-import { notesUnder } from "./notes.ts";
+import { documentsUnder } from "./documents.ts";
 
 export type KnownWorker = {
   readonly name: string;
@@ -42,7 +42,7 @@ const SEEN_FOR_MS = 60_000;
 /** Long enough for the longest work to end, short enough that a name may be used again the next day. */
 const DRAINED_FOR_MS = 12 * 3_600_000;
 const DRAINS_READ_EVERY_MS = 1_000;
-/** The number of types in each note. */
+/** The number of types in each document. */
 const WRITTEN_AT_ONCE = 500;
 /** The highest number of workers in this process's memory. Further workers get tasks all the same, and are not listed. */
 const REMEMBERED_AT_MOST = 10_000;
@@ -51,7 +51,7 @@ type Written = Pick<KnownWorker, "name" | "types" | "free" | "slots" | "seenAt">
 type Worker = Omit<Written, "name" | "seenAt"> & { seenAt: number; isWritten: boolean };
 
 export function createWorkerRegistry(setup: {
-  readonly store: Pick<TaskStore, "writeNotes" | "readNotes">;
+  readonly store: Pick<TaskStore, "writeDocuments" | "readDocuments">;
   readonly now: () => number;
   /** The waiting claims: their workers are alive, although they make no calls. */
   readonly waiting: () => Iterable<WorkerAsk>;
@@ -60,7 +60,7 @@ export function createWorkerRegistry(setup: {
 }): WorkerRegistry {
   const { store, now, clock, log } = setup;
   const workers = new Map<string, Worker>();
-  /** The names of the notes of drained workers. */
+  /** The names of the documents of drained workers. */
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
 
@@ -90,12 +90,12 @@ export function createWorkerRegistry(setup: {
   }
 
   async function writeSome(fresh: readonly (readonly [string, Worker])[], at: number): Promise<void> {
-    const notes = fresh.map(([name, { types, free, slots, seenAt }]) => ({
+    const documents = fresh.map(([name, { types, free, slots, seenAt }]) => ({
       name: noteOf("worker", name),
       value: JSON.stringify({ name, types, free, slots, seenAt } satisfies Written),
       until: seenAt + SEEN_FOR_MS,
     }));
-    await store.writeNotes(notes, at);
+    await store.writeDocuments(documents, at);
     for (const [, worker] of fresh) worker.isWritten = true;
   }
 
@@ -112,7 +112,7 @@ export function createWorkerRegistry(setup: {
     if (clock.monotonic() - drainsReadAt < DRAINS_READ_EVERY_MS) return drains;
     drainsReadAt = clock.monotonic();
     try {
-      drains = new Set(await Array.fromAsync(notesUnder(store, "drain/", now()), ({ name }) => name));
+      drains = new Set(await Array.fromAsync(documentsUnder(store, "drain/", now()), ({ name }) => name));
     } catch (error) {
       log.debug("drains_failed", { error: errorText(error) }); // the known drains stay: no reason to refuse a heartbeat
     }
@@ -123,19 +123,22 @@ export function createWorkerRegistry(setup: {
     const at = now();
     const value = isDraining ? "1" : null;
     const name = noteOf("drain", worker);
-    await store.writeNotes([{ name, value, until: at + DRAINED_FOR_MS }], at);
+    await store.writeDocuments([{ name, value, until: at + DRAINED_FOR_MS }], at);
     drains = new Set([...drains].filter((drained) => drained !== name).concat(isDraining ? [name] : []));
   }
 
   async function list(): Promise<KnownWorker[]> {
     await write(); // the latest workers of this process
     const draining = await readDrains();
-    const known = await Array.fromAsync(notesUnder(store, "worker/", now()), ({ name: note, value }) => {
-      // The value as `writeSome` wrote it. Version 0.1.0 wrote the worker's name only in the name of the note.
-      const { name = nameOf(note), ...written } = JSON.parse(value) as Partial<Written> &
-        Omit<Written, "name">;
-      return { name, ...written, isDraining: draining.has(noteOf("drain", name)) };
-    });
+    const known = await Array.fromAsync(
+      documentsUnder(store, "worker/", now()),
+      ({ name: document, value }) => {
+        // The value as `writeSome` wrote it. Version 0.1.0 wrote the worker's name only in the name of the document.
+        const { name = nameOf(document), ...written } = JSON.parse(value) as Partial<Written> &
+          Omit<Written, "name">;
+        return { name, ...written, isDraining: draining.has(noteOf("drain", name)) };
+      },
+    );
     return known.sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -150,7 +153,7 @@ export function createWorkerRegistry(setup: {
 }
 
 /**
- * The name of a note about a worker, unique for each worker. Names of notes are ASCII and of a limited length. A worker's name
+ * The name of a document about a worker, unique for each worker. Names of documents are ASCII and of a limited length. A worker's name
  * may be any text of 255 characters, which are up to 3,060 when encoded, so a long name is replaced by its hash. No encoded name
  * contains the character before a hash.
  */
@@ -162,8 +165,8 @@ function noteOf(kind: string, worker: string): string {
 
 const NAME_LENGTH = 240;
 
-function nameOf(note: string): string {
-  const encoded = note.slice(note.indexOf("/") + 1);
+function nameOf(document: string): string {
+  const encoded = document.slice(document.indexOf("/") + 1);
   try {
     return decodeURIComponent(encoded);
   } catch {

@@ -4,13 +4,13 @@ import { settle } from "../core/lifecycle.ts";
 import type { Outcome } from "../core/outcome.ts";
 import type { LightTask, RunningTask, TaskId } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { Beat, BeatAnswer, Note, TaskStore } from "../store/store.ts";
+import type { Beat, BeatAnswer, StoredDocument, TaskStore } from "../store/store.ts";
 import { createStoreBatch, WORKER_LIMITS } from "./batches.ts";
 import type { ChangeFeed } from "./change-feed.ts";
 import type { ClaimCache } from "./claim-cache.ts";
 import { type Claims, type ClaimsSetup, createClaims } from "./claims.ts";
+import { recallDocument } from "./documents.ts";
 import type { MinuteStatistics } from "./minute-statistics.ts";
-import { recallNote } from "./notes.ts";
 import type { Outages } from "./outages.ts";
 import type { ReadMany } from "./read-many.ts";
 import { type Hint, listenForRevocations } from "./revocations.ts";
@@ -25,7 +25,7 @@ export interface Workers extends Claims {
   /** Writes the outcome of an attempt. Rejects with `lease_lost` if the token is not that of the present lease. */
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
   /** The text remembered under this name; null if there is none, or its time is over. The same in every process on the store. */
-  recall(name: string): Promise<Pick<Note, "value" | "version"> | null>;
+  recall(name: string): Promise<Pick<StoredDocument, "value" | "version"> | null>;
   /** Remembers a text if `version` is the present one; 0, the default, means that nothing is remembered. False otherwise. */
   remember(name: string, value: string, forMs: number, version?: number): Promise<boolean>;
   /** From now on this worker is told to take no more tasks; `isDraining` false ends that. */
@@ -36,7 +36,7 @@ export interface Workers extends Claims {
 }
 
 export type WorkersSetup = Omit<ClaimsSetup, "store" | "onClaimed" | "giveBack"> & {
-  readonly store: Pick<TaskStore, "claim" | "extend" | "readNotes" | "writeNotes">;
+  readonly store: Pick<TaskStore, "claim" | "extend" | "readDocuments" | "writeDocuments">;
   readonly steps: Pick<Steps, "workerStep" | "writeWorkerStep">;
   readonly readMany: ReadMany;
   readonly claimCache: ClaimCache;
@@ -125,7 +125,10 @@ export function createWorkers(setup: WorkersSetup) {
 
   async function remember(name: string, value: string, forMs: number, version = 0): Promise<boolean> {
     const at = now();
-    const [written] = await store.writeNotes([{ name, value, until: at + forMs, ifVersion: version }], at);
+    const [written] = await store.writeDocuments(
+      [{ name, value, until: at + forMs, ifVersion: version }],
+      at,
+    );
     return written === "ok";
   }
 
@@ -134,7 +137,7 @@ export function createWorkers(setup: WorkersSetup) {
     leaseMs,
     extend: (calls) => Promise.all(calls.map(beats)),
     settle: settleTask,
-    recall: (name) => recallNote(store, name, now()),
+    recall: (name) => recallDocument(store, name, now()),
     remember,
     drain: registry.drain,
     isDraining: (worker) => {

@@ -7,7 +7,7 @@ import { createMemoryStore } from "./memory/store.ts";
 import { examineStore } from "./store.suite.ts";
 import type { ChangePage, TaskPage, TaskStore } from "./store.ts";
 import { createExaminee } from "./suite/examinee.ts";
-import { oldNotesAfterSteps } from "./suite/once.ts";
+import { oldDocumentsAfterSteps } from "./suite/once.ts";
 
 /** Places in the ring of the change log. */
 const KEPT_CHANGES = 131_072;
@@ -44,12 +44,12 @@ describe("only in memory", () => {
     return { clock, store: createMemoryStore({ clock, epoch: EPOCH }), t: clock.now() };
   };
 
-  test("old notes are cleared away with the steps that write new ones", async () => {
+  test("old documents are cleared away with the steps that write new ones", async () => {
     const { store, t } = open();
     const examinee = createExaminee({
       ...{ store, peer: store, now: () => t, forgetChanges: store.close, close: store.close },
     });
-    expect(await oldNotesAfterSteps(examinee)).toEqual([]);
+    expect(await oldDocumentsAfterSteps(examinee)).toEqual([]);
   });
 
   test("the change log keeps as many changes as its ring has places, and no more", async () => {

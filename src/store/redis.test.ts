@@ -6,7 +6,7 @@ import { ENDED_STATUSES } from "../core/task.ts";
 import type { ScriptBounds } from "./redis/scripts.ts";
 import { examineStore } from "./store.suite.ts";
 import { createExaminee, type Opened } from "./suite/examinee.ts";
-import { oldNotesAfterSteps } from "./suite/once.ts";
+import { oldDocumentsAfterSteps } from "./suite/once.ts";
 
 async function open(bounds?: ScriptBounds): Promise<Opened> {
   const { url, store } = await openRedis(sharedRedis(), {}, bounds);
@@ -82,8 +82,8 @@ test("a Redis store whose tasks have all been deleted keeps nothing of them but 
   await removeKeys(url);
 });
 
-test("a Redis store clears away old notes with the steps that write new ones", async () => {
+test("a Redis store clears away old documents with the steps that write new ones", async () => {
   const opened = await open();
-  expect(await oldNotesAfterSteps(createExaminee(opened))).toEqual([]);
+  expect(await oldDocumentsAfterSteps(createExaminee(opened))).toEqual([]);
   await opened.close();
 });

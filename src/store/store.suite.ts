@@ -8,6 +8,7 @@ import { examineBasics } from "./suite/basics.ts";
 import { examineCensus } from "./suite/census.ts";
 import { examineChanges } from "./suite/changes.ts";
 import { examineClaim } from "./suite/claim.ts";
+import { examineDocuments } from "./suite/documents.ts";
 import { createExaminee, type Exam, type Opened } from "./suite/examinee.ts";
 import { examineExtend } from "./suite/extend.ts";
 import { examineFidelity } from "./suite/fidelity.ts";
@@ -15,7 +16,6 @@ import { examineIdempotency } from "./suite/idempotency.ts";
 import { examineInsert } from "./suite/insert.ts";
 import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
-import { examineNotes } from "./suite/notes.ts";
 import { examineOnce } from "./suite/once.ts";
 import { examineParts } from "./suite/parts.ts";
 import { examineRaces } from "./suite/races.ts";
@@ -41,7 +41,7 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   restore: examineRestore,
   changes: examineChanges,
   watch: examineWatch,
-  notes: examineNotes,
+  documents: examineDocuments,
   census: examineCensus,
   ahead: examineAhead,
   basics: examineBasics,

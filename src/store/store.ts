@@ -92,14 +92,14 @@ export interface TaskStore {
    * lease's `until` of `from`; else `stale`. A step that makes an ended task live again is `key_taken` while another live task holds
    * its key. A call has at most one step a task. Only fields that differ are written: a payload or a result that `to` does not have,
    * because the task was read without it, stays as it is in the store.
-   * A step with `once` is also `stale`, and never `key_taken`, where a note of that name exists; a step that is written writes the
-   * note in the same commit. So a step that comes twice is carried out once, and the caller finds its answer in the note.
+   * A step with `once` is also `stale`, and never `key_taken`, where a document of that name exists; a step that is written writes the
+   * document in the same commit. So a step that comes twice is carried out once, and the caller finds its answer in the document.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
 
   /**
    * Deletes tasks with their logs; false where there is none, or none of that version. With `once`: as in `replace`, and false where
-   * the note exists.
+   * the document exists.
    */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
@@ -134,20 +134,20 @@ export interface TaskStore {
   watch(notify: (due: readonly string[] | null) => void): () => void;
 
   /**
-   * Writes notes: small documents beside the tasks, each under a name, by which processes exchange facts. Each is written on its own:
+   * Writes documents: small texts beside the tasks, each under a name, by which processes exchange facts. Each is written on its own:
    * `ok` only where the stored version is `ifVersion` (0: there is none; not given: any or none), else `stale`. Versions rise by one
-   * from 1; a null value deletes. A note with an `until` that is not later than now counts as not there and is deleted later. Notes are
+   * from 1; a null value deletes. A document with an `until` that is not later than now counts as not there and is deleted later. Documents are
    * not in the change log and notify no watcher. A call has a name at most once; names are up to 255 printable ASCII characters, values
    * up to 64 KiB of text: the caller makes sure of it.
    */
-  writeNotes(writes: readonly NoteWrite[], now: number): Promise<NoteWritten[]>;
+  writeDocuments(writes: readonly DocumentWrite[], now: number): Promise<DocumentAnswer[]>;
 
   /**
-   * One page of the notes with names that begin with the prefix and are higher than `after`, without expired ones, in the order of
-   * their names. A page ends at NOTES_READ notes, or at about ANSWER_BYTES of their text; `next` is then the `after` of the next page,
+   * One page of the documents with names that begin with the prefix and are higher than `after`, without expired ones, in the order of
+   * their names. A page ends at DOCUMENTS_PER_PAGE documents, or at about ANSWER_BYTES of their text; `next` is then the `after` of the next page,
    * else null. Pages are no snapshot.
    */
-  readNotes(prefix: string, now: number, after?: string): Promise<NotePage>;
+  readDocuments(prefix: string, now: number, after?: string): Promise<DocumentPage>;
 
   /** The store's clock, epoch milliseconds: all processes on the store go by it. */
   now(): Promise<number>;
@@ -211,24 +211,24 @@ export type TypeCount = {
   readonly oldestRunAt: number | null;
 };
 
-export type Note = {
+export type StoredDocument = {
   readonly name: string;
   readonly value: string;
   readonly version: number;
   readonly until: number;
 };
-export type NoteWrite = {
+export type DocumentWrite = {
   readonly name: string;
   readonly value: string | null;
   readonly until: number;
   readonly ifVersion?: number;
 };
-export type NoteWritten = "ok" | "stale";
+export type DocumentAnswer = "ok" | "stale";
 
-export type NotePage = { readonly notes: readonly Note[]; readonly next: string | null };
+export type DocumentPage = { readonly documents: readonly StoredDocument[]; readonly next: string | null };
 
-/** The highest number of notes on one page. */
-export const NOTES_READ = 1_000;
+/** The highest number of documents on one page. */
+export const DOCUMENTS_PER_PAGE = 1_000;
 
 export type Ask = {
   readonly worker: string;
@@ -251,7 +251,7 @@ export type Beat = {
 export type BeatAnswer = "ok" | "cancel" | "lost";
 
 /** From the task as it was read to the task that a rule made of it; a light one has only those long texts that the rule set. */
-export type Step = { readonly from: LightTask; readonly to: Stepped; readonly once?: OnceNote };
+export type Step = { readonly from: LightTask; readonly to: Stepped; readonly once?: OnceDocument };
 export type Stepped = LightTask & Partial<Pick<Task, Exclude<keyof Task, keyof LightTask>>>;
 export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 
@@ -259,10 +259,10 @@ export type ReplaceAnswer = "ok" | "stale" | "key_taken";
 export type TaskRecord = { readonly task: Task; readonly log: readonly LogLine[] };
 
 /** A task, or just this version of it. */
-export type TaskRef = { readonly id: TaskId; readonly version?: number; readonly once?: OnceNote };
+export type TaskRef = { readonly id: TaskId; readonly version?: number; readonly once?: OnceDocument };
 
-/** A note that a step or a deletion writes; an earlier note of that name with an `until` not later than `now` counts as not there. */
-export type OnceNote = Omit<Note, "version"> & { readonly now: number };
+/** A document that a step or a deletion writes; an earlier document of that name with an `until` not later than `now` counts as not there. */
+export type OnceDocument = Omit<StoredDocument, "version"> & { readonly now: number };
 
 /** An event in the life of a task. The reader asks the store for the present state. */
 export type Change = {

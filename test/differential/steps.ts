@@ -15,8 +15,8 @@ import { isEnded, isRunning, type Parts, STATUSES, type Task } from "../../src/c
 import type {
   Ask,
   Beat,
+  DocumentWrite,
   InsertRequest,
-  NoteWrite,
   Sort,
   Step,
   TaskFilter,
@@ -39,8 +39,8 @@ export type Call =
   | { readonly verb: "changes" }
   | { readonly verb: "census" }
   | { readonly verb: "ahead"; readonly id: number; readonly now: number; readonly atMost: number }
-  | { readonly verb: "writeNotes"; readonly writes: NoteWrite[]; readonly now: number }
-  | { readonly verb: "readNotes"; readonly prefix: string; readonly now: number };
+  | { readonly verb: "writeDocuments"; readonly writes: DocumentWrite[]; readonly now: number }
+  | { readonly verb: "readDocuments"; readonly prefix: string; readonly now: number };
 
 /** Most tasks have no lines; those that were claimed may, and a read is for one of them where there is one. */
 const logging = (tasks: readonly Task[]): readonly Task[] => orAll(tasks, ({ claims }) => claims > 0);
@@ -188,17 +188,17 @@ export function createSteps(random: () => number) {
     return { from: lightOf(from), to: { ...lightOf(to), ...result } };
   }
 
-  function writeNotes(now: number): Call {
+  function writeDocuments(now: number): Call {
     const writes = distinct(NOTES, 3).map((name) => ({
       name,
       value: random() < 0.2 ? null : one(["", "one", '{"k":"Ключ\\n"}\n']),
       until: now + one([0, 400, 6_000, 60_000]),
       ...(random() < 0.6 ? { ifVersion: below(4) } : {}),
     }));
-    return { verb: "writeNotes", writes, now };
+    return { verb: "writeDocuments", writes, now };
   }
 
-  /** Now and then the note of a step that is to be done once; its name may be there, from another step or from `writeNotes`. */
+  /** Now and then the document of a step that is to be done once; its name may be there, from another step or from `writeDocuments`. */
   const once = (now: number): Pick<Step, "once"> =>
     random() < 0.75
       ? {}
@@ -242,8 +242,8 @@ export function createSteps(random: () => number) {
     if (roll < 0.905) return { verb: "census" };
     if (roll < 0.925)
       return { verb: "ahead", id: one(waiting(tasks)).id, now, atMost: one([0, 1, 3, 1_000]) };
-    if (roll < 0.94) return writeNotes(now);
-    if (roll < 0.955) return { verb: "readNotes", prefix: one(PREFIXES), now };
+    if (roll < 0.94) return writeDocuments(now);
+    if (roll < 0.955) return { verb: "readDocuments", prefix: one(PREFIXES), now };
     if (roll < 0.985) return { verb: "readLog", id: one(logging(tasks)).id, after: one([0, 0, 1, 2]) };
     return { verb: "changes" };
   }

@@ -8,8 +8,8 @@ import type { Parts, Task, TaskId, TaskParts } from "../../core/task.ts";
 import type { ChangeKind, TaskPage, TaskQuery, TaskStore } from "../store.ts";
 import { createChangeLog } from "./changes.ts";
 import { createClaims } from "./claims.ts";
+import { createDocuments } from "./documents.ts";
 import { createLogs } from "./logs.ts";
-import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRequests } from "./requests.ts";
 import { createRows } from "./rows.ts";
@@ -18,7 +18,7 @@ import { createWrites } from "./writes.ts";
 export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch: string }): TaskStore {
   const rows = createRows();
   const logs = createLogs();
-  const notes = createNotes();
+  const documents = createDocuments();
   const changeLog = createChangeLog(setup.epoch);
   const watchers = new Set<(due: readonly string[]) => void>();
 
@@ -31,7 +31,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   }
 
   const { insert, replace, remove, restore } = createWrites({
-    ...{ rows, logs, notes, publish },
+    ...{ rows, logs, documents, publish },
     requests: createRequests(),
   });
   const { claim, extend } = createClaims({ rows, logs, publish });
@@ -57,8 +57,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
       watchers.add(notify);
       return () => watchers.delete(notify);
     },
-    writeNotes: async (writes, now) => notes.write(writes, now),
-    readNotes: async (prefix, now, after) => notes.read(prefix, now, after),
+    writeDocuments: async (writes, now) => documents.write(writes, now),
+    readDocuments: async (prefix, now, after) => documents.read(prefix, now, after),
     now: async () => setup.clock.now(),
     close: async () => watchers.clear(),
   };

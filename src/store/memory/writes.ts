@@ -14,7 +14,7 @@ import type {
   InsertAnswer,
   Inserted,
   InsertRequest,
-  OnceNote,
+  OnceDocument,
   ReplaceAnswer,
   Step,
   Stepped,
@@ -23,7 +23,7 @@ import type {
 } from "../store.ts";
 import type { StoreParts } from "./parts.ts";
 
-export function createWrites({ rows, logs, notes, requests, publish }: StoreParts) {
+export function createWrites({ rows, logs, documents, requests, publish }: StoreParts) {
   let lastId = 0;
 
   // ---- insert
@@ -69,7 +69,7 @@ export function createWrites({ rows, logs, notes, requests, publish }: StorePart
     if (stored.lease?.until !== from.lease?.until) return "stale";
     const isKeyWanted = entersLife(from, stepped) && stepped.key !== null;
     if (isKeyWanted && rows.holderOf(stepped.key) !== undefined) return "key_taken";
-    if (once !== undefined) notes.writeOnce(once);
+    if (once !== undefined) documents.writeOnce(once);
     const to = isWhole(stepped) ? stepped : ({ ...stored, ...stepped } as Task); // the same fields, with the step's status
     rows.place(stored, to);
     if (isEnded(to)) logs.end(to.id);
@@ -88,14 +88,14 @@ export function createWrites({ rows, logs, notes, requests, publish }: StorePart
     const task = rows.byId.get(id);
     if (task === undefined || (version !== undefined && version !== task.version)) return false;
     if (!isFree(once)) return false;
-    if (once !== undefined) notes.writeOnce(once);
+    if (once !== undefined) documents.writeOnce(once);
     rows.remove(task);
     logs.remove(id);
     removed.push(task);
     return true;
   }
 
-  const isFree = (once: OnceNote | undefined): boolean => once === undefined || notes.isFree(once);
+  const isFree = (once: OnceDocument | undefined): boolean => once === undefined || documents.isFree(once);
 
   // ---- restore
 

@@ -46,7 +46,7 @@ const forgetOld = (table: string, key: string): string => `WITH gone AS (
   SELECT count(*)::integer AS n FROM gone`;
 
 const FORGET = forgetOld("tasktrack.idempotency", "scope, key");
-const FORGET_NOTES = forgetOld("tasktrack.notes", "name");
+const FORGET_DOCUMENTS = forgetOld("tasktrack.notes", "name");
 
 /** Sums up rows of the census; a reader sees either the rows or their sum. Returns by how many rows there are less. */
 const SUM_UP = `WITH gone AS (
@@ -76,11 +76,16 @@ export type HousekeepingSetup = {
 
 /** One piece of each kind of work; returns the time until the next round. */
 export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "clock" | "log">) {
-  const [prune, forget, forgetNotes, sumUp] = [sql(PRUNE), sql(FORGET), sql(FORGET_NOTES), sql(SUM_UP)];
+  const [prune, forget, forgetDocuments, sumUp] = [
+    sql(PRUNE),
+    sql(FORGET),
+    sql(FORGET_DOCUMENTS),
+    sql(SUM_UP),
+  ];
   const counted = async (statement: string): Promise<number> => Number((await session.rows(statement))[0]?.n);
   return async (): Promise<number> => {
     const deleted: number[] = [];
-    for (const statement of [prune, forget, forgetNotes]) deleted.push(await counted(statement));
+    for (const statement of [prune, forget, forgetDocuments]) deleted.push(await counted(statement));
     return pause({ deleted, summed: await counted(sumUp) }, random());
   };
 }

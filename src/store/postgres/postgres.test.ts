@@ -352,14 +352,16 @@ describe("housekeeping", () => {
     });
   });
 
-  test("clears away the notes whose time is over, and only those", async () => {
+  test("clears away the documents whose time is over, and only those", async () => {
     await withRound(async (store, schema, round) => {
       const now = await store.now();
       const writes = [-60_000, -1, 60_000].map((ms) => ({ name: `n${ms}`, value: "", until: now + ms }));
-      await store.writeNotes(writes, now - 120_000);
+      await store.writeDocuments(writes, now - 120_000);
       await round();
       expect(await rowsIn(schema, "notes")).toBe(1);
-      expect((await store.readNotes("", now - 120_000)).notes.map(({ name }) => name)).toEqual(["n60000"]);
+      expect((await store.readDocuments("", now - 120_000)).documents.map(({ name }) => name)).toEqual([
+        "n60000",
+      ]);
     });
   });
 });
@@ -367,7 +369,7 @@ describe("housekeeping", () => {
 // ---- calls of several transactions
 
 describe("of a call that the server refuses in part, the refusal proves that nothing was written", () => {
-  /** Tasks of a store that takes no name "bad" and no note "call/bad". */
+  /** Tasks of a store that takes no name "bad" and no document "call/bad". */
   const withFussyStore = (body: (store: TaskStore, tasks: readonly Task[]) => Promise<void>): Promise<void> =>
     withStore(async (store, schema) => {
       for (let n = 0; n < 2; n++) await add(store);

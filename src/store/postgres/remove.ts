@@ -1,8 +1,8 @@
 import type { TaskId } from "../../core/task.ts";
 import { writeInTurn } from "../pieces.ts";
-import type { OnceNote, TaskRef } from "../store.ts";
+import type { OnceDocument, TaskRef } from "../store.ts";
 import { pgArray } from "./array.ts";
-import { createOnceNotes } from "./notes.ts";
+import { createOnceDocuments } from "./documents.ts";
 import type { Pool } from "./pool.ts";
 import { type Session, statement } from "./statement.ts";
 
@@ -14,7 +14,7 @@ type Removed = readonly [place: number, isRemoved: boolean];
 export function createRemove(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {
   const { pool, sql } = setup;
   const removeTasks = statement(sql(REMOVE));
-  const once = createOnceNotes(sql);
+  const once = createOnceDocuments(sql);
 
   /** Deletions with notes have a transaction each; the others have one together, before them. */
   async function remove(refs: readonly TaskRef[]): Promise<boolean[]> {
@@ -35,7 +35,7 @@ export function createRemove(setup: { readonly pool: Pool; readonly sql: (text: 
     return refs.map(([n, { id }]) => [n, removed.delete(id)]); // once, also where one id comes twice
   }
 
-  const removeOnce = (ref: TaskRef, note: OnceNote): Promise<boolean> =>
+  const removeOnce = (ref: TaskRef, note: OnceDocument): Promise<boolean> =>
     pool.transaction((session) =>
       once(session, note, {
         run: async () => (await removeIn(session, [ref])).has(ref.id),

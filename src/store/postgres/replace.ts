@@ -2,11 +2,11 @@
 import { entersLife } from "../../core/lifecycle.ts";
 import { FIELD_NAMES, type FieldName } from "../../core/task.ts";
 import { writeInTurn } from "../pieces.ts";
-import type { OnceNote, ReplaceAnswer, Step, Stepped } from "../store.ts";
+import type { OnceDocument, ReplaceAnswer, Step, Stepped } from "../store.ts";
 import { pgArray, pgColumn } from "./array.ts";
 import { arraysOf, COLUMNS, changedColumns, namesOf, valuesOf, type Written } from "./columns.ts";
+import { createOnceDocuments } from "./documents.ts";
 import { keyLock, LOCK_KEYS } from "./insert.ts";
-import { createOnceNotes } from "./notes.ts";
 import type { Pool } from "./pool.ts";
 import { type Session, type Statement, statement, type Values } from "./statement.ts";
 
@@ -85,7 +85,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   const endOfAttempts = statement(sql(END_ATTEMPTS));
   const lockRows = statement(sql(LOCK_ROWS));
   const stands = statement(sql(STANDS));
-  const once = createOnceNotes(sql);
+  const once = createOnceDocuments(sql);
   const statements = new Map<string, Statement>(); // by the columns that they write; a handful
 
   function statementFor(columns: readonly Written[], more: string): Statement {
@@ -95,7 +95,7 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
     return known;
   }
 
-  /** Each step with a note has a transaction of its own, and the others have a few together. */
+  /** Each step with a document has a transaction of its own, and the others have a few together. */
   async function replace(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     const writes = runsOf(steps).flatMap((run) => {
       const [first] = run;
@@ -106,12 +106,12 @@ export function createReplace(setup: { readonly pool: Pool; readonly sql: (text:
   }
 
   const onceWrite =
-    (step: Step, note: OnceNote): Write =>
-    async () => [[step, await replaceOnce(step, note)]];
+    (step: Step, document: OnceDocument): Write =>
+    async () => [[step, await replaceOnce(step, document)]];
 
-  const replaceOnce = (step: Step, note: OnceNote): Promise<ReplaceAnswer> =>
+  const replaceOnce = (step: Step, document: OnceDocument): Promise<ReplaceAnswer> =>
     pool.transaction((session) =>
-      once<ReplaceAnswer>(session, note, {
+      once<ReplaceAnswer>(session, document, {
         run: async () => (await reviveAmong(session, [step]))[0] ?? "stale",
         isDone: (answer) => answer === "ok",
         otherwise: "stale",
@@ -185,7 +185,7 @@ export const isEndOfAttempt = ({ from, to }: Pick<Step, "from" | "to">): boolean
 const fieldOf = (task: Stepped, name: FieldName): unknown => task[name];
 
 /**
- * Steps that are written one run after the other: a step with a note alone, and the others together. Their order matters only where a
+ * Steps that are written one run after the other: a step with a document alone, and the others together. Their order matters only where a
  * step revives a task with a key, which another step may free or take: no two steps are for one task.
  */
 function runsOf(steps: readonly Step[]): Step[][] {

@@ -20,13 +20,13 @@ import type {
 import { createCensus } from "./census.ts";
 import { createChangeReader } from "./changes.ts";
 import { createClaim } from "./claim.ts";
+import { createDocuments } from "./documents.ts";
 import { createExtend } from "./extend.ts";
 import { createGet } from "./get.ts";
 import { createHousekeeping } from "./housekeeping.ts";
 import { createInsert } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { migrate } from "./migrate.ts";
-import { createNotes } from "./notes.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createRemove } from "./remove.ts";
 import { createReplace } from "./replace.ts";
@@ -93,7 +93,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const extend = createExtend(parts);
   const lists = createLists({ session: pool.searches, sql });
   const { census, ahead } = createCensus(parts);
-  const { writeNotes, readNotes } = createNotes(parts);
+  const { writeDocuments, readDocuments } = createDocuments(parts);
   const changeLog = createChangeReader(parts);
   const housekeeping = createHousekeeping(parts);
   const watching = createWatch({ ...parts, channel: schema, name: nonce(), lastBatch: readLastBatch });
@@ -150,7 +150,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
       (await lists.list(query)) as TaskPage<TaskHead & TaskParts[P]>,
     count: async (filter) =>
       isCounted(filter) ? countByCensus(await census(), filter) : lists.count(filter),
-    ...{ census, ahead, writeNotes, readNotes },
+    ...{ census, ahead, writeDocuments, readDocuments },
     claim: claimAll,
     extend: extendAll,
     replace: replaceAll,

@@ -9,7 +9,7 @@ import { createRedis, type RedisServer } from "../../../test/support/servers/red
 import { cancel, create, settle, type TaskSpec, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import { parseSearch } from "../../core/search.ts";
 import type { RunningTask, Task } from "../../core/task.ts";
-import type { NotePage, Sort, TaskFilter, TaskStore } from "../store.ts";
+import type { DocumentPage, Sort, TaskFilter, TaskStore } from "../store.ts";
 import { walk } from "../suite/examinee.ts";
 import { SCRIPTS, type Script } from "./scripts.ts";
 
@@ -218,7 +218,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ census: 20, ahead: 20 });
   });
 
-  test("notes of 64 KiB, and ten thousand small ones", async () => {
+  test("documents of 64 KiB, and ten thousand small ones", async () => {
     const until = NOW + HOUR_MS;
     const large = Array.from({ length: 100 }, (_, n) => ({
       name: `large/${n}`,
@@ -230,22 +230,22 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
       value: "{}",
       until: until - 1,
     }));
-    const countNotes = async (from: TaskStore, prefix: string): Promise<number> => {
+    const countDocuments = async (from: TaskStore, prefix: string): Promise<number> => {
       let count = 0;
       for (let after: string | null = ""; after !== null; ) {
-        const { notes, next }: NotePage = await from.readNotes(prefix, NOW, after);
-        count += notes.length;
+        const { documents, next }: DocumentPage = await from.readDocuments(prefix, NOW, after);
+        count += documents.length;
         after = next;
       }
       return count;
     };
-    await store.writeNotes(large, NOW);
-    await store.writeNotes(small, NOW);
-    expect(await countNotes(store, "")).toBe(10_100);
-    expect(await countNotes(store, "large/")).toBe(100);
-    await store.writeNotes(large, until - 1);
-    expect(await countNotes(store, "")).toBeLessThan(10_100);
-    await expectNoneSlow({ writeNotes: 30, readNotes: 20 });
+    await store.writeDocuments(large, NOW);
+    await store.writeDocuments(small, NOW);
+    expect(await countDocuments(store, "")).toBe(10_100);
+    expect(await countDocuments(store, "large/")).toBe(100);
+    await store.writeDocuments(large, until - 1);
+    expect(await countDocuments(store, "")).toBeLessThan(10_100);
+    await expectNoneSlow({ writeDocuments: 30, readDocuments: 20 });
   });
 
   test("a sweep after an outage that cost ten thousand leases", async () => {

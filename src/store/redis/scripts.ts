@@ -17,15 +17,15 @@ import now from "./lua/now.lua" with { type: "text" };
 import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
 import pageById from "./lua/page_by_id.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
+import readDocuments from "./lua/read_documents.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
-import readNotes from "./lua/read_notes.lua" with { type: "text" };
 import remove from "./lua/remove.lua" with { type: "text" };
 import replace from "./lua/replace.lua" with { type: "text" };
 import restore from "./lua/restore.lua" with { type: "text" };
 import restoreBodies from "./lua/restore_bodies.lua" with { type: "text" };
 import restoreLogs from "./lua/restore_logs.lua" with { type: "text" };
 import rows from "./lua/rows.lua" with { type: "text" };
-import writeNotes from "./lua/write_notes.lua" with { type: "text" };
+import writeDocuments from "./lua/write_documents.lua" with { type: "text" };
 import { APART, HEAD_COLUMNS } from "./row.ts";
 
 /** Tables that this program and its scripts share: in Lua lists of names, and a map of codes. */
@@ -85,6 +85,6 @@ export const SCRIPTS = {
   changes: scriptOf(changes),
   census: scriptOf(census),
   ahead: scriptOf(ahead),
-  writeNotes: scriptOf(writeNotes),
-  readNotes: scriptOf(readNotes),
+  writeDocuments: scriptOf(writeDocuments),
+  readDocuments: scriptOf(readDocuments),
 } as const satisfies Record<string, Script>;

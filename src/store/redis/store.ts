@@ -16,11 +16,11 @@ import { createCensus } from "./census.ts";
 import { createChanges } from "./changes.ts";
 import { createClaims } from "./claims.ts";
 import { createConnection, refusalOf, runScript } from "./connection.ts";
+import { createDocuments } from "./documents.ts";
 import { checkFitness, checkProduct, durabilityOf, idsToSkip, readProfile, readSlots } from "./fitness.ts";
 import { createClient, createLink, HOPS_AT_MOST, inTime, unavailable } from "./link.ts";
 import { createLog } from "./log.ts";
 import { createNodes, type Nodes, nodesIn } from "./nodes.ts";
-import { createNotes } from "./notes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
 import { SCRIPT_BOUNDS, SCRIPTS } from "./scripts.ts";
@@ -107,7 +107,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   const { get, list, count } = createReads(connection);
   const readLog = createLog(connection);
   const { census, ahead } = createCensus(connection, bounds);
-  const { writeNotes, readNotes } = createNotes(connection);
+  const { writeDocuments, readDocuments } = createDocuments(connection);
 
   let closing: Promise<void> | null = null;
 
@@ -120,7 +120,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   return {
     durability: durabilityOf(profile),
     count: async (filter) => (isCounted(filter) ? countByCensus(await census(), filter) : count(filter)),
-    ...{ census, ahead, writeNotes, readNotes },
+    ...{ census, ahead, writeDocuments, readDocuments },
     ...{ insert, claim, extend, replace, remove, restore, readLog },
     // The tasks have the parts that the call names.
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>

@@ -8,7 +8,7 @@ import { pieces, writeInPieces } from "../pieces.ts";
 import type {
   InsertAnswer,
   InsertRequest,
-  OnceNote,
+  OnceDocument,
   ReplaceAnswer,
   Step,
   Stepped,
@@ -81,7 +81,7 @@ export function createWrites({ connection, sender, notify }: WritesSetup) {
     const args = [sender];
     for (const { id, version, once } of refs) {
       args.push(String(id), version === undefined ? "" : String(version));
-      pushNote(args, once);
+      pushDocument(args, once);
     }
     const answers = (await connection.run(SCRIPTS.remove, args)) as number[]; // as remove.lua says
     if (answers.includes(1)) notify([]);
@@ -124,7 +124,7 @@ function changeOf(from: string | null | undefined, to: string | null | undefined
 
 function pushStep(
   args: string[],
-  { from, to, once }: { readonly from: Stepped; readonly to: Stepped; readonly once?: OnceNote },
+  { from, to, once }: { readonly from: Stepped; readonly to: Stepped; readonly once?: OnceDocument },
 ): void {
   args.push(String(from.id), String(from.version), String(from.lease?.until ?? null));
   args.push(headOf(to), bodyOf(to));
@@ -134,12 +134,12 @@ function pushStep(
   args.push(keyMoves ? JSON.stringify(to.key) : "", isLive(to) ? "enter" : "leave");
   args.push(from.status, laneOf(from), to.status, laneOf(to), String(scoreOf(to)));
   args.push(String(to.version), isMadeDue(to) ? to.type : "");
-  pushNote(args, once);
+  pushDocument(args, once);
 }
 
-function pushNote(args: string[], note: OnceNote | undefined): void {
-  if (note === undefined) args.push("", "", "", "");
-  else args.push(note.name, note.value, String(note.until), String(note.now));
+function pushDocument(args: string[], document: OnceDocument | undefined): void {
+  if (document === undefined) args.push("", "", "", "");
+  else args.push(document.name, document.value, String(document.until), String(document.now));
 }
 
 export const progressText = ({ progress }: Pick<Task, "progress">): string | null =>

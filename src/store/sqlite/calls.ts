@@ -11,12 +11,12 @@ import type {
   BeatAnswer,
   ChangePage,
   ClaimTerms,
+  DocumentAnswer,
+  DocumentPage,
+  DocumentWrite,
   InsertAnswer,
   InsertRequest,
-  NotePage,
-  NoteWrite,
-  NoteWritten,
-  OnceNote,
+  OnceDocument,
   Position,
   ReplaceAnswer,
   TaskFilter,
@@ -43,7 +43,7 @@ export type SentStep = {
   readonly at: number;
   /** The type of the task where the step makes it ready for a claim. */
   readonly due: string | null;
-  readonly once?: OnceNote;
+  readonly once?: OnceDocument;
 };
 
 export type FileSetup = {
@@ -76,8 +76,8 @@ export type Verbs = {
   restore(records: readonly TaskRecord[], now: number): number;
   readLog(id: TaskId, after: number): LogLine[];
   changes(after: Position | null, limit: number): ChangePage;
-  writeNotes(writes: readonly NoteWrite[], now: number): NoteWritten[];
-  readNotes(prefix: string, now: number, after: string): NotePage;
+  writeDocuments(writes: readonly DocumentWrite[], now: number): DocumentAnswer[];
+  readDocuments(prefix: string, now: number, after: string): DocumentPage;
   /** Deletes some of the rows that are not needed any more; true while there are others. */
   cleanUp(now: number): boolean;
 };

@@ -1,7 +1,7 @@
 import type { Database, Statement } from "bun:sqlite";
 import type { FieldName, Status, TaskId } from "../../core/task.ts";
 import type { Column, Value } from "../columns.ts";
-import type { OnceNote, ReplaceAnswer, TaskRef } from "../store.ts";
+import type { OnceDocument, ReplaceAnswer, TaskRef } from "../store.ts";
 import type { SentStep } from "./calls.ts";
 import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
@@ -22,8 +22,8 @@ export function createSteps(
   others: {
     readonly isHeld: (key: string) => boolean;
     readonly orphanLog: (id: TaskId) => void;
-    readonly isFree: (note: OnceNote) => boolean;
-    readonly putOnce: (note: OnceNote) => void;
+    readonly isFree: (document: OnceDocument) => boolean;
+    readonly putOnce: (document: OnceDocument) => void;
   },
 ) {
   // Takes the id, the version and the lease's end as the step saw them.

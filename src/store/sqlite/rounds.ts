@@ -19,7 +19,7 @@ const READS: ReadonlySet<FileVerb> = new Set([
   "ahead",
   "readLog",
   "changes",
-  "readNotes",
+  "readDocuments",
 ]);
 
 const isRead = ([, verb]: FileCall): boolean => READS.has(verb);
@@ -40,7 +40,7 @@ function rowsOf([, verb, args]: FileCall): number {
     case "get":
     case "replace":
     case "remove":
-    case "writeNotes":
+    case "writeDocuments":
       return args[0].length;
     case "changes":
       return args[1];
@@ -49,7 +49,7 @@ function rowsOf([, verb, args]: FileCall): number {
     case "count":
     case "census":
     case "ahead":
-    case "readNotes":
+    case "readDocuments":
     case "cleanUp":
       return 1_000;
     default:

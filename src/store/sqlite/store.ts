@@ -103,8 +103,8 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
     restore: (records) => thread.call("restore", records, clock.now()),
     readLog: (id, after) => thread.call("readLog", id, after),
     changes: (after, limit) => thread.call("changes", after, limit),
-    writeNotes: (writes, now) => thread.call("writeNotes", writes, now),
-    readNotes: (prefix, now, after) => thread.call("readNotes", prefix, now, after ?? ""),
+    writeDocuments: (writes, now) => thread.call("writeDocuments", writes, now),
+    readDocuments: (prefix, now, after) => thread.call("readDocuments", prefix, now, after ?? ""),
     watch: (ring) => {
       rings.add(ring);
       return () => rings.delete(ring);

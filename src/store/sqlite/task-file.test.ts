@@ -96,14 +96,14 @@ describe("what nobody needs any more", () => {
     expect(countIn(path, "idempotency")).toBe(500);
   });
 
-  test("notes go after their time, and only those", () => {
+  test("documents go after their time, and only those", () => {
     const { file, path } = open();
     const writes = Array.from({ length: 3_000 }, (_, n) => ({
       name: `n${n}`,
       value: "",
       until: T + (n % 6 === 0 ? HOUR_MS : 1_000),
     }));
-    written(file, () => file.verbs.writeNotes(writes, T));
+    written(file, () => file.verbs.writeDocuments(writes, T));
     expect(written(file, () => file.verbs.cleanUp(T + 999))).toBe(false);
     expect([1, 2, 3].map(() => written(file, () => file.verbs.cleanUp(T + 1_000)))).toEqual([
       true,

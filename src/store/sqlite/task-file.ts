@@ -4,10 +4,10 @@ import { createCensus } from "./census.ts";
 import { createChangeTable } from "./changes.ts";
 import { createClaims } from "./claim.ts";
 import { openDatabase } from "./database.ts";
+import { createDocuments } from "./documents.ts";
 import { createBeats } from "./extend.ts";
 import { createInserts } from "./insert.ts";
 import { createLists } from "./list.ts";
-import { createNotes } from "./notes.ts";
 import { createSteps } from "./replace.ts";
 import { createRestore } from "./restore.ts";
 
@@ -35,9 +35,14 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const inserts = createInserts(db, changes, census);
   const beats = createBeats(db, changes);
   const claims = createClaims(db, changes, census);
-  const notes = createNotes(db);
+  const documents = createDocuments(db);
   const steps = createSteps(db, changes, census, {
-    ...{ isHeld: inserts.isHeld, orphanLog: beats.orphan, isFree: notes.isFree, putOnce: notes.putOnce },
+    ...{
+      isHeld: inserts.isHeld,
+      orphanLog: beats.orphan,
+      isFree: documents.isFree,
+      putOnce: documents.putOnce,
+    },
   });
   const restore = createRestore(db, changes, census, { ...inserts, putLog: beats.putLog });
   const lists = createLists(db);
@@ -48,7 +53,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const checkpoint = db.prepare("PRAGMA wal_checkpoint(PASSIVE)");
 
   function cleanUp(now: number): boolean {
-    const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans(), notes.clear(now)];
+    const more = [changes.prune(now), inserts.forget(now), beats.clearOrphans(), documents.clear(now)];
     return more.includes(true);
   }
 
@@ -64,8 +69,8 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       extend: beats.extend,
       readLog: beats.readLog,
       changes: changes.after,
-      writeNotes: notes.writeNotes,
-      readNotes: notes.readNotes,
+      writeDocuments: documents.writeDocuments,
+      readDocuments: documents.readDocuments,
       cleanUp,
     },
     begin: () => void begin.run(),

@@ -96,39 +96,39 @@ local function headPattern(...)
   return table.concat(parts)
 end
 
--- ---- notes
+-- ---- documents
 
 -- 0 where there is none, or it is expired.
-local function noteVersion(name, now)
+local function documentVersion(name, now)
   local till, version = match(call("HGET", prefix .. "notes", name) or "", "^(%d+)\n(%d+)\n")
   if till == nil or tonumber(till) <= now then return 0 end
   return tonumber(version)
 end
 
-local function putNote(name, version, value, till)
+local function putDocument(name, version, value, till)
   call("HSET", prefix .. "notes", name, till .. "\n" .. version .. "\n" .. value)
   call("ZADD", prefix .. "note_names", 0, name)
   call("ZADD", prefix .. "note_ends", till, name)
 end
 
-local function dropNote(name)
+local function dropDocument(name)
   call("HDEL", prefix .. "notes", name)
   call("ZREM", prefix .. "note_names", name)
   call("ZREM", prefix .. "note_ends", name)
 end
 
--- Deletes some expired notes. Every script that writes notes deletes more than it writes, so that they do not accumulate.
-local function clearNotes(atMost, now)
+-- Deletes some expired documents. Every script that writes documents deletes more than it writes, so that they do not accumulate.
+local function clearDocuments(atMost, now)
   local over = call("ZRANGEBYSCORE", prefix .. "note_ends", "-inf", int(now), "LIMIT", 0, atMost)
-  for _, name in ipairs(over) do dropNote(name) end
+  for _, name in ipairs(over) do dropDocument(name) end
 end
 
--- A note that a step writes: its name ("" for none), value, until and now are in ARGV from this index on.
-local function isNoteFree(at) return ARGV[at] == "" or noteVersion(ARGV[at], tonumber(ARGV[at + 3])) == 0 end
-local function putNoteOf(at)
+-- A document that a step writes: its name ("" for none), value, until and now are in ARGV from this index on.
+local function isDocumentFree(at) return ARGV[at] == "" or documentVersion(ARGV[at], tonumber(ARGV[at + 3])) == 0 end
+local function putDocumentOf(at)
   if ARGV[at] == "" then return end
-  putNote(ARGV[at], "1", ARGV[at + 1], ARGV[at + 2])
-  clearNotes(2, tonumber(ARGV[at + 3]))
+  putDocument(ARGV[at], "1", ARGV[at + 1], ARGV[at + 2])
+  clearDocuments(2, tonumber(ARGV[at + 3]))
 end
 
 -- ---- the server's identity

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- Deletes tasks with all their data.
--- ARGV: 1 sender; then each ref: id, version ("" for any), a note (see isNoteFree)
+-- ARGV: 1 sender; then each ref: id, version ("" for any), a document (see isDocumentFree)
 -- Returns: 1 or 0 for each ref
--- Guards: the task exists, in that version where one is given; its note is not there.
+-- Guards: the task exists, in that version where one is given; its document is not there.
 if mayLackWrites() then return OTHER_SERVER end
 local ids = {}
 local REF = 6
@@ -18,8 +18,8 @@ local function remove(at, id)
   local from = 2 + (at - 1) * REF
   local wanted = ARGV[from + 1]
   if wanted ~= "" and wanted ~= version then return 0 end
-  if not isNoteFree(from + 2) then return 0 end
-  putNoteOf(from + 2)
+  if not isDocumentFree(from + 2) then return 0 end
+  putDocumentOf(from + 2)
   done[id] = true
   push(gone, id)
   leave("ids:" .. status, id)

@@ -3,13 +3,13 @@
 -- ARGV: 1 sender; then each step: id, version and lease end before the step, head, body, progress, payload, result (of these
 --   three: the JSON, "=" to keep, "-" to delete it), key as JSON ("" to leave the live keys unchanged), "enter" or "leave" for the
 --   key, the status and lane before the step, the new status, lane and score, the new version, the type if it has become due
---   ("" if not), and a note (see isNoteFree)
+--   ("" if not), and a document (see isDocumentFree)
 -- Returns: "ok", "stale" or "key_taken" for each step
--- Guards: the stored version and lease end are those before the step; a key that is entered is free; its note does not exist.
+-- Guards: the stored version and lease end are those before the step; a key that is entered is free; its document does not exist.
 if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]
 local STEP = 21
-local NOTE = 17
+local DOCUMENT = 17
 
 local ids = {}
 for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
@@ -66,10 +66,10 @@ local function replace(at, id)
   if not found[at] or done[id] then return "stale" end
   local version, ends = match(found[at], SEEN)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
-  if not isNoteFree(from + NOTE) then return "stale" end
+  if not isDocumentFree(from + DOCUMENT) then return "stale" end
   if not moveKey(id, ARGV[from + 8], ARGV[from + 9]) then return "key_taken" end
   done[id] = true
-  putNoteOf(from + NOTE)
+  putDocumentOf(from + DOCUMENT)
   push(heads, id, sized(id, ARGV[from + 3], ARGV[from + 6], ARGV[from + 7]))
   push(bodies, id, ARGV[from + 4])
   noteField(fields[1], id, ARGV[from + 5])

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Writes notes, each on its own, and deletes some expired ones: more than it writes, so that it catches up.
+-- Writes documents, each on its own, and deletes some expired ones: more than it writes, so that it catches up.
 -- ARGV: 1 now; then each write: name, "put" or "drop", value, until, the version that must be there ("" for any)
 -- Returns: "ok" or "stale" for each
--- Guards: the stored version; an expired note counts as version 0, as a missing one.
+-- Guards: the stored version; an expired document counts as version 0, as a missing one.
 if mayLackWrites() then return OTHER_SERVER end
 local now = tonumber(ARGV[1])
 local WRITE = 5
@@ -10,14 +10,14 @@ local WRITE = 5
 local answers = {}
 for from = 2, #ARGV, WRITE do
   local name, seen = ARGV[from], ARGV[from + 4]
-  local version = noteVersion(name, now)
+  local version = documentVersion(name, now)
   if seen ~= "" and tonumber(seen) ~= version then
     answers[#answers + 1] = "stale"
   else
-    if ARGV[from + 1] == "put" then putNote(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else dropNote(name) end
+    if ARGV[from + 1] == "put" then putDocument(name, int(version + 1), ARGV[from + 2], ARGV[from + 3]) else dropDocument(name) end
     answers[#answers + 1] = "ok"
   end
 end
 
-clearNotes(2 * #answers + 10, now)
+clearDocuments(2 * #answers + 10, now)
 return answers

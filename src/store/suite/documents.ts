@@ -1,44 +1,56 @@
 import { expect } from "bun:test";
 import { ANSWER_BYTES } from "../../core/text-size.ts";
-import { NOTES_READ, type Note, type NotePage, type NoteWrite, type TaskStore } from "../store.ts";
+import {
+  DOCUMENTS_PER_PAGE,
+  type DocumentPage,
+  type DocumentWrite,
+  type StoredDocument,
+  type TaskStore,
+} from "../store.ts";
 import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
 
 /** What stands under a prefix at the beginning of the case, or at another time. */
-const read = (x: Examinee, prefix = "", at = x.t): Promise<Note[]> => walkNotes(x.store, prefix, at);
+const read = (x: Examinee, prefix = "", at = x.t): Promise<StoredDocument[]> =>
+  walkDocuments(x.store, prefix, at);
 
-async function walkNotes(store: Pick<TaskStore, "readNotes">, prefix: string, at: number): Promise<Note[]> {
+async function walkDocuments(
+  store: Pick<TaskStore, "readDocuments">,
+  prefix: string,
+  at: number,
+): Promise<StoredDocument[]> {
   return (await notePages(store, prefix, at)).flat();
 }
 
 async function notePages(
-  store: Pick<TaskStore, "readNotes">,
+  store: Pick<TaskStore, "readDocuments">,
   prefix: string,
   at: number,
-): Promise<(readonly Note[])[]> {
-  const pages: (readonly Note[])[] = [];
+): Promise<(readonly StoredDocument[])[]> {
+  const pages: (readonly StoredDocument[])[] = [];
   let after: string | null = "";
   while (after !== null) {
-    const page: NotePage = await store.readNotes(prefix, at, after);
+    const page: DocumentPage = await store.readDocuments(prefix, at, after);
     expect(page.next === null || page.next > after).toBe(true);
-    pages.push(page.notes);
+    pages.push(page.documents);
     after = page.next;
   }
   return pages;
 }
 
-const write = async (x: Examinee, entry: Partial<NoteWrite>, at = x.t) =>
-  only(await x.store.writeNotes([{ name: "n", value: "v", until: x.t + HOUR_MS, ...entry }], at));
+const write = async (x: Examinee, entry: Partial<DocumentWrite>, at = x.t) =>
+  only(await x.store.writeDocuments([{ name: "n", value: "v", until: x.t + HOUR_MS, ...entry }], at));
 
-const namesOf = (notes: readonly { readonly name: string }[]): string[] => notes.map(({ name }) => name);
+const namesOf = (documents: readonly { readonly name: string }[]): string[] =>
+  documents.map(({ name }) => name);
 
-export function examineNotes(exam: Exam): void {
-  exam("a note is read as it was written, by every process", async (x) => {
+export function examineDocuments(exam: Exam): void {
+  exam("a document is read as it was written, by every process", async (x) => {
     const until = x.t + HOUR_MS;
     const value = `{"a":"Ж 'quoted' \\\\ \\" \u{1F600}, ;\\n"}\n`;
     expect(await write(x, { name: "worker/a", value, until })).toBe("ok");
-    const note = { name: "worker/a", value, version: 1, until };
-    expect(await read(x)).toStrictEqual([note]);
-    expect(await x.peer.readNotes("worker/", x.t)).toStrictEqual({ notes: [note], next: null });
+    const document = { name: "worker/a", value, version: 1, until };
+    expect(await read(x)).toStrictEqual([document]);
+    expect(await x.peer.readDocuments("worker/", x.t)).toStrictEqual({ documents: [document], next: null });
   });
 
   exam("a value may be empty, or 64 KiB", async (x) => {
@@ -69,7 +81,7 @@ export function examineNotes(exam: Exam): void {
     ];
     const longest = "z".repeat(255);
     const writes = [...names, longest].map((name) => ({ name, value: name, until: x.t + HOUR_MS }));
-    await x.store.writeNotes(writes, x.t);
+    await x.store.writeDocuments(writes, x.t);
     expect(namesOf(await read(x))).toEqual([...names, longest].toSorted());
     for (const { name, value } of await read(x)) expect(value).toBe(name);
     for (const prefix of ["a", "a_", "a*", "a%", "a\\", "A", "?", "[", "*", "z", "~", "b"]) {
@@ -87,7 +99,7 @@ export function examineNotes(exam: Exam): void {
     }
   });
 
-  exam("a note is written only over the version that its writer has seen", async (x) => {
+  exam("a document is written only over the version that its writer has seen", async (x) => {
     expect(await write(x, { ifVersion: 1 })).toBe("stale");
     expect(await read(x)).toEqual([]);
     expect(await write(x, { ifVersion: 0, value: "first" })).toBe("ok");
@@ -116,7 +128,7 @@ export function examineNotes(exam: Exam): void {
     expect(await read(x)).toEqual([]);
   });
 
-  exam("a deleted note begins anew", async (x) => {
+  exam("a deleted document begins anew", async (x) => {
     await write(x, {});
     await write(x, {});
     await write(x, { value: null });
@@ -124,7 +136,7 @@ export function examineNotes(exam: Exam): void {
     expect(only(await read(x))).toMatchObject({ value: "new", version: 1 });
   });
 
-  exam("an expired note counts as not there, to the millisecond", async (x) => {
+  exam("an expired document counts as not there, to the millisecond", async (x) => {
     const until = x.t + 1_000;
     await write(x, { until });
     await write(x, { until });
@@ -136,7 +148,7 @@ export function examineNotes(exam: Exam): void {
     expect(only(await read(x, "", until))).toMatchObject({ value: "next", version: 1 });
   });
 
-  exam("an expired note is no obstacle to a write, whatever version the write expects", async (x) => {
+  exam("an expired document is no obstacle to a write, whatever version the write expects", async (x) => {
     await write(x, { until: x.t + 5 });
     await write(x, { until: x.t + 5 });
     expect(await write(x, { value: "next" }, x.t + 5)).toBe("ok");
@@ -147,7 +159,7 @@ export function examineNotes(exam: Exam): void {
     await write(x, { name: "b" });
     await write(x, { name: "d" });
     const until = x.t + HOUR_MS;
-    const answers = await x.store.writeNotes(
+    const answers = await x.store.writeDocuments(
       [
         { name: "c", value: "c", until, ifVersion: 0 },
         { name: "b", value: "late", until, ifVersion: 0 },
@@ -166,11 +178,11 @@ export function examineNotes(exam: Exam): void {
   });
 
   exam("no writes, no answers", async (x) => {
-    expect(await x.store.writeNotes([], x.t)).toEqual([]);
+    expect(await x.store.writeDocuments([], x.t)).toEqual([]);
     expect(await read(x)).toEqual([]);
   });
 
-  exam("notes are neither tasks nor in the change log, and tasks are no notes", async (x) => {
+  exam("documents are neither tasks nor in the change log, and tasks are no documents", async (x) => {
     await x.add();
     const from = await x.end();
     await write(x, {});
@@ -187,7 +199,7 @@ export function examineNotes(exam: Exam): void {
         entry: { name: "n", value: `${ifVersion}-${n}`, until: x.t + HOUR_MS, ifVersion },
       }));
       const answers = await Promise.all(
-        contenders.map(({ connection, entry }) => connection.writeNotes([entry], x.t)),
+        contenders.map(({ connection, entry }) => connection.writeDocuments([entry], x.t)),
       );
       const winners = contenders.filter((_, n) => answers[n]?.[0] === "ok");
       expect(winners.length).toBe(1);
@@ -197,7 +209,7 @@ export function examineNotes(exam: Exam): void {
 
   exam("writers who write whatever is there all have their version", async (x) => {
     const writes = Array.from({ length: 20 }, (_, n) =>
-      (n % 2 === 0 ? x.store : x.peer).writeNotes(
+      (n % 2 === 0 ? x.store : x.peer).writeDocuments(
         // in different orders, so that a store that locks them one by one must choose an order
         (n % 3 === 0 ? ["a", "b", "c"] : ["c", "b", "a"]).map((name) => ({
           name,
@@ -211,28 +223,28 @@ export function examineNotes(exam: Exam): void {
     expect((await read(x)).map(({ version }) => version)).toEqual([20, 20, 20]);
   });
 
-  exam("many notes are read page by page, in the order of their names", async (x) => {
+  exam("many documents are read page by page, in the order of their names", async (x) => {
     const names = Array.from({ length: 2_510 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
     for (let at = 0; at < names.length; at += 1_001) {
       const writes = names.slice(at, at + 1_001).map((name) => ({ name, value: "", until: x.t + HOUR_MS }));
-      await x.store.writeNotes(writes.toReversed(), x.t);
+      await x.store.writeDocuments(writes.toReversed(), x.t);
     }
     await write(x, { name: "m" });
     const pages = await notePages(x.store, "n/", x.t);
     expect(namesOf(pages.flat())).toEqual(names);
-    for (const page of pages) expect(page.length).toBeLessThanOrEqual(NOTES_READ);
+    for (const page of pages) expect(page.length).toBeLessThanOrEqual(DOCUMENTS_PER_PAGE);
     expect(namesOf(await read(x, "n/02"))).toEqual(names.slice(2_000));
-    expect((await x.store.readNotes("n/", x.t, "n/025")).notes.length).toBe(10);
-    expect(await x.store.readNotes("n/", x.t, "o")).toEqual({ notes: [], next: null });
-    expect(namesOf((await x.store.readNotes("n/", x.t, "a")).notes)[0]).toBe("n/00000");
+    expect((await x.store.readDocuments("n/", x.t, "n/025")).documents.length).toBe(10);
+    expect(await x.store.readDocuments("n/", x.t, "o")).toEqual({ documents: [], next: null });
+    expect(namesOf((await x.store.readDocuments("n/", x.t, "a")).documents)[0]).toBe("n/00000");
   });
 
-  exam("a page of notes ends at about 8 MiB", async (x) => {
+  exam("a page of documents ends at about 8 MiB", async (x) => {
     const value = "x".repeat(65_536);
     const names = Array.from({ length: 200 }, (_, n) => `large/${String(n).padStart(3, "0")}`);
     for (let at = 0; at < names.length; at += 50) {
       const writes = names.slice(at, at + 50).map((name) => ({ name, value, until: x.t + HOUR_MS }));
-      await x.store.writeNotes(writes, x.t);
+      await x.store.writeDocuments(writes, x.t);
     }
     const pages = await notePages(x.store, "large/", x.t);
     expect(namesOf(pages.flat())).toEqual(names);
@@ -240,14 +252,14 @@ export function examineNotes(exam: Exam): void {
       expect(page.length * value.length).toBeLessThanOrEqual(ANSWER_BYTES + value.length);
   });
 
-  exam("expired notes do not end a walk early", async (x) => {
+  exam("expired documents do not end a walk early", async (x) => {
     const names = Array.from({ length: 2_100 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
     for (let at = 0; at < names.length; at += 1_050) {
       const writes = names.slice(at, at + 1_050).map((name, n) => ({
         ...{ name, value: "" },
         until: at + n === 2_099 ? x.t + HOUR_MS : x.t + 10,
       }));
-      await x.store.writeNotes(writes, x.t);
+      await x.store.writeDocuments(writes, x.t);
     }
     expect(namesOf(await read(x, "n/", x.t + 10))).toEqual(["n/02099"]);
   });
