@@ -16,7 +16,11 @@ import { errorText, type Log } from "./lib/log.ts";
 import { type Service, startServices, stopServices } from "./lib/service.ts";
 import { within } from "./lib/waiting.ts";
 import type { Handler } from "./processor/handler.ts";
-import { createPool, type Pool, type SpawnHandlers } from "./processor/pool.ts";
+import {
+  createHandlerProcesses,
+  type HandlerProcesses,
+} from "./processor/handler-processes/handler-processes.ts";
+import type { SpawnHandlers } from "./processor/handler-processes/process.ts";
 import { createProcessor, type Processor } from "./processor/processor.ts";
 import { openStore } from "./store/open.ts";
 import type { TaskStore } from "./store/store.ts";
@@ -79,13 +83,13 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
       { statuses: ["failed", "cancelled"], keepMs: config.retentionFailedMs },
     ],
   });
-  const pool =
+  const processes =
     effects.handlers === null
       ? null
-      : createPool({
+      : createHandlerProcesses({
           ...{ ...effects.handlers, clock, log },
           onTypes: (types) => {
-            if (table.load(types, pool?.handler)) processor?.refresh();
+            if (table.load(types, processes?.handler)) processor?.refresh();
           },
         });
   const processor =
@@ -100,7 +104,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
             clock,
             log,
           },
-          ...(pool === null ? {} : { kill: pool.kill }),
+          ...(processes === null ? {} : { kill: processes.kill }),
           concurrency: config.workerConcurrency,
         });
   const requestId = createRequestIds(nonce());
@@ -126,7 +130,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     closing("store", store.close),
     closing("store's wake-ups", queue.close),
     flow && closing("broker", (withinMs) => closeBroker(flow.close(), withinMs, effects)),
-    pool && handlerProcesses(pool, processor !== null),
+    processes && handlerProcesses(processes, processor !== null),
     ...engine.services,
     flow &&
       config.events !== "off" &&
@@ -145,7 +149,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
       start: processor.start,
       stop: async () => {
         handlersLeft = await processor.stop(config.shutdownGraceMs);
-        pool?.kill();
+        processes?.kill();
       },
     },
   ].filter((service) => typeof service === "object" && service !== null);
@@ -170,7 +174,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   return {
     engine,
     processor,
-    reloadHandlers: async () => pool?.reload(),
+    reloadHandlers: async () => processes?.reload(),
     start,
     stop: () => {
       stopped ??= shutDown();
@@ -218,13 +222,13 @@ const closing = (name: string, close: (withinMs: number) => Promise<void>): Serv
 });
 
 /** A process that runs no tasks needs the module only for the defaults of its types. */
-const handlerProcesses = (pool: Pool, runsTasks: boolean): Service => ({
+const handlerProcesses = (processes: HandlerProcesses, runsTasks: boolean): Service => ({
   name: "handler processes",
   start: async () => {
-    await pool.start();
-    if (!runsTasks) pool.kill();
+    await processes.start();
+    if (!runsTasks) processes.kill();
   },
-  stop: async () => pool.kill(),
+  stop: async () => processes.kill(),
 });
 
 type BrokerEffects = Pick<Effects, "clock" | "log">;

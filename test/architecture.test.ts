@@ -29,7 +29,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "processor/handler.ts",
     "processor/context.ts",
     "processor/execute.ts",
-    "processor/pool-messages.ts",
+    "processor/handler-processes/messages.ts",
   ],
   http: [
     "http",
@@ -53,9 +53,10 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
     "app.ts",
     "config.ts",
     "version.ts",
-    "processor/pool.ts",
+    "processor/handler-processes/handler-processes.ts",
     "type processor/handler.ts",
-    "type processor/pool-messages.ts",
+    "type processor/handler-processes/messages.ts",
+    "type processor/handler-processes/process.ts",
     "store/open.ts",
     "type store/setup.ts",
     "type store/store.ts",
@@ -106,9 +107,9 @@ const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
   "lib/system-clock.ts",
-  "cli/handler-processes.ts",
   "cli/serve.ts",
   "cli/settings.ts",
+  "cli/spawn-handlers.ts",
   "cli/terminal.ts",
   "lib/system-chance.ts",
   "handlers/command.ts", // what it starts inherits the environment
@@ -231,7 +232,6 @@ const TOO_LONG_STILL: readonly string[] = [
   "src/broker/kafka/wake-ups.ts createKafkaBells",
   "src/client/source.ts",
   "src/client/source.ts createHttpSource",
-  "src/processor/pool.ts createPool",
   "src/processor/processor.ts createProcessor",
   "web/pages/tasks/table.tsx",
 ];

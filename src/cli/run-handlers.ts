@@ -10,7 +10,7 @@ import { readHandlers } from "../handlers/module.ts";
 import { type Allowance, parseAllowance } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { textOf } from "../lib/text.ts";
-import type { FromHandlers, ToHandlers } from "../processor/pool-messages.ts";
+import type { FromHandlers, ToHandlers } from "../processor/handler-processes/messages.ts";
 import { FAILED } from "./command.ts";
 
 /** What cannot be sent must not keep a process that has to end. */

@@ -5,11 +5,11 @@ import { isTaskError } from "../core/error.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { type Command, FAILED, type Flag, type Given, OK } from "./command.ts";
-import { spawnHandlers } from "./handler-processes.ts";
 import { createOutputLog } from "./log-output.ts";
 import { freePort, sayListening, spawnServer } from "./processes.ts";
 import { codeOf, complain, configure, settingFlags } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
+import { spawnHandlers } from "./spawn-handlers.ts";
 import { createSupervisor } from "./supervisor.ts";
 import { watchModule } from "./watch-module.ts";
 

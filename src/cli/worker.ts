@@ -7,12 +7,12 @@ import { parseAllowance } from "../lib/addresses.ts";
 import { LOG_LEVELS } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Handler } from "../processor/handler.ts";
-import { createPool } from "../processor/pool.ts";
+import { createHandlerProcesses } from "../processor/handler-processes/handler-processes.ts";
 import { type Call, type Command, FAILED, OK, UsageError } from "./command.ts";
-import { spawnHandlers } from "./handler-processes.ts";
 import { createOutputLog } from "./log-output.ts";
 import { complain } from "./settings.ts";
 import { stopOnSignal } from "./signals.ts";
+import { spawnHandlers } from "./spawn-handlers.ts";
 import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 import { watchModule } from "./watch-module.ts";
 
@@ -101,24 +101,24 @@ async function work(wish: Wish): Promise<number> {
   });
   const handlers = new Map<string, Handler>();
   let worker: Worker | null = null;
-  const pool = createPool({
+  const processes = createHandlerProcesses({
     spawn: spawnHandlers({ module: wish.module, allowPrivate: wish.allowPrivate, log }),
     processes: wish.processes,
     onTypes: (types) => {
       const before = [...handlers.keys()].join();
       handlers.clear();
-      for (const type of types.keys()) handlers.set(type, pool.handler);
+      for (const type of types.keys()) handlers.set(type, processes.handler);
       if (before !== [...handlers.keys()].join()) worker?.refresh();
     },
     clock: systemClock,
     log,
   });
   try {
-    await pool.start();
-    worker = createWorker({ url, handlers, kill: pool.kill, concurrency, name, lease, log });
+    await processes.start();
+    worker = createWorker({ url, handlers, kill: processes.kill, concurrency, name, lease, log });
   } catch (error) {
     if (!isTaskError(error) && !(error instanceof TypeError)) throw error;
-    pool.kill();
+    processes.kill();
     complain(isTaskError(error) ? `${wish.module} cannot be loaded: ${error.message}` : error.message);
     return FAILED;
   }
@@ -126,10 +126,10 @@ async function work(wish: Wish): Promise<number> {
   const ended = stopOnSignal(log, () => stop(wish.graceMs).then(() => OK));
   start();
   log.info("working", { url, worker: name, types: [...handlers.keys()].join(), concurrency });
-  if (wish.watches) watchModule(wish.module, pool.reload, systemClock);
+  if (wish.watches) watchModule(wish.module, processes.reload, systemClock);
   const drained = stopped.then(() => OK); // by the server
   const code = await Promise.race([ended, drained]);
-  pool.kill();
+  processes.kill();
   return code;
 }
 

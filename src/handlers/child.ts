@@ -11,7 +11,7 @@ import {
   type FromHandlers,
   type SentTask,
   type ToHandlers,
-} from "../processor/pool-messages.ts";
+} from "../processor/handler-processes/messages.ts";
 import type { ReadHandlers } from "./module.ts";
 
 export interface HandlersChild {

@@ -7,8 +7,8 @@ import { createManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog } from "../../test/support/engine.ts";
 import { runningTask } from "../../test/support/tasks.ts";
 import { TYPE_DEFAULTS } from "../core/lifecycle.ts";
-import { createPool } from "./pool.ts";
-import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
+import { createHandlerProcesses } from "./handler-processes/handler-processes.ts";
+import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./handler-processes/messages.ts";
 import { createProcessor } from "./processor.ts";
 import type { TaskSource } from "./source.ts";
 
@@ -34,7 +34,7 @@ async function lose(loss: Loss) {
   let leaseEndsAt = leaseMs;
   let isOffered = true;
 
-  const pool = createPool({
+  const pool = createHandlerProcesses({
     ...{ processes: 1, clock, log, onTypes: () => undefined },
     spawn: (on) => {
       let isAlive = true;

@@ -1,13 +1,16 @@
 import { describe, expect, test } from "bun:test";
-import { createManualClock, settled } from "../../test/support/clock.ts";
-import { createTestLog } from "../../test/support/engine.ts";
-import { CANCEL_GRACE_MS } from "../core/lease.ts";
-import { TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
-import type { Outcome } from "../core/outcome.ts";
-import type { StopReason } from "./execute.ts";
-import { type HandlerTask, readVerdict } from "./handler.ts";
-import { createPool, OVERTIME_MS, type ProcessExit, SILENT_AFTER_MS } from "./pool.ts";
-import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./pool-messages.ts";
+import { createManualClock, settled } from "../../../test/support/clock.ts";
+import { createTestLog } from "../../../test/support/engine.ts";
+import { CANCEL_GRACE_MS } from "../../core/lease.ts";
+import { TYPE_DEFAULTS, type TypeDefaults } from "../../core/lifecycle.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import type { StopReason } from "../execute.ts";
+import { type HandlerTask, readVerdict } from "../handler.ts";
+import { createHandlerProcesses } from "./handler-processes.ts";
+import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./messages.ts";
+import type { ProcessExit } from "./process.ts";
+import { OVERTIME_MS } from "./runs.ts";
+import { SILENT_AFTER_MS } from "./watchdog.ts";
 
 const DONE: Outcome = { kind: "done", result: '"well"' };
 const RELEASED: Outcome = { kind: "released", delayMs: 0 };
@@ -28,7 +31,7 @@ function openPool(processes: number) {
   const log = createTestLog();
   const born: Born[] = [];
   const types: (readonly string[])[] = [];
-  const pool = createPool({
+  const pool = createHandlerProcesses({
     ...{ processes, clock, log },
     onTypes: (given: ReadonlyMap<string, TypeDefaults>) => types.push([...given.keys()]),
     spawn: (on) => {

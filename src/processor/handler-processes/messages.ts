@@ -1,9 +1,9 @@
 /** What a server and the processes that run its handlers say to each other, over a pipe, as JSON. */
-import type { TypeDefaults } from "../core/lifecycle.ts";
-import type { Outcome } from "../core/outcome.ts";
-import type { LogLevel, Progress } from "../core/task.ts";
-import type { StopReason } from "./execute.ts";
-import type { HandlerTask } from "./handler.ts";
+import type { TypeDefaults } from "../../core/lifecycle.ts";
+import type { Outcome } from "../../core/outcome.ts";
+import type { LogLevel, Progress } from "../../core/task.ts";
+import type { StopReason } from "../execute.ts";
+import type { HandlerTask } from "../handler.ts";
 
 /** A task in transit: its payload is sent as text, because the pipe would print a parsed payload again. */
 export type SentTask = Omit<HandlerTask, "payload">;

@@ -1,17 +1,17 @@
-/** How handlers come into processes of their own, and how those are ended. */
+/** Starts the processes that run a module of handlers, and ends them. */
 import { closeSync } from "node:fs";
 import { signalGroup } from "../handlers/groups.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { HandlerProcess, SpawnHandlers } from "../processor/pool.ts";
-import type { FromHandlers } from "../processor/pool-messages.ts";
+import type { FromHandlers } from "../processor/handler-processes/messages.ts";
+import type { SpawnedProcess, SpawnHandlers } from "../processor/handler-processes/process.ts";
 import { FAILED } from "./command.ts";
 import { RUN_HANDLERS, SELF } from "./processes.ts";
 
 /**
- * Each process leads a session of its own: a Ctrl-C at the terminal is the server's alone, and one signal reaches all that the
- * process has started. What handlers print goes to the server's standard error; its standard output is its log. The fourth
- * channel is never written to: its end tells the process that this one has died.
- * @param setup.allowPrivate which addresses that are not public `http()` may call, as the setting says it
+ * Each process leads a session of its own: a Ctrl-C at the terminal reaches the server alone, and one signal reaches all that the
+ * process has started. Standard output of handlers goes to the server's standard error, because the server's standard output is its
+ * log. Nothing is written to the fourth channel: its end tells the process that this one has ended.
+ * @param setup.allowPrivate the addresses that are not public and that `http()` may call, in the form of the setting
  */
 export const spawnHandlers =
   (setup: { readonly module: string; readonly allowPrivate: string; readonly log: Log }): SpawnHandlers =>
@@ -40,14 +40,14 @@ export const spawnHandlers =
     } catch (error) {
       setup.log.error("handlers_not_started", { error: errorText(error) });
       queueMicrotask(() => on.ended({ code: FAILED, signal: null }));
-      return NOBODY;
+      return NOT_STARTED;
     }
   };
 
-/** Where the tasks are, with a password perhaps, is nothing that handlers, and the programs that they start, need to know. */
+/** The addresses of store and broker may contain passwords. Handlers and the programs that they start do not get them. */
 const SECRETS = { STORE_URL: undefined, QUEUE_URL: undefined };
 
-const NOBODY: HandlerProcess = { pid: 0, send: () => undefined, kill: () => undefined };
+const NOT_STARTED: SpawnedProcess = { pid: 0, send: () => undefined, kill: () => undefined };
 
 function closeLifeline(end: unknown): void {
   if (typeof end === "number") closeSync(end);
