@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../core/clock.ts";
 import { createContext, type Said } from "../processor/context.ts";
-import { attempt, type StopReason } from "../processor/execute.ts";
+import { attempt } from "../processor/execute.ts";
 import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
 import {
   BEAT_EVERY_MS,
@@ -12,6 +12,7 @@ import {
   type SentTask,
   type ToHandlers,
 } from "../processor/handler-processes/messages.ts";
+import type { StopReason } from "../processor/stop.ts";
 import type { ReadHandlers } from "./module.ts";
 
 export interface HandlersChild {

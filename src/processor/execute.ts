@@ -4,15 +4,12 @@ import { LIMITS, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
 import { type Handler, type HandlerContext, type HandlerTask, readVerdict, resultTextOf } from "./handler.ts";
 import type { ClaimedTask } from "./source.ts";
-import type { Stop } from "./stop.ts";
-
-/** Why a run was told to stop; it is the reason of the handler's abort signal. */
-export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
+import type { Stop, StopReason } from "./stop.ts";
 
 /**
- * Runs a handler once, to its very end, and says how that went; never rejects. A run that was told to stop and then
- * failed did so because it was told to: only the reason counts. One that returned a result all the same is done.
- * Null when there is nobody left to tell.
+ * Runs a handler once, and resolves with the outcome when the handler has ended; never rejects. If the handler was told to stop and
+ * then failed, the reason of the stop decides the outcome. If it returned a result in spite of the stop, the task is done. Null if
+ * the lease is lost, so that there is no outcome to report.
  */
 export async function execute(
   handler: Handler,

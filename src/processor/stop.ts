@@ -1,8 +1,9 @@
-import type { StopReason } from "./execute.ts";
+/** Why a run was told to stop; the reason of the handler's abort signal. */
+export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
 
 /**
- * A run's order to stop. Its signal is made when somebody looks at it, which the quickest handlers never do: to make one
- * costs more than all else that such a run takes.
+ * A run's order to stop. Its signal is created when a handler reads it. Short handlers never do, and to create one costs more than the
+ * rest of such a run.
  */
 export interface Stop {
   /** Null as long as the run may go on. */

@@ -2,8 +2,8 @@
 import type { TypeDefaults } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { LogLevel, Progress } from "../../core/task.ts";
-import type { StopReason } from "../execute.ts";
 import type { HandlerTask } from "../handler.ts";
+import type { StopReason } from "../stop.ts";
 
 /** A task in transit: its payload is sent as text, because the pipe would print a parsed payload again. */
 export type SentTask = Omit<HandlerTask, "payload">;

@@ -3,8 +3,8 @@ import type { Clock } from "../../core/clock.ts";
 import { CANCEL_GRACE_MS } from "../../core/lease.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { onAbort } from "../../lib/waiting.ts";
-import type { StopReason } from "../execute.ts";
 import type { HandlerTask, RunContext } from "../handler.ts";
+import type { StopReason } from "../stop.ts";
 import type { FromHandlers, ToHandlers } from "./messages.ts";
 
 /** How long after its abort a handler may go on; after a cancel request it has the grace of the request. */

@@ -1,0 +1,47 @@
+import type { Progress } from "../core/task.ts";
+import type { Line } from "./context.ts";
+import type { LeaseTiming } from "./lease-timing.ts";
+import type { ClaimedTask } from "./source.ts";
+import { createStop, type Stop, type StopReason } from "./stop.ts";
+
+/** One task in its slot. Times are monotonic. */
+export type Run = {
+  readonly task: ClaimedTask;
+  readonly stop: Stop;
+  /** Aborted just before the lease ends: work that can be ended by force is ended. */
+  readonly over: Stop;
+  /**
+   * The lease is assumed to last longer than it was renewed for, once: this process was suspended, and asks whether it still
+   * holds the lease.
+   */
+  isAsking: boolean;
+  /** The lease is not held any more: the outcome cannot be reported. */
+  lost: boolean;
+  /** A heartbeat is under way. */
+  beating: boolean;
+  beatDueAt: number;
+  beatenAt: number;
+  leaseEndsAt: number;
+  progress: Progress | null;
+  log: Line[];
+  /** Resolves when the slot is free again. */
+  ended: Promise<void>;
+};
+
+export const createRun = (task: ClaimedTask, leasedAt: number, timing: LeaseTiming): Run => ({
+  task,
+  stop: createStop(),
+  over: createStop(),
+  isAsking: false,
+  lost: false,
+  beating: false,
+  beatDueAt: leasedAt + timing.renewEveryMs,
+  beatenAt: leasedAt,
+  leaseEndsAt: leasedAt + timing.leaseMs,
+  progress: null,
+  log: [],
+  ended: Promise.resolve(),
+});
+
+/** Tells the handler to stop. The first reason counts, but a lost lease is noted in any case. */
+export type StopRun = (run: Run, reason: StopReason) => void;

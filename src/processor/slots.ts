@@ -1,0 +1,48 @@
+import type { TaskId } from "../core/task.ts";
+import { type Timers, within } from "../lib/waiting.ts";
+import type { Run } from "./run.ts";
+
+/** A fixed number of slots, each with at most one run. */
+export interface Slots {
+  readonly runs: ReadonlySet<Run>;
+  readonly free: number;
+  /** The run of this task; of several, the one that began last: a lost task may come back while its earlier run still ends. */
+  latest(id: TaskId): Run | undefined;
+  take(run: Run): void;
+  release(run: Run): void;
+  /** Resolves at the next release or wake-up. */
+  released(): Promise<void>;
+  wake(): void;
+  /** Resolves when all present runs have ended, or after `withinMs`. */
+  emptied(withinMs: number): Promise<void>;
+}
+
+export function createSlots(count: number, timers: Timers): Slots {
+  const runs = new Set<Run>();
+  const latest = new Map<TaskId, Run>();
+  let wake = (): void => undefined;
+
+  return {
+    runs,
+    get free() {
+      return count - runs.size;
+    },
+    latest: (id) => latest.get(id),
+    take: (run) => {
+      runs.add(run);
+      latest.set(run.task.id, run);
+    },
+    release: (run) => {
+      runs.delete(run);
+      if (latest.get(run.task.id) === run) latest.delete(run.task.id);
+      wake();
+    },
+    released: () => new Promise((resolve) => (wake = resolve)),
+    wake: () => wake(),
+    emptied: async (withinMs) => {
+      if (runs.size === 0 || withinMs <= 0) return;
+      const ended = Promise.all([...runs].map((run) => run.ended));
+      await within(timers, withinMs, ended, undefined);
+    },
+  };
+}
