@@ -88,3 +88,7 @@ const CONTENT_REFUSALS: ReadonlySet<number> = new Set([400, 413, 422]);
  */
 export const isForeignRefusal = (error: unknown): error is TaskTrackError =>
   isRefusal(error) && error.code === `http_${error.status}` && error.status !== 413;
+
+/** The invalid fields in one line. */
+export const faultText = (faults: readonly FieldFault[]): string =>
+  faults.map(({ pointer, detail }) => `${pointer} ${detail}`).join("; ");

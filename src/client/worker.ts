@@ -7,7 +7,7 @@ import { systemClock } from "../lib/system-clock.ts";
 import type { Handler } from "../processor/handler.ts";
 import { createProcessor } from "../processor/processor.ts";
 import { type ClientOptions, createApi } from "./api.ts";
-import { createHttpSource } from "./source.ts";
+import { createHttpSource } from "./source/source.ts";
 import { createWorkCalls, type Directive } from "./work.ts";
 
 export type WorkerOptions = ClientOptions & {

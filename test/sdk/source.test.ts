@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ClientOptions, createApi, type Fetch } from "../../src/client/api.ts";
 import { createWorker } from "../../src/client/client.ts";
-import { createHttpSource } from "../../src/client/source.ts";
+import { createHttpSource } from "../../src/client/source/source.ts";
 import { createWorkCalls } from "../../src/client/work.ts";
 import type { Clock } from "../../src/core/clock.ts";
 import type { Outcome } from "../../src/core/outcome.ts";

@@ -1,0 +1,76 @@
+/** The end of a worker's claims: the server ends those that it has not answered, and tasks that were not started go back. */
+import { errorText, type Log } from "../../lib/log.ts";
+import type { ClaimedTask } from "../../processor/source.ts";
+import { isRefusal } from "../error.ts";
+import type { WorkCalls } from "../work.ts";
+
+export interface Leave {
+  /** Stops claiming: the server ends the claims without an answer, and takes back their tasks. Safe twice. */
+  leave(): void;
+  readonly isLeaving: boolean;
+  /** Aborts when claims that are under way must end. */
+  readonly signal: AbortSignal;
+  /** Resolves when the server has ended the claims, or could not be reached in time; at once before `leave`. */
+  left(): Promise<void>;
+  /** Gives back tasks that were not started. Never rejects. */
+  giveBack(tasks: readonly ClaimedTask[]): Promise<void>;
+}
+
+export type LeaveSetup = {
+  readonly calls: WorkCalls;
+  readonly worker: string;
+  readonly leaseMs: number;
+  readonly log: Log;
+  /** The request ids of the claims without an answer. */
+  readonly unanswered: ReadonlySet<string>;
+};
+
+/** A server that does not answer delays the end of a worker for so long. */
+const LEAVE_WITHIN_MS = 3_000;
+
+export function createLeave({ calls, worker, leaseMs, log, unanswered }: LeaveSetup): Leave {
+  const leaving = new AbortController();
+  let isLeaving = false;
+  let left: Promise<void> = Promise.resolve();
+
+  /**
+   * The server is told, because a proxy may keep a claim whose client has gone, and would take a task that no worker runs. A server of
+   * version 0.1.0 does not know the call. There the claim is cut off; the round trip lets the server see that before this worker
+   * gives tasks back, which the claim would get otherwise.
+   */
+  async function endClaims(): Promise<void> {
+    const withinMs = Math.min(LEAVE_WITHIN_MS, leaseMs / 3);
+    const isTold = await calls.leave(worker, [...unanswered], withinMs).then(
+      () => true,
+      () => false,
+    );
+    leaving.abort();
+    if (!isTold) await calls.heartbeat(worker, [], withinMs).then(ignore, ignore);
+  }
+
+  const release = ({ id, token }: ClaimedTask): Promise<void> =>
+    calls.release(id, { token }).catch((error: unknown) => {
+      if (isRefusal(error) && error.code === "lease_lost") return; // the server has taken it back already
+      log.warn("give_back_failed", { task_id: id, error: errorText(error) }); // its lease ends by itself
+    });
+
+  return {
+    leave: () => {
+      if (isLeaving) return;
+      isLeaving = true;
+      if (unanswered.size > 0) left = endClaims();
+      else leaving.abort();
+    },
+    get isLeaving() {
+      return isLeaving;
+    },
+    signal: leaving.signal,
+    left: () => left,
+    giveBack: async (tasks) => {
+      await left;
+      await Promise.all(tasks.map(release));
+    },
+  };
+}
+
+const ignore = (): void => undefined;

@@ -1,0 +1,73 @@
+/**
+ * The TaskSource of a worker outside the server: the server's own processor gets its tasks over HTTP. The completes of one turn share a
+ * request, and its answer brings the next tasks; the heartbeats of one turn share a request as well.
+ */
+import type { Clock } from "../../core/clock.ts";
+import type { Log } from "../../lib/log.ts";
+import type { TaskSource } from "../../processor/source.ts";
+import type { BeatAnswer, BeatBody, CompleteAnswer, Completion, Directive, WorkCalls } from "../work.ts";
+import { createClaims } from "./claims.ts";
+import { createExtend } from "./heartbeats.ts";
+import { createSettle } from "./outcomes.ts";
+
+export interface HttpSource extends TaskSource {
+  /** Stops claiming: the server ends the claims that it has not answered and takes back their tasks. May be called twice. */
+  leave(): void;
+  /** Claims these types from now on; a claim that waits goes on with the types that it has. */
+  askFor(types: readonly string[]): void;
+  /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
+  close(): Promise<void>;
+}
+
+export type HttpSourceSetup = {
+  readonly calls: WorkCalls;
+  readonly worker: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** A text that never comes twice. */
+  readonly nonce: () => string;
+  /** The server's directive, when it is not to go on. */
+  readonly onDirective: (directive: Exclude<Directive, "run">) => void;
+};
+
+export function createHttpSource(setup: HttpSourceSetup): HttpSource {
+  const { calls, worker, leaseMs, clock, log, nonce } = setup;
+  const claims = createClaims({ calls, worker, leaseMs, clock, log, nonce, heed });
+  const settle = createSettle({ complete, calls, left: claims.left, log });
+  const extend = createExtend({ heartbeat, log });
+
+  function heed(directive: Directive | undefined): void {
+    if (directive === "drain" || directive === "stop") setup.onDirective(directive);
+  }
+
+  /** Claims as many tasks as it frees slots. */
+  function complete(completions: readonly Completion[]): Promise<CompleteAnswer> {
+    return claims.sendWithClaim(completions.length, async (claim) => {
+      const sentAt = clock.monotonic();
+      const answer = await calls.complete(completions, claim);
+      heed(answer.directive);
+      await claims.receive(answer.claimed ?? [], sentAt);
+      return answer;
+    });
+  }
+
+  async function heartbeat(leases: readonly BeatBody[]): Promise<BeatAnswer> {
+    const answer = await calls.heartbeat(worker, leases, leaseMs / 3);
+    heed(answer.directive);
+    return answer;
+  }
+
+  return {
+    claim: claims.claim,
+    settle,
+    extend: (sent) => Promise.all(sent.map(extend)),
+    onRevoked: () => () => undefined, // the answers to heartbeats say it
+    leave: claims.leave,
+    askFor: claims.askFor,
+    close: () => {
+      claims.leave();
+      return claims.giveBackArrived();
+    },
+  };
+}
