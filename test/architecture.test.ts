@@ -234,7 +234,6 @@ const TOO_LONG_STILL: readonly string[] = [
   "web/pages/tasks/table.tsx",
 ];
 const CIRCLES_STILL: readonly string[] = [
-  "src/cli/command.ts src/cli/terminal.ts",
 ];
 
 /** The words that the comments of src and web should do without, where a noun of the field says more. */

@@ -10,7 +10,8 @@ import {
 } from "../client/work.ts";
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { type Call, type Command, FAILED, OK, UsageError } from "./command.ts";
+import { type Call, type Command, UsageError } from "./command.ts";
+import { FAILED, OK } from "./exit-codes.ts";
 import { complain } from "./settings.ts";
 import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 

@@ -2,13 +2,6 @@
 import type { Paint } from "./show/paint.ts";
 import type { Terminal } from "./terminal.ts";
 
-export const OK = 0;
-/** A request was refused, or nobody answered. */
-export const FAILED = 1;
-export const USAGE = 2;
-export const TASK_FAILED = 3;
-/** Or deleted. */
-export const TASK_CANCELLED = 4;
 export type Flag = {
   readonly name: string;
   readonly about: string;

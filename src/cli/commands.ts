@@ -1,9 +1,10 @@
 import { VERSION } from "../version.ts";
 import { parseArguments } from "./arguments.ts";
 import { benchCommand } from "./bench.ts";
-import { type Call, type Command, OK, USAGE, UsageError } from "./command.ts";
+import { type Call, type Command, UsageError } from "./command.ts";
 import { completionCommand } from "./completion.ts";
 import { copyCommand } from "./copy.ts";
+import { OK, USAGE } from "./exit-codes.ts";
 import { commandHelp, overview } from "./help.ts";
 import { migrateCommand } from "./migrate.ts";
 import { nearest } from "./nearest.ts";

@@ -1,6 +1,7 @@
 /** Scripts that complete the command line in a shell, made of the commands' own table. */
 import { HELP } from "./arguments.ts";
-import { type Call, type Command, type Flag, OK } from "./command.ts";
+import type { Call, Command, Flag } from "./command.ts";
+import { OK } from "./exit-codes.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;
 type Shell = (typeof SHELLS)[number];

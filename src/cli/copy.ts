@@ -7,7 +7,8 @@ import { systemClock } from "../lib/system-clock.ts";
 import { migrateStore, openStore } from "../store/open.ts";
 import type { StoreSetup } from "../store/setup.ts";
 import type { Cursor, TaskPage, TaskRecord, TaskStore } from "../store/store.ts";
-import { type Command, FAILED, type Given, OK, USAGE } from "./command.ts";
+import type { Command, Given } from "./command.ts";
+import { FAILED, OK, USAGE } from "./exit-codes.ts";
 import { createProgress } from "./progress.ts";
 import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 

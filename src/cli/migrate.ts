@@ -4,7 +4,8 @@ import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { Migration } from "../store/migrations.ts";
 import { migrateStore } from "../store/open.ts";
-import { type Command, FAILED, type Given, OK } from "./command.ts";
+import type { Command, Given } from "./command.ts";
+import { FAILED, OK } from "./exit-codes.ts";
 import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 
 export const migrateCommand: Command = {

@@ -11,7 +11,7 @@ import { type Allowance, parseAllowance } from "../lib/addresses.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { textOf } from "../lib/text.ts";
 import type { FromHandlers, ToHandlers } from "../processor/handler-processes/messages.ts";
-import { FAILED } from "./command.ts";
+import { FAILED } from "./exit-codes.ts";
 
 /** What cannot be sent must not keep a process that has to end. */
 const LAST_WORDS_WITHIN_MS = 500;

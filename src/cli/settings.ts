@@ -7,7 +7,8 @@ import { isTaskError, TaskError } from "../core/error.ts";
 import type { Log } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import type { StoreSetup } from "../store/setup.ts";
-import { type Flag, type Given, USAGE } from "./command.ts";
+import type { Flag, Given } from "./command.ts";
+import { USAGE } from "./exit-codes.ts";
 
 /** A flag for each setting. */
 export const settingFlags: readonly Flag[] = settings.map(({ flag, name, fallback, about }) => ({

@@ -4,7 +4,7 @@ import { signalGroup } from "../handlers/groups.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { FromHandlers } from "../processor/handler-processes/messages.ts";
 import type { SpawnedProcess, SpawnHandlers } from "../processor/handler-processes/process.ts";
-import { FAILED } from "./command.ts";
+import { FAILED } from "./exit-codes.ts";
 import { RUN_HANDLERS, SELF } from "./processes.ts";
 
 /**

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { OK } from "./command.ts";
+import { OK } from "./exit-codes.ts";
 import { ignoresHangup } from "./hangup.ts";
 
 export type Output = {

@@ -1,4 +1,5 @@
-import { type Call, type Command, OK, UsageError } from "../command.ts";
+import { type Call, type Command, UsageError } from "../command.ts";
+import { OK } from "../exit-codes.ts";
 import { SPEC_FLAGS, specOf } from "./fields.ts";
 import { JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
 import { waitForEnds } from "./wait.ts";

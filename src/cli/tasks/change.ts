@@ -1,7 +1,8 @@
 /** What is done to tasks: cancel, retry, remove; by id, or to all that some flags choose. */
 import type { Client } from "../../client/client.ts";
 import type { BulkRequest, Task } from "../../client/types.ts";
-import { type Call, type Command, FAILED, type Flag, OK, UsageError } from "../command.ts";
+import { type Call, type Command, type Flag, UsageError } from "../command.ts";
+import { FAILED, OK } from "../exit-codes.ts";
 import { interruptible } from "../interrupt.ts";
 import { taskSentence } from "../show/task-row.ts";
 import { FILTER_FLAGS, filterOf } from "./filter.ts";

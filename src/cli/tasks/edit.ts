@@ -1,4 +1,5 @@
-import { type Command, OK } from "../command.ts";
+import type { Command } from "../command.ts";
+import { OK } from "../exit-codes.ts";
 import { PATCH_FLAGS, patchOf } from "./fields.ts";
 import { firstId, SERVER_FLAGS, withServer } from "./server.ts";
 

@@ -1,7 +1,7 @@
 /** Follows tasks to their ends, through broken connections and restarts of the server. */
 import { type Client, TaskTrackError } from "../../client/client.ts";
 import type { TaskState } from "../../client/types.ts";
-import { OK, TASK_CANCELLED, TASK_FAILED } from "../command.ts";
+import { OK, TASK_CANCELLED, TASK_FAILED } from "../exit-codes.ts";
 
 export type Follower = {
   /** A task as it is now; called with the first look at each, and with each change. */

@@ -1,4 +1,5 @@
-import { type Call, type Command, OK } from "../command.ts";
+import type { Call, Command } from "../command.ts";
+import { OK } from "../exit-codes.ts";
 import { taskLines } from "../show/task-facts.ts";
 import { firstId, JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
 import { jsonText, linesText } from "./write.ts";

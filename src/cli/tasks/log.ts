@@ -1,7 +1,8 @@
 import { TaskTrackError } from "../../client/client.ts";
 import type { LogLevel, LogLine } from "../../client/types.ts";
 import { LOG_LEVELS } from "../../lib/log.ts";
-import { type Call, type Command, OK } from "../command.ts";
+import type { Call, Command } from "../command.ts";
+import { OK } from "../exit-codes.ts";
 import { interruptible } from "../interrupt.ts";
 import { logLine } from "../show/task-facts.ts";
 import { firstId, JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";

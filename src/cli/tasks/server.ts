@@ -3,7 +3,8 @@ import { type Client, createClient, TaskTrackError } from "../../client/client.t
 import { withoutPassword } from "../../config.ts";
 import { MAX_TASK_ID } from "../../core/task.ts";
 import { parseAnswer } from "../answers.ts";
-import { type Call, FAILED, type Flag, type Given, UsageError } from "../command.ts";
+import { type Call, type Flag, type Given, UsageError } from "../command.ts";
+import { FAILED } from "../exit-codes.ts";
 import { refusalLines } from "../show/refusal.ts";
 import type { Terminal } from "../terminal.ts";
 

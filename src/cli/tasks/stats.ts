@@ -1,4 +1,5 @@
-import { type Call, type Command, OK } from "../command.ts";
+import type { Call, Command } from "../command.ts";
+import { OK } from "../exit-codes.ts";
 import { boardLines } from "../show/board.ts";
 import { widthFor } from "../terminal.ts";
 import { JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";

@@ -1,6 +1,7 @@
 /** Waits for tasks to end, and shows how far they are while a person looks. */
 import type { TaskState } from "../../client/types.ts";
-import { type Call, OK, TASK_CANCELLED } from "../command.ts";
+import type { Call } from "../command.ts";
+import { OK, TASK_CANCELLED } from "../exit-codes.ts";
 import { interruptible } from "../interrupt.ts";
 import { type Live, startLines } from "../live.ts";
 import { progressLine, type Seen, taskSentence } from "../show/task-row.ts";

@@ -1,6 +1,7 @@
 import type { WatchEvent } from "../../client/client.ts";
 import type { TaskState } from "../../client/types.ts";
-import { type Call, type Command, OK, TASK_CANCELLED } from "../command.ts";
+import type { Call, Command } from "../command.ts";
+import { OK, TASK_CANCELLED } from "../exit-codes.ts";
 import { interruptible } from "../interrupt.ts";
 import { taskSentence } from "../show/task-row.ts";
 import { harmless } from "../show/text.ts";
