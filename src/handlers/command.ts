@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { parseDurationMs } from "../core/duration.ts";
+import { createBackoff } from "../lib/backoff.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import { sleep, within } from "../lib/waiting.ts";
+import { onAbort, sleep, within } from "../lib/waiting.ts";
 import {
   fail,
   type Handler,
@@ -44,7 +45,8 @@ type Settings = {
 const KILL_AFTER = "2s";
 /** How long the output of an ended program is read on, when somebody outside its group holds it open. */
 const DRAIN_MS = 1_000;
-const LONGEST_LOOK_MS = 100;
+/** How often a process group that was killed is looked at. */
+const LOOK = { firstMs: 1, longestMs: 100 };
 /** How long output is read in one go. */
 const TURN_MS = 5;
 
@@ -215,17 +217,15 @@ const unheard = (): void => undefined;
 function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
   let isGiven = false;
   let cancelKill = (): void => undefined;
-  const stop = (): void => {
+  const unlisten = onAbort(signal, () => {
     isGiven = true;
     signalGroup(pid, "SIGTERM");
     cancelKill = systemClock.after(killAfterMs, () => void signalGroup(pid, "SIGKILL"));
-  };
-  signal.addEventListener("abort", stop, { once: true });
-  if (signal.aborted) stop();
+  });
   return {
     isGiven: () => isGiven,
     cancel: () => {
-      signal.removeEventListener("abort", stop);
+      unlisten();
       cancelKill();
     },
   };
@@ -233,9 +233,10 @@ function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
 
 /** Children that outlive their leader have nobody to work for. The signal is sent again: one of them may just have made another. */
 async function endGroup(pid: number): Promise<void> {
-  for (let pauseMs = 1; signalGroup(pid, "SIGKILL"); pauseMs = Math.min(2 * pauseMs, LONGEST_LOOK_MS)) {
+  const backoff = createBackoff(LOOK);
+  while (signalGroup(pid, "SIGKILL")) {
     if (isGroupGone(pid)) return;
-    await sleep(systemClock, pauseMs);
+    await sleep(systemClock, backoff.failed());
   }
 }
 

@@ -10,6 +10,7 @@ import { connect as connectTls } from "node:tls";
 import type { Clock } from "../core/clock.ts";
 import { formatDurationMs } from "../core/duration.ts";
 import { parseAddress } from "../lib/addresses.ts";
+import { onAbort } from "../lib/waiting.ts";
 
 /** All addresses of a host; rejects when it has none. */
 export type Lookup = (host: string) => Promise<readonly string[]>;
@@ -303,12 +304,13 @@ function step<T>(
   return new Promise((resolve, reject) => {
     let state: "going" | "done" | "failed" = "going";
     let close = (): void => undefined;
-    let untime = (): void => undefined;
+    let cancelTimer = (): void => undefined;
+    let unlisten = (): void => undefined;
     const end = (how: "done" | "failed"): boolean => {
       if (state !== "going") return false;
       state = how;
-      untime();
-      signal.removeEventListener("abort", abort);
+      cancelTimer();
+      unlisten();
       return true;
     };
     const done = (value: T): void => {
@@ -319,15 +321,14 @@ function step<T>(
       close();
       reject(isCallError(error) ? error : new CallError("network_error", `${doing}: ${textOf(error)}`));
     };
-    const abort = (): void => failed(new CallError("aborted", `${doing}: aborted`));
     const hasFailed = (): boolean => state === "failed";
 
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) return abort();
+    unlisten = onAbort(signal, () => failed(new CallError("aborted", `${doing}: aborted`)));
+    if (hasFailed()) return;
     const leftMs = by - clock.monotonic();
     const late = (): void => failed(new CallError("http_timeout", `${doing} took too long`));
     if (leftMs <= 0) return late();
-    if (leftMs !== Number.POSITIVE_INFINITY) untime = clock.after(leftMs, late);
+    if (leftMs !== Number.POSITIVE_INFINITY) cancelTimer = clock.after(leftMs, late);
     close = begin(done, failed);
     if (hasFailed()) close(); // failed while it began, when there was nothing to close yet
   });

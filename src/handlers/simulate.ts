@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { formatDurationMs } from "../core/duration.ts";
+import { onAbort } from "../lib/waiting.ts";
 import { fail, type Handler, type HandlerContext } from "../processor/handler.ts";
 
 export type Simulation = {
@@ -61,10 +62,6 @@ function simulateWork(
     let step = 0;
     let phase = "";
     let cancelTimer = (): void => undefined;
-    const onAbort = (): void => {
-      cancelTimer();
-      reject(new Error("aborted"));
-    };
     const show = (): void => {
       const before = phase;
       phase = PHASES.findLast(({ from }) => step >= from * steps)?.words ?? "";
@@ -74,7 +71,7 @@ function simulateWork(
     const next = (): void => {
       if (step < steps) show();
       if (step >= steps) {
-        signal.removeEventListener("abort", onAbort);
+        unlisten();
         resolve();
         return;
       }
@@ -82,8 +79,10 @@ function simulateWork(
       const dueAt = startedAt + (durationMs * step) / steps; // counted from the start, so that no step adds its lateness
       cancelTimer = clock.after(dueAt - clock.monotonic(), next);
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    if (signal.aborted) onAbort();
-    else next();
+    const unlisten = onAbort(signal, () => {
+      cancelTimer();
+      reject(new Error("aborted"));
+    });
+    if (!signal.aborted) next();
   });
 }

@@ -1,6 +1,7 @@
 /** Follows tasks to their ends, through broken connections and restarts of the server. */
 import { type Client, TaskTrackError } from "../../client/client.ts";
 import type { TaskState } from "../../client/types.ts";
+import { linkedAbort } from "../../lib/waiting.ts";
 import { OK, TASK_CANCELLED, TASK_FAILED } from "../exit-codes.ts";
 
 export type Follower = {
@@ -31,14 +32,12 @@ export async function followToEnd(
 ): Promise<void> {
   const open = new Set(ids);
   const seen = new Map<number, number>(known.map((id) => [id, 0]));
-  const over = new AbortController();
-  const end = (): void => over.abort();
-  signal.addEventListener("abort", end, { once: true });
+  const over = linkedAbort(signal);
   let fault: unknown = null;
 
   function close(id: number): void {
     open.delete(id);
-    if (open.size === 0) end();
+    if (open.size === 0) over.abort();
   }
 
   function see(task: TaskState): void {
@@ -71,7 +70,7 @@ export async function followToEnd(
     look().catch((error: unknown) => {
       if (error instanceof TaskTrackError && error.status === 0) return;
       fault = error;
-      end();
+      over.abort();
     });
   }
 
@@ -93,8 +92,8 @@ export async function followToEnd(
     }
     if (fault !== null) throw fault;
   } finally {
-    signal.removeEventListener("abort", end);
-    end();
+    over.unlink();
+    over.abort();
   }
 }
 
