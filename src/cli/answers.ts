@@ -1,12 +1,15 @@
-/** Answers of the server as they were written: JavaScript moves keys such as "10" to the front and drops repeated ones. */
+/**
+ * Keeps the text of the server's answers. JavaScript moves keys such as "10" to the front of an object, and
+ * drops repeated keys.
+ */
 import { parseExactly } from "../core/exact-json.ts";
 import { elementsOf, startOf } from "../core/json-text.ts";
 import type { JsonText } from "../core/task.ts";
 
-/** Beside the answers, so that they stay what the SDK's types say. */
+/** Kept outside the answers, so that they have the types of the SDK. */
 const texts = new WeakMap<object, JsonText>();
 
-/** Parses an answer for `textOf`, which knows the text of the whole and of each element of a list. */
+/** Parses an answer for `textOf`, which then knows the text of the whole answer and of each element of a list. */
 export function parseAnswer(text: string): unknown {
   const answer = parseExactly(text);
   keep(answer, text);
@@ -17,7 +20,7 @@ export function parseAnswer(text: string): unknown {
   return answer;
 }
 
-/** The JSON of a value, as it was written where it is an answer. */
+/** The JSON of a value: for an answer the text that was received. */
 export const textOf = (value: object): JsonText => texts.get(value) ?? JSON.stringify(value);
 
 function keep(value: unknown, text: JsonText): void {

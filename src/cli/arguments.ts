@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { type Command, type Flag, type Given, type Positional, UsageError } from "./command.ts";
 import { nearest } from "./nearest.ts";
 
-/** Every command has it. */
+/** Every command has this flag. */
 export const HELP: Flag = { name: "help", about: "this page" };
 
 export type Parsed = {
@@ -11,13 +11,13 @@ export type Parsed = {
   readonly isHelp: boolean;
 };
 
-/** Reads a command's arguments by its own table. Throws a UsageError that names what is wrong, and what was probably meant. */
+/** Parses the arguments of a command by its table. Throws a UsageError with the fault and, if there is one, a similar word. */
 export function parseArguments(command: Command, argv: readonly string[]): Parsed {
   const flags = [...command.flags, HELP];
   const { tokens } = parseArgs({
     args: joinValues(argv, flags),
     options: Object.fromEntries(flags.map(optionOf)),
-    strict: false, // whose messages suggest nothing; all is looked at below
+    strict: false, // its messages suggest nothing; the checks are below
     allowPositionals: true,
     tokens: true,
   });
@@ -42,10 +42,10 @@ const optionOf = ({ name, value }: Flag) => {
   return [name, { type: value === undefined ? "boolean" : "string", ...short } as const] as const;
 };
 
-/** What begins with one hyphen may be a value (`--priority -5`, `--sort -id`, `--payload -`). */
+/** A word with one hyphen may be a value (`--priority -5`, `--sort -id`, `--payload -`). */
 const isFlag = (word: string): boolean => word.startsWith("--") || word === "-h";
 
-/** `--priority -5` becomes `--priority=-5`, which the parser does not take for two flags. `--name --json` lacks a value. */
+/** `--priority -5` becomes `--priority=-5`, because the parser would take it for two flags. `--name --json` lacks a value. */
 function joinValues(argv: readonly string[], flags: readonly Flag[]): string[] {
   const takesValue = new Set(flags.filter(({ value }) => value !== undefined).map(({ name }) => `--${name}`));
   const joined: string[] = [];
@@ -100,8 +100,8 @@ function checkCount({ name, positionals: wanted }: Command, given: readonly stri
 }
 
 function tooMany(name: string, wanted: readonly Positional[], surplus: string): string {
-  const takes = wanted.length === 0 ? "nothing but flags" : `one ${wanted[0]?.name}`;
-  return `${name} takes ${takes}; ${JSON.stringify(surplus)} is too many${wanted.length === 0 ? "" : " (quote what has spaces)"}`;
+  const takes = wanted.length === 0 ? "flags only" : `one ${wanted[0]?.name}`;
+  return `${name} takes ${takes}; ${JSON.stringify(surplus)} is too many${wanted.length === 0 ? "" : " (quote a text with spaces)"}`;
 }
 
 const givenOf = (values: ReadonlyMap<string, readonly (string | true)[]>): Given => {

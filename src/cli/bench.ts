@@ -1,4 +1,4 @@
-/** `tasktrack bench`: measures a running server through HTTP, as its clients and workers see it. */
+/** `tasktrack bench`: measures a running server over HTTP, as clients and workers use it. */
 import { createApi } from "../client/api.ts";
 import { type Client, createClient, TaskTrackError } from "../client/client.ts";
 import {
@@ -18,21 +18,23 @@ import { serverUrl, URL_FLAG } from "./tasks/server.ts";
 export const benchCommand: Command = {
   name: "bench",
   about: "measure a running server",
-  details: `How fast tasks are created, and how fast workers claim and complete them (the tasks do nothing). They are of a type of their own, so that other workers are left alone, and they are deleted at the end.`,
+  details: `Measures how fast tasks are created, and how fast workers claim and complete them. The tasks do nothing. They have a type of their own, so that other workers do not get them, and are deleted at the end.`,
   positionals: [],
   flags: [
     URL_FLAG,
-    { name: "tasks", value: "N", about: "how many tasks, default 10000" },
-    { name: "connections", value: "N", about: "how many creates are under way at once, default 64" },
-    { name: "workers", value: "N", about: "how many workers claim and complete at once, default 16" },
+    { name: "tasks", value: "N", about: "number of tasks, default 10000" },
+    { name: "connections", value: "N", about: "number of create requests at the same time, default 64" },
+    { name: "workers", value: "N", about: "number of workers that claim and complete, default 16" },
     {
       name: "batch",
       value: "N",
-      about: `how many tasks a create, and a claim, has; default 10, at most 1000`,
+      about: `number of tasks in each create and each claim; default 10, at most 1000`,
     },
-    { name: "json", about: "one line of JSON instead of a table" },
+    { name: "json", about: "write one line of JSON instead of a table" },
   ],
-  examples: [{ line: "tasktrack bench --tasks 100000", about: "a longer run against this machine's server" }],
+  examples: [
+    { line: "tasktrack bench --tasks 100000", about: "a longer run against the server on this machine" },
+  ],
   run: bench,
 };
 
@@ -44,7 +46,7 @@ export type Plan = {
   readonly batch: number;
 };
 
-/** Of one phase. Times are milliseconds of one request; `perSecond` counts tasks. */
+/** The measurements of one phase. Times are milliseconds of one request; `perSecond` counts tasks. */
 export type Figures = {
   readonly phase: string;
   readonly tasks: number;
@@ -59,7 +61,7 @@ export type Figures = {
 const MOST = 10_000_000;
 const LARGEST_BATCH = 1_000;
 const LEASE = "1m";
-const NOT_ALL = "some tasks were taken or deleted by somebody else meanwhile";
+const NOT_ALL = "other clients took or deleted some of the tasks";
 
 async function bench(call: Call): Promise<number> {
   const plan = readPlan(call);
@@ -91,10 +93,13 @@ function readPlan({ given, terminal }: Call): Plan {
   };
 }
 
-/** 4 to 8 seconds: a server that is measured may refuse for a moment, and one that is away is soon said to be. */
+/**
+ * Retries last 4 to 8 seconds: a server under measurement may refuse requests for a moment, and a server that
+ * is away is soon reported.
+ */
 const RETRIES = 4;
 
-/** Both phases; what was made is deleted, whatever happens. */
+/** Runs both phases, and deletes the tasks in any case. */
 export async function measure(plan: Plan): Promise<readonly Figures[]> {
   const client = createClient(plan.url, { retries: RETRIES });
   const type = `bench.${systemChance.nonce()}`;
@@ -125,7 +130,7 @@ function createAll(
   });
 }
 
-/** Each worker completes what it has and is given the next with the answer: one request a batch. */
+/** Each worker completes its tasks and gets the next ones with the answer: one request for each batch. */
 async function completeAll({ url, tasks, workers, batch }: Plan, type: string): Promise<Figures> {
   const api = createApi({ url, options: {}, clock: systemClock, random: systemChance.random });
   const calls = createWorkCalls(api);
@@ -138,16 +143,16 @@ async function completeAll({ url, tasks, workers, batch }: Plan, type: string): 
     request: systemChance.nonce(),
   });
   let done = 0;
-  const hands = new Map<number, readonly LeasedTask[]>();
+  const heldBy = new Map<number, readonly LeasedTask[]>();
   const figures = await phase("claim+complete", workers, async (worker) => {
-    const held = hands.get(worker);
+    const held = heldBy.get(worker);
     if (held?.length === 0 || done >= tasks) return null;
     if (held === undefined) {
-      hands.set(worker, (await calls.claim(claim(worker), 0, signal)).tasks);
+      heldBy.set(worker, (await calls.claim(claim(worker), 0, signal)).tasks);
       return 0;
     }
     const { count, next } = await completeOne(calls, held, claim(worker));
-    hands.set(worker, next);
+    heldBy.set(worker, next);
     done += count;
     return count;
   });
@@ -161,25 +166,25 @@ async function completeOne(calls: WorkCalls, held: readonly LeasedTask[], claim:
   return { count: tasks.filter(({ status }) => status === "ok").length, next: claimed };
 }
 
-/** Runs `turn` on so many strands until it says null; it says how many tasks it has done. */
+/** Runs `turn` in parallel until it returns null. It returns how many tasks it has done. */
 async function phase(
   name: string,
-  strands: number,
-  turn: (strand: number) => Promise<number | null>,
+  workers: number,
+  turn: (worker: number) => Promise<number | null>,
 ): Promise<Figures> {
   const latencies: number[] = [];
   let tasks = 0;
   const startedAt = systemClock.monotonic();
-  const run = async (strand: number): Promise<void> => {
+  const run = async (worker: number): Promise<void> => {
     for (;;) {
       const sentAt = systemClock.monotonic();
-      const count = await turn(strand);
+      const count = await turn(worker);
       if (count === null) return;
       latencies.push(systemClock.monotonic() - sentAt);
       tasks += count;
     }
   };
-  await Promise.all(Array.from({ length: strands }, (_, strand) => run(strand)));
+  await Promise.all(Array.from({ length: workers }, (_, worker) => run(worker)));
   const seconds = (systemClock.monotonic() - startedAt) / 1_000;
   const sorted = latencies.sort((a, b) => a - b);
   return {
@@ -191,13 +196,13 @@ async function phase(
   };
 }
 
-/** The smallest value that so large a share of all does not exceed. */
+/** The smallest value that this share of all values does not exceed. */
 export const percentile = (sorted: readonly number[], share: number): number =>
   rounded(sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0);
 
 const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;
 
-/** One by one over a few connections: the call that deletes many would look at everybody's tasks. */
+/** Deletes one by one over a few connections: a bulk delete would search all tasks of the store. */
 async function removeAll(client: Client, { connections }: Plan, ids: readonly number[]): Promise<void> {
   const left = ids.values();
   const run = async (): Promise<void> => {

@@ -1,17 +1,17 @@
-/** A command is data: its words, its flags and what it does. Help, completion and parsing are made of it. */
+/** A command is data: its name, its flags and its function. The parser, the help and the completion scripts read it. */
 import type { Paint } from "./show/paint.ts";
 import type { Terminal } from "./terminal.ts";
 
 export type Flag = {
   readonly name: string;
   readonly about: string;
-  /** What stands for its value in the help; a flag without one is on or off. */
+  /** The name of its value in the help. A flag without a value is on or off. */
   readonly value?: string;
   /** May be repeated. */
   readonly isMany?: boolean;
-  /** All that it may be. */
+  /** The allowed values. */
   readonly choices?: readonly string[];
-  /** Taken, but not worth a line of help or a completion. */
+  /** Accepted, but left out of help and completion. */
   readonly isHidden?: boolean;
 };
 
@@ -26,20 +26,20 @@ export type Example = { readonly line: string; readonly about: string };
 
 export type Command = {
   readonly name: string;
-  /** Half a line for the list of commands. */
+  /** A phrase for the list of commands. */
   readonly about: string;
-  /** What else is to be known, in lines as they are to stand. */
+  /** Further text of the help page. */
   readonly details?: string;
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
   readonly examples: readonly Example[];
   /** The command goes on when its output has no reader, because its work is not its output. Every other command then ends. */
   readonly outlivesOutput?: true;
-  /** Resolves with the exit code. Throws a UsageError for what cannot be meant. */
+  /** Resolves with the exit code. Throws a UsageError for invalid arguments. */
   readonly run: (call: Call) => Promise<number>;
 };
 
-/** What was given on the command line, by the names of the command's flags. */
+/** The flags on the command line, by their names. */
 export type Given = {
   readonly isOn: (name: string) => boolean;
   readonly text: (name: string) => string | undefined;
@@ -51,11 +51,11 @@ export type Call = {
   readonly positionals: readonly string[];
   readonly terminal: Terminal;
   readonly paint: Paint;
-  /** All there are. */
+  /** All commands. */
   readonly commands: readonly Command[];
 };
 
-/** The command line itself is at fault. */
+/** The command line is invalid. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

@@ -23,7 +23,7 @@ import { watchCommand } from "./tasks/watch.ts";
 import type { Terminal } from "./terminal.ts";
 import { workerCommand } from "./worker.ts";
 
-/** All that there is, in the order of the help page. */
+/** All commands, in the order of the help page. */
 const COMMANDS: readonly Command[] = [
   serveCommand,
   workerCommand,
@@ -47,7 +47,7 @@ const COMMANDS: readonly Command[] = [
 export const commandNamed = (word: string | undefined): Command | undefined =>
   COMMANDS.find(({ name }) => name === word);
 
-/** @param argv what a server in several processes gives to each of them */
+/** @param argv the arguments that a server with several processes gives to each process */
 export const runOneOfSeveral = (argv: readonly string[]): Promise<number> =>
   serveAsOneOfSeveral(parseArguments(serveCommand, argv).given);
 

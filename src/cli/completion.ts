@@ -1,4 +1,4 @@
-/** Scripts that complete the command line in a shell, made of the commands' own table. */
+/** Completion scripts for shells, made from the table of commands. */
 import { HELP } from "./arguments.ts";
 import type { Call, Command, Flag } from "./command.ts";
 import { OK } from "./exit-codes.ts";
@@ -14,7 +14,7 @@ export const completionCommand: Command = {
   examples: [
     {
       line: "source <(tasktrack completion bash)",
-      about: "for this shell; a line in ~/.bashrc does it for all",
+      about: "for this shell; a line in ~/.bashrc does the same for each new shell",
     },
     {
       line: "tasktrack completion zsh > ~/.zfunc/_tasktrack",
@@ -22,11 +22,11 @@ export const completionCommand: Command = {
     },
     {
       line: "tasktrack completion fish > ~/.config/fish/completions/tasktrack.fish",
-      about: "for all to come",
+      about: "for each new shell",
     },
   ],
   run: async ({ positionals, terminal, commands }: Call) => {
-    terminal.out.write(completionScript(positionals[0] as Shell, commands)); // the parser has looked at the choices
+    terminal.out.write(completionScript(positionals[0] as Shell, commands)); // the parser has checked the choices
     return OK;
   },
 };
@@ -47,7 +47,7 @@ export function completionScript(shell: Shell, commands: readonly Command[]): st
 const flagsOf = ({ flags }: Command): readonly Flag[] =>
   [...flags, HELP].filter(({ isHidden }) => isHidden !== true);
 
-/** What may stand where a command has words of its own. */
+/** The values of the first argument of a command. */
 const wordsOf = ({ positionals }: Command): readonly string[] =>
   positionals.flatMap(({ choices }) => choices ?? []);
 

@@ -15,29 +15,32 @@ import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 export const copyCommand: Command = {
   name: "copy",
   about: "copy all tasks from one store to another",
-  details: `Copies all tasks as they are: ids, history, log lines. Stop the servers of both stores first: what changes meanwhile is not followed. Cut short, it goes on where it was when it is run again. At the end the counts of both stores are compared. What is remembered of idempotency keys is not copied. The schemas of both are brought up to date.`,
+  details: `Copies all tasks with their ids, history and log lines. Stop the servers of both stores first: changes during the copy are not copied. An interrupted copy continues when the command runs again. At the end, the counts of both stores are compared. Idempotency keys are not copied. The schemas of both stores are brought up to date.`,
   positionals: [],
   flags: [
     { name: "from", value: "URL", about: "sqlite:PATH, postgres://… or redis://…" },
     {
       name: "to",
       value: "URL",
-      about: "the same, another store, empty or with what an earlier run has copied",
+      about: "another store in the same form, empty or with the tasks of an interrupted copy",
     },
     ...mostlyHidden(),
   ],
   outlivesOutput: true,
   examples: [
-    { line: "tasktrack copy --from sqlite:tasks.db --to postgres://localhost/tasks", about: "moves house" },
+    {
+      line: "tasktrack copy --from sqlite:tasks.db --to postgres://localhost/tasks",
+      about: "from SQLite to PostgreSQL",
+    },
   ],
   run: ({ given }) => copy(given),
 };
 
-/** Tasks listed at once. A store's page is short where its tasks are large. */
+/** Tasks in one page. A page has fewer tasks if they are large. */
 const PAGE = 500;
-/** Logs read at once: it keeps the connections of a store busy, and ten megabytes a log are not too much. */
+/** Logs read at the same time. This number keeps the connections of a store busy; each log may have ten megabytes. */
 const LOGS = 16;
-/** About what one call takes over: far below what a store may work at before it is given up. */
+/** The approximate work of one call: far less than what a store does within its time limit. */
 const CALL_BYTES = 4 * 1_048_576;
 
 type Way = { readonly from: string; readonly to: string };
@@ -87,17 +90,20 @@ function urlFault(url: string, flag: string): string | null {
   return `${flag}: expected sqlite:PATH, postgres://… or redis://…, got ${JSON.stringify(withoutPassword(url))}`;
 }
 
-/** Stores speak of STORE_URL; here there are two. */
-async function named<T>(flag: string, deed: () => Promise<T>): Promise<T> {
+/** Errors of stores name STORE_URL. Here two flags name the stores. */
+async function named<T>(flag: string, run: () => Promise<T>): Promise<T> {
   try {
-    return await deed();
+    return await run();
   } catch (error) {
     if (!isTaskError(error)) throw error;
     throw new TaskError(error.code, error.message.replace(/^STORE_URL\b/, flag));
   }
 }
 
-/** Opening makes a store where there is none: an error in the URL would copy nothing and look like a success. */
+/**
+ * Opening a store creates it if it does not exist. With a wrong URL, an empty store would be copied, which
+ * looks like a success.
+ */
 async function openSource(setup: StoreSetup): Promise<TaskStore> {
   const { current } = await migrateStore(setup, false);
   if (current > 0) return openStore(setup);
@@ -127,7 +133,7 @@ async function copyAll(source: TaskStore, target: TaskStore): Promise<void> {
   }
 }
 
-/** The tasks with their logs, in portions that one call may take over. */
+/** The tasks with their logs, in portions for one call. */
 async function* recordsOf(source: TaskStore, tasks: readonly Task[]): AsyncGenerator<TaskRecord[]> {
   let portion: TaskRecord[] = [];
   let bytes = 0;
@@ -152,7 +158,7 @@ const recordOf = async (source: TaskStore, task: Task): Promise<TaskRecord> => (
   log: await source.readLog(task.id, 0),
 });
 
-/** A line or a row costs a store about a hundred bytes of work, whatever is in it. */
+/** The work for a line or a row, in bytes, in addition to its text. */
 const bytesOf = ({ task, log }: TaskRecord): number =>
   log.reduce(
     (bytes, { message }) => bytes + 100 + message.length,
@@ -160,8 +166,8 @@ const bytesOf = ({ task, log }: TaskRecord): number =>
   );
 
 /**
- * Tasks are copied in the order of their ids, so the target's last one says how far an earlier run came. Throws where it is
- * not as it is in the source: then one of the two has a life of its own.
+ * Tasks are copied in the order of their ids, so the last task of the target shows how far an earlier run
+ * came. Throws if this task differs from the source's: then the target has tasks of its own.
  */
 async function lastCopied(source: TaskStore, target: TaskStore): Promise<Cursor | null> {
   const { tasks } = await target.list({ filter: {}, sort: "-id", after: null, limit: 1 });
@@ -177,7 +183,7 @@ async function lastCopied(source: TaskStore, target: TaskStore): Promise<Cursor 
 
 type Counts = { readonly status: Status | "all"; readonly from: number; readonly to: number };
 
-/** Prints the counts of both stores; FAILED where they differ. */
+/** Prints the counts of both stores; FAILED if they differ. */
 async function compare(source: TaskStore, target: TaskStore): Promise<number> {
   const counts: Counts[] = [];
   for (const status of STATUSES) {

@@ -1,7 +1,7 @@
 import { HELP } from "./arguments.ts";
 import type { Command, Example, Flag, Positional } from "./command.ts";
 
-/** The page of one command. */
+/** The help page of one command. */
 export function commandHelp(command: Command): string {
   const { name, about, details, positionals, flags, examples } = command;
   const usage = ["tasktrack", name, ...positionals.map(placeOf), "[flags]"].join(" ");
@@ -15,7 +15,7 @@ export function commandHelp(command: Command): string {
   return parts.join("\n\n");
 }
 
-/** The page of them all. */
+/** The help page of all commands. */
 export const overview = (version: string, commands: readonly Command[]): string =>
   `TaskTrack ${version}: the server for work that takes minutes.
 
@@ -23,7 +23,7 @@ Usage: tasktrack <command>
 
 ${commands.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join("\n")}
 
-  --help       this page; tasktrack <command> --help says more about one
+  --help       this page; tasktrack <command> --help describes one command
   --version    the version
 
 Commands that speak to a server find it by --url, else by TASKTRACK_URL, else at
@@ -31,7 +31,7 @@ http://localhost:8080.
 
 Exit codes, of several tasks the highest:
   0    all is well
-  1    the request was refused, or nobody answers
+  1    the server refused the request, or did not answer
   2    the command line is wrong
   3    the task failed
   4    the task was cancelled or deleted while it was waited for
@@ -42,11 +42,11 @@ function placeOf({ name, isMany, isOptional }: Positional): string {
   return isOptional === true ? `[${many}]` : many;
 }
 
-/** As wide as terminals are at least. */
+/** The least width of a terminal. */
 const WIDTH = 80;
 const ABOUT_AT = 28;
 
-/** Each line of the text broken between words. */
+/** The text with its lines broken between words. */
 const wrapped = (text: string, width: number): string => Bun.wrapAnsi(text, width, { wordWrap: true });
 
 function flagLines(flags: readonly Flag[]): string {

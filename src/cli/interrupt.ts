@@ -1,13 +1,13 @@
 import type { Terminal } from "./terminal.ts";
 
 /**
- * Does something that a Ctrl-C may end: the signal aborts, the deed gives back what it holds and resolves, and the exit code
- * says that it was interrupted.
- * @param deed resolves with the exit code for when it was not
+ * Runs a function that a Ctrl-C may end: its signal aborts, the function resolves, and the exit code says
+ * that it was interrupted.
+ * @param run resolves with the exit code of a run that was not interrupted
  */
 export async function interruptible(
   terminal: Terminal,
-  deed: (signal: AbortSignal) => Promise<number>,
+  run: (signal: AbortSignal) => Promise<number>,
 ): Promise<{ readonly exitCode: number; readonly wasInterrupted: boolean }> {
   const abort = new AbortController();
   let interruptedBy: number | null = null;
@@ -16,7 +16,7 @@ export async function interruptible(
     abort.abort(new Error("interrupted"));
   });
   try {
-    const exitCode = await deed(abort.signal);
+    const exitCode = await run(abort.signal);
     return { exitCode: interruptedBy ?? exitCode, wasInterrupted: interruptedBy !== null };
   } catch (error) {
     if (interruptedBy === null) throw error;

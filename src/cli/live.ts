@@ -1,9 +1,9 @@
-/** Lines on a terminal that are drawn again in place, no more often than an eye can follow. */
+/** Lines on a terminal that are drawn again in place, at a limited rate. */
 import { cutTo, widthOf } from "./show/text.ts";
 import type { Terminal } from "./terminal.ts";
 
 const DRAW_EVERY_MS = 100;
-/** Times that pass are shown in seconds. */
+/** Running times are shown in seconds. */
 const TICK_MS = 1_000;
 
 const UP = (rows: number): string => (rows === 0 ? "" : `\u001b[${rows}A`);
@@ -16,18 +16,18 @@ const OTHER_SCREEN = "\u001b[?1049h";
 const OWN_SCREEN = "\u001b[?1049l";
 
 export interface Live {
-  /** Something has changed: it is drawn soon. */
+  /** The content has changed: it is drawn soon. */
   changed(): void;
-  /** A line that stays, above what is drawn again. */
+  /** Writes a line that stays above the drawn lines. */
   print(line: string): void;
-  /** Ends the drawing and gives the terminal back as it was; safe twice. */
+  /** Ends the drawing and restores the terminal; may be called twice. */
   stop(): void;
 }
 
-/** The lines as they are now, for so much room; more than fit are cut. */
+/** The present lines for this size; lines beyond it are cut. */
 export type Draw = (room: { readonly columns: number; readonly rows: number }) => readonly string[];
 
-/** Draws below what stands there already, and leaves nothing behind but what was printed. */
+/** Draws below the present content of the terminal, and leaves only the printed lines behind. */
 export function startLines(terminal: Terminal, draw: Draw): Live {
   const { out } = terminal;
   let drawn: readonly string[] = [];
@@ -35,7 +35,7 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
 
   function erase(): string {
     if (drawn.length === 0) return "";
-    // A terminal that has become narrower since has broken the lines: they take more rows than were written.
+    // If the terminal has become narrower since, it has broken the lines: they take more rows than were written.
     const { columns } = out.size();
     const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0);
     drawn = [];
@@ -45,7 +45,7 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
   const pace = startPace(terminal, () => {
     const { columns, rows } = out.size();
     const cleared = erase();
-    // The last column is left free: some terminals go to the next line when it is written to.
+    // The last column is left free: some terminals begin a new line when it is written.
     drawn = draw({ columns: columns - 1, rows: rows - 1 })
       .slice(0, Math.max(1, rows - 1))
       .map((line) => cutTo(line, columns - 1));
@@ -59,7 +59,7 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
     changed: pace.changed,
     print: (line) => {
       printed += `${line}\n`;
-      pace.now(); // in one write with what is drawn below: nothing flickers
+      pace.now(); // in one write with the drawn lines, so that nothing flickers
     },
     stop: () => {
       if (pace.stop()) out.write(erase() + SHOW_CURSOR);
@@ -67,7 +67,7 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
   };
 }
 
-/** Takes the whole screen, and gives it back. */
+/** Draws on the whole screen, and restores it at the end. */
 export function startScreen(terminal: Terminal, draw: Draw): Omit<Live, "print"> {
   const { out } = terminal;
   const pace = startPace(terminal, () => {
@@ -87,7 +87,7 @@ export function startScreen(terminal: Terminal, draw: Draw): Omit<Live, "print">
   };
 }
 
-/** Draws at once, then at most every tenth of a second while something changes, and every second all the same. */
+/** Draws at once, then at most every tenth of a second after changes, and every second without changes. */
 function startPace({ clock, onResize }: Terminal, draw: () => void) {
   let isOver = false;
   let drawnAt = Number.NEGATIVE_INFINITY;
@@ -116,7 +116,7 @@ function startPace({ clock, onResize }: Terminal, draw: () => void) {
     now: (): void => {
       if (!isOver) drawNow();
     },
-    /** Whether it was going on. */
+    /** Returns whether it was drawing. */
     stop: (): boolean => {
       const wasGoing = !isOver;
       isOver = true;

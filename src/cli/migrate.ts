@@ -11,13 +11,13 @@ import { complain, configure, mostlyHidden, storeSetup } from "./settings.ts";
 export const migrateCommand: Command = {
   name: "migrate",
   about: "bring the store's schema up to date",
-  details: `Brings the schema of the store that STORE_URL names up to date, as every start of the server does. It is refused where the store is newer than this program.`,
+  details: `Brings the schema of the store STORE_URL up to date, as each start of the server does. Refuses a store that is newer than this program.`,
   positionals: [],
-  flags: [{ name: "dry-run", about: "says what would be done, and does nothing" }, ...mostlyHidden("store")],
+  flags: [{ name: "dry-run", about: "print the changes without making them" }, ...mostlyHidden("store")],
   examples: [
     {
       line: "tasktrack migrate --dry-run --store postgres://localhost/tasks",
-      about: "what a start would change",
+      about: "the changes that the next start would make",
     },
   ],
   run: ({ given }) => migrate(given),
@@ -46,6 +46,6 @@ async function migrate(given: Given): Promise<number> {
   }
 }
 
-/** Some stores need no script for a step. */
+/** Some migrations need no script in some stores. */
 const scriptOf = ({ number, text }: Migration): string[] =>
   text === "" ? [] : [`\n-- ${number}\n${text.trimEnd()}`];

@@ -1,4 +1,4 @@
-/** The word that was probably meant, or null where none is near. */
+/** The most similar word; null if none is similar. */
 export function nearest(word: string, words: readonly string[]): string | null {
   const most = Math.max(1, Math.floor(word.length / 3));
   let found: { readonly word: string; readonly steps: number } | null = null;
@@ -10,7 +10,7 @@ export function nearest(word: string, words: readonly string[]): string | null {
   return found?.word ?? null;
 }
 
-/** How many letters are to be added, dropped, changed or exchanged with their neighbour to make one word of the other. */
+/** The number of letters to add, drop, change or exchange with a neighbour to make one word of the other. */
 export function editDistance(from: string, to: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: to.length + 1 }, (_, at) => at);

@@ -1,16 +1,16 @@
-/** How one server becomes several processes that share a port. */
+/** Starts the processes of a server that share a port. */
 import type { Config } from "../config.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import type { Spawn } from "./supervisor.ts";
 
 const FAILED = 1;
 
-/** The command under which one of several processes is started by the one that looks after them; not for people. */
+/** The internal command of each process of a server with several processes. */
 export const ONE_OF_SEVERAL = "serve-one-of-several";
 
 /**
- * The port that the processes will share, free now. They could share it with another server and nobody would notice; this
- * look, which shares nothing, does not.
+ * The port that the processes will share; throws if it is not free. The processes could share it with another
+ * server without an error, so it is opened once without sharing.
  */
 export function freePort({ httpHost, httpPort }: Config): number {
   const probe = Bun.listen({
@@ -23,15 +23,15 @@ export function freePort({ httpHost, httpPort }: Config): number {
   return port;
 }
 
-/** The command under which a process that runs a module of handlers is started; not for people. */
+/** The internal command of a process that runs a module of handlers. */
 export const RUN_HANDLERS = "run-handlers";
 
 const LISTENING = "listening";
 
-/** Tells the parent, where there is one. */
+/** Tells the parent process, if there is one. */
 export const sayListening = (): void => void process.send?.(LISTENING);
 
-/** This program again; in a binary of its own there is no script to name. */
+/** The command that starts this program again. A single-file executable needs no script. */
 export const SELF = Bun.main.startsWith("/$bunfs/")
   ? [process.execPath]
   : [process.execPath, "--no-env-file", Bun.main];

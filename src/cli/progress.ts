@@ -1,11 +1,11 @@
-/** How far a long command is: a bar that is drawn again and again on a terminal, a line now and then elsewhere. */
+/** The progress of a long command: on a terminal a bar that is drawn again and again, elsewhere a line now and then. */
 export interface ProgressBar {
   advance(count: number): void;
-  /** Leaves the last state standing. */
+  /** Shows the last state. */
   end(): void;
 }
 
-/** Where it is written. */
+/** The output. */
 export type Stream = {
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;
@@ -22,7 +22,7 @@ export function createProgress(setup: {
   /** Milliseconds, monotonic. */
   readonly now: () => number;
   readonly total: number;
-  /** What was done before. */
+  /** The number of tasks that an earlier run has done. */
   readonly done: number;
 }): ProgressBar {
   const { stream, now, total } = setup;

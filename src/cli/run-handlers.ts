@@ -13,13 +13,16 @@ import { textOf } from "../lib/text.ts";
 import type { FromHandlers, ToHandlers } from "../processor/handler-processes/messages.ts";
 import { FAILED } from "./exit-codes.ts";
 
-/** What cannot be sent must not keep a process that has to end. */
+/** The last message may not be sendable: the process ends after this time in any case. */
 const LAST_WORDS_WITHIN_MS = 500;
 
-/** @param argv the module, and which private addresses its `http()` may call; does not resolve: it works until it is killed */
+/**
+ * @param argv the module, and the private addresses that its `http()` may call. Does not resolve: the process
+ * works until it is killed.
+ */
 export async function runHandlers([path = "", allowed = ""]: readonly string[]): Promise<number> {
   holdLifeline();
-  bringModules(parseAllowance(allowed) ?? false);
+  provideModules(parseAllowance(allowed) ?? false);
   const send = (message: FromHandlers): void => void process.send?.(message);
   listenToGroups({
     opened: (pid) => send({ kind: "group", pid, isOpen: true }),
@@ -27,7 +30,7 @@ export async function runHandlers([path = "", allowed = ""]: readonly string[]):
   });
   const onUncaught = (error: unknown): void => {
     process.stderr.write(`${shown(error)}\n`);
-    endWith({ kind: "dying", message: textOf(error) });
+    endWith({ kind: "uncaught_error", message: textOf(error) });
   };
   process.on("uncaughtException", onUncaught);
   process.on("unhandledRejection", onUncaught);
@@ -40,13 +43,16 @@ export async function runHandlers([path = "", allowed = ""]: readonly string[]):
     process.on("message", (message) => child.take(message as ToHandlers)); // from the server that has started it
     child.ready(loaded);
   } catch (error) {
-    endWith({ kind: "unfit", message: shown(error) });
+    endWith({ kind: "load_failed", message: shown(error) });
   }
   return new Promise(() => undefined);
 }
 
-/** What a module may import by name, wherever it lies: this program's own parts, in the single-file executable too. */
-function bringModules(allowPrivate: Allowance): void {
+/**
+ * The modules that a module of handlers may import by name, wherever it is: parts of this program, in the
+ * single-file executable too.
+ */
+function provideModules(allowPrivate: Allowance): void {
   const http = createHttp({ ...httpWorld, allowPrivate });
   Bun.plugin({
     name: "tasktrack",
@@ -57,11 +63,11 @@ function bringModules(allowPrivate: Allowance): void {
   });
 }
 
-function endWith(lastWords: FromHandlers): void {
+function endWith(message: FromHandlers): void {
   const end = (): void => process.exit(FAILED);
-  process.send?.(lastWords, undefined, undefined, end);
+  process.send?.(message, undefined, undefined, end);
   systemClock.after(LAST_WORDS_WITHIN_MS, end);
 }
 
-/** An error with the place where it happened. */
+/** An error with its stack. */
 const shown = (error: unknown): string => Bun.inspect(error, { colors: false }).trim();

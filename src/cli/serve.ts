@@ -16,39 +16,39 @@ import { watchModule } from "./watch-module.ts";
 
 const WATCH: Flag = {
   name: "watch",
-  about: "for development: load the module of handlers anew when a file of its folder changes",
+  about: "for development: load the module of handlers again when a file in its folder changes",
 };
 
 export const serveCommand: Command = {
   name: "serve",
   about: "run the server in the foreground",
   outlivesOutput: true,
-  details: `Runs until SIGTERM, SIGINT or SIGHUP. A flag wins over the environment, the environment over the file .env in the working directory.`,
+  details: `Runs until SIGTERM, SIGINT or SIGHUP. A flag overrides the environment, and the environment overrides the file .env in the working directory.`,
   positionals: [],
   flags: [...settingFlags, WATCH],
   examples: [
     { line: "tasktrack serve", about: "everything in memory, on port 8080" },
     { line: "tasktrack serve --store sqlite:tasks.db --port 9000", about: "tasks survive, on another port" },
-    { line: "tasktrack serve --handlers ./handlers.ts --watch", about: "with work of your own" },
+    { line: "tasktrack serve --handlers ./handlers.ts --watch", about: "with your own handlers" },
   ],
   run: ({ given }) => serve(given),
 };
 
-/** Runs until it is told to stop; resolves with the exit code. */
+/** Runs until a signal stops it; resolves with the exit code. */
 async function serve(given: Given): Promise<number> {
   const config = await configure(given);
   if (typeof config === "number") return config;
   return config.processes === 1 ? serveAlone(config, given) : serveAsSeveral(config, given);
 }
 
-/** One of the processes of `serveAsSeveral`: it listens beside the others, and stops when their parent has gone. */
+/** One process of `serveAsSeveral`. It shares the port, and stops when its parent has ended. */
 export async function serveAsOneOfSeveral(given: Given): Promise<number> {
   const config = await configure(given);
   return typeof config === "number" ? config : serveAlone(config, given);
 }
 
 async function serveAlone(config: Config, given: Given): Promise<number> {
-  const { createApp } = await import("../app.ts"); // here, because no other command needs it and it takes 80 ms to load
+  const { createApp } = await import("../app.ts"); // loaded here: it takes 80 ms, and no other command needs it
   const log = logOf(config);
   const nonce = (): string => crypto.randomUUID().slice(0, 8);
   const worker = `${hostname()}-${process.pid}`;
@@ -65,7 +65,7 @@ async function serveAlone(config: Config, given: Given): Promise<number> {
     sayListening();
   } catch (error) {
     complain(startFailure(error, config));
-    process.exit(FAILED); // what has begun already would keep the process alive
+    process.exit(FAILED); // the started parts would keep the process alive
   }
   return stopped;
 }
@@ -80,7 +80,7 @@ function handlersOf(config: Config, log: Log): Effects["handlers"] {
   };
 }
 
-/** Opens no store and no door itself: it starts the processes that do, and looks after them. */
+/** Opens no store and no port: it starts the processes that do, and restarts them. */
 async function serveAsSeveral(config: Config, given: Given): Promise<number> {
   const log = logOf(config);
   let port: number;
@@ -96,7 +96,7 @@ async function serveAsSeveral(config: Config, given: Given): Promise<number> {
   return (await supervisor.start()) ?? stopped;
 }
 
-/** What was given, for a process that is to be like this one. */
+/** The arguments of this process, for its child processes. */
 const argumentsOf = (given: Given): string[] => [
   ...settingFlags.flatMap(({ name }) => given.texts(name).map((value) => `--${name}=${value}`)),
   ...(given.isOn(WATCH.name) ? [`--${WATCH.name}`] : []),

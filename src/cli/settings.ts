@@ -1,4 +1,4 @@
-/** What every command does before its own work: settings in, or one line that says which is wrong. */
+/** Reads the settings of a command, or prints which setting is invalid. */
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { parseEnv } from "node:util";
@@ -16,11 +16,11 @@ export const settingFlags: readonly Flag[] = settings.map(({ flag, name, fallbac
   about: `${about}\n${name}, default ${fallback || "(none)"}`,
 }));
 
-/** The same, without a word about them but for these: for commands that need a store and little more. */
+/** A flag for each setting; only these are shown in the help. For commands that need a store and little more. */
 export const mostlyHidden = (...shown: readonly string[]): readonly Flag[] =>
   settingFlags.map((flag) => (shown.includes(flag.name) ? flag : { ...flag, isHidden: true }));
 
-/** The configuration, or the exit code of a start that must not be. */
+/** The configuration, or the exit code if a setting is invalid. */
 export async function configure(given: Given): Promise<Config | number> {
   try {
     const flags = Object.fromEntries(settingFlags.map(({ name }) => [name, given.text(name)]));
@@ -32,7 +32,7 @@ export async function configure(given: Given): Promise<Config | number> {
   }
 }
 
-/** `.env` in the working directory, that file alone. */
+/** Reads `.env` in the working directory only. */
 async function readEnvFile(): Promise<Record<string, string | undefined>> {
   try {
     return parseEnv(await readFile(".env", "utf8"));
@@ -42,7 +42,7 @@ async function readEnvFile(): Promise<Record<string, string | undefined>> {
   }
 }
 
-/** What a store needs of the world, for commands that open one themselves. */
+/** The effects of a store, for commands that open one themselves. */
 export const storeSetup = (url: string, config: Config, log: Log): StoreSetup => ({
   url,
   clock: systemClock,
@@ -53,7 +53,7 @@ export const storeSetup = (url: string, config: Config, log: Log): StoreSetup =>
   allowVolatileRedis: config.allowVolatileRedis,
 });
 
-/** The system's word for an error, or the error's own. */
+/** The code of a system error, or the message of another one. */
 export const codeOf = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   return "code" in error ? String(error.code) : error.message;

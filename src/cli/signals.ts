@@ -4,14 +4,14 @@ import { ignoresHangup } from "./hangup.ts";
 
 const FAILED = 1;
 
-/** npm and a terminal both deliver a Ctrl-C; what comes this soon after the first is the same wish. */
+/** npm and the terminal both send a Ctrl-C. A signal this soon after the first is its repetition. */
 const SAME_SIGNAL_MS = 1_000;
 
 /**
- * The first signal stops gracefully; a later one, no echo of the first, exits at once. One of several processes whose parent
- * has gone stops as well.
+ * The first signal stops gracefully; a later one exits at once. A process whose parent has ended stops as
+ * well.
  * @param stop resolves with the exit code
- * @param abort what is to be done before the exit at once
+ * @param abort is called before the exit at once
  */
 export function stopOnSignal(
   log: Log,
@@ -42,7 +42,7 @@ export function stopOnSignal(
         exit(FAILED);
       });
     };
-    // A handler that ignored its abort would keep the process alive: it ends here, and its lease with time.
+    // A handler that ignores its abort would keep the process alive. It ends here; its lease runs out.
     const exit = (code: number): void => {
       resolve(code);
       process.exit(code);
@@ -52,6 +52,6 @@ export function stopOnSignal(
     process.on("SIGINT", onSignal);
     if (!isDetached) process.on("SIGHUP", onSignal);
     process.on("disconnect", onOrphaned);
-    if (process.send !== undefined && !process.connected) onOrphaned(); // it went before there was an ear
+    if (process.send !== undefined && !process.connected) onOrphaned(); // the parent ended before the listener was added
   });
 }

@@ -2,29 +2,29 @@ import type { Clock } from "../core/clock.ts";
 import { backoffMs } from "../lib/backoff.ts";
 import type { Log } from "../lib/log.ts";
 
-/** A process that serves, as far as who looks after it sees it. */
+/** A server process, as far as the supervisor sees it. */
 export type Child = { readonly pid: number; readonly kill: (signal: NodeJS.Signals) => void };
 export type Exit = { readonly code: number | null; readonly signal: string | null };
 
-/** Starts a process; it says once that it listens, unless it ends before, and once that it has ended. */
+/** Starts a process. `listening` is called once unless the process ends earlier, `ended` once. */
 export type Spawn = (on: { readonly listening: () => void; readonly ended: (exit: Exit) => void }) => Child;
 
 export interface Supervisor {
   /**
-   * Starts one process and, when it listens, all others. Resolves with null then, or with the exit code of the first one if
-   * it ended before: what it has complained of would befall the others too.
+   * Starts one process and, when it listens, all others. Then resolves with null. If the first process ends
+   * earlier, resolves with its exit code: the others would end for the same reason.
    */
   start(): Promise<number | null>;
-  /** Passes the signal on and resolves with the exit code when all have ended; nobody is restarted any more. */
+  /** Sends the signal to all processes, and resolves with the exit code when all have ended. Restarts none from now on. */
   stop(signal: NodeJS.Signals): Promise<number>;
-  /** Kills what is left. */
+  /** Kills the remaining processes. */
   kill(): void;
 }
 
 const FAILED = 1;
 const STOPPING: ReadonlySet<string | null> = new Set(["SIGTERM", "SIGINT", "SIGHUP"]);
 const RESTART = { firstMs: 500, longestMs: 30_000 };
-/** Who has run this long was well; its end is the first one again. */
+/** A process that has run this long counts as healthy: its end is the first failure again. */
 const STEADY_MS = 60_000;
 
 export function createSupervisor(setup: {
@@ -41,8 +41,8 @@ export function createSupervisor(setup: {
   let state: "starting" | "running" | "stopping" = "starting";
   let exitCode = 0;
 
-  /** @param deaths how often in a row it has ended soon after its start */
-  function run(deaths: number): void {
+  /** @param failures how often in a row the process has ended soon after its start */
+  function run(failures: number): void {
     const startedAt = clock.monotonic();
     const child = setup.spawn({
       listening: () => started.resolve(null),
@@ -51,23 +51,23 @@ export function createSupervisor(setup: {
         const isSteady = clock.monotonic() - startedAt > STEADY_MS;
         if (state === "starting") started.resolve(exit.code ?? FAILED);
         else if (state === "stopping") note(exit);
-        else restart(child, exit, isSteady ? 0 : deaths);
+        else restart(child, exit, isSteady ? 0 : failures);
       },
     });
     children.add(child);
   }
 
-  function restart({ pid }: Child, exit: Exit, deaths: number): void {
-    const delayMs = backoffMs(RESTART, deaths);
+  function restart({ pid }: Child, exit: Exit, failures: number): void {
+    const delayMs = backoffMs(RESTART, failures);
     log.error("process_ended", { ended_pid: pid, ...exit, restart_in_ms: delayMs });
     const cancel = clock.after(delayMs, () => {
       restarts.delete(cancel);
-      run(deaths + 1);
+      run(failures + 1);
     });
     restarts.add(cancel);
   }
 
-  /** One that was told to go before it could listen to signals died of it, and that is well. */
+  /** A process that gets the signal before it listens for signals ends by it, which is no failure. */
   function note({ code, signal }: Exit): void {
     if (code !== 0 && !STOPPING.has(signal)) exitCode = FAILED;
     if (children.size === 0) allEnded.resolve();

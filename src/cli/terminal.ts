@@ -1,4 +1,4 @@
-/** Where a command is run: what it writes to, what it reads from, its clock, and the hand on the keyboard. */
+/** The surroundings of a command: its output, its input, its clock and its signals. */
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../core/clock.ts";
 import { systemClock } from "../lib/system-clock.ts";
@@ -6,9 +6,9 @@ import { OK } from "./exit-codes.ts";
 import { ignoresHangup } from "./hangup.ts";
 
 export type Output = {
-  /** A person looks at it. */
+  /** Whether the output is a terminal. */
   readonly isTerminal: boolean;
-  /** As they are now; some terminals say 0. */
+  /** The present size. */
   readonly size: () => { readonly columns: number; readonly rows: number };
   readonly write: (text: string) => void;
 };
@@ -18,28 +18,28 @@ export interface Terminal {
   readonly err: Output;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
-  /** The whole of the standard input. */
+  /** Reads the standard input to its end. */
   readInput(): Promise<string>;
   readFile(path: string): Promise<string>;
-  /** The answer to a question, or null where there is nobody to ask. */
+  /** Asks a question; null without a terminal. */
   ask(question: string): Promise<string | null>;
-  /** Calls when the size has changed, until it is undone. */
+  /** Calls when the size has changed. The result removes the listener. */
   onResize(run: () => void): () => void;
-  /** Calls with the exit code that a Ctrl-C, or another wish to end, stands for, until it is undone. */
+  /** Calls with the exit code of a Ctrl-C or another ending signal. The result removes the listener. */
   onInterrupt(run: (exitCode: number) => void): () => void;
-  /** Resolves when what was written is on its way, so that who writes much waits for who reads. */
+  /** Resolves when all output is written, so that a fast writer waits for a slow reader. */
   flushed(): Promise<void>;
 }
 
-/** Whether lines may be drawn over: a dumb terminal knows no such thing. */
+/** Whether lines can be drawn again in place. A dumb terminal cannot do that. */
 export const canRedraw = ({ out, env }: Terminal): boolean => out.isTerminal && env.TERM !== "dumb";
 
-/** In columns; without end where nobody looks, so that nothing is cut for a file. */
+/** The width in columns; infinite for a file or a pipe, so that nothing is cut. */
 export const widthFor = (out: Output): number =>
   out.isTerminal ? out.size().columns : Number.POSITIVE_INFINITY;
 
 const USUAL_SIZE = { columns: 80, rows: 24 };
-/** By number as a shell says them. */
+/** Exit codes as shells use them. */
 const ENDING_SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /** The terminal of this process. */
@@ -100,7 +100,7 @@ export function endWithOutput(): void {
   }
 }
 
-/** For commands whose work is not their output: a closed pipe, a full disk or a lost terminal costs lines and nothing else. */
+/** For commands whose work is not their output. A closed pipe, a full disk or a lost terminal costs lines only. */
 export function outliveOutput(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }

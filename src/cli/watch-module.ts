@@ -2,12 +2,12 @@ import { watch } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { Clock } from "../core/clock.ts";
 
-/** An editor writes a file in several steps. */
+/** An editor writes a file in several steps: this long after the last one, the module is loaded. */
 const SETTLED_AFTER_MS = 150;
 
 /**
- * Calls `changed` when a source file in the folder of the module, or below, has changed; one call after the other. For
- * development: installed packages are left out.
+ * Calls `changed` when a source file in the folder of the module, or below, has changed; one call after the
+ * other. For development: changes of installed packages are ignored.
  */
 export function watchModule(path: string, changed: () => Promise<void>, clock: Clock): void {
   let cancelTimer = (): void => undefined;

@@ -1,4 +1,4 @@
-/** `tasktrack worker`: a module of handlers that works for a server anywhere, over HTTP. */
+/** `tasktrack worker`: runs a module of handlers for a server, over HTTP. */
 import { availableParallelism, hostname } from "node:os";
 import { createWorker, type Worker } from "../client/client.ts";
 import { parseDurationMs } from "../core/duration.ts";
@@ -19,49 +19,48 @@ import { watchModule } from "./watch-module.ts";
 
 export const workerCommand: Command = {
   name: "worker",
-  about: "work on a module's types for a server anywhere",
+  about: "run a module of handlers for a server, over HTTP",
   outlivesOutput: true,
-  details: `Runs until SIGTERM, SIGINT or SIGHUP, or until the server drains it. The handlers run in processes of their own. What the module's types say of timeout, max_attempts, backoff and delay counts only where the server has the module too (HANDLERS).`,
+  details: `Runs until SIGTERM, SIGINT or SIGHUP, or until the server drains it. The handlers run in processes of their own. The defaults of the module for timeout, max_attempts, backoff and delay count only if the server has the module too (HANDLERS).`,
   positionals: [{ name: "MODULE" }],
   flags: [
     URL_FLAG,
-    { name: "concurrency", value: "N", about: "how many tasks are worked on at once, default 10" },
+    { name: "concurrency", value: "N", about: "number of tasks that run at the same time, default 10" },
     {
       name: "handler-processes",
       value: "N",
-      about: "how many processes run the handlers, default as many as there are cores",
+      about: "number of processes that run the handlers, default one for each core",
     },
     {
       name: "name",
       value: "NAME",
-      about: "how leases and statistics name it, default the host and the process id",
+      about: "name of the worker in leases and statistics, default host and process id",
     },
     {
       name: "lease",
       value: "DURATION",
-      about: "how long a task stays its own without a heartbeat, default 30s",
+      about: "how long a task stays with this worker without a heartbeat, default 30s",
     },
     {
       name: "grace",
       value: "DURATION",
-      about: "how long running work may go on after the signal, default 25s",
+      about: "how long running tasks may go on after the signal, default 25s",
     },
     {
       name: "http-allow-private",
       value: "RANGES",
-      about:
-        "which private addresses http() may call: ranges parted by commas, or 1 for all; none unless given",
+      about: "private addresses that http() may call: ranges separated by commas, or 1 for all; default none",
     },
-    { name: "watch", about: "load the module anew when a file of its folder changes" },
+    { name: "watch", about: "load the module again when a file in its folder changes" },
     { name: "log-level", value: "LEVEL", about: "default info", choices: LOG_LEVELS },
   ],
   examples: [
     { line: "tasktrack worker ./handlers.ts --url http://tasks.internal:8080", about: "ten tasks at once" },
   ],
-  run: (call) => work(readWish(call)),
+  run: (call) => work(readOptions(call)),
 };
 
-type Wish = {
+type Options = {
   readonly module: string;
   readonly url: string;
   readonly concurrency: number;
@@ -74,7 +73,7 @@ type Wish = {
   readonly logLevel: (typeof LOG_LEVELS)[number];
 };
 
-function readWish(call: Call): Wish {
+function readOptions(call: Call): Options {
   const { given, positionals } = call;
   const whole = (name: string, fallback: number): number =>
     wholeOf(name, given.text(name) ?? String(fallback));
@@ -92,19 +91,19 @@ function readWish(call: Call): Wish {
   };
 }
 
-async function work(wish: Wish): Promise<number> {
-  const { url, concurrency, name, lease } = wish;
+async function work(options: Options): Promise<number> {
+  const { url, concurrency, name, lease } = options;
   const log = createOutputLog({
     stream: process.stdout,
-    level: wish.logLevel,
+    level: options.logLevel,
     pretty: false,
     now: () => systemClock.now(),
   });
   const handlers = new Map<string, Handler>();
   let worker: Worker | null = null;
   const processes = createHandlerProcesses({
-    spawn: spawnHandlers({ module: wish.module, allowPrivate: wish.allowPrivate, log }),
-    processes: wish.processes,
+    spawn: spawnHandlers({ module: options.module, allowPrivate: options.allowPrivate, log }),
+    processes: options.processes,
     onTypes: (types) => {
       const before = [...handlers.keys()].join();
       handlers.clear();
@@ -120,14 +119,14 @@ async function work(wish: Wish): Promise<number> {
   } catch (error) {
     if (!isTaskError(error) && !(error instanceof TypeError)) throw error;
     processes.kill();
-    complain(isTaskError(error) ? `${wish.module} cannot be loaded: ${error.message}` : error.message);
+    complain(isTaskError(error) ? `${options.module} cannot be loaded: ${error.message}` : error.message);
     return FAILED;
   }
   const { start, stop, stopped } = worker;
-  const ended = stopOnSignal(log, () => stop(wish.graceMs).then(() => OK));
+  const ended = stopOnSignal(log, () => stop(options.graceMs).then(() => OK));
   start();
   log.info("working", { url, worker: name, types: [...handlers.keys()].join(), concurrency });
-  if (wish.watches) watchModule(wish.module, processes.reload, systemClock);
+  if (options.watches) watchModule(options.module, processes.reload, systemClock);
   const drained = stopped.then(() => OK); // by the server
   const code = await Promise.race([ended, drained]);
   processes.kill();
@@ -148,6 +147,6 @@ function durationOf(flag: string, text: string): number {
 function allowanceOf(flag: string, text: string): string {
   if (parseAllowance(text) !== null) return text;
   throw new TypeError(
-    `${flag}: expected address ranges parted by commas, or 1 for all, got ${JSON.stringify(text)}`,
+    `${flag}: expected address ranges separated by commas, or 1 for all, got ${JSON.stringify(text)}`,
   );
 }

@@ -1,15 +1,15 @@
-/** The worker protocol, a function a call. */
+/** The calls of the worker protocol. */
 import { elementsOf, memberOf, startOf } from "../core/json-text.ts";
 import type { Api, ApiAnswer } from "./api.ts";
 import type { FieldFault } from "./error.ts";
 import type { Failure, LogLevel, Progress, Task } from "./types.ts";
 
-/** `drain`: finish what you have and ask for no more. `stop`: the same, but give back what you cannot finish soon. */
+/** `drain`: finish the held tasks and claim no more. `stop`: the same, but give back tasks that cannot finish soon. */
 export type Directive = "run" | "drain" | "stop";
 
 export type LeasedTask = Task & {
   readonly lease: { readonly token: string; readonly expires_in: string };
-  /** The payload as it is written in the answer; null without one. */
+  /** The text of the payload in the answer; null without one. */
   readonly payloadText: string | null;
 };
 
@@ -18,11 +18,11 @@ export type ClaimBody = {
   /** Exact types, or prefixes ending in `*`. */
   readonly types: readonly string[];
   readonly max: number;
-  /** How many tasks it works on at once. */
+  /** The number of tasks that the worker runs at the same time. */
   readonly slots?: number;
   readonly lease: string;
   readonly wait?: string;
-  /** Sent again, it is answered with the same leases. A worker that leaves names it. */
+  /** A repeated request gets the same leases. A worker that leaves names it. */
   readonly request: string;
 };
 
@@ -44,7 +44,7 @@ export type BeatAnswer = {
   }[];
 };
 export type CompleteAnswer = {
-  /** `invalid`: the element was not understood, for the reasons in `errors`, and had no effect. */
+  /** `invalid`: the element is invalid for the reasons in `errors`, and had no effect. */
   readonly tasks: readonly {
     readonly id: number | null;
     readonly status: "ok" | "lease_lost" | "invalid";
@@ -63,10 +63,10 @@ export type Completion = {
 
 export interface WorkCalls {
   claim(body: ClaimBody, waitMs: number, signal: AbortSignal): Promise<ClaimAnswer>;
-  /** Ends the claims of these request ids, wherever they are, and gives back their tasks. */
+  /** Ends the claims with these request ids in all processes of the server, and gives back their tasks. */
   leave(worker: string, requests: readonly string[], withinMs: number): Promise<void>;
   heartbeat(worker: string, leases: readonly BeatBody[], withinMs: number): Promise<BeatAnswer>;
-  /** Completes, and claims the next ones in the same round trip. */
+  /** Completes tasks, and claims the next ones in the same round trip. */
   complete(tasks: readonly Completion[], claim: ClaimBody | null): Promise<CompleteAnswer>;
   fail(id: number, body: FailBody): Promise<void>;
   release(id: number, body: { readonly token: string; readonly delay?: string }): Promise<void>;
@@ -79,7 +79,7 @@ export type FailBody = {
   readonly retry_after?: string;
 };
 
-/** An outcome is said again by who says it, for as long as its lease can be held. */
+/** The caller repeats an outcome as long as the lease can be held, so that few retries suffice here. */
 const RETRIES = 2;
 
 export function createWorkCalls(api: Api): WorkCalls {

@@ -1,4 +1,4 @@
-/** A worker of one's own: the server's own processor, drinking its tasks over HTTP. */
+/** A worker of the SDK: the processor of the server, with tasks over HTTP. */
 import { formatDurationMs, parseDurationMs } from "../core/duration.ts";
 import { LIMITS } from "../core/task.ts";
 import { createLog, type Log } from "../lib/log.ts";
@@ -16,38 +16,38 @@ export type WorkerOptions = ClientOptions & {
   /** The handlers, by type, for up to 100 types. A Map may change while the worker runs: see `refresh`. */
   readonly handlers: Readonly<Record<string, Handler>> | ReadonlyMap<string, Handler>;
   /**
-   * Ends by force what handlers still do three seconds after `stop` has aborted them; only who runs them in processes of their own
-   * can do that.
+   * Ends by force the handlers that still run three seconds after `stop` has aborted them. Only an owner of
+   * separate processes can do that.
    */
   readonly kill?: (() => void) | undefined;
-  /** How many tasks are worked on at once; 10 unless given. */
+  /** The number of tasks that run at the same time; default 10. */
   readonly concurrency?: number | undefined;
-  /** Names it in leases, history and statistics; a name that comes once unless given. */
+  /** The name of the worker in leases, history and statistics; default a unique name. */
   readonly name?: string | undefined;
   /**
-   * How long a task stays this worker's without a heartbeat, from "1s" up; "30s" unless given. When a worker dies, another begins
-   * its tasks anew after that long.
+   * How long a task stays with this worker without a heartbeat, from "1s" up; default "30s". If a worker
+   * dies, another one runs its tasks again after this time.
    */
   readonly lease?: string | undefined;
-  /** What goes wrong is told here; unless given, a JSON line each to the console. */
+  /** Gets warnings and errors; default one JSON line each on the console. */
   readonly log?: Log | undefined;
 };
 
 export interface Worker {
   readonly name: string;
-  /** Tasks that it is working on. */
+  /** The number of running tasks. */
   readonly running: number;
-  /** Begins to ask for tasks; once. */
+  /** Starts to claim tasks; once. */
   start(): void;
-  /** Asks anew, with the types that `handlers` has now. */
+  /** Claims again at once, with the types that `handlers` has now. */
   refresh(): void;
   /**
-   * Asks for no more, lets running work finish for `graceMs` milliseconds (25,000 unless given), then aborts it and gives it back,
-   * which burns no attempt. Resolves with the number of handlers that would not end: their leases run out by themselves. Safe
-   * twice.
+   * Claims no more, lets running tasks finish for `graceMs` milliseconds (default 25,000), then aborts them
+   * and gives them back without counting an attempt. Resolves with the number of handlers that did not end:
+   * their leases run out. May be called twice.
    */
   stop(graceMs?: number): Promise<number>;
-  /** Resolves as `stop` does when it has stopped, whoever asked for it: the server may, by a drain. */
+  /** Resolves like `stop` when the worker has stopped, even if the server stopped it by a drain. */
   readonly stopped: Promise<number>;
 }
 
@@ -55,13 +55,13 @@ const CONCURRENCY = 10;
 const LEASE_MS = 30_000;
 const SHORTEST_LEASE_MS = 1_000;
 const GRACE_MS = 25_000;
-/** Who is drained finishes what it has. */
+/** A drained worker finishes its tasks. */
 const DRAIN_GRACE_MS = 30 * 24 * 3_600_000;
 
 /**
- * A worker that asks the server for tasks of these types, works on them and says how they went. Tasks that it holds are its own
- * as long as it lives and reaches the server; when a lease is lost, the handler's signal aborts and its outcome goes nowhere.
- * Throws TypeError for options that make no sense.
+ * A worker that claims tasks of these types from the server, runs them and reports their outcomes. It holds a task as long as it runs
+ * and reaches the server. When a lease is lost, the signal of the handler aborts and the outcome is dropped.
+ * Throws TypeError for invalid options.
  * @example
  * const worker = createWorker({
  *   url: "http://localhost:8080",
@@ -106,7 +106,7 @@ export function createWorker(options: WorkerOptions): Worker {
     void stop(directive === "drain" ? DRAIN_GRACE_MS : GRACE_MS);
   }
 
-  /** A shorter grace than that of an earlier call counts. */
+  /** A shorter grace than in an earlier call counts. */
   async function stop(graceMs = GRACE_MS): Promise<number> {
     source.leave();
     const left = await processor.stop(graceMs);

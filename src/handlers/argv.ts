@@ -1,8 +1,11 @@
-/** The words of a command with places for a task's fields: read once when the handlers load, filled in for each task. */
+/**
+ * Arguments of a command with placeholders for fields of a task. They are parsed once, when the handlers
+ * load, and filled in for each task.
+ */
 import { valueAt } from "../core/json-text.ts";
 import { fail, type HandlerTask, payloadTextOf, type Verdict } from "../processor/handler.ts";
 
-/** A place: which field of the task, and the way into the payload. */
+/** A placeholder: the field of the task, and the path into the payload. */
 type Place = { readonly field: Field; readonly path: readonly string[]; readonly text: string };
 type Part = string | Place;
 export type Template = readonly Part[];
@@ -13,7 +16,7 @@ type Field = (typeof FIELDS)[number];
 const BRACES = /\{\{|\}\}|\{[^{}]*\}|[{}]/g;
 
 /**
- * Reads one argument. Throws TypeError for a place that no task can fill.
+ * Reads one argument. Throws TypeError for a placeholder that no task can fill.
  * @example parseTemplate("--id={id}") // ["--id=", { field: "id", path: [], text: "{id}" }]
  */
 export function parseTemplate(argument: string): Template {
@@ -44,11 +47,11 @@ const isPathOf = (field: Field, path: readonly string[]): boolean =>
 
 export const hasPlaces = (template: Template): boolean => template.some((part) => typeof part !== "string");
 
-/** The argument for this task. Throws the verdict `bad_payload` where the task has nothing to fill in, or what must not be. */
+/** The argument for this task. Throws the verdict `bad_payload` if the task lacks a value, or has a value that is not allowed. */
 export function fillIn(template: Template, task: HandlerTask, allowDashes: boolean): string {
   const text = template.map((part) => (typeof part === "string" ? part : textOf(part, task))).join("");
   const [first] = template;
-  // The whole argument is looked at, not the first value alone: an empty one makes way for what is behind it.
+  // Checks the whole argument, not the first value alone: behind an empty value, the next one begins the argument.
   if (first !== undefined && typeof first !== "string" && text.startsWith("-") && !allowDashes) {
     throw badPayload(
       `${first.text} would become an option: ${JSON.stringify(text.slice(0, 100))} begins with "-"`,
@@ -58,7 +61,7 @@ export function fillIn(template: Template, task: HandlerTask, allowDashes: boole
 }
 
 function textOf(place: Place, task: HandlerTask): string {
-  const value = place.path.reduce(memberOf, task[place.field] as unknown); // each field's own type, no longer of use
+  const value = place.path.reduce(memberOf, task[place.field] as unknown); // the types of the fields differ
   if (value === undefined || value === null) throw badPayload(`${place.text} is missing`);
   const text = typeof value === "string" ? value : writtenOf(place, task);
   if (text.includes("\0")) throw badPayload(`${place.text} contains the character NUL`);
@@ -69,7 +72,7 @@ function textOf(place: Place, task: HandlerTask): string {
 const writtenOf = ({ field, path }: Place, task: HandlerTask): string =>
   (field === "payload" ? valueAt(payloadTextOf(task), path) : null) ?? String(task[field]);
 
-/** Own members of objects and items of lists: what a payload has, and nothing that JavaScript adds to it. */
+/** Reads own members of objects and items of lists only, so that members that JavaScript adds are not found. */
 function memberOf(value: unknown, key: string): unknown {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
   if (Array.isArray(value) && !/^\d+$/.test(key)) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The inside of a process that runs handlers: it executes what its server hands to it and says how that goes. It keeps no lease
- * and no clock of a task; who looks after it kills it.
+ * The inside of a process that runs handlers: it runs the tasks that its server sends, and reports progress,
+ * log lines and outcomes. Leases and timeouts stay with the server, which kills the process if necessary.
  */
 import type { Clock } from "../core/clock.ts";
 import { createContext, type Said } from "../processor/context.ts";
@@ -16,20 +16,20 @@ import type { StopReason } from "../processor/stop.ts";
 import type { ReadHandlers } from "./module.ts";
 
 export interface HandlersChild {
-  /** Begins to say that it lives. */
+  /** Starts the heartbeats. */
   start(): void;
-  /** The module is loaded: work may come. */
+  /** The module is loaded: the process accepts tasks. */
   ready(handlers: ReadHandlers): void;
   take(message: ToHandlers): void;
 }
 
-/** Progress and log lines are gathered for so long: a handler may speak in a loop. */
-const NEWS_EVERY_MS = 50;
+/** Progress and log lines are sent at most this often: a handler may report in a loop. */
+const REPORT_EVERY_MS = 50;
 
 type Run = Said & {
   readonly id: number;
   readonly stop: AbortController;
-  /** News are due to go out. */
+  /** A message with progress and log lines is due. */
   isWaiting: boolean;
 };
 
@@ -52,7 +52,7 @@ export function createHandlersChild(setup: {
     runs.set(id, run);
     const handler = handlers.get(task.type)?.handler ?? unknownType;
     const outcome = await attempt(handler, task, contextOf(run));
-    tellNews(run);
+    report(run);
     runs.delete(id);
     send({ kind: "ended", run: id, outcome });
   }
@@ -62,19 +62,19 @@ export function createHandlersChild(setup: {
       said: run,
       signal: () => run.stop.signal,
       isOver: () => !runs.has(run.id),
-      onSaid: () => tellSoon(run),
+      onSaid: () => reportSoon(run),
     });
 
-  function tellSoon(run: Run): void {
+  function reportSoon(run: Run): void {
     if (run.isWaiting) return;
     run.isWaiting = true;
-    clock.after(NEWS_EVERY_MS, () => tellNews(run));
+    clock.after(REPORT_EVERY_MS, () => report(run));
   }
 
-  function tellNews(run: Run): void {
+  function report(run: Run): void {
     run.isWaiting = false;
     if (run.progress === null && run.log.length === 0) return;
-    send({ kind: "news", run: run.id, progress: run.progress, log: run.log });
+    send({ kind: "update", run: run.id, progress: run.progress, log: run.log });
     run.progress = null;
     run.log = [];
   }
@@ -94,5 +94,5 @@ export function createHandlersChild(setup: {
   };
 }
 
-/** Another process of the same server has loaded a module that knows the type; this one gives the task back. */
+/** Another process of the same server has loaded a module that has the type; this process gives the task back. */
 const unknownType: Handler = () => Promise.resolve(verdictOf({ kind: "released", delayMs: 1_000 }));

@@ -1,4 +1,4 @@
-/** A handler that runs a program: what it is called with comes from the task, what it says goes to the task. */
+/** A handler that runs a program. Its arguments come from the task, and its output goes to the task. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { parseDurationMs } from "../core/duration.ts";
@@ -19,15 +19,15 @@ import type { Lines } from "./lines.ts";
 import { createOutput, type Output } from "./output.ts";
 
 export type CommandOptions = {
-  /** Where the program runs; where the worker runs unless given. */
+  /** The working directory of the program; that of the worker by default. */
   readonly cwd?: string;
-  /** Added to the environment of the worker. */
+  /** Variables in addition to the environment of the worker. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Exit codes that another attempt would not change: the task fails at once. */
+  /** Exit codes that another attempt would repeat: the task fails at once. */
   readonly permanentExitCodes?: readonly number[];
-  /** Lets a value of the task that begins with "-" begin an argument, where the program takes it for an option. */
+  /** Allows an argument to begin with a value of the task that begins with "-", although the program takes it for an option. */
   readonly allowDashes?: boolean;
-  /** How long the program may take to end when it is told to; "2s" unless given. */
+  /** How long the program may run after SIGTERM; "2s" by default. */
   readonly killAfter?: string;
 };
 
@@ -41,25 +41,28 @@ type Settings = {
   readonly killAfterMs: number;
 };
 
-/** Less than the three seconds that a worker gives its handlers at its own end: then the task is given back, not lost. */
+/**
+ * Shorter than the three seconds that a worker gives its handlers at its own end, so that the task is given
+ * back and not lost.
+ */
 const KILL_AFTER = "2s";
-/** How long the output of an ended program is read on, when somebody outside its group holds it open. */
+/** How long the output of an ended program is read, if a process outside its group keeps it open. */
 const DRAIN_MS = 1_000;
 /** How often a process group that was killed is looked at. */
 const LOOK = { firstMs: 1, longestMs: 100 };
-/** How long output is read in one go. */
+/** How long output is read before other work gets its turn. */
 const TURN_MS = 5;
 
 /**
- * Makes a handler of a program. `{payload.a.b}`, `{payload.list.0}`, `{payload}`, `{id}`, `{name}`, `{type}` and `{attempt}` in
- * its arguments stand for the task's; `{{` and `}}` are braces. There is no shell: a value is a part of one argument whatever it
- * contains. The program reads the payload as JSON from stdin. Its lines are the task's log, `progress 40 some words` is its
- * progress, and a JSON object or list as the last line of stdout is the result.
+ * Makes a handler that runs a program. In its arguments, the placeholders `{payload.a.b}`, `{payload.list.0}`, `{payload}`, `{id}`,
+ * `{name}`, `{type}` and `{attempt}` are replaced by values of the task; `{{` and `}}` are braces. There is no shell: a value is a
+ * part of one argument, whatever it contains. The program gets the payload as JSON on stdin. Its lines become the log of the task, a
+ * line `progress 40 some words` its progress, and a JSON object or list as the last line of stdout its result.
  *
- * Exit code 0 is success; another is a failure, `exit_1`, that is tried again while attempts are left. When the task is cancelled
- * the program and all that it has started get SIGTERM, and SIGKILL when it has not ended after `killAfter`.
- * @param argv the program, which is looked for on the PATH, and its arguments
- * @throws TypeError for an empty argv, a place that no task can fill, or an option that makes no sense
+ * Exit code 0 is success. Any other code is a failure, such as `exit_1`, that is retried while attempts are left. When the task is
+ * cancelled, the program and all that it has started get SIGTERM, and SIGKILL if it has not ended after `killAfter`.
+ * @param argv the program, which is searched on the PATH, and its arguments
+ * @throws TypeError for an empty argv, a placeholder that no task can fill, or an invalid option
  * @example
  * export default {
  *   "video.encode": command(["ffmpeg", "-nostdin", "-i", "{payload.input}", "{payload.output}"]),
@@ -76,7 +79,7 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
     child.stdin?.end(payloadTextOf(task));
     const ended = await endOf(child, { output, signal, killAfterMs: settings.killAfterMs });
     const result = output.end(ended.code === 0);
-    // A program that was told to stop may well call it a success; whether its work was done nobody knows.
+    // A program that was told to stop may exit with 0. That does not prove that its work is done.
     if (ended.wasTold) throw stopped(signal);
     return ended.code === 0 ? result : failureOf(ended, settings, output.lastError);
   };
@@ -84,7 +87,7 @@ export function command(argv: readonly string[], options: CommandOptions = {}): 
 
 const stopped = ({ reason }: AbortSignal): Error => new Error(`Stopped: ${String(reason)}`);
 
-// ---- what was asked for
+// ---- options
 
 function settingsOf(argv: readonly string[], options: CommandOptions): Settings {
   const [program, ...args] = argv;
@@ -121,14 +124,14 @@ function killAfterOf(text: string): number {
 // ---- one run
 
 /**
- * Starts the program as the leader of a session of its own, so that a signal reaches all that it starts and a terminal's Ctrl-C
- * none of it. node:child_process, because it is the same in Bun, Node.js and Deno.
+ * Starts the program as the leader of a session of its own: a signal reaches all processes that it starts, and a terminal's Ctrl-C
+ * reaches none of them. node:child_process is the same in Bun, Node.js and Deno.
  */
 async function begin(settings: Settings, args: readonly string[], task: HandlerTask): Promise<ChildProcess> {
   const { program, cwd } = settings;
   try {
     const child = spawn(program, args, { cwd, env: environmentOf(settings, task), detached: true });
-    child.stdin.on("error", unheard); // it did not read its input: its own affair
+    child.stdin.on("error", ignore); // the program did not read its input, which is allowed
     await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
     return child;
   } catch (error) {
@@ -161,7 +164,7 @@ function startFailure(error: NodeJS.ErrnoException, { program, cwd }: Settings):
       return forGood("command_not_executable", `${program} may not be run, or is no program: ${error.code}`);
     case "E2BIG":
       return forGood("command_too_long", `The arguments of ${program} are longer than this machine takes`);
-    default: // too many processes or open files: later it may go
+    default: // too many processes or open files: a later attempt may succeed
       return fail(`${program} could not be started: ${error.message}`, { code: "command_not_started" });
   }
 }
@@ -174,7 +177,7 @@ type Run = {
   readonly killAfterMs: number;
 };
 
-/** Reads along until the program has ended, nothing of its group is left and its output is read. */
+/** Resolves when the program has ended, no process of its group is left and its output is read. */
 async function endOf(child: ChildProcess, { output, signal, killAfterMs }: Run): Promise<Ended> {
   const pid = child.pid ?? Number.NaN; // it has started
   const close = openGroup(pid);
@@ -192,7 +195,7 @@ async function endOf(child: ChildProcess, { output, signal, killAfterMs }: Run):
 const exitOf = (child: ChildProcess): Promise<Pick<Ended, "code" | "signal">> =>
   new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
 
-/** Reads to the end, and gives way now and then: a program that never pauses would have the event loop for itself. */
+/** Reads to the end, with pauses: a program that never pauses would block the event loop. */
 const read = (stream: ChildProcess["stdout"], lines: Lines): Promise<void> =>
   new Promise((resolve) => {
     let turnEndsAt = 0;
@@ -206,14 +209,14 @@ const read = (stream: ChildProcess["stdout"], lines: Lines): Promise<void> =>
           stream.resume();
         });
       })
-      .on("error", unheard)
+      .on("error", ignore)
       .once("close", resolve);
   });
 
-/** A pipe that breaks says no more than that the other side has gone, and `exit` says that as well. */
-const unheard = (): void => undefined;
+/** A broken pipe means that the other side has ended. `exit` reports that as well. */
+const ignore = (): void => undefined;
 
-/** Passes an abort on: SIGTERM, and SIGKILL when that was not enough. */
+/** Sends SIGTERM when the signal aborts, and SIGKILL later if the program has not ended. */
 function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
   let isGiven = false;
   let cancelKill = (): void => undefined;
@@ -231,7 +234,10 @@ function stopOn(signal: AbortSignal, pid: number, killAfterMs: number) {
   };
 }
 
-/** Children that outlive their leader have nobody to work for. The signal is sent again: one of them may just have made another. */
+/**
+ * Kills the processes that outlive the leader of the group. The signal is sent again, because one of them may
+ * have started another meanwhile.
+ */
 async function endGroup(pid: number): Promise<void> {
   const backoff = createBackoff(LOOK);
   while (signalGroup(pid, "SIGKILL")) {

@@ -1,11 +1,11 @@
 /**
- * The process groups that handlers have opened in this process: whoever ends it, or looks after it, can end them too. They are
- * kept in one place because a signal to the process does not reach them: each is a session of its own.
+ * The process groups that handlers have opened in this process. They are kept in one place, because each
+ * group is a session of its own: a signal to this process does not reach them.
  */
 import { readdirSync, readFileSync } from "node:fs";
 
 export type GroupListener = {
-  /** Told for those that are open already, too. */
+  /** Called for the open groups first. */
   readonly opened: (pid: number) => void;
   readonly closed: (pid: number) => void;
 };
@@ -14,7 +14,7 @@ const open = new Set<number>();
 const listeners = new Set<GroupListener>();
 let killsAtExit = false;
 
-/** Notes the group of this leader; the answer takes it off again, and is safe twice. */
+/** Adds the group of this leader. The result removes it, and may be called twice. */
 export function openGroup(pid: number): () => void {
   if (!killsAtExit) process.on("exit", killAllGroups);
   killsAtExit = true;
@@ -26,35 +26,35 @@ export function openGroup(pid: number): () => void {
   };
 }
 
-/** Tells which groups open and close; the answer ends it. */
+/** Calls the listener when groups open and close. The result removes the listener. */
 export function listenToGroups(listener: GroupListener): () => void {
   listeners.add(listener);
   for (const pid of open) listener.opened(pid);
   return () => void listeners.delete(listener);
 }
 
-/** Ends all that is open, at once and without asking. It runs by itself when the process exits, but not when it is killed. */
+/** Kills all open groups. Runs by itself when the process exits, but not when the process is killed. */
 export function killAllGroups(): void {
   for (const pid of open) signalGroup(pid, "SIGKILL");
 }
 
-/** True while the group has a process, if only one that has ended and that nobody has taken notice of. */
+/** Sends a signal to a group. True while the group has a process, even if it has ended and its parent has not waited for it. */
 export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
   try {
     process.kill(-pid, signal);
     return true;
   } catch (error) {
-    // Anything but "no such process" (somebody else's process, under sudo) means that the group is there.
+    // Any error but "no such process" (such as another user's process, under sudo) means that the group exists.
     return (error as NodeJS.ErrnoException).code !== "ESRCH"; // what process.kill throws
   }
 }
 
-/** Whether nothing of the group runs any more. */
+/** Whether no process of the group runs. */
 export const isGroupGone = (pid: number): boolean => !signalGroup(pid, 0) || isGroupDead(pid);
 
 /**
- * Whether all of a group has ended, though nobody has taken notice: in a container whose first process does not care for orphans
- * they stay in the table for ever, and `kill` finds them.
+ * Whether all processes of a group have ended without a parent that waits for them. In a container whose
+ * first process does not wait for orphans, they stay in the process table for ever, and `kill` finds them.
  */
 function isGroupDead(pid: number): boolean {
   const states = statesIn(pid);
@@ -68,7 +68,7 @@ function statesIn(group: number): string[] {
   });
 }
 
-/** Empty where there is no /proc: such systems have a first process that cares. */
+/** Empty on systems without /proc. Their first process waits for orphans. */
 function processIds(): string[] {
   try {
     return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
@@ -77,7 +77,10 @@ function processIds(): string[] {
   }
 }
 
-/** What /proc says of a process behind its name (which may hold anything): state, parent, group; empty when it has gone. */
+/**
+ * The fields of /proc/PID/stat behind the name of the process (a name may have any characters): state,
+ * parent, group. Empty if the process has ended.
+ */
 function statOf(pid: string): string[] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");

@@ -1,6 +1,6 @@
 /**
- * What a module of handlers may import, as "tasktrack/handlers": the makers and the verdicts. The server brings it along, so
- * that a module needs nothing installed beside it.
+ * The exports of "tasktrack/handlers": functions that make handlers, and the verdicts. The server provides
+ * them, so that a module needs no installed package.
  */
 export type { Handler, HandlerContext, HandlerTask, Verdict } from "../processor/handler.ts";
 export { fail, snooze } from "../processor/handler.ts";

@@ -4,19 +4,19 @@ import { LIMITS } from "../core/task.ts";
 import { fail, readResult, snooze } from "../processor/handler.ts";
 import type { Answer } from "./http-call.ts";
 
-/** However a server means its Retry-After, a task is not back at once and not forgotten. */
+/** The bounds of a Retry-After: the task waits at least and at most so long. */
 const SHORTEST_SNOOZE_MS = 1_000;
 const LONGEST_SNOOZE_MS = 3_600_000;
 
 const LINE_LENGTH = 200;
 
-/** Statuses outside the 500s after which the same request may fare better. */
+/** Statuses below 500 after which another attempt may succeed. */
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
 
-/** Statuses that may say when to come again. */
+/** Statuses whose Retry-After counts. */
 const COME_AGAIN: ReadonlySet<number> = new Set([429, 503]);
 
-/** What an answer means for the task: its result, or a verdict. */
+/** The result of the task, or a verdict. */
 export function meaningOf(answer: Answer, asked: { readonly host: string; readonly now: number }): unknown {
   const { status } = answer;
   if (status >= 200 && status < 300) return resultOf(answer, asked.host);
@@ -48,13 +48,16 @@ function resultOf(answer: Answer, host: string): unknown {
   return result === null ? text : result.value;
 }
 
-/** Without a type the text speaks for itself. */
+/** Without a content type, the text is parsed if it is JSON. */
 const isJson = (contentType: string | undefined): boolean =>
   contentType === undefined || /^\s*(?:application|text)\/(?:[^;\s]*\+)?json\s*(?:;|$)/i.test(contentType);
 
 const textOf = ({ body }: Answer): string => new TextDecoder().decode(body);
 
-/** The same in words: where a redirect leads (its origin alone, for paths may carry secrets), or what the body says first. */
+/**
+ * The detail of an error: where a redirect leads (its origin alone, because paths may contain secrets), or
+ * the first line of the body.
+ */
 function detailOf(answer: Answer): string {
   const { status, headers } = answer;
   if (status >= 300 && status < 400 && headers.location !== undefined) {
@@ -65,19 +68,19 @@ function detailOf(answer: Answer): string {
   return first === "" ? "" : `: ${first}`;
 }
 
-/** The first line that says anything, cut short; control characters would only hurt who reads it. */
+/** The first line that is not blank, shortened and without control characters. */
 const line = (text: string): string =>
   (text.split(/[\r\n]/).find((one) => one.trim() !== "") ?? "")
     .replaceAll(/[\p{Cc}\s]+/gu, " ")
     .trim()
     .slice(0, LINE_LENGTH);
 
-/** Seconds, or a date (RFC 9110 10.2.3); null for neither. */
+/** Retry-After in seconds, or as a date (RFC 9110 10.2.3); null if it is neither. */
 export function retryAfterMs(text: string | undefined, now: number): number | null {
   if (text === undefined) return null;
   const ms = /^\d+$/.test(text) ? Number(text) * 1_000 : dateOf(text) - now;
   return Number.isNaN(ms) ? null : Math.min(LONGEST_SNOOZE_MS, Math.max(SHORTEST_SNOOZE_MS, ms));
 }
 
-/** Only the three forms of the standard, which all begin with the day of the week. */
+/** Accepts the three forms of the standard only. They all begin with the day of the week. */
 const dateOf = (text: string): number => (/^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN);

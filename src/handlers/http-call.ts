@@ -1,7 +1,8 @@
 /**
- * One HTTP request over a connection of its own. The connection is made here and not left to `fetch` or an agent, for only so is it
- * certain which address is spoken to: the name is looked up once, every address that it has is judged, and the socket is opened to
- * one of those very addresses. Redirects and the environment's proxies are not for this: both would choose another address.
+ * One HTTP request over a connection of its own. `fetch` and agents open connections themselves, so the
+ * address that they use cannot be checked. Here the name is resolved once, each of its addresses is checked,
+ * and the socket is opened to one of these addresses. Redirects and proxies of the environment are ignored:
+ * both would choose another address.
  */
 import { lookup as askResolver } from "node:dns/promises";
 import { type IncomingMessage, request } from "node:http";
@@ -12,7 +13,7 @@ import { formatDurationMs } from "../core/duration.ts";
 import { parseAddress } from "../lib/addresses.ts";
 import { onAbort } from "../lib/waiting.ts";
 
-/** All addresses of a host; rejects when it has none. */
+/** Resolves a host to all its addresses; rejects if it has none. */
 export type Lookup = (host: string) => Promise<readonly string[]>;
 
 export type Target = {
@@ -21,7 +22,7 @@ export type Target = {
   readonly host: string;
   readonly port: number;
   readonly path: string;
-  /** Certificate authorities in PEM to trust instead of those that the runtime brings. */
+  /** Trusted certificate authorities in PEM, instead of those of the runtime. */
   readonly ca: readonly string[] | null;
 };
 
@@ -34,22 +35,22 @@ export type Call = {
 };
 
 export type CallLimits = {
-  /** For the look-up, the connection and the handshake together. */
+  /** The limit for name resolution, connection and handshake together. */
   readonly connectMs: number;
-  /** From the connection to the head of the answer. */
+  /** The limit from the connection to the head of the answer. */
   readonly answerMs: number;
-  /** For each pause within the answer's body. */
+  /** The limit for each pause within the answer's body. */
   readonly idleMs: number;
-  /** Of the body of an answer in the 200s. */
+  /** The limit for the body of an answer with a status in the 200s. */
   readonly resultBytes: number;
-  /** Of any other answer's body, of which a line is shown. */
+  /** The limit for the body of any other answer; one line of it is shown. */
   readonly errorBytes: number;
 };
 
 export type CallWorld = {
   readonly lookup: Lookup;
   readonly clock: Clock;
-  /** Why an address may not be spoken to; null where it may. */
+  /** Why a connection to an address is not allowed; null if it is allowed. */
   readonly refusalOf: (address: string) => string | null;
 };
 
@@ -57,11 +58,11 @@ export type Answer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | undefined>>;
   readonly body: Uint8Array;
-  /** The body goes on: it is longer than its limit, or it broke off. */
+  /** The body is not complete: it is longer than its limit, or the connection broke. */
   readonly isCut: boolean;
 };
 
-/** Why there was no answer. */
+/** The reason that there is no answer. */
 export class CallError extends Error {
   override readonly name = "CallError";
   readonly code: "address_refused" | "network_error" | "http_timeout" | "aborted";
@@ -72,16 +73,16 @@ export class CallError extends Error {
   }
 }
 
-/** The machine's resolver. */
+/** Resolves by the machine's resolver. */
 export const systemLookup: Lookup = async (host) => {
   const found = await askResolver(host, { all: true });
   return found.map(({ address }) => address);
 };
 
-/** Dead peers are noticed by the kernel even while a long answer is awaited in silence. */
+/** TCP keep-alive: the kernel finds dead peers while a slow answer is awaited. */
 const KEEP_ALIVE_AFTER_MS = 30_000;
 
-/** Sends the request and reads the answer; rejects with CallError. What was opened is closed in any case. */
+/** Sends the request and reads the answer; rejects with CallError. Closes all that it opened in any case. */
 export async function call(asked: Call, world: CallWorld): Promise<Answer> {
   const connectBy = world.clock.monotonic() + asked.limits.connectMs;
   const socket = await connect(await addressesOf(asked, world, connectBy), asked, world, connectBy);
@@ -92,9 +93,9 @@ export async function call(asked: Call, world: CallWorld): Promise<Answer> {
   }
 }
 
-// ---- which address
+// ---- addresses
 
-/** The addresses of the target's host, none of them refused: one that is makes the whole name suspect. */
+/** The addresses of the target's host. A single address that is not allowed refuses the whole name. */
 async function addressesOf(asked: Call, world: CallWorld, by: number): Promise<readonly string[]> {
   const { host } = asked.target;
   const addresses = parseAddress(host) === null ? await look(host, asked, world, by) : [host];
@@ -106,7 +107,7 @@ async function addressesOf(asked: Call, world: CallWorld, by: number): Promise<r
 const look = (host: string, asked: Call, world: CallWorld, by: number): Promise<readonly string[]> =>
   step<readonly string[]>({ ...during(asked, world, by), doing: `looking up ${host}` }, (done, failed) => {
     world.lookup(host).then(done, failed);
-    return () => undefined; // the resolver cannot be stopped; nobody waits for its answer any more
+    return () => undefined; // a resolver cannot be stopped; its answer is ignored
   });
 
 function judge(address: string, host: string, world: CallWorld): void {
@@ -118,7 +119,7 @@ function judge(address: string, host: string, world: CallWorld): void {
 
 // ---- the connection
 
-/** Tries one address after the other; each has an even share of the time that is left, so that a dead one cannot take all. */
+/** Tries one address after the other. The remaining time is divided equally, so that a dead address cannot use it up. */
 async function connect(
   addresses: readonly string[],
   asked: Call,
@@ -155,7 +156,7 @@ async function connectTo(address: string, asked: Call, world: CallWorld, by: num
   return socket.setKeepAlive(true, KEEP_ALIVE_AFTER_MS);
 }
 
-/** The kernel's own word on who is at the other end, before a byte is sent. */
+/** Checks the address of the peer by the kernel, before a byte is sent. */
 function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWorld): void {
   const { host } = asked.target;
   const { remoteAddress } = socket;
@@ -167,7 +168,7 @@ function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWo
   judge(remoteAddress, host, world);
 }
 
-/** Puts TLS over the connection where the target wants it, with a certificate that is valid for the URL's host. */
+/** Adds TLS if the target needs it, with a certificate that is valid for the host of the URL. */
 function secure(socket: Socket, asked: Call, world: CallWorld, by: number): Promise<Socket> {
   const { isSecure, host, ca } = asked.target;
   if (!isSecure) return Promise.resolve(socket);
@@ -175,11 +176,11 @@ function secure(socket: Socket, asked: Call, world: CallWorld, by: number): Prom
   return step<Socket>({ ...during(asked, world, by), doing }, (done, failed) => {
     const opened = connectTls({
       socket,
-      host, // whom the certificate must name
-      ...(parseAddress(host) === null ? { servername: host } : {}), // RFC 6066 3: no address as a server's name
+      host, // the certificate must be valid for it
+      ...(parseAddress(host) === null ? { servername: host } : {}), // RFC 6066 3: an address is no server name
       ...(ca === null ? {} : { ca: [...ca] }),
       ALPNProtocols: ["http/1.1"],
-      rejectUnauthorized: true, // also where NODE_TLS_REJECT_UNAUTHORIZED says otherwise
+      rejectUnauthorized: true, // even if NODE_TLS_REJECT_UNAUTHORIZED is 0
     });
     opened.once("secureConnect", () => done(opened)).on("error", failed);
     socket.on("error", failed).once("close", () => failed(new Error("the connection was closed")));
@@ -242,7 +243,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     if (bytes > most) answered(answer(true));
   });
   response.once("end", () => answered(answer(false)));
-  // What an error's body would have said on is no loss; half a result is not a result.
+  // An incomplete body of an error does no harm. An incomplete result is no result.
   const broken = (): void =>
     isSuccess
       ? failed(new Error("the connection ended in the middle of the answer"))
@@ -250,7 +251,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
   response.once("error", broken).once("close", broken);
 }
 
-/** To another protocol, which nobody asked for: there is no body that could be read. */
+/** The answer to an unwanted change of protocol. It has no body that could be read. */
 const bareAnswer = (response: IncomingMessage): Answer => ({
   status: response.statusCode ?? 0,
   headers: plainHeaders(response),
@@ -265,7 +266,7 @@ const plainHeaders = ({ headers }: IncomingMessage): Answer["headers"] => ({
   location: headers.location,
 });
 
-/** A timer that is set anew again and again. */
+/** One timer that is set again and again. */
 interface Watch {
   within(ms: number, message: string): void;
   end(): void;
@@ -294,8 +295,8 @@ type During = {
 const during = ({ signal }: Call, { clock }: CallWorld, by: number): During => ({ signal, clock, by });
 
 /**
- * A part of the call that ends by itself, by an error, by its time or by the signal; in the last three cases what it opened is
- * closed. `begin` gives the way to close it.
+ * A part of the call. It ends by `done`, by an error, by its time limit or by the signal; in the last three
+ * cases it is closed. `begin` returns the function that closes it.
  */
 function step<T>(
   { signal, clock, by, doing }: During & { readonly doing: string },
@@ -330,12 +331,12 @@ function step<T>(
     if (leftMs <= 0) return late();
     if (leftMs !== Number.POSITIVE_INFINITY) cancelTimer = clock.after(leftMs, late);
     close = begin(done, failed);
-    if (hasFailed()) close(); // failed while it began, when there was nothing to close yet
+    if (hasFailed()) close(); // it failed within `begin`, before `close` was known
   });
 }
 
 export const isCallError = (error: unknown): error is CallError => error instanceof CallError;
 
-/** Bun and Node both put a code on what the system says, and not always a message. */
+/** Bun and Node.js set a code on errors of the system, and not always a message. */
 const textOf = (error: unknown): string =>
   error instanceof Error ? error.message || String("code" in error ? error.code : error.name) : String(error);

@@ -8,40 +8,40 @@ import { meaningOf } from "./http-answer.ts";
 import { type CallLimits, call, isCallError, type Lookup, systemLookup, type Target } from "./http-call.ts";
 
 export type HttpOptions = {
-  /** Sent with each request, such as an Authorization. Those that carry the request or name the task are not yours to set. */
+  /** Headers of each request, such as Authorization. Headers that belong to the connection or name the task cannot be set. */
   readonly headers?: Readonly<Record<string, string>>;
   /**
-   * Which addresses that are not on the open internet may be called: ranges such as "10.1.0.0/16" or "::1", or true for all. None
-   * unless given, or allowed for the whole process.
+   * The private addresses that may be called: ranges such as "10.1.0.0/16" or "::1", or true for all. None by
+   * default, unless they are allowed for the whole process.
    */
   readonly allowPrivate?: Allowance;
-  /** For looking the name up, connecting and agreeing on TLS; "10s" unless given. */
+  /** The limit for name resolution, connection and TLS handshake; "10s" by default. */
   readonly connectTimeout?: string;
-  /** Until the answer begins; "5m" unless given. How long the whole may take is the task's `timeout`. */
+  /** The limit until the answer begins; "5m" by default. The limit of the whole attempt is the task's `timeout`. */
   readonly answerTimeout?: string;
-  /** For each pause within the answer; "30s" unless given. */
+  /** The limit for each pause within the answer; "30s" by default. */
   readonly idleTimeout?: string;
-  /** Certificate authorities in PEM to trust instead of those that the runtime brings. */
+  /** Trusted certificate authorities in PEM, instead of those of the runtime. */
   readonly ca?: string | readonly string[];
 };
 
-/** Makes a handler that has its tasks done by an HTTP server. */
+/** Makes a handler whose tasks an HTTP server does. */
 export type HttpMaker = (url: string, options?: HttpOptions) => Handler;
 
 export type HttpWorld = {
-  /** What may be called by all handlers, beside what each one's own options allow. */
+  /** The private addresses that all handlers may call, in addition to the options of each. */
   readonly allowPrivate: Allowance;
   readonly lookup: Lookup;
   readonly clock: Clock;
 };
 
-/** This machine: its resolver, its clock, and nothing allowed but the open internet. */
+/** The resolver and the clock of this machine, without private addresses. */
 export const httpWorld: HttpWorld = { allowPrivate: false, lookup: systemLookup, clock: systemClock };
 
-/** As many bytes as make a line to show, and enough of it. */
+/** How much of an error's body is read: enough for one line. */
 const ERROR_BYTES = 4_096;
 
-/** What belongs to the connection, or to the promise of what is sent. */
+/** Headers that belong to the connection, or name the task. */
 const OWN_HEADERS: ReadonlySet<string> = new Set([
   "accept-encoding",
   "connection",
@@ -71,7 +71,7 @@ const OPTIONS: ReadonlySet<string> = new Set([
   "ca",
 ]);
 
-/** `http` in a world of one's own: a process that may call more, or has names of its own. */
+/** `http` for a process with other allowed addresses, or with a resolver of its own. */
 export const createHttp = (world: HttpWorld): HttpMaker => {
   const allowedToAll = readAllowance(world.allowPrivate);
   return (url, options = {}) => {
@@ -97,12 +97,12 @@ export const createHttp = (world: HttpWorld): HttpMaker => {
 };
 
 /**
- * Has each task done by the server at `url`: the task goes there as JSON in a POST, and what the server answers is its result. An
- * answer of 429 or 503 that says when to come again gives the task back until then; other 5xx, 408, 425, 429 and faults on the
- * way are failures that are tried again; all else is a failure that is not.
+ * Sends each task to the server at `url`, as JSON in a POST; the answer is the result of the task. An answer 429 or 503 with
+ * Retry-After gives the task back until that time. Other 5xx, 408, 425, 429 and network errors are failures that are retried. Any
+ * other answer is a permanent failure.
  *
- * The server sees one task more than once, after a failure or when a worker was lost: `Idempotency-Key` is the same then.
- * @throws TypeError for a URL or an option that cannot be meant
+ * The server may get a task more than once, after a failure or the loss of a worker. `Idempotency-Key` is the same then.
+ * @throws TypeError for an invalid URL or option
  * @example
  * export default {
  *   "invoice.send": http("https://billing.example/hook", { headers: { authorization: `Bearer ${token}` } }),
@@ -127,7 +127,7 @@ const headersOf = (task: HandlerTask, target: Target): Record<string, string> =>
   "x-tasktrack-attempt": String(task.attempt),
 });
 
-// ---- what the maker was given
+// ---- options
 
 function readTarget(text: string, ca: readonly string[] | null): Target {
   const url = URL.parse(text);
@@ -139,7 +139,7 @@ function readTarget(text: string, ca: readonly string[] | null): Target {
   const isSecure = url.protocol === "https:";
   const port = url.port === "" ? (isSecure ? 443 : 80) : Number(url.port);
   if (port === 0) throw wrong("a URL with a port from 1 up", text);
-  // A name that ends in a dot is the same name; certificates are written without it.
+  // A name with a dot at its end is the same name. Certificates contain it without the dot.
   const host = url.hostname.replace(/^\[|\]$/g, "").replace(/\.$/, "");
   if (host === "") throw wrong("a URL with a host", text);
   return { isSecure, host, port, path: `${url.pathname}${url.search}`, ca };
@@ -188,7 +188,7 @@ function readCa(ca: string | readonly string[] | undefined): readonly string[] |
   return all;
 }
 
-/** "all", or the ranges that are meant. */
+/** All addresses, or the given ranges. */
 function readAllowance(allowance: Allowance): "all" | readonly Range[] {
   if (typeof allowance === "boolean") return allowance ? "all" : [];
   return allowance.map((text) => {
@@ -203,7 +203,7 @@ const refusalBy =
   (address: string): string | null =>
     allowed.some((ranges) => ranges === "all" || isWithin(address, ranges)) ? null : reservedAs(address);
 
-/** A misspelt option would be a rule that does not hold. */
+/** Refuses unknown options: a misspelt one would be a rule without effect. */
 function refuseUnknown(options: HttpOptions): void {
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
   if (unknown !== undefined) throw wrong(`one of ${[...OPTIONS].join(", ")}`, unknown);

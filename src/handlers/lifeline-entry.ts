@@ -1,4 +1,4 @@
-/** The thread of a process that runs handlers; see lifeline.ts. It is told where the open groups stand, and then waits. */
+/** The thread of a process that runs handlers; see lifeline.ts. It gets the memory with the open groups, and then waits. */
 import { endAll, waitForTheEnd } from "./lifeline.ts";
 
 declare const self: Worker;

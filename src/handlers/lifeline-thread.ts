@@ -1,10 +1,10 @@
-/** Starts the thread that ends this process and what it has started when its server has gone; see lifeline.ts. */
+/** Starts the thread that ends this process, and all that the process has started, when its server has ended; see lifeline.ts. */
 import { listenToGroups } from "./groups.ts";
 import { createGroupTable, GROUPS_AT_MOST } from "./lifeline.ts";
 
 /**
- * In a single-file executable the source's folders stand below the executable's root, where this file is not: it must be named
- * when it is built, as `npm run build` does.
+ * A single-file executable has its sources below its own root, where this file does not exist. There the name
+ * of the thread is set at the build, by `npm run build`.
  */
 function entryUrl(): string {
   const isCompiled = /\/\$bunfs\/|~BUN/.test(import.meta.url);

@@ -1,19 +1,19 @@
 /**
- * What ends the work of a server that has died. A process that runs handlers holds the end of a pipe whose other end its server
- * holds; a thread reads it. Nothing is ever sent: when the reading ends the server is gone, and the thread kills the process
- * groups that handlers have opened and then its own process. A thread, because the process's own event loop may stand still
- * within a handler for ever.
+ * Ends the work of a server that has ended. A process that runs handlers holds one end of a pipe, its server
+ * the other; a thread reads the pipe. Nothing is ever written to it. When the reading ends, the server has
+ * ended: the thread kills the process groups that handlers have opened, and then its own process. It is a
+ * thread, because a handler may block the event loop of the process for ever.
  */
 import { readSync } from "node:fs";
 
-/** The pipe's number in the child. */
+/** The file descriptor of the pipe in the child. */
 export const LIFELINE = 3;
-/** Groups that are open at once; those beyond are ended by the process itself only. */
+/** The number of open groups that the thread can see. The process ends further groups itself. */
 export const GROUPS_AT_MOST = 4_096;
-/** A group may have been opened while the others were being killed. */
+/** A group may have been opened while the others were killed. */
 const AGAIN_AFTER_MS = 50;
 
-/** The open groups, where the thread sees them too. */
+/** The open groups, in memory that the thread shares. */
 export function createGroupTable(shared: SharedArrayBuffer) {
   const pids = new Int32Array(shared);
   return {
@@ -29,14 +29,14 @@ export function createGroupTable(shared: SharedArrayBuffer) {
   };
 }
 
-/** In the thread: returns when the server has gone. */
+/** In the thread: returns when the server has ended. */
 export function waitForTheEnd(): void {
   const nothing = new Uint8Array(1);
   let isOpen = true;
   while (isOpen) isOpen = readSync(LIFELINE, nothing) > 0;
 }
 
-/** In the thread: kills everything, itself last. */
+/** In the thread: kills all groups, and then this process. */
 export function endAll(shared: SharedArrayBuffer): void {
   const groups = createGroupTable(shared);
   for (const pid of groups.all()) killGroup(pid);
@@ -49,6 +49,6 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // gone already
+    // it has ended already
   }
 }

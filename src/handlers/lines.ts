@@ -1,29 +1,30 @@
 /**
- * A program's bytes, cut into lines while they come. No line is kept longer than it may be, so that a program that writes
- * gigabytes without an end of line costs no memory; lines are cut as bytes and decoded whole, so that no character is torn.
+ * Splits the output of a program into lines. A line is kept up to a limit, so that a program that writes
+ * gigabytes without an end of line costs no memory. Lines are cut as bytes and then decoded, so that no
+ * character is broken.
  */
 export type Line = {
   readonly text: string;
-  /** More came than was kept. */
+  /** The line was longer than the limit. */
   readonly isCut: boolean;
 };
 
 export interface Lines {
   feed(chunk: Uint8Array): void;
-  /** What came after the last end of line is a line, too. */
+  /** The bytes after the last end of line are a line, too. */
   end(): void;
 }
 
 export type LinesSetup = {
-  /** How many bytes are kept of a line that begins with this one. */
+  /** The limit in bytes for a line that begins with this byte. */
   readonly bytesKept: (first: number) => number;
-  /** A line that is not blank. */
+  /** Called for each line that is not blank. */
   readonly tell: (line: Line) => void;
 };
 
 const USUAL_BYTES = 4_096;
 const LF = 10;
-/** Progress bars go back to the begin of their line; each of their states is a line. */
+/** A progress bar returns to the begin of its line; each of its states is a line. */
 const CR = 13;
 
 export function createLines({ bytesKept, tell }: LinesSetup): Lines {
@@ -68,7 +69,7 @@ export function createLines({ bytesKept, tell }: LinesSetup): Lines {
   };
 }
 
-/** Where a byte comes next; looked for once, not anew at each line: most programs never write a CR. */
+/** The next position of a byte. It is searched once and kept, because most programs never write a CR. */
 function finder(chunk: Uint8Array, byte: number): (from: number) => number {
   let found = -1;
   return (from) => {

@@ -1,22 +1,22 @@
-/** A module of handlers as its author writes it: a default export of type → handler. Read once, refused in words. */
+/** Reads the default export of a module of handlers: an object of type → handler. */
 import { parseDurationMs } from "../core/duration.ts";
 import { TYPE_DEFAULTS, type TypeDefaults } from "../core/lifecycle.ts";
 import { LIMITS, typeFault } from "../core/task.ts";
 import type { Handler } from "../processor/handler.ts";
 
 /**
- * A handler with what its type does where the task does not say: durations such as "90s" or "10m".
+ * A handler with the defaults of its type, for tasks that do not set these fields. Durations are written as "90s" or "10m".
  * @example { handler: encode, timeout: "30m", max_attempts: 5, backoff: { base: "10s", max: "1h" } }
  */
 export type HandlerWithDefaults = {
   readonly handler: Handler;
-  /** The limit of one attempt; none unless given. */
+  /** The limit of one attempt; no limit by default. */
   readonly timeout?: string;
-  /** 3 unless given. */
+  /** 3 by default. */
   readonly max_attempts?: number;
-  /** How long failed attempts wait before the next: between 0 and min(max, base · 2ⁿ); 1s and 1h unless given. */
+  /** The delay after a failed attempt: between 0 and min(max, base · 2ⁿ); 1s and 1h by default. */
   readonly backoff?: { readonly base: string; readonly max: string };
-  /** How long from its creation a task is due; at once unless given. */
+  /** The delay from the creation of a task until it is due; none by default. */
   readonly delay?: string;
 };
 
@@ -35,7 +35,7 @@ export type ReadHandlers = ReadonlyMap<
   { readonly handler: Handler; readonly defaults: TypeDefaults }
 >;
 
-/** @param exported what the module exports as default; throws TypeError with what is wrong with it */
+/** @param exported what the module exports as default; throws TypeError with the fault */
 export function readHandlers(exported: unknown): ReadHandlers {
   const entries = isObject(exported) ? Object.entries(exported) : [];
   if (entries.length === 0) {
@@ -64,10 +64,10 @@ function readHandler(type: string, value: unknown) {
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What it takes and returns shows when it is called. */
+/** Its parameters and its result cannot be checked before it is called. */
 const isHandler = (value: unknown): value is Handler => typeof value === "function";
 
-/** As long as the API takes. */
+/** The longest duration that the API accepts. */
 const CENTURY_MS = 100 * 365 * 86_400_000;
 
 const FIELDS = ["timeout", "max_attempts", "backoff", "delay"];

@@ -1,4 +1,4 @@
-/** What a program says, turned into what its task shows: progress, log lines and, at its end, the result. */
+/** Turns the output of a program into the progress, the log lines and the result of its task. */
 import type { Clock } from "../core/clock.ts";
 import { FAILURES } from "../core/outcome.ts";
 import { LIMITS, type LogLevel, storableText } from "../core/task.ts";
@@ -8,16 +8,16 @@ import { createLines, type Line, type Lines } from "./lines.ts";
 export interface Output {
   readonly stdout: Lines;
   readonly stderr: Lines;
-  /** What stderr said last; empty when it was silent. */
+  /** The last line of stderr; empty if there was none. */
   readonly lastError: string;
   /**
-   * Says what is still held back. What the last line of stdout meant as the result, parsed, or null; of a program that failed it
-   * is a line like any other. Throws the verdict `result_too_large`.
+   * Sends the lines that are still held. Returns the result that the last line of stdout contains, parsed, or
+   * null. In a program that failed, this line is a log line. Throws the verdict `result_too_large`.
    */
   end(succeeded: boolean): unknown;
 }
 
-/** Four bytes are the most that a character takes. */
+/** A character has at most four bytes. */
 const LINE_BYTES = 4 * LIMITS.messageLength;
 /** `progress 40`, `progress 99.5 nearly there` */
 const PROGRESS = /^progress\s+(\d+(?:\.\d+)?)(?:\s+(.*))?$/;
@@ -25,7 +25,7 @@ const [OBJECT, LIST] = ["{", "["].map((text) => text.charCodeAt(0));
 
 export function createOutput(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Output {
   const talk = createTalk(context, clock);
-  let held: Line | null = null; // the result, unless another line follows
+  let held: Line | null = null; // the result, if it is the last line
   let lastError = "";
 
   function told(line: Line): void {
@@ -49,7 +49,7 @@ export function createOutput(context: Pick<HandlerContext, "log" | "progress">, 
       });
     }
     const result = readResult(line.text);
-    if (result === null) talk.log(line.text, "info"); // it only looked like JSON
+    if (result === null) talk.log(line.text, "info"); // it is not JSON
     return result?.value ?? null;
   }
 
@@ -85,8 +85,8 @@ export function createOutput(context: Pick<HandlerContext, "log" | "progress">, 
 }
 
 /**
- * Objects and lists alone: programs end with a bare number, `true` or a quoted word by chance (`wc -l`, `md5sum`), but not with
- * one of these.
+ * Objects and lists only. Programs end with a number, `true` or a quoted word by chance (`wc -l`, `md5sum`),
+ * but not with one of these.
  */
 const looksLikeResult = ({ text, isCut }: Line): boolean =>
   (text.startsWith("{") && (isCut || text.endsWith("}"))) ||
@@ -95,11 +95,11 @@ const looksLikeResult = ({ text, isCut }: Line): boolean =>
 interface Talk {
   log(message: string, level: LogLevel): void;
   progress(percent: number, message: string): void;
-  /** Says what is still held back. */
+  /** Sends the lines that are still held. */
   end(): void;
 }
 
-/** As soon as somebody could read it, and not once for each of a hundred thousand lines a second. */
+/** Lines and progress are passed on at most this often: a program may write a hundred thousand lines a second. */
 const TELL_EVERY_MS = 250;
 const LINES_HELD = LIMITS.logLinesKept;
 const CHARACTERS_HELD = 1_048_576;
@@ -107,8 +107,8 @@ const CHARACTERS_HELD = 1_048_576;
 type Said = { readonly message: string; readonly level: LogLevel };
 
 /**
- * Passes on what a program says, a few times a second: of a flood the latest lines, as many as a task keeps, and how many were
- * left out; of progress the latest.
+ * Sends lines and progress a few times a second. Of many lines, it sends the latest, as many as a task keeps,
+ * and the number of those left out; of progress, it sends the latest.
  */
 function createTalk(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Talk {
   let lines: Said[] = [];
@@ -159,7 +159,7 @@ function createTalk(context: Pick<HandlerContext, "log" | "progress">, clock: Cl
   };
 }
 
-/** Where the latest lines begin that may be held; one is left free for the word on those that were left out. */
+/** The start of the latest lines that may be held. One place is left for the line that says how many were left out. */
 function firstKept(lines: readonly Said[]): number {
   let characters = 0;
   const fewest = Math.max(0, lines.length - (LINES_HELD - 1));

@@ -13,23 +13,23 @@ export type Simulation = {
   readonly random: () => number;
 };
 
-/** Progress is shown in up to twenty steps, none shorter than this. */
+/** Progress is reported in up to twenty steps, each at least this long. */
 const STEP_MS = 250;
 const STEPS_AT_MOST = 20;
 
-/** What the work claims to do, and from which share of its time on. */
+/** The phases of the simulated work, each from a share of its duration on. */
 const PHASES = [
   { from: 0, words: "reading the input" },
   { from: 0.2, words: "working" },
   { from: 0.8, words: "writing the result" },
 ] as const;
 
-/** Work that is shorter writes no log: where simulated tasks stand for a load, a few lines each would be most of it. */
+/** Shorter work writes no log. Simulated tasks may stand for a load, and a few lines each would be most of it. */
 const LOGGED_FROM_MS = 1_000;
 
 /**
- * Stands in for real work: takes a time drawn evenly between the two bounds, shows its progress as it goes and fails as
- * often as it is told to. An abort ends it at once.
+ * Simulates work. It takes a duration drawn evenly between the two bounds, reports progress and fails at the
+ * given rate. An abort ends it at once.
  */
 export const createSimulate =
   (simulation: Simulation): Handler =>
@@ -50,7 +50,10 @@ export const createSimulate =
     });
   };
 
-/** Takes its time and shows how far it is; rejects as soon as the signal aborts. One timer and one listener for all steps. */
+/**
+ * Waits for the duration and reports progress; rejects as soon as the signal aborts. One timer and one
+ * listener serve all steps.
+ */
 function simulateWork(
   durationMs: number,
   { signal, progress, log }: HandlerContext,
@@ -76,7 +79,7 @@ function simulateWork(
         return;
       }
       step++;
-      const dueAt = startedAt + (durationMs * step) / steps; // counted from the start, so that no step adds its lateness
+      const dueAt = startedAt + (durationMs * step) / steps; // counted from the start, so that delays of steps do not add up
       cancelTimer = clock.after(dueAt - clock.monotonic(), next);
     };
     const unlisten = onAbort(signal, () => {

@@ -4,28 +4,29 @@ import type { Failure } from "../core/task.ts";
 import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } from "../core/task.ts";
 import { textOf } from "../lib/text.ts";
 
-/** What a handler sees of its task. */
+/** The task as a handler gets it. */
 export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
   /** The payload as the text that was sent: it has the digits that a JavaScript number loses, and its keys in their order. */
   readonly payloadText: JsonText | null;
-  /** How many earlier attempts ended with the death of their worker: nobody knows how far they came. */
+  /** How many earlier attempts ended with the loss of their worker. How much of the work they did is unknown. */
   readonly losses: number;
   /**
-   * When the task was created, in epoch milliseconds. Together with the id it is the task's name for the rest of the world: it stays through
-   * edits, attempts and retries, and another store that gives the same id gives it at another time.
+   * When the task was created, in epoch milliseconds. Together with the id, it identifies the task outside of
+   * the server: it stays through edits, attempts and retries, and another store that gives the same id gives
+   * it at another time.
    */
   readonly createdAt: number;
 };
 
 export type HandlerContext = {
   /**
-   * Aborts when the work should stop: cancelled, timed out, lease lost, server shutting down. A handler that goes on is
-   * not interrupted; it keeps its slot until it ends.
+   * Aborts when the work should stop: the task was cancelled or timed out, the lease is lost, or the server
+   * shuts down. A handler that goes on is not interrupted; it keeps its slot until it ends.
    */
   readonly signal: AbortSignal;
-  /** Shows how far the work is, from 0 to 100, with a few words. */
+  /** Reports the progress, from 0 to 100, with a short text. */
   progress(percent: number, message?: string): void;
   /** Adds a line to the task's log. */
   log(message: string, level?: LogLevel): void;
@@ -41,7 +42,7 @@ export type RunContext = HandlerContext & {
 };
 
 /**
- * Does the work of one type. What it returns is the task's result (JSON), unless it is one of the verdicts below; a
+ * Does the work of one type. Its return value is the result of the task (JSON), unless it is one of the verdicts below. A
  * throw is a failure that is retried while attempts are left.
  * @example
  * const resize: Handler = async (task, context) => {
@@ -52,10 +53,10 @@ export type RunContext = HandlerContext & {
  */
 export type Handler = (task: HandlerTask, context: HandlerContext) => Promise<unknown>;
 
-/** Known to all copies of this module: a handler may come with one of its own. */
+/** Shared by all copies of this module: a handler may use a copy of its own. */
 const VERDICT = Symbol.for("tasktrack.verdict");
 
-/** A handler's word on how its attempt ended, where it is not simply a result. */
+/** The end of an attempt that is not just a result. */
 export type Verdict = { readonly [VERDICT]: Outcome };
 
 /**
@@ -65,13 +66,13 @@ export type Verdict = { readonly [VERDICT]: Outcome };
 export function readVerdict(value: unknown): Outcome | null {
   try {
     if (typeof value !== "object" || value === null || !(VERDICT in value)) return null;
-    return outcomeFrom(value[VERDICT] as Readonly<Record<string, unknown>>); // its members are looked at below
+    return outcomeFrom(value[VERDICT] as Readonly<Record<string, unknown>>); // its members are checked below
   } catch {
     return null;
   }
 }
 
-/** Null, or a TypeError, for what is no outcome. */
+/** Returns null, or throws a TypeError, for an invalid outcome. */
 function outcomeFrom({ kind, ...said }: Readonly<Record<string, unknown>>): Outcome | null {
   switch (kind) {
     case "done":
@@ -140,9 +141,9 @@ export const verdictOf = (outcome: Outcome): Verdict => ({ [VERDICT]: outcome })
 
 /**
  * Fails the attempt: return it, or throw it.
- * @param message what went wrong, for a person
- * @param how.code a short stable word for programs; "handler_error" unless given
- * @param how.retryable false ends the task at once; true unless given
+ * @param message the error, for people
+ * @param how.code a short stable word for programs; default "handler_error"
+ * @param how.retryable false ends the task at once; default true
  */
 export const fail = (
   message: string,
@@ -157,8 +158,8 @@ export const fail = (
 });
 
 /**
- * Gives the task back to be worked on later, and burns no attempt: return it, or throw it.
- * @param delay how long it waits, such as "10m"; throws TypeError for what is no duration
+ * Gives the task back for a later time, without counting an attempt: return it, or throw it.
+ * @param delay how long the task waits, such as "10m"; throws TypeError for an invalid duration
  * @example if (await isQuotaSpent()) return snooze("10m");
  */
 export function snooze(delay: string): Verdict {

@@ -2,33 +2,37 @@ import type { Outcome } from "../core/outcome.ts";
 import type { LogLevel, Progress, RunningTask, TaskId } from "../core/task.ts";
 
 /**
- * Where a processor drinks its tasks from. The engine is one, an HTTP client another; the processor cannot tell them
- * apart, so the same one runs inside the server and inside a user's worker.
+ * Gives tasks to a processor. The engine is one, an HTTP client another. The processor treats them alike, so
+ * the same processor runs inside the server and inside a worker of the SDK.
  */
 export interface TaskSource {
   /**
-   * Up to `max` due tasks of these types, each with a lease. Waits until there is one, or, with nothing, until the signal
-   * aborts.
+   * Up to `max` due tasks of these types, each with a lease. Waits for at least one; resolves without any
+   * when the signal aborts.
    */
   claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed>;
 
-  /** Renews leases and brings progress and log lines; one answer for each beat. Rejects when the source is away. */
+  /**
+   * Renews leases, and passes on progress and log lines; one answer for each heartbeat. Rejects if the source
+   * cannot be reached.
+   */
   extend(beats: readonly SourceBeat[]): Promise<readonly ("ok" | "cancel" | "lost")[]>;
 
   /**
-   * Says how an attempt ended. Rejects with `lease_lost` when the task is no longer this worker's: nothing has changed
-   * then. Any other rejection may be tried again; the same outcome twice is the same as once.
+   * Reports how an attempt ended. Rejects with `lease_lost` if this worker does not hold the task any more;
+   * then nothing has changed. After any other rejection the call may be repeated; the same outcome twice has
+   * the effect of one.
    */
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
 
   /**
-   * A hint that something happened to a task (`version` null: it is gone): whoever runs it should ask with a beat. A
-   * source may stay silent; the next beat's answer says the same.
+   * Calls the listener when a task has changed (`version` null: it was deleted). Its worker should then send
+   * a heartbeat. A source need not call: the answer to the next heartbeat has the same information.
    */
   onRevoked(listener: (hint: { readonly id: TaskId; readonly version: number | null }) => void): () => void;
 }
 
-/** As much of a task as its work needs. */
+/** The fields of a task that its run needs. */
 export type ClaimedTask = Pick<
   RunningTask,
   | "id"
@@ -45,12 +49,15 @@ export type ClaimedTask = Pick<
   | "createdAt"
 >;
 
-/** The reason of a claim's signal when the processor will claim again at once, for other types; else it has claimed its last. */
+/**
+ * The abort reason of a claim whose processor claims again at once, for other types. Any other reason: this
+ * was its last claim.
+ */
 export const ASK_ANEW = "ask_anew";
 
 export type Claimed = {
   readonly tasks: readonly ClaimedTask[];
-  /** Monotonic time that is surely not after the start of the leases. */
+  /** A monotonic time that is not after the start of the leases. */
   readonly leasedAt: number;
 };
 
@@ -59,7 +66,7 @@ export type ClaimWish = {
   readonly types: readonly string[];
   readonly max: number;
   readonly leaseMs: number;
-  /** How many tasks the worker works on at once. */
+  /** The number of tasks that the worker runs at the same time. */
   readonly slots?: number;
 };
 

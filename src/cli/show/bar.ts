@@ -1,4 +1,4 @@
-/** `[####----]`, so wide with its brackets, or nothing where that is too narrow to say anything. */
+/** `[####----]` of this width with its brackets; empty if there is no room. */
 export function bar(share: number, width: number): string {
   const room = width - 2;
   if (room < 3) return "";

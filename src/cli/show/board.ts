@@ -8,7 +8,7 @@ import { briefly, wireMs } from "./time.ts";
 
 type How = { readonly now: number; readonly width: number; readonly paint: Paint };
 
-/** How the whole stands, on one screen. */
+/** The statistics on one screen. */
 export function boardLines(stats: Stats, { now, width, paint }: How): string[] {
   const head = [
     countsLine(stats.counts, paint),
@@ -69,7 +69,7 @@ function hourLines({ minutes }: Stats, { now, width, paint }: How): string[] {
 
 const LEVELS = "▁▂▃▄▅▆▇█";
 
-/** Tasks that ended in each of the latest minutes, the present one last. */
+/** The tasks that ended in each of the latest minutes, the present one last. */
 function sparkOf(
   minutes: Stats["minutes"],
   { now, most }: { readonly now: number; readonly most: number },

@@ -5,7 +5,7 @@ import { harmless, harmlessJson, padTo, widthOf } from "./text.ts";
 
 export type Fact = readonly [name: string, value: string | readonly string[] | null];
 
-/** Those without a value are left out; further lines of a value stand below its first. */
+/** Facts without a value are left out. Further lines of a value are below its first line. */
 export function factLines(facts: readonly Fact[]): string[] {
   const known = facts.filter(([, value]) => value !== null && value.length > 0);
   const width = Math.max(0, ...known.map(([name]) => widthOf(name)));
@@ -14,6 +14,6 @@ export function factLines(facts: readonly Fact[]): string[] {
   );
 }
 
-/** JSON with its parts on lines of their own; nothing for null, which is the lack of one. */
+/** JSON on several lines; none for null, which means that there is no value. */
 export const jsonLines = (text: JsonText | null): string[] =>
   text === null || text === "null" ? [] : harmlessJson(indented(text)).split("\n").map(harmless);

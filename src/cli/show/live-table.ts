@@ -1,4 +1,4 @@
-/** The screen of `tasktrack watch`: what runs, what comes next, what has just ended. */
+/** The screen of `tasktrack watch`: running tasks, the next ones, and those that ended last. */
 import type { Stats, TaskState } from "../../client/types.ts";
 import type { Status } from "../../core/task.ts";
 import { countsLine } from "./board.ts";
@@ -11,7 +11,7 @@ export type Watched = {
   readonly tasks: Iterable<Seen>;
   readonly stats: Stats | null;
   readonly url: string;
-  /** Since when the server does not answer; null while it does. */
+  /** The time since when the server does not answer; null while it does. */
   readonly awaySince: number | null;
 };
 
@@ -24,7 +24,7 @@ type How = {
 
 const HEAD_LINES = 4;
 
-/** As many lines as the screen has rows, or fewer. */
+/** At most as many lines as the screen has rows. */
 export function watchScreen(watched: Watched, { now, columns, rows, paint }: How): string[] {
   const room = Math.max(0, rows - HEAD_LINES);
   const shown = chooseRows([...watched.tasks], room);
@@ -50,7 +50,7 @@ function stateLine({ url, awaySince, stats }: Watched, { now, paint }: Pick<How,
   return paint("dim", `${url}${workers}${waits}`);
 }
 
-/** Running ones in the order of their starts, pending ones in about the order of their turn, ended ones the latest first. */
+/** Running tasks by their start, pending tasks in about their order of claims, ended tasks by their end, latest first. */
 const GROUPS: readonly {
   readonly statuses: readonly Status[];
   readonly order: (a: TaskState, b: TaskState) => number;
@@ -66,15 +66,15 @@ const GROUPS: readonly {
   },
 ];
 
-/** Times of the wire are of one length and one zone: their order is that of their letters. */
+/** Times of the API have one length and one zone, so they can be compared as texts. */
 function inTime(a: string | null, b: string | null): number {
   const [first, second] = [a ?? "", b ?? ""];
   return first === second ? 0 : first < second ? -1 : 1;
 }
 
 /**
- * Those that are worth the room: each group is sure of a quarter of it, what nobody needs goes to the running, then to the
- * pending, then to the ended ones.
+ * Chooses rows for the room: each group has a right to a quarter of it. Rows that are left go to the running
+ * tasks, then to the pending, then to the ended ones.
  */
 export function chooseRows(tasks: readonly Seen[], room: number): Seen[] {
   const groups = GROUPS.map(({ statuses, order }) =>

@@ -3,12 +3,12 @@ import type { AttemptOutcome, Status } from "../../client/types.ts";
 
 type Style = "bold" | "dim" | "red" | "green" | "yellow" | "cyan" | "magenta";
 
-/** Colours a text, or leaves it alone where there is no colour. */
+/** Colours a text; returns it unchanged without colour. */
 export type Paint = (style: Style, text: string) => string;
 
 /**
- * Whether to use colour: never against `--no-color` or NO_COLOR, whatever else is said; with FORCE_COLOR even where nobody
- * looks; else on a terminal that is not dumb.
+ * Whether to use colour: never with `--no-color` or NO_COLOR; with FORCE_COLOR always; otherwise on terminals
+ * that are not dumb.
  */
 export function wantsColour(facts: {
   readonly isRefused: boolean;
@@ -21,7 +21,7 @@ export function wantsColour(facts: {
   return facts.isTerminal && TERM !== "dumb";
 }
 
-/** Whether it is a terminal is known already, and not asked of the stream again. */
+/** `styleText` does not check the stream, because that was done before. */
 export const createPaint = (isColoured: boolean): Paint =>
   isColoured ? (style, text) => styleText(style, text, { validateStream: false }) : (_style, text) => text;
 

@@ -2,9 +2,9 @@ import type { TaskTrackError } from "../../client/client.ts";
 import { harmless } from "./text.ts";
 
 /**
- * What a refusal says, for a person: the server's sentence with its code and request id, then each field at fault on a line of
- * its own; or, where nobody answered, who did not and how to name another.
- * @param about what was asked for, such as "task 7", where that is not plain
+ * An error of the server for people: its sentence with code and request id, then a line for each invalid
+ * field. If the server did not answer: its address, and how to name another.
+ * @param about the subject, such as "task 7", if it is not clear from the command
  */
 export function refusalLines(
   error: TaskTrackError,
@@ -13,12 +13,12 @@ export function refusalLines(
   if (error.status === 0) {
     return [
       harmless(error.message),
-      `  start a server by \`tasktrack serve\`, or name another by --url or TASKTRACK_URL (now ${harmless(url)})`,
+      `  start a server with \`tasktrack serve\`, or name another with --url or TASKTRACK_URL (now ${harmless(url)})`,
     ];
   }
   const { code, requestId, fields, fieldsOmitted } = error;
   const where = requestId === null ? code : `${code}, request ${requestId}`;
-  const sentence = fields.length === 0 ? error.message : "what was sent is not valid";
+  const sentence = fields.length === 0 ? error.message : "the request is not valid";
   return [
     `${about === undefined ? "" : `${about}: `}${harmless(sentence)} (${harmless(where)})`,
     ...fields.map(

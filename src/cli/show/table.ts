@@ -2,20 +2,20 @@ import { cutTo, padLeftTo, padTo, widthOf } from "./text.ts";
 
 export type Cell = {
   readonly text: string;
-  /** Applied to the padded cell, so that colours never count as width. */
+  /** Applied to the padded cell, so that colours do not count as width. */
   readonly paint?: ((text: string) => string) | undefined;
 };
 
 export type Column = {
   readonly title: string;
   readonly align?: "right";
-  /** Gives way, down to this width; one without it is never cut. */
+  /** The column may shrink to this width; without it, it is never cut. */
   readonly least?: number;
-  /** Where even that is not enough it goes, the lowest number first; one without it stays. */
+  /** If the shrunk columns do not fit, columns are left out, the lowest number first; without a number, the column stays. */
   readonly goes?: number;
 };
 
-/** Which columns are shown, and how wide. */
+/** The shown columns and their widths. */
 export type Layout = readonly { readonly at: number; readonly column: Column; readonly width: number }[];
 
 const GAP = 2;
@@ -51,7 +51,7 @@ function whatStays(layout: Layout, width: number): Layout {
 const totalOf = (layout: Layout): number =>
   layout.reduce((sum, one) => sum + one.width, 0) + GAP * (layout.length - 1);
 
-/** The widest of those that may give way gives way, until all fits or none may. */
+/** Shrinks the widest column again and again, until all fit or none may shrink. */
 function narrowed(layout: Layout, width: number): Layout {
   const widths = layout.map((one) => one.width);
   for (let excess = totalOf(layout) - width; excess > 0; excess--) {

@@ -10,7 +10,7 @@ import { briefly, clockTime, timeWithDistance } from "./time.ts";
 
 type How = { readonly now: number; readonly paint: Paint };
 
-/** All that is known of a task, for a person. What says nothing (no tags, no key, priority 0) is left out. */
+/** All fields of a task, for people. Fields with their usual value (no tags, no key, priority 0) are left out. */
 export function taskLines(task: Task, { now, paint }: How): string[] {
   const text = textOf(task);
   const facts: Fact[] = [
@@ -35,7 +35,7 @@ export function taskLines(task: Task, { now, paint }: How): string[] {
   return [paint("bold", `Task ${task.id}  ${harmless(task.name)}`), ...factLines(facts)];
 }
 
-/** Than at once, or than the moment by which simulated work waits. */
+/** Whether it was due later than at its creation. Simulated work waits a moment, which does not count. */
 const wasDueLater = ({ run_at, created_at }: Task): boolean =>
   Date.parse(run_at) - Date.parse(created_at) > 1_500;
 
@@ -67,7 +67,7 @@ function attemptLine(
   return `${attempt}  ${clockTime(started_at)}  +${took.padEnd(6)}  ${end}`;
 }
 
-/** Why a task stands where it stands: the sentence, then what it rests on. */
+/** Why a task has its present status: the sentence, then the facts. */
 export function explanationLines(explained: Explanation, { now, paint }: How): string[] {
   const { id, status, reason, message, position, workers, worker, lease_until } = explained;
   const facts: Fact[] = [
@@ -87,5 +87,5 @@ export function explanationLines(explained: Explanation, { now, paint }: How): s
 export function logLine({ at, level, message }: LogLine, paint: Paint): string {
   const word = level.padEnd(5);
   const style = { debug: "dim", info: "cyan", warn: "yellow", error: "red" } as const;
-  return `${paint("dim", clockTime(at))} ${paint(style[level], word)} ${harmless(message.replaceAll("\t", "  "))}`; // programs part columns by tabs
+  return `${paint("dim", clockTime(at))} ${paint(style[level], word)} ${harmless(message.replaceAll("\t", "  "))}`; // programs separate columns by tabs
 }

@@ -1,4 +1,4 @@
-/** A task on one line: as a row of a table, and as a sentence. */
+/** A task on one line: as a row of a table, or as a sentence. */
 import type { TaskState } from "../../client/types.ts";
 import { bar } from "./bar.ts";
 import { type Paint, styleOf } from "./paint.ts";
@@ -6,7 +6,7 @@ import type { Cell, Column } from "./table.ts";
 import { cutTo, harmless, widthOf } from "./text.ts";
 import { briefly, wireMs } from "./time.ts";
 
-/** A task, and when it was heard of: what runs has run on since. Times are this machine's, in milliseconds. */
+/** A task, and when its state was received: a running task has run on since. Times are of this machine, in milliseconds. */
 export type Seen = { readonly task: TaskState; readonly seenAt: number };
 
 export const TASK_COLUMNS: readonly Column[] = [
@@ -37,14 +37,14 @@ export function taskRow(
   ];
 }
 
-/** Over all attempts. */
+/** The duration of all attempts together. */
 export const workedMs = ({ task, seenAt }: Seen, now: number): number =>
   wireMs(task.duration) + (task.status === "running" ? Math.max(0, now - seenAt) : 0);
 
 const BAR_WIDTH = 12;
 const LONGEST_BAR = 32;
 
-/** What is to be said of its state beyond the word for it. */
+/** A note on the state in addition to the status. */
 function noteOf(task: TaskState, now: number): string {
   switch (task.status) {
     case "running":
@@ -102,7 +102,7 @@ export function taskSentence(
 
 const tryOf = ({ attempt }: TaskState): string => (attempt > 1 ? `, attempt ${attempt}` : "");
 
-/** One line that shows how far a task is, no wider than this. */
+/** The progress of a task on one line of at most this width. */
 export function progressLine(
   seen: Seen,
   { now, width, paint }: { readonly now: number; readonly width: number; readonly paint: Paint },

@@ -1,18 +1,18 @@
-/** Text of strangers made fit for a terminal: harmless, and as wide as it is said to be. */
+/** Makes any text safe for a terminal, and measures its width. */
 
 /**
- * What a terminal would obey instead of show: control characters, ends of lines and pages, and the marks that turn the
- * direction of what follows.
+ * Characters that a terminal would obey instead of showing: control characters, ends of lines and pages, and
+ * marks that change the direction of text.
  */
 const UNSHOWABLE = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 
 const ESCAPES: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
-/** The text on one line, with what is not to be shown spelled out: an escape becomes `\x1b`. */
+/** The text on one line, with unsafe characters written as escapes: the escape character becomes `\x1b`. */
 export const harmless = (text: string): string =>
   text.replace(UNSHOWABLE, (character) => ESCAPES[character] ?? spell(character)).toWellFormed();
 
-/** The same with its lines kept apart. */
+/** The same for each line of the text. */
 export const harmlessLines = (text: string): string[] => text.split(/\r?\n/).map(harmless);
 
 function spell(character: string): string {
@@ -20,19 +20,19 @@ function spell(character: string): string {
   return hex.length > 2 ? `\\u${hex.padStart(4, "0")}` : `\\x${hex.padStart(2, "0")}`;
 }
 
-/** JSON of the same value that a terminal only shows: JSON itself leaves some control characters as they are. */
+/** JSON of the same value without unsafe characters: JSON itself leaves some control characters unescaped. */
 export const harmlessJson = (json: string): string =>
   json.replace(/[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });
 
-/** In columns; escape sequences count nothing. */
+/** The width in columns; escape sequences have none. */
 export const widthOf = (text: string): number => Bun.stringWidth(text);
 
-/** Cut to so many columns, between what people see as characters; colours stay whole. It says that it was cut. */
+/** Cuts a text to a width between visible characters, and marks the cut. Colours stay complete. */
 export function cutTo(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  // A wide character across the edge comes out one column too wide: then there is one column less for it.
+  // With a wide character across the edge, the text is one column too wide: then one column less is tried.
   for (let room = width; room > 0; room--) {
     const cut = Bun.sliceAnsi(text, 0, room, { ellipsis: "…" });
     if (widthOf(cut) <= width) return cut;

@@ -1,6 +1,6 @@
 import { parseDurationMs } from "../../core/duration.ts";
 
-/** A length of time in at most two units, as people say it: "4m02s", "3.2s", "2d05h". */
+/** A duration in at most two units: "4m02s", "3.2s", "2d05h". */
 export function briefly(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))}ms`;
   if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toFixed(1)}s`;
@@ -18,13 +18,13 @@ function twoUnits(seconds: number, { large, small }: { readonly large: Unit; rea
   return `${Math.floor(seconds / large[0])}${large[1]}${String(rest).padStart(2, "0")}${small[1]}`;
 }
 
-/** A duration of the wire in milliseconds; 0 for what is none. */
+/** A duration of the API in milliseconds; 0 for an invalid one. */
 export const wireMs = (duration: string): number => parseDurationMs(duration) ?? 0;
 
 /** "2026-01-31 12:00:00Z" */
 export const clockTime = (time: string): string => time.replace("T", " ").replace(/\.\d+Z$/, "Z");
 
-/** The same with how long ago it was, or in how long it will be. The clocks of two machines differ a little: that is "now". */
+/** The same with the distance from now. The clocks of two machines differ a little: a small distance is "now". */
 export function timeWithDistance(time: string, now: number): string {
   const ms = now - Date.parse(time);
   if (Math.abs(ms) < 1_000) return `${clockTime(time)} (now)`;

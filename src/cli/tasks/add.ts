@@ -8,25 +8,25 @@ import { jsonText } from "./write.ts";
 export const addCommand: Command = {
   name: "add",
   about: "submit a task",
-  details: `With --wait it stays until the task has ended, and the exit code tells how: 0 done, 3 failed, 4 cancelled or deleted. Ctrl-C leaves the task alone.`,
+  details: `With --wait the command runs until the task has ended. Its exit code is then 0 for done, 3 for failed, 4 for cancelled or deleted. Ctrl-C does not cancel the task.`,
   positionals: [{ name: "NAME" }],
   flags: [
     ...SPEC_FLAGS,
     {
       name: "idempotency-key",
       value: "KEY",
-      about: "the same key with the same task creates it once, within 24 hours",
+      about: "with the same key, the same task is created once within 24 hours",
     },
-    { name: "wait", about: "stays until the task has ended" },
-    { name: "quiet", about: "nothing but the id" },
-    { ...JSON_FLAG, about: "the answer as JSON; with --wait the whole task at its end" },
+    { name: "wait", about: "wait until the task has ended" },
+    { name: "quiet", about: "print the id only" },
+    { ...JSON_FLAG, about: "print the answer as JSON; with --wait the whole task at its end" },
     ...SERVER_FLAGS,
   ],
   examples: [
-    { line: "tasktrack add someName --wait", about: "submits a simulated task and follows it to its end" },
+    { line: "tasktrack add someName --wait", about: "submits a simulated task and waits for its end" },
     {
       line: `tasktrack add "cut the film" --type video.cut --payload '{"input":"a.mp4"}' --max-attempts 5`,
-      about: "work for whoever takes video.cut",
+      about: "a task for workers of the type video.cut",
     },
     {
       line: "make-payload | tasktrack add report --type report --payload -",

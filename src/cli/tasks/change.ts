@@ -1,4 +1,4 @@
-/** What is done to tasks: cancel, retry, remove; by id, or to all that some flags choose. */
+/** The commands cancel, retry and remove: for ids, or for all tasks that flags choose. */
 import type { Client } from "../../client/client.ts";
 import type { BulkRequest, Task } from "../../client/types.ts";
 import { type Call, type Command, type Flag, UsageError } from "../command.ts";
@@ -9,7 +9,7 @@ import { FILTER_FLAGS, filterOf } from "./filter.ts";
 import { followToEnd } from "./follow.ts";
 import { forEachTask, idsOf, SERVER_FLAGS, type Server, withServer } from "./server.ts";
 
-type Deed = {
+type Operation = {
   readonly name: "cancel" | "retry" | "remove";
   readonly action: BulkRequest["action"];
   /** "12 tasks cancelled" */
@@ -17,106 +17,114 @@ type Deed = {
   readonly one: (client: Client, id: number) => Promise<Done>;
 };
 
-/** What is said of it, and whether there is nothing left to wait for. */
-type Done = { readonly said: string; readonly isOver: boolean };
+/** The line to print, and whether the task needs no wait. */
+type Done = { readonly line: string; readonly isOver: boolean };
 
-const CANCEL: Deed = {
+const CANCEL: Operation = {
   name: "cancel",
   action: "cancel",
   past: "cancelled or asked to stop",
   one: async (client, id) => cancelled(await client.cancel(id)),
 };
 
-const RETRY: Deed = {
+const RETRY: Operation = {
   name: "retry",
   action: "retry",
   past: "pending again",
   one: async (client, id) => {
     await client.retry(id);
-    return { said: `Task ${id} is pending again`, isOver: true };
+    return { line: `Task ${id} is pending again`, isOver: true };
   },
 };
 
-const REMOVE: Deed = {
+const REMOVE: Operation = {
   name: "remove",
   action: "delete",
   past: "deleted",
   one: async (client, id) => {
     await client.remove(id);
-    return { said: `Task ${id} deleted`, isOver: true };
+    return { line: `Task ${id} deleted`, isOver: true };
   },
 };
 
-const WAIT: Flag = { name: "wait", about: "stays until they have ended, however they do" };
-const YES: Flag = { name: "yes", about: "does it to all that the flags choose, and does not ask" };
+const WAIT: Flag = { name: "wait", about: "wait until the tasks have ended, in any status" };
+const YES: Flag = { name: "yes", about: "change all tasks that the flags choose, without a question" };
 
-const CHOOSING = `Name tasks by their ids, or choose them by flags: then it says how many they are and asks first; where nobody can be asked it needs --yes.`;
+const CHOOSING = `Name tasks by ids, or choose them by flags. With flags, the command prints their number and asks first. Without a terminal it needs --yes.`;
 
 export const cancelCommand = commandOf(CANCEL, {
   about: "cancel tasks",
-  details: `A pending task ends at once; a running one is asked to stop, and has 30 seconds for it. ${CHOOSING}`,
+  details: `A pending task ends at once. A running task is asked to stop, and ends within 30 seconds. ${CHOOSING}`,
   flags: [WAIT],
   examples: [
     { line: "tasktrack cancel 7 8", about: "two tasks" },
-    { line: "tasktrack cancel --status pending --type 'video.*'", about: "all of them, after a question" },
+    {
+      line: "tasktrack cancel --status pending --type 'video.*'",
+      about: "all tasks that match, after a question",
+    },
   ],
 });
 
 export const retryCommand = commandOf(RETRY, {
   about: "make ended tasks pending again",
-  details: `Their attempts are counted anew, their history is kept. ${CHOOSING}`,
+  details: `Their attempts are counted from 1 again. Their history is kept. ${CHOOSING}`,
   flags: [],
   examples: [
     { line: "tasktrack retry 7", about: "once more" },
-    { line: "tasktrack retry --status failed --tag nightly --yes", about: "all of them, from a script" },
+    {
+      line: "tasktrack retry --status failed --tag nightly --yes",
+      about: "all tasks that match, from a script",
+    },
   ],
 });
 
 export const removeCommand = commandOf(REMOVE, {
   about: "delete tasks",
-  details: `Running work is aborted, and its result goes nowhere. ${CHOOSING}`,
+  details: `A running task is aborted, and its result is dropped. ${CHOOSING}`,
   flags: [],
   examples: [
     { line: "tasktrack remove 7", about: "in any status" },
-    { line: "tasktrack remove --status cancelled", about: "all of them, after a question" },
+    { line: "tasktrack remove --status cancelled", about: "all tasks that match, after a question" },
   ],
 });
 
 function commandOf(
-  deed: Deed,
+  operation: Operation,
   words: Pick<Command, "about" | "flags" | "examples"> & { readonly details: string },
 ): Command {
   return {
     ...words,
-    name: deed.name,
+    name: operation.name,
     positionals: [{ name: "ID", isMany: true, isOptional: true }],
     flags: [...words.flags, ...FILTER_FLAGS, YES, ...SERVER_FLAGS],
     outlivesOutput: true,
-    run: (call) => withServer(call, (server) => change(call, server, deed)),
+    run: (call) => withServer(call, (server) => change(call, server, operation)),
   };
 }
 
-function change(call: Call, server: Server, deed: Deed): Promise<number> {
+function change(call: Call, server: Server, operation: Operation): Promise<number> {
   const ids = idsOf(call.positionals);
   const isChosen = Object.keys(filterOf(call.given)).length > 0;
   if (ids.length > 0 && isChosen) throw new UsageError("ids and flags that choose tasks do not go together");
   if (ids.length === 0 && !isChosen) {
-    throw new UsageError(`${deed.name} needs an ID, or a flag that chooses tasks, such as --status failed`);
+    throw new UsageError(
+      `${operation.name} needs an ID, or a flag that chooses tasks, such as --status failed`,
+    );
   }
   if (isChosen && call.given.isOn("wait")) throw new UsageError("--wait needs ids");
-  return isChosen ? changeMany(call, server, deed) : changeEach(call, server, { deed, ids });
+  return isChosen ? changeMany(call, server, operation) : changeEach(call, server, { operation, ids });
 }
 
 async function changeEach(
   call: Call,
   { client, url }: Server,
-  { deed, ids }: { readonly deed: Deed; readonly ids: readonly number[] },
+  { operation, ids }: { readonly operation: Operation; readonly ids: readonly number[] },
 ): Promise<number> {
   const { given, terminal } = call;
   const open: number[] = [];
   const exitCode = await forEachTask(call, { url, ids }, async (id) => {
-    const { said, isOver } = await deed.one(client, id);
-    terminal.out.write(`${said}\n`);
+    const { line, isOver } = await operation.one(client, id);
+    terminal.out.write(`${line}\n`);
     if (!isOver) open.push(id);
     return OK;
   });
@@ -126,10 +134,10 @@ async function changeEach(
 
 const cancelled = ({ id, status }: Task): Done =>
   status === "running"
-    ? { said: `Task ${id} was asked to stop`, isOver: false }
-    : { said: `Task ${id} ${status}`, isOver: true };
+    ? { line: `Task ${id} was asked to stop`, isOver: false }
+    : { line: `Task ${id} ${status}`, isOver: true };
 
-/** Each in any way: a success that was quicker than the request to stop is told, and no fault. */
+/** Waits for the end of each task in any status: a task may succeed before the request to stop reaches it. */
 async function waitForAny(
   { terminal, paint }: Call,
   client: Client,
@@ -159,7 +167,11 @@ async function waitForAny(
   return exitCode;
 }
 
-async function changeMany(call: Call, { client }: Server, { name, action, past }: Deed): Promise<number> {
+async function changeMany(
+  call: Call,
+  { client }: Server,
+  { name, action, past }: Operation,
+): Promise<number> {
   const { given, terminal } = call;
   const request: BulkRequest = { filter: filterOf(given), action };
   const { count, up_to_id } = await client.bulkPreview(request);
@@ -170,7 +182,9 @@ async function changeMany(call: Call, { client }: Server, { name, action, past }
   if (!given.isOn("yes")) {
     const answer = await terminal.ask(`${name} ${tasks(count)}? (y/N) `);
     if (answer === null) {
-      throw new UsageError(`${name} would touch ${tasks(count)}, and nobody can be asked; --yes does it`);
+      throw new UsageError(
+        `${name} would change ${tasks(count)}, and there is no terminal for the question; add --yes`,
+      );
     }
     if (!/^y(es)?$/i.test(answer)) {
       terminal.err.write("tasktrack: nothing was done\n");

@@ -6,11 +6,11 @@ import { jsonText, linesText } from "./write.ts";
 
 export const explainCommand: Command = {
   name: "explain",
-  about: "say why a task stands where it stands",
+  about: "explain why a task has its present status",
   positionals: [{ name: "ID" }],
   flags: [JSON_FLAG, ...SERVER_FLAGS],
   examples: [
-    { line: "tasktrack explain 7", about: "not due, no worker takes its type, how many go first …" },
+    { line: "tasktrack explain 7", about: "it is not due, no worker takes its type, others go first …" },
   ],
   run: (call) => withServer(call, (server) => explain(call, server)),
 };

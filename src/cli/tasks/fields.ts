@@ -1,4 +1,4 @@
-/** The flags that name a task's fields, when it is created and when it is edited. */
+/** The flags for fields of a task, for create and edit. */
 import type { TaskPatch, TaskSpec } from "../../client/types.ts";
 import { type Call, type Flag, UsageError } from "../command.ts";
 import { codeOf } from "../settings.ts";
@@ -6,37 +6,49 @@ import { codeOf } from "../settings.ts";
 const PAYLOAD: Flag = {
   name: "payload",
   value: "JSON",
-  about: "for the worker: any JSON, @FILE that holds some, or - for the standard input",
+  about: "input of the worker: JSON, @FILE with JSON, or - for the standard input",
 };
-const PRIORITY: Flag = { name: "priority", value: "N", about: "from -1000 to 1000, higher goes first" };
-const RUN_AT: Flag = { name: "run-at", value: "TIME", about: 'when it is due: "2026-01-31T12:00:00Z"' };
-const MAX_ATTEMPTS: Flag = { name: "max-attempts", value: "N", about: "failures after which it has failed" };
-const DESCRIPTION: Flag = { name: "description", value: "TEXT", about: "more words" };
-const TAG: Flag = { name: "tag", value: "TAG", about: "a word to find it by", isMany: true };
+const PRIORITY: Flag = { name: "priority", value: "N", about: "from -1000 to 1000; a higher one goes first" };
+const RUN_AT: Flag = {
+  name: "run-at",
+  value: "TIME",
+  about: 'time when the task is due: "2026-01-31T12:00:00Z"',
+};
+const MAX_ATTEMPTS: Flag = {
+  name: "max-attempts",
+  value: "N",
+  about: "number of failed attempts after which the task has failed",
+};
+const DESCRIPTION: Flag = { name: "description", value: "TEXT", about: "a longer text" };
+const TAG: Flag = { name: "tag", value: "TAG", about: "a word for searches", isMany: true };
 
 export const SPEC_FLAGS: readonly Flag[] = [
-  { name: "type", value: "TYPE", about: 'who works on it: workers ask by type; "simulate" unless given' },
+  { name: "type", value: "TYPE", about: 'workers claim tasks by type; default "simulate"' },
   DESCRIPTION,
   PAYLOAD,
   PRIORITY,
-  { name: "delay", value: "DURATION", about: 'how long from now it is due: "10m"' },
+  { name: "delay", value: "DURATION", about: 'delay until the task is due: "10m"' },
   RUN_AT,
-  { name: "timeout", value: "DURATION", about: "the limit of one attempt; none unless given" },
+  { name: "timeout", value: "DURATION", about: "time limit of one attempt; default none" },
   MAX_ATTEMPTS,
-  { name: "backoff", value: "BASE,MAX", about: 'how long failed attempts wait: "1s,1h"' },
+  { name: "backoff", value: "BASE,MAX", about: 'delay after a failed attempt, first and longest: "1s,1h"' },
   TAG,
-  { name: "key", value: "KEY", about: "unique among live tasks: a second one gives the first one's id" },
+  {
+    name: "key",
+    value: "KEY",
+    about: "unique among tasks that have not ended: a second create returns the first task's id",
+  },
 ];
 
 export const PATCH_FLAGS: readonly Flag[] = [
   { name: "name", value: "TEXT", about: "another name" },
   DESCRIPTION,
-  { ...TAG, about: "its tags from now on, in place of those it has" },
-  { name: "no-tags", about: "takes its tags away" },
-  { ...PAYLOAD, about: `${PAYLOAD.about}; like the following, of a pending task alone` },
+  { ...TAG, about: "its new tags, in place of the present ones" },
+  { name: "no-tags", about: "remove its tags" },
+  { ...PAYLOAD, about: `${PAYLOAD.about}; this and the following flags need a pending task` },
   PRIORITY,
   RUN_AT,
-  { name: "timeout", value: "DURATION", about: 'the limit of one attempt; "none" takes it away' },
+  { name: "timeout", value: "DURATION", about: 'time limit of one attempt; "none" removes it' },
   MAX_ATTEMPTS,
 ];
 
@@ -63,7 +75,7 @@ export async function patchOf(call: Call): Promise<TaskPatch> {
     ...(given.text("timeout") === "none" ? { timeout: null } : {}),
   };
   if (Object.keys(patch).length > 0) return patch;
-  throw new UsageError("edit needs a flag that says what to change");
+  throw new UsageError("edit needs a flag with a change");
 }
 
 async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
@@ -84,7 +96,7 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
   };
 }
 
-/** Its bounds are the server's to judge. */
+/** The server checks its bounds. */
 export function wholeOf({ given }: Call, name: string): number | undefined {
   const text = given.text(name);
   if (text === undefined) return undefined;
@@ -98,7 +110,7 @@ function backoffOf(text: string): { readonly base: string; readonly max: string 
   throw new UsageError(`--backoff: expected two durations such as "1s,1h", got ${JSON.stringify(text)}`);
 }
 
-/** The text as it is written: the server keeps it unchanged. */
+/** The text unchanged: the server keeps it as it is. */
 async function payloadOf(source: string, { terminal }: Call): Promise<string> {
   const text = await sourceText(source, terminal);
   try {

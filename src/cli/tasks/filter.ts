@@ -6,28 +6,32 @@ import type { Flag, Given } from "../command.ts";
 export const STATUS_FLAG: Flag = {
   name: "status",
   value: "STATUS",
-  about: "of this status",
+  about: "only tasks of this status",
   isMany: true,
   choices: STATUSES,
 };
 export const TYPE_FLAG: Flag = {
   name: "type",
   value: "TYPE",
-  about: "of this type, or of a prefix that ends in *",
+  about: "only tasks of this type; a prefix ends in *",
   isMany: true,
 };
 
 export const FILTER_FLAGS: readonly Flag[] = [
   STATUS_FLAG,
   TYPE_FLAG,
-  { name: "tag", value: "TAG", about: "with this tag", isMany: true },
-  { name: "query", value: "WORDS", about: "with these words; payload.a.b:text asks one field" },
+  { name: "tag", value: "TAG", about: "only tasks with this tag", isMany: true },
+  {
+    name: "query",
+    value: "WORDS",
+    about: "only tasks with these words; payload.a.b:text searches one field",
+  },
 ];
 
-/** The parser has looked at the choices. */
+/** The parser has checked the choices. */
 export const statusesOf = (given: Given): readonly Status[] => given.texts("status") as readonly Status[];
 
-/** Empty where no such flag was given. */
+/** Empty without such a flag. */
 export function filterOf(given: Given): TaskFilter {
   const [status, type, tag, q] = [
     statusesOf(given),

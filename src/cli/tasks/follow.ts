@@ -1,25 +1,25 @@
-/** Follows tasks to their ends, through broken connections and restarts of the server. */
+/** Follows tasks to their ends, across broken connections and restarts of the server. */
 import { type Client, TaskTrackError } from "../../client/client.ts";
 import type { TaskState } from "../../client/types.ts";
 import { linkedAbort } from "../../lib/waiting.ts";
 import { OK, TASK_CANCELLED, TASK_FAILED } from "../exit-codes.ts";
 
 export type Follower = {
-  /** A task as it is now; called with the first look at each, and with each change. */
+  /** The present state of a task: called with the first read of each, and with each change. */
   readonly onTask: (task: TaskState) => void;
-  /** It was deleted, or went with its store. */
+  /** The task was deleted, or its store was replaced. */
   readonly onDeleted: (id: number) => void;
-  /** Whether the server answers; it is asked again by itself. */
+  /** Whether the server answers. The connection is retried without a call. */
   readonly onConnection: (isConnected: boolean) => void;
 };
 
-/** More than this would not fit into an address: then all events come, and others' are passed over. */
+/** More ids than this would not fit into a URL. Then all events are read, and those of other tasks are ignored. */
 const MOST_IN_QUERY = 200;
 
 /**
- * Resolves when all have ended or are gone, or when the signal aborts.
- * @param known ids that are there for certain: a first look that does not find one means that it was deleted meanwhile; of
- *   any other it is a refusal, and rejects
+ * Resolves when all tasks have ended or are deleted, or when the signal aborts.
+ * @param known ids of tasks that exist for certain: if the first read does not find one, it was deleted
+ * meanwhile. A missing id that is not known is an error, and rejects.
  */
 export async function followToEnd(
   client: Client,
@@ -53,7 +53,7 @@ export async function followToEnd(
     close(id);
   }
 
-  async function look(): Promise<void> {
+  async function readAll(): Promise<void> {
     for (const id of [...open]) {
       try {
         see(await client.get(id, { signal: over.signal }));
@@ -65,9 +65,9 @@ export async function followToEnd(
     }
   }
 
-  /** What is looked at beside the stream; where nobody answers, the stream's next connection looks again. */
-  function lookAside(): void {
-    look().catch((error: unknown) => {
+  /** A read beside the stream. If the server does not answer, the next connection of the stream reads again. */
+  function readAside(): void {
+    readAll().catch((error: unknown) => {
       if (error instanceof TaskTrackError && error.status === 0) return;
       fault = error;
       over.abort();
@@ -75,20 +75,20 @@ export async function followToEnd(
   }
 
   try {
-    await look();
+    await readAll();
     if (open.size === 0 || over.signal.aborted) return;
     const events = client.watch({
       ...(open.size > MOST_IN_QUERY ? {} : { task: [...open] }),
       signal: over.signal,
       onConnection: (isConnected) => {
         follower.onConnection(isConnected);
-        if (isConnected) lookAside(); // for what happened since the look before
+        if (isConnected) readAside(); // for changes since the last read
       },
     });
     for await (const event of events) {
       if (event.kind === "task") see(event.task);
       else if (event.kind === "deleted") lose(event.id);
-      else lookAside();
+      else readAside();
     }
     if (fault !== null) throw fault;
   } finally {
@@ -99,7 +99,7 @@ export async function followToEnd(
 
 const isGone = (error: unknown): boolean => error instanceof TaskTrackError && error.code === "not_found";
 
-/** What the exit code says of a task's end. */
+/** The exit code for the end of a task. */
 export function exitCodeOf({ status }: TaskState): number {
   switch (status) {
     case "failed":

@@ -6,7 +6,7 @@ import { jsonText, linesText } from "./write.ts";
 
 export const getCommand: Command = {
   name: "get",
-  about: "show all that is known of a task",
+  about: "show a task with all its fields",
   positionals: [{ name: "ID" }],
   flags: [JSON_FLAG, ...SERVER_FLAGS],
   examples: [

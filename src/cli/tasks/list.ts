@@ -25,18 +25,18 @@ export const listCommand: Command = {
     ...FILTER_FLAGS,
     {
       ...{ name: "sort", value: "ORDER", choices: SORTS },
-      about: "-id unless given; by the time of their end only ended tasks are listed",
+      about: "default -id; a sort by finished_at lists ended tasks only",
     },
-    { name: "limit", value: "N", about: `how many at most; ${LIMIT} unless given` },
-    { name: "all", about: "however many there are" },
-    { ...JSON_FLAG, about: "one JSON array of whole tasks" },
+    { name: "limit", value: "N", about: `number of tasks at most; default ${LIMIT}` },
+    { name: "all", about: "list all tasks that match" },
+    { ...JSON_FLAG, about: "print one JSON array of whole tasks" },
     ...SERVER_FLAGS,
   ],
   examples: [
-    { line: "tasktrack list --status running --status pending", about: "what is to be done" },
+    { line: "tasktrack list --status running --status pending", about: "tasks that have not ended" },
     {
       line: "tasktrack list --status failed --type 'video.*' --sort -finished_at",
-      about: "what failed last",
+      about: "the latest failures",
     },
     { line: "tasktrack list --query 'payload.user:ann' --all --json | jq length", about: "for a program" },
   ],
@@ -48,7 +48,7 @@ async function list(call: Call, { client }: Server): Promise<number> {
   const limit = limitOf(call);
   const query: TaskQuery = {
     ...filterOf(given),
-    sort: (given.text("sort") as Sort | undefined) ?? "-id", // the parser has looked at the choices
+    sort: (given.text("sort") as Sort | undefined) ?? "-id", // the parser has checked the choices
     limit: Math.min(LARGEST_PAGE, limit + 1),
   };
   const isJson = given.isOn("json");
@@ -78,7 +78,7 @@ function limitOf(call: Call): number {
   throw new UsageError(`--limit: expected a whole number from 1, got ${limit}`);
 }
 
-/** Without those that came empty. */
+/** Without empty pages. */
 async function* pages(client: Client, query: TaskQuery): AsyncGenerator<readonly Task[], void, void> {
   let cursor: string | null = null;
   do {
@@ -90,7 +90,7 @@ async function* pages(client: Client, query: TaskQuery): AsyncGenerator<readonly
 
 type Printer = { readonly print: (tasks: readonly Task[]) => void; readonly end: () => void };
 
-/** The array opens with the first page and closes with the end, so that a million tasks need no memory. */
+/** Writes the array page by page, so that a million tasks need little memory. */
 function arrayPrinter({ terminal: { out } }: Call): Printer {
   let isFirst = true;
   return {
@@ -104,7 +104,7 @@ function arrayPrinter({ terminal: { out } }: Call): Printer {
   };
 }
 
-/** The first page says how wide the columns are. */
+/** The first page determines the widths of the columns. */
 function tablePrinter({ terminal, paint }: Call): Printer {
   const { out, clock } = terminal;
   let layout: Layout | null = null;

@@ -1,4 +1,4 @@
-/** What `tasktrack watch` knows of the tasks: kept by events, made whole by a look at the lists now and then. */
+/** The tasks of `tasktrack watch`: kept up to date by events, and completed by reads of the lists now and then. */
 import { type Client, TaskTrackError } from "../../client/client.ts";
 import type { Stats, Task, TaskQuery, TaskState } from "../../client/types.ts";
 import { ENDED_STATUSES, type Status, takesType } from "../../core/task.ts";
@@ -12,17 +12,17 @@ import type { Seen } from "../show/task-row.ts";
 import { statusesOf } from "./filter.ts";
 import type { Server } from "./server.ts";
 
-/** Events tell of changes alone: which pending task comes next, and how many there are, is looked up this often. */
+/** Events report changes only. The next pending tasks and the counts are read this often. */
 const LOOK_EVERY_MS = 1_000;
 
-/** Resolves with the exit code, when it is interrupted. */
+/** Resolves with the exit code after an interrupt. */
 export async function watchTable(call: Call, { client, url }: Server): Promise<number> {
   const { terminal, given, paint } = call;
   const { clock } = terminal;
   const statuses = statusesOf(given);
   const types = given.texts("type");
   const known = createKnown(clock.now, (task) => takes({ statuses, types }, task));
-  let stats: Stats = await client.stats(); // rejects where nobody answers: then nothing is drawn
+  let stats: Stats = await client.stats(); // rejects if the server does not answer; then nothing is drawn
   let awaySince: number | null = null;
   let isOutdated = true;
   let rowsLookedFor = 0;
@@ -51,7 +51,7 @@ export async function watchTable(call: Call, { client, url }: Server): Promise<n
       after: clock.after,
       round: look,
       onError: (error) => {
-        // The stream of events says that the server is away, and when it is back.
+        // The stream of events reports when the server does not answer, and when it does again.
         if (!(error instanceof TaskTrackError)) failed.abort(error);
         isOutdated = true;
         return LOOK_EVERY_MS;
@@ -90,7 +90,7 @@ const takes = ({ statuses, types }: Wanted, task: TaskState): boolean =>
   (statuses.length === 0 || statuses.includes(task.status)) &&
   (types.length === 0 || types.some((pattern) => takesType(pattern, task.type)));
 
-/** The first of those that run, of those that wait and of those that ended last: enough for a screen. */
+/** The first running, pending and ended tasks: enough for a screen. */
 async function lookAround(
   client: Client,
   { statuses, types, limit, signal }: Wanted & { readonly limit: number; readonly signal: AbortSignal },
@@ -107,10 +107,13 @@ async function lookAround(
   return (await Promise.all(pages)).flatMap(({ tasks }) => tasks);
 }
 
-/** Tasks by what was heard of them last. What a look does not find, and no event has told of since, is forgotten. */
+/**
+ * The last known state of tasks. A task is dropped if a read does not find it and no event has reported it
+ * since the read began.
+ */
 export function createKnown(now: () => number, isWanted: (task: TaskState) => boolean) {
   let tasks = new Map<number, Seen>();
-  /** Told of since the latest look began: what it found is older than that. */
+  /** Tasks with an event since the latest read began: the state in the read is older. */
   let told = new Set<number>();
 
   function put(into: Map<number, Seen>, task: TaskState): void {
@@ -128,7 +131,7 @@ export function createKnown(now: () => number, isWanted: (task: TaskState) => bo
       told.add(id);
       tasks.delete(id);
     },
-    /** Call what it returns with all that was found. */
+    /** Call the result with all tasks that were read. */
     beginLook: () => {
       told = new Set();
       return (found: readonly TaskState[]): void => {

@@ -14,12 +14,14 @@ export const logCommand: Command = {
   about: "show the log lines of a task",
   positionals: [{ name: "ID" }],
   flags: [
-    { name: "follow", about: "stays, and shows more lines as they come, until the task has ended" },
-    { name: "level", value: "LEVEL", about: "of this level and above", choices: LOG_LEVELS },
-    { ...JSON_FLAG, about: "one JSON array; with --follow a line of JSON for each" },
+    { name: "follow", about: "print new lines until the task has ended" },
+    { name: "level", value: "LEVEL", about: "only lines of this level and above", choices: LOG_LEVELS },
+    { ...JSON_FLAG, about: "print one JSON array; with --follow one line of JSON for each log line" },
     ...SERVER_FLAGS,
   ],
-  examples: [{ line: "tasktrack log 7 --follow --level warn", about: "what goes wrong, as it goes wrong" }],
+  examples: [
+    { line: "tasktrack log 7 --follow --level warn", about: "warnings and errors while the task runs" },
+  ],
   run: (call) =>
     withServer(call, (server) => (call.given.isOn("follow") ? follow(call, server) : show(call, server))),
 };
@@ -34,7 +36,7 @@ async function show(call: Call, { client }: Server): Promise<number> {
 
 const LOOK_EVERY_MS = 1_000;
 
-/** Log lines come with a worker's heartbeats and ring no bell: they are asked for, every second or with the end. */
+/** Log lines arrive with heartbeats and cause no event. So they are read every second, and at the end of the task. */
 async function follow(call: Call, { client, url }: Server): Promise<number> {
   const { given, terminal, paint } = call;
   const id = firstId(call);
@@ -43,7 +45,7 @@ async function follow(call: Call, { client, url }: Server): Promise<number> {
     let [after, withinMs, isOver] = [0, 0, false];
     while (!isOver) {
       try {
-        // First whether it has ended, then the lines: what came before the end is among them.
+        // The status is read before the lines, so that the lines before the end are among them.
         const hasEnded = (await client.wait(id, { withinMs, signal })).finished_at !== null;
         const lines = await client.log(id, { after, signal });
         onConnection(true);
@@ -56,7 +58,7 @@ async function follow(call: Call, { client, url }: Server): Promise<number> {
       } catch (error) {
         const wasThere = withinMs > 0;
         if (!wasThere || !isAway(error)) throw error;
-        onConnection(false); // the client's own tries have their pauses
+        onConnection(false); // the client has made its retries
       }
     }
     return OK;
@@ -69,4 +71,4 @@ const isAway = (error: unknown): boolean => error instanceof TaskTrackError && e
 const wanted = (lines: readonly LogLine[], least: string | undefined): readonly LogLine[] =>
   least === undefined
     ? lines
-    : lines.filter(({ level }) => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least as LogLevel)); // the parser has looked
+    : lines.filter(({ level }) => LOG_LEVELS.indexOf(level) >= LOG_LEVELS.indexOf(least as LogLevel)); // the parser has checked it

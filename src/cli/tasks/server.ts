@@ -1,4 +1,4 @@
-/** What all commands share that speak to a running server. */
+/** The shared part of all commands that call a server. */
 import { type Client, createClient, TaskTrackError } from "../../client/client.ts";
 import { withoutPassword } from "../../config.ts";
 import { MAX_TASK_ID } from "../../core/task.ts";
@@ -11,17 +11,20 @@ import type { Terminal } from "../terminal.ts";
 export const URL_FLAG: Flag = {
   name: "url",
   value: "URL",
-  about: "the server; else TASKTRACK_URL, else http://localhost:8080",
+  about: "address of the server; default TASKTRACK_URL, or http://localhost:8080",
 };
-export const NO_COLOR: Flag = { name: "no-color", about: "no colours; so does NO_COLOR in the environment" };
-export const JSON_FLAG: Flag = { name: "json", about: "JSON, as the API gives it" };
+export const NO_COLOR: Flag = {
+  name: "no-color",
+  about: "print no colours; the same as NO_COLOR in the environment",
+};
+export const JSON_FLAG: Flag = { name: "json", about: "print the JSON of the API" };
 
-/** What every such command takes. */
+/** Flags of each such command. */
 export const SERVER_FLAGS: readonly Flag[] = [URL_FLAG, NO_COLOR];
 
 const DEFAULT_URL = "http://localhost:8080";
 
-/** A person waits: who does not answer soon is said not to. */
+/** The retries are few, because a person waits for the answer. */
 const RETRIES = 2;
 
 export function serverUrl(given: Given, { env }: Pick<Terminal, "env">): string {
@@ -39,21 +42,21 @@ function clientOf(url: string): Client {
   }
 }
 
-/** `url` is its address as it may be shown. */
+/** `url` is the address of the server without a password. */
 export type Server = { readonly client: Client; readonly url: string };
 
-/** Does it with a client of the server; what the server refuses is said, and the exit code tells it. */
-export async function withServer(call: Call, deed: (server: Server) => Promise<number>): Promise<number> {
+/** Runs a function with a client of the server. Prints an error of the server, and returns its exit code. */
+export async function withServer(call: Call, run: (server: Server) => Promise<number>): Promise<number> {
   const address = serverUrl(call.given, call.terminal);
   const url = withoutPassword(address);
   try {
-    return await deed({ client: clientOf(address), url });
+    return await run({ client: clientOf(address), url });
   } catch (error) {
     return refused(call.terminal, error, { url });
   }
 }
 
-/** Says a refusal; throws what is none. */
+/** Prints an error of the server; throws any other error. */
 export function refused(
   { err }: Terminal,
   error: unknown,
@@ -64,19 +67,19 @@ export function refused(
   return FAILED;
 }
 
-/** One deed for each task; each refusal is said, and the highest exit code is the whole's. */
+/** Calls a function for each task, and prints each error of the server. Returns the highest exit code. */
 export async function forEachTask(
   { terminal }: Call,
   { url, ids }: { readonly url: string; readonly ids: readonly number[] },
-  deed: (id: number) => Promise<number>,
+  run: (id: number) => Promise<number>,
 ): Promise<number> {
   const codes: number[] = [];
   for (const id of ids) {
     try {
-      codes.push(await deed(id));
+      codes.push(await run(id));
     } catch (error) {
       codes.push(refused(terminal, error, { url, about: `task ${id}` }));
-      if (error instanceof TaskTrackError && error.status === 0) break; // nor will it answer for the others
+      if (error instanceof TaskTrackError && error.status === 0) break; // it will not answer for the others either
     }
   }
   return Math.max(...codes);
@@ -88,7 +91,7 @@ export function idOf(text: string): number {
   throw new UsageError(`expected the id of a task, a whole number from 1, got ${JSON.stringify(text)}`);
 }
 
-/** Each once, in the order in which they were given. */
+/** Each id once, in the given order. */
 export const idsOf = (texts: readonly string[]): readonly number[] => [...new Set(texts.map(idOf))];
 
 export const firstId = ({ positionals }: Call): number => idOf(positionals[0] ?? "");

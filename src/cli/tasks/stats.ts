@@ -7,9 +7,9 @@ import { jsonText, linesText } from "./write.ts";
 
 export const statsCommand: Command = {
   name: "stats",
-  about: "show how the whole stands",
+  about: "show statistics of the server",
   details:
-    "Counts by type and status, the oldest waiting task, the last hour, workers and what they work on.",
+    "Counts by type and status, the oldest waiting task, the last hour, and the workers with their tasks.",
   positionals: [],
   flags: [JSON_FLAG, ...SERVER_FLAGS],
   examples: [{ line: "tasktrack stats --json | jq .counts.failed", about: "one number for a monitor" }],

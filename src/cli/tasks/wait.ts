@@ -1,4 +1,4 @@
-/** Waits for tasks to end, and shows how far they are while a person looks. */
+/** Waits for the end of tasks, and shows their progress on a terminal. */
 import type { TaskState } from "../../client/types.ts";
 import type { Call } from "../command.ts";
 import { OK, TASK_CANCELLED } from "../exit-codes.ts";
@@ -12,15 +12,18 @@ import type { Server } from "./server.ts";
 
 export type Waiting = {
   readonly ids: readonly number[];
-  /** That are there for certain. */
+  /** Ids of tasks that exist for certain. */
   readonly known?: readonly number[];
-  /** Says nothing. */
+  /** Prints nothing. */
   readonly isQuiet?: boolean;
   /** Puts the time before plain lines. */
   readonly isDated?: boolean;
 };
 
-/** Resolves with the exit code that the worst end stands for; after a Ctrl-C the tasks go on, and it says how to come back. */
+/**
+ * Resolves with the exit code of the worst end. After a Ctrl-C, the tasks go on, and the command prints how
+ * to watch them again.
+ */
 export async function waitForEnds(call: Call, { client, url }: Server, waiting: Waiting): Promise<number> {
   const { terminal } = call;
   const { ids, known = [], isQuiet = false } = waiting;
@@ -48,16 +51,16 @@ export async function waitForEnds(call: Call, { client, url }: Server, waiting: 
     }
     return Math.max(OK, ...codes.values());
   });
-  if (wasInterrupted) terminal.err.write(`tasktrack: ${comeBack([...open])}\n`);
+  if (wasInterrupted) terminal.err.write(`tasktrack: ${watchAgain([...open])}\n`);
   return exitCode;
 }
 
 const NAMED = 20;
 
-function comeBack(open: readonly number[]): string {
-  const who = open.length === 1 ? `task ${open[0]} goes on` : `${open.length} tasks go on`;
+function watchAgain(open: readonly number[]): string {
+  const subject = open.length === 1 ? `task ${open[0]} goes on` : `${open.length} tasks go on`;
   const more = open.length > NAMED ? " …" : "";
-  return `${who}; come back by: tasktrack watch ${open.slice(0, NAMED).join(" ")}${more}`;
+  return `${subject}; watch again by: tasktrack watch ${open.slice(0, NAMED).join(" ")}${more}`;
 }
 
 type Shown = Follower & { readonly stop: () => void };
@@ -88,7 +91,7 @@ function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: s
   };
 }
 
-/** Says once that the server is away, and once that it is back. */
+/** Reports once that the server does not answer, and once that it answers again. */
 export function awayNotice(say: (text: string) => void, url: string): (isConnected: boolean) => void {
   let wasConnected = true;
   return (isConnected) => {
@@ -98,7 +101,7 @@ export function awayNotice(say: (text: string) => void, url: string): (isConnect
   };
 }
 
-/** A bar for each task that has not ended; the ends stay above. */
+/** A bar for each task that has not ended; lines for ended tasks stay above. */
 function asBars({ terminal, paint }: Call, ids: readonly number[], url: string): Shown {
   const { clock, out } = terminal;
   const open = new Map<number, Seen>();
@@ -133,7 +136,7 @@ function asBars({ terminal, paint }: Call, ids: readonly number[], url: string):
     },
     stop: () => {
       live.stop();
-      // What still goes on stays in sight, as it was seen last.
+      // Tasks that go on stay visible in their last state.
       for (const seen of open.values()) {
         out.write(`${progressLine(seen, { now: clock.now(), width: out.size().columns - 1, paint })}\n`);
       }

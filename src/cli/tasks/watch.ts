@@ -17,9 +17,14 @@ import { jsonLine } from "./write.ts";
 export const watchCommand: Command = {
   name: "watch",
   about: "follow tasks as they change",
-  details: `Without an ID a live table of what runs, what comes next and what has just ended; a line for each change where the output is no terminal. With IDs a bar for each task until all have ended; the exit code tells how: 0 done, 3 failed, 4 cancelled or deleted. It comes back by itself when the server was away.`,
+  details: `Without an ID: a live table of the running tasks, the next ones and those that ended last; a line for each change if the output is no terminal. With IDs: a bar for each task until all have ended; the exit code is then 0 for done, 3 for failed, 4 for cancelled or deleted. The command reconnects after an outage of the server.`,
   positionals: [{ name: "ID", isMany: true, isOptional: true }],
-  flags: [STATUS_FLAG, TYPE_FLAG, { ...JSON_FLAG, about: "a line of JSON for each change" }, ...SERVER_FLAGS],
+  flags: [
+    STATUS_FLAG,
+    TYPE_FLAG,
+    { ...JSON_FLAG, about: "print a line of JSON for each change" },
+    ...SERVER_FLAGS,
+  ],
   examples: [
     { line: "tasktrack watch", about: "until Ctrl-C" },
     { line: "tasktrack watch 7 8 9", about: "until all three have ended" },
@@ -60,7 +65,7 @@ async function endsAsJson(call: Call, { client, url }: Server, ids: readonly num
   return exitCode;
 }
 
-/** The first look has more than the events that follow: each line is to have the same members. */
+/** Drops payload and result, which events do not have, so that all lines have the same members. */
 function withoutBulk(task: TaskState & { readonly payload?: unknown; readonly result?: unknown }): TaskState {
   const { payload: _payload, result: _result, ...state } = task;
   return state;
@@ -70,7 +75,7 @@ function withoutBulk(task: TaskState & { readonly payload?: unknown; readonly re
 async function watchLines(call: Call, { client, url }: Server): Promise<number> {
   const { terminal, given } = call;
   const type = given.texts("type");
-  await client.stats(); // throws where nobody answers: later it would be waited for
+  await client.stats(); // throws if the server does not answer; the stream would wait for it
   const line = given.isOn("json") ? jsonEvent : plainEvents(call);
   const { exitCode } = await interruptible(terminal, async (signal) => {
     const events = client.watch({
@@ -88,7 +93,7 @@ async function watchLines(call: Call, { client, url }: Server): Promise<number> 
   return exitCode;
 }
 
-/** In the words of the wire. */
+/** The event in the form of the API. */
 function jsonEvent(event: WatchEvent): string {
   const { kind, eventId, ...rest } = event;
   return jsonLine({ event: kind, event_id: eventId, ...rest });

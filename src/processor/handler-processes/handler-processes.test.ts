@@ -130,7 +130,7 @@ describe("a module", () => {
   test("that cannot be loaded stops the start with its own error, and nothing is started again", async () => {
     const { pool, born, process, clock } = openPool(3);
     const started = pool.start();
-    process(1).says({ kind: "unfit", message: "SyntaxError: Unexpected }" });
+    process(1).says({ kind: "load_failed", message: "SyntaxError: Unexpected }" });
     process(1).ends({ code: 1, signal: null });
     expect(started).rejects.toThrow("SyntaxError: Unexpected }");
     await clock.advance(100_000);
@@ -181,7 +181,7 @@ describe("a task", () => {
     const task = hand(opened);
     await settled();
     const log = [{ level: "warn", message: "careful" } as const];
-    opened.process(1).says({ kind: "news", run: 1, progress: { percent: 40, message: "half" }, log });
+    opened.process(1).says({ kind: "update", run: 1, progress: { percent: 40, message: "half" }, log });
     expect(task.said).toEqual([[40, "half"], "warn: careful"]);
   });
 
@@ -210,7 +210,7 @@ describe("a process that dies", () => {
     opened.process(1).says({ kind: "group", pid: 77, isOpen: true });
     opened.process(1).says({ kind: "group", pid: 78, isOpen: true });
     opened.process(1).says({ kind: "group", pid: 78, isOpen: false });
-    opened.process(1).says({ kind: "dying", message: "TypeError: x" });
+    opened.process(1).says({ kind: "uncaught_error", message: "TypeError: x" });
     opened.process(1).ends(CRASHED);
     await settled();
     const lost = {
@@ -399,7 +399,7 @@ describe("a module that is loaded anew", () => {
   test("but cannot be, leaves everything as it was", async () => {
     const opened = await openStarted(1);
     const reloaded = opened.pool.reload();
-    opened.process(2).says({ kind: "unfit", message: "SyntaxError" });
+    opened.process(2).says({ kind: "load_failed", message: "SyntaxError" });
     opened.process(2).ends(CRASHED);
     await reloaded;
     expect(opened.log.events).toContain("handlers_not_reloaded");

@@ -1,4 +1,4 @@
-/** What a server and the processes that run its handlers say to each other, over a pipe, as JSON. */
+/** The messages between a server and the processes that run its handlers: JSON over a pipe. */
 import type { TypeDefaults } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import type { LogLevel, Progress } from "../../core/task.ts";
@@ -16,20 +16,20 @@ export type ToHandlers =
 export type FromHandlers =
   /** The module is loaded. */
   | { readonly kind: "ready"; readonly types: readonly (readonly [type: string, TypeDefaults])[] }
-  /** The module cannot be loaded; the process ends. */
-  | { readonly kind: "unfit"; readonly message: string }
-  /** Said every BEAT_EVERY_MS by a process whose event loop turns. */
+  /** The module cannot be loaded. The process ends. */
+  | { readonly kind: "load_failed"; readonly message: string }
+  /** Sent every BEAT_EVERY_MS while the event loop of the process is not blocked. */
   | { readonly kind: "beat" }
   | {
-      readonly kind: "news";
+      readonly kind: "update";
       readonly run: number;
       readonly progress: Progress | null;
       readonly log: readonly { readonly level: LogLevel; readonly message: string }[];
     }
   | { readonly kind: "ended"; readonly run: number; readonly outcome: Outcome }
-  /** A process group was opened by a handler, or has gone. */
+  /** A handler has opened a process group, or the group has ended. */
   | { readonly kind: "group"; readonly pid: number; readonly isOpen: boolean }
-  /** Last words: nobody has caught this error, and the process ends of it. */
-  | { readonly kind: "dying"; readonly message: string };
+  /** An error was not caught. The process ends because of it. */
+  | { readonly kind: "uncaught_error"; readonly message: string };
 
 export const BEAT_EVERY_MS = 1_000;

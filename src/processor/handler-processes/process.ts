@@ -90,11 +90,11 @@ export function startHandlerProcess(setup: HandlerProcessSetup): HandlerProcess 
       case "ready":
         onReady(message);
         break;
-      case "unfit":
-      case "dying":
+      case "load_failed":
+      case "uncaught_error":
         fault = message.message;
         break;
-      case "news":
+      case "update":
         runs.report(message);
         break;
       case "ended":

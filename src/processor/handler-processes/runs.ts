@@ -14,7 +14,7 @@ export interface Runs {
   /** Sends the task to the process; resolves when `end` or `endAll` ends the run. */
   start(task: HandlerTask, context: RunContext): Promise<Outcome>;
   /** Passes on progress and log lines. No effect if the run has ended. */
-  report(news: Extract<FromHandlers, { kind: "news" }>): void;
+  report(update: Extract<FromHandlers, { kind: "update" }>): void;
   end(id: number, outcome: Outcome): void;
   /** Ends all runs; `outcomeOf` is told of each whether it had been told to stop. */
   endAll(outcomeOf: (wasStopped: boolean) => Outcome): void;
