@@ -216,7 +216,7 @@ describe("the exit code of who waits", () => {
     const id = Number(/\d+/.exec(stdout)?.[0]);
     expect(await waiting.ended).toMatchObject({
       code: 130,
-      stderr: `tasktrack: task ${id} goes on; come back by: tasktrack watch ${id}\n`,
+      stderr: `tasktrack: task ${id} goes on; watch again by: tasktrack watch ${id}\n`,
     });
     expect((await client().get(id)).status).toBe("pending");
   });
@@ -377,7 +377,7 @@ describe("change", () => {
     if (name === "retry") await client().bulk({ filter: { type }, action: "cancel" });
     const refused = await cli(name, "--type", type);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
-    expect(refused.stderr).toStartWith(`tasktrack: ${name} would touch 3 tasks, and nobody can be asked`);
+    expect(refused.stderr).toStartWith(`tasktrack: ${name} would change 3 tasks, and there is no terminal`);
     expect(await said(name, "--type", type, "--yes")).toBe(`3 tasks ${past}\n`);
     expect((await cli(name, "--type", "no.such", "--yes")).stderr).toBe("tasktrack: no task matches\n");
   });
@@ -555,7 +555,7 @@ describe("what is wrong", () => {
     const { code, stdout, stderr } = await cli("add", " ", "--priority", "5000", "--tag", "");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     const [head, ...fields] = stderr.trimEnd().split("\n");
-    expect(head).toMatch(/^tasktrack: what was sent is not valid \(invalid, request [\w-]+\)$/);
+    expect(head).toMatch(/^tasktrack: the request is not valid \(invalid, request [\w-]+\)$/);
     expect(fields.sort()).toEqual([
       "  name must not be empty",
       "  priority must be a whole number from -1000 to 1000",
@@ -586,7 +586,7 @@ describe("what is wrong", () => {
     [["add", "x", "--payload", "@none.json"], '--payload: "none.json" cannot be read: ENOENT'],
     [["add", "x", "--json", "--quiet"], "--json and --quiet do not go together"],
     [["get", "seven"], 'expected the id of a task, a whole number from 1, got "seven"'],
-    [["edit", "7"], "edit needs a flag that says what to change"],
+    [["edit", "7"], "edit needs a flag with a change"],
     [["list", "--limit", "0"], "--limit: expected a whole number from 1, got 0"],
     [["list", "--all", "--limit", "1"], "--all and --limit do not go together"],
     [["list", "--status", "runing"], "did you mean running?"],

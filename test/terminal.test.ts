@@ -247,7 +247,7 @@ describe("a progress bar", () => {
     tmux.run(`tasktrack watch ${running}`);
     await tmux.until(shows(`Task ${running} [---`));
     tmux.press("C-c");
-    const screen = await tmux.until(shows(`come back by: tasktrack watch ${running}`));
+    const screen = await tmux.until(shows(`watch again by: tasktrack watch ${running}`));
     expect(screen.filter((line) => line.startsWith(`Task ${running} [---`))).toHaveLength(1);
     expect(await exitCode(tmux)).toBe(130);
     expect(tmux.state().isCursorShown).toBe(true);

@@ -85,7 +85,7 @@ describe("arguments", () => {
     ],
     ["a word that is missing", command, [], "do needs NAME"],
     ["a word too many", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote what has spaces)'],
-    ["a word where none is wanted", none, ["a"], 'do takes nothing but flags; "a" is too many'],
+    ["a word where none is wanted", none, ["a"], 'do takes flags only; "a" is too many'],
     [
       "a word of its own that is none",
       shell,

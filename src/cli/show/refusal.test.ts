@@ -18,7 +18,7 @@ test("fields at fault stand on lines of their own, and nothing in them is obeyed
   ];
   const error = new TaskTrackError("all in one", { code: "invalid", status: 400, fields });
   expect(refusalLines(error, { url: URL })).toEqual([
-    "what was sent is not valid (invalid)",
+    "the request is not valid (invalid)",
     "  tags/0 must not be empty",
     "  it must name\\x1b[2J a field",
   ]);
@@ -42,6 +42,6 @@ test("where nobody answers it says who does not, and the way out", () => {
   });
   expect(refusalLines(error, { url: URL })).toEqual([
     "http://here does not answer: refused",
-    "  start a server by `tasktrack serve`, or name another by --url or TASKTRACK_URL (now http://here)",
+    "  start a server with `tasktrack serve`, or name another with --url or TASKTRACK_URL (now http://here)",
   ]);
 });
