@@ -60,7 +60,7 @@ const addIdle = (...flags: readonly string[]): Promise<number> =>
   idIn(said("add", "idle", "--type", "idle", "--quiet", ...flags));
 
 describe("add", () => {
-  test("says the id", async () => {
+  test("prints the id", async () => {
     expect(await said("add", "someName")).toMatch(/^Task \d+ created\n$/);
     expect(await said("add", "someName", "--quiet")).toMatch(/^\d+\n$/);
     expect(JSON.parse(await said("add", "someName", "--json"))).toEqual({
@@ -69,7 +69,7 @@ describe("add", () => {
     });
   });
 
-  test("says all that a task may have", async () => {
+  test("sends all fields of a task", async () => {
     const id = await idIn(
       said(
         ...["add", "full", "--type", "idle", "--description", "words", "--priority", "-5", "--tag", "a"],
@@ -92,7 +92,7 @@ describe("add", () => {
     await client().remove(id);
   });
 
-  test("takes a delay, and the same idempotency key once", async () => {
+  test("accepts a delay, and creates one task for a repeated idempotency key", async () => {
     const flags = ["add", "later", "--type", "idle", "--delay", "1h", "--idempotency-key", "k", "--quiet"];
     const first = await said(...flags);
     expect(await said(...flags)).toBe(first);
@@ -100,7 +100,7 @@ describe("add", () => {
     expect(Date.parse(run_at) - Date.parse(created_at)).toBe(3_600_000);
   });
 
-  test("sends the payload as it is written, and get and list show it so", async () => {
+  test("sends the text of the payload unchanged, and get and list show it unchanged", async () => {
     const payload = '{"id":3889108265204450030,"x":1e999, "10":1.0,"10":"\\u0041"}';
     const id = await addIdle("--payload", payload);
     const answer = await (await fetch(`${url}/api/task/${id}`)).text();
@@ -127,14 +127,14 @@ describe("add", () => {
     expect((await client().get(Number(stdout))).payload).toEqual({ from: "pipe" });
   });
 
-  test("--wait follows to the end, a plain line for each change", async () => {
+  test("--wait prints a line for each change until the end", async () => {
     const lines = (await said("add", "waited", "--wait")).trimEnd().split("\n");
     expect(lines[0]).toMatch(/^Task \d+ created$/);
     expect(lines.at(-1)).toMatch(/^Task \d+ done in \S+s$/);
     expect(new Set(lines).size).toBe(lines.length);
   });
 
-  test("--wait --quiet says the id alone, --wait --json the task at its end", async () => {
+  test("--wait --quiet prints the id only, --wait --json the task at its end", async () => {
     expect(await said("add", "waited", "--wait", "--quiet")).toMatch(/^\d+\n$/);
     expect(JSON.parse(await said("add", "waited", "--wait", "--json"))).toMatchObject({
       ...{ status: "done", result: { simulated: "300ms" } },
@@ -172,8 +172,8 @@ test("each command that ends by itself runs as a process, and its exit code is t
   }
 });
 
-describe("the exit code of who waits", () => {
-  test("is 3 where the task failed", async () => {
+describe("the exit code of a command that waits", () => {
+  test("is 3 if the task failed", async () => {
     const { code, stdout } = await cli("add", "fails", "--wait", "--url", failing);
     expect(code).toBe(3);
     expect(stdout).toMatch(/^Task \d+ failed in \S+s: Simulated failure: [^\n]*\n$/m);
@@ -183,7 +183,7 @@ describe("the exit code of who waits", () => {
     ["cancelled", (id) => client().cancel(id), /^Task \d+ cancelled$/],
     ["deleted", (id) => client().remove(id), /^Task \d+ is gone: it was deleted$/],
   ];
-  test.each(endings)("is 4 where it was %s", async (_, end, last) => {
+  test.each(endings)("is 4 if the task was %s", async (_, end, last) => {
     const waiting = begin(["add", "idle", "--type", "idle", "--wait"]);
     const { stdout } = await eventually(waiting.written, (seen) => seen.stdout.includes("pending"));
     await end(Number(/\d+/.exec(stdout)?.[0]));
@@ -203,13 +203,13 @@ describe("the exit code of who waits", () => {
     expect((await cli("watch", String(done))).code).toBe(0);
   });
 
-  test("is 1 for a task that is not there", async () => {
+  test("is 1 for a task that does not exist", async () => {
     const { code, stdout, stderr } = await cli("watch", "999999");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: Task not found \(not_found, request [\w-]+\)\n$/);
   });
 
-  test("is 130 after a Ctrl-C, which leaves the task alone and says how to come back", async () => {
+  test("is 130 after a Ctrl-C, which does not cancel the task and prints how to watch it again", async () => {
     const waiting = begin(["add", "idle", "--type", "idle", "--wait"]);
     const { stdout } = await eventually(waiting.written, (seen) => seen.stdout.includes("pending"));
     waiting.kill("SIGINT");
@@ -232,7 +232,7 @@ describe("list", () => {
     await client().cancel(Number((await client().page({ tag: "t5" })).tasks[0]?.id));
   });
 
-  test("shows a table, the newest first, and says that there is more", async () => {
+  test("shows a table, the newest first, and that there are more tasks", async () => {
     const { code, stdout, stderr } = await cli("list", "--type", "list.*");
     const lines = stdout.trimEnd().split("\n");
     expect(code).toBe(0);
@@ -242,7 +242,7 @@ describe("list", () => {
     expect(stderr).toBe("tasktrack: there are more than these 50: --all, or --limit N\n");
   });
 
-  test("--all shows all, --limit so many", async () => {
+  test("--all shows all tasks, --limit a number of them", async () => {
     expect(await names("--type", "list.*", "--all")).toHaveLength(60);
     const { stdout, stderr } = await cli("list", "--type", "list.*", "--limit", "2", "--json");
     expect(JSON.parse(stdout)).toHaveLength(2);
@@ -261,14 +261,14 @@ describe("list", () => {
     );
   });
 
-  test("says that nothing matches; as JSON it is an empty array", async () => {
+  test("reports that no task matches; as JSON an empty array", async () => {
     expect(await cli("list", "--type", "none")).toMatchObject({
       ...{ code: 0, stdout: "", stderr: "tasktrack: no task matches\n" },
     });
     expect((await cli("list", "--type", "none", "--json")).stdout).toBe("[]\n");
   });
 
-  test("shows the names that hostile clients give, harmlessly and whole", async () => {
+  test("shows hostile names completely and without control characters", async () => {
     const name = "\u001b[2J\u001b]0;owned\u0007 \u009b31m two\nlines \u202eevil 日本";
     await client().create({ name, type: "hostile" });
     const table = await said("list", "--type", "hostile");
@@ -277,7 +277,7 @@ describe("list", () => {
     expect(await names("--type", "hostile")).toEqual([name]);
   });
 
-  test("is colourless in a pipe, unless it is forced", async () => {
+  test("has no colour in a pipe, unless it is forced", async () => {
     const { stdout } = await begin(["list", "--limit", "1"], { FORCE_COLOR: "1" }).ended;
     expect(stdout).toInclude("\u001b[");
     for (const env of [{ NO_COLOR: "1", FORCE_COLOR: "1" }, {}]) {
@@ -287,7 +287,7 @@ describe("list", () => {
     expect(plain.stdout).not.toInclude("\u001b");
   });
 
-  test("is content with who has seen enough", async () => {
+  test("ends without an error when its reader closes the pipe", async () => {
     const list = `"${process.execPath}" --no-env-file "${join(import.meta.dir, "../src/main.ts")}" list --all --json`;
     const shell = Bun.spawn(["bash", "-c", `set -o pipefail; ${list} | head -c 10`], {
       ...{ env: { ...process.env, TASKTRACK_URL: url }, stdout: "pipe", stderr: "pipe" },
@@ -297,7 +297,7 @@ describe("list", () => {
 });
 
 describe("get", () => {
-  test("shows what is known, and as JSON what the API says", async () => {
+  test("shows the fields, and as JSON the answer of the API", async () => {
     const id = await addIdle("--payload", '{"a":"\\u001b[31m"}', "--tag", "x", "--description", "two\nlines");
     await client().cancel(id);
     const text = await said("get", String(id));
@@ -319,7 +319,7 @@ describe("get", () => {
 });
 
 describe("change", () => {
-  test("edit changes what its flags name", async () => {
+  test("edit changes the fields of its flags", async () => {
     const id = await addIdle("--tag", "old", "--timeout", "1m");
     const flags = [
       "--name",
@@ -339,21 +339,21 @@ describe("change", () => {
     expect((await client().get(id)).tags).toEqual([]);
   });
 
-  test("cancel, retry and remove say a line each", async () => {
+  test("cancel, retry and remove print a line for each task", async () => {
     const [a, b] = [await addIdle(), await addIdle()];
     expect(await said("cancel", String(a), String(b))).toBe(`Task ${a} cancelled\nTask ${b} cancelled\n`);
     expect(await said("retry", String(a))).toBe(`Task ${a} is pending again\n`);
     expect(await said("remove", String(a), String(b))).toBe(`Task ${a} deleted\nTask ${b} deleted\n`);
   });
 
-  test("a refusal of one leaves the others their way", async () => {
+  test("a refusal of one task does not stop the others", async () => {
     const id = await addIdle();
     const { code, stdout, stderr } = await cli("cancel", "999999", String(id));
     expect({ code, stdout }).toEqual({ code: 1, stdout: `Task ${id} cancelled\n` });
     expect(stderr).toMatch(/^tasktrack: task 999999: Task not found \(not_found, request [\w-]+\)\n$/);
   });
 
-  test("cancel --wait stays until a running task has ended", async () => {
+  test("cancel --wait runs until the task has ended", async () => {
     const long = await tasktrack(["serve"], {
       env: { ...SERVER, SIMULATE_MIN: "1m", SIMULATE_MAX: "1m" },
     }).url();
@@ -416,7 +416,7 @@ describe("log, explain and stats", () => {
     await complete();
   });
 
-  test("log --follow shows lines as they come, and ends with the task", async () => {
+  test("log --follow shows new lines, and ends with the task", async () => {
     const { id, log, complete } = await claimed();
     await log("first");
     const following = begin(["log", String(id), "--follow"]);
@@ -435,13 +435,13 @@ describe("log, explain and stats", () => {
     ).toEqual(["first", "second", "last"]);
   });
 
-  test("explain says the reason in a sentence", async () => {
+  test("explain prints the reason in a sentence", async () => {
     const id = await addIdle("--delay", "1h");
     expect(await said("explain", String(id))).toStartWith(`Task ${id}: It waits for its time: it is due in `);
     expect(JSON.parse(await said("explain", String(id), "--json"))).toMatchObject({ id, reason: "not_due" });
   });
 
-  test("stats shows the whole", async () => {
+  test("stats shows all statistics", async () => {
     const text = await said("stats");
     expect(text.split("\n")[0]).toMatch(/^\d+ running, [\d,]+ pending, \d+ done, \d+ failed, \d+ cancelled$/);
     for (const part of ["The last hour", "TYPE ", "WORKER ", "Tags: "]) expect(text).toInclude(`\n${part}`);
@@ -465,7 +465,7 @@ async function followsLog(server: string, id: number): Promise<ServerProcess> {
 }
 
 describe("watch in a pipe", () => {
-  test("says a plain line for each change, without a control character, until a Ctrl-C", async () => {
+  test("prints a line for each change, without control characters, until a Ctrl-C", async () => {
     const watching = begin(["watch", "--type", "piped.*"]);
     const name = "piped \u001b[31m 日本";
     await eventually(
@@ -482,7 +482,7 @@ describe("watch in a pipe", () => {
     expect(stdout.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
   });
 
-  test("--json says an event a line, and --status passes others over", async () => {
+  test("--json prints an event on each line, and --status filters them", async () => {
     const watching = begin(["watch", "--json", "--status", "cancelled"]);
     const seen = await eventually(
       async () => {
@@ -498,7 +498,7 @@ describe("watch in a pipe", () => {
     });
   });
 
-  test("watch ID --json says a line for each state, all with the same members", async () => {
+  test("watch ID --json prints a line for each state, all with the same members", async () => {
     const id = await idIn(said("add", "x", "--quiet"));
     const lines = (await said("watch", String(id), "--json"))
       .trimEnd()
@@ -508,7 +508,7 @@ describe("watch in a pipe", () => {
     expect(new Set(lines.map(({ task }) => Object.keys(task).join())).size).toBe(1);
   });
 
-  test("says that the server is away and that it is back, and goes on", async () => {
+  test("reports when the server does not answer and when it does again, and goes on", async () => {
     const port = await freePort();
     const env = { ...SERVER, HTTP_PORT: String(port), STORE_URL: `sqlite:${join(home, "away.db")}` };
     const first = tasktrack(["serve"], { env });
@@ -533,7 +533,7 @@ describe("watch in a pipe", () => {
     expect(await following.ended).toMatchObject({ code: 0, stderr: notices });
   });
 
-  test("takes a task for gone whose store came back without it", async () => {
+  test("reports a task as deleted if the restarted store does not have it", async () => {
     const port = await freePort();
     const env = { ...SERVER, HTTP_PORT: String(port) };
     const first = tasktrack(["serve"], { env });
@@ -550,8 +550,8 @@ describe("watch in a pipe", () => {
   });
 });
 
-describe("what is wrong", () => {
-  test("is said with each field on a line of its own, and the request's id", async () => {
+describe("an error", () => {
+  test("is printed with a line for each field, and the id of the request", async () => {
     const { code, stdout, stderr } = await cli("add", " ", "--priority", "5000", "--tag", "");
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     const [head, ...fields] = stderr.trimEnd().split("\n");
@@ -596,7 +596,7 @@ describe("what is wrong", () => {
     [["list", "--url", "here"], "expected the server's address"],
     [["completion", "csh"], "SHELL: expected bash, zsh or fish"],
   ];
-  test.each(usage)("on the command line is one line and 2: %j", async (args, says) => {
+  test.each(usage)("of the command line is one line and exit code 2: %j", async (args, says) => {
     const { code, stdout, stderr } = await cli(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
@@ -623,7 +623,7 @@ describe("help", () => {
     ...["stats", "bench", "migrate", "copy", "completion"],
   ];
 
-  test("lists every command, and says what the exit codes mean", async () => {
+  test("lists every command, and describes the exit codes", async () => {
     const text = await said("--help");
     for (const name of NAMES) expect(text).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
     expect(text).toInclude("3    the task failed");

@@ -135,7 +135,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
   );
 
   test.each(start === tasktrack ? DEATHS : DEATHS.slice(0, 1))(
-    "survives a handler that %s: lost three times, it has failed; its neighbours are done",
+    "survives a handler that %s: its task fails after three losses, and the other tasks are done",
     async (type, why) => {
       const { add, ended } = await open(start, { HANDLER_PROCESSES: "1" });
       const neighbour = await add({ type: "short" });
@@ -167,7 +167,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
   );
 
   test(
-    "killed outright leaves nothing of a command behind, and the task runs again only after that",
+    "that is killed leaves no process of a command behind before the task runs again",
     async () => {
       const seen = join(home, "pids");
       const mark = `600.${process.pid}`;
@@ -210,7 +210,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
 
 describe("a server with handlers", () => {
   test(
-    "ends an endless loop at its timeout, and its neighbours lose nothing",
+    "ends an endless loop at its timeout, and the other tasks lose no attempt",
     async () => {
       const { client, add, ended } = await open(tasktrack, { HANDLER_PROCESSES: "1" });
       const loop = await add({ type: "loops" });
@@ -244,7 +244,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "that works on nothing itself knows the defaults all the same",
+    "with ROLE=api applies the defaults, too",
     async () => {
       const { client, add, server } = await open(tasktrack, { ROLE: "api" });
       expect(await client.get(await add({ type: "patient" }))).toMatchObject({
@@ -260,7 +260,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "goes on when a handler takes two gigabytes",
+    "goes on when a handler allocates two gigabytes",
     async () => {
       const { add, ended } = await open(tasktrack);
       expect(await ended(await add({ type: "hogs" }))).toMatchObject({ status: "done", result: 2 ** 31 });
@@ -288,7 +288,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "that is told to stop kills a handler that heeds no abort, and gives its task back",
+    "that stops kills a handler that ignores its abort, and gives its task back",
     async () => {
       const STORE_URL = `sqlite:${join(home, "deaf.db")}`;
       const first = await open(tasktrack, { STORE_URL });
@@ -304,7 +304,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "keeps no more of a process that has died: neither files nor zombies",
+    "keeps neither files nor zombies of a process that has ended",
     async () => {
       const { server, add, ended } = await open(tasktrack, { HANDLER_PROCESSES: "1" });
       const files = (): number => readdirSync(`/proc/${server.pid}/fd`).length;
@@ -322,7 +322,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "loads the module anew when a file of it changes, and keeps the old one while the new one is broken",
+    "loads the module again when a file of it changes, and keeps the old module while the new one has an error",
     async () => {
       const HANDLERS = writeModule("watched.ts", "export default { a: async () => 1 };\n");
       const { add, ended, server } = await open(tasktrack, { HANDLERS }, ["--watch"]);
@@ -349,7 +349,7 @@ describe("a server with handlers", () => {
 
 describe("a worker with the module", () => {
   test(
-    "works for a server anywhere, and gives back what it cannot finish",
+    "runs tasks of a server over HTTP, and gives back tasks that it cannot finish",
     async () => {
       const { url, client, add, ended, running } = await open(tasktrack, { HANDLERS: "" });
       const worker = tasktrack(["worker", MODULE, "--name", "far-away", "--grace", "0s"], {
@@ -368,7 +368,7 @@ describe("a worker with the module", () => {
   );
 
   test(
-    "takes on types that its module has got meanwhile",
+    "claims types that its module has got meanwhile",
     async () => {
       const { url, add, ended } = await open(tasktrack, { HANDLERS: "" });
       const module = writeModule("growing.ts", "export default { a: async () => 1 };\n");

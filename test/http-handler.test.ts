@@ -40,8 +40,8 @@ async function receive(type: string, answers: readonly ((response: ServerRespons
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
   eventually(() => server.app.engine.get(id), is);
 
-describe("a task that an HTTP server does", () => {
-  test("fails, waits as long as it is told to, is done, and is one task to the server all the while", async () => {
+describe("a task of an HTTP handler", () => {
+  test("fails, waits for Retry-After and is done, with one Idempotency-Key in all calls", async () => {
     const { heard, stop } = await receive("hook.retried", [
       (response) => response.writeHead(500).end("no"),
       (response) => response.writeHead(429, { "retry-after": "1" }).end(),
@@ -58,7 +58,7 @@ describe("a task that an HTTP server does", () => {
     await stop();
   });
 
-  test("is left alone by the server once it is cancelled: its connection is closed", async () => {
+  test("closes its connection when it is cancelled", async () => {
     let closed = false;
     const { heard, stop } = await receive("hook.cancelled", [
       (response) =>

@@ -110,7 +110,7 @@ describe("the live table", () => {
     expect(tmux.state()).toEqual({ isOtherScreen: false, isCursorShown: true });
   });
 
-  test("shows what hostile clients wrote, and obeys none of it", async () => {
+  test("shows hostile texts without their control characters", async () => {
     const tmux = await terminal(slow, { columns: 200, rows: 50 });
     tmux.run("tasktrack watch");
     const screen = await tmux.until((lines) => shows("\\x1b[2J\\x1b[31m\\u202e 日本語")(lines));
@@ -137,7 +137,7 @@ describe("the live table", () => {
     }
   });
 
-  test("fills a terminal that was low when it looked", async () => {
+  test("fills a terminal that grew after the last read", async () => {
     const tmux = await terminal(slow);
     tmux.resize(100, 6);
     tmux.run("tasktrack watch");
@@ -150,7 +150,7 @@ describe("the live table", () => {
     await tmux.until((lines) => lines.length === 24 && rowsOf(lines).length === 20);
   });
 
-  test("shows changes as they come, and --type and --status leave out the rest", async () => {
+  test("shows changes as they come, filtered by --type and --status", async () => {
     const client = createClient(slow);
     const tmux = await terminal(slow);
     tmux.run("tasktrack watch --type 'live.*' --status pending");
@@ -164,7 +164,7 @@ describe("the live table", () => {
     await tmux.until((lines) => !shows("it is renamed")(lines));
   });
 
-  test("says that the server is away, and goes on when it is back", async () => {
+  test("reports when the server does not answer, and goes on when it does again", async () => {
     const port = String(await freePort());
     const env = { ...SERVER, HTTP_PORT: port, STORE_URL: `sqlite:${join(home, "away.db")}` };
     const first = tasktrack(["serve"], { env });
@@ -211,7 +211,7 @@ describe("a progress bar", () => {
     expect(tmux.state().isCursorShown).toBe(true);
   }
 
-  test("there is one for each of several tasks; the ends stand above", async () => {
+  test("there is one for each of several tasks; ended tasks are above", async () => {
     const client = createClient(slow);
     const ids = await client.createMany([
       { name: "a", type: "nobody" },
@@ -241,7 +241,7 @@ describe("a progress bar", () => {
     expect(screen.filter((line) => line.startsWith(`Task ${running} `))).toHaveLength(1);
   });
 
-  test("stays in sight after a Ctrl-C, with the way back", async () => {
+  test("stays visible after a Ctrl-C, with the command to watch again", async () => {
     const tmux = await terminal(slow);
     const running = (await createClient(slow).page({ status: "running" })).tasks[0]?.id;
     tmux.run(`tasktrack watch ${running}`);
@@ -275,7 +275,7 @@ describe("other output", () => {
     for (const line of screen) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns);
   });
 
-  test("a file gets no control character, though the terminal is there", async () => {
+  test("a file gets no control character, although there is a terminal", async () => {
     const tmux = await terminal(quick);
     tmux.run(
       `cd ${home}; tasktrack add piped --wait > add.txt; tasktrack watch > watch.txt & sleep 0; wait %1 2>/dev/null`,
@@ -298,7 +298,7 @@ describe("other output", () => {
     }
   });
 
-  test("who chooses tasks by flags is asked, and only a yes does it", async () => {
+  test("a command that chooses tasks by flags asks, and only a yes continues", async () => {
     const client = createClient(slow);
     await client.createMany([
       { name: "x", type: "asked" },

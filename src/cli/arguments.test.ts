@@ -44,18 +44,18 @@ describe("arguments", () => {
     expect(given.text(flag)).toBe(expected.at(-1));
   });
 
-  test("what was not given is not there", () => {
+  test("a flag that was not given has no value", () => {
     const { given } = parseArguments(command, ["x"]);
     expect([given.isOn("json"), given.text("priority"), given.texts("tag")]).toEqual([false, undefined, []]);
   });
 
-  test("behind two hyphens everything is a word", () => {
+  test("after two hyphens everything is a word", () => {
     expect(parseArguments(many, ["--json", "--", "--tag", "-x"])).toMatchObject({
       positionals: ["--tag", "-x"],
     });
   });
 
-  test.each([["--help"], ["-h"]])("%s is understood wherever it stands, whatever is missing", (flag) => {
+  test.each([["--help"], ["-h"]])("%s is accepted in any place, even if arguments are missing", (flag) => {
     expect(parseArguments(command, ["--json", flag]).isHelp).toBe(true);
   });
 
@@ -67,7 +67,7 @@ describe("arguments", () => {
       ["x", "--prioritty", "5"],
       "there is no flag --prioritty; did you mean --priority?",
     ],
-    ["one whose near neighbour is not spoken of", command, ["x", "--secrets"], "there is no flag --secrets"],
+    ["one that is similar to a hidden flag", command, ["x", "--secrets"], "there is no flag --secrets"],
     ["a short flag", command, ["x", "-j"], "there is no flag -j"],
     ["a value that is missing at the end", command, ["x", "--tag"], "--tag needs a value: --tag TAG"],
     [

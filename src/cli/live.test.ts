@@ -3,7 +3,7 @@ import { createTestTerminal } from "../../test/support/terminal.ts";
 import { startLines, startScreen } from "./live.ts";
 
 describe("lines that are drawn again", () => {
-  test("are drawn at once, then ten times a second at most, and every second all the same", async () => {
+  test("are drawn at once, then at most ten times a second, and every second without changes", async () => {
     const terminal = createTestTerminal();
     let drawn = 0;
     const live = startLines(terminal, () => [`${++drawn}`]);
@@ -21,7 +21,7 @@ describe("lines that are drawn again", () => {
     expect(drawn).toBe(14);
   });
 
-  test("stand in place of the lines before, below what was printed", async () => {
+  test("replace the lines before, below the printed lines", async () => {
     const terminal = createTestTerminal();
     let lines = ["one", "two"];
     const live = startLines(terminal, () => lines);
@@ -35,7 +35,7 @@ describe("lines that are drawn again", () => {
     );
   });
 
-  test("go up over the rows that a narrower terminal has made of them", async () => {
+  test("are cleared completely after the terminal has become narrower", async () => {
     const terminal = createTestTerminal();
     const live = startLines(terminal, () => ["x".repeat(60)]);
     terminal.resize(25, 24);
@@ -51,7 +51,7 @@ describe("lines that are drawn again", () => {
     expect(terminal.written.out).toStartWith("\u001b[?25l1\n2\n\u001b[2A");
   });
 
-  test("give the terminal back once", () => {
+  test("restore the terminal once", () => {
     const terminal = createTestTerminal();
     const live = startLines(terminal, () => []);
     live.stop();
@@ -63,7 +63,7 @@ describe("lines that are drawn again", () => {
 });
 
 describe("a screen", () => {
-  test("is taken, drawn in full, drawn anew when its size changes, and given back", async () => {
+  test("is drawn in full, drawn again when its size changes, and restored", async () => {
     const terminal = createTestTerminal();
     const screen = startScreen(terminal, ({ columns, rows }) => [`${columns}x${rows}`, "y".repeat(100)]);
     expect(terminal.written.out).toBe(

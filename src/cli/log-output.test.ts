@@ -25,7 +25,7 @@ function openLog() {
 
 const LONG = "x".repeat(1_000);
 
-test("a reader that takes nothing is kept a megabyte, and is told later how many lines are missing", () => {
+test("up to a megabyte is kept for a slow reader, and the log says later how many lines are missing", () => {
   const x = openLog();
   for (let n = 0; n < 5_000; n++) x.log.info("long", { n, text: LONG });
   const kept = x.waiting();
@@ -40,7 +40,7 @@ test("a reader that takes nothing is kept a megabyte, and is told later how many
   expect(x.takeAll().at(-1)).toContain('"event":"after"');
 });
 
-test("a line longer than that is written where nothing else waits", () => {
+test("a longer line is written if no other line waits", () => {
   const x = openLog();
   x.log.info("long", { text: "x".repeat(2_000_000) });
   x.log.info("short");
@@ -50,7 +50,7 @@ test("a line longer than that is written where nothing else waits", () => {
   ]);
 });
 
-test("a reader that keeps up misses nothing", () => {
+test("a fast reader misses no line", () => {
   const x = openLog();
   for (let n = 0; n < 5_000; n++) {
     x.log.info("long", { n, text: LONG });

@@ -33,7 +33,7 @@ const onTerminal = (columns?: number) =>
   watched(columns === undefined ? { isTTY: true } : { isTTY: true, columns });
 
 describe("on a terminal", () => {
-  test("a bar of 80 columns grows with what is done", () => {
+  test("a bar of 80 columns grows with the progress", () => {
     const bar = onTerminal(80);
     bar.after(1_000, 250);
     bar.after(1_000, 750);
@@ -54,7 +54,7 @@ describe("on a terminal", () => {
     for (const state of bar.states()) expect(state.length).toBeLessThan(columns);
   });
 
-  test("30 columns have room for the numbers alone, 5 for the percentage", () => {
+  test("30 columns have room for the numbers only, 5 for the percentage", () => {
     for (const [columns, state] of [
       [30, " 50 % 500 of 1,000 tasks, 500"],
       [5, " 50 "],
@@ -65,13 +65,13 @@ describe("on a terminal", () => {
     }
   });
 
-  test.each([undefined, 0])("a width that is not known (%p) is taken for 80 columns", (columns) => {
+  test.each([undefined, 0])("an unknown width (%p) counts as 80 columns", (columns) => {
     const bar = onTerminal(columns);
     bar.after(1_000, 500);
     expect(bar.states()).toEqual([`[${"#".repeat(20)}${"-".repeat(20)}]  50 % 500 of 1,000 tasks, 500/s`]);
   });
 
-  test("it is drawn ten times a second at most", () => {
+  test("it is drawn at most ten times a second", () => {
     const bar = onTerminal(80);
     for (let n = 0; n < 1_000; n++) bar.after(1, 1);
     expect(bar.states().length).toBe(10);
@@ -94,19 +94,19 @@ describe("elsewhere", () => {
     );
   });
 
-  test("what was done before counts as done and not as speed", () => {
+  test("earlier work counts as progress and not as speed", () => {
     const lines = watched({}, { done: 900 });
     lines.after(1_000, 50);
     expect(lines.text()).toBe(" 95 % 950 of 1,000 tasks, 50/s\n");
   });
 
-  test("nothing to do is all done", () => {
+  test("no work counts as all work done", () => {
     const lines = watched({}, { total: 0 });
     lines.end();
     expect(lines.text()).toBe("100 % 0 of 0 tasks, 0/s\n");
   });
 
-  test("more than was counted before is no more than all", () => {
+  test("more work than expected is at most 100 %", () => {
     const lines = watched({ isTTY: false });
     lines.after(1_000, 1_100);
     expect(lines.text()).toBe("100 % 1,100 of 1,000 tasks, 1,100/s\n");

@@ -40,7 +40,7 @@ async function openRunning(count: number) {
 }
 
 describe("several processes", () => {
-  test("begin with one, and the others follow when it listens", async () => {
+  test("start with one, and the others follow when it listens", async () => {
     const { supervisor, born, child, clock } = openSupervisor(3);
     const started = supervisor.start();
     await clock.advance(10_000);
@@ -50,7 +50,7 @@ describe("several processes", () => {
     expect(born).toHaveLength(3);
   });
 
-  test("do not begin when the first one ends before it listens; its exit code is theirs", async () => {
+  test("do not start if the first one ends before it listens; its exit code is returned", async () => {
     const { supervisor, born, child, clock } = openSupervisor(3);
     const started = supervisor.start();
     child(1).ends({ code: 2, signal: null });
@@ -81,7 +81,7 @@ describe("several processes", () => {
     expect(child(1).signals).toEqual([]);
   });
 
-  test("are all told to stop, and waited for to the last", async () => {
+  test("all get the signal, and the end of the last one is awaited", async () => {
     const { supervisor, child } = await openRunning(3);
     let code: number | null = null;
     const stopped = supervisor.stop("SIGINT").then((exitCode) => {
@@ -101,7 +101,7 @@ describe("several processes", () => {
     ["well", TERM, 0],
     ["of the signal, before it could listen to it", { code: null, signal: "SIGTERM" }, 0],
     ["badly", { code: 1, signal: null }, 1],
-    ["of another's hand", KILLED, 1],
+    ["by a kill", KILLED, 1],
   ] as const)("that are stopped exit by what the worst of them did: %s", async (_, exit, expected) => {
     const { supervisor, child } = await openRunning(2);
     const stopped = supervisor.stop("SIGTERM");
@@ -110,7 +110,7 @@ describe("several processes", () => {
     expect(await stopped).toBe(expected);
   });
 
-  test("are not restarted once they are told to stop", async () => {
+  test("are not restarted after the signal to stop", async () => {
     const { supervisor, child, born, clock } = await openRunning(2);
     child(2).ends(KILLED);
     const stopped = supervisor.stop("SIGTERM");
@@ -120,7 +120,7 @@ describe("several processes", () => {
     expect(born).toHaveLength(2);
   });
 
-  test("that are stopped while they begin do not go on to begin", async () => {
+  test("are not started after a stop during the start", async () => {
     const { supervisor, child, born } = openSupervisor(2);
     const started = supervisor.start();
     const stopped = supervisor.stop("SIGTERM");
@@ -128,7 +128,7 @@ describe("several processes", () => {
     expect([await started, await stopped, born.length]).toEqual([null, 0, 1]);
   });
 
-  test("are killed, all of them, when there is no time left", async () => {
+  test("are all killed by kill", async () => {
     const { supervisor, child } = await openRunning(2);
     supervisor.kill();
     for (const pid of [1, 2]) expect(child(pid).signals).toEqual(["SIGKILL"]);

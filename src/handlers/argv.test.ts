@@ -34,21 +34,21 @@ const badPayload = (message: string) => ({
   error: { code: "bad_payload", message },
 });
 
-describe("a place in an argument", () => {
+describe("a placeholder in an argument", () => {
   test.each([
     ["{payload.id}", "3889108265204450030"],
     ["{payload.list.1}", "1e999"],
     ["{payload.last}", '{"2":1, "1":-0.0}'],
     ["{payload.list}", "[0.10,1e999 ]"],
     ["{payload.text}", "t"],
-  ])("stands for what was written: %s is %s", (argument, filled) => {
+  ])("is replaced by the text that was sent: %s is %s", (argument, filled) => {
     const payloadText =
       '{"id":3889108265204450030,"list":[0.10,1e999 ],"last":0,"l\\u0061st":{"2":1, "1":-0.0},"text":"t"}';
     const sent = { ...task(null), payload: JSON.parse(payloadText), payloadText };
     expect(fillIn(parseTemplate(argument), sent, false)).toBe(filled);
   });
 
-  test("stands for the payload that a handler passes on in place of the task's own", () => {
+  test("is replaced by the payload that a handler passes on instead of the task's own", () => {
     const other = { ...task({ id: 1 }), payload: { id: 2 } };
     expect(fillIn(parseTemplate("{payload.id}"), other, false)).toBe("2");
   });
@@ -113,11 +113,11 @@ describe("a value that begins with a dash", () => {
     ["--level={payload.a}", "-5", "--level=-5"],
     ["-{payload.a}", "v", "-v"],
     ["./{payload.a}", "-rf", "./-rf"],
-  ])("is fine where %j says what it is", (argument, a, filled) => {
+  ])("is accepted behind %j", (argument, a, filled) => {
     expect(fill(argument, { a })).toBe(filled);
   });
 
-  test("is an option where that is allowed", () => {
+  test("is accepted with allowDashes", () => {
     expect(fill("{payload.a}", { a: "-v" }, true)).toBe("-v");
   });
 });
@@ -138,7 +138,7 @@ describe("a template is refused", () => {
     "payload.a}",
     '{"json":1}',
     "{ id }",
-  ])("that says %j", (argument) => {
+  ])("of the form %j", (argument) => {
     expect(() => parseTemplate(argument)).toThrow(TypeError);
   });
 });

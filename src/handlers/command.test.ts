@@ -101,26 +101,26 @@ describe("a program is called", () => {
     expect(ended).toEqual({ result: null });
   });
 
-  test("not at all when the payload lacks a value", async () => {
+  test("never if the payload lacks a value", async () => {
     const { log, ended } = await run(sh("echo ran", "{payload.input}"), { output: "x" });
     expect(ended).toEqual(failed("bad_payload", "{payload.input} is missing", false));
     expect(log).toEqual([]);
   });
 
-  test("with no option that comes from the payload, unless that is allowed", async () => {
+  test("without options from the payload, unless they are allowed", async () => {
     const argv = ["printf", "%s\\n", "{payload}"];
     expect((await run(argv, "-v")).ended).toMatchObject({ kind: "failed", error: { code: "bad_payload" } });
     expect((await run(argv, "-v", { allowDashes: true })).log).toEqual(info("-v"));
   });
 
-  test("with the payload on stdin as it was written, and its result is kept so", async () => {
+  test("with the payload on stdin as the text that was sent, and its result keeps its text", async () => {
     const payloadText = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
     const context = { signal: new AbortController().signal, log: () => undefined, progress: () => undefined };
     const sent = { ...TASK, payload: JSON.parse(payloadText), payloadText };
     expect(await attempt(command(["cat"]), sent, context)).toEqual({ kind: "done", result: payloadText });
   });
 
-  test("with a result that a handler may look at, extend or change", async () => {
+  test("with a result that a handler may read, extend or change", async () => {
     const context = { signal: new AbortController().signal, log: () => undefined, progress: () => undefined };
     const text = '{"n":1.0}';
     const echo = command(["echo", literal(text)]);
@@ -145,18 +145,18 @@ describe("a program is called", () => {
     ["does not read it", "true"],
     ["closes it", "exec 0<&-; sleep 0.05; echo done"],
     ["reads a part of it", "head -c 10"],
-  ])("and a mebibyte on stdin does not hurt one that %s", async (_, script) => {
+  ])("and a mebibyte on stdin does no harm if the program %s", async (_, script) => {
     expect((await run(sh(script), "x".repeat(1_048_576))).ended).toEqual({ result: null });
   });
 
-  test("with its task in the environment, beside the worker's own and what it is given", async () => {
+  test("with its task in the environment, in addition to the worker's environment and the option", async () => {
     process.env.COMMAND_TEST = "inherited";
     const script = 'echo "$TASKTRACK_TASK_ID $TASKTRACK_ATTEMPT $TASKTRACK_TYPE $COMMAND_TEST $GIVEN"';
     const { log } = await run(sh(script), null, { env: { GIVEN: "given", TASKTRACK_TYPE: "not this" } });
     expect(log).toEqual(info("7 2 work.it inherited given"));
   });
 
-  test("in the folder that was asked for", async () => {
+  test("in the folder of the option cwd", async () => {
     expect((await run(["pwd"], null, { cwd: folder })).log).toEqual(info(folder));
   });
 
@@ -183,7 +183,7 @@ describe("a command is refused when it is made", () => {
   });
 });
 
-describe("what a program says", () => {
+describe("the output of a program", () => {
   test("goes to the log: stdout as it is, stderr as warnings", async () => {
     const { log } = await run(sh("echo one; echo two >&2; sleep 0.05; printf three"));
     expect(log.toSorted((a, b) => a.message.localeCompare(b.message))).toEqual([
@@ -193,7 +193,7 @@ describe("what a program says", () => {
     ]);
   });
 
-  test("comes while it runs, not at its end", async () => {
+  test("arrives while the program runs", async () => {
     const { said, ended, abort, progress } = begin(sh("echo progress 10 begun; echo begun; sleep 60"));
     await said("begun");
     await eventually(
@@ -220,7 +220,7 @@ describe("what a program says", () => {
     },
   );
 
-  test("is taken line by line where it goes back to the begin of its line", async () => {
+  test("is a new line after each carriage return", async () => {
     const { log } = await run(["printf", "10%%\\r20%%\\r\\n30%%"]);
     expect(log).toEqual(info("10%", "20%", "30%"));
   });
@@ -232,7 +232,7 @@ describe("what a program says", () => {
     expect(log.filter(({ message }) => message.includes("\0"))).toEqual([]);
   });
 
-  test("is cut where a line is longer than a task's log takes", async () => {
+  test("is cut if a line is longer than a log line may be", async () => {
     const { log } = await run(sh("head -c 100000 /dev/zero | tr '\\0' x; echo; echo next"));
     expect(log).toEqual(info("x".repeat(LIMITS.messageLength), "next"));
   });
@@ -250,7 +250,7 @@ describe("the result", () => {
   });
 
   test.each(["42", "true", "null", '"text"', "{not JSON}", "[info] begun]", "{"])(
-    "is not %j, which is a line",
+    "is not %j, which is a log line",
     async (line) => {
       expect(await run(["echo", literal(line)])).toEqual({
         log: info(line),
@@ -260,13 +260,13 @@ describe("the result", () => {
     },
   );
 
-  test("is not JSON that another line follows", async () => {
+  test("is not JSON before another line", async () => {
     const { log, ended } = await run(sh("echo '{\"a\":1}'; echo last"));
     expect(ended).toEqual({ result: null });
     expect(log).toEqual(info('{"a":1}', "last"));
   });
 
-  test("is not what a program said that failed", async () => {
+  test("is not the output of a program that failed", async () => {
     const { log, ended } = await run(sh("echo '{\"a\":1}'; exit 1"));
     expect(ended).toEqual(failed("exit_1", "sh exited with code 1"));
     expect(log).toEqual(info('{"a":1}'));
@@ -275,12 +275,12 @@ describe("the result", () => {
   const ofBytes = (bytes: number): string[] =>
     sh(`printf '["'; head -c ${bytes - 4} /dev/zero | tr '\\0' x; printf '"]'`);
 
-  test("may have as many bytes as are kept", async () => {
+  test("may have the greatest allowed size", async () => {
     const { ended } = await run(ofBytes(LIMITS.resultBytes));
     expect(ended).toEqual({ result: ["x".repeat(LIMITS.resultBytes - 4)] });
   });
 
-  test("fails the task for good with one byte more", async () => {
+  test("is a permanent failure with one byte more", async () => {
     const { ended } = await run(ofBytes(LIMITS.resultBytes + 1));
     expect(ended).toMatchObject({
       ...{ kind: "failed", retryable: false },
@@ -290,12 +290,12 @@ describe("the result", () => {
 });
 
 describe("a program fails", () => {
-  test("by its exit code, with the last that stderr said", async () => {
+  test("by its exit code, with the last line of stderr", async () => {
     const { ended } = await run(sh("echo first >&2; echo 'no such codec' >&2; echo out; exit 3"));
     expect(ended).toEqual(failed("exit_3", "sh exited with code 3: no such codec"));
   });
 
-  test("for good by the exit codes that mean that", async () => {
+  test("permanently by the exit codes of the option", async () => {
     const permanentExitCodes = [2, 65];
     const { ended } = await run(sh("exit 65"), null, { permanentExitCodes });
     expect(ended).toEqual(failed("exit_65", "sh exited with code 65", false));
@@ -308,7 +308,7 @@ describe("a program fails", () => {
     );
   });
 
-  test("for good when it is not there, or is none", async () => {
+  test("permanently if it does not exist, or is not a program", async () => {
     writeFileSync(join(folder, "text"), "no program", { mode: 0o644 });
     writeFileSync(join(folder, "script"), "#!/nowhere/interpreter\n", { mode: 0o755 });
     const code = async (argv: readonly string[], options: CommandOptions = {}) => {
@@ -365,7 +365,7 @@ describe("a program that is told to stop", () => {
     expect(begun.log.at(-1)?.message).toBe("tidied");
   });
 
-  test("and will not is killed, with all that it has started, once its time is over", async () => {
+  test("but does not is killed after a time, with all that it has started", async () => {
     const script = `sh -c "${DEAF}" & echo child $!; echo leader $$; ${DEAF}`;
     const begun = begin(sh(script), null, { killAfter: "100ms" });
     await begun.said("leader");
@@ -376,7 +376,7 @@ describe("a program that is told to stop", () => {
     expect(pids.map(runs)).toEqual([false, false]);
   });
 
-  test("leaves no child behind that will not stop", async () => {
+  test("leaves no child behind that ignores the signal", async () => {
     const begun = begin(sh(`sh -c "${DEAF}" & echo child $!; echo leader $$; wait`), null, {
       killAfter: "1h",
     });
@@ -386,7 +386,7 @@ describe("a program that is told to stop", () => {
     expect(pidsIn(begun).map(runs)).toEqual([false, false]);
   });
 
-  test("is not started when that was known before", async () => {
+  test("is not started if the signal came before the start", async () => {
     const abort = AbortSignal.abort("cancelled");
     const ran = join(folder, "ran");
     const work = command(["touch", ran])(TASK, {
@@ -406,7 +406,7 @@ describe("a program that ends", () => {
     expect(pidsIn({ log }).map(runs)).toEqual([false]);
   });
 
-  test("is not waited for by who holds its output open elsewhere", async () => {
+  test("is not kept open by another process that holds its output", async () => {
     const { log, ended } = await run(sh("setsid sleep 60 & echo stray $!; sleep 0.05; echo '[1]'"));
     expect(ended).toEqual({ result: [1] });
     const [stray = Number.NaN] = pidsIn({ log });
@@ -414,7 +414,7 @@ describe("a program that ends", () => {
     process.kill(stray, "SIGKILL");
   });
 
-  test("is not waited for by a dead child that nobody takes notice of", async () => {
+  test("is not kept open by a zombie without a parent that waits for it", async () => {
     const script = `
 import os, sys, time
 if os.fork() == 0:
@@ -434,8 +434,8 @@ time.sleep(0.3)
   });
 });
 
-describe("the groups that are open", () => {
-  test("are told as they open and close", async () => {
+describe("the open groups", () => {
+  test("are reported as they open and close", async () => {
     const told: string[] = [];
     const unlisten = listenToGroups({
       opened: (pid) => told.push(`opened ${pid}`),
@@ -448,7 +448,7 @@ describe("the groups that are open", () => {
     expect(told).toEqual([`opened ${pid}`, `closed ${pid}`]);
   });
 
-  test("are told to who listens later", async () => {
+  test("are reported to a later listener", async () => {
     const begun = begin(sh("echo leader $$; sleep 60"));
     await begun.said("leader");
     const told: number[] = [];
@@ -458,7 +458,7 @@ describe("the groups that are open", () => {
     await begun.ended;
   });
 
-  test("are killed all at once", async () => {
+  test("are all killed together", async () => {
     const begun = [begin(sh("echo leader $$; sleep 60")), begin(sh(`echo leader $$; ${DEAF}`))];
     for (const { said } of begun) await said("leader");
     killAllGroups();
@@ -509,7 +509,7 @@ async function strain(script: string): Promise<Strain> {
 /** Lines and progress are sent four times a second, each time up to a thousand lines and one progress. */
 const TOLD_EVERY_MS = 250;
 
-describe("100 MB of output cost no memory and do not hold up the worker", () => {
+describe("100 MB of output need little memory and do not block the worker", () => {
   test.each([
     ["without an end of line", "head -c 100000000 /dev/zero | tr '\\0' x"],
     ["that could be a result", "printf '{'; head -c 100000000 /dev/zero | tr '\\0' x; echo"],
@@ -526,7 +526,7 @@ describe("100 MB of output cost no memory and do not hold up the worker", () => 
     expect(shown).toBeLessThanOrEqual(times);
   });
 
-  test("and it is said how many lines were left out", async () => {
+  test("and a line says how many lines were left out", async () => {
     const { log } = await run(sh("seq 1 500000"));
     const left = log.flatMap(({ message }) => /^… (\d+) lines left out$/.exec(message)?.[1] ?? []);
     const said = log.filter(({ message }) => !message.startsWith("…"));

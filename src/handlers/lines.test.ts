@@ -25,19 +25,19 @@ describe("bytes become lines", () => {
     expect(textsOf(text)).toEqual(lines);
   });
 
-  test.each([1, 2, 3, 5, 7])("whole, though they come in pieces of %d bytes", (piece) => {
+  test.each([1, 2, 3, 5, 7])("that are complete, although the bytes come in pieces of %d", (piece) => {
     const text = "zwölf Boxkämpfer\n終わり 🏁🏁\r\nça va";
     expect(textsOf(text, piece)).toEqual(["zwölf Boxkämpfer", "終わり 🏁🏁", "ça va"]);
   });
 
-  test("of no encoding, with a mark for what is no text", () => {
+  test("with a replacement character for invalid bytes", () => {
     expect(linesOf(Uint8Array.of(0x61, 0xff, 0xfe, 0x62, 0x0a, 0xc3))).toEqual([
       { text: "a\uFFFD\uFFFDb", isCut: false },
       { text: "\uFFFD", isCut: false },
     ]);
   });
 
-  test.each([1, 3, 1_000])("and too long ones are cut, in pieces of %d bytes", (piece) => {
+  test.each([1, 3, 1_000])("which are cut at the limit, with pieces of %d bytes", (piece) => {
     expect(linesOf(bytes(`${"x".repeat(101)}\n${"y".repeat(100)}\nz`), piece)).toEqual([
       { text: "x".repeat(100), isCut: true },
       { text: "y".repeat(100), isCut: false },

@@ -5,7 +5,7 @@ import { readHandlers } from "./module.ts";
 const work = async (): Promise<number> => 1;
 
 describe("a module of handlers", () => {
-  test("is read with each type's defaults", () => {
+  test("is read with the defaults of each type", () => {
     const backoff = { base: "2s", max: "1m" };
     const read = readHandlers({
       "image.resize": work,
@@ -60,7 +60,7 @@ describe("a module of handlers", () => {
       '"a": backoff: base must not be longer than max',
     ],
   ];
-  test.each(REFUSED)("that is %s is refused in words", (_, exported, says) => {
+  test.each(REFUSED)("with %s is refused with a message", (_, exported, says) => {
     expect(() => readHandlers(exported)).toThrow(says);
     expect(() => readHandlers(exported)).toThrow(TypeError);
   });

@@ -88,7 +88,7 @@ describe("simulated work takes a time", () => {
     expect(ended?.durationMs).toBeCloseTo(durationMs, 3);
   });
 
-  test.each([0, 1, 249, 250, 251, 5_000, 5_001])("of exactly %d ms where both bounds are", async (ms) => {
+  test.each([0, 1, 249, 250, 251, 5_000, 5_001])("of exactly %d ms if both bounds are equal", async (ms) => {
     const [ended] = await simulate(1, { minMs: ms, maxMs: ms });
     expect(ended?.durationMs).toBeCloseTo(ms, 6);
   });
@@ -192,8 +192,8 @@ function begin(durationMs: number, abort = new AbortController()) {
   return { clock, shown, words, lines, abort, state: () => state };
 }
 
-describe("simulated work says what it does", () => {
-  test("in the words of its progress, and in a log line at the start of each phase and at the end", async () => {
+describe("simulated work reports what it does", () => {
+  test("in the text of its progress, and in a log line at the start of each phase and at the end", async () => {
     const { clock, words, lines } = begin(10_000);
     expect(lines).toEqual(["This is simulated work: it takes 10s", "Reading the input"]);
     await clock.advance(10_000);
@@ -202,14 +202,14 @@ describe("simulated work says what it does", () => {
     expect(lines.slice(2)).toEqual(["Working", "Writing the result", "Done"]);
   });
 
-  test("in the log alone as it begins, where it is aborted then", async () => {
+  test("only in the log if it is aborted at its start", async () => {
     const { lines, abort } = begin(10_000);
     abort.abort();
     await settled();
     expect(lines).toHaveLength(2);
   });
 
-  test("nowhere when it takes less than a second, so that many short tasks write nothing", async () => {
+  test("not in the log if it takes less than a second", async () => {
     const { clock, lines } = begin(999);
     await clock.advance(999);
     expect(lines).toEqual([]);
@@ -252,7 +252,7 @@ describe("simulated work shows its progress", () => {
     );
   });
 
-  test("and ends no sooner than its time", async () => {
+  test("and ends not before its time", async () => {
     const { clock, state } = begin(4 * MINUTE_MS);
     await clock.advance(4 * MINUTE_MS - 1);
     expect(state()).toBe("running");
@@ -273,7 +273,7 @@ describe("an abort ends simulated work", () => {
     expect(shown).toHaveLength(before);
   });
 
-  test("before its first step when it came before", async () => {
+  test("before its first step if it came earlier", async () => {
     const abort = new AbortController();
     abort.abort("shutdown");
     const { shown, state } = begin(4 * MINUTE_MS, abort);

@@ -26,7 +26,7 @@ const hostile = new Proxy(() => undefined, {
 const circular: Record<string, unknown> = {};
 circular.self = circular;
 
-describe("a handler's words", () => {
+describe("progress and log lines of a handler", () => {
   test.each<[unknown, unknown, number, string]>([
     [50, null, 50, ""],
     [50, undefined, 50, ""],
@@ -69,13 +69,13 @@ describe("a handler's words", () => {
     expect(said.log).toEqual([{ level: kept, message: words } as Said["log"][number]]);
   });
 
-  test("of more than a thousand lines the oldest go", () => {
+  test("beyond a thousand lines the oldest are dropped", () => {
     const { said, loose } = open();
     for (let n = 0; n < 1_002; n++) loose.log(n);
     expect([said.log.length, said.log[0]?.message]).toEqual([1_000, "2"]);
   });
 
-  test("after its end go nowhere", () => {
+  test("have no effect after the end of the attempt", () => {
     const { said, loose, end, told } = open();
     end();
     loose.progress(1);

@@ -107,11 +107,11 @@ describe("an attempt", () => {
     ).toBe("failed");
   });
 
-  test("takes a verdict that is thrown as one that is returned", async () => {
+  test("treats a thrown verdict like a returned one", async () => {
     expect(await throwing(snooze("1s"))).toEqual({ kind: "released", delayMs: 1_000 });
   });
 
-  test("takes any value in a verdict's words", async () => {
+  test("accepts any value in the fields of a verdict", async () => {
     const loose = fail as unknown as (message: unknown, how?: unknown) => ReturnType<typeof fail>;
     expect(await throwing(loose({ a: 1 }, null))).toMatchObject({
       ...{ retryable: true, error: { code: FAILURES.handlerError, message: '{"a":1}' } },

@@ -105,7 +105,7 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
     (["fails", "is silent"] as const).map((how) => ({ leaseMs, how, lostAtMs: phase * leaseMs })),
   );
 
-  test("the handler's process is killed before the lease ends, and its handler was told before", async () => {
+  test("the process is killed before the lease ends, and the handler is told to stop earlier", async () => {
     for (const loss of losses) {
       const { toldAt, killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs: null, cancelAtMs: null });
       expect(killedAt).toBeLessThanOrEqual(leaseEndsAt);
@@ -114,7 +114,7 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
     }
   });
 
-  test("so it is where the task's timeout or a cancel request has told the handler to stop before", async () => {
+  test("the process is also killed in time if a timeout or a cancel request has told the handler to stop earlier", async () => {
     for (const loss of losses) {
       const { lostAtMs } = loss;
       const late = lostAtMs + leaseMs / 2;
@@ -129,7 +129,7 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
   });
 });
 
-test("a handler has seconds to stop where its lease leaves them", async () => {
+test("with a long lease a handler has seconds to stop", async () => {
   const { toldAt, killedAt } = await lose({
     ...{ leaseMs: 30_000, lostAtMs: 1_000, how: "fails", timeoutMs: null, cancelAtMs: null },
   });

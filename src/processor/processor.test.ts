@@ -133,7 +133,7 @@ const tasks = (count: number): RunningTask[] => Array.from({ length: count }, (_
 const released: Outcome = { kind: "released", delayMs: 0 };
 
 describe("slots", () => {
-  test("are never exceeded, whatever the source has to offer", async () => {
+  test("are never exceeded, however many tasks the source gives", async () => {
     const work = createWork();
     const { source, processor } = open(work.handler, { concurrency: 3 });
     source.offer(...tasks(20));
@@ -151,7 +151,7 @@ describe("slots", () => {
     expect(Math.max(...source.wishes.map(({ max }) => max))).toBe(2);
   });
 
-  test("are filled by halves, so that one half is claimed while the other is settled", async () => {
+  test("are filled in halves, so that tasks for one half are claimed while outcomes of the other are reported", async () => {
     const work = createWork();
     const { source } = open(work.handler, { concurrency: 6 });
     source.offer(...tasks(20));
@@ -160,7 +160,7 @@ describe("slots", () => {
     expect(work.runs).toHaveLength(6);
   });
 
-  test("are asked for as many as are free, for the types that have a handler, under its name", async () => {
+  test("are claimed for as far as they are free, for the types with handlers, under the worker's name", async () => {
     const work = createWork();
     const { source } = open(work.handler, {
       concurrency: 5,
@@ -178,7 +178,7 @@ describe("slots", () => {
     ]);
   });
 
-  test("that fall free are filled again at once", async () => {
+  test("that become free are filled again at once", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler, { concurrency: 1 });
     source.offer(...tasks(2));
@@ -190,7 +190,7 @@ describe("slots", () => {
     expect(clock.monotonic()).toBe(0);
   });
 
-  test("that are full ask for nothing", async () => {
+  test("claim nothing while all are taken", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler, { concurrency: 2 });
     source.offer(...tasks(2));
@@ -198,7 +198,7 @@ describe("slots", () => {
     expect(source.wishes).toHaveLength(2);
   });
 
-  test("are asked for a thousand at a time", async () => {
+  test("are claimed for at most a thousand at a time", async () => {
     const { source } = open(createWork().handler, { concurrency: 5_000 });
     await settled();
     expect(source.wishes.map(({ max }) => max)).toEqual([1_000]);
@@ -218,7 +218,7 @@ describe("slots", () => {
     expect(work.runs).toHaveLength(2);
   });
 
-  test("are two for a task that comes back while its lost run still goes on", async () => {
+  test("may both run one task, if it comes back while its lost run goes on", async () => {
     const work = createWork({ heeds: false });
     const { source, clock, processor } = open(work.handler, { concurrency: 2 });
     source.onExtend = async ({ token }) => (token === "1.t" ? "lost" : "ok");
@@ -246,7 +246,7 @@ describe("slots", () => {
     expect(processor.running).toBe(1);
   });
 
-  test("ask again a second after the source was away", async () => {
+  test("are claimed for again a second after a failure of the source", async () => {
     const work = createWork();
     const { source, clock, log } = open(work.handler);
     source.offer(task(1));
@@ -263,7 +263,7 @@ describe("slots", () => {
     expect(log.events).toContain("claim_failed");
   });
 
-  test("do not ask without end a source that answers with nothing at once", async () => {
+  test("do not claim in a tight loop if the source answers at once without tasks", async () => {
     const clock = createManualClock();
     const inner = createSource(clock);
     let asked = 0;
@@ -280,7 +280,7 @@ describe("slots", () => {
   });
 });
 
-describe("what a handler sees", () => {
+describe("the argument of a handler", () => {
   test("is its task, with the payload parsed", async () => {
     const work = createWork();
     const { source } = open(work.handler);
@@ -305,7 +305,7 @@ describe("what a handler sees", () => {
   });
 });
 
-describe("how a run ended", () => {
+describe("the outcome of a run", () => {
   const failed = (message: string, fields: { code?: string; retryable?: boolean } = {}): Outcome => ({
     kind: "failed",
     error: { code: fields.code ?? "handler_error", message },
@@ -406,14 +406,14 @@ describe("how a run ended", () => {
     expect(source.settles[0]?.outcome).toEqual(failed("x".repeat(10_000)));
   });
 
-  test("has a message that every store takes, also in fail()", async () => {
+  test("has a message that every store accepts, also from fail()", async () => {
     const { source } = open(returning(fail("a\0b\ud800")));
     source.offer(task(1));
     await settled();
     expect(source.settles[0]?.outcome).toEqual(failed("a\ufffdb\ufffd"));
   });
 
-  test("is a failure where there is no handler for the type", async () => {
+  test("is a failure if there is no handler for the type", async () => {
     const { source } = open(createWork().handler);
     source.offer(task(1, { type: "other" }));
     await settled();
@@ -440,7 +440,7 @@ describe("a timeout", () => {
     expect(source.settles).toEqual([{ id: 1, token: "1.t", outcome: timedOut }]);
   });
 
-  test("is the failure whatever the handler says of it later", async () => {
+  test("stays the failure, whatever error the handler throws later", async () => {
     for (const verdict of [fail("my own words"), fail("final", { retryable: false })]) {
       const work = createWork({ heeds: false });
       const { source, clock } = open(work.handler);
@@ -452,7 +452,7 @@ describe("a timeout", () => {
     }
   });
 
-  test("does not undo a result that comes all the same", async () => {
+  test("does not replace a result that the handler still returns", async () => {
     const work = createWork({ heeds: false });
     const { source, clock } = open(work.handler);
     source.offer(task(1, { timeoutMs: 5_000 }));
@@ -472,7 +472,7 @@ describe("a timeout", () => {
     expect(source.settles).toEqual([]);
   });
 
-  test("does not come after the end", async () => {
+  test("has no effect after the end", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.offer(task(1, { timeoutMs: 5_000 }));
@@ -496,7 +496,7 @@ describe("heartbeats", () => {
     }
   });
 
-  test("of all runs that are due go in one call", async () => {
+  test("that are due share one call", async () => {
     const { source, clock } = open(createWork().handler, { concurrency: 500 });
     source.offer(...tasks(500));
     await clock.advance(LEASE_MS / 3 + TICK_MS);
@@ -514,7 +514,7 @@ describe("heartbeats", () => {
     expect(source.beats).toEqual([]);
   });
 
-  test("count the lease from before the claim was asked for, its thirds and its end", async () => {
+  test("count the lease, its thirds and its end from the time before the claim was sent", async () => {
     const work = createWork();
     const clock = createManualClock();
     const inner = createSource(clock);
@@ -536,7 +536,7 @@ describe("heartbeats", () => {
     expect(work.abortReasonOf(0)).toBe("lost");
   });
 
-  test("count a renewal from when they were sent, not from when they were answered", async () => {
+  test("count a renewal from the time when they were sent, not when they were answered", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     const answered = Promise.withResolvers<Answer>();
@@ -597,7 +597,7 @@ describe("heartbeats", () => {
     for (const later of news.slice(1)) expect(later).toEqual([null, 0]);
   });
 
-  test("carry the last words before the end is told", async () => {
+  test("carry the last progress and lines before the outcome is reported", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     let beatsBeforeTheEnd = 0;
@@ -617,7 +617,7 @@ describe("heartbeats", () => {
     });
   });
 
-  test("bring again what a lost one carried: all lines in their order, and the newest progress", async () => {
+  test("repeat the content of a failed one: all lines in their order, and the newest progress", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.offer(task(1));
@@ -647,7 +647,7 @@ describe("heartbeats", () => {
     ]);
   });
 
-  test("bring again no more than a thousand lines, the newest", async () => {
+  test("repeat at most a thousand lines, the newest", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     const answered = Promise.withResolvers<Answer>();
@@ -666,7 +666,7 @@ describe("heartbeats", () => {
     expect(lines).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 201));
   });
 
-  test("bring the last words again when the source was away at the end", async () => {
+  test("repeat the last progress and lines if the source failed at the end", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     const said: string[] = [];
@@ -703,7 +703,7 @@ describe("heartbeats", () => {
     expect(source.beats[0]?.beat.progress).toEqual({ percent, message: "" });
   });
 
-  test("carry texts that every store takes, and no more than a thousand lines", async () => {
+  test("carry texts that every store accepts, and at most a thousand lines", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.offer(task(1));
@@ -718,7 +718,7 @@ describe("heartbeats", () => {
     expect(carried?.log[0]?.message).toBe("201\ufffd");
   });
 
-  test("that say cancel abort the run, which gives the task back", async () => {
+  test("answered with cancel abort the run, which gives the task back", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.onExtend = async ({ id }) => (id === 1 ? "cancel" : "ok");
@@ -729,7 +729,7 @@ describe("heartbeats", () => {
     expect(source.settles).toEqual([{ id: 1, token: "1.t", outcome: released }]);
   });
 
-  test("that say cancel leave a result its worth", async () => {
+  test("answered with cancel do not drop a result", async () => {
     const work = createWork({ heeds: false });
     const { source, clock } = open(work.handler);
     source.onExtend = async () => "cancel";
@@ -742,7 +742,7 @@ describe("heartbeats", () => {
     ]);
   });
 
-  test("that say lost abort the run, of which nothing is told any more", async () => {
+  test("answered with lost abort the run, whose outcome is not reported", async () => {
     const work = createWork();
     const { source, clock, processor } = open(work.handler);
     source.onExtend = async () => "lost";
@@ -753,7 +753,7 @@ describe("heartbeats", () => {
     expect(source.settles).toEqual([]);
   });
 
-  test("that say lost drop even a result", async () => {
+  test("answered with lost drop even a result", async () => {
     const work = createWork({ heeds: false });
     const { source, clock, log } = open(work.handler);
     source.onExtend = async () => "lost";
@@ -777,7 +777,7 @@ describe("heartbeats", () => {
   });
 });
 
-describe("a run whose lease nobody renews", () => {
+describe("a run whose lease is not renewed", () => {
   const UNANSWERED: readonly [string, () => Promise<never>][] = [
     ["is away", away],
     ["is silent", silent],
@@ -815,7 +815,7 @@ describe("a run whose lease nobody renews", () => {
   });
 });
 
-describe("a run of a process that stood still for three leases", () => {
+describe("a run of a process that was suspended for three leases", () => {
   async function openStalled(onExtend: (beat: SourceBeat) => Promise<Answer>) {
     const work = createWork();
     const opened = open(work.handler);
@@ -827,7 +827,7 @@ describe("a run of a process that stood still for three leases", () => {
     return { ...opened, work };
   }
 
-  test("goes on where the lease still stands, for nobody has judged it", async () => {
+  test("goes on if the lease is still held", async () => {
     const { clock, source, work } = await openStalled(async () => "ok");
     await clock.advance(4 * LEASE_MS);
     expect(work.run(0).context.signal.aborted).toBe(false);
@@ -836,7 +836,7 @@ describe("a run of a process that stood still for three leases", () => {
     expect(source.settles).toHaveLength(1);
   });
 
-  test("is stopped at once where the lease is lost", async () => {
+  test("is stopped at once if the lease is lost", async () => {
     const { clock, work } = await openStalled(async () => "lost");
     await clock.advance(TICK_MS);
     expect(work.abortReasonOf(0)).toBe("lost");
@@ -857,7 +857,7 @@ describe("a run of a process that stood still for three leases", () => {
     },
   );
 
-  test("is kept though the answer to a beat from before comes first", async () => {
+  test("is kept although the answer to an earlier heartbeat comes first", async () => {
     const first = Promise.withResolvers<Answer>();
     const work = createWork();
     const { clock, source } = open(work.handler);
@@ -872,8 +872,8 @@ describe("a run of a process that stood still for three leases", () => {
   });
 });
 
-describe("the end that cannot be told", () => {
-  test("is told again every second, and keeps its slot", async () => {
+describe("an outcome that cannot be reported", () => {
+  test("is reported again every second, and keeps its slot", async () => {
     const work = createWork();
     const { source, clock, processor, log } = open(work.handler);
     let tries = 0;
@@ -978,7 +978,7 @@ describe("a hint that something happened to a task", () => {
     expect(source.beats).toHaveLength(beats);
   });
 
-  test("is not listened for after the stop", async () => {
+  test("is ignored after the stop", async () => {
     const { source, processor } = open(createWork().handler);
     await settled();
     expect(source.listeners.size).toBe(1);
@@ -1033,7 +1033,7 @@ describe("a stop", () => {
     await stopped(stop, clock);
   });
 
-  test("aborts after the grace what still runs, and gives it back", async () => {
+  test("aborts the remaining runs after the grace, and gives their tasks back", async () => {
     const work = createWork();
     const { source, processor, clock } = open(work.handler);
     source.offer(...tasks(2));
@@ -1056,7 +1056,7 @@ describe("a stop", () => {
     expect(source.settles.map(({ outcome }) => outcome)).toEqual([released]);
   });
 
-  test("leaves a handler that ignores the abort, counts it, and does not give its task away", async () => {
+  test("leaves a handler that ignores the abort, counts it, and does not give its task back", async () => {
     const work = createWork({ heeds: false });
     const { source, processor, clock } = open(work.handler);
     source.offer(...tasks(3));
@@ -1085,7 +1085,7 @@ describe("a stop", () => {
     expect(source.settles.map(({ outcome }) => outcome.kind)).toEqual(["done"]);
   });
 
-  test("goes on with what the source hands over although it was told not to wait", async () => {
+  test("runs the tasks that the source still gives after the claim was aborted", async () => {
     const work = createWork();
     const clock = createManualClock();
     const handing = Promise.withResolvers<readonly RunningTask[]>();
@@ -1104,7 +1104,7 @@ describe("a stop", () => {
     expect(inner.settles.map(({ outcome }) => outcome.kind)).toEqual(["done"]);
   });
 
-  test("comes to its end although the source is away", async () => {
+  test("ends although the source cannot be reached", async () => {
     const work = createWork();
     const { source, processor, clock } = open(work.handler, { concurrency: 2 });
     source.offer(task(1));
@@ -1117,7 +1117,7 @@ describe("a stop", () => {
     expect(tookMs).toBeLessThanOrEqual(1_000 + KILL_AFTER_MS + 1_000);
   });
 
-  test("asked for twice is the same, and so is one before the start", async () => {
+  test("may be called twice, and before the start", async () => {
     const work = createWork();
     const { source, processor, clock } = open(work.handler);
     source.offer(task(1));
@@ -1141,7 +1141,7 @@ describe("a stop", () => {
   });
 });
 
-describe("with the engine for its source", () => {
+describe("with the engine as its source", () => {
   function openWithEngine(handler: Handler, concurrency = 2) {
     const { engine, store, clock } = openEngine();
     const processor = createProcessor({
@@ -1211,7 +1211,7 @@ describe("with the engine for its source", () => {
     expect(await engine.get(id)).toMatchObject({ status: "cancelled", failures: 0 });
   });
 
-  test("a deleted task's run is aborted at once and its result goes nowhere", async () => {
+  test("the run of a deleted task is aborted at once and its result is dropped", async () => {
     const work = createWork({ heeds: false });
     const { engine, clock, processor } = openWithEngine(work.handler);
     await clock.advance(1);
@@ -1261,7 +1261,7 @@ describe("with the engine for its source", () => {
     expect(await engine.get(id)).toMatchObject({ status: "failed", failures: 2, error: { code: "timeout" } });
   });
 
-  test("a stop gives back what it interrupts, and that burns nothing", async () => {
+  test("a stop gives interrupted tasks back without counting an attempt", async () => {
     const { engine, processor } = openWithEngine(createWork().handler);
     const id = await create(engine, { maxAttempts: 1 });
     await settled();

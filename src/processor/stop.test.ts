@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createStop } from "./stop.ts";
 
 describe("an order to stop", () => {
-  test("reaches who looked at the signal before", () => {
+  test("aborts a signal that was read before", () => {
     const stop = createStop();
     const { signal } = stop;
     const heard: unknown[] = [];
@@ -13,13 +13,13 @@ describe("an order to stop", () => {
     expect(stop.signal).toBe(signal);
   });
 
-  test("is there for who looks at the signal only afterwards", () => {
+  test("has aborted a signal that is read afterwards", () => {
     const stop = createStop();
     stop.order("timeout");
     expect([stop.signal.aborted, stop.signal.reason]).toEqual([true, "timeout"]);
   });
 
-  test("is given once: the first reason counts", () => {
+  test("counts once, with its first reason", () => {
     const stop = createStop();
     stop.order("lost");
     stop.order("shutdown");

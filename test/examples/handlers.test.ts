@@ -123,7 +123,7 @@ describe("file.compress", () => {
     expect(parts()).toEqual([]);
   });
 
-  test("cancelled in the middle it ends soon, and leaves nothing behind", async () => {
+  test("ends soon when it is cancelled, and leaves no file behind", async () => {
     work(compressing);
     const output = join(folder, "cancelled.gz");
     const id = await submit("file.compress", { input: large, output });
@@ -141,13 +141,13 @@ describe("file.compress", () => {
     ["no output", { input: "/x" }],
     ["a format of its own", { input: "/x", output: "/y", format: "toString" }],
     ["a file that would be its own output", { input: "/x", output: "/x" }],
-  ])("refuses %s for good", async (_, payload) => {
+  ])("fails permanently with %s", async (_, payload) => {
     work(compressing);
     const task = await becomes(await submit("file.compress", payload), isEnded);
     expect(task).toMatchObject({ status: "failed", error: { code: "bad_payload" } });
   });
 
-  test("fails when the file is not there, and leaves nothing behind", async () => {
+  test("fails if the file does not exist, and leaves no file behind", async () => {
     work(compressing);
     const payload = { input: join(folder, "nowhere"), output: join(folder, "nothing") };
     expect((await becomes(await submit("file.compress", payload), isEnded)).status).toBe("failed");
@@ -173,7 +173,7 @@ describe("folder.pack", () => {
     expect(listed).toHaveLength(301);
   });
 
-  test("cancelled in the middle it leaves nothing behind", async () => {
+  test("leaves no file behind when it is cancelled", async () => {
     work(programs);
     const output = join(folder, "cancelled.tar.gz");
     const id = await submit("folder.pack", { folder, output });
@@ -184,7 +184,7 @@ describe("folder.pack", () => {
     expect(existsSync(output)).toBe(false);
   });
 
-  test("fails for good when the folder is not there", async () => {
+  test("fails permanently if the folder does not exist", async () => {
     work(programs);
     const payload = { folder: join(folder, "nowhere"), output: join(folder, "x") };
     const { error } = await becomes(await submit("folder.pack", payload), isEnded);
@@ -205,7 +205,7 @@ test("file.checksum keeps the checksum in the task's log", async () => {
   expect(line?.message).toBe(`${await hashOf(file)}  ${file}`);
 });
 
-test("a command that will not stop is given back when its worker stops", async () => {
+test("a task of a command that ignores SIGTERM is given back when its worker stops", async () => {
   const worker = work({ deaf: command(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]) });
   const id = await submit("deaf", null);
   await eventually(

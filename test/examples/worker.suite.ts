@@ -392,7 +392,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       },
     );
 
-    describe("that cannot tell its outcome", () => {
+    describe("that cannot report its outcome", () => {
       examine("says it again while the server is away, and then it counts", async ({ start, before }) => {
         const type = `count-${++types}`;
         let away = 2;

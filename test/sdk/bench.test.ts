@@ -14,7 +14,7 @@ afterAll(async () => {
 });
 
 describe("tasktrack bench", () => {
-  test("measures both phases and leaves nothing behind", async () => {
+  test("measures both phases and leaves no task behind", async () => {
     const flags = ["--url", server.url, "--tasks", "105", "--connections", "4", "--workers", "3", "--json"];
     const ended = await tasktrack(["bench", ...flags]).ended;
     expect(ended).toMatchObject({ code: 0, stderr: "" });
@@ -36,7 +36,7 @@ describe("tasktrack bench", () => {
     expect(ended.stderr.trim()).not.toInclude("\n");
   });
 
-  test("says in one line that nobody answers", async () => {
+  test("reports in one line that the server does not answer", async () => {
     const gone = await startApp();
     await gone.stop();
     const ended = await tasktrack(["bench", "--url", gone.url, "--tasks", "1"]).ended;

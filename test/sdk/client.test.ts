@@ -56,7 +56,7 @@ describe("the client", () => {
     expect((await client().page({ type: "none" })).tasks).toEqual([]);
   });
 
-  test("says all that a task may have, and reads it back", async () => {
+  test("sends all fields of a task, and reads them back", async () => {
     const spec = { payload: { a: [1] }, priority: 5, tags: ["x"], key: "only one", max_attempts: 7 };
     const run_at = new Date("2100-01-01T00:00:00.000Z");
     const { id, existing } = await client().create({
@@ -74,7 +74,7 @@ describe("the client", () => {
     expect((await client().page({ tag: "y", type: ["full"] })).tasks.map((task) => task.id)).toEqual([id]);
   });
 
-  test("sends a payload that is text as it is written, and reads it by a parser of one's own", async () => {
+  test("sends the text of a payload unchanged, and reads it with another parser", async () => {
     const payloadText = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0}';
     const spec = { name: "x", type: "idle", payloadText };
     const { id } = await client().create({ payload: "not this", ...spec });
@@ -92,7 +92,7 @@ describe("the client", () => {
     expect((await client().page({ type: "idle" })).tasks).toHaveLength(before);
   });
 
-  test("counts what matches, and brings pages without payloads", async () => {
+  test("counts the tasks of a filter, and reads pages without payloads", async () => {
     const ids = await client().createMany(
       ["a", "b", "c"].map((name) => ({ name, type: "counted", payload: { long: name } })),
     );
@@ -106,7 +106,7 @@ describe("the client", () => {
     expect(rest.tasks.map(({ id }) => id)).toEqual(ids.slice(2));
   });
 
-  test("cancels and retries; what has another version is left alone", async () => {
+  test("cancels and retries; a task with another version stays unchanged", async () => {
     const { id } = await client().create({ name: "on and off", type: "waits" });
     expect(await client().cancel(id)).toMatchObject({ id, status: "cancelled" });
     expect((await refusalOf(client().cancel(id))).code).toBe("wrong_status");
@@ -116,13 +116,13 @@ describe("the client", () => {
     expect(await client().log(id)).toEqual([]);
   });
 
-  test("explains a task and tells how the whole stands", async () => {
+  test("explains a task and returns statistics", async () => {
     const { id } = await client().create({ name: "why", type: "nobody.takes.it" });
     expect(await client().explain(id)).toMatchObject({ id, status: "pending", reason: "no_worker" });
     expect(Object.keys(await client().stats()).length).toBeGreaterThan(0);
   });
 
-  test("previews and does a deed on many", async () => {
+  test("previews and runs a bulk action", async () => {
     for (const name of ["one", "two", "three"]) await client().create({ name, type: "bulk" });
     const request = { filter: { type: "bulk" }, action: "cancel" } as const;
     const preview = await client().bulkPreview(request);
@@ -153,7 +153,7 @@ describe("the client", () => {
     });
   });
 
-  test("waits no longer than it is told to, and says how the task stands", async () => {
+  test("waits for the given time at most, and returns the task", async () => {
     const slow = await startApp({ SIMULATE_MIN: "1m", SIMULATE_MAX: "1m" });
     const { id } = await createClient(slow.url).create({ name: "slow" });
     expect((await createClient(slow.url).wait(id, { withinMs: 50 })).finished_at).toBeNull();
@@ -164,13 +164,13 @@ describe("the client", () => {
     await slow.stop();
   });
 
-  test("names the fields at fault and the request's id", async () => {
+  test("reports the invalid fields and the id of the request", async () => {
     const error = await refusalOf(client().create({ name: "" }));
     expect(error).toMatchObject({ code: "invalid", status: 400, fields: [{ pointer: "/name" }] });
     expect(error.requestId).not.toBeNull();
   });
 
-  test("says that nobody answers, after its tries", async () => {
+  test("reports after its retries that the server does not answer", async () => {
     const gone = await startApp();
     await gone.stop();
     const error = await refusalOf(createClient(gone.url, { retries: 1 }).get(1));
@@ -199,14 +199,14 @@ const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
 };
 
 describe("waiting", () => {
-  test("resolves with the task however it ended", async () => {
+  test("resolves with the task in any ended status", async () => {
     const { id } = await client().create({ name: "ends", type: "nobody" });
     const waiting = client().wait(id);
     await client().cancel(id);
     expect(await waiting).toMatchObject({ id, status: "cancelled" });
   });
 
-  test("resolves with the task as it stands when its time is over", async () => {
+  test("resolves with the task when the time is over", async () => {
     const { id } = await client().create({ name: "stays", type: "nobody" });
     expect(await client().wait(id, { withinMs: 20 })).toMatchObject({ id, status: "pending" });
   });
@@ -249,7 +249,7 @@ describe("over a bad network", () => {
     expect((await refusalOf(client().get(id))).code).toBe("not_found");
   });
 
-  test("a delete of what was never there is refused", async () => {
+  test("a delete of a task that never existed is refused", async () => {
     expect((await refusalOf(client().remove(999_999))).code).toBe("not_found");
   });
 
@@ -273,7 +273,7 @@ describe("watching", () => {
     return { events, watching };
   };
 
-  test("tells of ends and deletions, goes on from an event's id, and ends with its signal", async () => {
+  test("yields ends and deletions, resumes from the id of an event, and ends with its signal", async () => {
     const abort = new AbortController();
     const { events, watching } = collect(server.url, abort.signal);
     const { id } = await client().run({ name: "first" });
@@ -298,7 +298,7 @@ describe("watching", () => {
     await resumed.watching;
   });
 
-  test("comes back when the server does, and says that it begins anew", async () => {
+  test("reconnects after an outage, and reports a reset", async () => {
     const port = String(await freePort());
     const first = await startApp({ HTTP_PORT: port });
     const abort = new AbortController();
@@ -318,7 +318,7 @@ describe("watching", () => {
     await second.stop();
   });
 
-  test("says when its connection stands, and nothing after that is missed; and when it is lost", async () => {
+  test("reports when it is connected, misses no later change, and reports when the connection is lost", async () => {
     const first = await startApp();
     const abort = new AbortController();
     const told: (boolean | string)[] = [];
@@ -347,7 +347,7 @@ describe("watching", () => {
     expect(told.slice(0, 3)).toEqual([true, "pending", false]);
   });
 
-  test("is refused for a query that makes no sense", async () => {
+  test("is refused for an invalid query", async () => {
     const iterator = client().watch({ type: "a b" })[Symbol.asyncIterator]();
     expect((await refusalOf(Promise.resolve(iterator.next()))).code).toBe("invalid");
   });

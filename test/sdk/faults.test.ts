@@ -17,7 +17,7 @@ afterAll(() => server.stop());
 const deafFetch = (url: string, init: RequestInit): Promise<Response> =>
   fetch(url, { ...init, signal: null });
 
-describe("a stream whose runtime heeds no signal", () => {
+describe("a stream in a runtime that ignores the signal", () => {
   test("ends with its signal", async () => {
     const abort = new AbortController();
     const { promise: connected, resolve } = Promise.withResolvers<void>();
@@ -34,7 +34,7 @@ describe("a stream whose runtime heeds no signal", () => {
     await watching;
   });
 
-  test("is left when the loop is left, also while nothing comes", async () => {
+  test("ends with its loop, also while no event comes", async () => {
     const client = createClient(server.url, { fetch: deafFetch });
     const events = client.watch({ type: "left" })[Symbol.asyncIterator]();
     const first = events.next();
@@ -45,7 +45,7 @@ describe("a stream whose runtime heeds no signal", () => {
     await events.return?.();
   });
 
-  test("is given up when no sign of life comes, and begun anew", async () => {
+  test("is closed and opened again when no heartbeat comes", async () => {
     const clock = createManualClock();
     const opened: string[] = [];
     const silent = createApi({
@@ -84,10 +84,10 @@ describe("a stream whose runtime heeds no signal", () => {
   });
 });
 
-describe("a caller's own faults", () => {
+describe("errors of the caller", () => {
   const unsendable: Record<string, string>[] = [{ "x-name": "имя" }, { "x y": "1" }, { "x-name": "a\nb" }];
 
-  test.each(unsendable)("the headers %j are a TypeError where the client or worker is made", (headers) => {
+  test.each(unsendable)("the headers %j are a TypeError when the client or worker is created", (headers) => {
     expect(() => createClient(server.url, { headers })).toThrow(TypeError);
     const worker = { url: server.url, handlers: { x: async () => null }, headers };
     expect(() => createWorker(worker)).toThrow(TypeError);
@@ -106,7 +106,7 @@ describe("a caller's own faults", () => {
     expect(sent).toBe(0);
   });
 
-  test.each([true, false])("what onConnection(%p) throws is thrown", async (when) => {
+  test.each([true, false])("an error of onConnection(%p) is thrown", async (when) => {
     const own = await startApp({ ROLE: "api" });
     const onConnection = (isConnected: boolean): void => {
       if (isConnected === when) throw new Error("of the caller");
@@ -128,8 +128,8 @@ describe("a caller's own faults", () => {
   });
 });
 
-describe("an answer that is no answer", () => {
-  test("a 200 without a body is refused, whatever was asked", async () => {
+describe("an incomplete answer", () => {
+  test("a 200 without a body is an error for each call", async () => {
     const client = createClient(server.url, { fetch: async () => new Response(""), retries: 0 });
     const calls: Promise<unknown>[] = [
       client.get(1),
@@ -170,7 +170,7 @@ describe("an answer that is no answer", () => {
 });
 
 describe("many calls at once", () => {
-  test("hundreds of waits leave room for other requests, and all are answered", async () => {
+  test("hundreds of waits leave connections for other requests, and all are answered", async () => {
     const WAITS = 300;
     let [open, peak] = [0, 0];
     const counted = async (url: string, init: RequestInit): Promise<Response> => {
@@ -188,7 +188,7 @@ describe("many calls at once", () => {
     expect((await waits).map(({ status }) => status)).toEqual(ids.map(() => "cancelled"));
   });
 
-  test("workers beyond the open polls ask without waiting, and work all the same", async () => {
+  test("workers beyond the limit of polls claim without a wait, and run tasks", async () => {
     const WORKERS = 300;
     let [open, peak] = [0, 0];
     const counted = async (url: string, init: RequestInit): Promise<Response> => {
@@ -211,7 +211,7 @@ describe("many calls at once", () => {
   });
 });
 
-test("tries span the half minute that a restart takes, however the pauses are drawn", async () => {
+test("retries last longer than the half minute of a restart, for all random pauses", async () => {
   for (const drawn of [0, 0.999]) {
     let pausedMs = 0;
     const clock = {

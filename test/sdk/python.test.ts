@@ -53,7 +53,7 @@ const completeLate = async (id: number, token: string | null): Promise<{ status:
 };
 
 describe("the worker in Python", () => {
-  test("works off tasks, one after another", async () => {
+  test("completes tasks, one after another", async () => {
     const type = `count-${++types}`;
     startWorker(type);
     const ids = [await submit(type, 0), await submit(type, 0), await submit(type, 0.2)];
@@ -69,7 +69,7 @@ describe("the worker in Python", () => {
     expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1, losses: 0 });
   });
 
-  test("killed in the middle of a task, it loses it to another, and its late word counts for nothing", async () => {
+  test("loses its task to another worker when it is killed, and its late outcome has no effect", async () => {
     const type = `count-${++types}`;
     const first = startWorker(type);
     const id = await submit(type, 4);
@@ -81,7 +81,7 @@ describe("the worker in Python", () => {
     expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 2, losses: 1 });
   });
 
-  test("frozen for two leases, it loses its task to another and does not disturb it", async () => {
+  test("loses its task to another worker when it is suspended for two leases, and does not disturb it", async () => {
     const type = `count-${++types}`;
     const first = startWorker(type);
     const id = await submit(type, 4);
@@ -98,7 +98,7 @@ describe("the worker in Python", () => {
     expect(done.result).not.toInclude(`-${first.pid}"`);
   });
 
-  test("hears of a cancel with its next heartbeat", async () => {
+  test("gets a cancel request with its next heartbeat", async () => {
     const type = `count-${++types}`;
     startWorker(type);
     const id = await submit(type, 60);
@@ -110,7 +110,7 @@ describe("the worker in Python", () => {
     });
   });
 
-  test("told to stop by SIGTERM it finishes what it has, asks for no more and ends", async () => {
+  test("finishes its tasks after SIGTERM, claims no more and ends", async () => {
     const type = `count-${++types}`;
     const worker = startWorker(type);
     const id = await submit(type, 1);

@@ -92,7 +92,7 @@ const HEARTBEAT = "/api/worker/heartbeat";
 const LEAVE = "/api/worker/leave";
 
 describe("the source of a worker", () => {
-  test("holds no listener and no timer of the claims that have ended", async () => {
+  test("keeps no listener and no timer of ended claims", async () => {
     const type = ownType();
     const CLAIMS = 300;
     for (let n = 0; n < CLAIMS; n++) await create(server.app.engine, { type });
@@ -112,7 +112,7 @@ describe("the source of a worker", () => {
     expect(count(LEAVE)).toBe(0); // nothing waited, so there is nothing to end
   });
 
-  test("says once that it leaves, however many claims came before, and its claim that waits ends", async () => {
+  test("sends one leave after any number of claims, and its waiting claim ends", async () => {
     const type = ownType();
     const CLAIMS = 20;
     for (let n = 0; n < CLAIMS; n++) await create(server.app.engine, { type });
@@ -132,7 +132,7 @@ describe("the source of a worker", () => {
     expect({ leaves: count(LEAVE), heartbeats: count(HEARTBEAT) }).toEqual({ leaves: 1, heartbeats: 0 });
   });
 
-  test("ends its claim that waits also at a server of version 0.1.0, which knows no leave", async () => {
+  test("ends its waiting claim also at a server of version 0.1.0, which has no leave", async () => {
     const type = ownType();
     const { source, wish, count } = openSource(type, {
       fetch: async (url, init) => (url.endsWith(LEAVE) ? fetch(`${url}/unknown`, init) : fetch(url, init)),
@@ -228,7 +228,7 @@ describe("the source of a worker", () => {
     await source.close();
   });
 
-  test("gets with the same complete, said again, the tasks that came with its lost answer", async () => {
+  test("gets the tasks of a complete's lost answer when it repeats the complete", async () => {
     const { source, next, complete, recover, claim } = await openWithLostCompletes();
     await expect(complete()).rejects.toMatchObject({ code: "unreachable" });
     recover();
@@ -245,7 +245,7 @@ describe("the source of a worker", () => {
     expect(await server.app.engine.get(next)).toMatchObject({ status: "pending", attempt: 0, losses: 0 });
   });
 
-  test("asks for nothing after it has left, also where no claim was under way", async () => {
+  test("claims nothing after it has left, also if no claim was under way", async () => {
     const type = ownType();
     const [id] = [await create(server.app.engine, { type }), await create(server.app.engine, { type })];
     const { signal } = new AbortController();
@@ -259,7 +259,7 @@ describe("the source of a worker", () => {
     expect((await source.claim(wish, signal)).tasks).toEqual([]);
   });
 
-  test("gives back at once what comes when it has left, and burns no attempt", async () => {
+  test("gives back at once tasks that arrive after it has left, without counting an attempt", async () => {
     const type = ownType();
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const controller = new AbortController();
@@ -288,7 +288,7 @@ describe("the source of a worker", () => {
     await source.close();
   });
 
-  test("goes on with the types that it is asked for anew", async () => {
+  test("uses new types for the next claims", async () => {
     const [first, second] = [ownType(), ownType()];
     const { source, wish } = openSource(first);
     await create(server.app.engine, { type: first });
@@ -306,7 +306,7 @@ describe("the source of a worker", () => {
 });
 
 describe("a worker with a free slot", () => {
-  test("begins a task that a complete has brought before any claim that waits has ended", async () => {
+  test("starts a task from a complete's answer before a waiting claim has ended", async () => {
     const type = ownType();
     const events: string[] = [];
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
@@ -394,7 +394,7 @@ describe("an outcome that the server refuses", () => {
     expect(count("/api/worker/complete")).toBe(0);
   });
 
-  test("a result that is nested too deeply fails the task, with the server's words", async () => {
+  test("a result that is nested too deeply fails the task, with the server's message", async () => {
     const { task, error } = await settled(done(`${"[".repeat(100)}${"]".repeat(100)}`));
     expect(error).toBeNull();
     expect(task).toMatchObject({
@@ -403,7 +403,7 @@ describe("an outcome that the server refuses", () => {
     });
   });
 
-  test("a failure whose fields are refused is said again in plain words", async () => {
+  test("a failure whose fields are refused is sent again with plain fields", async () => {
     const { task, error } = await settled({
       kind: "failed",
       error: { code: "x", message: "the reason" },
@@ -421,7 +421,7 @@ describe("an outcome that the server refuses", () => {
     expect(task).toMatchObject({ status: "pending", attempt: 0 });
   });
 
-  test("what a gateway refuses is worth some more tries, but not for ever", async () => {
+  test("an outcome that a gateway refuses is sent again a limited number of times", async () => {
     const type = ownType();
     const id = await create(server.app.engine, { type });
     let refused = 0;
@@ -458,7 +458,7 @@ describe("the heartbeats of a source", () => {
     return Response.json({ error: "no", code: "invalid" }, { status: 400 });
   };
 
-  test("keep the lease of a task whose words the server refuses, and those of its neighbours", async () => {
+  test("keep the lease of a task whose content the server refuses, and all other leases", async () => {
     const type = ownType();
     for (let n = 0; n < 3; n++) await create(server.app.engine, { type });
     const { source, wish } = openSource(type, { fetch: older });
@@ -474,7 +474,7 @@ describe("the heartbeats of a source", () => {
     await source.close();
   });
 
-  test("are not sent again one by one where a gateway refuses them", async () => {
+  test("are not sent again one by one if a gateway refuses them", async () => {
     const type = ownType();
     for (let n = 0; n < 16; n++) await create(server.app.engine, { type });
     const { source, wish, count } = openSource(type, {
@@ -489,7 +489,7 @@ describe("the heartbeats of a source", () => {
     await source.close();
   });
 
-  test("carry a hundred long lines of characters that JSON writes in six bytes each", async () => {
+  test("carry a hundred long lines whose characters have six bytes in JSON", async () => {
     const type = ownType();
     const id = await create(server.app.engine, { type });
     const { source, wish } = openSource(type);
@@ -506,7 +506,7 @@ describe("the heartbeats of a source", () => {
 });
 
 describe("a worker whose types change", () => {
-  test("asks for those it has now with a complete, too", async () => {
+  test("claims its present types with a complete, too", async () => {
     const [first, second] = [ownType(), ownType()];
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const handlers = new Map<string, Handler>([
@@ -541,7 +541,7 @@ describe("a worker whose types change", () => {
     await worker.stop(0);
   });
 
-  test("and that is stopped while all its slots are busy takes no more", async () => {
+  test("and that stops while all its slots are taken claims no more", async () => {
     const type = ownType();
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const worker = createWorker({

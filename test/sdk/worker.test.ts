@@ -54,14 +54,14 @@ const untilAborted: Handler = (_task, { signal }) =>
   new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 
 describe("a worker over HTTP", () => {
-  test("works off tasks and keeps what its handler returns", async () => {
+  test("completes tasks with the result of the handler", async () => {
     const { type, worker } = work(async ({ payload }) => ({ got: payload }));
     const id = await create(server.app.engine, { type, payload: '{"n":1}' });
     expect(await ended(id)).toMatchObject({ status: "done", result: '{"got":{"n":1}}' });
     await worker.stop(0);
   });
 
-  test("tells a handler when its task was created, to the millisecond", async () => {
+  test("gives handlers the creation time in milliseconds", async () => {
     const { type, worker } = work(async ({ createdAt }) => createdAt);
     const id = await create(server.app.engine, { type });
     const { result, createdAt } = await ended(id);
@@ -69,7 +69,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("completes many at once and brings the next with the answer", async () => {
+  test("completes many tasks in one call and gets the next ones with the answer", async () => {
     const { fetch, count } = listening();
     const { type, worker } = work(async () => null, { concurrency: 10, fetch });
     const ids = await Promise.all(Array.from({ length: 200 }, () => create(server.app.engine, { type })));
@@ -79,7 +79,7 @@ describe("a worker over HTTP", () => {
     expect(worker.running).toBe(0);
   });
 
-  test("never works on more than it has slots for", async () => {
+  test("never runs more tasks than it has slots", async () => {
     let [now, peak] = [0, 0];
     const { type, worker } = work(
       async () => {
@@ -95,7 +95,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("fails for good, is tried again, and snoozes, as its handler says", async () => {
+  test("fails permanently, retries and snoozes as the handler decides", async () => {
     const { type, worker } = work(async ({ payload, attempt }) => {
       if (payload === "fail") return fail("broken", { code: "broken", retryable: false });
       if (payload === "snooze") return snooze("1h");
@@ -113,7 +113,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("hands the payload to handlers as it was sent, too", async () => {
+  test("gives handlers the text of the payload, too", async () => {
     const { type, worker } = work(async ({ payloadText }) => payloadText);
     const payload = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0}';
     const [first, second] = [
@@ -142,7 +142,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("stops work that is cancelled", async () => {
+  test("stops cancelled tasks", async () => {
     const { type, worker } = work(untilAborted);
     const id = await create(server.app.engine, { type });
     await becomes(id, ({ status }) => status === "running");
@@ -151,7 +151,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("gives back what it cannot finish, and burns no attempt", async () => {
+  test("gives back unfinished tasks without counting an attempt", async () => {
     const { type, worker } = work(untilAborted);
     const id = await create(server.app.engine, { type });
     await becomes(id, ({ status }) => status === "running");
@@ -159,7 +159,7 @@ describe("a worker over HTTP", () => {
     expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempt: 0 });
   });
 
-  test("that is drained finishes what it has and ends", async () => {
+  test("finishes its tasks and ends when it is drained", async () => {
     const { fetch: through, count } = listening();
     const { promise, resolve } = Promise.withResolvers<void>();
     const { type, worker } = work(() => promise, { concurrency: 1, fetch: through });
@@ -180,7 +180,7 @@ describe("a worker over HTTP", () => {
     expect((await server.app.engine.get(waiting)).status).toBe("pending");
   });
 
-  test("takes no task with it when it stops behind a proxy that keeps its waiting claim", async () => {
+  test("leaves no task leased when it stops behind a proxy that keeps its waiting claim", async () => {
     const proxy = await openGate(Number(new URL(server.url).port), { keepsRequests: true });
     const { type, worker } = work(async () => null, { url: `http://127.0.0.1:${proxy.port}` });
     await ended(await create(server.app.engine, { type }));
@@ -195,7 +195,7 @@ describe("a worker over HTTP", () => {
     proxy.close();
   });
 
-  test("loses no task for what a handler in JavaScript says", async () => {
+  test("loses no task because of values of a handler in JavaScript", async () => {
     const hostile = new Proxy(
       {},
       {

@@ -42,8 +42,8 @@ const FULL: Stats = {
 };
 const HOW = { now: NOON, width: 80, paint: createPaint(false) };
 
-describe("the board", () => {
-  test("of a server that has seen nothing", () => {
+describe("the statistics", () => {
+  test("of a server without tasks", () => {
     expect(boardLines(EMPTY, HOW)).toEqual([
       "0 running, 0 pending, 0 done, 0 failed, 0 cancelled",
       "",

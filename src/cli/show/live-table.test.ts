@@ -18,7 +18,7 @@ const chosen = (tasks: readonly Task[], room: number): number[] =>
   chooseRows(tasks.map(seen), room).map(({ task }) => task.id);
 
 describe("the rows of the screen", () => {
-  test("are running ones by their starts, pending ones by their turn, ended ones the latest first", () => {
+  test("are running tasks by start, pending tasks by order of claims, ended tasks the latest first", () => {
     const tasks = [...ended.slice(0, 2), ...waits.slice(0, 3), ...runs.slice(0, 2)];
     expect(chosen(tasks, 10)).toEqual([101, 100, 201, 200, 202, 301, 300]);
   });
@@ -35,7 +35,7 @@ describe("the rows of the screen", () => {
     expect([from(100), from(200), from(300)]).toEqual(shares);
   });
 
-  test("leave to others what a group does not need", () => {
+  test("use rows that a group does not need", () => {
     expect(chosen([...runs.slice(0, 1), ...ended], 8)).toHaveLength(8);
   });
 });
@@ -53,7 +53,7 @@ const watched = { tasks: [...runs, ...waits].map(seen), stats, url: "http://here
 const HOW = { now: NOON, columns: 79, rows: 24, paint: createPaint(false) };
 
 describe("the screen", () => {
-  test("counts on top, says where, and shows the table", () => {
+  test("shows the counts, the address and the table", () => {
     const lines = watchScreen({ ...watched, tasks: [seen(runs[0] ?? wireRunning())] }, HOW);
     expect(lines).toEqual([
       "1 running, 2 pending, 1,234 done, 0 failed, 0 cancelled",
@@ -64,7 +64,7 @@ describe("the screen", () => {
     ]);
   });
 
-  test("says since when the server does not answer", () => {
+  test("shows since when the server does not answer", () => {
     const [, state] = watchScreen({ ...watched, awaySince: NOON - 5_000 }, HOW);
     expect(state).toBe("http://here has not answered for 5.0s; trying again");
   });

@@ -11,7 +11,7 @@ test("a refusal is the server's sentence with its code and request", () => {
   ]);
 });
 
-test("fields at fault stand on lines of their own, and nothing in them is obeyed", () => {
+test("invalid fields have lines of their own, without control characters", () => {
   const fields = [
     { pointer: "/tags/0", detail: "must not be empty" },
     { pointer: "", detail: "must name\u001b[2J a field" },
@@ -24,7 +24,7 @@ test("fields at fault stand on lines of their own, and nothing in them is obeyed
   ]);
 });
 
-test("faults that the server did not list are counted", () => {
+test("omitted fields are counted", () => {
   const fields = [{ pointer: "/a", detail: "is unknown" }];
   const error = new TaskTrackError("all in one", {
     code: "invalid",
@@ -35,7 +35,7 @@ test("faults that the server did not list are counted", () => {
   expect(refusalLines(error, { url: URL }).at(-1)).toBe("  and 412 more");
 });
 
-test("where nobody answers it says who does not, and the way out", () => {
+test("without an answer it names the server, and how to name another", () => {
   const error = new TaskTrackError("http://here does not answer: refused", {
     code: "unreachable",
     status: 0,

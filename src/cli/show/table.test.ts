@@ -19,7 +19,7 @@ const drawn = (width: number): string[] => {
 };
 
 describe("a table", () => {
-  test("is as wide as it needs where there is room", () => {
+  test("is as wide as its content if there is room", () => {
     expect(drawn(Number.POSITIVE_INFINITY)).toEqual([
       "   ID  NAME                     AGE  NOTE",
       "    1  short                    3s   nothing to say",
@@ -27,7 +27,7 @@ describe("a table", () => {
     ]);
   });
 
-  test("what may give way gives way, the widest first", () => {
+  test("columns that may shrink do so, the widest first", () => {
     expect(drawn(38)).toEqual([
       "   ID  NAME          AGE  NOTE",
       "    1  short         3s   nothing to …",
@@ -35,7 +35,7 @@ describe("a table", () => {
     ]);
   });
 
-  test("what is worth least goes where that is not enough", () => {
+  test("columns of low priority are left out if that is not enough", () => {
     expect(drawn(18)).toEqual(["   ID  NAME  NOTE", "    1  sho…  noth…", "12345  a r…"]);
     expect(drawn(12)).toEqual(["   ID  NAME", "    1  short", "12345  a ra…"]);
   });
@@ -44,12 +44,12 @@ describe("a table", () => {
     for (const line of drawn(width)) expect(widthOf(line)).toBeLessThanOrEqual(width);
   });
 
-  test("a column that may not give way is never cut, even by later rows", () => {
+  test("a column that may not shrink is never cut, even by later rows", () => {
     const layout = layOut(COLUMNS, ROWS, 40);
     expect(rowLine(layout, [{ text: "123456789" }, { text: "x" }])).toStartWith("123456789  x");
   });
 
-  test("colour does not count, and covers the padding", () => {
+  test("colour has no width, and covers the padding", () => {
     const layout = layOut([{ title: "A" }, { title: "B" }], [[{ text: "xyz" }, { text: "b" }]], 40);
     const red = (text: string): string => `\u001b[31m${text}\u001b[39m`;
     expect(rowLine(layout, [{ text: "x", paint: red }, { text: "b" }])).toBe(`${red("x  ")}  b`);

@@ -10,7 +10,7 @@ const HOW = { now: NOON, paint };
 const at = (ms: number): string => new Date(NOON + ms).toISOString();
 
 describe("the facts of a task", () => {
-  test("are those that say something", () => {
+  test("are those without their usual value", () => {
     expect(taskLines(wireTask(), HOW)).toEqual([
       "Task 7  name",
       "  status   pending",
@@ -19,7 +19,7 @@ describe("the facts of a task", () => {
     ]);
   });
 
-  test("are all of them where there are all, and harmless", () => {
+  test("are complete, without control characters", () => {
     const task = wireRunning({
       ...{ name: "a\u001b[2J", description: "one\ntwo\u0007", tags: ["x", "y\r"], key: "k", priority: -3 },
       ...{ timeout: "5m0s", run_at: at(-15_000), attempt: 2, cancel_requested: true },
@@ -60,7 +60,7 @@ describe("the facts of a task", () => {
     ]);
   });
 
-  test("of an ended task tell its end", () => {
+  test("of an ended task show its end", () => {
     expect(taskLines(wireEnded("done", { result: 0 }), HOW)).toContain(
       "  finished  2026-01-01 11:59:55Z (5.0s ago)",
     );
@@ -68,7 +68,7 @@ describe("the facts of a task", () => {
   });
 });
 
-test("an explanation is a sentence, and what it rests on", () => {
+test("an explanation is a sentence with its facts", () => {
   const explained: Explanation = {
     ...{ id: 7, status: "pending", reason: "waiting_for_slot", message: "It is due; 3 go first" },
     ...{
@@ -106,7 +106,7 @@ test.each([
   expect(logLine({ n: 1, at: at(0), level, message: "a\u001b" }, paint)).toBe(line);
 });
 
-test("a tab in a log line is room between columns", () => {
+test("a tab in a log line becomes spaces", () => {
   const line = { n: 1, at: at(0), level: "info", message: "733M\t/usr/share" } as const;
   expect(logLine(line, createPaint(false))).toEndWith("info  733M  /usr/share");
 });

@@ -75,7 +75,7 @@ describe("a task on one line", () => {
     expect(taskSentence(seen(task), HOW)).toBe(sentence);
   });
 
-  test("what runs has run on since it was heard of", () => {
+  test("a running task has run on since its state was received", () => {
     const later = { ...HOW, now: NOON + 5_000 };
     expect(taskRow(seen(wireRunning()), later)[5]?.text).toBe("15s");
     expect(taskRow(seen(wireEnded("done")), later)[5]?.text).toBe("5.0s");

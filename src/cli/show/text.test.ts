@@ -4,7 +4,7 @@ import { cutTo, harmless, harmlessJson, harmlessLines, padLeftTo, padTo, widthOf
 /** What no terminal may get from a stranger. */
 const COMMANDING = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
-describe("text of strangers", () => {
+describe("unsafe text", () => {
   test.each([
     ["plain", "plain"],
     ["日本 שלום é 👨‍👩‍👧", "日本 שלום é 👨‍👩‍👧"],
@@ -17,20 +17,20 @@ describe("text of strangers", () => {
     expect(harmless(text)).toBe(shown);
   });
 
-  test("no character of the basic plane gets through that a terminal obeys", () => {
+  test("no character of the basic plane that a terminal obeys is left", () => {
     for (let code = 0; code <= 0xffff; code++) {
       expect(COMMANDING.test(harmless(String.fromCharCode(code)))).toBe(false);
     }
   });
 
-  test("as JSON it stays the same value, and commands nothing", () => {
+  test("as JSON it stays the same value, without control characters", () => {
     const value = { name: "\u001b[31m \u007f\u009b \u202e\u2028 日本" };
     const json = harmlessJson(JSON.stringify(value));
     expect(JSON.parse(json)).toEqual(value);
     expect(COMMANDING.test(json)).toBe(false);
   });
 
-  test("lines are kept apart where they are wanted", () => {
+  test("lines can be kept apart", () => {
     expect(harmlessLines("a\r\nb\u001b\n")).toEqual(["a", "b\\x1b", ""]);
   });
 });

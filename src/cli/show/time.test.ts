@@ -28,7 +28,7 @@ test.each([
   expect(timeWithDistance(new Date(NOON + ms).toISOString(), NOON)).toBe(text);
 });
 
-test("times and durations of the wire are read", () => {
+test("times and durations of the API are read", () => {
   expect(clockTime("2026-01-31T12:00:00.123Z")).toBe("2026-01-31 12:00:00Z");
   expect([wireMs("4m2.5s"), wireMs("nonsense")]).toEqual([242_500, 0]);
 });

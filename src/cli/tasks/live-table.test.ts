@@ -9,8 +9,8 @@ const openKnown = () =>
   );
 const idsOf = (known: ReturnType<typeof openKnown>): number[] => [...known.all()].map(({ task }) => task.id);
 
-describe("what is known of the tasks", () => {
-  test("is what events tell of those that are wanted", () => {
+describe("the known tasks", () => {
+  test("are those of events that match the filter", () => {
     const known = openKnown();
     known.see(wireTask({ id: 1 }));
     known.see(wireTask({ id: 2, type: "other" }));
@@ -19,14 +19,14 @@ describe("what is known of the tasks", () => {
     expect(idsOf(known)).toEqual([1]);
   });
 
-  test("is forgotten where a look does not find it", () => {
+  test("are dropped if a read does not find them", () => {
     const known = openKnown();
     known.see(wireTask({ id: 1 }));
     known.beginLook()([wireTask({ id: 2 })]);
     expect(idsOf(known)).toEqual([2]);
   });
 
-  test("is kept where an event told of it since the look began", () => {
+  test("are kept if an event came since the read began", () => {
     const known = openKnown();
     known.see(wireTask({ id: 1 }));
     known.see(wireTask({ id: 2 }));

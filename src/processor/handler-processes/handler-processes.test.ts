@@ -117,7 +117,7 @@ const runsOf = ({ got }: Born): number[] =>
   got.flatMap((message) => (message.kind === "run" ? [message.run] : []));
 
 describe("a module", () => {
-  test("is loaded by one process first, and by the others when that has worked", async () => {
+  test("is loaded by one process first, and by the others when the first has loaded it", async () => {
     const { pool, born, ready, types } = openPool(3);
     const started = pool.start();
     expect(born).toHaveLength(1);
@@ -127,7 +127,7 @@ describe("a module", () => {
     expect(types).toEqual([["work"]]);
   });
 
-  test("that cannot be loaded stops the start with its own error, and nothing is started again", async () => {
+  test("that cannot be loaded rejects the start with its own error, and no process is started again", async () => {
     const { pool, born, process, clock } = openPool(3);
     const started = pool.start();
     process(1).says({ kind: "load_failed", message: "SyntaxError: Unexpected }" });
@@ -137,7 +137,7 @@ describe("a module", () => {
     expect(born).toHaveLength(1);
   });
 
-  test("that takes a minute to load is not waited for", async () => {
+  test("that takes more than a minute to load is given up", async () => {
     const { pool, clock, process } = openPool(1);
     const started = pool.start().catch((error: Error) => error.message);
     await clock.advance(70_000);
@@ -145,7 +145,7 @@ describe("a module", () => {
     expect(process(1).killedGroups).not.toHaveLength(0);
   });
 
-  test("that waits for ever while it loads is not waited for either, though its process lives", async () => {
+  test("that waits without end while it loads is given up, although its process sends heartbeats", async () => {
     const { pool, live } = openPool(1);
     const started = pool.start().catch((error: Error) => error.message);
     await live(70_000, 1);
@@ -154,7 +154,7 @@ describe("a module", () => {
 });
 
 describe("a task", () => {
-  test("goes to the process with the fewest, and its outcome comes back", async () => {
+  test("goes to the process with the fewest runs, and its outcome is returned", async () => {
     const opened = await openStarted(2);
     const first = hand(opened);
     hand(opened);
@@ -166,7 +166,7 @@ describe("a task", () => {
     expect(first.outcome).toEqual(DONE);
   });
 
-  test("is not given to a process that has fallen quiet while another is there", async () => {
+  test("is not given to a quiet process while another one is ready", async () => {
     const opened = await openStarted(2);
     await opened.live(4_000, 2);
     hand(opened);
@@ -185,7 +185,7 @@ describe("a task", () => {
     expect(task.said).toEqual([[40, "half"], "warn: careful"]);
   });
 
-  test("waits in its slot for a process, and is given back when none comes", async () => {
+  test("waits in its slot for a process, and is given back if none is ready in time", async () => {
     const opened = await openStarted(1);
     opened.process(1).ends(CRASHED);
     const lucky = hand(opened);
@@ -202,8 +202,8 @@ describe("a task", () => {
   });
 });
 
-describe("a process that dies", () => {
-  test("loses all its tasks once, takes its groups with it and is replaced", async () => {
+describe("a process that ends", () => {
+  test("loses all its tasks once, and its process groups are killed; it is replaced", async () => {
     const opened = await openStarted(1);
     const tasks = [hand(opened), hand(opened)];
     await settled();
@@ -223,7 +223,7 @@ describe("a process that dies", () => {
     expect(opened.born).toHaveLength(2);
   });
 
-  test("again and again is replaced with growing pauses, which begin anew once it has worked", async () => {
+  test("again and again is replaced with growing pauses, which are short again after a run has ended", async () => {
     const opened = await openStarted(1);
     const pauses: number[] = [];
     const die = async (pid: number): Promise<void> => {
@@ -242,7 +242,7 @@ describe("a process that dies", () => {
     expect(pauses.at(-1)).toBe(100);
   });
 
-  test("sends its tasks into processes of their own the next time, so that the innocent are not lost again", async () => {
+  test("makes its tasks run in processes of their own the next time, so that tasks without a fault are not lost again", async () => {
     const opened = await openStarted(1);
     const suspects = [hand(opened, { losses: 1 }), hand(opened, { losses: 1 })];
     await settled();
@@ -301,7 +301,7 @@ describe("tasks that were lost before, and run alone", () => {
   });
 });
 
-describe("a process that falls silent", () => {
+describe("a process that sends no messages", () => {
   test("is killed after ten seconds, and all its tasks are lost once", async () => {
     const opened = await openStarted(1);
     const task = hand(opened);
@@ -314,7 +314,7 @@ describe("a process that falls silent", () => {
     });
   });
 
-  test("is left alone where it was the server that stood still, and the words of the process were waiting", async () => {
+  test("is not killed if the server was suspended and the messages of the process were waiting", async () => {
     const opened = await openStarted(1);
     const task = hand(opened);
     for (let times = 0; times < 3; times++) {
@@ -326,7 +326,7 @@ describe("a process that falls silent", () => {
     expect(opened.process(1).killedGroups).toEqual([]);
   });
 
-  test("is left alone while it says that it lives", async () => {
+  test("is not killed while it sends heartbeats", async () => {
     const opened = await openStarted(1);
     const task = hand(opened);
     await opened.live(120_000, 1);
@@ -342,7 +342,7 @@ describe("a task that goes on after its abort", () => {
     ["cancelled", CANCEL_GRACE_MS],
   ];
   test.each(PATIENCE)(
-    "(%s) is killed after %i ms, and its neighbours are given back",
+    "(%s) is killed after %i ms, and the other tasks of its process are given back",
     async (reason, patienceMs) => {
       const opened = await openStarted(1);
       const guilty = hand(opened);
@@ -359,7 +359,7 @@ describe("a task that goes on after its abort", () => {
     },
   );
 
-  test("is no longer waited for when it ends in time", async () => {
+  test("does not end its process if it ends in time", async () => {
     const opened = await openStarted(1);
     const task = hand(opened);
     const neighbour = hand(opened);
@@ -371,8 +371,8 @@ describe("a task that goes on after its abort", () => {
   });
 });
 
-describe("a module that is loaded anew", () => {
-  test("takes the new tasks, while the old processes end with their last one", async () => {
+describe("a module that is loaded again", () => {
+  test("gets the new tasks, while the old processes end with their last task", async () => {
     const opened = await openStarted(2);
     const old = hand(opened);
     await settled();
@@ -396,7 +396,7 @@ describe("a module that is loaded anew", () => {
     expect(opened.born).toHaveLength(4);
   });
 
-  test("but cannot be, leaves everything as it was", async () => {
+  test("but has an error, leaves the old processes running", async () => {
     const opened = await openStarted(1);
     const reloaded = opened.pool.reload();
     opened.process(2).says({ kind: "load_failed", message: "SyntaxError" });
@@ -412,8 +412,8 @@ describe("a module that is loaded anew", () => {
   });
 });
 
-describe("the end", () => {
-  test("kills all processes, gives their tasks back and starts nothing again", async () => {
+describe("a kill", () => {
+  test("ends all processes, gives their tasks back and starts no process again", async () => {
     const opened = await openStarted(2);
     const tasks = [hand(opened), hand(opened), hand(opened, { losses: 1 })];
     await settled();
