@@ -54,9 +54,9 @@ export const runOneOfSeveral = (argv: readonly string[]): Promise<number> =>
 /** Runs the command that the first word names; resolves with the exit code. */
 export async function runCommand(argv: readonly string[], terminal: Terminal): Promise<number> {
   const [word, ...rest] = argv;
-  if (word === "--version" || word === "-v") return say(terminal, VERSION);
+  if (word === "--version" || word === "-v") return print(terminal, VERSION);
   if (word === undefined || word === "--help" || word === "-h")
-    return say(terminal, overview(VERSION, COMMANDS));
+    return print(terminal, overview(VERSION, COMMANDS));
   if (word === "help") return runCommand(rest.length === 0 ? [] : [...rest, "--help"], terminal);
   const command = commandNamed(word);
   if (command !== undefined) return attempt(command, rest, terminal);
@@ -71,7 +71,7 @@ export async function runCommand(argv: readonly string[], terminal: Terminal): P
 async function attempt(command: Command, argv: readonly string[], terminal: Terminal): Promise<number> {
   try {
     const { given, positionals, isHelp } = parseArguments(command, argv);
-    if (isHelp) return say(terminal, commandHelp(command));
+    if (isHelp) return print(terminal, commandHelp(command));
     return await command.run({
       ...{ given, positionals, terminal, commands: COMMANDS },
       paint: paintFor(terminal, given.isOn(NO_COLOR.name)),
@@ -85,7 +85,7 @@ async function attempt(command: Command, argv: readonly string[], terminal: Term
 const paintFor = ({ out, env }: Terminal, isRefused: boolean): Call["paint"] =>
   createPaint(wantsColour({ isRefused, isTerminal: out.isTerminal, env }));
 
-function say({ out }: Terminal, text: string): number {
+function print({ out }: Terminal, text: string): number {
   out.write(`${text.trimEnd()}\n`);
   return OK;
 }

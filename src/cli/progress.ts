@@ -44,7 +44,7 @@ export function createProgress(setup: {
   }
 
   function bar(text: string): string {
-    const width = stream.columns || USUAL_COLUMNS; // some terminals say 0
+    const width = stream.columns || USUAL_COLUMNS; // some terminals report 0
     const room = Math.min(LONGEST_BAR, width - text.length - 4);
     if (room < 5) return text.slice(0, width - 1);
     const filled = total === 0 ? room : Math.min(room, Math.floor((room * done) / total));

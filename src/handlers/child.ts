@@ -3,7 +3,7 @@
  * log lines and outcomes. Leases and timeouts stay with the server, which kills the process if necessary.
  */
 import type { Clock } from "../core/clock.ts";
-import { createContext, type Said } from "../processor/context.ts";
+import { createContext, type Unsent } from "../processor/context.ts";
 import { attempt } from "../processor/execute.ts";
 import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
 import {
@@ -26,7 +26,7 @@ export interface HandlersChild {
 /** Progress and log lines are sent at most this often: a handler may report in a loop. */
 const REPORT_EVERY_MS = 50;
 
-type Run = Said & {
+type Run = Unsent & {
   readonly id: number;
   readonly stop: AbortController;
   /** A message with progress and log lines is due. */
@@ -59,10 +59,10 @@ export function createHandlersChild(setup: {
 
   const contextOf = (run: Run): HandlerContext =>
     createContext({
-      said: run,
+      unsent: run,
       signal: () => run.stop.signal,
       isOver: () => !runs.has(run.id),
-      onSaid: () => reportSoon(run),
+      onReport: () => reportSoon(run),
     });
 
   function reportSoon(run: Run): void {

@@ -3,11 +3,11 @@ import { createLines, type Line } from "./lines.ts";
 
 /** The lines of these bytes, fed in pieces of this size. */
 function linesOf(bytes: Uint8Array, piece = bytes.length, kept = 100): Line[] {
-  const told: Line[] = [];
-  const lines = createLines({ bytesKept: () => kept, tell: (line) => told.push(line) });
+  const read: Line[] = [];
+  const lines = createLines({ bytesKept: () => kept, onLine: (line) => read.push(line) });
   for (let at = 0; at < bytes.length; at += piece) lines.feed(bytes.subarray(at, at + piece));
   lines.end();
-  return told;
+  return read;
 }
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const textsOf = (text: string, piece?: number): string[] =>

@@ -19,7 +19,7 @@ export type LinesSetup = {
   /** The limit in bytes for a line that begins with this byte. */
   readonly bytesKept: (first: number) => number;
   /** Called for each line that is not blank. */
-  readonly tell: (line: Line) => void;
+  readonly onLine: (line: Line) => void;
 };
 
 const USUAL_BYTES = 4_096;
@@ -27,7 +27,7 @@ const LF = 10;
 /** A progress bar returns to the begin of its line; each of its states is a line. */
 const CR = 13;
 
-export function createLines({ bytesKept, tell }: LinesSetup): Lines {
+export function createLines({ bytesKept, onLine }: LinesSetup): Lines {
   const decoder = new TextDecoder();
   let line: Uint8Array = new Uint8Array(USUAL_BYTES);
   let kept = 0;
@@ -49,7 +49,7 @@ export function createLines({ bytesKept, tell }: LinesSetup): Lines {
     const wasCut = isCut;
     kept = 0;
     isCut = false;
-    if (text !== "") tell({ text, isCut: wasCut });
+    if (text !== "") onLine({ text, isCut: wasCut });
   }
 
   return {

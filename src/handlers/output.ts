@@ -24,20 +24,20 @@ const PROGRESS = /^progress\s+(\d+(?:\.\d+)?)(?:\s+(.*))?$/;
 const [OBJECT, LIST] = ["{", "["].map((text) => text.charCodeAt(0));
 
 export function createOutput(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Output {
-  const talk = createTalk(context, clock);
+  const report = createReport(context, clock);
   let held: Line | null = null; // the result, if it is the last line
   let lastError = "";
 
-  function told(line: Line): void {
+  function onStdout(line: Line): void {
     giveUpHeld();
     const [, percent, message] = PROGRESS.exec(line.text) ?? [];
-    if (percent !== undefined && Number(percent) <= 100) talk.progress(Number(percent), message ?? "");
+    if (percent !== undefined && Number(percent) <= 100) report.progress(Number(percent), message ?? "");
     else if (looksLikeResult(line)) held = line;
-    else talk.log(line.text, "info");
+    else report.log(line.text, "info");
   }
 
   function giveUpHeld(): void {
-    if (held !== null) talk.log(held.text, "info");
+    if (held !== null) report.log(held.text, "info");
     held = null;
   }
 
@@ -49,19 +49,19 @@ export function createOutput(context: Pick<HandlerContext, "log" | "progress">, 
       });
     }
     const result = readResult(line.text);
-    if (result === null) talk.log(line.text, "info"); // it is not JSON
+    if (result === null) report.log(line.text, "info"); // it is not JSON
     return result?.value ?? null;
   }
 
   const stdout = createLines({
     bytesKept: (first) => (first === OBJECT || first === LIST ? LIMITS.resultBytes : LINE_BYTES),
-    tell: told,
+    onLine: onStdout,
   });
   const stderr = createLines({
     bytesKept: () => LINE_BYTES,
-    tell: ({ text }) => {
+    onLine: ({ text }) => {
       lastError = text;
-      talk.log(text, "warn");
+      report.log(text, "warn");
     },
   });
 
@@ -78,7 +78,7 @@ export function createOutput(context: Pick<HandlerContext, "log" | "progress">, 
       try {
         return held === null ? null : resultOf(held);
       } finally {
-        talk.end();
+        report.end();
       }
     },
   };
@@ -92,7 +92,7 @@ const looksLikeResult = ({ text, isCut }: Line): boolean =>
   (text.startsWith("{") && (isCut || text.endsWith("}"))) ||
   (text.startsWith("[") && (isCut || text.endsWith("]")));
 
-interface Talk {
+interface Report {
   log(message: string, level: LogLevel): void;
   progress(percent: number, message: string): void;
   /** Sends the lines that are still held. */
@@ -100,7 +100,7 @@ interface Talk {
 }
 
 /** Lines and progress are passed on at most this often: a program may write a hundred thousand lines a second. */
-const TELL_EVERY_MS = 250;
+const FLUSH_EVERY_MS = 250;
 const LINES_HELD = LIMITS.logLinesKept;
 const CHARACTERS_HELD = 1_048_576;
 
@@ -110,19 +110,19 @@ type Said = { readonly message: string; readonly level: LogLevel };
  * Sends lines and progress a few times a second. Of many lines, it sends the latest, as many as a task keeps,
  * and the number of those left out; of progress, it sends the latest.
  */
-function createTalk(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Talk {
+function createReport(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Report {
   let lines: Said[] = [];
   let characters = 0;
   let leftOut = 0;
   let progress: { readonly percent: number; readonly message: string } | null = null;
-  let cancelTell: (() => void) | null = null;
+  let cancelFlush: (() => void) | null = null;
 
   function log(text: string, level: LogLevel): void {
     const message = storableText(text, LIMITS.messageLength);
     lines.push({ message, level });
     characters += message.length;
     if (lines.length > 2 * LINES_HELD || characters > 2 * CHARACTERS_HELD) leaveOut();
-    tellSoon();
+    flushSoon();
   }
 
   function leaveOut(): void {
@@ -132,13 +132,13 @@ function createTalk(context: Pick<HandlerContext, "log" | "progress">, clock: Cl
     characters = lines.reduce((sum, { message }) => sum + message.length, 0);
   }
 
-  function tellSoon(): void {
-    cancelTell ??= clock.after(TELL_EVERY_MS, tell);
+  function flushSoon(): void {
+    cancelFlush ??= clock.after(FLUSH_EVERY_MS, flush);
   }
 
-  function tell(): void {
-    cancelTell?.();
-    cancelTell = null;
+  function flush(): void {
+    cancelFlush?.();
+    cancelFlush = null;
     leaveOut();
     if (leftOut > 0) context.log(`… ${leftOut} lines left out`, "info");
     for (const { message, level } of lines) context.log(message, level);
@@ -153,9 +153,9 @@ function createTalk(context: Pick<HandlerContext, "log" | "progress">, clock: Cl
     log,
     progress: (percent, message) => {
       progress = { percent, message: storableText(message, LIMITS.messageLength) };
-      tellSoon();
+      flushSoon();
     },
-    end: tell,
+    end: flush,
   };
 }
 

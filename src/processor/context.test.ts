@@ -1,21 +1,21 @@
 import { describe, expect, test } from "bun:test";
-import { createContext, type Said } from "./context.ts";
+import { createContext, type Unsent } from "./context.ts";
 
 function open() {
-  const said: Said = { progress: null, log: [] };
+  const unsent: Unsent = { progress: null, log: [] };
   let [told, over] = [0, false];
   const context = createContext({
-    said,
+    unsent,
     signal: () => AbortSignal.abort("x"),
     isOver: () => over,
-    onSaid: () => void told++,
+    onReport: () => void told++,
   });
   const end = (): void => {
     over = true;
   };
   // Untyped, as a module in JavaScript sees it.
   const loose = context as unknown as Record<"progress" | "log", (...words: unknown[]) => void>;
-  return { said, loose, end, told: () => told };
+  return { unsent, loose, end, told: () => told };
 }
 
 const hostile = new Proxy(() => undefined, {
@@ -43,9 +43,9 @@ describe("progress and log lines of a handler", () => {
     [hostile, hostile, 0, "a value that cannot be shown"],
     [{}, "x".repeat(10_001), 0, "x".repeat(10_000)],
   ])("progress(%p, %p)", (percent, message, kept, words) => {
-    const { said, loose, told } = open();
+    const { unsent, loose, told } = open();
     loose.progress(percent, message);
-    expect(said.progress).toEqual({ percent: kept, message: words });
+    expect(unsent.progress).toEqual({ percent: kept, message: words });
     expect(told()).toBe(1);
   });
 
@@ -64,22 +64,22 @@ describe("progress and log lines of a handler", () => {
     [12n, "info", "info", "12"],
     [hostile, hostile, "info", "a value that cannot be shown"],
   ])("log(%p, %p)", (message, level, kept, words) => {
-    const { said, loose } = open();
+    const { unsent, loose } = open();
     loose.log(message, level);
-    expect(said.log).toEqual([{ level: kept, message: words } as Said["log"][number]]);
+    expect(unsent.log).toEqual([{ level: kept, message: words } as Unsent["log"][number]]);
   });
 
   test("beyond a thousand lines the oldest are dropped", () => {
-    const { said, loose } = open();
+    const { unsent, loose } = open();
     for (let n = 0; n < 1_002; n++) loose.log(n);
-    expect([said.log.length, said.log[0]?.message]).toEqual([1_000, "2"]);
+    expect([unsent.log.length, unsent.log[0]?.message]).toEqual([1_000, "2"]);
   });
 
   test("have no effect after the end of the attempt", () => {
-    const { said, loose, end, told } = open();
+    const { unsent, loose, end, told } = open();
     end();
     loose.progress(1);
     loose.log("late");
-    expect({ said, told: told() }).toEqual({ said: { progress: null, log: [] }, told: 0 });
+    expect({ unsent, told: told() }).toEqual({ unsent: { progress: null, log: [] }, told: 0 });
   });
 });

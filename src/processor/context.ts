@@ -10,18 +10,18 @@ import type { RunContext } from "./handler.ts";
 export type Line = { readonly level: LogLevel; readonly message: string };
 
 /** The progress and the lines that have not been sent yet. */
-export type Said = { progress: Progress | null; log: Line[] };
+export type Unsent = { progress: Progress | null; log: Line[] };
 
 export type ContextSetup = {
-  readonly said: Said;
+  readonly unsent: Unsent;
   readonly signal: () => AbortSignal;
   readonly leaseOver?: () => AbortSignal;
   /** Whether the attempt has ended: later calls have no effect. */
   readonly isOver: () => boolean;
-  readonly onSaid: () => void;
+  readonly onReport: () => void;
 };
 
-export function createContext({ said, signal, leaseOver, isOver, onSaid }: ContextSetup): RunContext {
+export function createContext({ unsent, signal, leaseOver, isOver, onReport }: ContextSetup): RunContext {
   return {
     get signal() {
       return signal();
@@ -31,14 +31,14 @@ export function createContext({ said, signal, leaseOver, isOver, onSaid }: Conte
     },
     progress: (percent: unknown, message: unknown = "") => {
       if (isOver()) return;
-      said.progress = { percent: percentOf(percent), message: wordsOf(message ?? "") };
-      onSaid();
+      unsent.progress = { percent: percentOf(percent), message: wordsOf(message ?? "") };
+      onReport();
     },
     log: (message: unknown, level: unknown = "info") => {
       if (isOver()) return;
-      said.log.push({ level: levelOf(level), message: wordsOf(message) });
-      if (said.log.length > LIMITS.logLinesKept) said.log.shift();
-      onSaid();
+      unsent.log.push({ level: levelOf(level), message: wordsOf(message) });
+      if (unsent.log.length > LIMITS.logLinesKept) unsent.log.shift();
+      onReport();
     },
   };
 }

@@ -73,19 +73,21 @@ export function readVerdict(value: unknown): Outcome | null {
 }
 
 /** Returns null, or throws a TypeError, for an invalid outcome. */
-function outcomeFrom({ kind, ...said }: Readonly<Record<string, unknown>>): Outcome | null {
+function outcomeFrom({ kind, ...given }: Readonly<Record<string, unknown>>): Outcome | null {
   switch (kind) {
     case "done":
-      return said.result === null || typeof said.result === "string" ? { kind, result: said.result } : null;
+      return given.result === null || typeof given.result === "string"
+        ? { kind, result: given.result }
+        : null;
     case "failed": {
-      const { code, message } = said.error as Readonly<Record<string, unknown>>;
-      const retryAfterMs = isMs(said.retryAfterMs) ? said.retryAfterMs : null;
-      return { kind, error: failureOf(code, message), retryable: said.retryable !== false, retryAfterMs };
+      const { code, message } = given.error as Readonly<Record<string, unknown>>;
+      const retryAfterMs = isMs(given.retryAfterMs) ? given.retryAfterMs : null;
+      return { kind, error: failureOf(code, message), retryable: given.retryable !== false, retryAfterMs };
     }
     case "released":
-      return isMs(said.delayMs) ? { kind, delayMs: said.delayMs } : null;
+      return isMs(given.delayMs) ? { kind, delayMs: given.delayMs } : null;
     case "lost":
-      return { kind, message: textOf(said.message) };
+      return { kind, message: textOf(given.message) };
     default:
       return null;
   }

@@ -118,11 +118,11 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   const contextOf = (run: Run): RunContext =>
     createContext({
-      said: run,
+      unsent: run,
       signal: () => run.stop.signal,
       leaseOver: () => run.over.signal,
       isOver: () => !slots.runs.has(run),
-      onSaid: () => heartbeats.reported(run),
+      onReport: () => heartbeats.reported(run),
     });
 
   function stopRun(run: Run, reason: StopReason): void {

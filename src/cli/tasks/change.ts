@@ -144,13 +144,13 @@ async function waitForAny(
   ids: readonly number[],
 ): Promise<number> {
   const { out, clock } = terminal;
-  const say = (text: string): void => out.write(`${text}\n`);
+  const print = (text: string): void => out.write(`${text}\n`);
   const follower = {
     onTask: (task: Parameters<typeof taskSentence>[0]["task"]) => {
       if (task.finished_at === null) return;
-      say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
+      print(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
     },
-    onDeleted: (id: number) => say(`Task ${id} is gone: it was deleted`),
+    onDeleted: (id: number) => print(`Task ${id} is gone: it was deleted`),
     onConnection: () => undefined,
   };
   const open: number[] = [];

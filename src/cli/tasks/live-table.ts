@@ -114,7 +114,7 @@ async function lookAround(
 export function createKnown(now: () => number, isWanted: (task: TaskState) => boolean) {
   let tasks = new Map<number, Seen>();
   /** Tasks with an event since the latest read began: the state in the read is older. */
-  let told = new Set<number>();
+  let changed = new Set<number>();
 
   function put(into: Map<number, Seen>, task: TaskState): void {
     if (isWanted(task)) into.set(task.id, { task, seenAt: now() });
@@ -124,19 +124,19 @@ export function createKnown(now: () => number, isWanted: (task: TaskState) => bo
   return {
     all: (): Iterable<Seen> => tasks.values(),
     see: (task: TaskState): void => {
-      told.add(task.id);
+      changed.add(task.id);
       put(tasks, task);
     },
     lose: (id: number): void => {
-      told.add(id);
+      changed.add(id);
       tasks.delete(id);
     },
     /** Call the result with all tasks that were read. */
     beginLook: () => {
-      told = new Set();
+      changed = new Set();
       return (found: readonly TaskState[]): void => {
-        const kept = new Map([...tasks].filter(([id]) => told.has(id)));
-        for (const task of found) if (!told.has(task.id)) put(kept, task);
+        const kept = new Map([...tasks].filter(([id]) => changed.has(id)));
+        for (const task of found) if (!changed.has(task.id)) put(kept, task);
         tasks = kept;
       };
     },

@@ -74,7 +74,7 @@ const goneLine = (id: number): string => `Task ${id} is gone: it was deleted`;
 function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: string): Shown {
   const { out, err, clock } = terminal;
   const last = new Map<number, string>();
-  const say = (text: string): void => {
+  const print = (text: string): void => {
     const date = isDated ? `${clockTime(new Date(clock.now()).toISOString())} ` : "";
     out.write(`${date}${text}\n`);
   };
@@ -83,20 +83,20 @@ function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: s
       const state = JSON.stringify([task.status, task.attempt, task.progress, task.cancel_requested]);
       if (state === last.get(task.id)) return;
       last.set(task.id, state);
-      say(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
+      print(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
     },
-    onDeleted: (id) => say(goneLine(id)),
+    onDeleted: (id) => print(goneLine(id)),
     onConnection: awayNotice((text) => err.write(`tasktrack: ${text}\n`), url),
     stop: nothing,
   };
 }
 
 /** Reports once that the server does not answer, and once that it answers again. */
-export function awayNotice(say: (text: string) => void, url: string): (isConnected: boolean) => void {
+export function awayNotice(print: (text: string) => void, url: string): (isConnected: boolean) => void {
   let wasConnected = true;
   return (isConnected) => {
     if (isConnected !== wasConnected)
-      say(isConnected ? `${url} is back` : `${url} does not answer; trying again`);
+      print(isConnected ? `${url} is back` : `${url} does not answer; trying again`);
     wasConnected = isConnected;
   };
 }

@@ -62,7 +62,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     claim: claims.claim,
     settle,
     extend: (sent) => Promise.all(sent.map(extend)),
-    onRevoked: () => () => undefined, // the answers to heartbeats say it
+    onRevoked: () => () => undefined, // the answers to heartbeats report it
     leave: claims.leave,
     askFor: claims.askFor,
     close: () => {

@@ -1,4 +1,4 @@
-/** The runs in one process: what it is told about them, and what it reports. */
+/** The runs in one process: starts them, passes on their reports, and ends them. */
 import type { Clock } from "../../core/clock.ts";
 import { CANCEL_GRACE_MS } from "../../core/lease.ts";
 import type { Outcome } from "../../core/outcome.ts";
@@ -16,7 +16,7 @@ export interface Runs {
   /** Passes on progress and log lines. No effect if the run has ended. */
   report(update: Extract<FromHandlers, { kind: "update" }>): void;
   end(id: number, outcome: Outcome): void;
-  /** Ends all runs; `outcomeOf` is told of each whether it had been told to stop. */
+  /** Ends all runs; `outcomeOf` gets for each whether it was told to stop. */
   endAll(outcomeOf: (wasStopped: boolean) => Outcome): void;
   /** Whether a run goes on for too long after its abort. */
   hasOvertime(): boolean;
