@@ -362,35 +362,35 @@ async function nobodyCame(): Promise<void> {
   expect(await guarded.reached()).toEqual([]);
 }
 
-describe("an address that is not on the open internet", () => {
-  test("is tried in more than a hundred and twenty ways, each another", () => {
+describe("a private address", () => {
+  test("is written in more than a hundred and twenty different ways", () => {
     const all = [...HERE, ...ELSEWHERE, ...NO_URL, ...NAMES_HERE];
     expect(new Set(all).size).toBe(all.length);
     expect(all.length).toBeGreaterThan(120);
   });
 
-  test("is never connected to, however it is written", async () => {
+  test("is never connected to, in any notation", async () => {
     const urls = [...HERE, ...ELSEWHERE].map((url) => withPort(url));
     expect(await endingsBut([REFUSED], urls)).toEqual([]);
     expect(await endingsBut([REFUSED], urls.map(secure))).toEqual([]);
     await nobodyCame();
   });
 
-  test("is never connected to in a URL that cannot be meant", async () => {
+  test("is never connected to in an invalid URL", async () => {
     for (const url of NO_URL.flatMap((one) => [withPort(one), secure(withPort(one))])) {
       expect([url, thrownBy(() => http(url, { allowPrivate: true }))]).toEqual([url, "TypeError"]);
     }
     await nobodyCame();
   });
 
-  test("is never connected to under a name that the machine's own resolver knows for it", async () => {
+  test("is never connected to under a name of the machine's own resolver", async () => {
     const urls = NAMES_HERE.map((url) => withPort(url));
     const unknown = ["network_error, tried again", "http_timeout, tried again"];
     expect(await endingsBut([REFUSED, ...unknown], urls)).toEqual([]);
     await nobodyCame();
   });
 
-  test("is never connected to where it is this machine's own in its network", async () => {
+  test("is never connected to if it is this machine's own in its network", async () => {
     const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
     const urls = own
       .filter(({ address, scopeid }) => !isPublicAddress(address) && !scopeid)
@@ -402,12 +402,12 @@ describe("an address that is not on the open internet", () => {
     expect(await reachedBy(urls)).toEqual(urls);
   });
 
-  test("would be reached by every one of these ways with the guard off", async () => {
+  test("is reached in each of these ways without the guard", async () => {
     const urls = HERE.map((url) => withPort(url));
     expect(await reachedBy(urls)).toEqual(urls);
   });
 
-  test("would be reached by TLS as well with the guard off", async () => {
+  test("is reached by TLS as well without the guard", async () => {
     const urls = HERE.map((url) => secure(withPort(url)));
     expect(await reachedBy(urls)).toEqual(urls);
   });
@@ -504,13 +504,13 @@ describe("a name", () => {
     });
   }
 
-  test("would reach this machine with the guard off", async () => {
+  test("reaches this machine without the guard", async () => {
     for (const answer of ANSWERS_HERE) {
       expect([answer, await reachedBy([url()], answering(answer).lookup)]).toEqual([answer, [url()]]);
     }
   });
 
-  test("that changes its address after it was looked up is spoken to at the address that was judged", async () => {
+  test("that changes its address after its resolution is called at the address that was checked", async () => {
     const { lookup, asked } = answering(["127.0.0.1"], ["::1"]);
     const handler = createHttp({ ...httpWorld, lookup, allowPrivate: ["127.0.0.1"] })(url());
     expect(await ending(handler)).toBe("reached");
@@ -521,7 +521,7 @@ describe("a name", () => {
     await nobodyCame();
   });
 
-  test("is not looked up where the URL has an address", async () => {
+  test("is not resolved if the URL has an address", async () => {
     const { lookup, asked } = answering(["127.0.0.1"]);
     expect(await ending(createHttp({ ...httpWorld, lookup })(withPort("http://127.1:PORT/")))).toBe(REFUSED);
     expect(asked).toEqual([]);
@@ -555,7 +555,7 @@ describe("a redirect", () => {
     await nobodyCame();
   });
 
-  test("is not followed in any other guise", async () => {
+  test("is not followed in any other form", async () => {
     const to = withPort("http://127.0.0.1:PORT/");
     const guises = [
       `200 OK\r\nrefresh: 0; url=${to}`,
@@ -572,7 +572,7 @@ describe("a redirect", () => {
   });
 });
 
-describe("what is allowed", () => {
+describe("allowed addresses", () => {
   const cases: readonly (readonly [allowed: boolean | readonly string[], host: string, end: string])[] = [
     [["127.0.0.0/8"], "127.0.0.1", "reached"],
     [["127.0.0.1"], "127.0.0.1", "reached"],
@@ -597,7 +597,7 @@ describe("what is allowed", () => {
     });
   }
 
-  test("is not tried any further when somebody else than was meant has answered", async () => {
+  test("stops when another address than the chosen one answers", async () => {
     const { lookup } = answering(["0.0.0.0", "127.0.0.1"]);
     const allowPrivate = ["0.0.0.0", "127.0.0.1"];
     expect(
@@ -614,7 +614,7 @@ describe("what is allowed", () => {
     await guarded.reached();
   });
 
-  test("a refusal names the address and what it is", async () => {
+  test("a refusal names the address and its kind", async () => {
     const { lookup } = answering(["1.1.1.1", "10.1.2.3"]);
     expect(await runOnce(createHttp({ ...httpWorld, lookup })("http://billing.example/hook"))).toEqual({
       kind: "failed",

@@ -125,7 +125,7 @@ async function against(
 /** JSON that JavaScript prints in another form than it was written. */
 const KEPT = '{"id":3889108265204450030,"x":1e999, "2":1,"1":-0.0,"1":[ ]}';
 
-test("a payload goes out, and a result comes in, as it is written", async () => {
+test("the texts of payload and result stay unchanged", async () => {
   const server = await serve((response) => {
     response.writeHead(200, { "content-type": "application/json" });
     response.end(`\n${KEPT} `);
@@ -154,8 +154,8 @@ const done = (result: unknown): Outcome => ({ kind: "done", result: JSON.stringi
 const failed = (code: string, retryable: boolean) => ({ kind: "failed", retryable, error: { code } });
 const JSON_TYPE = { "content-type": "application/json" };
 
-describe("what is sent", () => {
-  test("is the task as JSON, and what names it", async () => {
+describe("the request", () => {
+  test("has the task as JSON, with headers that name it", async () => {
     const server = await serve((response) => response.end());
     const task = {
       id: 7,
@@ -184,7 +184,7 @@ describe("what is sent", () => {
     });
   });
 
-  test("bears the headers that were given", async () => {
+  test("has the headers of the option", async () => {
     const server = await serve((response) => response.end());
     const headers = { Authorization: "Bearer x", "User-Agent": "billing", "X-Own": "1" };
     await runOnce(http(server.url, { ...LOOPBACK, headers }));
@@ -195,7 +195,7 @@ describe("what is sent", () => {
     });
   });
 
-  test("has one key for one task, whatever is edited and however often it is tried, and another for any other", async () => {
+  test("has one key for a task in all its versions and attempts, and another key for any other task", async () => {
     const server = await serve((response) => response.end());
     const handler = http(server.url, LOOPBACK);
     const first = { id: 1, createdAt: NOON };
@@ -215,14 +215,14 @@ describe("what is sent", () => {
     expect(new Set(keys).size).toBe(3);
   });
 
-  test("goes out whole, however large", async () => {
+  test("is complete at any size", async () => {
     const server = await serve((response) => response.end());
     const payload = JSON.stringify("é".repeat(MIB));
     await runOnce(http(server.url, LOOPBACK), { payload });
     expect(JSON.parse(server.heard[0]?.body ?? "").payload).toBe("é".repeat(MIB));
   });
 
-  test("does not go by a proxy that the environment names", async () => {
+  test("does not use a proxy of the environment", async () => {
     const proxy = await serve((response) => response.end('"from the proxy"'));
     const server = await serve((response) => response.end("direct"));
     const names = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
@@ -273,14 +273,14 @@ describe("an answer in the 200s", () => {
     });
   }
 
-  test("may be as long as a result may be", async () => {
+  test("may have the greatest allowed size", async () => {
     const body = "x".repeat(MIB);
     expect(await against({ status: 200, headers: { "content-type": "text/plain" }, body })).toEqual(
       done(body),
     );
   });
 
-  test("fails the task for good when it is a byte longer", async () => {
+  test("is a permanent failure with one byte more", async () => {
     const outcome = await against({ status: 200, body: "x".repeat(MIB + 1) });
     expect(outcome).toMatchObject(failed("result_too_large", false));
   });
@@ -300,12 +300,12 @@ describe("an answer in the 200s", () => {
     );
   });
 
-  test("in an encoding that was not asked for is not taken for a text", async () => {
+  test("in an unwanted encoding is a failure", async () => {
     const outcome = await against({ status: 200, headers: { "content-encoding": "gzip" }, body: "\u001f" });
     expect(outcome).toMatchObject(failed("http_encoding", false));
   });
 
-  test("that breaks off is no result", async () => {
+  test("that breaks off is a failure", async () => {
     const halves = [
       "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
       "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
@@ -321,12 +321,12 @@ describe("an answer in the 200s", () => {
     }
   });
 
-  test("that ends with its connection is whole", async () => {
+  test("that ends with its connection is complete", async () => {
     const { url } = await serveRaw("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n\r\nall", "end");
     expect(await runOnce(http(url, LOOPBACK))).toEqual(done("all"));
   });
 
-  test("is read behind answers that only announce it", async () => {
+  test("is read after informational answers", async () => {
     const { url } = await serveRaw(
       "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n7",
       "stay",
@@ -335,7 +335,7 @@ describe("an answer in the 200s", () => {
   });
 });
 
-describe("an answer that is no success", () => {
+describe("an answer that is not a success", () => {
   const verdicts: readonly (readonly [retryable: boolean, statuses: readonly number[]])[] = [
     [true, [408, 425, 429, 500, 501, 502, 503, 504, 507, 599]],
     [
@@ -345,13 +345,13 @@ describe("an answer that is no success", () => {
   ];
   for (const [retryable, statuses] of verdicts) {
     for (const status of statuses) {
-      test(`${status} is ${retryable ? "tried again" : "final"}`, async () => {
+      test(`${status} is ${retryable ? "retried" : "permanent"}`, async () => {
         expect(await against({ status })).toMatchObject(failed(`http_${status}`, retryable));
       });
     }
   }
 
-  test("is told with the first line of its body", async () => {
+  test("is reported with the first line of its body", async () => {
     const messages: readonly (readonly [body: string, message: string])[] = [
       ["no such invoice\nand more", "127.0.0.1 answered 404: no such invoice"],
       ["\r\n  \n spaced \u0000\u001b[31m out\r\nx", "127.0.0.1 answered 404: spaced [31m out"],
@@ -364,13 +364,13 @@ describe("an answer that is no success", () => {
     }
   });
 
-  test("does not tell of the URL's path, which may be a secret", async () => {
+  test("does not show the path of the URL, which may be a secret", async () => {
     const server = await serve((response) => response.writeHead(500).end());
     const outcome = await runOnce(http(`${server.url}/services/T0/s3cret?token=s3cret`, LOOPBACK));
     expect(JSON.stringify(outcome)).not.toContain("s3cret");
   });
 
-  test("counts although its body breaks off", async () => {
+  test("counts even if its body breaks off", async () => {
     const { url } = await serveRaw("HTTP/1.1 422 No\r\ncontent-length: 99\r\n\r\nbad sum", "end");
     const outcome = await runOnce(http(url, LOOPBACK));
     expect(outcome).toMatchObject({
@@ -379,12 +379,12 @@ describe("an answer that is no success", () => {
     });
   });
 
-  test("is not read to its end, of which nothing would be shown", async () => {
+  test("is not read to its end, which would not be shown", async () => {
     const { url } = await serveRaw(`HTTP/1.1 500 No\r\n\r\n${"x".repeat(5_000)}`, "stay");
     expect(await runOnce(http(url, LOOPBACK))).toMatchObject(failed("http_500", true));
   });
 
-  test("to switch the protocol is none that helps", async () => {
+  test("that switches the protocol is a failure", async () => {
     const { url } = await serveRaw(
       "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello",
       "stay",
@@ -394,7 +394,7 @@ describe("an answer that is no success", () => {
   });
 });
 
-describe("an answer that says when to come again", () => {
+describe("an answer with Retry-After", () => {
   const now = Date.UTC(2026, 0, 1, 12);
   const at = (ms: number): string => new Date(now + ms).toUTCString();
   const clock = {
@@ -422,7 +422,7 @@ describe("an answer that says when to come again", () => {
   ];
   for (const status of [429, 503]) {
     for (const [text, delayMs] of waits) {
-      test(`gives the task back: ${status} and ${text.slice(0, 40)}`, async () => {
+      test(`gives the task back: ${status} with ${text.slice(0, 40)}`, async () => {
         expect(await asked(status, text)).toEqual({ kind: "released", delayMs });
       });
     }
@@ -438,27 +438,27 @@ describe("an answer that says when to come again", () => {
       "Mon",
       "Monday, never",
     ]) {
-      test(`is a failure like any other without a sense: ${status} and "${text}"`, async () => {
+      test(`is a failure like any other if it is invalid: ${status} with "${text}"`, async () => {
         expect(await asked(status, text)).toMatchObject(failed(`http_${status}`, true));
       });
     }
   }
 
-  test("says so in vain with any other status", async () => {
+  test("has no effect with any other status", async () => {
     expect(await asked(500, "5")).toMatchObject(failed("http_500", true));
     expect(await asked(404, "5")).toMatchObject(failed("http_404", false));
     expect(await asked(200, "5")).toMatchObject({ kind: "done" });
   });
 });
 
-describe("a server that is away or slow", () => {
-  test("refuses: tried again", async () => {
+describe("a server that does not answer, or is slow", () => {
+  test("refuses: the task is retried", async () => {
     const server = await listen(createTcpServer());
     for (const one of open.splice(0)) one.close();
     expect(await runOnce(http(server.url, LOOPBACK))).toMatchObject(failed("network_error", true));
   });
 
-  test("closes or resets every connection at once: tried again, each time", async () => {
+  test("closes or resets every connection at once: the task is retried each time", async () => {
     for (const close of [
       (socket: Socket) => socket.destroy(),
       (socket: Socket) => socket.resetAndDestroy(),
@@ -472,14 +472,14 @@ describe("a server that is away or slow", () => {
     }
   });
 
-  test("has no address: tried again", async () => {
+  test("has no address: the task is retried", async () => {
     const unknown = createHttp({ ...httpWorld, lookup: () => Promise.reject(new Error("ENOTFOUND")) });
     expect(await runOnce(unknown("http://nobody.invalid/"))).toMatchObject(failed("network_error", true));
     const nowhere = createHttp({ ...httpWorld, lookup: async () => [] });
     expect(await runOnce(nowhere("http://nobody.invalid/"))).toMatchObject(failed("network_error", true));
   });
 
-  test("is asked at its next address when the first one refuses", async () => {
+  test("is called at its next address if the first one refuses", async () => {
     const server = await serve((response) => response.end("here"));
     const lookup = async (): Promise<string[]> => ["127.0.0.77", "127.0.0.1"];
     const { port } = server;
@@ -491,7 +491,7 @@ describe("a server that is away or slow", () => {
   });
 
   const SOON = "20ms";
-  test("is not looked up for longer than connectTimeout", async () => {
+  test("is not resolved for longer than connectTimeout", async () => {
     const silent = createHttp({ ...httpWorld, lookup: () => new Promise(() => undefined) });
     const outcome = await runOnce(silent("http://slow.example", { connectTimeout: SOON }));
     expect(outcome).toMatchObject({
@@ -509,7 +509,7 @@ describe("a server that is away or slow", () => {
     });
   });
 
-  test("is asked at its next address while there is time, when the first one is silent", async () => {
+  test("is called at its next address in time, if the first one is silent", async () => {
     const port = await listenInVain();
     await serve((response) => response.end("here"), "::1", port);
     const lookup = async (): Promise<string[]> => ["127.0.0.1", "::1"];
@@ -518,7 +518,7 @@ describe("a server that is away or slow", () => {
     expect(await runOnce(handler)).toEqual(done("here"));
   });
 
-  test("does not agree on TLS for longer than connectTimeout", async () => {
+  test("does not do a TLS handshake for longer than connectTimeout", async () => {
     const { port, sockets } = await listen(createTcpServer((socket) => socket.resume()));
     const outcome = await runOnce(http(`https://127.0.0.1:${port}`, { ...LOOPBACK, connectTimeout: SOON }));
     expect(outcome).toMatchObject({
@@ -562,7 +562,7 @@ describe("a server that is away or slow", () => {
     }
   });
 
-  test("may take its time as long as it goes on", async () => {
+  test("may be slow as long as its answer goes on", async () => {
     const answer = Promise.withResolvers<ServerResponse>();
     const server = await serve((response) => {
       response.write("x");
@@ -651,7 +651,7 @@ describe("an abort", () => {
     expect(server.connections).toBe(0);
   });
 
-  test("while the name is looked up ends the call", async () => {
+  test("during name resolution ends the call", async () => {
     const stop = new AbortController();
     const lookup = (): Promise<string[]> => {
       stop.abort();
@@ -681,7 +681,7 @@ describe("an abort", () => {
     );
   });
 
-  test("while TLS is being agreed on closes the connection", async () => {
+  test("during the TLS handshake closes the connection", async () => {
     const stop = new AbortController();
     const { port, sockets } = await listen(
       createTcpServer((socket) => socket.once("data", () => stop.abort())),
@@ -735,7 +735,7 @@ describe("TLS", () => {
 
   const here = createHttp({ ...httpWorld, lookup: async () => ["127.0.0.1"] });
 
-  test("does not take a certificate that nobody vouches for", async () => {
+  test("does not accept a certificate without a trusted authority", async () => {
     const { port, requests } = await secureServer();
     const outcome = await runOnce(here(`https://hook.example:${port}`, LOOPBACK));
     expect(outcome).toMatchObject(failed("network_error", true));
@@ -743,7 +743,7 @@ describe("TLS", () => {
     expect(requests()).toBe(0);
   });
 
-  test("takes it when it is given as ca, and names the URL's host", async () => {
+  test("accepts it if it is given as ca, and sends the host of the URL", async () => {
     const { port } = await secureServer();
     for (const host of ["hook.example", "hook.example.", "HOOK.example"]) {
       const outcome = await runOnce(here(`https://${host}:${port}`, { ...LOOPBACK, ca: cert }));
@@ -751,7 +751,7 @@ describe("TLS", () => {
     }
   });
 
-  test("names no server where the URL has an address, which the certificate must hold", async () => {
+  test("sends no server name if the URL has an address, which the certificate must contain", async () => {
     const { port, requests } = await secureServer();
     const all = { allowPrivate: true, ca: [cert] };
     const outcome = await runOnce(here(`https://127.0.0.1:${port}`, all));
@@ -762,7 +762,7 @@ describe("TLS", () => {
     expect(requests()).toBe(1);
   });
 
-  test("does not take a certificate of another name", async () => {
+  test("does not accept a certificate of another name", async () => {
     const { port, requests } = await secureServer();
     const outcome = await runOnce(here(`https://other.example:${port}`, { ...LOOPBACK, ca: cert }));
     expect(outcome).toMatchObject(failed("network_error", true));
@@ -776,14 +776,14 @@ describe("TLS", () => {
     expect(requests()).toBe(0);
   });
 
-  test("to a server that speaks none is a fault on the way", async () => {
+  test("to a server without TLS is a network error", async () => {
     const server = await serve((response) => response.end());
     const outcome = await runOnce(http(`https://127.0.0.1:${server.port}`, LOOPBACK));
     expect(outcome).toMatchObject(failed("network_error", true));
   });
 });
 
-describe("what cannot be meant is refused when the handler is made", () => {
+describe("invalid options are refused when the handler is created", () => {
   const wrong: readonly (readonly [what: string, make: () => unknown])[] = [
     ["no URL", () => http("")],
     ["a path", () => http("/hook")],
@@ -825,7 +825,7 @@ describe("what cannot be meant is refused when the handler is made", () => {
     });
   }
 
-  test("and a secret is not told", () => {
+  test("and a secret is not shown", () => {
     const url = (): unknown => http("https://user:s3cret@billing.example/");
     const header = (): unknown => http("https://a.example", { headers: { authorization: "s3cret\n" } });
     for (const make of [url, header]) {
