@@ -84,11 +84,11 @@ export function createWorker(options: WorkerOptions): Worker {
   const log = options.log ?? consoleLog;
   const api = createApi({ url: options.url, options, clock, random: systemChance.random });
   const calls = createWorkCalls(api);
-  let tellStopped: (left: number) => void = () => undefined;
+  let resolveStopped: (left: number) => void = () => undefined;
   const stopped = new Promise<number>((resolve) => {
-    tellStopped = resolve;
+    resolveStopped = resolve;
   });
-  let isTold = false;
+  let isStopping = false;
 
   const source = createHttpSource({
     ...{ calls, worker: name, leaseMs, clock, log, onDirective },
@@ -100,8 +100,8 @@ export function createWorker(options: WorkerOptions): Worker {
   });
 
   function onDirective(directive: Exclude<Directive, "run">): void {
-    if (isTold) return;
-    isTold = true;
+    if (isStopping) return;
+    isStopping = true;
     log.info("told_to_stop", { directive, running: processor.running });
     void stop(directive === "drain" ? DRAIN_GRACE_MS : GRACE_MS);
   }
@@ -111,7 +111,7 @@ export function createWorker(options: WorkerOptions): Worker {
     source.leave();
     const left = await processor.stop(graceMs);
     await source.close();
-    tellStopped(left);
+    resolveStopped(left);
     return left;
   }
 

@@ -34,18 +34,18 @@ export function createLeave({ calls, worker, leaseMs, log, unanswered }: LeaveSe
   let left: Promise<void> = Promise.resolve();
 
   /**
-   * The server is told, because a proxy may keep a claim whose client has gone, and would take a task that no worker runs. A server of
+   * The server gets a call, because a proxy may keep a claim whose client has gone, and would take a task that no worker runs. A server of
    * version 0.1.0 does not know the call. There the claim is cut off; the round trip lets the server see that before this worker
    * gives tasks back, which the claim would get otherwise.
    */
   async function endClaims(): Promise<void> {
     const withinMs = Math.min(LEAVE_WITHIN_MS, leaseMs / 3);
-    const isTold = await calls.leave(worker, [...unanswered], withinMs).then(
+    const hasAnswered = await calls.leave(worker, [...unanswered], withinMs).then(
       () => true,
       () => false,
     );
     leaving.abort();
-    if (!isTold) await calls.heartbeat(worker, [], withinMs).then(ignore, ignore);
+    if (!hasAnswered) await calls.heartbeat(worker, [], withinMs).then(ignore, ignore);
   }
 
   const release = ({ id, token }: ClaimedTask): Promise<void> =>

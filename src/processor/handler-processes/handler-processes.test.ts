@@ -310,7 +310,7 @@ describe("a process that sends no messages", () => {
     await opened.clock.advance(1_500);
     expect(task.outcome).toMatchObject({
       kind: "lost",
-      message: expect.stringContaining("not heard of for 10 s"),
+      message: expect.stringContaining("sent no message for 10 s"),
     });
   });
 

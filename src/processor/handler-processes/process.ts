@@ -174,10 +174,10 @@ type End = {
 
 function causeOf({ exit: { code, signal }, fault, killedFor, isLoading }: End): string {
   if (killedFor === "silence" && isLoading) {
-    return `killed, for the module was not loaded within ${LOADS_WITHIN_MS / 1_000} s`;
+    return `killed: the module was not loaded within ${LOADS_WITHIN_MS / 1_000} s`;
   }
-  if (killedFor === "silence") return `killed, for it was not heard of for ${SILENT_AFTER_MS / 1_000} s`;
-  if (killedFor === "overtime") return "killed, for a task in it did not stop when its time was over";
+  if (killedFor === "silence") return `killed: it sent no message for ${SILENT_AFTER_MS / 1_000} s`;
+  if (killedFor === "overtime") return "killed: a task in it did not stop in time";
   const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
   return storableText(`${how}${fault === null ? "" : `: ${fault}`}`, LIMITS.messageLength);
 }
