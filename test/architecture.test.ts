@@ -233,8 +233,7 @@ const TOO_LONG_STILL: readonly string[] = [
   "src/broker/kafka/wake-ups.ts createKafkaBells",
   "web/pages/tasks/table.tsx",
 ];
-const CIRCLES_STILL: readonly string[] = [
-];
+const CIRCLES_STILL: readonly string[] = [];
 
 /** The words that the comments of src and web should do without, where a noun of the field says more. */
 const VAGUE_WORDS = /\b(who|whom|whoever|somebody|nobody)\b/gi;

@@ -571,14 +571,14 @@ describe("an error", () => {
     const { code, stdout, stderr } = await begin(args, env).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: (task 1: )?http:\/\/127\.0\.0\.1:1 does not answer: /);
-    expect(stderr).toInclude("name another by --url or TASKTRACK_URL (now http://127.0.0.1:1)");
+    expect(stderr).toInclude("name another with --url or TASKTRACK_URL (now http://127.0.0.1:1)");
     expect(stderr.trimEnd().split("\n")).toHaveLength(2);
   });
 
   const usage: readonly (readonly [readonly string[], string])[] = [
     [["lst"], 'there is no command "lst"; did you mean list? (see tasktrack --help)'],
     [["add"], "add needs NAME (see tasktrack add --help)"],
-    [["add", "two", "words"], 'add takes one NAME; "words" is too many (quote what has spaces)'],
+    [["add", "two", "words"], 'add takes one NAME; "words" is too many (quote a text with spaces)'],
     [["add", "x", "--prioriti", "1"], "there is no flag --prioriti; did you mean --priority?"],
     [["add", "x", "--priority", "high"], '--priority: expected a whole number, got "high"'],
     [["add", "x", "--backoff", "1s"], '--backoff: expected two durations such as "1s,1h", got "1s"'],

@@ -84,7 +84,7 @@ describe("arguments", () => {
       '--status: expected pending or done, got "dnoe"; did you mean done?',
     ],
     ["a word that is missing", command, [], "do needs NAME"],
-    ["a word too many", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote what has spaces)'],
+    ["a word too many", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote a text with spaces)'],
     ["a word where none is wanted", none, ["a"], 'do takes flags only; "a" is too many'],
     [
       "a word of its own that is none",
