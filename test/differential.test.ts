@@ -34,8 +34,8 @@ const VERBS = [
   "remove",
   "readLog",
   "changes",
-  "census",
-  "ahead",
+  "typeCounts",
+  "positionOf",
   "writeDocuments",
   "readDocuments",
 ] as const;
@@ -101,10 +101,10 @@ async function answerOf(side: Side, call: Call): Promise<unknown> {
       return store.readLog(call.id, call.after);
     case "changes":
       return changesOf(side);
-    case "census":
-      return store.census();
-    case "ahead":
-      return store.ahead(call.id, call.now, call.atMost);
+    case "typeCounts":
+      return store.typeCounts();
+    case "positionOf":
+      return store.positionOf(call.id, call.now, call.atMost);
     case "writeDocuments":
       return store.writeDocuments(call.writes, call.now);
     case "readDocuments":
@@ -194,10 +194,10 @@ test(
 
 /** Whatever was done since, all have counted the same. */
 async function compareCensus(where: object): Promise<void> {
-  const [expected, ...others] = await Promise.all(sides.map(({ store }) => store.census()));
-  for (const [at, census] of others.entries()) {
+  const [expected, ...others] = await Promise.all(sides.map(({ store }) => store.typeCounts()));
+  for (const [at, typeCounts] of others.entries()) {
     const store = sides[at + 1]?.name;
-    expect({ ...where, store, census }).toStrictEqual({ ...where, store, census: expected ?? [] });
+    expect({ ...where, store, typeCounts }).toStrictEqual({ ...where, store, typeCounts: expected ?? [] });
   }
 }
 

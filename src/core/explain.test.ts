@@ -51,14 +51,14 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
   [
     "a task in line",
     pendingTask(),
-    { workers: [taker()], ahead: 7 },
+    { workers: [taker()], before: 7 },
     "waiting_for_slot",
     "7 of its type go first",
   ],
   [
     "a task far behind",
     pendingTask(),
-    { workers: [taker()], ahead: 1_000 },
+    { workers: [taker()], before: 1_000 },
     "waiting_for_slot",
     "at least 1000",
   ],
@@ -90,7 +90,7 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
 
 describe("an explanation of", () => {
   test.each(rows)("%s", (_, task, facts, reason, says) => {
-    const found = explain(task, { now: NOON, workers: [], ahead: 0, countedTo: 1_000, ...facts });
+    const found = explain(task, { now: NOON, workers: [], before: 0, countedTo: 1_000, ...facts });
     expect(found.reason).toBe(reason);
     expect(found.message).toInclude(says);
   });
@@ -99,7 +99,7 @@ describe("an explanation of", () => {
     const facts = {
       now: NOON,
       workers: [taker(), taker({ name: "w2", types: ["*"] })],
-      ahead: 3,
+      before: 3,
       countedTo: 1_000,
     };
     expect(explain(pendingTask(), facts)).toMatchObject({ position: 3, workers: ["w1", "w2"] });

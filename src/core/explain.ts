@@ -31,7 +31,7 @@ export type Facts = {
     readonly isDraining: boolean;
   }[];
   /** The number of due tasks of its type before it, counted up to `countedTo`; null when it is not pending. */
-  readonly ahead: number | null;
+  readonly before: number | null;
   readonly countedTo: number;
 };
 
@@ -43,7 +43,7 @@ export function explain(task: LightTask, facts: Facts): Explanation {
   const workers = takers.map(({ name }) => name);
   if (isRunning(task)) return { ...runningReason(task, facts.now), position: null, workers };
   if (task.runAt > facts.now) return { ...notDue(task, facts.now), position: null, workers };
-  const position = facts.ahead ?? 0;
+  const position = facts.before ?? 0;
   if (workers.length === 0) {
     const message = `It is due, but no worker that was heard of in the last minute takes type "${task.type}"`;
     return { reason: "no_worker", message, position, workers };

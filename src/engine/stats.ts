@@ -31,7 +31,7 @@ type OfWorker = { count: number; readonly first: TaskId[] };
 type Running = { readonly byWorker: ReadonlyMap<string, OfWorker>; readonly isComplete: boolean };
 
 export function createStats(setup: {
-  readonly store: Pick<TaskStore, "census" | "list">;
+  readonly store: Pick<TaskStore, "typeCounts" | "list">;
   readonly registry: Pick<WorkerRegistry, "list">;
   readonly minutes: Pick<MinuteStatistics, "read">;
   readonly clock: Clock;
@@ -41,7 +41,7 @@ export function createStats(setup: {
 
   async function gather(): Promise<Stats> {
     const [types, minutes, known, running, tags] = await Promise.all([
-      store.census(),
+      store.typeCounts(),
       setup.minutes.read(),
       setup.registry.list(),
       runningByWorker(),

@@ -31,10 +31,10 @@ export interface Watchers {
   stats(): Promise<Stats>;
 }
 
-const AHEAD_COUNTED = 1_000;
+const POSITIONS_COUNTED = 1_000;
 
 export function createWatchers(setup: {
-  readonly store: Pick<TaskStore, "changes" | "ahead" | "census" | "list">;
+  readonly store: Pick<TaskStore, "changes" | "positionOf" | "typeCounts" | "list">;
   readonly steps: Pick<Steps, "read">;
   readonly readMany: ReadMany;
   readonly feed: ChangeFeed;
@@ -50,11 +50,11 @@ export function createWatchers(setup: {
     const task = await steps.read(id, "light");
     const now = setup.now();
     const isInLine = task.status === "pending" && task.runAt <= now;
-    const [workers, ahead] = await Promise.all([
+    const [workers, before] = await Promise.all([
       registry.list(),
-      isInLine ? store.ahead(id, now, AHEAD_COUNTED) : null,
+      isInLine ? store.positionOf(id, now, POSITIONS_COUNTED) : null,
     ]);
-    return { task, ...explain(task, { now, workers, ahead, countedTo: AHEAD_COUNTED }) };
+    return { task, ...explain(task, { now, workers, before, countedTo: POSITIONS_COUNTED }) };
   }
 
   const watchers: Watchers = {

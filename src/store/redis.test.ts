@@ -28,7 +28,7 @@ examineStore("redis", open);
 
 // Every prefix is too much to list, and most claims take several scripts.
 const TINY = { listed: 1, looked: 2, countedAtOnce: 1 };
-examineStore("redis, in the smallest of scripts,", () => open(TINY), ["claim", "census", "races"]);
+examineStore("redis, in the smallest of scripts,", () => open(TINY), ["claim", "typeCounts", "races"]);
 
 test("a claim ends at about eight megabytes of tasks, and the next one goes on", async () => {
   const { url, store } = await openRedis(sharedRedis());

@@ -3,9 +3,7 @@
  * versions and positions are compared only with what the port promises. Each case gets an empty store of its own.
  */
 import { describe, test } from "bun:test";
-import { examineAhead } from "./suite/ahead.ts";
 import { examineBasics } from "./suite/basics.ts";
-import { examineCensus } from "./suite/census.ts";
 import { examineChanges } from "./suite/changes.ts";
 import { examineClaim } from "./suite/claim.ts";
 import { examineDocuments } from "./suite/documents.ts";
@@ -18,11 +16,13 @@ import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
 import { examineOnce } from "./suite/once.ts";
 import { examineParts } from "./suite/parts.ts";
+import { examinePositionOf } from "./suite/position-of.ts";
 import { examineRaces } from "./suite/races.ts";
 import { examineRemove } from "./suite/remove.ts";
 import { examineReplace } from "./suite/replace.ts";
 import { examineRestore } from "./suite/restore.ts";
 import { examineSearch } from "./suite/search.ts";
+import { examineTypeCounts } from "./suite/type-counts.ts";
 import { examineWatch } from "./suite/watch.ts";
 
 const TOPICS: Record<string, (exam: Exam) => void> = {
@@ -42,8 +42,8 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   changes: examineChanges,
   watch: examineWatch,
   documents: examineDocuments,
-  census: examineCensus,
-  ahead: examineAhead,
+  typeCounts: examineTypeCounts,
+  positionOf: examinePositionOf,
   basics: examineBasics,
   races: examineRaces,
 };

@@ -63,13 +63,13 @@ export interface TaskStore {
    * earliest `runAt` may be of a moment later. The cost depends on the number of types and of their lanes, not on the number of tasks:
    * each change counts in its own commit.
    */
-  census(): Promise<TypeCount[]>;
+  typeCounts(): Promise<TypeCount[]>;
 
   /**
    * The number of due pending tasks of its type that are before this pending task in `claimOrder`, counted up to `atMost`; null when
    * the task is not pending, or not there. Not atomic. Work is bounded by `atMost` and by the number of the type's lanes.
    */
-  ahead(id: TaskId, now: number, atMost: number): Promise<number | null>;
+  positionOf(id: TaskId, now: number, atMost: number): Promise<number | null>;
 
   /**
    * Claims due tasks, as `lifecycle.claim` does, for many asks at once: in their order each ask gets the best tasks (`claimOrder`) of

@@ -37,8 +37,8 @@ export type Call =
   | { readonly verb: "remove"; readonly refs: TaskRef[] }
   | { readonly verb: "readLog"; readonly id: number; readonly after: number }
   | { readonly verb: "changes" }
-  | { readonly verb: "census" }
-  | { readonly verb: "ahead"; readonly id: number; readonly now: number; readonly atMost: number }
+  | { readonly verb: "typeCounts" }
+  | { readonly verb: "positionOf"; readonly id: number; readonly now: number; readonly atMost: number }
   | { readonly verb: "writeDocuments"; readonly writes: DocumentWrite[]; readonly now: number }
   | { readonly verb: "readDocuments"; readonly prefix: string; readonly now: number };
 
@@ -239,9 +239,9 @@ export function createSteps(random: () => number) {
       };
     }
     if (roll < 0.89) return { verb: "count", filter: filter(now) };
-    if (roll < 0.905) return { verb: "census" };
+    if (roll < 0.905) return { verb: "typeCounts" };
     if (roll < 0.925)
-      return { verb: "ahead", id: one(waiting(tasks)).id, now, atMost: one([0, 1, 3, 1_000]) };
+      return { verb: "positionOf", id: one(waiting(tasks)).id, now, atMost: one([0, 1, 3, 1_000]) };
     if (roll < 0.94) return writeDocuments(now);
     if (roll < 0.955) return { verb: "readDocuments", prefix: one(PREFIXES), now };
     if (roll < 0.985) return { verb: "readLog", id: one(logging(tasks)).id, after: one([0, 0, 1, 2]) };

@@ -1,7 +1,7 @@
 /** The number of tasks of each type and status. */
 import type { Status, Task } from "../../core/task.ts";
-import { noTasks } from "../census.ts";
 import type { TypeCount } from "../store.ts";
+import { noTasks } from "../type-counts.ts";
 
 export interface Counts {
   add(task: Task): void;

@@ -13,7 +13,7 @@ export interface Lanes {
   /** The earliest `runAt` of a type's pending tasks; null where it has none. */
   oldestRunAt(type: string): number | null;
   /** How many due tasks of its type are claimed before this one, counted up to `atMost`. */
-  ahead(task: PendingTask, now: number, atMost: number): number;
+  positionOf(task: PendingTask, now: number, atMost: number): number;
 }
 
 export function createLanes(): Lanes {
@@ -59,7 +59,7 @@ export function createLanes(): Lanes {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  function ahead(task: PendingTask, now: number, atMost: number): number {
+  function positionOf(task: PendingTask, now: number, atMost: number): number {
     let before = 0;
     for (const lane of byType.get(task.type)?.values() ?? []) {
       if (before >= atMost) break;
@@ -68,7 +68,7 @@ export function createLanes(): Lanes {
     return before;
   }
 
-  return { add: (task) => laneFor(task).add(task), remove, due, oldestRunAt, ahead };
+  return { add: (task) => laneFor(task).add(task), remove, due, oldestRunAt, positionOf };
 }
 
 const isPrefix = (pattern: string): boolean => pattern.endsWith("*");

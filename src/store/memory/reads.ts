@@ -1,9 +1,9 @@
 /** Reads in bounded pieces. A whole task has every part, so all readers get the same object. */
 import type { Parts, Task, TaskId } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
-import { countByCensus, countByReading } from "../census.ts";
 import { isCounted, takes } from "../filter.ts";
 import type { Cursor, Sort, TaskFilter, TaskPage, TaskQuery, TypeCount } from "../store.ts";
+import { countByReading, sumTypeCounts } from "../type-counts.ts";
 import type { Rows } from "./rows.ts";
 
 /** The number of rows that one call of `list` reads: some milliseconds with any filter. */
@@ -67,10 +67,12 @@ export function createReads(rows: Rows) {
       .sort((a, b) => (forward ? a.id - b.id : b.id - a.id));
   }
 
-  const census = (): TypeCount[] => rows.counts.read(rows.lanes.oldestRunAt);
+  const typeCounts = (): TypeCount[] => rows.counts.read(rows.lanes.oldestRunAt);
 
   const count = async (filter: TaskFilter): Promise<number> =>
-    isCounted(filter) ? countByCensus(census(), filter) : countByReading(listInTurn, filter, SCANNED_ROWS);
+    isCounted(filter)
+      ? sumTypeCounts(typeCounts(), filter)
+      : countByReading(listInTurn, filter, SCANNED_ROWS);
 
   /** A page of a count that takes several turns of the event loop. */
   async function listInTurn(query: TaskQuery<"head">): Promise<TaskPage> {
@@ -78,12 +80,12 @@ export function createReads(rows: Rows) {
     return list(query);
   }
 
-  function ahead(id: TaskId, now: number, atMost: number): number | null {
+  function positionOf(id: TaskId, now: number, atMost: number): number | null {
     const task = rows.byId.get(id);
-    return task?.status === "pending" ? rows.lanes.ahead(task, now, atMost) : null;
+    return task?.status === "pending" ? rows.lanes.positionOf(task, now, atMost) : null;
   }
 
-  return { get, list, census, count, ahead };
+  return { get, list, typeCounts, count, positionOf };
 }
 
 const cursorOf = (task: Task): Cursor => ({ id: task.id, finishedAt: task.finishedAt });

@@ -9,7 +9,7 @@ export interface Rows {
   readonly byId: Pick<Pages<Task>, "get" | "after" | "before">;
   /** Running tasks are not ordered by lease: a sweep reads all of them, so a heartbeat moves nothing. */
   readonly running: Pick<Map<TaskId, RunningTask>, "get" | "values">;
-  readonly lanes: Pick<Lanes, "due" | "oldestRunAt" | "ahead">;
+  readonly lanes: Pick<Lanes, "due" | "oldestRunAt" | "positionOf">;
   readonly ended: Pick<Ended, "walk">;
   readonly counts: Pick<Counts, "read">;
   /** The id of the live task that holds the key. */

@@ -35,7 +35,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
     requests: createRequests(),
   });
   const { claim, extend } = createClaims({ rows, logs, publish });
-  const { get, list, census, count, ahead } = createReads(rows);
+  const { get, list, typeCounts, count, positionOf } = createReads(rows);
 
   return {
     durability: "Memory of this process: tasks end with it",
@@ -44,8 +44,8 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
       get(ids, parts ?? "whole") as (TaskParts[P] | null)[],
     list: async <P extends Parts>(query: TaskQuery<P>) => list(query) as TaskPage<Task & TaskParts[P]>,
     count,
-    census: async () => census(),
-    ahead: async (id, now, atMost) => ahead(id, now, atMost),
+    typeCounts: async () => typeCounts(),
+    positionOf: async (id, now, atMost) => positionOf(id, now, atMost),
     claim: async (asks, terms) => claim(asks, terms),
     extend: async (beats, now) => extend(beats, now),
     replace: async (steps) => replace(steps),

@@ -1,4 +1,4 @@
-/** Work that the store does by itself, in small pieces: it deletes old and expired rows, and sums up the census. */
+/** Work that the store does by itself, in small pieces: it deletes old and expired rows, and sums up the type counts. */
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop, type Loop } from "../../lib/loop.ts";
@@ -48,7 +48,7 @@ const forgetOld = (table: string, key: string): string => `WITH gone AS (
 const FORGET = forgetOld("tasktrack.idempotency", "scope, key");
 const FORGET_DOCUMENTS = forgetOld("tasktrack.notes", "name");
 
-/** Sums up rows of the census; a reader sees either the rows or their sum. Returns by how many rows there are less. */
+/** Sums up rows of the type counts; a reader sees either the rows or their sum. Returns by how many rows there are less. */
 const SUM_UP = `WITH gone AS (
     DELETE FROM tasktrack.census WHERE ctid = ANY (ARRAY(
       SELECT ctid FROM tasktrack.census LIMIT ${PIECE} FOR UPDATE SKIP LOCKED))

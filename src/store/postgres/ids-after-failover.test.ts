@@ -94,7 +94,7 @@ test("a standby that lagged and was promoted gives no id a second time, and proc
   const stores = [direct, bounced];
   for (const store of stores) {
     await eventually(
-      () => codeOf(store.census()),
+      () => codeOf(store.typeCounts()),
       (code) => code === "ok",
     );
   }

@@ -309,21 +309,21 @@ describe("housekeeping", () => {
   const rowsIn = async (schema: string, table: string): Promise<number> =>
     (await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.${table}`))[0].count;
 
-  test("sums up the census, and nobody who counts meanwhile sees another number", async () => {
+  test("sums up the type counts, and nobody who counts meanwhile sees another number", async () => {
     await withRound(async (store, schema, round) => {
       await admin.unsafe(`INSERT INTO ${schema}.census (type, status, n)
         SELECT 'type' || g % 5, CASE g % 3 WHEN 0 THEN 'done' ELSE 'failed' END, 1 FROM generate_series(1, 30000) g;
         INSERT INTO ${schema}.census (type, status, n) VALUES ('gone', 'done', 1), ('gone', 'done', -1)`);
-      const before = await store.census();
+      const before = await store.typeCounts();
       expect(before.map(({ type }) => type)).toEqual(["type0", "type1", "type2", "type3", "type4"]);
       const rounds = (async () => {
         for (let n = 0; n < 8; n++) await round();
         return "done";
       })();
-      while ((await Promise.race([rounds, store.census()])) !== "done") {
-        expect(await store.census()).toEqual(before);
+      while ((await Promise.race([rounds, store.typeCounts()])) !== "done") {
+        expect(await store.typeCounts()).toEqual(before);
       }
-      expect(await store.census()).toEqual(before);
+      expect(await store.typeCounts()).toEqual(before);
       expect(await rowsIn(schema, "census")).toBe(10);
     });
   });

@@ -134,7 +134,7 @@ describe("a connection pooler that drops the settings of a session without a wor
           if ((round + at) % 2 === 0) await store.insert([{ drafts: [draft], idempotency: null }], NOW);
           await store.get([1]);
           await store.now();
-          await store.census();
+          await store.typeCounts();
         }),
       );
     }

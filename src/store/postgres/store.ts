@@ -2,7 +2,6 @@
 import { dueTypes } from "../../core/due.ts";
 import { isTaskError, TaskError } from "../../core/error.ts";
 import type { LogLevel, Parts, RunningTask, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
-import { countByCensus } from "../census.ts";
 import { isCounted } from "../filter.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../setup.ts";
@@ -17,7 +16,7 @@ import type {
   TaskRef,
   TaskStore,
 } from "../store.ts";
-import { createCensus } from "./census.ts";
+import { sumTypeCounts } from "../type-counts.ts";
 import { createChangeReader } from "./changes.ts";
 import { createClaim } from "./claim.ts";
 import { createDocuments } from "./documents.ts";
@@ -33,6 +32,7 @@ import { createReplace } from "./replace.ts";
 import { createRestore } from "./restore.ts";
 import { inSchema, schemaOf } from "./schema.ts";
 import { type Row, statement } from "./statement.ts";
+import { createTypeCounts } from "./type-counts.ts";
 import { createWatch } from "./watch.ts";
 
 const READ_LOG = `SELECT n, at, level, message FROM tasktrack.log_lines
@@ -92,7 +92,7 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const restore = createRestore(parts);
   const extend = createExtend(parts);
   const lists = createLists({ session: pool.searches, sql });
-  const { census, ahead } = createCensus(parts);
+  const { typeCounts, positionOf } = createTypeCounts(parts);
   const { writeDocuments, readDocuments } = createDocuments(parts);
   const changeLog = createChangeReader(parts);
   const housekeeping = createHousekeeping(parts);
@@ -149,8 +149,8 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
     list: async <P extends Parts>(query: TaskQuery<P>) =>
       (await lists.list(query)) as TaskPage<TaskHead & TaskParts[P]>,
     count: async (filter) =>
-      isCounted(filter) ? countByCensus(await census(), filter) : lists.count(filter),
-    ...{ census, ahead, writeDocuments, readDocuments },
+      isCounted(filter) ? sumTypeCounts(await typeCounts(), filter) : lists.count(filter),
+    ...{ typeCounts, positionOf, writeDocuments, readDocuments },
     claim: claimAll,
     extend: extendAll,
     replace: replaceAll,

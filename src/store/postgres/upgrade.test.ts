@@ -55,7 +55,7 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
       { kind: "created", tasks: [{ id: 3, existing: true }] },
       { kind: "repeated", tasks: [{ id: 2, existing: false }] },
     ]);
-    expect(await store.census()).toMatchObject([{ type: "old", counts: { pending: 2, running: 1 } }]);
+    expect(await store.typeCounts()).toMatchObject([{ type: "old", counts: { pending: 2, running: 1 } }]);
     expect(await store.extend([{ id: 1, token: "1.n", progress: null, log: [] }], 2)).toEqual(["ok"]);
 
     // The old claim function still works.

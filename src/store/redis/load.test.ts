@@ -204,7 +204,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ rows: 40, pageById: 40, pageByEnd: 10 });
   });
 
-  test("the census, and how many are ahead", async () => {
+  test("the type counts, and the position of a task", async () => {
     const { tasks } = await store.list({
       filter: { statuses: ["pending"] },
       sort: "-id",
@@ -212,10 +212,10 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
       limit: 20,
     });
     for (const { id } of tasks) {
-      expect((await store.census()).length).toBe(50);
-      expect(await store.ahead(id, NOW, 1_000)).toBeGreaterThan(0);
+      expect((await store.typeCounts()).length).toBe(50);
+      expect(await store.positionOf(id, NOW, 1_000)).toBeGreaterThan(0);
     }
-    await expectNoneSlow({ census: 20, ahead: 20 });
+    await expectNoneSlow({ typeCounts: 20, positionOf: 20 });
   });
 
   test("documents of 64 KiB, and ten thousand small ones", async () => {

@@ -5,9 +5,7 @@
  */
 import { STATUSES } from "../../core/task.ts";
 import { STATUS_CODES } from "../changes-text.ts";
-import ahead from "./lua/ahead.lua" with { type: "text" };
 import begin from "./lua/begin.lua" with { type: "text" };
-import census from "./lua/census.lua" with { type: "text" };
 import changes from "./lua/changes.lua" with { type: "text" };
 import claim from "./lua/claim.lua" with { type: "text" };
 import extend from "./lua/extend.lua" with { type: "text" };
@@ -16,6 +14,7 @@ import noteLanes from "./lua/note_lanes.lua" with { type: "text" };
 import now from "./lua/now.lua" with { type: "text" };
 import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
 import pageById from "./lua/page_by_id.lua" with { type: "text" };
+import positionOf from "./lua/position_of.lua" with { type: "text" };
 import prelude from "./lua/prelude.lua" with { type: "text" };
 import readDocuments from "./lua/read_documents.lua" with { type: "text" };
 import readLog from "./lua/read_log.lua" with { type: "text" };
@@ -25,6 +24,7 @@ import restore from "./lua/restore.lua" with { type: "text" };
 import restoreBodies from "./lua/restore_bodies.lua" with { type: "text" };
 import restoreLogs from "./lua/restore_logs.lua" with { type: "text" };
 import rows from "./lua/rows.lua" with { type: "text" };
+import typeCounts from "./lua/type_counts.lua" with { type: "text" };
 import writeDocuments from "./lua/write_documents.lua" with { type: "text" };
 import { APART, HEAD_COLUMNS } from "./row.ts";
 
@@ -83,8 +83,8 @@ export const SCRIPTS = {
   pageByEnd: scriptOf(pageByEnd),
   readLog: scriptOf(readLog),
   changes: scriptOf(changes),
-  census: scriptOf(census),
-  ahead: scriptOf(ahead),
+  typeCounts: scriptOf(typeCounts),
+  positionOf: scriptOf(positionOf),
   writeDocuments: scriptOf(writeDocuments),
   readDocuments: scriptOf(readDocuments),
 } as const satisfies Record<string, Script>;

@@ -6,13 +6,12 @@ import type { RedisClient } from "bun";
 import { TaskError } from "../../core/error.ts";
 import type { Parts, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { within } from "../../lib/waiting.ts";
-import { countByCensus } from "../census.ts";
 import { isCounted } from "../filter.ts";
 import { type Migration, type MigrationPlan, planMigrations } from "../migrations.ts";
 import type { StoreSetup } from "../setup.ts";
 import type { TaskPage, TaskQuery, TaskStore } from "../store.ts";
+import { sumTypeCounts } from "../type-counts.ts";
 import { type Address, parseAddress } from "./address.ts";
-import { createCensus } from "./census.ts";
 import { createChanges } from "./changes.ts";
 import { createClaims } from "./claims.ts";
 import { createConnection, refusalOf, runScript } from "./connection.ts";
@@ -24,6 +23,7 @@ import { createNodes, type Nodes, nodesIn } from "./nodes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
 import { SCRIPT_BOUNDS, SCRIPTS } from "./scripts.ts";
+import { createTypeCounts } from "./type-counts.ts";
 import { createWatchers } from "./watchers.ts";
 import { createWrites } from "./writes.ts";
 
@@ -106,7 +106,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
   const restore = createRestore(writing);
   const { get, list, count } = createReads(connection);
   const readLog = createLog(connection);
-  const { census, ahead } = createCensus(connection, bounds);
+  const { typeCounts, positionOf } = createTypeCounts(connection, bounds);
   const { writeDocuments, readDocuments } = createDocuments(connection);
 
   let closing: Promise<void> | null = null;
@@ -119,8 +119,8 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
 
   return {
     durability: durabilityOf(profile),
-    count: async (filter) => (isCounted(filter) ? countByCensus(await census(), filter) : count(filter)),
-    ...{ census, ahead, writeDocuments, readDocuments },
+    count: async (filter) => (isCounted(filter) ? sumTypeCounts(await typeCounts(), filter) : count(filter)),
+    ...{ typeCounts, positionOf, writeDocuments, readDocuments },
     ...{ insert, claim, extend, replace, remove, restore, readLog },
     // The tasks have the parts that the call names.
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>

@@ -67,8 +67,8 @@ export type Verbs = {
   list(query: TaskQuery<Parts>): TaskPage<AnyParts>;
   /** Counts some of the tasks with ids above `after`. */
   count(filter: TaskFilter, after: TaskId): Counted;
-  census(): TypeCount[];
-  ahead(id: TaskId, now: number, atMost: number): number | null;
+  typeCounts(): TypeCount[];
+  positionOf(id: TaskId, now: number, atMost: number): number | null;
   claim(asks: readonly Ask[], terms: ClaimTerms): RunningTask[][];
   extend(beats: readonly Beat[], now: number): BeatAnswer[];
   replace(steps: readonly SentStep[]): ReplaceAnswer[];

@@ -8,9 +8,9 @@ import { claimOrder, type RunningTask, type TaskId } from "../../core/task.ts";
 import { createSorted } from "../../lib/sorted.ts";
 import type { Row } from "../columns.ts";
 import type { Ask, ClaimTerms } from "../store.ts";
-import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { COLUMNS, selectList, sizeOf } from "./columns.ts";
+import type { Tally } from "./type-counts.ts";
 
 type Due = { readonly id: TaskId; readonly runAt: number; readonly priority: number };
 

@@ -3,9 +3,9 @@ import { isClaimable } from "../../core/due.ts";
 import type { Draft, PendingTask, TaskId } from "../../core/task.ts";
 import type { Value } from "../columns.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
-import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { COLUMNS, insertStatement, valuesOf } from "./columns.ts";
+import type { Tally } from "./type-counts.ts";
 
 type Remembered = { readonly fingerprint: string; readonly until: number; readonly tasks: string };
 

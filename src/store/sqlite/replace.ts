@@ -3,9 +3,9 @@ import type { FieldName, Status, TaskId } from "../../core/task.ts";
 import type { Column, Value } from "../columns.ts";
 import type { OnceDocument, ReplaceAnswer, TaskRef } from "../store.ts";
 import type { SentStep } from "./calls.ts";
-import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { COLUMNS, valuesOf } from "./columns.ts";
+import type { Tally } from "./type-counts.ts";
 
 type Removed = {
   readonly type: string;

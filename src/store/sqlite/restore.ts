@@ -4,9 +4,9 @@ import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts
 import type { Value } from "../columns.ts";
 import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
-import type { Tally } from "./census.ts";
 import type { ChangeTable } from "./changes.ts";
 import { COLUMNS, insertStatement, valuesOf } from "./columns.ts";
+import type { Tally } from "./type-counts.ts";
 
 /** Adds tasks of another store unchanged. */
 export function createRestore(

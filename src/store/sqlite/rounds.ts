@@ -15,8 +15,8 @@ const READS: ReadonlySet<FileVerb> = new Set([
   "get",
   "list",
   "count",
-  "census",
-  "ahead",
+  "typeCounts",
+  "positionOf",
   "readLog",
   "changes",
   "readDocuments",
@@ -47,8 +47,8 @@ function rowsOf([, verb, args]: FileCall): number {
     case "readLog":
     case "list":
     case "count":
-    case "census":
-    case "ahead":
+    case "typeCounts":
+    case "positionOf":
     case "readDocuments":
     case "cleanUp":
       return 1_000;

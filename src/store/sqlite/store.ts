@@ -10,11 +10,11 @@ import { changedFields } from "../../core/parts.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { errorText } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
-import { countByCensus } from "../census.ts";
 import { isCounted } from "../filter.ts";
 import type { MigrationPlan } from "../migrations.ts";
 import type { StoreSetup } from "../setup.ts";
 import type { Step, TaskFilter, TaskPage, TaskQuery, TaskStore } from "../store.ts";
+import { sumTypeCounts } from "../type-counts.ts";
 import type { Counted, SentStep } from "./calls.ts";
 import { migrateDatabase, pathOf } from "./database.ts";
 import { startThread } from "./thread.ts";
@@ -57,7 +57,7 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
   cleaning.start();
 
   async function count(filter: TaskFilter): Promise<number> {
-    if (isCounted(filter)) return countByCensus(await thread.call("census"), filter);
+    if (isCounted(filter)) return sumTypeCounts(await thread.call("typeCounts"), filter);
     let total = 0;
     let after: TaskId | null = 0;
     while (after !== null) {
@@ -94,8 +94,8 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
     list: async <P extends Parts>(query: TaskQuery<P>) =>
       (await thread.call("list", query)) as TaskPage<TaskHead & TaskParts[P]>,
     count,
-    census: () => thread.call("census"),
-    ahead: (id, now, atMost) => thread.call("ahead", id, now, atMost),
+    typeCounts: () => thread.call("typeCounts"),
+    positionOf: (id, now, atMost) => thread.call("positionOf", id, now, atMost),
     claim: (asks, terms) => thread.call("claim", asks, terms),
     extend: (beats, now) => thread.call("extend", beats, now),
     replace: (steps) => thread.call("replace", steps.map(sentStepOf)),

@@ -226,7 +226,7 @@ describe("a round", () => {
   });
 });
 
-test("what was rolled back is not counted, and the census is that of the tasks after the file was opened again", () => {
+test("what was rolled back is not counted, and the type counts are those of the tasks after the file was opened again", () => {
   const { file, path } = open();
   written(file, () => file.verbs.insert([drafts(3)], T));
   file.begin();
@@ -237,9 +237,9 @@ test("what was rolled back is not counted, and the census is that of the tasks a
   );
   const counts = { pending: 2, running: 1, done: 0, failed: 0, cancelled: 0 };
   const expected = [{ type: "simulate", counts, oldestRunAt: T }];
-  expect(file.verbs.census()).toEqual(expected);
+  expect(file.verbs.typeCounts()).toEqual(expected);
   file.close();
   const again = openTaskFile({ path, epoch: "one life", holder: "w", now: T });
-  expect(again.verbs.census()).toEqual(expected);
+  expect(again.verbs.typeCounts()).toEqual(expected);
   again.close();
 });

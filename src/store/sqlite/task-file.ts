@@ -1,6 +1,5 @@
 import type { Database } from "bun:sqlite";
 import type { FileSetup, FileVerb, Verbs } from "./calls.ts";
-import { createCensus } from "./census.ts";
 import { createChangeTable } from "./changes.ts";
 import { createClaims } from "./claim.ts";
 import { openDatabase } from "./database.ts";
@@ -10,6 +9,7 @@ import { createInserts } from "./insert.ts";
 import { createLists } from "./list.ts";
 import { createSteps } from "./replace.ts";
 import { createRestore } from "./restore.ts";
+import { createTypeCounts } from "./type-counts.ts";
 
 /** An open file of tasks. All functions are synchronous and run in the caller's thread. */
 export interface TaskFile {
@@ -31,12 +31,12 @@ export function openTaskFile(setup: FileSetup): TaskFile {
   const db = openDatabase(setup.path);
   adopt(db, setup);
   const changes = createChangeTable(db);
-  const census = createCensus(db);
-  const inserts = createInserts(db, changes, census);
+  const typeCounts = createTypeCounts(db);
+  const inserts = createInserts(db, changes, typeCounts);
   const beats = createBeats(db, changes);
-  const claims = createClaims(db, changes, census);
+  const claims = createClaims(db, changes, typeCounts);
   const documents = createDocuments(db);
-  const steps = createSteps(db, changes, census, {
+  const steps = createSteps(db, changes, typeCounts, {
     ...{
       isHeld: inserts.isHeld,
       orphanLog: beats.orphan,
@@ -44,7 +44,7 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       putOnce: documents.putOnce,
     },
   });
-  const restore = createRestore(db, changes, census, { ...inserts, putLog: beats.putLog });
+  const restore = createRestore(db, changes, typeCounts, { ...inserts, putLog: beats.putLog });
   const lists = createLists(db);
 
   const begin = db.prepare("BEGIN IMMEDIATE");
@@ -63,8 +63,8 @@ export function openTaskFile(setup: FileSetup): TaskFile {
       ...steps,
       insert: inserts.insert,
       restore,
-      census: census.census,
-      ahead: census.ahead,
+      typeCounts: typeCounts.typeCounts,
+      positionOf: typeCounts.positionOf,
       claim: claims.claim,
       extend: beats.extend,
       readLog: beats.readLog,
@@ -75,14 +75,14 @@ export function openTaskFile(setup: FileSetup): TaskFile {
     },
     begin: () => void begin.run(),
     commit: () => {
-      census.write();
+      typeCounts.write();
       commit.run();
     },
     rollback: () => {
       if (db.inTransaction) rollback.run(); // after some errors SQLite has done it already
       inserts.reload();
       changes.reload();
-      census.forget();
+      typeCounts.forget();
     },
     takeDueTypes: changes.takeDueTypes,
     checkpoint: () => void checkpoint.run(),

@@ -1,7 +1,7 @@
 import type { Database } from "bun:sqlite";
 import type { Status, TaskId } from "../../core/task.ts";
-import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
+import { type CountedRow, typeCountsOf } from "../type-counts.ts";
 
 /** Counts each change of a status; the sums of a transaction are written once, at its end. */
 export interface Tally {
@@ -11,7 +11,7 @@ export interface Tally {
 
 type Place = { readonly priority: number; readonly runAt: number };
 
-export function createCensus(db: Database) {
+export function createTypeCounts(db: Database) {
   const add = db.prepare<null, [string, string, number]>(
     `INSERT INTO census (type, status, n) VALUES (?, ?, ?)
      ON CONFLICT (type, status) DO UPDATE SET n = n + excluded.n`,
@@ -65,7 +65,7 @@ export function createCensus(db: Database) {
     moved = new Map();
   }
 
-  const census = (): TypeCount[] => censusOf(selectCounts.all(), oldestRunAt);
+  const typeCounts = (): TypeCount[] => typeCountsOf(selectCounts.all(), oldestRunAt);
 
   function oldestRunAt(type: string): number | null {
     const heads = [...headsOf(type)].map(({ runAt }) => runAt);
@@ -81,7 +81,7 @@ export function createCensus(db: Database) {
     }
   }
 
-  function ahead(id: TaskId, now: number, atMost: number): number | null {
+  function positionOf(id: TaskId, now: number, atMost: number): number | null {
     const task = selectPending.get(id);
     if (task === null) return null;
     const { type, priority, runAt } = task;
@@ -94,5 +94,5 @@ export function createCensus(db: Database) {
     return before + (countDueBefore.get(type, priority, now, runAt, runAt, id, left)?.count ?? 0);
   }
 
-  return { move, write, forget, census, ahead };
+  return { move, write, forget, typeCounts, positionOf };
 }

@@ -4,7 +4,7 @@ import { STATUSES, type Status, type Task } from "../../core/task.ts";
 import type { TypeCount } from "../store.ts";
 import { DONE, type Exam, type Examinee, FAILED, HOUR_MS, idsOf, only, RELEASED, walk } from "./examinee.ts";
 
-/** The census as counting all tasks one by one would give it. */
+/** The type counts as counting all tasks one by one would give them. */
 async function counted(x: Examinee): Promise<TypeCount[]> {
   const tasks = await walk(x.store, { sort: "id", limit: 1_000 });
   return [...Map.groupBy(tasks, ({ type }) => type)]
@@ -25,9 +25,9 @@ function oldestOf(tasks: readonly Task[]): number | null {
 
 const NONE = { pending: 0, running: 0, done: 0, failed: 0, cancelled: 0 };
 
-export function examineCensus(exam: Exam): void {
+export function examineTypeCounts(exam: Exam): void {
   exam("an empty store has nothing to count", async ({ store }) => {
-    expect(await store.census()).toEqual([]);
+    expect(await store.typeCounts()).toEqual([]);
   });
 
   exam("every type is counted by status, in the order of the types", async (x) => {
@@ -36,17 +36,17 @@ export function examineCensus(exam: Exam): void {
     await x.ended("done", { type: "b" });
     await x.ended("failed", { type: "a" });
     await x.ended("cancelled", { type: "a" });
-    const census = await x.store.census();
-    expect(census).toStrictEqual(await counted(x));
-    expect(census.map(({ type }) => type)).toEqual(types.toSorted());
-    expect(await x.peer.census()).toStrictEqual(census);
+    const typeCounts = await x.store.typeCounts();
+    expect(typeCounts).toStrictEqual(await counted(x));
+    expect(typeCounts.map(({ type }) => type)).toEqual(types.toSorted());
+    expect(await x.peer.typeCounts()).toStrictEqual(typeCounts);
   });
 
   exam("each step of a task's life moves it from one count to another", async (x) => {
     const see = async (status: Status) => {
       const oldestRunAt = status === "pending" ? (await x.see(id)).runAt : null;
       const all = [{ type: "job", counts: { ...NONE, [status]: 1 }, oldestRunAt }];
-      expect(await x.store.census()).toStrictEqual(all);
+      expect(await x.store.typeCounts()).toStrictEqual(all);
     };
     const { id } = await x.add({ type: "job", maxAttempts: 1 });
     await see("pending");
@@ -72,7 +72,7 @@ export function examineCensus(exam: Exam): void {
     await x.step(done, edit(done, { name: "new" }, x.t + HOUR_MS + 7));
     await see("done");
     await x.removed(id);
-    expect(await x.store.census()).toEqual([]);
+    expect(await x.store.typeCounts()).toEqual([]);
   });
 
   exam("a step that is refused is not counted", async (x) => {
@@ -85,7 +85,7 @@ export function examineCensus(exam: Exam): void {
     const cancelled = await x.see(task.id);
     await x.add({ key: "k" });
     expect(await x.write(cancelled, retry(cancelled, x.t))).toBe("key_taken");
-    expect(await x.store.census()).toStrictEqual([
+    expect(await x.store.typeCounts()).toStrictEqual([
       { type: "simulate", counts: { ...NONE, pending: 1, cancelled: 1 }, oldestRunAt: x.t },
     ]);
   });
@@ -94,14 +94,14 @@ export function examineCensus(exam: Exam): void {
     const running = await x.run();
     await x.beat(running, x.t + 1, { progress: { percent: 1, message: "" } });
     await x.beat(running, x.t + 2);
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
   });
 
   exam("many tasks of many types are counted in one call of each verb", async (x) => {
     await x.addAll(
       Array.from({ length: 600 }, (_, n) => ({ type: `t${n % 7}`, priority: n % 3, runAt: x.t - n })),
     );
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
     const asks = [["t0", "t1"], ["t*"], ["t5"]].map((types) => ({
       worker: "w",
       types,
@@ -109,14 +109,14 @@ export function examineCensus(exam: Exam): void {
       leaseMs: 9_000,
     }));
     const running = (await x.store.claim(asks, { now: x.t, nonce: "n" })).flat();
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
     const cancelled = running.slice(0, 50).map((from) => ({ from, to: cancel(from, x.t + 1) }));
     expect(await x.store.replace(cancelled)).toEqual(cancelled.map(() => "ok" as const));
     for (const [at, task] of running.slice(50, 80).entries())
       await x.settled(task, at % 2 === 0 ? DONE : FAILED);
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
     await x.store.remove(idsOf(running.slice(40, 70)).map((id) => ({ id })));
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
   });
 
   exam("what was taken over from another store is counted", async (x) => {
@@ -129,7 +129,7 @@ export function examineCensus(exam: Exam): void {
     const records = made.map((task) => ({ task, log: [] }));
     await x.store.restore(records);
     await x.store.restore(records); // what is here already is not taken over
-    expect(await x.store.census()).toStrictEqual([
+    expect(await x.store.typeCounts()).toStrictEqual([
       { type: "a", counts: { ...NONE, done: 1, failed: 1 }, oldestRunAt: null },
       { type: "b", counts: { ...NONE, pending: 1 }, oldestRunAt: x.t },
     ]);
@@ -139,7 +139,7 @@ export function examineCensus(exam: Exam): void {
     await x.add({ priority: 5, runAt: x.t + 100 });
     await x.add({ priority: -5, runAt: x.t + 50 });
     await x.add({ priority: 0, runAt: x.t + 200 });
-    const oldest = async () => only(await x.store.census()).oldestRunAt;
+    const oldest = async () => only(await x.store.typeCounts()).oldestRunAt;
     expect(await oldest()).toBe(x.t + 50);
     await x.take(["*"], { at: x.t + 50 });
     expect(await oldest()).toBe(x.t + 100);
@@ -174,6 +174,6 @@ export function examineCensus(exam: Exam): void {
       await connection.remove(running.slice(3).map(({ id }) => ({ id })));
     };
     await Promise.all(Array.from({ length: 24 }, (_, n) => work(n % 2 === 0 ? x.store : x.peer, n)));
-    expect(await x.store.census()).toStrictEqual(await counted(x));
+    expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
   });
 }

@@ -3,9 +3,9 @@ import { takesGroup } from "./filter.ts";
 import type { Cursor, TaskFilter, TaskPage, TaskQuery, TypeCount } from "./store.ts";
 
 /** How many tasks a filter takes that the counts know all about (`isCounted`). */
-export function countByCensus(census: readonly TypeCount[], filter: TaskFilter): number {
+export function sumTypeCounts(typeCounts: readonly TypeCount[], filter: TaskFilter): number {
   let total = 0;
-  for (const { type, counts } of census) {
+  for (const { type, counts } of typeCounts) {
     for (const status of STATUSES) if (takesGroup(filter, { type, status })) total += counts[status];
   }
   return total;
@@ -45,7 +45,7 @@ export const noTasks = (): Record<Status, number> => ({
 export type CountedRow = { readonly type: string; readonly status: Status; readonly count: number };
 
 /** Counts by type, from counts by type and status and the earliest `runAt` of the pending tasks of a type. */
-export function censusOf(
+export function typeCountsOf(
   rows: readonly CountedRow[],
   oldestRunAt: (type: string) => number | null,
 ): TypeCount[] {

@@ -5,7 +5,7 @@ import { type Exam, type Examinee, HOUR_MS, nth } from "./examinee.ts";
 
 const MOST = 1_000;
 
-const ahead = (x: Examinee, id: TaskId, at = x.t, atMost = MOST) => x.store.ahead(id, at, atMost);
+const positionOf = (x: Examinee, id: TaskId, at = x.t, atMost = MOST) => x.store.positionOf(id, at, atMost);
 
 /** Tasks of other types are never before one of this type. */
 const SPECS = [
@@ -25,7 +25,7 @@ const SPECS = [
 const addSome = (x: Examinee): Promise<PendingTask[]> =>
   x.addAll(SPECS.map((spec) => ({ ...spec, runAt: x.t + (spec.runAt ?? 0) })));
 
-export function examineAhead(exam: Exam): void {
+export function examinePositionOf(exam: Exam): void {
   for (const [when, later] of Object.entries({ now: 0, between: 45, later: 100 })) {
     exam(`those that are due and come first are counted (${when})`, async (x) => {
       const tasks = await addSome(x);
@@ -34,9 +34,9 @@ export function examineAhead(exam: Exam): void {
         const before = tasks.filter(
           (other) => other.type === task.type && other.runAt <= at && claimOrder(other, task) < 0,
         );
-        expect({ task: task.id, ahead: await ahead(x, task.id, at) }).toEqual({
+        expect({ task: task.id, position: await positionOf(x, task.id, at) }).toEqual({
           task: task.id,
-          ahead: before.length,
+          position: before.length,
         });
       }
     });
@@ -45,17 +45,17 @@ export function examineAhead(exam: Exam): void {
   exam("as many as are ahead are claimed before it", async (x) => {
     const tasks = await addSome(x);
     const of = tasks.filter(({ type, runAt }) => type === "simulate" && runAt <= x.t).toSorted(claimOrder);
-    for (const [place, { id }] of of.entries()) expect(await ahead(x, id)).toBe(place);
+    for (const [place, { id }] of of.entries()) expect(await positionOf(x, id)).toBe(place);
     await x.take(["simulate"], { max: 2 });
-    for (const [place, { id }] of of.slice(2).entries()) expect(await ahead(x, id)).toBe(place);
+    for (const [place, { id }] of of.slice(2).entries()) expect(await positionOf(x, id)).toBe(place);
   });
 
   exam("it is counted no further than asked for", async (x) => {
     const tasks = await x.addAll(Array.from({ length: 30 }, (_, n) => ({ priority: n % 3 })));
     const last = tasks.toSorted(claimOrder).at(-1)?.id ?? 0;
-    expect(await ahead(x, last)).toBe(29);
+    expect(await positionOf(x, last)).toBe(29);
     for (const atMost of [0, 1, 9, 10, 11, 20, 28, 29, 30]) {
-      expect(await ahead(x, last, x.t, atMost)).toBe(Math.min(atMost, 29));
+      expect(await positionOf(x, last, x.t, atMost)).toBe(Math.min(atMost, 29));
     }
   });
 
@@ -65,7 +65,7 @@ export function examineAhead(exam: Exam): void {
     );
     const inOrder = tasks.toSorted(claimOrder);
     for (const place of [0, 1, 20, 21, 500, 999, 1_000, 1_049]) {
-      expect(await ahead(x, nth(inOrder, place).id)).toBe(Math.min(place, MOST));
+      expect(await positionOf(x, nth(inOrder, place).id)).toBe(Math.min(place, MOST));
     }
   });
 
@@ -74,23 +74,23 @@ export function examineAhead(exam: Exam): void {
     const done = await x.ended("done", { type: "a" });
     const running = await x.run({ type: "b" });
     const cancelled = await x.ended("cancelled");
-    for (const { id } of [done, running, cancelled]) expect(await ahead(x, id)).toBeNull();
-    expect(await ahead(x, 4_711)).toBeNull();
-    expect(await ahead(x, Number.MAX_SAFE_INTEGER)).toBeNull();
+    for (const { id } of [done, running, cancelled]) expect(await positionOf(x, id)).toBeNull();
+    expect(await positionOf(x, 4_711)).toBeNull();
+    expect(await positionOf(x, Number.MAX_SAFE_INTEGER)).toBeNull();
   });
 
   exam("the place changes as tasks are edited, cancelled and deleted", async (x) => {
     const [first, second, third] = (await x.addAll([{}, {}, {}])) as [PendingTask, PendingTask, PendingTask]; // as asked
-    expect(await ahead(x, third.id)).toBe(2);
+    expect(await positionOf(x, third.id)).toBe(2);
     const later = await x.step(first, edit(first, { runAt: x.t + HOUR_MS }, x.t));
-    expect(await ahead(x, third.id)).toBe(1);
-    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(1);
-    expect(await ahead(x, first.id, x.t)).toBe(2);
+    expect(await positionOf(x, third.id)).toBe(1);
+    expect(await positionOf(x, third.id, x.t + HOUR_MS)).toBe(1);
+    expect(await positionOf(x, first.id, x.t)).toBe(2);
     await x.step(later, edit(later, { priority: 1 }, x.t));
-    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(2);
+    expect(await positionOf(x, third.id, x.t + HOUR_MS)).toBe(2);
     await x.step(second, cancel(second, x.t));
-    expect(await ahead(x, third.id)).toBe(0);
+    expect(await positionOf(x, third.id)).toBe(0);
     await x.removed(first.id);
-    expect(await ahead(x, third.id, x.t + HOUR_MS)).toBe(0);
+    expect(await positionOf(x, third.id, x.t + HOUR_MS)).toBe(0);
   });
 }

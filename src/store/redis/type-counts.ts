@@ -1,17 +1,17 @@
 /** Counts of tasks, and how many are before one in the queue. */
 import { STATUSES, type Status, type TaskId } from "../../core/task.ts";
-import { type CountedRow, censusOf } from "../census.ts";
 import type { TypeCount } from "../store.ts";
+import { type CountedRow, typeCountsOf } from "../type-counts.ts";
 import type { Connection } from "./connection.ts";
 import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 
-export function createCensus(connection: Connection, { countedAtOnce }: ScriptBounds) {
-  async function census(): Promise<TypeCount[]> {
+export function createTypeCounts(connection: Connection, { countedAtOnce }: ScriptBounds) {
+  async function typeCounts(): Promise<TypeCount[]> {
     const rows = new Map<string, readonly CountedRow[]>(); // a type may come twice: the later one counts
     const oldest = new Map<string, number>();
     let cursors = ["0", "0"];
     do {
-      const [counts, firsts, ...answer] = await censusPiece(cursors);
+      const [counts, firsts, ...answer] = await readPiece(cursors);
       cursors = [counts, firsts];
       for (const [type, ...numbers] of groups(answer[0], 1 + STATUSES.length)) {
         rows.set(
@@ -24,22 +24,22 @@ export function createCensus(connection: Connection, { countedAtOnce }: ScriptBo
         oldest.set(name, Math.min(Number(at), oldest.get(name) ?? Number.POSITIVE_INFINITY));
       }
     } while (cursors.some((cursor) => cursor !== ""));
-    return censusOf([...rows.values()].flat(), (type) => oldest.get(type) ?? null);
+    return typeCountsOf([...rows.values()].flat(), (type) => oldest.get(type) ?? null);
   }
 
-  const censusPiece = async (cursors: readonly string[]) =>
-    (await connection.run(SCRIPTS.census, [...cursors, String(countedAtOnce)])) as CensusPiece;
+  const readPiece = async (cursors: readonly string[]) =>
+    (await connection.run(SCRIPTS.typeCounts, [...cursors, String(countedAtOnce)])) as Piece;
 
-  async function ahead(id: TaskId, now: number, atMost: number): Promise<number | null> {
-    const answer = await connection.run(SCRIPTS.ahead, [String(id), String(now)]);
+  async function positionOf(id: TaskId, now: number, atMost: number): Promise<number | null> {
+    const answer = await connection.run(SCRIPTS.positionOf, [String(id), String(now)]);
     return answer === "none" ? null : Math.min(Number(answer), atMost);
   }
 
-  return { census, ahead };
+  return { typeCounts, positionOf };
 }
 
-/** The answer of census.lua: both cursors, types with their counts, types with the earliest time in some lane. */
-type CensusPiece = [string, string, (string | null)[], string[]];
+/** The answer of type_counts.lua: both cursors, types with their counts, types with the earliest time in some lane. */
+type Piece = [string, string, (string | null)[], string[]];
 
 const countedRow = (type: string, at: number, count: string | null): CountedRow => ({
   type: textOf(type),
