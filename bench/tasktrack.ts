@@ -4,7 +4,7 @@ import { createLog } from "../src/lib/log.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import { openStore } from "../src/store/open.ts";
 import type { TaskStore } from "../src/store/store.ts";
-import { createStoreQueue } from "../src/wakeup/store-wake-ups.ts";
+import { createStoreWakeUps } from "../src/wakeup/store-wake-ups.ts";
 
 export const LEASE_MS = 30_000;
 const POLL_MS = 1_000;
@@ -34,7 +34,7 @@ export const openTaskStore = (url: string): Promise<TaskStore> =>
 export const createBenchEngine = (store: TaskStore): Engine =>
   createEngine({
     store,
-    queue: createStoreQueue(store),
+    wakeUps: createStoreWakeUps(store),
     clock,
     log,
     random: Math.random,

@@ -26,8 +26,8 @@ import { openStore } from "./store/open.ts";
 import type { TaskStore } from "./store/store.ts";
 import { createUiFiles } from "./ui/open.ts";
 import { VERSION } from "./version.ts";
-import { createBrokerQueue } from "./wakeup/combined.ts";
-import { createStoreQueue } from "./wakeup/store-wake-ups.ts";
+import { createCombinedWakeUps } from "./wakeup/combined.ts";
+import { createStoreWakeUps } from "./wakeup/store-wake-ups.ts";
 
 export interface App {
   readonly engine: Engine;
@@ -70,13 +70,14 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { clock, log, random, nonce, worker } = effects;
   const { storeUrl: url, allowVolatileRedis, leaseMs, role } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
-  const queue = createStoreQueue(store);
+  const storeWakeUps = createStoreWakeUps(store);
   const flow = await openFlow(config.queueUrl, { clock, log });
   // A store that belongs to one process alone has no other processes to wake.
-  const ownQueue = flow !== null && isSharedStore(url) ? createBrokerQueue(flow.bells, queue) : queue;
+  const ownWakeUps =
+    flow !== null && isSharedStore(url) ? createCombinedWakeUps(flow.bells, storeWakeUps) : storeWakeUps;
   const table = createHandlerTable(config, createSimulate({ ...simulation(config), clock, random }));
   const engine = createEngine({
-    ...{ store, queue, ownQueue, clock, log, random, nonce, types: table.types },
+    ...{ store, wakeUps: storeWakeUps, ownWakeUps, clock, log, random, nonce, types: table.types },
     pollMs: config.dispatchIntervalMs || SLOWEST_POLL_MS,
     retentions: [
       { statuses: ["done"], keepMs: config.retentionDoneMs },
@@ -128,7 +129,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   /** Started in this order, and stopped in reverse. */
   const services: readonly Service[] = [
     closing("store", store.close),
-    closing("store's wake-ups", queue.close),
+    closing("store's wake-ups", storeWakeUps.close),
     flow && closing("broker", (withinMs) => closeBroker(flow.close(), withinMs, effects)),
     processes && handlerProcesses(processes, processor !== null),
     ...engine.services,

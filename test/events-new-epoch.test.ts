@@ -6,7 +6,7 @@ import { createEventPublisher } from "../src/engine/event-publisher.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import { openStore } from "../src/store/open.ts";
 import type { TaskStore } from "../src/store/store.ts";
-import { createStoreQueue } from "../src/wakeup/store-wake-ups.ts";
+import { createStoreWakeUps } from "../src/wakeup/store-wake-ups.ts";
 import { createTestLog } from "./support/engine.ts";
 import { eventually } from "./support/eventually.ts";
 import { BRIEF_PAUSES, command, redisSetup } from "./support/redis.ts";
@@ -58,7 +58,7 @@ async function openPublisher(url: string) {
 
 const engineOn = (store: TaskStore, log: ReturnType<typeof createTestLog>): Engine =>
   createEngine({
-    ...{ store, log, queue: createStoreQueue(store), clock: systemClock },
+    ...{ store, log, wakeUps: createStoreWakeUps(store), clock: systemClock },
     random: () => 0.5,
     nonce: () => "n",
     types: new Map(),

@@ -73,13 +73,13 @@ async function expectAllToWork(url: string, { submit, events }: OtherEnd): Promi
     () => events.includes(JSON.stringify(event)),
     WITHIN_MS,
   );
-  const wakeUp = broker.bells.hear([own], SIGNAL);
+  const wakeUp = broker.bells.listen([own], SIGNAL);
   await eventually(
     () => broker.bells.isLive([own]),
     (isLive) => isLive,
     WITHIN_MS,
   );
-  await broker.bells.ring([own]);
+  await broker.bells.notify([own]);
   await (await wakeUp)?.ack(1);
   await close(broker);
 }

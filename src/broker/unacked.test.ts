@@ -24,21 +24,21 @@ function openWith(count: number) {
 describe("unacknowledged wake-ups", () => {
   test("are reported as one, at once", async () => {
     const { unacked } = openWith(3);
-    expect(await unacked.hear(NEVER)).not.toBeNull();
+    expect(await unacked.listen(NEVER)).not.toBeNull();
   });
 
   test("are acknowledged: as many as tasks were claimed, the oldest first", async () => {
     const { unacked, dispositions } = openWith(4);
-    await (await unacked.hear(NEVER))?.ack(3);
+    await (await unacked.listen(NEVER))?.ack(3);
     await Promise.resolve();
     expect(dispositions).toEqual(["acknowledge", "acknowledge", "acknowledge", "unacked"]);
   });
 
   test("are not reported while a claim is under way; the rest is reported after it", async () => {
     const { unacked, add } = openWith(1);
-    const first = await unacked.hear(NEVER);
+    const first = await unacked.listen(NEVER);
     let isReported = false;
-    const second = unacked.hear(NEVER).then((wakeUp) => {
+    const second = unacked.listen(NEVER).then((wakeUp) => {
       isReported = true;
       return wakeUp;
     });
@@ -51,7 +51,7 @@ describe("unacknowledged wake-ups", () => {
 
   test("are all acknowledged after an empty claim, except those that were added after it began", async () => {
     const { unacked, dispositions, add } = openWith(2);
-    const wakeUp = await unacked.hear(NEVER);
+    const wakeUp = await unacked.listen(NEVER);
     add();
     await wakeUp?.ack(0);
     await Promise.resolve();
@@ -60,14 +60,14 @@ describe("unacknowledged wake-ups", () => {
 
   test("may be fewer than the claimed tasks", async () => {
     const { unacked, dispositions } = openWith(1);
-    await (await unacked.hear(NEVER))?.ack(10);
+    await (await unacked.listen(NEVER))?.ack(10);
     await Promise.resolve();
     expect(dispositions).toEqual(["acknowledge"]);
   });
 
   test("are returned, and a late ack does not touch those that were added later", async () => {
     const { unacked, dispositions, add } = openWith(2);
-    const wakeUp = await unacked.hear(NEVER);
+    const wakeUp = await unacked.listen(NEVER);
     unacked.returnAll();
     add();
     await wakeUp?.ack(0);
@@ -81,7 +81,7 @@ describe("unacknowledged wake-ups", () => {
     add();
     await Promise.resolve();
     expect(dispositions).toEqual(["return", "return"]);
-    expect(await unacked.hear(NEVER)).toBeNull();
+    expect(await unacked.listen(NEVER)).toBeNull();
   });
 });
 
@@ -89,7 +89,7 @@ describe("onIdle", () => {
   test("is called once nothing has listened for a while", async () => {
     const { unacked, clock, idleCalls } = openWith(0);
     const abort = new AbortController();
-    const [stays, leaves] = [unacked.hear(NEVER), unacked.hear(abort.signal)];
+    const [stays, leaves] = [unacked.listen(NEVER), unacked.listen(abort.signal)];
     abort.abort();
     expect(await leaves).toBeNull();
     await clock.advance(IDLE_MS);
@@ -102,11 +102,11 @@ describe("onIdle", () => {
     expect(idleCalls()).toBe(1);
   });
 
-  test("is not called after another hear, nor after the close", async () => {
+  test("is not called after another listen, nor after the close", async () => {
     const { unacked, clock, idleCalls } = openWith(1);
-    await unacked.hear(NEVER);
+    await unacked.listen(NEVER);
     await clock.advance(IDLE_MS - 1);
-    const again = unacked.hear(NEVER);
+    const again = unacked.listen(NEVER);
     await clock.advance(IDLE_MS);
     expect(idleCalls()).toBe(0);
     unacked.close();

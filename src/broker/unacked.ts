@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { onAbort } from "../lib/waiting.ts";
-import type { Bell } from "../wakeup/wake-ups.ts";
+import type { WakeUp } from "../wakeup/wake-ups.ts";
 import type { Disposition } from "./disposition.ts";
 
 /** The wake-ups for one set of types that a broker has delivered to this process and that have not been acknowledged yet. */
@@ -8,10 +8,10 @@ export interface Unacked {
   /** Adds one; resolves with what its message is to be answered. */
   add(): Promise<Disposition>;
   /** As that of the port. Wake-ups that are here already are reported at once. */
-  hear(signal: AbortSignal): Promise<Bell | null>;
+  listen(signal: AbortSignal): Promise<WakeUp | null>;
   readonly size: number;
   returnAll(): void;
-  /** Ends every `hear`, and returns all wake-ups, also those that are added later; safe twice. */
+  /** Ends every `listen`, and returns all wake-ups, also those that are added later; safe twice. */
   close(): void;
 }
 
@@ -23,7 +23,7 @@ export type UnackedSetup = {
 };
 
 export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked {
-  const listeners = new Set<(wakeUp: Bell | null) => void>();
+  const listeners = new Set<(wakeUp: WakeUp | null) => void>();
   const unacked: { readonly number: number; readonly dispose: (disposition: Disposition) => void }[] = [];
   let lastNumber = 0;
   /** Whether a wake-up has been reported and its `ack` is still to come. What is added meanwhile is reported after that. */
@@ -46,7 +46,7 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
   }
 
   /** One wake-up stands for all that are here: a claim takes every task that is due. */
-  function allAsOne(): Bell {
+  function allAsOne(): WakeUp {
     const upTo = lastNumber;
     return {
       ack: async (claimed) => {
@@ -58,11 +58,11 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
     };
   }
 
-  function hear(signal: AbortSignal): Promise<Bell | null> {
+  function listen(signal: AbortSignal): Promise<WakeUp | null> {
     if (signal.aborted || isClosed) return Promise.resolve(null);
     cancelIdle();
     return new Promise((resolve) => {
-      const listener = (wakeUp: Bell | null): void => {
+      const listener = (wakeUp: WakeUp | null): void => {
         listeners.delete(listener);
         unlisten();
         resolve(wakeUp);
@@ -81,7 +81,7 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
 
   return {
     add,
-    hear,
+    listen,
     get size() {
       return unacked.length;
     },

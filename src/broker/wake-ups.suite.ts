@@ -1,8 +1,8 @@
 /** The exam of a broker's wake-ups, beyond that of the port: several processes, lost wake-ups, and messages that are none. */
 import { describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/eventually.ts";
-import type { OpenedQueue } from "../wakeup/wake-ups.suite.ts";
-import type { Bell, BrokerWakeUps } from "../wakeup/wake-ups.ts";
+import type { OpenedWakeUps } from "../wakeup/wake-ups.suite.ts";
+import type { BrokerWakeUps, WakeUp } from "../wakeup/wake-ups.ts";
 
 /** Several processes that share the wake-ups of a broker. */
 export type Cluster = {
@@ -17,7 +17,7 @@ export type Cluster = {
 
 export type Member = {
   readonly wakeUps: BrokerWakeUps;
-  readonly answer: Promise<Bell | null>;
+  readonly answer: Promise<WakeUp | null>;
   readonly warnings: () => readonly string[];
 };
 
@@ -28,15 +28,15 @@ export const untilLive = (isLive: () => boolean): Promise<unknown> =>
   eventually(isLive, (live) => live, LIVE_WITHIN_MS);
 
 /** The wake-ups of one process, for the exam of the port. */
-export function asOpened(wakeUps: BrokerWakeUps): OpenedQueue {
+export function asOpened(wakeUps: BrokerWakeUps): OpenedWakeUps {
   const sets = new Set<readonly string[]>();
-  const hear: typeof wakeUps.hear = (types, signal) => {
+  const listen: typeof wakeUps.listen = (types, signal) => {
     if (!signal.aborted) sets.add(types);
-    return wakeUps.hear(types, signal);
+    return wakeUps.listen(types, signal);
   };
   return {
-    queue: { ...wakeUps, hear },
-    becomeDue: wakeUps.ring,
+    wakeUps: { ...wakeUps, listen },
+    becomeDue: wakeUps.notify,
     listening: async () => void (await untilLive(() => [...sets].every(wakeUps.isLive))),
     close: wakeUps.close,
   };
@@ -47,7 +47,7 @@ export async function joining(
   { wakeUps, warnings }: Pick<Member, "wakeUps" | "warnings">,
   types: readonly string[],
 ): Promise<Member> {
-  const answer = wakeUps.hear(types, NEVER);
+  const answer = wakeUps.listen(types, NEVER);
   await untilLive(() => wakeUps.isLive(types));
   return { wakeUps, answer, warnings };
 }
@@ -77,7 +77,7 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
   describe(`${name}'s wake-ups`, () => {
     exam("wake one of the processes that take the same types", async (cluster) => {
       const members = [await cluster.join(["mail"]), await cluster.join(["mail"])] as const;
-      await members[0].wakeUps.ring(["mail"]);
+      await members[0].wakeUps.notify(["mail"]);
       const woken = await first(members.map(({ answer }) => answer));
       await (await members[woken === 0 ? 0 : 1].answer)?.ack(1);
       const other = members[woken === 0 ? 1 : 0];
@@ -87,13 +87,13 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
 
     exam("wake one process of each set of types", async (cluster) => {
       const members = [await cluster.join(["mail"]), await cluster.join(["mail", "video"])];
-      await members[0]?.wakeUps.ring(["mail"]);
+      await members[0]?.wakeUps.notify(["mail"]);
       for (const { answer } of members) expect(await answer).not.toBeNull();
     });
 
     exam("that a process has not acknowledged at its end go to another process", async (cluster) => {
       const gone = await cluster.join(["mail"]);
-      await gone.wakeUps.ring(["mail"]);
+      await gone.wakeUps.notify(["mail"]);
       expect(await gone.answer).not.toBeNull();
       await gone.wakeUps.close();
       const stays = await cluster.join(["mail"]);
@@ -102,12 +102,12 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
 
     exam("that are acknowledged do not come again", async (cluster) => {
       const gone = await cluster.join(["mail"]);
-      await gone.wakeUps.ring(["mail", "mail", "mail"]);
+      await gone.wakeUps.notify(["mail", "mail", "mail"]);
       await (await gone.answer)?.ack(3);
       const abort = new AbortController();
       await eventually(
         async () => {
-          const wakeUp = await Promise.race([gone.wakeUps.hear(["mail"], abort.signal), soon()]);
+          const wakeUp = await Promise.race([gone.wakeUps.listen(["mail"], abort.signal), soon()]);
           await wakeUp?.ack(0);
           return wakeUp;
         },
@@ -117,7 +117,7 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
       abort.abort();
       await gone.wakeUps.close();
       const stays = await cluster.join(["mail"]);
-      await stays.wakeUps.ring(["video"]); // is filtered out, after whatever had come again
+      await stays.wakeUps.notify(["video"]); // is filtered out, after whatever had come again
       expect(await Promise.race([stays.answer, soon()])).toBeNull();
     });
 
@@ -125,7 +125,7 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
       const member = await cluster.join(["*"]);
       await cluster.sendRaw("no type at all\u0000");
       await cluster.sendRaw("");
-      await member.wakeUps.ring(["mail"]);
+      await member.wakeUps.notify(["mail"]);
       expect(await member.answer).not.toBeNull();
       expect(member.warnings()).toContain("malformed_bell");
     });
@@ -135,7 +135,7 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
       await cluster.purge();
       await eventually(
         async () => {
-          await member.wakeUps.ring(["mail"]).catch(() => undefined); // the topic may be missing for a moment
+          await member.wakeUps.notify(["mail"]).catch(() => undefined); // the topic may be missing for a moment
           return Promise.race([member.answer, soon()]);
         },
         (wakeUp) => wakeUp !== null,
@@ -145,11 +145,11 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
 
     exam("are reported to a process that has not listened for a while", async (cluster) => {
       const member = await cluster.join(["mail"]);
-      await member.wakeUps.ring(["mail"]);
+      await member.wakeUps.notify(["mail"]);
       await (await member.answer)?.ack(1);
       await soon();
-      const waiting = member.wakeUps.hear(["mail"], NEVER);
-      await member.wakeUps.ring(["mail"]);
+      const waiting = member.wakeUps.listen(["mail"], NEVER);
+      await member.wakeUps.notify(["mail"]);
       expect(await waiting).not.toBeNull();
     });
   });

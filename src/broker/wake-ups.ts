@@ -2,7 +2,7 @@
 import type { Clock } from "../core/clock.ts";
 import { takesType, typeFault } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { Bell, BrokerWakeUps } from "../wakeup/wake-ups.ts";
+import type { BrokerWakeUps, WakeUp } from "../wakeup/wake-ups.ts";
 import { createUnacked, type Unacked } from "./unacked.ts";
 
 /** How one broker carries wake-ups. */
@@ -55,7 +55,7 @@ export function createBrokerWakeUps(
   let unconfirmed = 0;
   let isClosed = false;
 
-  async function ring(types: readonly string[]): Promise<void> {
+  async function notify(types: readonly string[]): Promise<void> {
     const sent = wakeUpsFor(types);
     if (sent.length === 0 || isClosed) return;
     if (unconfirmed >= UNCONFIRMED_AT_MOST) throw new Error(`${transport.broker} does not confirm`);
@@ -67,12 +67,12 @@ export function createBrokerWakeUps(
     }
   }
 
-  function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+  function listen(types: readonly string[], signal: AbortSignal): Promise<WakeUp | null> {
     if (isClosed || signal.aborted) return Promise.resolve(null);
     const key = keyOf(types);
     const subscription = subscriptions.get(key) ?? subscribe(types);
     subscriptions.set(key, subscription);
-    return subscription.hear(signal);
+    return subscription.listen(signal);
   }
 
   function subscribe(types: readonly string[]): Subscription {
@@ -90,8 +90,8 @@ export function createBrokerWakeUps(
   }
 
   return {
-    ring,
-    hear,
+    notify,
+    listen,
     isLive: (types) => subscriptions.get(keyOf(types))?.isLive() ?? false,
     close: async () => {
       isClosed = true;
@@ -103,7 +103,7 @@ export function createBrokerWakeUps(
 
 type Subscription = ReturnType<typeof createSubscription>;
 
-/** Receives from the first `hear` until nothing has been listened to for `idleMs`, and again from the next one. */
+/** Receives from the first `listen` until nothing has been listened to for `idleMs`, and again from the next one. */
 function createSubscription(
   { clock, idleMs }: { readonly clock: Clock; readonly idleMs: number },
   receive: (unacked: Unacked) => Receiver,
@@ -119,9 +119,9 @@ function createSubscription(
   }
 
   return {
-    hear: (signal: AbortSignal): Promise<Bell | null> => {
+    listen: (signal: AbortSignal): Promise<WakeUp | null> => {
       receiver ??= receive(unacked);
-      return unacked.hear(signal);
+      return unacked.listen(signal);
     },
     isLive: (): boolean => receiver?.isLive() ?? false,
     close: (): Promise<void> => {

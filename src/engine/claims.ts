@@ -5,14 +5,14 @@ import { ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";
 import type { Log } from "../lib/log.ts";
 import type { Service } from "../lib/service.ts";
 import type { Ask, TaskStore } from "../store/store.ts";
-import type { TaskQueue } from "../wakeup/wake-ups.ts";
+import type { WakeUps } from "../wakeup/wake-ups.ts";
 import { createStoreBatch } from "./batches.ts";
 import { type Claimed, createDispatch, type Dispatch } from "./dispatch.ts";
 
 export interface Claims {
   /** Resolves with tasks as soon as there are some, with none when the signal aborts or the process stops. */
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
-  /** The same for workers in this process, which `ownQueue` wakes if there is one. */
+  /** The same for workers in this process, which `ownWakeUps` wakes if there is one. */
   claimOwn(ask: Ask, signal: AbortSignal): Promise<Claimed>;
   /** The due tasks of this moment; asks of one turn of the event loop are one call of the store. */
   claimNow(ask: Ask): Promise<readonly RunningTask[]>;
@@ -23,9 +23,9 @@ export type ClaimsSetup = {
   readonly now: () => number;
   readonly nonce: () => string;
   /** Wakes waiting claims. */
-  readonly queue: TaskQueue;
+  readonly wakeUps: WakeUps;
   /** Wakes the waiting claims of this process's own workers. */
-  readonly ownQueue: TaskQueue;
+  readonly ownWakeUps: WakeUps;
   readonly pollMs: number;
   /** Called after each call of the store: the answer to each ask. */
   readonly onClaimed: (asks: readonly Ask[], claimed: readonly (readonly RunningTask[])[]) => void;
@@ -40,7 +40,7 @@ export function createClaims(setup: ClaimsSetup): Claims & {
   waiting(): Iterable<Ask>;
   readonly service: Service;
 } {
-  const { store, queue, ownQueue, pollMs, giveBack, clock, log } = setup;
+  const { store, wakeUps, ownWakeUps, pollMs, giveBack, clock, log } = setup;
   const claimsNow = createStoreBatch<Ask, readonly RunningTask[]>({ send: claimNowAll });
 
   async function claimAll(asks: readonly Ask[]): Promise<RunningTask[][]> {
@@ -63,11 +63,11 @@ export function createClaims(setup: ClaimsSetup): Claims & {
     return answers;
   }
 
-  const dispatchBy = (wakeUps: TaskQueue): Dispatch =>
-    createDispatch({ claim: claimAll, giveBack, queue: wakeUps, pollMs, clock, log });
+  const dispatchBy = (source: WakeUps): Dispatch =>
+    createDispatch({ claim: claimAll, giveBack, wakeUps: source, pollMs, clock, log });
 
-  const dispatch = dispatchBy(queue);
-  const ownDispatch = ownQueue === queue ? dispatch : dispatchBy(ownQueue);
+  const dispatch = dispatchBy(wakeUps);
+  const ownDispatch = ownWakeUps === wakeUps ? dispatch : dispatchBy(ownWakeUps);
 
   return {
     claim: dispatch.claim,

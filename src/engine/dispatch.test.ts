@@ -17,14 +17,14 @@ import { TaskError } from "../core/error.ts";
 import { create as createDraft, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import type { TaskId } from "../core/task.ts";
 import type { TaskStore } from "../store/store.ts";
-import type { Bell, TaskQueue } from "../wakeup/wake-ups.ts";
+import type { WakeUp, WakeUps } from "../wakeup/wake-ups.ts";
 import type { Claimed } from "./dispatch.ts";
 import type { Engine } from "./engine.ts";
 
-/** A queue whose bells are never heard. */
-const DEAF: TaskQueue = {
-  ring: async () => undefined,
-  hear: (_types, signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(null))),
+/** A source whose wake-ups never come. */
+const SILENT: WakeUps = {
+  notify: async () => undefined,
+  listen: (_types, signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve(null))),
   close: async () => undefined,
 };
 
@@ -118,7 +118,7 @@ describe("a claim", () => {
   });
 
   test("finds by its poll a task without a wake-up", async () => {
-    const { engine, clock } = openEngine({ queue: DEAF });
+    const { engine, clock } = openEngine({ wakeUps: SILENT });
     const claimed = engine.claim(ask(), NEVER);
     await settled();
     const id = await create(engine);
@@ -143,7 +143,7 @@ describe("a claim", () => {
 
   test("polls while wake-ups cannot be received", async () => {
     const { engine, clock, log } = openEngine({
-      queue: { ...DEAF, hear: () => Promise.reject(new Error("no broker")) },
+      wakeUps: { ...SILENT, listen: () => Promise.reject(new Error("no broker")) },
     });
     const claimed = engine.claim(ask(), NEVER);
     await settled();
@@ -155,7 +155,7 @@ describe("a claim", () => {
 
   test("a notification that fails is logged, and the task is created all the same", async () => {
     const { engine, log } = openEngine({
-      queue: { ...DEAF, ring: () => Promise.reject(new Error("no broker")) },
+      wakeUps: { ...SILENT, notify: () => Promise.reject(new Error("no broker")) },
     });
     expect(await create(engine)).toBe(1);
     await settled();
@@ -164,10 +164,10 @@ describe("a claim", () => {
 
   test("notifications that fail for long are logged once, and so is that they have worked for a while", async () => {
     let isBroken = true;
-    const ring = async (): Promise<void> => {
+    const notify = async (): Promise<void> => {
       if (isBroken) throw new Error("no broker");
     };
-    const { engine, log, clock } = openEngine({ queue: { ...DEAF, ring } });
+    const { engine, log, clock } = openEngine({ wakeUps: { ...SILENT, notify } });
     for (let n = 0; n < 5; n++) await create(engine);
     isBroken = false;
     await create(engine);
@@ -178,38 +178,40 @@ describe("a claim", () => {
   });
 
   test("notifications that fail now and then, as those of a broker that is too slow, are logged once", async () => {
-    let rings = 0;
-    const ring = async (): Promise<void> => {
-      if (rings++ % 2 === 0) throw new Error("does not confirm");
+    let notifications = 0;
+    const notify = async (): Promise<void> => {
+      if (notifications++ % 2 === 0) throw new Error("does not confirm");
     };
-    const { engine, log } = openEngine({ queue: { ...DEAF, ring } });
+    const { engine, log } = openEngine({ wakeUps: { ...SILENT, notify } });
     for (let n = 0; n < 10; n++) await create(engine);
     await settled();
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("of this process's own workers is woken by `ownQueue`, which is notified in place of the other queue", async () => {
-    const rung: string[] = [];
-    const bell = Promise.withResolvers<Bell>();
-    const named = (name: string, hear = DEAF.hear): TaskQueue => ({
-      ...DEAF,
-      hear,
-      ring: async () => void rung.push(name),
+  test("of this process's own workers is woken by `ownWakeUps`, which is notified in place of the other queue", async () => {
+    const notified: string[] = [];
+    const wakeUp = Promise.withResolvers<WakeUp>();
+    const named = (name: string, listen = SILENT.listen): WakeUps => ({
+      ...SILENT,
+      listen,
+      notify: async () => void notified.push(name),
     });
-    const { engine } = openEngine({ queue: named("all"), ownQueue: named("own", () => bell.promise) });
+    const { engine } = openEngine({ wakeUps: named("all"), ownWakeUps: named("own", () => wakeUp.promise) });
     const [remote, own] = [engine.claim(ask(), NEVER), engine.claimOwn(ask(), NEVER)];
     await settled();
     await create(engine);
-    bell.resolve({ ack: async () => undefined });
+    wakeUp.resolve({ ack: async () => undefined });
     expect(ids(await own)).toEqual([1]);
-    expect(rung).toEqual(["own"]);
+    expect(notified).toEqual(["own"]);
     await engine.close();
     expect(ids(await remote)).toEqual([]);
   });
 
   test("notifies once for a batch, a type as often as there are due tasks of it", async () => {
-    const rung: string[][] = [];
-    const { engine } = openEngine({ queue: { ...DEAF, ring: async (types) => void rung.push([...types]) } });
+    const notified: string[][] = [];
+    const { engine } = openEngine({
+      wakeUps: { ...SILENT, notify: async (types) => void notified.push([...types]) },
+    });
     await Promise.all([
       engine.create([
         { name: "n", type: "a" },
@@ -220,14 +222,14 @@ describe("a claim", () => {
         { name: "n", type: "later", delayMs: 1 },
       ]),
     ]);
-    expect(rung).toEqual([["a", "b", "a"]]);
+    expect(notified).toEqual([["a", "b", "a"]]);
   });
 
   test("acknowledges a wake-up right after the call of the store, before any work is done", async () => {
     const order: string[] = [];
-    const bell = Promise.withResolvers<Bell>();
+    const wakeUp = Promise.withResolvers<WakeUp>();
     const { engine } = openEngine({
-      queue: { ...DEAF, hear: () => bell.promise },
+      wakeUps: { ...SILENT, listen: () => wakeUp.promise },
       around: (store) => ({
         ...store,
         claim: async (asks, terms) => {
@@ -240,7 +242,7 @@ describe("a claim", () => {
     const claimed = engine.claim(ask(), NEVER);
     await settled();
     await create(engine);
-    bell.resolve({ ack: async (tasks) => void order.push(`acknowledged ${tasks}`) });
+    wakeUp.resolve({ ack: async (tasks) => void order.push(`acknowledged ${tasks}`) });
     await claimed;
     await settled();
     expect(order).toEqual(["claimed 0", "claimed 1", "acknowledged 1"]);
@@ -331,13 +333,13 @@ describe("a claim", () => {
     let listening = 0;
     const { engine, clock } = openEngine({
       ...calls,
-      queue: {
-        ...DEAF,
-        hear: async (types, signal) => {
+      wakeUps: {
+        ...SILENT,
+        listen: async (types, signal) => {
           listening++;
-          const bell = await DEAF.hear(types, signal);
+          const wakeUp = await SILENT.listen(types, signal);
           listening--;
-          return bell;
+          return wakeUp;
         },
       },
     });

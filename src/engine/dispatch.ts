@@ -8,7 +8,7 @@ import type { RunningTask } from "../core/task.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createSleeper, onAbort } from "../lib/waiting.ts";
 import type { Ask } from "../store/store.ts";
-import type { Bell, TaskQueue } from "../wakeup/wake-ups.ts";
+import type { WakeUp, WakeUps } from "../wakeup/wake-ups.ts";
 
 export type Claimed = {
   readonly tasks: readonly RunningTask[];
@@ -29,7 +29,7 @@ export type DispatchSetup = {
   readonly claim: (asks: readonly Ask[]) => Promise<readonly (readonly RunningTask[])[]>;
   /** Returns tasks whose claim has ended meanwhile. */
   readonly giveBack: (tasks: readonly RunningTask[]) => Promise<unknown>;
-  readonly queue: Pick<TaskQueue, "hear">;
+  readonly wakeUps: Pick<WakeUps, "listen">;
   readonly pollMs: number;
   readonly clock: Clock;
   readonly log: Log;
@@ -67,7 +67,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   let probe = Number.POSITIVE_INFINITY; // how many waiters of each type set the next claim is for
 
   const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
-  const listener = createListener({ queue: setup.queue, onWakeUp: wake, onError: logFailure("hear_failed") });
+  const listener = createListener({ wakeUps: setup.wakeUps, onWakeUp: wake, onError: logFailure("hear_failed") });
 
   function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     return new Promise((resolve) => {
@@ -184,11 +184,11 @@ function createTypeSets() {
 
 /** Listens for wake-ups of certain types. One wake-up ends the listening; so does a call for other types. */
 function createListener(setup: {
-  readonly queue: Pick<TaskQueue, "hear">;
+  readonly wakeUps: Pick<WakeUps, "listen">;
   readonly onWakeUp: () => void;
   readonly onError: (error: unknown) => void;
 }) {
-  const wakeUps: Bell[] = []; // to be acknowledged after the next claim
+  const wakeUps: WakeUp[] = []; // to be acknowledged after the next claim
   let listening: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
 
   function stop(): void {
@@ -205,7 +205,7 @@ function createListener(setup: {
     const ended = (): void => {
       if (listening === current) listening = null;
     };
-    Promise.try(() => setup.queue.hear(types, abort.signal))
+    Promise.try(() => setup.wakeUps.listen(types, abort.signal))
       .finally(ended)
       .then((wakeUp) => {
         if (wakeUp === null) return;
@@ -216,7 +216,7 @@ function createListener(setup: {
   }
 
   /** The wake-ups that have come since the last call. */
-  const take = (): Bell[] => wakeUps.splice(0);
+  const take = (): WakeUp[] => wakeUps.splice(0);
 
   return { listen, stop, take };
 }

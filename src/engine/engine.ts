@@ -8,7 +8,7 @@ import type { TypeDefaults } from "../core/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { type Service, startServices, stopServices } from "../lib/service.ts";
 import type { TaskStore } from "../store/store.ts";
-import type { TaskQueue } from "../wakeup/wake-ups.ts";
+import type { WakeUps } from "../wakeup/wake-ups.ts";
 import { createChangeFeed } from "./change-feed.ts";
 import { createClaimCache } from "./claim-cache.ts";
 import { createMaintenance, type Maintenance } from "./maintenance.ts";
@@ -38,9 +38,9 @@ export interface Engine extends Producers, Workers, Watchers, Maintenance {
 export type EngineSetup = {
   readonly store: TaskStore;
   /** Notified of due tasks after each commit, and wakes waiting claims. */
-  readonly queue: TaskQueue;
+  readonly wakeUps: WakeUps;
   /** Used in its place for this process's own workers, if given. */
-  readonly ownQueue?: TaskQueue;
+  readonly ownWakeUps?: WakeUps;
   readonly clock: Clock;
   readonly log: Log;
   /** Draws from [0, 1). */
@@ -57,7 +57,7 @@ export type EngineSetup = {
 const STOP_WITHIN_MS = 2_000;
 
 export function createEngine(setup: EngineSetup): Engine {
-  const { store, queue, ownQueue = queue, clock, log } = setup;
+  const { store, wakeUps, ownWakeUps = wakeUps, clock, log } = setup;
   const time = createStoreClock(store, clock);
   const outages = createOutages(clock.monotonic());
   const claimCache = createClaimCache();
@@ -66,12 +66,12 @@ export function createEngine(setup: EngineSetup): Engine {
   const { now } = time;
   const minutes = createMinuteStatistics({ store, now, name: setup.nonce(), clock, log });
   const registry = createWorkerRegistry({ store, now, waiting: () => waiting(), clock, log });
-  const notify = createNotify({ queue: ownQueue, clock, log });
+  const notify = createNotify({ wakeUps: ownWakeUps, clock, log });
   const steps = createSteps({ store, readMany, now, minutes, notify });
 
   const shared = {
     ...setup,
-    ownQueue,
+    ownWakeUps,
     now,
     time,
     outages,

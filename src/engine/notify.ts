@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
-import type { TaskQueue } from "../wakeup/wake-ups.ts";
+import type { WakeUps } from "../wakeup/wake-ups.ts";
 
 /** Wakes the processes that wait for tasks of these types: a type as often as there are due tasks of it. */
 export type Notify = (due: readonly string[]) => void;
@@ -10,11 +10,11 @@ const WORKS_AFTER_MS = 10_000;
 
 /** Nothing waits for a notification. A failure costs latency only, because waiting claims also poll; an outage is logged once. */
 export function createNotify(setup: {
-  readonly queue: Pick<TaskQueue, "ring">;
+  readonly wakeUps: Pick<WakeUps, "notify">;
   readonly clock: Clock;
   readonly log: Log;
 }): Notify {
-  const { queue, clock, log } = setup;
+  const { wakeUps, clock, log } = setup;
   let isBroken = false;
   let failedAt = 0;
 
@@ -31,6 +31,6 @@ export function createNotify(setup: {
   }
 
   return (due) => {
-    if (due.length > 0) queue.ring(due).then(succeeded, failed);
+    if (due.length > 0) wakeUps.notify(due).then(succeeded, failed);
   };
 }

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { createBrokerQueue } from "./combined.ts";
-import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
+import { createCombinedWakeUps } from "./combined.ts";
+import type { BrokerWakeUps, WakeUp, WakeUps } from "./wake-ups.ts";
 
 /** Wake-ups that the test sends. */
 function createManual() {
-  const listeners = new Set<(bell: Bell | null) => void>();
-  const hear: TaskQueue["hear"] = (_types, signal) =>
+  const listeners = new Set<(bell: WakeUp | null) => void>();
+  const listen: WakeUps["listen"] = (_types, signal) =>
     new Promise((resolve) => {
-      const listener = (wakeUp: Bell | null): void => {
+      const listener = (wakeUp: WakeUp | null): void => {
         listeners.delete(listener);
         resolve(wakeUp);
       };
@@ -15,10 +15,10 @@ function createManual() {
       signal.addEventListener("abort", () => listener(null));
       if (signal.aborted) listener(null);
     });
-  const send = (wakeUp: Bell): void => {
+  const send = (wakeUp: WakeUp): void => {
     for (const listener of [...listeners]) listener(wakeUp);
   };
-  return { hear, send, listeners: () => listeners.size };
+  return { listen, send, listeners: () => listeners.size };
 }
 
 function open() {
@@ -26,32 +26,32 @@ function open() {
   const state = { isLive: true };
   const sent: (readonly string[])[] = [];
   const fromBroker: BrokerWakeUps = {
-    ring: async (types) => void sent.push(types),
-    hear: broker.hear,
+    notify: async (types) => void sent.push(types),
+    listen: broker.listen,
     isLive: () => state.isLive,
     close: async () => undefined,
   };
-  return { queue: createBrokerQueue(fromBroker, store), broker, store, state, sent };
+  return { wakeUps: createCombinedWakeUps(fromBroker, store), broker, store, state, sent };
 }
 
-const newWakeUp = (): Bell => ({ ack: async () => undefined });
+const newWakeUp = (): WakeUp => ({ ack: async () => undefined });
 const NEVER = new AbortController().signal;
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("a broker with the store", () => {
   test("notifies by the broker and listens to it", async () => {
-    const { queue, broker, sent } = open();
+    const { wakeUps, broker, sent } = open();
     const wakeUp = newWakeUp();
-    const waiting = queue.hear(["mail"], NEVER);
-    await queue.ring(["mail"]);
+    const waiting = wakeUps.listen(["mail"], NEVER);
+    await wakeUps.notify(["mail"]);
     broker.send(wakeUp);
     expect(await waiting).toBe(wakeUp);
     expect(sent).toEqual([["mail"]]);
   });
 
   test("ignores the store's wake-ups while the broker's arrive", async () => {
-    const { queue, broker, store } = open();
-    const waiting = queue.hear(["mail"], NEVER);
+    const { wakeUps, broker, store } = open();
+    const waiting = wakeUps.listen(["mail"], NEVER);
     store.send(newWakeUp());
     await turn();
     store.send(newWakeUp());
@@ -62,8 +62,8 @@ describe("a broker with the store", () => {
   });
 
   test("reports the store's wake-ups while the broker's do not arrive", async () => {
-    const { queue, store, state } = open();
-    const waiting = queue.hear(["mail"], NEVER);
+    const { wakeUps, store, state } = open();
+    const waiting = wakeUps.listen(["mail"], NEVER);
     store.send(newWakeUp());
     await turn();
     state.isLive = false;
@@ -73,9 +73,9 @@ describe("a broker with the store", () => {
   });
 
   test("reports the broker's wake-up if both come at once", async () => {
-    const { queue, broker, store, state } = open();
+    const { wakeUps, broker, store, state } = open();
     state.isLive = false;
-    const waiting = queue.hear(["mail"], NEVER);
+    const waiting = wakeUps.listen(["mail"], NEVER);
     const wakeUp = newWakeUp();
     store.send(newWakeUp());
     broker.send(wakeUp);
@@ -83,15 +83,15 @@ describe("a broker with the store", () => {
   });
 
   test("listens to neither after the call has ended", async () => {
-    const { queue, broker, store } = open();
+    const { wakeUps, broker, store } = open();
     const abort = new AbortController();
-    const waiting = queue.hear(["mail"], abort.signal);
+    const waiting = wakeUps.listen(["mail"], abort.signal);
     abort.abort();
     expect(await waiting).toBeNull();
-    const answered = queue.hear(["mail"], NEVER);
+    const answered = wakeUps.listen(["mail"], NEVER);
     broker.send(newWakeUp());
     await answered;
     expect([broker.listeners(), store.listeners()]).toEqual([0, 0]);
-    expect(await queue.hear(["mail"], AbortSignal.abort())).toBeNull();
+    expect(await wakeUps.listen(["mail"], AbortSignal.abort())).toBeNull();
   });
 });

@@ -1,16 +1,16 @@
 import { linkedAbort } from "../lib/waiting.ts";
-import type { Bell, BrokerWakeUps, TaskQueue } from "./wake-ups.ts";
+import type { BrokerWakeUps, WakeUp, WakeUps } from "./wake-ups.ts";
 
 /**
  * Notifies by the broker. Listens to the broker, so that a task wakes one process and not all, and to the store, which notifies
  * every process of each commit; the store's wake-ups are ignored while those of the broker arrive.
  */
-export function createBrokerQueue(broker: BrokerWakeUps, store: Pick<TaskQueue, "hear">): TaskQueue {
-  async function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+export function createCombinedWakeUps(broker: BrokerWakeUps, store: Pick<WakeUps, "listen">): WakeUps {
+  async function listen(types: readonly string[], signal: AbortSignal): Promise<WakeUp | null> {
     const either = linkedAbort(signal);
-    const fromBroker = broker.hear(types, either.signal);
+    const fromBroker = broker.listen(types, either.signal);
     try {
-      const first = await Promise.race([fromBroker, hearStore(types, either.signal)]);
+      const first = await Promise.race([fromBroker, listenToStore(types, either.signal)]);
       either.abort();
       return (await fromBroker) ?? first; // if both came at once, the broker's is to be acknowledged
     } finally {
@@ -19,12 +19,12 @@ export function createBrokerQueue(broker: BrokerWakeUps, store: Pick<TaskQueue, 
     }
   }
 
-  async function hearStore(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+  async function listenToStore(types: readonly string[], signal: AbortSignal): Promise<WakeUp | null> {
     for (;;) {
-      const wakeUp = await store.hear(types, signal);
+      const wakeUp = await store.listen(types, signal);
       if (wakeUp === null || !broker.isLive(types)) return wakeUp;
     }
   }
 
-  return { ring: broker.ring, hear, close: broker.close };
+  return { notify: broker.notify, listen, close: broker.close };
 }

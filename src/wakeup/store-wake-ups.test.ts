@@ -3,13 +3,13 @@ import { createManualClock, settled } from "../../test/support/clock.ts";
 import { create, edit, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import { createMemoryStore } from "../store/memory/store.ts";
 import type { TaskStore } from "../store/store.ts";
-import { createStoreQueue } from "./store-wake-ups.ts";
-import { examineQueue } from "./wake-ups.suite.ts";
+import { createStoreWakeUps } from "./store-wake-ups.ts";
+import { examineWakeUps } from "./wake-ups.suite.ts";
 
 function open() {
   const clock = createManualClock();
   const store = createMemoryStore({ clock, epoch: "one life" });
-  const queue = createStoreQueue(store);
+  const wakeUps = createStoreWakeUps(store);
   const t = clock.now();
 
   const insert = (types: readonly string[], delayMs: number) =>
@@ -21,17 +21,17 @@ function open() {
       t,
     );
 
-  return { store, queue, insert, t };
+  return { store, wakeUps, insert, t };
 }
 
-examineQueue("store", async () => {
-  const { store, queue, insert } = open();
+examineWakeUps("store", async () => {
+  const { store, wakeUps, insert } = open();
   return {
-    queue,
+    wakeUps,
     becomeDue: async (types) => void (await insert(types, 0)),
     listening: settled,
     close: async () => {
-      await queue.close();
+      await wakeUps.close();
       await store.close();
     },
   };
@@ -57,18 +57,18 @@ describe("the store as the source of wake-ups", () => {
   const never = new AbortController().signal;
 
   test("a task that is due later does not notify now", async () => {
-    const { queue, insert } = open();
+    const { wakeUps, insert } = open();
     const abort = new AbortController();
-    const waiting = queue.hear(["mail"], abort.signal);
+    const waiting = wakeUps.listen(["mail"], abort.signal);
     await insert(["mail"], 60_000);
     abort.abort();
     expect(await waiting).toBeNull();
   });
 
   test("a task that is brought forward notifies", async () => {
-    const { store, queue, insert, t } = open();
+    const { store, wakeUps, insert, t } = open();
     await insert(["mail"], 60_000);
-    const waiting = queue.hear(["mail"], never);
+    const waiting = wakeUps.listen(["mail"], never);
     const [from] = await store.get([1]);
     if (from === null || from === undefined) throw new Error("expected the task to be there");
     await store.replace([{ from, to: edit(from, { runAt: t }, t) }]);
@@ -77,44 +77,48 @@ describe("the store as the source of wake-ups", () => {
 
   test("a commit that does not say which types are due wakes all", async () => {
     const store = createWatchable();
-    const queue = createStoreQueue(store);
-    const waiting = [queue.hear(["mail"], never), queue.hear(["video.*"], never)];
+    const wakeUps = createStoreWakeUps(store);
+    const waiting = [wakeUps.listen(["mail"], never), wakeUps.listen(["video.*"], never)];
     store.ring(null);
     expect((await Promise.all(waiting)).includes(null)).toBe(false);
   });
 
   test("a commit that makes nothing due wakes none", async () => {
     const store = createWatchable();
-    const queue = createStoreQueue(store);
-    const waiting = queue.hear(["*"], never);
+    const wakeUps = createStoreWakeUps(store);
+    const waiting = wakeUps.listen(["*"], never);
     store.ring([]);
-    await queue.close();
+    await wakeUps.close();
     expect(await waiting).toBeNull();
   });
 
   test("the store is watched only while a call waits", async () => {
     const store = createWatchable();
-    const queue = createStoreQueue(store);
+    const wakeUps = createStoreWakeUps(store);
     expect(store.watchers()).toBe(0);
     const abort = new AbortController();
-    const waiting = [queue.hear(["a"], never), queue.hear(["b"], abort.signal), queue.hear(["c"], never)];
+    const waiting = [
+      wakeUps.listen(["a"], never),
+      wakeUps.listen(["b"], abort.signal),
+      wakeUps.listen(["c"], never),
+    ];
     expect(store.watchers()).toBe(3);
     store.ring(["a"]);
     expect(store.watchers()).toBe(2);
     abort.abort();
     expect(store.watchers()).toBe(1);
-    await queue.close();
+    await wakeUps.close();
     expect(store.watchers()).toBe(0);
     expect((await Promise.all(waiting)).map((wakeUp) => wakeUp === null)).toEqual([false, true, true]);
-    await queue.hear(["a"], AbortSignal.abort());
+    await wakeUps.listen(["a"], AbortSignal.abort());
     expect(store.watchers()).toBe(0);
   });
 
-  test("ring does nothing: only a commit wakes", async () => {
-    const { queue } = open();
-    const waiting = queue.hear(["mail"], never);
-    await queue.ring(["mail"]);
-    await queue.close();
+  test("notify does nothing: only a commit wakes", async () => {
+    const { wakeUps } = open();
+    const waiting = wakeUps.listen(["mail"], never);
+    await wakeUps.notify(["mail"]);
+    await wakeUps.close();
     expect(await waiting).toBeNull();
   });
 });

@@ -1,16 +1,16 @@
 import { takesType } from "../core/task.ts";
 import { onAbort } from "../lib/waiting.ts";
 import type { TaskStore } from "../store/store.ts";
-import type { Bell, TaskQueue } from "./wake-ups.ts";
+import type { WakeUp, WakeUps } from "./wake-ups.ts";
 
-/** The store as the source of wake-ups: it notifies its watchers of each commit, so `ring` has nothing to do. */
-export function createStoreQueue(store: Pick<TaskStore, "watch">): TaskQueue {
+/** The store as the source of wake-ups: it notifies its watchers of each commit, so `notify` has nothing to do. */
+export function createStoreWakeUps(store: Pick<TaskStore, "watch">): WakeUps {
   const closing = new AbortController();
 
-  function hear(types: readonly string[], signal: AbortSignal): Promise<Bell | null> {
+  function listen(types: readonly string[], signal: AbortSignal): Promise<WakeUp | null> {
     if (signal.aborted || closing.signal.aborted) return Promise.resolve(null);
     return new Promise((resolve) => {
-      const end = (wakeUp: Bell | null): void => {
+      const end = (wakeUp: WakeUp | null): void => {
         for (const remove of listeners) remove();
         resolve(wakeUp);
       };
@@ -26,11 +26,11 @@ export function createStoreQueue(store: Pick<TaskStore, "watch">): TaskQueue {
   }
 
   return {
-    ring: async () => undefined,
-    hear,
+    notify: async () => undefined,
+    listen,
     close: async () => closing.abort(),
   };
 }
 
 /** Comes from no broker, so there is nothing to acknowledge. */
-const WAKE_UP: Bell = { ack: async () => undefined };
+const WAKE_UP: WakeUp = { ack: async () => undefined };

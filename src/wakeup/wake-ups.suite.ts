@@ -3,29 +3,29 @@
  * test none may be.
  */
 import { describe, expect, test } from "bun:test";
-import type { Bell, TaskQueue } from "./wake-ups.ts";
+import type { WakeUp, WakeUps } from "./wake-ups.ts";
 
 /** An adapter without wake-ups in it, as its test opens it for each case. */
-export type OpenedQueue = {
-  readonly queue: TaskQueue;
+export type OpenedWakeUps = {
+  readonly wakeUps: WakeUps;
   /** Lets tasks of these types become due, and notifies of them. */
   becomeDue(types: readonly string[]): Promise<void>;
-  /** Resolves once every `hear` that has been called is certain to get the next wake-up. */
+  /** Resolves once every `listen` that has been called is certain to get the next wake-up. */
   listening(): Promise<void>;
   close(): Promise<void>;
 };
 
-/** A call of `hear`; `result` is undefined while it waits. */
+/** A call of `listen`; `result` is undefined while it waits. */
 type Listener = {
-  readonly answer: Promise<Bell | null>;
-  readonly result: () => Bell | null | undefined;
+  readonly answer: Promise<WakeUp | null>;
+  readonly result: () => WakeUp | null | undefined;
   leave(): void;
 };
 
-function listen(queue: TaskQueue, types: readonly string[]): Listener {
+function listen(wakeUps: WakeUps, types: readonly string[]): Listener {
   const abort = new AbortController();
-  let result: Bell | null | undefined;
-  const answer = queue.hear(types, abort.signal).then((wakeUp) => {
+  let result: WakeUp | null | undefined;
+  const answer = wakeUps.listen(types, abort.signal).then((wakeUp) => {
     result = wakeUp;
     return wakeUp;
   });
@@ -61,8 +61,8 @@ const OTHER: readonly (readonly [claim: string, listensTo: readonly string[], du
   ["a call without types reports nothing", [], "mail"],
 ];
 
-export function examineQueue(name: string, open: () => Promise<OpenedQueue>): void {
-  const exam = (claim: string, body: (opened: OpenedQueue) => Promise<void>): void =>
+export function examineWakeUps(name: string, open: () => Promise<OpenedWakeUps>): void {
+  const exam = (claim: string, body: (opened: OpenedWakeUps) => Promise<void>): void =>
     test(
       claim,
       async () => {
@@ -76,10 +76,10 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       TIMEOUT_MS,
     );
 
-  describe(`${name} queue`, () => {
+  describe(`${name}: wake-ups`, () => {
     for (const [claim, listensTo, due] of MATCHING) {
-      exam(claim, async ({ queue, becomeDue, listening }) => {
-        const listener = listen(queue, listensTo);
+      exam(claim, async ({ wakeUps, becomeDue, listening }) => {
+        const listener = listen(wakeUps, listensTo);
         await listening();
         expect(listener.result()).toBeUndefined();
         await becomeDue(due);
@@ -88,9 +88,9 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
     }
 
     for (const [claim, listensTo, due] of OTHER) {
-      exam(claim, async ({ queue, becomeDue, listening }) => {
-        const other = listen(queue, listensTo);
-        const witness = listen(queue, [due]);
+      exam(claim, async ({ wakeUps, becomeDue, listening }) => {
+        const other = listen(wakeUps, listensTo);
+        const witness = listen(wakeUps, [due]);
         await listening();
         await becomeDue([due]);
         expect(await witness.answer).not.toBeNull();
@@ -101,16 +101,16 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       });
     }
 
-    exam("a wake-up can be acknowledged", async ({ queue, becomeDue, listening }) => {
-      const listener = listen(queue, ["mail"]);
+    exam("a wake-up can be acknowledged", async ({ wakeUps, becomeDue, listening }) => {
+      const listener = listen(wakeUps, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       expect(await (await listener.answer)?.ack(1)).toBeUndefined();
     });
 
-    exam("the next call reports the next wake-up", async ({ queue, becomeDue, listening }) => {
+    exam("the next call reports the next wake-up", async ({ wakeUps, becomeDue, listening }) => {
       for (let round = 0; round < 5; round++) {
-        const listener = listen(queue, ["mail"]);
+        const listener = listen(wakeUps, ["mail"]);
         await listening();
         await becomeDue(["mail"]);
         const wakeUp = await listener.answer;
@@ -121,8 +121,8 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
 
     exam(
       "a wake-up that is not acknowledged yet does not hold up the next one",
-      async ({ queue, becomeDue, listening }) => {
-        const [first, second] = [listen(queue, ["a"]), listen(queue, ["b"])];
+      async ({ wakeUps, becomeDue, listening }) => {
+        const [first, second] = [listen(wakeUps, ["a"]), listen(wakeUps, ["b"])];
         await listening();
         await becomeDue(["a"]);
         const wakeUp = await first.answer;
@@ -132,13 +132,13 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       },
     );
 
-    exam("a wake-up between two calls harms neither", async ({ queue, becomeDue, listening }) => {
-      const before = listen(queue, ["mail"]);
+    exam("a wake-up between two calls harms neither", async ({ wakeUps, becomeDue, listening }) => {
+      const before = listen(wakeUps, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       await (await before.answer)?.ack(1);
       await becomeDue(["mail"]); // no call waits; the next one may report it or not
-      const after = listen(queue, ["mail"]);
+      const after = listen(wakeUps, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       const wakeUp = await after.answer;
@@ -146,18 +146,18 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       await wakeUp?.ack(1);
     });
 
-    exam("many wake-ups at once are reported as one", async ({ queue, becomeDue, listening }) => {
-      const listener = listen(queue, ["*"]);
+    exam("many wake-ups at once are reported as one", async ({ wakeUps, becomeDue, listening }) => {
+      const listener = listen(wakeUps, ["*"]);
       await listening();
       await Promise.all(Array.from({ length: 50 }, (_, n) => becomeDue([`type${n % 7}`, "mail"])));
       expect(await listener.answer).not.toBeNull();
     });
 
-    exam("all waiting calls are told", async ({ queue, becomeDue, listening }) => {
+    exam("all waiting calls are told", async ({ wakeUps, becomeDue, listening }) => {
       const listeners = [["mail"], ["mail"], ["*"], ["ma*", "video"], ["mail", "video"]].map((types) =>
-        listen(queue, types),
+        listen(wakeUps, types),
       );
-      const other = listen(queue, ["other"]);
+      const other = listen(wakeUps, ["other"]);
       await listening();
       await becomeDue(["mail"]);
       for (const listener of listeners) expect(await listener.answer).not.toBeNull();
@@ -167,33 +167,33 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       await other.answer;
     });
 
-    exam("ring resolves, also without listeners and without types", async ({ queue }) => {
-      expect(await queue.ring(["mail"])).toBeUndefined();
-      expect(await queue.ring(["mail", "video.encode", "mail"])).toBeUndefined();
-      expect(await queue.ring([])).toBeUndefined();
+    exam("notify resolves, also without listeners and without types", async ({ wakeUps }) => {
+      expect(await wakeUps.notify(["mail"])).toBeUndefined();
+      expect(await wakeUps.notify(["mail", "video.encode", "mail"])).toBeUndefined();
+      expect(await wakeUps.notify([])).toBeUndefined();
     });
 
     // ---- the end of a call
 
-    exam("a call that is aborted resolves to null", async ({ queue, listening }) => {
-      const listener = listen(queue, ["mail"]);
+    exam("a call that is aborted resolves to null", async ({ wakeUps, listening }) => {
+      const listener = listen(wakeUps, ["mail"]);
       await listening();
       listener.leave();
       expect(await listener.answer).toBeNull();
     });
 
-    exam("a call that is aborted before it has begun to listen resolves to null", async ({ queue }) => {
-      const listener = listen(queue, ["mail"]);
+    exam("a call that is aborted before it has begun to listen resolves to null", async ({ wakeUps }) => {
+      const listener = listen(wakeUps, ["mail"]);
       listener.leave();
       expect(await listener.answer).toBeNull();
     });
 
-    exam("a call with an aborted signal resolves to null", async ({ queue }) => {
-      expect(await queue.hear(["mail"], AbortSignal.abort())).toBeNull();
+    exam("a call with an aborted signal resolves to null", async ({ wakeUps }) => {
+      expect(await wakeUps.listen(["mail"], AbortSignal.abort())).toBeNull();
     });
 
-    exam("an aborted call does not end the others", async ({ queue, becomeDue, listening }) => {
-      const [gone, there] = [listen(queue, ["mail"]), listen(queue, ["mail"])];
+    exam("an aborted call does not end the others", async ({ wakeUps, becomeDue, listening }) => {
+      const [gone, there] = [listen(wakeUps, ["mail"]), listen(wakeUps, ["mail"])];
       await listening();
       gone.leave();
       await becomeDue(["mail"]);
@@ -201,16 +201,16 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       expect(await gone.answer).toBeNull();
     });
 
-    exam("one signal ends all calls that have it", async ({ queue, listening }) => {
+    exam("one signal ends all calls that have it", async ({ wakeUps, listening }) => {
       const abort = new AbortController();
-      const answers = [["a"], ["b"], ["*"]].map((types) => queue.hear(types, abort.signal));
+      const answers = [["a"], ["b"], ["*"]].map((types) => wakeUps.listen(types, abort.signal));
       await listening();
       abort.abort();
       expect(await Promise.all(answers)).toEqual([null, null, null]);
     });
 
-    exam("an abort after the wake-up changes nothing", async ({ queue, becomeDue, listening }) => {
-      const listener = listen(queue, ["mail"]);
+    exam("an abort after the wake-up changes nothing", async ({ wakeUps, becomeDue, listening }) => {
+      const listener = listen(wakeUps, ["mail"]);
       await listening();
       await becomeDue(["mail"]);
       const wakeUp = await listener.answer;
@@ -219,23 +219,23 @@ export function examineQueue(name: string, open: () => Promise<OpenedQueue>): vo
       expect(await wakeUp?.ack(1)).toBeUndefined();
     });
 
-    exam("close resolves all waiting calls to null", async ({ queue, listening }) => {
-      const listeners = [["mail"], ["video.*"], ["*"]].map((types) => listen(queue, types));
+    exam("close resolves all waiting calls to null", async ({ wakeUps, listening }) => {
+      const listeners = [["mail"], ["video.*"], ["*"]].map((types) => listen(wakeUps, types));
       await listening();
-      await queue.close();
+      await wakeUps.close();
       expect(await Promise.all(listeners.map(({ answer }) => answer))).toEqual([null, null, null]);
     });
 
-    exam("a call after close resolves at once", async ({ queue }) => {
-      await queue.close();
-      const listener = listen(queue, ["mail"]);
+    exam("a call after close resolves at once", async ({ wakeUps }) => {
+      await wakeUps.close();
+      const listener = listen(wakeUps, ["mail"]);
       await turn();
       expect(listener.result()).toBeNull();
     });
 
-    exam("close is safe twice, and without any call", async ({ queue }) => {
-      expect(await queue.close()).toBeUndefined();
-      expect(await queue.close()).toBeUndefined();
+    exam("close is safe twice, and without any call", async ({ wakeUps }) => {
+      expect(await wakeUps.close()).toBeUndefined();
+      expect(await wakeUps.close()).toBeUndefined();
     });
   });
 }

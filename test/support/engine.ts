@@ -3,7 +3,7 @@ import { createEngine, type Engine, type EngineSetup } from "../../src/engine/en
 import type { Level, Log, LogFields } from "../../src/lib/log.ts";
 import { createMemoryStore } from "../../src/store/memory/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
-import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
+import { createStoreWakeUps } from "../../src/wakeup/store-wake-ups.ts";
 import { createManualClock, type ManualClock } from "./clock.ts";
 
 export const LEASE_MS = 30_000;
@@ -30,7 +30,7 @@ export function openEngine(
   const store = around(rest.store ?? createTestStore(clock));
   const log = createTestLog();
   const engine = createEngine({
-    queue: createStoreQueue(store),
+    wakeUps: createStoreWakeUps(store),
     clock,
     log,
     random: () => 0.5,

@@ -3,7 +3,7 @@ import { createEngine } from "../../src/engine/engine.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
 import { createMemoryStore } from "../../src/store/memory/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
-import { createStoreQueue } from "../../src/wakeup/store-wake-ups.ts";
+import { createStoreWakeUps } from "../../src/wakeup/store-wake-ups.ts";
 import { openDoor } from "./door.ts";
 import { createTestLog } from "./engine.ts";
 
@@ -34,7 +34,7 @@ export function openMemoryServer(
     },
   };
   const engine = createEngine({
-    ...{ store, queue: createStoreQueue(stored), clock, log: createTestLog() },
+    ...{ store, wakeUps: createStoreWakeUps(stored), clock, log: createTestLog() },
     random: () => 0.5,
     nonce: () => "n",
     types: new Map(),

@@ -7,7 +7,7 @@ import { eventually } from "../../../test/support/eventually.ts";
 import { watchMembers } from "../../../test/support/kafka-members.ts";
 import { sharedKafka } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
-import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
+import { examineWakeUps } from "../../wakeup/wake-ups.suite.ts";
 import { asOpened, examineBrokerWakeUps, joining, type Member, untilLive } from "../wake-ups.suite.ts";
 import { createKafkaWakeUps } from "./wake-ups.ts";
 
@@ -38,7 +38,7 @@ function open(topic: string) {
   return { wakeUps, warnings: () => log.events };
 }
 
-examineQueue("Kafka", async () => asOpened(open(await newTopic(1)).wakeUps));
+examineWakeUps("Kafka", async () => asOpened(open(await newTopic(1)).wakeUps));
 
 const join = (topic: string, types: readonly string[]): Promise<Member> => joining(open(topic), types);
 
@@ -86,7 +86,7 @@ test("a wake-up that is too old is not reported", async () => {
 test("a member without a partition is not live", async () => {
   const topic = await newTopic(1);
   const [one, other] = [open(topic), open(topic)];
-  const waiting = [one, other].map(({ wakeUps }) => wakeUps.hear(["mail"], NEVER));
+  const waiting = [one, other].map(({ wakeUps }) => wakeUps.listen(["mail"], NEVER));
   await untilLive(() => one.wakeUps.isLive(["mail"]) !== other.wakeUps.isLive(["mail"]));
   for (const { wakeUps } of [one, other]) await wakeUps.close();
   expect(await Promise.all(waiting)).toEqual([null, null]);
@@ -103,7 +103,7 @@ test("a member that could not join its group again starts anew", async () => {
     WITHIN_MS,
   );
   await untilLive(() => member.wakeUps.isLive(["mail"]));
-  await member.wakeUps.ring(["mail"]);
+  await member.wakeUps.notify(["mail"]);
   expect(await member.answer).not.toBeNull();
   await member.wakeUps.close();
   watch.close();
@@ -122,11 +122,11 @@ test("a member that is closed before the topic exists joins no group, beside the
   });
   const abort = new AbortController();
   const watch = watchMembers();
-  const early = wakeUps.hear(["mail"], abort.signal); // waits for the topic
+  const early = wakeUps.listen(["mail"], abort.signal); // waits for the topic
   abort.abort();
   expect(await early).toBeNull();
   await clock.advance(30_000); // until it is idle and is closed
-  const late = wakeUps.hear(["mail"], NEVER);
+  const late = wakeUps.listen(["mail"], NEVER);
   await untilLive(() => wakeUps.isLive(["mail"]));
   await send(topic, "mail", BigInt(clock.now()));
   const wakeUp = await late;

@@ -6,7 +6,7 @@ import { createTestLog } from "../../../test/support/engine.ts";
 import { eventually } from "../../../test/support/eventually.ts";
 import { sharedRabbitmq } from "../../../test/support/servers/shared.ts";
 import { systemClock } from "../../lib/system-clock.ts";
-import { examineQueue } from "../../wakeup/wake-ups.suite.ts";
+import { examineWakeUps } from "../../wakeup/wake-ups.suite.ts";
 import { asOpened, examineBrokerWakeUps, joining, type Member, untilLive } from "../wake-ups.suite.ts";
 import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
@@ -37,7 +37,7 @@ function open(exchange: string, listensBy = listening) {
   };
 }
 
-examineQueue("RabbitMQ", async () => asOpened(open(newExchange()).wakeUps));
+examineWakeUps("RabbitMQ", async () => asOpened(open(newExchange()).wakeUps));
 
 const join = (exchange: string, types: readonly string[]): Promise<Member> => joining(open(exchange), types);
 
@@ -64,7 +64,7 @@ const lengthOf = async (queue: string): Promise<number> =>
 test("many wake-ups wake many processes, each with no more than its share", async () => {
   const exchange = newExchange();
   const members = await Promise.all([1, 2, 3].map(() => join(exchange, ["mail"])));
-  await members[0]?.wakeUps.ring(["mail", "mail", "mail"]);
+  await members[0]?.wakeUps.notify(["mail", "mail", "mail"]);
   for (const { answer } of members) await (await answer)?.ack(1);
   for (const { wakeUps } of members) await wakeUps.close();
   expect(await lengthOf(`${exchange}:mail`)).toBe(0);
@@ -73,7 +73,7 @@ test("many wake-ups wake many processes, each with no more than its share", asyn
 test("a process without a free slot returns its wake-ups, and gets no more", async () => {
   const exchange = newExchange();
   const busy = await join(exchange, ["mail"]);
-  await busy.wakeUps.ring(["mail", "mail", "mail"]);
+  await busy.wakeUps.notify(["mail", "mail", "mail"]);
   await (await busy.answer)?.ack(1);
   await eventually(
     () => lengthOf(`${exchange}:mail`),
@@ -82,7 +82,7 @@ test("a process without a free slot returns its wake-ups, and gets no more", asy
   expect(busy.wakeUps.isLive(["mail"])).toBe(false);
   const idle = await join(exchange, ["mail"]);
   await (await idle.answer)?.ack(1); // the other one may still be on its way
-  await (await idle.wakeUps.hear(["mail"], NEVER))?.ack(1);
+  await (await idle.wakeUps.listen(["mail"], NEVER))?.ack(1);
   for (const { wakeUps } of [busy, idle]) await wakeUps.close();
   expect(await lengthOf(`${exchange}:mail`)).toBe(0);
 });
@@ -92,7 +92,7 @@ test("a thousand tasks that become due at once send no more than a hundred wake-
   const member = await join(exchange, ["mail"]);
   await member.wakeUps.close();
   const { wakeUps } = open(exchange);
-  await wakeUps.ring(Array.from({ length: 1_000 }, () => "mail"));
+  await wakeUps.notify(Array.from({ length: 1_000 }, () => "mail"));
   expect(await lengthOf(`${exchange}:mail`)).toBe(100);
   await wakeUps.close();
 });
@@ -148,16 +148,16 @@ test("a connection that is lost during the cancellation of a consumer ends nothi
   const proxy = await connectByProxy();
   const { wakeUps } = open(newExchange(), proxy.connection);
   const abort = new AbortController();
-  const waiting = wakeUps.hear(["mail"], abort.signal);
+  const waiting = wakeUps.listen(["mail"], abort.signal);
   await untilLive(() => wakeUps.isLive(["mail"]));
   proxy.swallow();
   abort.abort();
   expect(await waiting).toBeNull();
   await eventually(proxy.swallowed, (bytes) => bytes > 0); // the consumer's cancellation, which is not answered
   proxy.break();
-  const again = wakeUps.hear(["mail"], NEVER);
+  const again = wakeUps.listen(["mail"], NEVER);
   await untilLive(() => wakeUps.isLive(["mail"]));
-  await wakeUps.ring(["mail"]);
+  await wakeUps.notify(["mail"]);
   expect(await again).not.toBeNull();
   await wakeUps.close();
   await proxy.close();
@@ -166,7 +166,7 @@ test("a connection that is lost during the cancellation of a consumer ends nothi
 test("a connection that is back is not live before its consumer is", async () => {
   const proxy = await connectByProxy();
   const { wakeUps } = open(newExchange(), proxy.connection);
-  const waiting = wakeUps.hear(["mail"], NEVER);
+  const waiting = wakeUps.listen(["mail"], NEVER);
   await untilLive(() => wakeUps.isLive(["mail"]));
   const isLiveAtReturn = new Promise<boolean>((resolve) => {
     proxy.connection.once("connection", () => resolve(wakeUps.isLive(["mail"])));
@@ -174,7 +174,7 @@ test("a connection that is back is not live before its consumer is", async () =>
   proxy.break();
   expect(await isLiveAtReturn).toBe(false);
   await untilLive(() => wakeUps.isLive(["mail"]));
-  await wakeUps.ring(["mail"]);
+  await wakeUps.notify(["mail"]);
   expect(await waiting).not.toBeNull();
   await wakeUps.close();
   await proxy.close();
