@@ -1,6 +1,6 @@
 /** The wiring: config in, a running server out. All that runs in the background is one list of services. */
-import type { Flow } from "./broker/broker.ts";
-import { openFlow } from "./broker/open.ts";
+import type { Broker } from "./broker/broker.ts";
+import { openBroker } from "./broker/open.ts";
 import { createSubmitter, type Submitter } from "./broker/submitter.ts";
 import { type Config, isSharedStore, withoutPassword } from "./config.ts";
 import type { BrokerHealth } from "./core/broker.ts";
@@ -71,10 +71,12 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { storeUrl: url, allowVolatileRedis, leaseMs, role } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const storeWakeUps = createStoreWakeUps(store);
-  const flow = await openFlow(config.queueUrl, { clock, log });
+  const broker = await openBroker(config.queueUrl, { clock, log });
   // A store that belongs to one process alone has no other processes to wake.
   const ownWakeUps =
-    flow !== null && isSharedStore(url) ? createCombinedWakeUps(flow.bells, storeWakeUps) : storeWakeUps;
+    broker !== null && isSharedStore(url)
+      ? createCombinedWakeUps(broker.wakeUps, storeWakeUps)
+      : storeWakeUps;
   const table = createHandlerTable(config, createSimulate({ ...simulation(config), clock, random }));
   const engine = createEngine({
     ...{ store, wakeUps: storeWakeUps, ownWakeUps, clock, log, random, nonce, types: table.types },
@@ -97,14 +99,8 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     role === "api"
       ? null
       : createProcessor({
-          ...{
-            source: createOwnSource(engine, clock),
-            handlers: table.handlers,
-            worker,
-            leaseMs,
-            clock,
-            log,
-          },
+          ...{ source: createOwnSource(engine, clock), handlers: table.handlers },
+          ...{ worker, leaseMs, clock, log },
           ...(processes === null ? {} : { kill: processes.kill }),
           concurrency: config.workerConcurrency,
         });
@@ -123,19 +119,21 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
     notReadyBecause: async () =>
       isStopping ? "The server is shutting down" : whyStoreIsNotReady(store, clock),
     durability: store.durability,
-    broker: flow === null ? null : () => healthOf(flow, clock),
+    broker: broker === null ? null : () => healthOf(broker, clock),
   });
 
   /** Started in this order, and stopped in reverse. */
   const services: readonly Service[] = [
     closing("store", store.close),
     closing("store's wake-ups", storeWakeUps.close),
-    flow && closing("broker", (withinMs) => closeBroker(flow.close(), withinMs, effects)),
+    broker && closing("broker", (withinMs) => closeBroker(broker.close(), withinMs, effects)),
     processes && handlerProcesses(processes, processor !== null),
     ...engine.services,
-    flow &&
+    broker &&
       config.events !== "off" &&
-      createEventPublisher({ engine, store, outlet: flow.outlet, holder: nonce(), leaseMs, clock, log }),
+      createEventPublisher({
+        ...{ engine, store, output: broker.eventOutput, holder: nonce(), leaseMs, clock, log },
+      }),
     {
       name: "http",
       start: () => {
@@ -144,7 +142,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
       drain: http.drain,
       stop: http.stop,
     },
-    flow && role !== "worker" && submissions(flow.inlet, submitter, effects),
+    broker && role !== "worker" && submissionsService(broker.submissions, submitter, effects),
     processor && {
       name: "processor",
       start: processor.start,
@@ -235,15 +233,19 @@ const handlerProcesses = (processes: HandlerProcesses, runsTasks: boolean): Serv
 type BrokerEffects = Pick<Effects, "clock" | "log">;
 
 /** Tasks submitted through a broker. Messages under way are stored and acknowledged; those that wait for the store are returned. */
-function submissions(inlet: Flow["inlet"], submitter: Submitter, effects: BrokerEffects): Service {
+function submissionsService(
+  submissions: Broker["submissions"],
+  submitter: Submitter,
+  effects: BrokerEffects,
+): Service {
   let closed: Promise<void> = Promise.resolve();
   return {
     name: "submissions",
-    start: () => inlet.consume(submitter.submit),
+    start: () => submissions.consume(submitter.submit),
     drain: () => {
-      const inletClosed = inlet.close();
+      const submissionsClosed = submissions.close();
       submitter.close();
-      closed = closeBroker(inletClosed, STOP_WITHIN_MS, effects);
+      closed = closeBroker(submissionsClosed, STOP_WITHIN_MS, effects);
     },
     stop: () => closed,
   };
@@ -268,8 +270,8 @@ function whyStoreIsNotReady(store: Pick<TaskStore, "now">, clock: Clock): Promis
   return within(clock, ANSWERS_A_PROBE_WITHIN_MS, reason, NO_ANSWER);
 }
 
-async function healthOf({ broker, state }: Flow, clock: Clock): Promise<BrokerHealth> {
-  return { name: broker, state: await within(clock, ANSWERS_A_PROBE_WITHIN_MS, state(), "away") };
+async function healthOf({ name, state }: Broker, clock: Clock): Promise<BrokerHealth> {
+  return { name, state: await within(clock, ANSWERS_A_PROBE_WITHIN_MS, state(), "away") };
 }
 
 function warnOfOpenPort({ httpHost }: Config, log: Log): void {

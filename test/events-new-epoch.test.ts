@@ -1,6 +1,6 @@
 /** Events out when the store's change log gets a new epoch: a server that was restarted, has lost its end, or took over. */
 import { afterEach, describe, expect, test } from "bun:test";
-import type { EventOutlet, TaskEvent } from "../src/broker/event-output.ts";
+import type { EventOutput, TaskEvent } from "../src/broker/event-output.ts";
 import { createEngine, type Engine } from "../src/engine/engine.ts";
 import { createEventPublisher } from "../src/engine/event-publisher.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
@@ -26,7 +26,7 @@ async function openPublisher(url: string) {
   const store = await openStore({ ...redisSetup(url, BRIEF_PAUSES), url });
   closing.push(store.close);
   const broker = { isAway: false, events: [] as TaskEvent[] };
-  const outlet: EventOutlet = {
+  const output: EventOutput = {
     publish: async (events) => {
       if (broker.isAway) throw new Error("the broker is away");
       broker.events.push(...events);
@@ -38,7 +38,7 @@ async function openPublisher(url: string) {
   await engine.start();
   closing.push(engine.close);
   const publisher = createEventPublisher({
-    ...{ engine, store, outlet, clock: systemClock, log, holder: "holder", leaseMs: LEASE_MS },
+    ...{ engine, store, output, clock: systemClock, log, holder: "holder", leaseMs: LEASE_MS },
   });
   await publisher.start();
   closing.push(() => publisher.stop(1_000));

@@ -1,15 +1,15 @@
 import type { BrokerState } from "../core/broker.ts";
 import type { BrokerWakeUps } from "../wakeup/wake-ups.ts";
-import type { EventOutlet } from "./event-output.ts";
+import type { EventOutput } from "./event-output.ts";
 import type { Submissions } from "./submissions.ts";
 
 /** A broker delivers submissions, publishes events, and wakes the processes that share a store. */
-export interface Flow {
-  readonly inlet: Submissions;
-  readonly outlet: EventOutlet;
-  readonly bells: BrokerWakeUps;
+export interface Broker {
+  readonly submissions: Submissions;
+  readonly eventOutput: EventOutput;
+  readonly wakeUps: BrokerWakeUps;
   /** As operators know it, such as RabbitMQ. */
-  readonly broker: string;
+  readonly name: string;
   /** The present state. Never rejects, but takes as long as the broker does. */
   state(): Promise<BrokerState>;
   /** Closes the connections, after the submissions were closed; safe twice. */

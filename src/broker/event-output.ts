@@ -2,7 +2,7 @@ import type { Status, TaskId } from "../core/task.ts";
 import { onAbort } from "../lib/waiting.ts";
 
 /** The port through which changes of tasks are published to a broker. */
-export interface EventOutlet {
+export interface EventOutput {
   /**
    * Publishes the events; those of one task keep the order of the array. Resolves when the broker has confirmed all of them. If it
    * rejects, some may have been published, and the caller publishes all of them again. Once the signal aborts, nothing more is

@@ -1,15 +1,15 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
-import type { Flow } from "./broker.ts";
+import type { Broker } from "./broker.ts";
 
 /**
  * Opens the broker of QUEUE_URL, and loads its client only then; null if the URL is empty. The broker need not be reachable yet. The
  * files that the URL names must be readable: a TaskError says which one is not.
  */
-export async function openFlow(
+export async function openBroker(
   url: string,
   effects: { readonly clock: Clock; readonly log: Log },
-): Promise<Flow | null> {
+): Promise<Broker | null> {
   if (url === "") return null;
   if (/^kafkas?:/.test(url)) return (await import("./kafka/broker.ts")).openKafkaBroker(url, effects);
   return (await import("./rabbitmq/broker.ts")).openRabbitmqBroker(url, effects);

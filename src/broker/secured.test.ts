@@ -9,9 +9,9 @@ import type { Certificate } from "../../test/support/servers/certificates.ts";
 import { ACCOUNT, TENANT } from "../../test/support/servers/secured.ts";
 import { sharedSecuredKafka, sharedSecuredRabbitmq } from "../../test/support/servers/shared.ts";
 import { systemClock } from "../lib/system-clock.ts";
-import type { Flow } from "./broker.ts";
+import type { Broker } from "./broker.ts";
 import type { TaskEvent } from "./event-output.ts";
-import { openFlow } from "./open.ts";
+import { openBroker } from "./open.ts";
 
 const SIGNAL = new AbortController().signal;
 const WITHIN_MS = 120_000;
@@ -31,14 +31,14 @@ const accountOf = ({ user, password }: { readonly user: string; readonly passwor
 const filesOf = ({ certificate, key }: Certificate): string => `certfile=${certificate}&keyfile=${key}`;
 const byAddress = (url: string): string => url.replace("@localhost:", "@127.0.0.1:");
 
-async function open(url: string, log: TestLog): Promise<Flow> {
-  const broker = await openFlow(url, { clock: systemClock, log });
+async function open(url: string, log: TestLog): Promise<Broker> {
+  const broker = await openBroker(url, { clock: systemClock, log });
   if (broker === null) throw new Error("no broker was named");
   return broker;
 }
 
-async function close(broker: Flow): Promise<void> {
-  await broker.inlet.close();
+async function close(broker: Broker): Promise<void> {
+  await broker.submissions.close();
   await broker.close();
 }
 
@@ -57,7 +57,7 @@ async function expectAllToWork(url: string, { submit, events }: OtherEnd): Promi
   const own = crypto.randomUUID();
   const texts: string[] = [];
   const broker = await open(url, createTestLog());
-  broker.inlet.consume(async ({ body }) => {
+  broker.submissions.consume(async ({ body }) => {
     texts.push(Buffer.from(body).toString());
     return { kind: "accepted" };
   });
@@ -69,17 +69,17 @@ async function expectAllToWork(url: string, { submit, events }: OtherEnd): Promi
   );
   const event: TaskEvent = { event: "task.done", id: 1, type: own, status: "done", version: 1 };
   await eventually(
-    () => attempt(broker.outlet.publish([event], SIGNAL)),
+    () => attempt(broker.eventOutput.publish([event], SIGNAL)),
     () => events.includes(JSON.stringify(event)),
     WITHIN_MS,
   );
-  const wakeUp = broker.bells.listen([own], SIGNAL);
+  const wakeUp = broker.wakeUps.listen([own], SIGNAL);
   await eventually(
-    () => broker.bells.isLive([own]),
+    () => broker.wakeUps.isLive([own]),
     (isLive) => isLive,
     WITHIN_MS,
   );
-  await broker.bells.notify([own]);
+  await broker.wakeUps.notify([own]);
   await (await wakeUp)?.ack(1);
   await close(broker);
 }
@@ -88,7 +88,7 @@ async function expectAllToWork(url: string, { submit, events }: OtherEnd): Promi
 async function expectRefusals(url: string, gate: Gate, reason: RegExp): Promise<void> {
   const log = createTestLog();
   const broker = await open(url, log);
-  broker.inlet.consume(async () => ({ kind: "accepted" }));
+  broker.submissions.consume(async () => ({ kind: "accepted" }));
   const lines = () => log.logged.filter(({ level }) => level === "warn");
   const reasons = () => lines().map(({ fields }) => String(fields.error));
   await eventually(reasons, (all) => all.some((text) => reason.test(text)), WITHIN_MS);

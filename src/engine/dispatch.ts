@@ -67,7 +67,11 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   let probe = Number.POSITIVE_INFINITY; // how many waiters of each type set the next claim is for
 
   const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
-  const listener = createListener({ wakeUps: setup.wakeUps, onWakeUp: wake, onError: logFailure("hear_failed") });
+  const listener = createListener({
+    wakeUps: setup.wakeUps,
+    onWakeUp: wake,
+    onError: logFailure("hear_failed"),
+  });
 
   function claim(ask: Ask, signal: AbortSignal): Promise<Claimed> {
     return new Promise((resolve) => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, type ManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog, createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
-import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
+import type { EventOutput, TaskEvent } from "../broker/event-output.ts";
 import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
 import { createEventPublisher } from "./event-publisher.ts";
 
@@ -19,7 +19,7 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
   const sent: Sent[] = [];
   const broker = { isAway: false, isSilent: false };
 
-  const outletOf = (by: string): EventOutlet => ({
+  const outputOf = (by: string): EventOutput => ({
     publish: async (events, signal) => {
       if (broker.isAway) throw new Error("the broker is away");
       sent.push(...events.map((event) => ({ by, event })));
@@ -31,11 +31,11 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
   /** A process; `itsClock` and `itsStore` may be others than those of the rest. */
   function open(
     holder: string,
-    { itsClock = clock as ManualClock, itsStore = store, outlet = outletOf(holder), leaseMs = LEASE_MS } = {},
+    { itsClock = clock as ManualClock, itsStore = store, output = outputOf(holder), leaseMs = LEASE_MS } = {},
   ) {
     const log = createTestLog();
     const publisher = createEventPublisher({
-      ...{ engine, store: itsStore, outlet, holder, leaseMs, clock: itsClock, log },
+      ...{ engine, store: itsStore, output, holder, leaseMs, clock: itsClock, log },
     });
     return { publisher, log };
   }
@@ -178,7 +178,7 @@ describe("of many processes", () => {
       ...x.store,
       writeDocuments: (...write) => (isDead ? dead() : x.store.writeDocuments(...write)),
     };
-    const outlet: EventOutlet = {
+    const output: EventOutput = {
       publish: async (events) => {
         if (isDead) return dead();
         x.sent.push(...events.map((event) => ({ by: "a", event })));
@@ -186,7 +186,7 @@ describe("of many processes", () => {
       },
       close: async () => undefined,
     };
-    await x.open("a", { itsStore: mortal, outlet }).publisher.start();
+    await x.open("a", { itsStore: mortal, output }).publisher.start();
     await x.create(2);
     await x.clock.advance(LONG_MS);
     await x.open("b").publisher.start();
@@ -233,8 +233,8 @@ describe("of many processes", () => {
   test("the position of a dead holder is free after its lease, although the clock was set back by an hour", async () => {
     const x = openWorld();
     const itsClock = createManualClock(); // its timers stand still once it holds the cursor, so it publishes nothing
-    const outlet: EventOutlet = { publish: () => new Promise(() => undefined), close: async () => undefined };
-    await x.open("a", { itsClock, outlet }).publisher.start();
+    const output: EventOutput = { publish: () => new Promise(() => undefined), close: async () => undefined };
+    await x.open("a", { itsClock, output }).publisher.start();
     await itsClock.advance(0);
     x.clock.set(-HOUR_MS);
     await x.engine.sweep(); // detects the new epoch
@@ -324,14 +324,14 @@ describe("when the broker fails", () => {
   test("it is tried again sooner at first and every five seconds at last", async () => {
     const x = openWorld();
     const tries: number[] = [];
-    const outlet: EventOutlet = {
+    const output: EventOutput = {
       publish: async () => {
         tries.push(x.clock.monotonic());
         throw new Error("the broker is away");
       },
       close: async () => undefined,
     };
-    const { publisher } = x.open("a", { outlet });
+    const { publisher } = x.open("a", { output });
     await publisher.start();
     await x.create();
     await x.clock.advance(60_000);
@@ -341,11 +341,11 @@ describe("when the broker fails", () => {
 
   test("the position is free meanwhile for a process whose broker answers", async () => {
     const x = openWorld();
-    const broken: EventOutlet = {
+    const broken: EventOutput = {
       publish: () => Promise.reject(new Error("this process cannot reach the broker")),
       close: async () => undefined,
     };
-    await x.open("a", { outlet: broken }).publisher.start();
+    await x.open("a", { output: broken }).publisher.start();
     await settled();
     await x.open("b").publisher.start();
     await x.create();
@@ -454,14 +454,14 @@ describe("when the change log gets a new epoch", () => {
   test("a page that was published while the log lost it hides nothing that comes in its place", async () => {
     const x = openLosingWorld();
     let lose = async (): Promise<void> => undefined;
-    const outlet: EventOutlet = {
+    const output: EventOutput = {
       publish: async (events) => {
         x.sent.push(...events.map((event) => ({ by: "a", event })));
         await lose();
       },
       close: async () => undefined,
     };
-    await x.open("a", { outlet }).publisher.start();
+    await x.open("a", { output }).publisher.start();
     await x.create(3);
     await x.clock.advance(LONG_MS);
     lose = async () => {

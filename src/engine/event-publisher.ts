@@ -2,7 +2,7 @@
  * The follower that publishes each change of a task through a broker, at least once and in order for each task. Nothing is published
  * where tasks are changed, so a crash between the commit and the broker loses nothing: the change stands in the log.
  */
-import type { EventOutlet, TaskEvent } from "../broker/event-output.ts";
+import type { EventOutput, TaskEvent } from "../broker/event-output.ts";
 import type { TaskId } from "../core/task.ts";
 import type { Service } from "../lib/service.ts";
 import { abortWithin } from "../lib/waiting.ts";
@@ -12,7 +12,7 @@ import type { Watchers } from "./watchers.ts";
 
 export type EventPublisherSetup = Omit<FollowerSetup, "name" | "handle" | "engine"> & {
   readonly engine: FollowerSetup["engine"] & Pick<Watchers, "readMany">;
-  readonly outlet: EventOutlet;
+  readonly output: EventOutput;
 };
 
 /** A broker that takes longer to confirm a page is treated as one that does not answer. */
@@ -21,7 +21,7 @@ const PUBLISH_WITHIN_MS = 10_000;
 const TYPES_REMEMBERED = 100_000;
 
 export function createEventPublisher(setup: EventPublisherSetup): Service {
-  const { engine, outlet, clock } = setup;
+  const { engine, output, clock } = setup;
   const types = new Map<TaskId, string>(); // the oldest first
 
   /** Progress is left out: it is no step of a task, comes once a second from each running one, and is old when it is read. */
@@ -54,7 +54,7 @@ export function createEventPublisher(setup: EventPublisherSetup): Service {
     const publishing = abortWithin(clock, PUBLISH_WITHIN_MS, signal);
     try {
       assertHeld();
-      await outlet.publish(events, publishing.signal);
+      await output.publish(events, publishing.signal);
     } finally {
       publishing.unlink();
     }

@@ -28,7 +28,7 @@ afterAll(async () => {
 async function openSubmissions(own: string, submitOwn: Submit = async () => ACCEPTED) {
   const seen: Submission[] = [];
   const broker = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
-  broker.inlet.consume(async (submission) => {
+  broker.submissions.consume(async (submission) => {
     if (!textOf(submission).includes(own)) return ACCEPTED;
     seen.push(submission);
     return submitOwn(submission);
@@ -37,7 +37,7 @@ async function openSubmissions(own: string, submitOwn: Submit = async () => ACCE
     seen,
     texts: () => seen.map(textOf),
     close: async () => {
-      await broker.inlet.close();
+      await broker.submissions.close();
       await broker.close();
     },
   };
@@ -136,7 +136,7 @@ async function openRejecting(own: { readonly bytesAtMost: number; readonly probl
   await admin.createTopics({ topics: [topics.submit], partitions: 1, replicas: -1 });
   const log = createTestLog();
   const broker = openKafkaBroker(`${sharedKafka()}?prefix=${prefix}`, { clock: systemClock, log });
-  broker.inlet.consume(async () => ({ kind: "rejected", problem: own.problem }));
+  broker.submissions.consume(async () => ({ kind: "rejected", problem: own.problem }));
   return {
     ...{ log, topics },
     submit: (message: { readonly value: Buffer; readonly headers?: Map<Buffer, Buffer> }) =>
@@ -148,7 +148,7 @@ async function openRejecting(own: { readonly bytesAtMost: number; readonly probl
       return group?.topics[0]?.partitions[0]?.committedOffset ?? -1n;
     },
     close: async () => {
-      await broker.inlet.close();
+      await broker.submissions.close();
       await broker.close();
       await admin.close();
     },
@@ -224,7 +224,7 @@ test("events of a task are in order", async () => {
     { length: 1_000 },
     (_, n): TaskEvent => ({ event: "task.done", id: n % 7, type, status: "done", version: n }),
   );
-  await broker.outlet.publish(events, SIGNAL);
+  await broker.eventOutput.publish(events, SIGNAL);
   const received = await listen("tasktrack.events");
   const mine = () =>
     received.map((text) => JSON.parse(text) as TaskEvent).filter((event) => event.type === type);
@@ -235,7 +235,7 @@ test("events of a task are in order", async () => {
       .map(({ version }) => version);
     expect(versions).toEqual(versions.toSorted((a, b) => a - b));
   }
-  await broker.inlet.close();
+  await broker.submissions.close();
   await broker.close();
 });
 
@@ -280,9 +280,9 @@ test("a deleted topic is created anew, for the events and for the submissions", 
     log: createTestLog(),
   });
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
-  await broker.outlet.publish([event], SIGNAL);
+  await broker.eventOutput.publish([event], SIGNAL);
   const submitted: string[] = [];
-  broker.inlet.consume(async (submission) => {
+  broker.submissions.consume(async (submission) => {
     submitted.push(textOf(submission));
     return ACCEPTED;
   });
@@ -299,7 +299,7 @@ test("a deleted topic is created anew, for the events and for the submissions", 
 
   await admin.deleteTopics({ topics: [`${prefix}.events`] });
   await eventually(
-    () => works(broker.outlet.publish([event], SIGNAL)),
+    () => works(broker.eventOutput.publish([event], SIGNAL)),
     (isPublished) => isPublished,
     WITHIN_MS,
   );
@@ -307,7 +307,7 @@ test("a deleted topic is created anew, for the events and for the submissions", 
   await admin.deleteTopics({ topics: [`${prefix}.submit`] });
   submitted.length = 0;
   await eventually(submitOne, (count) => count > 0, WITHIN_MS);
-  await broker.inlet.close();
+  await broker.submissions.close();
   await broker.close();
   await admin.close();
 });

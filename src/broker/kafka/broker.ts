@@ -2,7 +2,7 @@ import { Admin, Producer } from "@platformatic/kafka";
 import type { BrokerState } from "../../core/broker.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
-import type { Flow } from "../broker.ts";
+import type { Broker } from "../broker.ts";
 import { ignoreLateErrors } from "./errors.ts";
 import { createKafkaEventOutput } from "./event-output.ts";
 import { kafkaOptions } from "./options.ts";
@@ -21,7 +21,7 @@ const WAKE_UP_CONFIGS = [
 export function openKafkaBroker(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
-): Flow {
+): Broker {
   const { connection, partitions, names } = kafkaOptions(url);
   const topics = [names.submissions, names.rejections, names.events, names.wakeUps];
   const admin = ignoreLateErrors(new Admin({ clientId: CLIENT, ...connection }));
@@ -91,10 +91,10 @@ export function openKafkaBroker(
     ...{ connection, names, producer, ready, doubt, topicId, clock, log },
   });
   return {
-    inlet: submissions,
-    outlet: eventOutput,
-    bells: wakeUps,
-    broker: "Kafka",
+    submissions,
+    eventOutput,
+    wakeUps,
+    name: "Kafka",
     state,
     close: async () => {
       await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection

@@ -1,6 +1,6 @@
 /** Event output by Kafka: the topic `<prefix>.events`. The key is the task's id, so that the events of each task stay in order. */
 import type { Producer } from "@platformatic/kafka";
-import { type EventOutlet, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
+import { type EventOutput, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
 
 export function createKafkaEventOutput(setup: {
   readonly producer: Producer;
@@ -9,7 +9,7 @@ export function createKafkaEventOutput(setup: {
   readonly ready: () => Promise<unknown>;
   /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;
-}): EventOutlet {
+}): EventOutput {
   async function send(events: readonly TaskEvent[], signal: AbortSignal): Promise<void> {
     await setup.ready();
     if (signal.aborted) throw givenUp();

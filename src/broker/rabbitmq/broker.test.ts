@@ -144,11 +144,11 @@ test("a rejected message is published with its problem, and holds up no other me
 });
 
 test("events are in order, and their routing keys have the event and the type", async () => {
-  const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
+  const output = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event = (id: number, version: number, type: string | null): TaskEvent => ({
     ...{ event: "task.done", id, type, status: "done", version },
   });
-  await outlet.publish([event(0, 1, "x")], SIGNAL); // declares the exchange
+  await output.publish([event(0, 1, "x")], SIGNAL); // declares the exchange
   const seen: AsyncMessage[] = [];
   const consumer = connection.createConsumer(
     {
@@ -161,7 +161,7 @@ test("events are in order, and their routing keys have the event and the type", 
   const events = Array.from({ length: 1_000 }, (_, n) =>
     event(1, n + 1, n % 2 === 0 ? "video.encode" : null),
   );
-  await outlet.publish(events, SIGNAL);
+  await output.publish(events, SIGNAL);
   await eventually(
     () => seen.length,
     (count) => count === 1_000,
@@ -174,14 +174,14 @@ test("events are in order, and their routing keys have the event and the type", 
   });
   expect(seen[1]).toMatchObject({ routingKey: "task.done", type: "task.done" });
   await consumer.close();
-  await outlet.close();
+  await output.close();
 });
 
 test("nothing is published after the signal has aborted", async () => {
-  const outlet = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
+  const output = createRabbitmqEventOutput(connection, namesUnder("tasktrack"));
   const event: TaskEvent = { event: "task.done", id: 1, type: "t", status: "done", version: 1 };
-  expect(outlet.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
-  await outlet.close();
+  expect(output.publish([event], AbortSignal.abort())).rejects.toThrow("given up");
+  await output.close();
 });
 
 test("a message is delivered as it was sent: numbers of many digits, keys in their order, bytes that are not UTF-8", async () => {
@@ -217,7 +217,7 @@ test("a queue that is declared otherwise shows in the log and in the broker's st
   const log = createTestLog();
   const broker = openRabbitmqBroker(`${sharedRabbitmq()}?prefix=${prefix}`, { clock: systemClock, log });
   const submitted = Promise.withResolvers<void>();
-  broker.inlet.consume(async () => {
+  broker.submissions.consume(async () => {
     submitted.resolve();
     return ACCEPTED;
   });
@@ -231,7 +231,7 @@ test("a queue that is declared otherwise shows in the log and in the broker's st
   await publisher.send({ exchange: queue }, "{}");
   await publisher.close();
   await submitted.promise;
-  await broker.inlet.close();
+  await broker.submissions.close();
   await broker.close();
   await connection.queueDelete({ queue });
   await connection.queueDelete({ queue: `${prefix}.rejected` });

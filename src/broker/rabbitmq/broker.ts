@@ -2,7 +2,7 @@ import { Connection } from "rabbitmq-client";
 import type { BrokerState } from "../../core/broker.ts";
 import type { Clock } from "../../core/clock.ts";
 import { errorText, type Log } from "../../lib/log.ts";
-import type { Flow } from "../broker.ts";
+import type { Broker } from "../broker.ts";
 import { createRabbitmqEventOutput } from "./event-output.ts";
 import { rabbitmqOptions } from "./options.ts";
 import { createRabbitmqSubmissions } from "./submissions.ts";
@@ -18,7 +18,7 @@ const RECONNECTION = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, h
 export function openRabbitmqBroker(
   url: string,
   { clock, log }: { readonly clock: Clock; readonly log: Log },
-): Flow {
+): Broker {
   const { connection, names } = rabbitmqOptions(url);
   const options = { ...RECONNECTION, ...connection };
   const publishing = new Connection({ ...options, connectionName: "tasktrack publishes" });
@@ -56,10 +56,10 @@ export function openRabbitmqBroker(
   }
 
   return {
-    inlet: submissions,
-    outlet: eventOutput,
-    bells: wakeUps,
-    broker: "RabbitMQ",
+    submissions,
+    eventOutput,
+    wakeUps,
+    name: "RabbitMQ",
     state: async () => state(),
     close: async () => {
       await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection

@@ -1,12 +1,12 @@
 /** Event output by RabbitMQ: the topic exchange `<prefix>.events`, with routing keys such as `task.done.<type>`. */
 import type { Connection } from "rabbitmq-client";
-import { type EventOutlet, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
+import { type EventOutput, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
 import type { Names } from "../names.ts";
 
 /** Sent at a time. Between two batches the signal and the connection are looked at. */
 const BATCH = 100;
 
-export function createRabbitmqEventOutput(connection: Connection, names: Pick<Names, "events">): EventOutlet {
+export function createRabbitmqEventOutput(connection: Connection, names: Pick<Names, "events">): EventOutput {
   const publisher = connection.createPublisher({
     confirm: true,
     exchanges: [{ exchange: names.events, type: "topic", durable: true }],
