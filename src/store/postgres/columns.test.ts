@@ -5,7 +5,7 @@ import { openAdmin } from "../../../test/support/postgres.ts";
 import { sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, uniqueName } from "../../../test/support/stores.ts";
 import { runningTask } from "../../../test/support/tasks.ts";
-import { settle } from "../../core/lifecycle.ts";
+import { create, settle, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import { FIELD_NAMES, STATUSES } from "../../core/task.ts";
 import { STATUS_CODES } from "../changes-text.ts";
 import type { TaskStore } from "../store.ts";
@@ -90,6 +90,33 @@ describe("the functions", () => {
     expect(row.types).toBe(taken.map(({ type }) => `${type}[]`).join(", "));
     for (const { name } of ENDED_COLUMNS) expect(row.source).toMatch(new RegExp(`\\b${name} = s\\.`));
   });
+});
+
+test("a later version may add a column while processes of this version run", async () => {
+  const own = uniqueName("later");
+  const open = await openTestStore(`${sharedPostgres()}?schema=${own}&connections=1`);
+  const draft = (key: string | null) => create({ name: "a task", payload: "1", key }, TYPE_DEFAULTS, 0);
+  const runAll = async (key: string): Promise<readonly unknown[]> => {
+    await open.insert([{ drafts: [draft(null), draft(key)], idempotency: null }], 0);
+    await open.insert([{ drafts: [draft(null)], idempotency: null }], 0);
+    const [claimed = []] = await open.claim([{ worker: "w", types: ["*"], max: 9, leaseMs: 60_000 }], {
+      now: 1,
+      nonce: "n",
+    });
+    const done = claimed.map((from) => ({
+      from,
+      to: settle(from, { token: from.token, outcome: { kind: "done", result: "2" } }, 2, 0),
+    }));
+    expect(await open.replace(done)).toEqual(["ok", "ok", "ok"]);
+    const page = await open.list({ filter: {}, sort: "-id", after: null, limit: 3 });
+    return page.tasks.map(({ payload, result, status }) => [payload, result, status]);
+  };
+  const expected = new Array(3).fill(["1", "2", "done"]);
+  for (let round = 0; round < 7; round++) expect(await runAll(`k${round}`)).toEqual(expected); // until the plans are kept
+  await admin.unsafe(`ALTER TABLE ${own}.tasks ADD COLUMN color text NOT NULL DEFAULT 'blue'`);
+  for (let round = 7; round < 9; round++) expect(await runAll(`k${round}`)).toEqual(expected);
+  await open.close();
+  await admin.unsafe(`DROP SCHEMA ${own} CASCADE`);
 });
 
 describe("a step that ends an attempt", () => {
