@@ -1,4 +1,5 @@
 /** Parses server-sent events. */
+import { onAbort } from "../lib/waiting.ts";
 
 /** The lines between two empty lines. `id` is null if there was none; `data` is null if the block was no event. */
 export type Block = { readonly event: string; readonly id: string | null; readonly data: string | null };
@@ -15,8 +16,7 @@ export async function* readBlocks(
 ): AsyncGenerator<Block, void, void> {
   const reader = body.getReader();
   const cancel = (): void => void reader.cancel().catch(() => undefined); // a broken stream is already over
-  if (signal.aborted) cancel();
-  signal.addEventListener("abort", cancel, { once: true });
+  const unlisten = onAbort(signal, cancel);
   const decoder = new TextDecoder();
   let text = "";
   try {
@@ -28,7 +28,7 @@ export async function* readBlocks(
       yield* blocks.map(parseBlock);
     }
   } finally {
-    signal.removeEventListener("abort", cancel);
+    unlisten();
     cancel();
   }
 }

@@ -1,5 +1,6 @@
 /** Follows the changes of tasks, across broken connections and restarts of the server. */
 import type { Clock } from "../core/clock.ts";
+import { linkedAbort } from "../lib/waiting.ts";
 import type { Api } from "./api.ts";
 import { isTransient } from "./error.ts";
 import { type Block, readBlocks } from "./lines.ts";
@@ -66,24 +67,23 @@ export async function* watchEvents(
 
   /** One connection, to its end. */
   async function* connect(): AsyncGenerator<Block, void, void> {
-    const abort = new AbortController();
-    const follow = (): void => abort.abort();
-    signal?.addEventListener("abort", follow, { once: true });
-    let cancelTimer = clock.after(SILENT_MS, follow);
-    const heard = (): void => {
+    const connection = linkedAbort(...(signal === undefined ? [] : [signal]));
+    const end = (): void => connection.abort();
+    let cancelTimer = clock.after(SILENT_MS, end);
+    const onBytes = (): void => {
       cancelTimer();
-      cancelTimer = clock.after(SILENT_MS, follow);
+      cancelTimer = clock.after(SILENT_MS, end);
     };
     try {
       const headers: Record<string, string> = { accept: "text/event-stream" };
       if (eventId !== "") headers["last-event-id"] = eventId;
-      const { body } = await api.open({ method: "GET", path, headers, signal: abort.signal });
+      const { body } = await api.open({ method: "GET", path, headers, signal: connection.signal });
       query.onConnection?.(true);
-      if (body !== null) yield* blocksOf(body, { onBytes: heard, signal: abort.signal });
+      if (body !== null) yield* blocksOf(body, { onBytes, signal: connection.signal });
     } finally {
       cancelTimer();
-      signal?.removeEventListener("abort", follow);
-      follow();
+      connection.unlink();
+      end();
     }
   }
 
