@@ -7,8 +7,8 @@ import { createContext, type Unsent } from "../processor/context.ts";
 import { attempt } from "../processor/execute.ts";
 import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
 import {
-  BEAT_EVERY_MS,
   type FromHandlers,
+  HEARTBEAT_EVERY_MS,
   type SentTask,
   type ToHandlers,
 } from "../processor/handler-processes/messages.ts";
@@ -41,9 +41,9 @@ export function createHandlersChild(setup: {
   const runs = new Map<number, Run>();
   let handlers: ReadHandlers = new Map();
 
-  function beat(): void {
-    send({ kind: "beat" });
-    clock.after(BEAT_EVERY_MS, beat);
+  function heartbeat(): void {
+    send({ kind: "heartbeat" });
+    clock.after(HEARTBEAT_EVERY_MS, heartbeat);
   }
 
   async function execute(id: number, sent: SentTask): Promise<void> {
@@ -82,7 +82,7 @@ export function createHandlersChild(setup: {
   const stopRun = (id: number, reason: StopReason): void => runs.get(id)?.stop.abort(reason);
 
   return {
-    start: beat,
+    start: heartbeat,
     ready: (loaded) => {
       handlers = loaded;
       send({ kind: "ready", types: [...loaded].map(([type, { defaults }]) => [type, defaults]) });

@@ -5,9 +5,9 @@ import { errorText, type Log } from "../lib/log.ts";
 import { sleep } from "../lib/waiting.ts";
 import type { LeaseTiming } from "./lease-timing.ts";
 import type { Run, StopRun } from "./run.ts";
-import type { SourceBeat, TaskSource } from "./source.ts";
+import type { Heartbeat, TaskSource } from "./source.ts";
 
-const BEATS_AT_MOST = 1_000;
+const HEARTBEATS_AT_MOST = 1_000;
 /** The delay after a failed heartbeat. */
 const RETRY_AFTER_MS = 1_000;
 /** Progress reaches the store at most this often; a heartbeat is due anyway every third of a lease. */
@@ -37,36 +37,36 @@ export function createHeartbeats(setup: {
   const unsent = new Set<Run>();
 
   async function sendAll(runs: readonly Run[]): Promise<void> {
-    for (const run of runs) run.beating = true;
-    for (let at = 0; at < runs.length; at += BEATS_AT_MOST) {
-      await send(runs.slice(at, at + BEATS_AT_MOST));
+    for (const run of runs) run.isSending = true;
+    for (let at = 0; at < runs.length; at += HEARTBEATS_AT_MOST) {
+      await send(runs.slice(at, at + HEARTBEATS_AT_MOST));
       await sleep(clock, 0); // so that a hundred thousand heartbeats do not block the event loop
     }
   }
 
   async function send(runs: readonly Run[]): Promise<boolean> {
     const sentAt = clock.monotonic();
-    const beats = runs.map((run) => takeBeat(run, sentAt));
+    const sent = runs.map((run) => takeHeartbeat(run, sentAt));
     try {
-      const answers = await source.extend(beats);
+      const answers = await source.extend(sent);
       for (const [at, run] of runs.entries()) onAnswer(run, answers[at], sentAt);
       return true;
     } catch (error) {
-      log.warn("heartbeat_failed", { leases: beats.length, error: errorText(error) });
-      for (const [at, run] of runs.entries()) onFailure(run, beats[at]);
+      log.warn("heartbeat_failed", { leases: sent.length, error: errorText(error) });
+      for (const [at, run] of runs.entries()) onFailure(run, sent[at]);
       return false;
     } finally {
-      for (const run of runs) run.beating = false;
+      for (const run of runs) run.isSending = false;
     }
   }
 
-  function takeBeat(run: Run, sentAt: number): SourceBeat {
+  function takeHeartbeat(run: Run, sentAt: number): Heartbeat {
     const taken = { id: run.task.id, token: run.task.token, progress: run.progress, log: run.log };
     run.progress = null;
     run.log = [];
     unsent.delete(run);
-    run.beatenAt = sentAt;
-    run.beatDueAt = sentAt + timing.renewEveryMs;
+    run.heartbeatSentAt = sentAt;
+    run.heartbeatDueAt = sentAt + timing.renewEveryMs;
     return taken;
   }
 
@@ -84,17 +84,17 @@ export function createHeartbeats(setup: {
   }
 
   /** The content of the failed heartbeat goes with the next one, but newer progress replaces the old. */
-  function onFailure(run: Run, failed: SourceBeat | undefined): void {
+  function onFailure(run: Run, failed: Heartbeat | undefined): void {
     run.progress ??= failed?.progress ?? null;
     run.log = [...(failed?.log ?? []), ...run.log].slice(-LIMITS.logLinesKept);
-    run.beatDueAt = clock.monotonic() + Math.min(RETRY_AFTER_MS, timing.renewEveryMs);
+    run.heartbeatDueAt = clock.monotonic() + Math.min(RETRY_AFTER_MS, timing.renewEveryMs);
     unsent.add(run);
   }
 
   return {
     unsent,
     reported: (run) => {
-      run.beatDueAt = Math.min(run.beatDueAt, run.beatenAt + PROGRESS_EVERY_MS);
+      run.heartbeatDueAt = Math.min(run.heartbeatDueAt, run.heartbeatSentAt + PROGRESS_EVERY_MS);
       unsent.add(run);
     },
     sendAll,

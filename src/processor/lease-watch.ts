@@ -41,8 +41,8 @@ export function createLeaseWatch(setup: {
     let nextDueAt = Number.POSITIVE_INFINITY;
     for (const run of all ? runs : heartbeats.unsent) {
       if (now >= run.leaseEndsAt - timing.giveUpMs) nextDueAt = Math.min(nextDueAt, giveUp(run, now));
-      else if (run.beatDueAt <= now && !run.beating) due.push(run);
-      else nextDueAt = Math.min(nextDueAt, run.leaseEndsAt - timing.giveUpMs, run.beatDueAt);
+      else if (run.heartbeatDueAt <= now && !run.isSending) due.push(run);
+      else nextDueAt = Math.min(nextDueAt, run.leaseEndsAt - timing.giveUpMs, run.heartbeatDueAt);
     }
     if (all) lookDueAt = Math.max(now + timing.lookEveryMs, Math.min(nextDueAt, now + timing.renewEveryMs));
     if (due.length > 0) void heartbeats.sendAll(due);
@@ -67,14 +67,14 @@ export function createLeaseWatch(setup: {
       if (run.lost || run.isAsking || now < run.leaseEndsAt - timing.giveUpMs) continue;
       run.isAsking = true;
       run.leaseEndsAt = now + 2 * timing.giveUpMs;
-      run.beatDueAt = now;
+      run.heartbeatDueAt = now;
     }
     lookDueAt = now;
   }
 
   return {
     add: (run) => {
-      lookDueAt = Math.min(lookDueAt, run.beatenAt + timing.renewEveryMs);
+      lookDueAt = Math.min(lookDueAt, run.heartbeatSentAt + timing.renewEveryMs);
       ticker.start();
     },
   };

@@ -8,7 +8,7 @@ import { createTestLog } from "../../test/support/engine.ts";
 import { runningTask } from "../../test/support/tasks.ts";
 import { TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import { createHandlerProcesses } from "./handler-processes/handler-processes.ts";
-import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./handler-processes/messages.ts";
+import { type FromHandlers, HEARTBEAT_EVERY_MS, type ToHandlers } from "./handler-processes/messages.ts";
 import { createProcessor } from "./processor.ts";
 import type { TaskSource } from "./source.ts";
 
@@ -42,8 +42,8 @@ async function lose(loss: Loss) {
         if (isAlive) on.message(message);
       };
       const live = (): void => {
-        say({ kind: "beat" });
-        if (isAlive) clock.after(BEAT_EVERY_MS, live);
+        say({ kind: "heartbeat" });
+        if (isAlive) clock.after(HEARTBEAT_EVERY_MS, live);
       };
       queueMicrotask(() => {
         say({ kind: "ready", types: [["work", TYPE_DEFAULTS]] });

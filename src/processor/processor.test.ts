@@ -8,7 +8,7 @@ import type { Outcome } from "../core/outcome.ts";
 import type { RunningTask, TaskId } from "../core/task.ts";
 import { fail, type Handler, type HandlerContext, type HandlerTask } from "./handler.ts";
 import { createProcessor, KILL_AFTER_MS, type ProcessorSetup } from "./processor.ts";
-import type { ClaimWish, SourceBeat, TaskSource } from "./source.ts";
+import type { ClaimRequest, Heartbeat, TaskSource } from "./source.ts";
 
 const LEASE_MS = 30_000;
 const TICK_MS = 250;
@@ -26,14 +26,14 @@ const silent = (): Promise<never> => new Promise(() => undefined);
  */
 function createSource(clock: ManualClock) {
   const offered: RunningTask[] = [];
-  const wishes: ClaimWish[] = [];
-  const beats: { readonly at: number; readonly beat: SourceBeat }[] = [];
+  const requests: ClaimRequest[] = [];
+  const beats: { readonly at: number; readonly beat: Heartbeat }[] = [];
   const settles: Settled[] = [];
   const listeners = new Set<Parameters<TaskSource["onRevoked"]>[0]>();
   let waiting: { readonly max: number; readonly serve: () => void } | null = null;
 
   const source = {
-    wishes,
+    requests,
     beats,
     settles,
     listeners,
@@ -48,23 +48,23 @@ function createSource(clock: ManualClock) {
     },
     // What the test may put in the way.
     onClaim: async (): Promise<void> => undefined,
-    onExtend: async (_beat: SourceBeat): Promise<Answer> => "ok",
+    onExtend: async (_beat: Heartbeat): Promise<Answer> => "ok",
     onSettle: async (): Promise<void> => undefined,
 
-    claim: async (wish: ClaimWish, signal: AbortSignal) => {
-      wishes.push(wish);
+    claim: async (request: ClaimRequest, signal: AbortSignal) => {
+      requests.push(request);
       await source.onClaim();
       const leasedAt = clock.monotonic();
       if (offered.length === 0 && !signal.aborted) {
         await new Promise<void>((resolve) => {
-          waiting = { max: wish.max, serve: resolve };
+          waiting = { max: request.max, serve: resolve };
           signal.addEventListener("abort", () => resolve(), { once: true });
         });
         waiting = null;
       }
-      return { tasks: signal.aborted ? [] : offered.splice(0, wish.max), leasedAt };
+      return { tasks: signal.aborted ? [] : offered.splice(0, request.max), leasedAt };
     },
-    extend: async (called: readonly SourceBeat[]) => {
+    extend: async (called: readonly Heartbeat[]) => {
       source.extendCalls++;
       for (const beat of called) beats.push({ at: clock.monotonic(), beat });
       return Promise.all(called.map((beat) => source.onExtend(beat)));
@@ -148,7 +148,7 @@ describe("slots", () => {
     expect(peak).toBe(3);
     expect(processor.running).toBe(0);
     expect(source.settles).toHaveLength(20);
-    expect(Math.max(...source.wishes.map(({ max }) => max))).toBe(2);
+    expect(Math.max(...source.requests.map(({ max }) => max))).toBe(2);
   });
 
   test("are filled in halves, so that tasks for one half are claimed while outcomes of the other are reported", async () => {
@@ -156,7 +156,7 @@ describe("slots", () => {
     const { source } = open(work.handler, { concurrency: 6 });
     source.offer(...tasks(20));
     await settled();
-    expect(source.wishes.map(({ max }) => max)).toEqual([3, 3]);
+    expect(source.requests.map(({ max }) => max)).toEqual([3, 3]);
     expect(work.runs).toHaveLength(6);
   });
 
@@ -171,10 +171,10 @@ describe("slots", () => {
     });
     source.offer(...tasks(2));
     await settled();
-    const wish = { worker: "worker-1", types: ["work", "play"], leaseMs: LEASE_MS, slots: 5 };
-    expect(source.wishes).toEqual([
-      { ...wish, max: 3 },
-      { ...wish, max: 3 },
+    const request = { worker: "worker-1", types: ["work", "play"], leaseMs: LEASE_MS, slots: 5 };
+    expect(source.requests).toEqual([
+      { ...request, max: 3 },
+      { ...request, max: 3 },
     ]);
   });
 
@@ -195,13 +195,13 @@ describe("slots", () => {
     const { source, clock } = open(work.handler, { concurrency: 2 });
     source.offer(...tasks(2));
     await clock.advance(60_000);
-    expect(source.wishes).toHaveLength(2);
+    expect(source.requests).toHaveLength(2);
   });
 
   test("are claimed for at most a thousand at a time", async () => {
     const { source } = open(createWork().handler, { concurrency: 5_000 });
     await settled();
-    expect(source.wishes.map(({ max }) => max)).toEqual([1_000]);
+    expect(source.requests.map(({ max }) => max)).toEqual([1_000]);
   });
 
   test("stay taken until the handler has ended, though it was told to stop long ago", async () => {
@@ -252,12 +252,12 @@ describe("slots", () => {
     source.offer(task(1));
     source.onClaim = away;
     await clock.advance(0);
-    const before = source.wishes.length;
+    const before = source.requests.length;
     await clock.advance(2_500);
-    expect(source.wishes.length - before).toBe(2);
+    expect(source.requests.length - before).toBe(2);
     source.onClaim = async () => undefined;
     await clock.advance(1_000);
-    expect(source.wishes.length - before).toBeLessThanOrEqual(4);
+    expect(source.requests.length - before).toBeLessThanOrEqual(4);
     await settled();
     expect(work.runs).toHaveLength(1);
     expect(log.events).toContain("claim_failed");
@@ -520,8 +520,8 @@ describe("heartbeats", () => {
     const inner = createSource(clock);
     const source: TaskSource = {
       ...inner,
-      claim: async (wish, signal) => {
-        const claimed = await inner.claim(wish, signal);
+      claim: async (request, signal) => {
+        const claimed = await inner.claim(request, signal);
         return { ...claimed, leasedAt: clock.monotonic() - 9_000 };
       },
       extend: (beats) => inner.extend(beats).then(away),
@@ -816,7 +816,7 @@ describe("a run whose lease is not renewed", () => {
 });
 
 describe("a run of a process that was suspended for three leases", () => {
-  async function openStalled(onExtend: (beat: SourceBeat) => Promise<Answer>) {
+  async function openStalled(onExtend: (beat: Heartbeat) => Promise<Answer>) {
     const work = createWork();
     const opened = open(work.handler);
     opened.source.offer(task(1));
@@ -1003,7 +1003,7 @@ describe("a stop", () => {
     expect(await processor.stop(GRACE_MS)).toBe(0);
     source.offer(task(1));
     await clock.advance(60_000);
-    expect(source.wishes).toHaveLength(1);
+    expect(source.requests).toHaveLength(1);
     expect(processor.running).toBe(0);
   });
 
@@ -1020,7 +1020,7 @@ describe("a stop", () => {
     expect(await stop).toBe(0);
     expect(source.settles.map(({ outcome }) => outcome.kind)).toEqual(["done", "done"]);
     expect(work.runs).toHaveLength(2);
-    expect(source.wishes).toHaveLength(2);
+    expect(source.requests).toHaveLength(2);
   });
 
   test("keeps leases alive during the grace", async () => {

@@ -18,9 +18,9 @@ export type Run = {
   /** The lease is not held any more: the outcome cannot be reported. */
   lost: boolean;
   /** A heartbeat is under way. */
-  beating: boolean;
-  beatDueAt: number;
-  beatenAt: number;
+  isSending: boolean;
+  heartbeatDueAt: number;
+  heartbeatSentAt: number;
   leaseEndsAt: number;
   progress: Progress | null;
   log: Line[];
@@ -34,9 +34,9 @@ export const createRun = (task: ClaimedTask, leasedAt: number, timing: LeaseTimi
   over: createStop(),
   isAsking: false,
   lost: false,
-  beating: false,
-  beatDueAt: leasedAt + timing.renewEveryMs,
-  beatenAt: leasedAt,
+  isSending: false,
+  heartbeatDueAt: leasedAt + timing.renewEveryMs,
+  heartbeatSentAt: leasedAt,
   leaseEndsAt: leasedAt + timing.leaseMs,
   progress: null,
   log: [],

@@ -10,13 +10,13 @@ export interface TaskSource {
    * Up to `max` due tasks of these types, each with a lease. Waits for at least one; resolves without any
    * when the signal aborts.
    */
-  claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed>;
+  claim(request: ClaimRequest, signal: AbortSignal): Promise<Claimed>;
 
   /**
    * Renews leases, and passes on progress and log lines; one answer for each heartbeat. Rejects if the source
    * cannot be reached.
    */
-  extend(beats: readonly SourceBeat[]): Promise<readonly ("ok" | "cancel" | "lost")[]>;
+  extend(heartbeats: readonly Heartbeat[]): Promise<readonly ("ok" | "cancel" | "lost")[]>;
 
   /**
    * Reports how an attempt ended. Rejects with `lease_lost` if this worker does not hold the task any more;
@@ -61,7 +61,7 @@ export type Claimed = {
   readonly leasedAt: number;
 };
 
-export type ClaimWish = {
+export type ClaimRequest = {
   readonly worker: string;
   readonly types: readonly string[];
   readonly max: number;
@@ -70,7 +70,7 @@ export type ClaimWish = {
   readonly slots?: number;
 };
 
-export type SourceBeat = {
+export type Heartbeat = {
   readonly id: TaskId;
   readonly token: string;
   readonly progress: Progress | null;

@@ -3,7 +3,7 @@ import type { Clock } from "../../core/clock.ts";
 import { formatDurationMs } from "../../core/duration.ts";
 import type { Log } from "../../lib/log.ts";
 import { sleep } from "../../lib/waiting.ts";
-import type { Claimed, ClaimWish } from "../../processor/source.ts";
+import type { Claimed, ClaimRequest } from "../../processor/source.ts";
 import { polls } from "../polls.ts";
 import type { ClaimBody, Directive, LeasedTask, WorkCalls } from "../work.ts";
 import { createLeasedTasks } from "./leased-tasks.ts";
@@ -11,7 +11,7 @@ import { createLeave, type Leave } from "./leave.ts";
 
 export interface Claims extends Pick<Leave, "leave" | "left"> {
   /** Waits for at least one task. Without any when the signal aborts, or after `leave`. */
-  claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed>;
+  claim(request: ClaimRequest, signal: AbortSignal): Promise<Claimed>;
   /** The types of the claims that are sent from now on. */
   askFor(types: readonly string[]): void;
   /**
@@ -33,7 +33,7 @@ export type ClaimsSetup = {
   readonly log: Log;
   /** A text that never comes twice. */
   readonly nonce: () => string;
-  readonly heed: (directive: Directive | undefined) => void;
+  readonly onDirective: (directive: Directive | undefined) => void;
 };
 
 const LONGEST_WAIT_MS = 25_000;
@@ -58,14 +58,14 @@ export function createClaims(setup: ClaimsSetup): Claims {
    * While a request with a claim is under way, a poll does not wait at the server. Otherwise a task that comes with the answer to that
    * request would wait for the end of the poll, up to 25 s beside a free slot.
    */
-  async function claim(wish: ClaimWish, signal: AbortSignal): Promise<Claimed> {
-    types = wish.types;
-    slots = wish.slots ?? wish.max;
+  async function claim(request: ClaimRequest, signal: AbortSignal): Promise<Claimed> {
+    types = request.types;
+    slots = request.slots ?? request.max;
     while (!departure.isLeaving && !signal.aborted) {
       const turn = await polls.begin(departure.signal);
       const other = sending;
       const mayWait = other === null && turn?.mayWait === true;
-      const claimed = await take(wish.max, mayWait ? waitMs : 0).finally(turn?.end);
+      const claimed = await take(request.max, mayWait ? waitMs : 0).finally(turn?.end);
       if (departure.isLeaving) await departure.giveBack(claimed.tasks);
       else if (claimed.tasks.length > 0) return claimed;
       else if (!mayWait) await (other ?? pause());
@@ -85,16 +85,16 @@ export function createClaims(setup: ClaimsSetup): Claims {
   /** A poll that fails is sent again under its request id: if the server gave it tasks, they come with the next answer. */
   async function poll(max: number, withinMs: number): Promise<Claimed> {
     const sentAt = clock.monotonic();
-    const request = pollRequest ?? lostRequest() ?? setup.nonce();
-    pollRequest = request;
-    unanswered.add(request);
+    const requestId = pollRequest ?? lostRequest() ?? setup.nonce();
+    pollRequest = requestId;
+    unanswered.add(requestId);
     isPolling = true;
     try {
-      const body = { ...claimBody(max, request), wait: formatDurationMs(withinMs) };
+      const body = { ...claimBody(max, requestId), wait: formatDurationMs(withinMs) };
       const { tasks, directive } = await calls.claim(body, withinMs, departure.signal);
       pollRequest = null;
-      unanswered.delete(request);
-      setup.heed(directive);
+      unanswered.delete(requestId);
+      setup.onDirective(directive);
       arrived.add(tasks, sentAt);
       return arrived.take(max) ?? { tasks: [], leasedAt: sentAt };
     } catch (error) {
@@ -107,13 +107,13 @@ export function createClaims(setup: ClaimsSetup): Claims {
 
   function lostRequest(): string | null {
     if (sending !== null) return null; // its answer may still come
-    const request = sentRequest;
+    const requestId = sentRequest;
     sentRequest = null;
-    return request;
+    return requestId;
   }
 
-  const claimBody = (max: number, request: string): ClaimBody => ({
-    ...{ worker, types, max, slots, request },
+  const claimBody = (max: number, requestId: string): ClaimBody => ({
+    ...{ worker, types, max, slots, request: requestId },
     lease: formatDurationMs(leaseMs),
   });
 
@@ -124,13 +124,13 @@ export function createClaims(setup: ClaimsSetup): Claims {
     send: (claim: ClaimBody | null) => Promise<Answer>,
   ): Promise<Answer> {
     if (isPolling || departure.isLeaving || !arrived.isEmpty) return send(null);
-    const request = sentRequest ?? setup.nonce();
-    sentRequest = request;
-    unanswered.add(request);
-    const answer = send(claimBody(max, request));
+    const requestId = sentRequest ?? setup.nonce();
+    sentRequest = requestId;
+    unanswered.add(requestId);
+    const answer = send(claimBody(max, requestId));
     const onAnswer = (): void => {
       sentRequest = null;
-      unanswered.delete(request);
+      unanswered.delete(requestId);
     };
     const ended = answer.then(onAnswer, ignore).then(() => {
       if (sending === ended) sending = null;

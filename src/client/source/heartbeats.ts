@@ -2,7 +2,7 @@
 import { TaskError } from "../../core/error.ts";
 import { createBatch } from "../../lib/batch.ts";
 import { errorText, type Log } from "../../lib/log.ts";
-import type { SourceBeat } from "../../processor/source.ts";
+import type { Heartbeat } from "../../processor/source.ts";
 import { faultText, isContentRefusal } from "../error.ts";
 import type { BeatAnswer, BeatBody } from "../work.ts";
 import { BODY_BYTES, REQUEST_LIMITS } from "./limits.ts";
@@ -15,7 +15,7 @@ export type HeartbeatsSetup = {
 };
 
 /** Renews one lease. */
-export function createExtend({ heartbeat, log }: HeartbeatsSetup): (beat: SourceBeat) => Promise<Answer> {
+export function createExtend({ heartbeat, log }: HeartbeatsSetup): (beat: Heartbeat) => Promise<Answer> {
   const beats = createBatch<BeatBody, Answer>({
     send: beatAll,
     keyOf: ({ id }) => id,
@@ -36,7 +36,7 @@ export function createExtend({ heartbeat, log }: HeartbeatsSetup): (beat: Source
   }
 
   /** Splits a request that is too large into several. The last answer counts. */
-  async function extendWithContent(beat: SourceBeat): Promise<Answer> {
+  async function extendWithContent(beat: Heartbeat): Promise<Answer> {
     let answer: Answer = "ok";
     for (const piece of piecesOf(beat)) answer = await beats(piece);
     return answer;
@@ -64,8 +64,8 @@ const encoder = new TextEncoder();
 /** The size as sent: a control character takes six bytes. The server cuts off a body that is too large without an answer. */
 const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;
 
-function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {
-  const pieces: SourceBeat["log"][number][][] = [[]];
+function piecesOf({ id, token, progress, log }: Heartbeat): BeatBody[] {
+  const pieces: Heartbeat["log"][number][][] = [[]];
   let bytes = 0;
   for (const line of log) {
     const lineBytes = jsonBytes(line);
@@ -83,4 +83,4 @@ function piecesOf({ id, token, progress, log }: SourceBeat): BeatBody[] {
   }));
 }
 
-const logEntry = (line: SourceBeat["log"][number]) => (line.level === "info" ? line.message : line);
+const logEntry = (line: Heartbeat["log"][number]) => (line.level === "info" ? line.message : line);

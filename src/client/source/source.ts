@@ -2,11 +2,9 @@
  * The TaskSource of a worker outside the server: the server's own processor gets its tasks over HTTP. The completes of one turn share a
  * request, and its answer brings the next tasks; the heartbeats of one turn share a request as well.
  */
-import type { Clock } from "../../core/clock.ts";
-import type { Log } from "../../lib/log.ts";
 import type { TaskSource } from "../../processor/source.ts";
-import type { BeatAnswer, BeatBody, CompleteAnswer, Completion, Directive, WorkCalls } from "../work.ts";
-import { createClaims } from "./claims.ts";
+import type { BeatAnswer, BeatBody, CompleteAnswer, Completion, Directive } from "../work.ts";
+import { type ClaimsSetup, createClaims } from "./claims.ts";
 import { createExtend } from "./heartbeats.ts";
 import { createSettle } from "./outcomes.ts";
 
@@ -19,25 +17,18 @@ export interface HttpSource extends TaskSource {
   close(): Promise<void>;
 }
 
-export type HttpSourceSetup = {
-  readonly calls: WorkCalls;
-  readonly worker: string;
-  readonly leaseMs: number;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** A text that never comes twice. */
-  readonly nonce: () => string;
+export type HttpSourceSetup = Omit<ClaimsSetup, "onDirective"> & {
   /** The server's directive, when it is not to go on. */
   readonly onDirective: (directive: Exclude<Directive, "run">) => void;
 };
 
 export function createHttpSource(setup: HttpSourceSetup): HttpSource {
   const { calls, worker, leaseMs, clock, log, nonce } = setup;
-  const claims = createClaims({ calls, worker, leaseMs, clock, log, nonce, heed });
+  const claims = createClaims({ calls, worker, leaseMs, clock, log, nonce, onDirective });
   const settle = createSettle({ complete, calls, left: claims.left, log });
   const extend = createExtend({ heartbeat, log });
 
-  function heed(directive: Directive | undefined): void {
+  function onDirective(directive: Directive | undefined): void {
     if (directive === "drain" || directive === "stop") setup.onDirective(directive);
   }
 
@@ -46,7 +37,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
     return claims.sendWithClaim(completions.length, async (claim) => {
       const sentAt = clock.monotonic();
       const answer = await calls.complete(completions, claim);
-      heed(answer.directive);
+      onDirective(answer.directive);
       await claims.receive(answer.claimed ?? [], sentAt);
       return answer;
     });
@@ -54,7 +45,7 @@ export function createHttpSource(setup: HttpSourceSetup): HttpSource {
 
   async function heartbeat(leases: readonly BeatBody[]): Promise<BeatAnswer> {
     const answer = await calls.heartbeat(worker, leases, leaseMs / 3);
-    heed(answer.directive);
+    onDirective(answer.directive);
     return answer;
   }
 

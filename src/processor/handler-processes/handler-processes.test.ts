@@ -7,7 +7,7 @@ import type { Outcome } from "../../core/outcome.ts";
 import { type HandlerTask, readVerdict } from "../handler.ts";
 import type { StopReason } from "../stop.ts";
 import { createHandlerProcesses } from "./handler-processes.ts";
-import { BEAT_EVERY_MS, type FromHandlers, type ToHandlers } from "./messages.ts";
+import { type FromHandlers, HEARTBEAT_EVERY_MS, type ToHandlers } from "./messages.ts";
 import type { ProcessExit } from "./process.ts";
 import { OVERTIME_MS } from "./runs.ts";
 import { SILENT_AFTER_MS } from "./watchdog.ts";
@@ -63,9 +63,9 @@ function openPool(processes: number) {
 
   /** Time passes, and these processes say that they live. */
   async function live(ms: number, ...pids: number[]): Promise<void> {
-    for (let past = 0; past < ms; past += BEAT_EVERY_MS) {
-      for (const pid of pids) process(pid).says({ kind: "beat" });
-      await clock.advance(Math.min(BEAT_EVERY_MS, ms - past));
+    for (let past = 0; past < ms; past += HEARTBEAT_EVERY_MS) {
+      for (const pid of pids) process(pid).says({ kind: "heartbeat" });
+      await clock.advance(Math.min(HEARTBEAT_EVERY_MS, ms - past));
     }
   }
 
@@ -319,7 +319,7 @@ describe("a process that sends no messages", () => {
     const task = hand(opened);
     for (let times = 0; times < 3; times++) {
       await opened.clock.stall(6 * SILENT_AFTER_MS);
-      opened.process(1).says({ kind: "beat" });
+      opened.process(1).says({ kind: "heartbeat" });
       await opened.live(5_000, 1);
     }
     expect(task.outcome).toBeNull();

@@ -18,8 +18,8 @@ export type FromHandlers =
   | { readonly kind: "ready"; readonly types: readonly (readonly [type: string, TypeDefaults])[] }
   /** The module cannot be loaded. The process ends. */
   | { readonly kind: "load_failed"; readonly message: string }
-  /** Sent every BEAT_EVERY_MS while the event loop of the process is not blocked. */
-  | { readonly kind: "beat" }
+  /** Sent every HEARTBEAT_EVERY_MS while the event loop of the process is not blocked. */
+  | { readonly kind: "heartbeat" }
   | {
       readonly kind: "update";
       readonly run: number;
@@ -32,4 +32,4 @@ export type FromHandlers =
   /** An error was not caught. The process ends because of it. */
   | { readonly kind: "uncaught_error"; readonly message: string };
 
-export const BEAT_EVERY_MS = 1_000;
+export const HEARTBEAT_EVERY_MS = 1_000;

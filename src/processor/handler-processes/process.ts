@@ -104,7 +104,7 @@ export function startHandlerProcess(setup: HandlerProcessSetup): HandlerProcess 
         if (message.isOpen) groups.add(message.pid);
         else groups.delete(message.pid);
         break;
-      case "beat":
+      case "heartbeat":
         break;
       default:
         message satisfies never;

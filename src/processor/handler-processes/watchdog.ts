@@ -1,10 +1,10 @@
 import type { Clock } from "../../core/clock.ts";
-import { BEAT_EVERY_MS } from "./messages.ts";
+import { HEARTBEAT_EVERY_MS } from "./messages.ts";
 
 /** A process without a message for this long is treated as dead: its event loop is blocked. */
 export const SILENT_AFTER_MS = 10_000;
 /** After this, new tasks go to other processes. */
-const QUIET_AFTER_MS = 2.5 * BEAT_EVERY_MS;
+const QUIET_AFTER_MS = 2.5 * HEARTBEAT_EVERY_MS;
 /** The longest time that a module may take to load. */
 export const LOADS_WITHIN_MS = 60_000;
 
