@@ -16,7 +16,7 @@ function isMet(header: string): boolean {
   }
 }
 
-describe("a tag names version 7, also after a proxy has compressed the answer", () => {
+describe("a tag means version 7, also after a proxy has compressed the answer", () => {
   test.each([
     ...['"v7"', 'W/"v7"', '"v7-gzip"', 'W/"v7-gzip"', '"v7;gzip"', '"v7--gzip"', '"v7-br"', '"v7-zstd"'],
     ...['"v7-deflate"', '"v7-x-gzip"', '"v6", "v7-gzip"', '  W/"v6" ,W/"v7"', "*"],
@@ -27,7 +27,7 @@ describe("a tag names version 7, also after a proxy has compressed the answer", 
   });
 });
 
-describe("a tag does not name version 7", () => {
+describe("a tag does not mean version 7", () => {
   test.each([
     ...[
       '"v6"',

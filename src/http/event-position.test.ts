@@ -1,14 +1,14 @@
 import { expect, test } from "bun:test";
 import { formatPosition, parsePosition } from "./event-position.ts";
 
-test("a position of any size survives the way through an event's id", () => {
+test("the id of an event preserves a position of any size", () => {
   for (const rev of [0, 1, 999_999_999_999_999, 1_000_000_000_000_000, Number.MAX_SAFE_INTEGER]) {
     const position = { epoch: "an epoch: with a colon", rev };
     expect(parsePosition(formatPosition(position))).toEqual(position);
   }
 });
 
-test("what is no position is a place in no log", () => {
+test("an invalid id gives a position of no log", () => {
   const ids = [
     "",
     "x",

@@ -10,12 +10,12 @@ const file = (name: string): UiFile => ({
   contents: { br: bytes(`b ${name}`), gzip: bytes(""), identity: bytes(`as it is: ${name} — é`) },
 });
 
-test("what is unpacked is what was packed", () => {
+test("unpacking returns the packed files", () => {
   const files = [file("index.html"), file("main-1a.js")];
   expect([...unpack(pack(files)).values()]).toEqual(files);
 });
 
-test("an archive that was cut is refused", () => {
+test("a truncated archive is refused", () => {
   const archive = pack([file("index.html")]);
   expect(() => unpack(archive.slice(0, -1))).toThrow("ends after");
   expect(() => unpack(archive.slice(0, 3))).toThrow("ends after 3 bytes");

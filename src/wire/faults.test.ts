@@ -27,13 +27,13 @@ function refusalOf(value: unknown): { readonly document: Document; readonly byte
 const unknownKeys = (count: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`key_${n}`, 1]));
 
-test("all faults are listed where they are at most a hundred", () => {
+test("up to a hundred faults are all listed", () => {
   const { document } = refusalOf({ name: "a", ...unknownKeys(100) });
   expect(document.errors).toHaveLength(100);
   expect(document).not.toHaveProperty("errors_omitted");
 });
 
-test("of more a hundred are listed and the rest is counted", () => {
+test("of more faults a hundred are listed and the others are counted", () => {
   const { document, bytes } = refusalOf({ name: "a", ...unknownKeys(80_000) });
   expect(document.errors).toHaveLength(100);
   expect(document.errors[99]).toEqual({ pointer: "/key_99", detail: "is unknown or not yours to set" });
@@ -49,7 +49,7 @@ test("faults of many tasks are counted together", () => {
   expect(document.errors[0]?.pointer).toBe("/0/name");
 });
 
-test("ten faults or fewer are all named in the sentence", () => {
+test("the sentence names up to ten faults", () => {
   const { document } = refusalOf({ ...unknownKeys(2) });
   expect(document.error).toBe(
     "/name must be a string; /key_0 is unknown or not yours to set; /key_1 is unknown or not yours to set",
@@ -57,7 +57,7 @@ test("ten faults or fewer are all named in the sentence", () => {
   expect(document.detail).toBe(document.error);
 });
 
-test("a key of 100,000 characters is not repeated whole", () => {
+test("a key of 100,000 characters is shortened", () => {
   const { document, bytes } = refusalOf({ name: "a", ["k".repeat(100_000)]: 1 });
   expect(document.errors).toEqual([
     { pointer: `/${"k".repeat(255)}`, detail: "is unknown or not yours to set" },
@@ -65,13 +65,13 @@ test("a key of 100,000 characters is not repeated whole", () => {
   expect(bytes).toBeLessThan(2_000);
 });
 
-test("keys that JSON writes six times as long as they are stay bounded", () => {
+test("keys whose JSON is six times as long stay within the limit", () => {
   const keys = Array.from({ length: 300 }, (_, n) => [`${"\u0001".repeat(400)}${n}`, 1]);
   const { bytes } = refusalOf({ name: "a", ...Object.fromEntries(keys) });
   expect(bytes).toBeLessThan(300_000);
 });
 
-test("a message that quotes what came is cut off", () => {
+test("a message that quotes the request is shortened", () => {
   const quoted = problemDocument({ code: "malformed_body", message: "a".repeat(1_000_000) }, "r");
   expect(quoted.length).toBeLessThan(10_000);
   const cutInPair = problemDocument(
@@ -91,7 +91,7 @@ test.each([
   [ProgressReport, { percent: 101 }, "/percent must be at most 100"],
   [Completes, { tasks: [] }, "/tasks must not be empty"],
   [ProgressReport, { percent: -1 }, "/percent must be at least 0"],
-] as const)("a bound is told in plain words: %#", (schema, value, expected) => {
+] as const)("a limit is described in a sentence: %#", (schema, value, expected) => {
   const { listed } = faultsOf(schema.safeParse(value).error?.issues ?? []);
   expect(listed.map(({ pointer, detail }) => `${pointer} ${detail}`)).toContain(expected);
 });

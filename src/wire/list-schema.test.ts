@@ -15,7 +15,7 @@ function counting() {
 const faultOf = (schema: z.ZodType, value: unknown): string | undefined =>
   schema.safeParse(value).error?.issues[0]?.message;
 
-test("no element of a list that is too long is looked at", () => {
+test("no element of a list that is too long is examined", () => {
   const { element, looks } = counting();
   const list = listOf(element, { most: 3, mostWords: "must be at most 3" });
   expect(faultOf(list, Array(500_000).fill("a"))).toBe("must be at most 3");
@@ -24,14 +24,14 @@ test("no element of a list that is too long is looked at", () => {
   expect(looks()).toBe(3);
 });
 
-test("a list may have a least length", () => {
+test("a list may have a minimum length", () => {
   const list = listOf(z.string(), { most: 3, mostWords: "most", least: 1, leastWords: "least" });
   expect(faultOf(list, [])).toBe("least");
   expect(faultOf(list, "a")).toContain("expected array");
   expect(list.parse(["a"])).toEqual(["a"]);
 });
 
-test("members of a filter are folded and counted once, and few are looked at", () => {
+test("equal members of a filter count once, and only a limited number is examined", () => {
   const { element, looks } = counting();
   const members = membersOf(element, "types", 5);
   expect(members.parse(["a", "b", "a", "a", "c", "b"])).toEqual(["a", "b", "c"]);

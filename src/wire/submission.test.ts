@@ -14,7 +14,7 @@ const refusalOf = (creating: Promise<Creation>): Promise<unknown> =>
     (error: unknown) => (isTaskError(error) ? error.code : error),
   );
 
-test("a key that version 0.1 has stored gives its answer again, and refuses another body", async () => {
+test("a key that version 0.1 has stored returns its answer again, and refuses another body", async () => {
   const { engine } = openEngine();
   const text = '{"name":"x","payload":{"a":1,"b":2}}';
   const fingerprint = earlierFingerprintOf(text);

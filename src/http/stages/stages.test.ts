@@ -56,7 +56,7 @@ const verdict = (...request: Parameters<typeof refusalOf>): string | null =>
 
 const BROWSER = { "user-agent": "Mozilla/5.0" };
 
-describe("a browser may reach the server as", () => {
+describe("a browser may use the Host", () => {
   test.each([
     ["localhost", null],
     ["LocalHost:8080", null],
@@ -93,10 +93,10 @@ describe("a browser may reach the server as", () => {
 
 describe("a change may come from", () => {
   const rows: readonly (readonly [string, RequestHeaders, string | null])[] = [
-    ["a client that says nothing of itself", {}, null],
+    ["a client without an Origin", {}, null],
     ["a page of the same origin", { origin: "http://localhost:8080" }, null],
-    ["one behind a proxy that speaks https", { origin: "https://localhost:8080" }, null],
-    ["the same origin by the browser's word", { "sec-fetch-site": "same-origin" }, null],
+    ["a page behind a proxy with https", { origin: "https://localhost:8080" }, null],
+    ["the same origin by Sec-Fetch-Site", { "sec-fetch-site": "same-origin" }, null],
     ["the address bar", { "sec-fetch-site": "none" }, null],
     ["another port", { origin: "http://localhost:3000" }, "forbidden_origin"],
     ["no port", { origin: "http://localhost" }, "forbidden_origin"],
@@ -105,7 +105,7 @@ describe("a change may come from", () => {
     ["another site", { "sec-fetch-site": "cross-site" }, "forbidden_origin"],
     ["a sibling site", { "sec-fetch-site": "same-site" }, "forbidden_origin"],
     [
-      "another site in our name",
+      "another site with the Origin of the server",
       { origin: "http://localhost:8080", "sec-fetch-site": "cross-site" },
       "forbidden_origin",
     ],
@@ -118,7 +118,7 @@ describe("a change may come from", () => {
   });
 });
 
-describe("behind a proxy that adds its own port to the Host, a change may come from a page at", () => {
+describe("behind a proxy that adds its own port to the Host, a page may make changes from", () => {
   test.each([
     ["http://tasks.internal", "tasks.internal:80", null],
     ["https://tasks.internal", "Tasks.Internal:443", null],
@@ -133,7 +133,7 @@ describe("behind a proxy that adds its own port to the Host, a change may come f
   });
 });
 
-describe("behind a proxy that has changed the Host, a change may come from a page at", () => {
+describe("behind a proxy that has changed the Host, a page may make changes from", () => {
   test.each([
     ["http://tasks.example", null],
     ["https://tasks.example", null],
@@ -168,12 +168,12 @@ describe("behind a proxy that has changed the Host, a change may come from a pag
   });
 });
 
-describe("a refusal of another origin names what was compared", () => {
+describe("a refusal of another origin shows the compared headers", () => {
   const host = "127.0.0.1:8080";
   const messageOf = (headers: RequestHeaders): string =>
     refusalOf({ host, ...headers }, "POST")?.message ?? "";
 
-  test("and the entry of ALLOWED_HOSTS that would take the page", () => {
+  test("and the entry of ALLOWED_HOSTS that would allow the page", () => {
     const message = messageOf({ origin: "https://Tasks.example:9443" });
     expect(message).toContain('"https://Tasks.example:9443"');
     expect(message).toContain(`"${host}"`);
@@ -183,7 +183,7 @@ describe("a refusal of another origin names what was compared", () => {
     expect(passStages(call, cured)).toBe(call);
   });
 
-  test("and nothing to add for a page without a name, nor against the browser's word", () => {
+  test("and no entry for a page without a name, nor after Sec-Fetch-Site has decided", () => {
     expect(messageOf({ origin: "null" })).toContain('"null"');
     expect(messageOf({ origin: "null" })).not.toContain("ALLOWED_HOSTS");
     const message = messageOf({ origin: "http://a.example", "sec-fetch-site": "same-site" });
@@ -228,7 +228,7 @@ describe("a route needs its scope:", () => {
   });
 });
 
-describe("stages are passed in their order,", () => {
+describe("stages run in their order,", () => {
   const names: string[] = [];
   const naming =
     (name: string): Stage =>
@@ -241,13 +241,13 @@ describe("stages are passed in their order,", () => {
   };
   const call = callOf({});
 
-  test("each with the call that the one before passed on", () => {
+  test("each with the call that the previous one returned", () => {
     names.length = 0;
     expect(passStages(call, [naming("a"), naming("b")])).toMatchObject({ requestId: "b" });
     expect(names).toEqual(["a", "b"]);
   });
 
-  test("also behind one that waits", async () => {
+  test("also after a stage that waits", async () => {
     names.length = 0;
     const passing = passStages(call, [naming("a"), later(naming("b")), naming("c"), later(naming("d"))]);
     expect(names).toEqual(["a", "b"]);
@@ -255,7 +255,7 @@ describe("stages are passed in their order,", () => {
     expect(names).toEqual(["a", "b", "c", "d"]);
   });
 
-  test("and none behind one that refuses", async () => {
+  test("and none after a stage that refuses", async () => {
     names.length = 0;
     const refusing: Stage = () => {
       throw new Error("no");
