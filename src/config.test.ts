@@ -284,3 +284,11 @@ describe(".env.example", () => {
     expect(readConfig({ file: parseEnv(text) })).toEqual(DEFAULTS);
   });
 });
+
+test("the README has a row for every setting", () => {
+  const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8");
+  const named = [...readme.matchAll(/^\| ([A-Z_]+(?:, [A-Z_]+)*) \|/gm)].flatMap(([, names = ""]) =>
+    names.split(", "),
+  );
+  expect(named.sort()).toEqual(settings.map(({ name }) => name).sort());
+});
