@@ -9,13 +9,13 @@ import { createLoop } from "../../lib/loop.ts";
 import type { Pool } from "./pool.ts";
 import { statement } from "./statement.ts";
 
-type Ring = (due: readonly string[] | null) => void;
+type Notify = (due: readonly string[] | null) => void;
 
 const POLL_MS = 1_000;
 /** PostgreSQL takes payloads of up to 8,000 bytes; types are short, and null stands for any type. */
 const PAYLOAD_BYTES = 7_000;
 
-const notify = statement("SELECT pg_notify($channel, $payload) AS notified");
+const sendNotification = statement("SELECT pg_notify($channel, $payload) AS notified");
 
 export function createWatch(setup: {
   readonly pool: Pool;
@@ -27,27 +27,27 @@ export function createWatch(setup: {
   readonly log: Log;
 }) {
   const { pool, channel, name, clock, log } = setup;
-  const rings = new Set<Ring>();
+  const watchers = new Set<Notify>();
   let unsent: Set<string> | null = null; // null: no commit since the last NOTIFY
   let sending = false;
   let seen: number | null = null;
 
-  function watch(ring: Ring): () => void {
-    const own: Ring = (due) => ring(due); // the same function may watch twice
-    rings.add(own);
-    return () => void rings.delete(own);
+  function watch(notify: Notify): () => void {
+    const own: Notify = (due) => notify(due); // the same function may watch twice
+    watchers.add(own);
+    return () => void watchers.delete(own);
   }
 
   /** After a commit of this process. */
   function committed(due: readonly string[]): void {
-    ringAll(due);
+    notifyAll(due);
     unsent ??= new Set();
     for (const type of due) unsent.add(type);
     if (!sending) void send();
   }
 
-  function ringAll(due: readonly string[] | null): void {
-    for (const ring of [...rings]) if (rings.has(ring)) ring(due);
+  function notifyAll(due: readonly string[] | null): void {
+    for (const notify of [...watchers]) if (watchers.has(notify)) notify(due);
   }
 
   async function send(): Promise<void> {
@@ -56,16 +56,16 @@ export function createWatch(setup: {
       const payload = `${name} ${[...unsent].join(" ")}`;
       unsent = null;
       const isTooLong = payload.length > PAYLOAD_BYTES;
-      await notify(pool, { channel, payload: isTooLong ? `${name} *` : payload }).catch((error: unknown) =>
-        log.debug("notify_failed", { error: errorText(error) }),
+      await sendNotification(pool, { channel, payload: isTooLong ? `${name} *` : payload }).catch(
+        (error: unknown) => log.debug("notify_failed", { error: errorText(error) }),
       );
     }
     sending = false;
   }
 
-  function heard(payload: string): void {
+  function onNotification(payload: string): void {
     const [sender, ...due] = payload.split(" ").filter((word) => word !== "");
-    if (sender !== name) ringAll(due[0] === "*" ? null : due);
+    if (sender !== name) notifyAll(due[0] === "*" ? null : due);
   }
 
   const polling = createLoop({
@@ -73,7 +73,7 @@ export function createWatch(setup: {
     round: async () => {
       if (!pool.isBounced) return POLL_MS; // a connection pooler may be found later
       const last = await setup.lastBatch();
-      if (last !== seen) ringAll(null); // also at first: earlier commits are not known
+      if (last !== seen) notifyAll(null); // also at first: earlier commits are not known
       seen = last;
       return POLL_MS;
     },
@@ -87,10 +87,10 @@ export function createWatch(setup: {
       polling.start();
       if (pool.isBounced) return;
       // Commits before the process listened are not known, so all waiting calls ask the store.
-      pool.listen({ channel, onNotification: heard, onReady: () => ringAll(null) });
+      pool.listen({ channel, onNotification, onReady: () => notifyAll(null) });
     },
     close: async () => {
-      rings.clear();
+      watchers.clear();
       await polling.stop();
     },
   };

@@ -27,12 +27,12 @@ const CLEAN_UP_AGAIN_MS = 10;
 export async function openSqliteStore(setup: StoreSetup, start = startThread): Promise<TaskStore> {
   const { clock, log } = setup;
   const path = pathOf(setup.url);
-  const rings = new Set<(due: readonly string[]) => void>();
+  const watchers = new Set<(due: readonly string[]) => void>();
 
   const thread = start({
     clock,
     onCommit: (due) => {
-      for (const ring of rings) ring(due);
+      for (const notify of watchers) notify(due);
     },
     onComplaint: (error) => log.warn("sqlite_checkpoint_failed", { path, error }),
     onDeath: (error) => log.error("sqlite_thread_died", { path, error }),
@@ -75,7 +75,7 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
   }
 
   async function shut(): Promise<void> {
-    rings.clear();
+    watchers.clear();
     await cleaning.stop();
     await thread.call("close").catch((error: unknown) => {
       log.warn("sqlite_close_failed", { path, error: errorText(error) });
@@ -105,9 +105,9 @@ export async function openSqliteStore(setup: StoreSetup, start = startThread): P
     changes: (after, limit) => thread.call("changes", after, limit),
     writeDocuments: (writes, now) => thread.call("writeDocuments", writes, now),
     readDocuments: (prefix, now, after) => thread.call("readDocuments", prefix, now, after ?? ""),
-    watch: (ring) => {
-      rings.add(ring);
-      return () => rings.delete(ring);
+    watch: (notify) => {
+      watchers.add(notify);
+      return () => watchers.delete(notify);
     },
     now,
     close: () => {
