@@ -1,4 +1,7 @@
-/** Requests and answers: deadlines, retries, refusals. Uses web standards only, so that it runs in all runtimes. */
+/**
+ * Requests and answers: deadlines, retries, refusals. Uses web standards only, so that it runs in all
+ * runtimes.
+ */
 import type { Clock } from "../core/clock.ts";
 import { linkedAbort, sleep } from "../lib/waiting.ts";
 import { type FieldFault, isTransient, TaskTrackError } from "./error.ts";
@@ -10,11 +13,14 @@ export type ClientOptions = {
   /** Sent with each request, for a gateway that needs them. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
-   * How often a request is sent again after no answer, or after the answer 429, 502, 503 or 504. 10 unless given, which lasts for the
-   * half minute that a restart takes.
+   * How often a request is sent again after no answer, or after the answer 429, 502, 503 or 504. 10 unless
+   * given, which lasts for the half minute that a restart takes.
    */
   readonly retries?: number | undefined;
-  /** How long one try may take, in milliseconds, in addition to the wait that the server was asked for. 30,000 unless given. */
+  /**
+   * How long one try may take, in milliseconds, in addition to the wait that the server was asked for. 30,000
+   * unless given.
+   */
   readonly timeoutMs?: number | undefined;
   /** Instead of the global `fetch`. */
   readonly fetch?: Fetch | undefined;
@@ -55,8 +61,9 @@ export type ApiAnswer<T> = {
 
 export interface Api {
   /**
-   * Sends, and sends again after transient errors. Rejects with TaskTrackError, with the reason of the signal, or with TypeError if a
-   * header cannot be sent. Null if a refusal shows that an earlier try was carried out (`doneWhen`), whose answer was lost.
+   * Sends, and sends again after transient errors. Rejects with TaskTrackError, with the reason of the
+   * signal, or with TypeError if a header cannot be sent. Null if a refusal shows that an earlier try was
+   * carried out (`doneWhen`), whose answer was lost.
    */
   send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null>;
   /** Sends once, without a deadline; resolves as soon as the answer begins. */
@@ -152,7 +159,9 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
     return { signal: linked.signal, clear };
   }
 
-  /** Random in the upper half, so that a thousand clients do not all return at the same time after a restart. */
+  /**
+   * Random in the upper half, so that a thousand clients do not all return at the same time after a restart.
+   */
   const backoffMs = (tries: number): number =>
     Math.ceil(
       (1 + random()) * Math.min(LONGEST_BACKOFF_MS / 2, FIRST_BACKOFF_MS * 2 ** Math.min(tries - 1, 10)),
@@ -187,8 +196,8 @@ const HEADER_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Throws TypeError for headers that HTTP cannot transfer: such a request is not tried again. Not left to the runtime, because workerd
- * accepts any text and sends it as UTF-8.
+ * Throws TypeError for headers that HTTP cannot transfer: such a request is not tried again. Not left to the
+ * runtime, because workerd accepts any text and sends it as UTF-8.
  */
 function checkHeaders(headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) {

@@ -1,7 +1,10 @@
 /** The bodies of requests that create or change tasks. */
 import type { TaskPatch, TaskSpec } from "./types.ts";
 
-/** The JSON of the body. A payload that is given as JSON text is sent unchanged. Throws TypeError if it is not JSON. */
+/**
+ * The JSON of the body. A payload that is given as JSON text is sent unchanged. Throws TypeError if it is not
+ * JSON.
+ */
 export function bodyOf({ payloadText, ...fields }: TaskSpec | TaskPatch): string {
   if (payloadText === undefined) return JSON.stringify(fields);
   checkJson(payloadText);

@@ -1,6 +1,6 @@
 /**
- * The entry of the SDK: a client of the server, and workers. It uses web standards only, so it runs on Node.js 20 and later, Bun and
- * Deno.
+ * The entry of the SDK: a client of the server, and workers. It uses web standards only, so it runs on
+ * Node.js 20 and later, Bun and Deno.
  */
 import { systemChance } from "../lib/system-chance.ts";
 import { systemClock } from "../lib/system-clock.ts";

@@ -24,7 +24,10 @@ type Facts = {
  */
 export class TaskTrackError extends Error {
   override readonly name: string = "TaskTrackError";
-  /** The code of the refusal, such as `not_found`, `wrong_status`, `invalid`; `unreachable` if there was no answer. */
+  /**
+   * The code of the refusal, such as `not_found`, `wrong_status`, `invalid`; `unreachable` if there was no
+   * answer.
+   */
   readonly code: string;
   /** The HTTP status; 0 if there was no answer. */
   readonly status: number;
@@ -49,8 +52,8 @@ export class TaskTrackError extends Error {
 }
 
 /**
- * Thrown by `client.run` if the task failed or was cancelled. `task` is the whole task: `task.status` is "failed" or "cancelled",
- * `task.error` says why. `code` is `task_failed` or `task_cancelled`.
+ * Thrown by `client.run` if the task failed or was cancelled. `task` is the whole task: `task.status` is
+ * "failed" or "cancelled", `task.error` says why. `code` is `task_failed` or `task_cancelled`.
  */
 export class TaskFailed extends TaskTrackError {
   override readonly name: string = "TaskFailed";
@@ -72,7 +75,9 @@ export const isTransient = (error: unknown): error is TaskTrackError =>
 /** No answer; too many requests; a gateway that reaches no server; a server that is unavailable for now. */
 const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
 
-/** Whether the server examined the request and will give the same answer again. The request changed nothing. */
+/**
+ * Whether the server examined the request and will give the same answer again. The request changed nothing.
+ */
 export const isRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && error.status >= 400 && error.status < 500 && error.status !== 429;
 
@@ -83,8 +88,8 @@ export const isContentRefusal = (error: unknown): error is TaskTrackError =>
 const CONTENT_REFUSALS: ReadonlySet<number> = new Set([400, 413, 422]);
 
 /**
- * Whether a gateway in front of the server refused the request. The gateway may accept it a moment later, unless the body is too
- * large.
+ * Whether a gateway in front of the server refused the request. The gateway may accept it a moment later,
+ * unless the body is too large.
  */
 export const isForeignRefusal = (error: unknown): error is TaskTrackError =>
   isRefusal(error) && error.code === `http_${error.status}` && error.status !== 413;

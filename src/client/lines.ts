@@ -1,14 +1,17 @@
 /** Parses server-sent events. */
 import { onAbort } from "../lib/waiting.ts";
 
-/** The lines between two empty lines. `id` is null if there was none; `data` is null if the block was no event. */
+/**
+ * The lines between two empty lines. `id` is null if there was none; `data` is null if the block was no
+ * event.
+ */
 export type Block = { readonly event: string; readonly id: string | null; readonly data: string | null };
 
 /**
  * Splits a stream of bytes into blocks. Ends with the stream; an incomplete last block is dropped.
  * @param reading.onBytes is called whenever bytes are received
- * @param reading.signal ends the stream when it aborts. Deno's `fetch` ignores its own signal while it reads a body, so the
- *   reader is cancelled as well.
+ * @param reading.signal ends the stream when it aborts. Deno's `fetch` ignores its own signal while it reads a
+ *   body, so the reader is cancelled as well.
  */
 export async function* readBlocks(
   body: ReadableStream<Uint8Array>,

@@ -19,13 +19,17 @@ import type { WatchEvent, WatchQuery } from "./watch.ts";
 /** The signal ends the call, not the task: the promise rejects with its reason. */
 export type Cancellable = { readonly signal?: AbortSignal | undefined };
 
-/** The call has an effect only while the task has this version; else it is refused with `version_mismatch` (412). */
+/**
+ * The call has an effect only while the task has this version; else it is refused with `version_mismatch`
+ * (412).
+ */
 export type IfVersion = { readonly ifVersion?: number | undefined };
 
 export type CreateOptions = Cancellable & {
   /**
-   * For 24 hours, the same key with the same task gets the first answer again. The client makes a key for each call, so that its own
-   * retries create nothing twice. Give a key that outlives your process if you repeat calls yourself.
+   * For 24 hours, the same key with the same task gets the first answer again. The client makes a key for
+   * each call, so that its own retries create nothing twice. Give a key that outlives your process if you
+   * repeat calls yourself.
    */
   readonly idempotencyKey?: string | undefined;
 };
@@ -61,8 +65,8 @@ export interface Client {
   get(id: number, options?: Cancellable): Promise<Task>;
 
   /**
-   * Reads all tasks that match, page by page on demand. Not a snapshot: a task that exists and matches all the time is seen exactly
-   * once.
+   * Reads all tasks that match, page by page on demand. Not a snapshot: a task that exists and matches all
+   * the time is seen exactly once.
    * @example for await (const task of client.list({ status: "failed", type: "video.*" })) console.log(task.id, task.error);
    */
   list(query?: TaskQuery & Cancellable): AsyncIterable<Task>;
@@ -92,16 +96,16 @@ export interface Client {
   edit(id: number, patch: TaskPatch, options?: IfVersion & Cancellable): Promise<void>;
 
   /**
-   * Ends a pending task; asks a running one to stop (`cancel_requested`), for which its worker has 30 seconds. Resolves with the task
-   * after that. `wrong_status` if it has ended already.
+   * Ends a pending task; asks a running one to stop (`cancel_requested`), for which its worker has 30
+   * seconds. Resolves with the task after that. `wrong_status` if it has ended already.
    * @example await client.cancel(7);
    */
   cancel(id: number, options?: IfVersion & Cancellable): Promise<Task>;
 
   /**
-   * Makes an ended task pending again and counts its attempts from 0. `wrong_status` if it has not ended, `key_taken` if another live
-   * task has its key. The task is read first and the call applies to that version alone, so that a repeated try never retries it
-   * twice.
+   * Makes an ended task pending again and counts its attempts from 0. `wrong_status` if it has not ended,
+   * `key_taken` if another live task has its key. The task is read first and the call applies to that version
+   * alone, so that a repeated try never retries it twice.
    * @example await client.retry(7);
    */
   retry(id: number, options?: IfVersion & Cancellable): Promise<Task>;
@@ -131,20 +135,22 @@ export interface Client {
   stats(options?: Cancellable): Promise<Stats>;
 
   /**
-   * Resolves if the server should get traffic, with its store; rejects with `not_ready` and the reason if not.
+   * Resolves if the server should get traffic, with its store; rejects with `not_ready` and the reason if
+   * not.
    * @example const { store } = await client.ready();
    */
   ready(options?: Cancellable): Promise<Ready>;
 
   /**
-   * Tells a worker to finish its tasks and to take no more, for twelve hours; `isDraining` false reverses that.
+   * Tells a worker to finish its tasks and to take no more, for twelve hours; `isDraining` false reverses
+   * that.
    * @example await client.drain("gpu-1", true);
    */
   drain(worker: string, isDraining: boolean, options?: Cancellable): Promise<void>;
 
   /**
-   * Cancels, retries or deletes all tasks that match, up to 10,000 in a call: while `next` is not null, call again with it as
-   * `after_id`. The rules apply to each task by itself: some may be refused.
+   * Cancels, retries or deletes all tasks that match, up to 10,000 in a call: while `next` is not null, call
+   * again with it as `after_id`. The rules apply to each task by itself: some may be refused.
    * @example
    * const { up_to_id } = await client.bulkPreview({ filter: { status: "failed" }, action: "retry" });
    * await client.bulk({ filter: { status: "failed" }, action: "retry", up_to_id });
@@ -161,8 +167,8 @@ export interface Client {
   wait(id: number, options?: WaitOptions): Promise<Task>;
 
   /**
-   * Submits a task and waits for its end: resolves if it is done, rejects with TaskFailed if it failed or was cancelled. The signal
-   * ends the waiting alone; to stop the work, `cancel` the task.
+   * Submits a task and waits for its end: resolves if it is done, rejects with TaskFailed if it failed or was
+   * cancelled. The signal ends the waiting alone; to stop the work, `cancel` the task.
    * @example
    * const { result } = await client.run(
    *   { name: "thumbnails", type: "image.resize", payload: { width: 640 } },
@@ -172,8 +178,8 @@ export interface Client {
   run(spec: TaskSpec, options?: CreateOptions & WaitOptions): Promise<Task>;
 
   /**
-   * Follows the changes of tasks, across broken connections and restarts of the server, until the signal aborts or the loop is
-   * left.
+   * Follows the changes of tasks, across broken connections and restarts of the server, until the signal
+   * aborts or the loop is left.
    * @example
    * for await (const event of client.watch({ type: "image.*" })) {
    *   if (event.kind === "task") console.log(event.task.id, event.task.status);

@@ -1,12 +1,15 @@
 /**
- * Limits the requests that wait at the server. Bun sends at most 256 requests of a process at once, and further ones wait until one has
- * ended: with 256 waits of up to 30 s, heartbeats were late and leases were lost. The limit holds for all clients and workers of the
- * process together.
+ * Limits the requests that wait at the server. Bun sends at most 256 requests of a process at once, and
+ * further ones wait until one has ended: with 256 waits of up to 30 s, heartbeats were late and leases were
+ * lost. The limit holds for all clients and workers of the process together.
  */
 import { createSemaphore } from "../lib/semaphore.ts";
 
 export type Turn = {
-  /** False if enough requests wait at the server: the request must not ask for a wait, and is repeated after a pause. */
+  /**
+   * False if enough requests wait at the server: the request must not ask for a wait, and is repeated after a
+   * pause.
+   */
   readonly mayWait: boolean;
   readonly end: () => void;
 };
@@ -21,7 +24,10 @@ export interface Polls {
 /** Browsers have six connections to a server over HTTP/1.1, and workerd has six for a request. */
 const HAS_FEW_CONNECTIONS = "document" in globalThis || "WorkerGlobalScope" in globalThis;
 const WAITING_AT_MOST = HAS_FEW_CONNECTIONS ? 3 : 128;
-/** How many requests without a wait are sent at once. The other connections of the 256 are for heartbeats and other requests. */
+/**
+ * How many requests without a wait are sent at once. The other connections of the 256 are for heartbeats and
+ * other requests.
+ */
 const OTHERS_AT_ONCE = HAS_FEW_CONNECTIONS ? 1 : 32;
 const PAUSE_MS = 1_000;
 /** Ten thousand callers together ask 200 times a second. */

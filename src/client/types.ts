@@ -1,7 +1,7 @@
 /**
- * The JSON of the API, with its field names: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"), durations are Go durations
- * ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may add fields. The compiler holds these types to the
- * schemas of the server (types.test.ts).
+ * The JSON of the API, with its field names: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"),
+ * durations are Go durations ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may
+ * add fields. The compiler holds these types to the schemas of the server (types.test.ts).
  */
 import type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
 
@@ -75,7 +75,9 @@ export type TaskSpec = {
   readonly type?: string | undefined;
   /** Any JSON, for the worker. */
   readonly payload?: unknown;
-  /** Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON. */
+  /**
+   * Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON.
+   */
   readonly payloadText?: string | undefined;
   readonly priority?: number | undefined;
   /** When it is due; immediately unless given. Not together with `delay`. */
@@ -100,7 +102,9 @@ export type TaskPatch = {
   readonly description?: string | null | undefined;
   readonly tags?: readonly string[] | undefined;
   readonly payload?: unknown;
-  /** Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON. */
+  /**
+   * Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON.
+   */
   readonly payloadText?: string | undefined;
   readonly priority?: number | undefined;
   readonly run_at?: string | Date | undefined;
@@ -147,11 +151,15 @@ export type LogLine = {
 export type Explanation = {
   readonly id: number;
   readonly status: Status;
-  /** Such as "not_due", "no_worker", "waiting_for_slot", "running", "ended". A later server may add reasons. */
+  /**
+   * Such as "not_due", "no_worker", "waiting_for_slot", "running", "ended". A later server may add reasons.
+   */
   readonly reason: string;
   /** The same in a sentence. */
   readonly message: string;
-  /** How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker. */
+  /**
+   * How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker.
+   */
   readonly position: number | null;
   readonly run_at: string;
   readonly attempt: number;
@@ -196,7 +204,10 @@ export type Stats = {
     /** The first 100 of these tasks. */
     readonly tasks: readonly number[];
   }[];
-  /** False if more than 10,000 tasks run: the lists of the workers then lack the tasks beyond the first 10,000. */
+  /**
+   * False if more than 10,000 tasks run: the lists of the workers then lack the tasks beyond the first
+   * 10,000.
+   */
   readonly workers_complete: boolean;
   /** The most frequent tags of the latest 1,000 tasks. */
   readonly tags: readonly { readonly tag: string; readonly count: number }[];
@@ -208,9 +219,9 @@ export type Ready = {
   /** The store, and what a crash may lose, in a sentence. */
   readonly store: string;
   /**
-   * Present if the server has a broker. `away`: the broker does not answer. `blocked`: it accepts no messages because it is short of
-   * memory or disk. `no_submissions`: it answers, but the server cannot read the submissions; the server's log says why. In every
-   * state the server is ready and tasks are worked on.
+   * Present if the server has a broker. `away`: the broker does not answer. `blocked`: it accepts no messages
+   * because it is short of memory or disk. `no_submissions`: it answers, but the server cannot read the
+   * submissions; the server's log says why. In every state the server is ready and tasks are worked on.
    */
   readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" | "no_submissions" };
 };
@@ -220,7 +231,9 @@ export type BulkRequest = {
   readonly filter: TaskFilter;
   readonly action: "cancel" | "retry" | "delete";
   readonly all?: boolean | undefined;
-  /** Tasks with a higher id are left out. Give `up_to_id` of the preview, so that newer tasks are not changed. */
+  /**
+   * Tasks with a higher id are left out. Give `up_to_id` of the preview, so that newer tasks are not changed.
+   */
   readonly up_to_id?: number | undefined;
   /** Where to go on: `next` of the call before. */
   readonly after_id?: number | undefined;

@@ -13,13 +13,16 @@ export type WatchQuery = {
   readonly type?: string | readonly string[] | undefined;
   /** Only events of tasks that have one of these statuses now. */
   readonly status?: Status | readonly Status[] | undefined;
-  /** Resume after this `eventId`, without missing the latest state or the deletion of a task. Without it: from now on. */
+  /**
+   * Resume after this `eventId`, without missing the latest state or the deletion of a task. Without it: from
+   * now on.
+   */
   readonly since?: string | undefined;
   /** Ends the iteration. */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Is called with true when a connection is established: changes from then on are reported. Is called with false when the connection
-   * was lost or could not be established; it is tried again.
+   * Is called with true when a connection is established: changes from then on are reported. Is called with
+   * false when the connection was lost or could not be established; it is tried again.
    */
   readonly onConnection?: ((isConnected: boolean) => void) | undefined;
 };
@@ -27,7 +30,8 @@ export type WatchQuery = {
 /**
  * - `task`: the present state of a task. Of several changes in a row, only the last may be reported.
  * - `deleted`: the task was deleted.
- * - `reset`: the position to resume from is too old, or of another store. Read the tasks again; the following events continue from here.
+ * - `reset`: the position to resume from is too old, or of another store. Read the tasks again; the following
+ * events continue from here.
  *
  * `eventId` is opaque: keep the last one to resume with `since` later.
  */
@@ -39,7 +43,9 @@ export type WatchEvent =
 /** The server sends a comment every 15 seconds. A connection without any data for this long is lost. */
 const SILENT_MS = 40_000;
 
-/** Ends when the signal aborts or the caller leaves the loop. Throws TaskTrackError if the query is refused. */
+/**
+ * Ends when the signal aborts or the caller leaves the loop. Throws TaskTrackError if the query is refused.
+ */
 export async function* watchEvents(
   { api, clock }: { readonly api: Api; readonly clock: Clock },
   query: WatchQuery,
@@ -62,7 +68,8 @@ export async function* watchEvents(
     }
     if (isAborted(signal)) return;
     query.onConnection?.(false);
-    await api.pause(api.backoffMs(failures), signal).catch(() => undefined); // rejects only if the signal aborts, which the loop checks
+    // Rejects only if the signal aborts, which the loop checks.
+    await api.pause(api.backoffMs(failures), signal).catch(() => undefined);
   }
 
   /** One connection, to its end. */

@@ -1,9 +1,11 @@
-/** Principals and the scopes that routes need. The anonymous principal is the only one until there are keys. */
+/**
+ * Principals and the scopes that routes need. The anonymous principal is the only one until there are keys.
+ */
 const SCOPES = ["submit", "read", "work", "manage", "admin"] as const;
 
 /**
- * What a principal may do. `manage`: cancel, retry, edit and delete tasks, drain workers. `admin`: decide which principals there are.
- * No scope implies another.
+ * What a principal may do. `manage`: cancel, retry, edit and delete tasks, drain workers. `admin`: decide
+ * which principals there are. No scope implies another.
  */
 export type Scope = (typeof SCOPES)[number];
 

@@ -98,7 +98,10 @@ export function createAnswering({
       return response;
     };
 
-  /** Reads the rest of the body first, so that the next request on the connection is not read from the middle of this one. */
+  /**
+   * Reads the rest of the body first, so that the next request on the connection is not read from the middle
+   * of this one.
+   */
   function finished(response: Response, call: Call): Response | Promise<Response> {
     if (!isBodyLeft(call.request, call.headers, response)) return logged(response, call);
     return discardBody(call.request, call.headers, clock).then((isWhole) => {

@@ -16,8 +16,9 @@ export const jsonBody = (schema: z.ZodType, atMostBytes: number = BODY_BYTES): B
 });
 
 /**
- * The rule of a route that needs no body and accepts an empty one. The OpenAPI document shows no body, so that generated calls have no
- * argument for it: for the optional body of version 0.1, the Go client of openapi-generator sends `null` when there is none.
+ * The rule of a route that needs no body and accepts an empty one. The OpenAPI document shows no body, so
+ * that generated calls have no argument for it: for the optional body of version 0.1, the Go client of
+ * openapi-generator sends `null` when there is none.
  */
 export const EMPTY_BODY: BodyRule = { schema: null, accepts: JSON_TYPES, atMostBytes: BODY_BYTES };
 
@@ -28,8 +29,9 @@ export const NO_BODY = "No body is needed; an empty object and `null` are accept
 export const readJson = (call: Call): Promise<unknown> => readBody(call).then(({ value }) => value);
 
 /**
- * Reads the body of a request as JSON, within the limits of its route. A body that is too long is refused before it is read if its
- * length is announced; if not, as soon as it exceeds the limit. Throws or rejects with a refusal. The value is not checked.
+ * Reads the body of a request as JSON, within the limits of its route. A body that is too long is refused
+ * before it is read if its length is announced; if not, as soon as it exceeds the limit. Throws or rejects
+ * with a refusal. The value is not checked.
  */
 export function readBody({ route, request, headers }: Call): Promise<JsonBody> {
   const { accepts, atMostBytes: atMost } = ruleOf(route);
@@ -47,7 +49,10 @@ function endedEarly(): never {
 const parse = (bytes: Uint8Array, atMost: number): JsonBody | Promise<JsonBody> =>
   bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost);
 
-/** Bodies of this length take milliseconds to decode, to parse and to check. Each step then has its own turn of the event loop. */
+/**
+ * Bodies of this length take milliseconds to decode, to parse and to check. Each step then has its own turn
+ * of the event loop.
+ */
 const LARGE_BODY = 131_072;
 
 async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> {
@@ -61,8 +66,8 @@ async function parseLater(bytes: Uint8Array, atMost: number): Promise<JsonBody> 
 const EmptyBody = z.strictObject({});
 
 /**
- * Checks the body of a route that needs none. The body may be missing, empty, `null` or an empty object. Clients and proxies that do not
- * know the length in advance send an empty body in chunks.
+ * Checks the body of a route that needs none. The body may be missing, empty, `null` or an empty object.
+ * Clients and proxies that do not know the length in advance send an empty body in chunks.
  */
 export async function readEmptyBody(call: Call): Promise<void> {
   validate(EmptyBody, (await readOptionalJson(call)) ?? {});
@@ -95,10 +100,11 @@ export const DISCARD_BYTES = 16 * BODY_BYTES;
 export const DISCARD_MS = 5_000;
 
 /**
- * Reads the rest of a request's body and drops it. Many clients read the answer only after they have sent the whole body. A proxy may
- * keep a connection after it has sent a part of a body, and the server would then read the next request as the rest of that body.
- * Resolves with true if the end of the body was reached within the bounds; if not, the answer must close the connection. Bun gives
- * handlers no body of GET, HEAD and TRACE.
+ * Reads the rest of a request's body and drops it. Many clients read the answer only after they have sent the
+ * whole body. A proxy may keep a connection after it has sent a part of a body, and the server would then
+ * read the next request as the rest of that body. Resolves with true if the end of the body was reached
+ * within the bounds; if not, the answer must close the connection. Bun gives handlers no body of GET, HEAD
+ * and TRACE.
  */
 export async function discardBody(
   { body }: Request,
@@ -126,7 +132,10 @@ export async function discardBody(
   }
 }
 
-/** The media types of `curl -d` and of `fetch` without headers. Pages of another origin can send these too, but their browser adds a header. */
+/**
+ * The media types of `curl -d` and of `fetch` without headers. Pages of another origin can send these too,
+ * but their browser adds a header.
+ */
 const BARE_TYPES: ReadonlySet<string> = new Set(["", "text/plain", "application/x-www-form-urlencoded"]);
 
 function checkMediaType(headers: RequestHeaders, accepts: ReadonlySet<string>): void {

@@ -1,4 +1,7 @@
-/** Claims over HTTP: claims that wait, claims that are repeated under a request id, and the claims of a worker that leaves. */
+/**
+ * Claims over HTTP: claims that wait, claims that are repeated under a request id, and the claims of a worker
+ * that leaves.
+ */
 import type { Clock } from "../core/clock.ts";
 import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
@@ -16,12 +19,15 @@ export type ClaimsSetup = {
 };
 
 export interface Claims {
-  /** A claim that is repeated under its request id gets the tasks that the first one was given and whose leases still hold, in any process. */
+  /**
+   * A claim that is repeated under its request id gets the tasks that the first one was given and whose
+   * leases still hold, in any process.
+   */
   claim(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]>;
   /**
-   * Ends the claims of these request ids and gives back their tasks. A claim of one of these ids that arrives later, because a
-   * proxy has delivered it late, gets none. A claim that waits in another process ends with its first task, which is given back
-   * at once.
+   * Ends the claims of these request ids and gives back their tasks. A claim of one of these ids that arrives
+   * later, because a proxy has delivered it late, gets none. A claim that waits in another process ends with
+   * its first task, which is given back at once.
    */
   leave(worker: string, requests: readonly string[]): Promise<void>;
   /** Ends the waits of this worker in this process. */
@@ -38,7 +44,9 @@ type UnderWay = { readonly tasks: Promise<readonly RunningTask[]>; readonly end:
 
 /** What is stored under the request id of a claim whose worker has left. */
 const NO_LEASES = "[]";
-/** Longer than a proxy keeps a request that it has not delivered: the longest usual timeouts are some minutes. */
+/**
+ * Longer than a proxy keeps a request that it has not delivered: the longest usual timeouts are some minutes.
+ */
 const LEFT_FOR_MS = 3_600_000;
 
 export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
@@ -62,7 +70,10 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     return begun;
   }
 
-  /** Stores the leases of the answer. If another process has stored an answer to the same claim meanwhile, that answer counts. */
+  /**
+   * Stores the leases of the answer. If another process has stored an answer to the same claim meanwhile,
+   * that answer counts.
+   */
   async function claimUnder(
     name: string,
     asked: Claim,
@@ -90,10 +101,14 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     });
   }
 
-  /** Waits as long as the claim asks and the client is connected. Tasks that are claimed after the client has disconnected are released at once. */
+  /**
+   * Waits as long as the claim asks and the client is connected. Tasks that are claimed after the client has
+   * disconnected are released at once.
+   */
   async function claimFor(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]> {
     const { worker, types, max, slots } = asked;
-    if (await engine.isDraining(worker)) return []; // asked here, because a draining worker that repeats a claim still gets the leases that it holds
+    // Asked here, because a draining worker that repeats a claim still gets the leases that it holds.
+    if (await engine.isDraining(worker)) return [];
     const ask = {
       worker,
       types,
@@ -134,7 +149,9 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     await Promise.all([...new Set(requests)].map((request) => endClaim(documentOf(worker, request))));
   }
 
-  /** Starts again if the claim has stored its leases meanwhile. After that, only leaving writes this document. */
+  /**
+   * Starts again if the claim has stored its leases meanwhile. After that, only leaving writes this document.
+   */
   async function endClaim(name: string): Promise<void> {
     const claiming = underWay.get(name);
     claiming?.end();

@@ -1,7 +1,7 @@
 /**
- * Compresses answers for clients that accept it, by gzip at its lowest level. Each client knows gzip, and it reduces a page of 1,000
- * tasks to a ninth in a tenth of a millisecond (bench/compression.ts). Only answers to GET are compressed: the length of a compressed
- * answer to a claim could reveal its lease tokens.
+ * Compresses answers for clients that accept it, by gzip at its lowest level. Each client knows gzip, and it
+ * reduces a page of 1,000 tasks to a ninth in a tenth of a millisecond (bench/compression.ts). Only answers
+ * to GET are compressed: the length of a compressed answer to a claim could reveal its lease tokens.
  */
 import { pipeline, Readable } from "node:stream";
 import { promisify } from "node:util";
@@ -71,7 +71,10 @@ async function* gzipped(pieces: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint
   yield* compressor;
 }
 
-/** If the text fails midway, the stream fails: the connection is cut and never closed as if the list were complete. */
+/**
+ * If the text fails midway, the stream fails: the connection is cut and never closed as if the list were
+ * complete.
+ */
 function streamOf(pieces: AsyncGenerator<Uint8Array>): ReadableStream<Uint8Array> {
   return new ReadableStream(
     {

@@ -9,8 +9,9 @@ import { LONGEST_WAIT_MS } from "./waits.ts";
 export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${version}"`;
 
 /**
- * `If-Match` as a condition on the task; undefined without it. Tags that are no versions match nothing. An empty header comes from a
- * client that has lost the version, and is refused as invalid, not as a task that has changed.
+ * `If-Match` as a condition on the task; undefined without it. Tags that are no versions match nothing. An
+ * empty header comes from a client that has lost the version, and is refused as invalid, not as a task that
+ * has changed.
  */
 export function ifMatch(headers: RequestHeaders): Condition | undefined {
   const header = headers["if-match"];
@@ -29,7 +30,10 @@ export function ifMatch(headers: RequestHeaders): Condition | undefined {
   };
 }
 
-/** Whether the client has this state already. No client has the state of a running task, because its duration grows. */
+/**
+ * Whether the client has this state already. No client has the state of a running task, because its duration
+ * grows.
+ */
 export function isKnown(task: Task, headers: RequestHeaders): boolean {
   const header = headers["if-none-match"];
   if (header === undefined || task.status === "running") return false;
@@ -37,9 +41,10 @@ export function isKnown(task: Task, headers: RequestHeaders): boolean {
 }
 
 /**
- * A proxy that compresses an answer changes its tag, because the bytes differ: nginx, HAProxy and Varnish make it weak (`W/"v7"`),
- * Apache and others append the coding (`"v7-gzip"`, `"v7;gzip"`). The tag of a task stands for its version, not for bytes, so all of
- * these are accepted. By RFC 9110 a weak tag never matches in If-Match, and no client behind such a proxy could use the header.
+ * A proxy that compresses an answer changes its tag, because the bytes differ: nginx, HAProxy and Varnish
+ * make it weak (`W/"v7"`), Apache and others append the coding (`"v7-gzip"`, `"v7;gzip"`). The tag of a task
+ * stands for its version, not for bytes, so all of these are accepted. By RFC 9110 a weak tag never matches
+ * in If-Match, and no client behind such a proxy could use the header.
  */
 const TAG = /^(?:W\/)?"v(\d{1,16})(?:(?:--?|;)[\w-]*\w)?"$/;
 

@@ -1,6 +1,7 @@
 /**
- * The elements of a heartbeat and of a list of completions, checked one by one: a fault in one element has no effect on the leases of the
- * others. An invalid progress or log line does not end the lease of its own element: it is dropped, and the answer says so.
+ * The elements of a heartbeat and of a list of completions, checked one by one: a fault in one element has no
+ * effect on the leases of the others. An invalid progress or log line does not end the lease of its own
+ * element: it is dropped, and the answer says so.
  */
 import { z } from "zod";
 import { type FieldFault, TaskError } from "../core/error.ts";
@@ -81,7 +82,9 @@ function checkProgress(progress: unknown, faults: FaultList): Progress | null {
   return data ?? null;
 }
 
-/** Without a schema: a body has room for 300,000 lines, and a schema takes microseconds for each invalid one. */
+/**
+ * Without a schema: a body has room for 300,000 lines, and a schema takes microseconds for each invalid one.
+ */
 function checkLog(log: unknown, faults: FaultList): Line[] {
   if (log === undefined) return [];
   if (!Array.isArray(log)) {

@@ -5,9 +5,9 @@ export const formatPosition = ({ epoch, rev }: Position): string =>
   Buffer.from(`${rev}:${epoch}`).toString("base64url");
 
 /**
- * The position in the id of an event. An id that is invalid gives a position of no log, so that its reader is reset. All numbers that a
- * store can give are accepted: those of PostgreSQL grow by 16,384 with each commit and have 16 digits after two years of a thousand
- * commits a second.
+ * The position in the id of an event. An id that is invalid gives a position of no log, so that its reader is
+ * reset. All numbers that a store can give are accepted: those of PostgreSQL grow by 16,384 with each commit
+ * and have 16 digits after two years of a thousand commits a second.
  */
 export function parsePosition(eventId: string): Position {
   const text = Buffer.from(eventId, "base64url").toString();

@@ -4,7 +4,10 @@ import type { Clock } from "../core/clock.ts";
 export interface EventStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly isOver: boolean;
-  /** Sends as soon as the client has read enough of the earlier text. Resolves with false when the stream is over. */
+  /**
+   * Sends as soon as the client has read enough of the earlier text. Resolves with false when the stream is
+   * over.
+   */
   send(text: string): Promise<boolean>;
   close(): void;
 }

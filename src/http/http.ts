@@ -10,9 +10,15 @@ import { createStages } from "./stages/stages.ts";
 export interface HttpServer {
   /** Listens, and returns the address. Throws if the address cannot be used. */
   start(): { readonly hostname: string; readonly port: number };
-  /** From now on each answer closes its connection, so that clients connect to another server. Requests are still served. */
+  /**
+   * From now on each answer closes its connection, so that clients connect to another server. Requests are
+   * still served.
+   */
   drain(): void;
-  /** Stops listening, ends the event streams and the claims that wait, and waits up to `withinMs` for the requests under way. */
+  /**
+   * Stops listening, ends the event streams and the claims that wait, and waits up to `withinMs` for the
+   * requests under way.
+   */
   stop(withinMs: number): Promise<void>;
 }
 
@@ -29,7 +35,10 @@ export type HttpSetup = RoutesSetup &
 /** Larger than the limits of the routes and stages, so that these refuse, with a message. */
 const RUNTIME_HEADER_BYTES = 64 * 1_024;
 const RUNTIME_BODY_BYTES = Number.MAX_SAFE_INTEGER;
-/** How long a keep-alive connection may be idle; Bun's default of ten seconds cuts off clients between two requests. */
+/**
+ * How long a keep-alive connection may be idle; Bun's default of ten seconds cuts off clients between two
+ * requests.
+ */
 const IDLE_S = 120;
 /** The runtime's shortest timeout: how long a connection that is to be cut may still be idle. */
 const CUT_AFTER_S = 1;
@@ -56,7 +65,8 @@ export function createHttp(setup: HttpSetup): HttpServer {
         idleTimeout: IDLE_S,
         maxRequestBodySize: RUNTIME_BODY_BYTES,
         development: false,
-        reusePort: setup.sharesPort, // must be given: `development: false` turns it on, and a second server would share the port unseen
+        // Must be given: `development: false` turns it on, and a second server would share the port unseen.
+        reusePort: setup.sharesPort,
         routes: table,
         fetch: fallback,
         error: (error) => {

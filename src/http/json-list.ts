@@ -1,4 +1,6 @@
-/** Large answers, generated in several turns of the event loop, so that other requests are served meanwhile. */
+/**
+ * Large answers, generated in several turns of the event loop, so that other requests are served meanwhile.
+ */
 import { ANSWER_LEAST_BYTES } from "../core/text-size.ts";
 import { inSizes } from "../lib/sizes.ts";
 

@@ -21,7 +21,10 @@ export const LeasedTask = TaskAnswer.extend({ lease: LeaseAnswer }).meta({
   description: "A task with the lease of its worker",
 });
 
-/** `expires_in` counts from now, although the lease began earlier: an answer never promises more time than is left. */
+/**
+ * `expires_in` counts from now, although the lease began earlier: an answer never promises more time than is
+ * left.
+ */
 export const leasedTexts = (tasks: readonly RunningTask[], now: number): LazyText[] =>
   tasks.map((task) => ({ size: textSize(task), text: () => presentLeased(task, now) }));
 

@@ -169,7 +169,10 @@ function createWriter(components: Components) {
     return { ...(description === undefined ? {} : { description }), schema: rest };
   }
 
-  /** Merge-patch is accepted as well. It is not named here, because generators would then send the first or the last type, not JSON. */
+  /**
+   * Merge-patch is accepted as well. It is not named here, because generators would then send the first or
+   * the last type, not JSON.
+   */
   const requestBody = (body: z.ZodType): Json => ({
     required: true,
     content: { "application/json": { schema: components.schemaOf(body, "input") } },
@@ -210,7 +213,10 @@ const PROBLEM_HEADERS: Readonly<Record<number, Readonly<Record<string, z.ZodType
 
 type Direction = "input" | "output";
 
-/** Writes schemas as JSON Schemas. A schema with an id becomes a named component, and its uses refer to the component. */
+/**
+ * Writes schemas as JSON Schemas. A schema with an id becomes a named component, and its uses refer to the
+ * component.
+ */
 function createComponents() {
   const named = new Map<string, Json>();
 
@@ -251,12 +257,14 @@ const INT32 = 2 ** 31;
 /** Changes the JSON Schema of zod into one that generators of clients understand. */
 function fitForGenerators(json: z.core.JSONSchema.BaseSchema, schema: z.core.$ZodType, io: Direction): void {
   if (json.$ref !== undefined) {
-    delete json.additionalProperties; // the referenced schema has the properties: here the keyword would reject all of them
+    // The referenced schema has the properties: here the keyword would reject all of them.
+    delete json.additionalProperties;
     return;
   }
   // A later version may add fields to answers, and a generated client must accept them.
   if (io === "output" && json.additionalProperties === false) delete json.additionalProperties;
-  // Zod omits the examples of transformed schemas, because it cannot know whether they show the value before or after. Ours show the JSON that is sent.
+  // Zod omits the examples of transformed schemas, because it cannot know whether they show the value before
+  // or after. Ours show the JSON that is sent.
   const { examples } = z.globalRegistry.get(schema) ?? {};
   if (Array.isArray(examples)) json.examples = examples;
   if (json.type === "number") json.format = "double";

@@ -1,7 +1,10 @@
 import { TaskError } from "../core/error.ts";
 import { MAX_TASK_ID, type TaskId } from "../core/task.ts";
 
-/** The path and the query of a request as it was sent. `URL` does not serve: it needs a Host, and it turns `/a/../b` into `/b`. */
+/**
+ * The path and the query of a request as it was sent. `URL` does not serve: it needs a Host, and it turns
+ * `/a/../b` into `/b`.
+ */
 export type Target = { readonly path: string; readonly query: string };
 
 export function targetOf(url: string): Target {
@@ -21,8 +24,8 @@ function startOfPath(url: string): number {
 }
 
 /**
- * The query of a URL as an object. A parameter that may be repeated is a list. A parameter that may not be repeated and is becomes a list
- * too, which its schema refuses.
+ * The query of a URL as an object. A parameter that may be repeated is a list. A parameter that may not be
+ * repeated and is becomes a list too, which its schema refuses.
  */
 export function queryOf(request: Request, repeatable: readonly string[]): Record<string, string | string[]> {
   const searchParams = new URLSearchParams(targetOf(request.url).query);

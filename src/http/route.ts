@@ -25,7 +25,9 @@ export type Route = {
 
 /** Which body a route reads, and the limits of that body. */
 export type BodyRule = {
-  /** The schema in the OpenAPI document; null if the document shows no body although an empty one is accepted. */
+  /**
+   * The schema in the OpenAPI document; null if the document shows no body although an empty one is accepted.
+   */
   readonly schema: z.ZodType | null;
   readonly accepts: ReadonlySet<string>;
   readonly atMostBytes: number;
@@ -56,7 +58,10 @@ export type Call = {
   readonly cut: () => void;
 };
 
-/** Answers with JSON (unless the headers name another type), or without a body. The headers are added to those of all answers, or replace them. */
+/**
+ * Answers with JSON (unless the headers name another type), or without a body. The headers are added to those
+ * of all answers, or replace them.
+ */
 export type Reply = (
   status: number,
   body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null,

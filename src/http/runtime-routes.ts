@@ -1,4 +1,7 @@
-/** The route table in the form that Bun takes: a handler for each method of each path, with and without a slash at the end of the path. */
+/**
+ * The route table in the form that Bun takes: a handler for each method of each path, with and without a
+ * slash at the end of the path.
+ */
 import { refuse } from "../wire/problem.ts";
 import type { Answering } from "./answer.ts";
 import { targetOf } from "./request-path.ts";
@@ -30,7 +33,8 @@ export function createRuntimeRoutes(routes: Routes, answer: Answering["answer"])
       if (route !== undefined) handlers[method] = (request) => answer(route, request, request.params);
     }
     if (handlers.GET !== undefined) handlers.HEAD = handlers.GET; // Bun leaves the body out
-    // Without a handler for a method, Bun takes the next path that matches: `/api/task/:id` for `GET /api/task/bulk`.
+    // Without a handler for a method, Bun takes the next path that matches: `/api/task/:id` for `GET
+    // /api/task/bulk`.
     for (const method of [...METHODS, "HEAD"]) handlers[method] ??= fallback;
     const options = optionsOf(methods);
     handlers.OPTIONS = (request) => answer(options, request, request.params);
@@ -55,7 +59,8 @@ const optionsOf = (methods: Methods): Route => ({
 function noRoute(routes: Routes, path: string, method: string) {
   const known = Object.entries(routes).find(([pattern]) => pathPattern(pattern).test(path));
   const allow = known === undefined ? "" : allowed(known[1]);
-  // Bun routes by the path as it was sent, but shows it normalized. A path that has the method and is here nevertheless was sent as `/api/../x`.
+  // Bun routes by the path as it was sent, but shows it normalized. A path that has the method and is here
+  // nevertheless was sent as `/api/../x`.
   if (allow === "" || allow.split(", ").includes(method)) {
     return refuse("unknown_route", `There is nothing at ${path}`);
   }

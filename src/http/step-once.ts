@@ -11,7 +11,10 @@ export const REPLAYED = { "idempotent-replayed": "true" };
 
 type Stepped<T> = { readonly task: T; readonly status: Status; readonly headers: Record<string, string> };
 
-/** Carries out a step, under a key only once. If an earlier call has carried it out, `look` reads the task for the answer. */
+/**
+ * Carries out a step, under a key only once. If an earlier call has carried it out, `look` reads the task for
+ * the answer.
+ */
 export async function stepOnce<T extends Pick<Task, "id" | "version" | "status">>(
   engine: Pick<Producers, "once">,
   key: CallKey | undefined,

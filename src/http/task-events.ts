@@ -29,7 +29,9 @@ const READ_AT_ONCE = 100;
 /** A text ends when it has reached this length: a task with a long history has a quarter of a megabyte. */
 const TEXT_LENGTH = 262_144;
 
-/** Makes the events of changes, in texts of limited length. The tasks of a text are read when it is asked for. */
+/**
+ * Makes the events of changes, in texts of limited length. The tasks of a text are read when it is asked for.
+ */
 export function createTaskEvents({ engine, clock, filter, isOver }: TaskEventsSetup) {
   async function* textsOf(changes: readonly Change[], epoch: string): AsyncGenerator<string, void, void> {
     const latest = latestOf(changes, filter);
@@ -60,7 +62,10 @@ export function createTaskEvents({ engine, clock, filter, isOver }: TaskEventsSe
     return NO_TASKS;
   }
 
-  /** Empty if the filter excludes the task, and if the task was deleted since: the event of its deletion follows. */
+  /**
+   * Empty if the filter excludes the task, and if the task was deleted since: the event of its deletion
+   * follows.
+   */
   function textOf({ kind, id, rev }: Change, tasks: ReadonlyMap<TaskId, LightTask>, epoch: string): string {
     if (kind === "deleted") return eventText("deleted", { epoch, rev }, `{"id":${id}}`);
     const task = tasks.get(id);
@@ -80,8 +85,8 @@ export const eventText = (event: string, position: Position, json: string): stri
   `${idLine(position)}event: ${event}\ndata: ${json}\n\n`;
 
 /**
- * The last change of each task, in the order of the log. A client can resume from the id of each event: earlier changes have been sent,
- * or a later change of the same task follows.
+ * The last change of each task, in the order of the log. A client can resume from the id of each event:
+ * earlier changes have been sent, or a later change of the same task follows.
  */
 function latestOf(changes: readonly Change[], { task: ids }: EventFilter): Change[] {
   const wanted = ids === undefined ? null : new Set(ids);

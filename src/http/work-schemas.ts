@@ -13,7 +13,10 @@ const LEASES_AT_MOST = 1_000;
 const LEAVES_AT_MOST = 100;
 const ELEMENTS_WORDS = `must name at most ${LEASES_AT_MOST} tasks`;
 
-/** A token with characters that no store can keep belongs to no lease. It is replaced by one that matches none, and the answer is `lost`. */
+/**
+ * A token with characters that no store can keep belongs to no lease. It is replaced by one that matches
+ * none, and the answer is `lost`.
+ */
 const token = z
   .string()
   .max(255)
@@ -116,7 +119,10 @@ export const ProgressReport = z
     examples: [{ percent: 40, message: "cutting" }],
   });
 
-/** For the OpenAPI document. The elements are checked one by one (`elements.ts`), so that an invalid one has no effect on other leases. */
+/**
+ * For the OpenAPI document. The elements are checked one by one (`elements.ts`), so that an invalid one has
+ * no effect on other leases.
+ */
 export const Heartbeat = z
   .strictObject({
     worker,

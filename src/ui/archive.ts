@@ -1,6 +1,6 @@
 /**
- * The built web UI as one sequence of bytes, for the single-file executable, the output of the build process, and the cache: a length
- * (4 bytes, big-endian), that many bytes of JSON, then the contents.
+ * The built web UI as one sequence of bytes, for the single-file executable, the output of the build process,
+ * and the cache: a length (4 bytes, big-endian), that many bytes of JSON, then the contents.
  */
 
 /** The encodings of each content. A browser names those that it accepts. */

@@ -8,8 +8,9 @@ const CARRIED = /(^|\/)web-ui[^/]*\.bin$/;
 const BUILDER = /\/\$bunfs\/|~BUN/.test(import.meta.url) ? null : join(import.meta.dir, "../../web/build.ts");
 
 /**
- * The files, opened at the first call and kept. Calls during that time wait for the same result; after a failure the next call tries
- * again. The files are not opened earlier, because most processes never show the UI and a start must not wait for it.
+ * The files, opened at the first call and kept. Calls during that time wait for the same result; after a
+ * failure the next call tries again. The files are not opened earlier, because most processes never show the
+ * UI and a start must not wait for it.
  */
 export function createUiFiles(): () => Promise<UiFiles> {
   let files: Promise<UiFiles> | null = null;
@@ -32,7 +33,10 @@ async function open(): Promise<UiFiles> {
 const carriedArchive = (): Blob | undefined =>
   Bun.embeddedFiles.find((file) => "name" in file && CARRIED.test(String(file.name)));
 
-/** In a separate process: bundling and compression block the event loop for a second, and their memory is not given back. */
+/**
+ * In a separate process: bundling and compression block the event loop for a second, and their memory is not
+ * given back.
+ */
 async function build(): Promise<ArrayBuffer> {
   if (BUILDER === null) throw new Error("this executable was made without the web UI");
   const builder = Bun.spawn([process.execPath, "--no-env-file", BUILDER], {

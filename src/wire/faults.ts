@@ -1,4 +1,7 @@
-/** The issues that zod finds in a value, as the faults of a problem document. Their number and length are limited. */
+/**
+ * The issues that zod finds in a value, as the faults of a problem document. Their number and length are
+ * limited.
+ */
 import type { z } from "zod";
 import { FIELD_FAULTS_LISTED, type FieldFault } from "../core/error.ts";
 import { LIMITS, storableText } from "../core/task.ts";

@@ -8,11 +8,16 @@ export function checkedKey(key: string, name: string): string {
   throw new TaskError("invalid", `${name} ${detail}`, [{ pointer: `/${name}`, detail }]);
 }
 
-/** The fingerprint of a text. A payload that differs in a digit, or in the order of its keys, has another one. */
+/**
+ * The fingerprint of a text. A payload that differs in a digit, or in the order of its keys, has another one.
+ */
 export const fingerprintOf = (text: string): string =>
   new Bun.CryptoHasher("sha256").update(text).digest("base64");
 
-/** The fingerprint of version 0.1: equal for equal JSON values, whatever the order of members and the notation of numbers. */
+/**
+ * The fingerprint of version 0.1: equal for equal JSON values, whatever the order of members and the notation
+ * of numbers.
+ */
 export const earlierFingerprintOf = (text: string): string =>
   fingerprintOf(JSON.stringify(inOrder(JSON.parse(text))));
 
@@ -20,5 +25,6 @@ function inOrder(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(inOrder);
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return { members: members.map(([name, member]) => [name, inOrder(member)]) }; // an object, so that no array of a client is equal to it
+  // An object, so that no array of a client is equal to it.
+  return { members: members.map(([name, member]) => [name, inOrder(member)]) };
 }

@@ -1,7 +1,9 @@
 import { z } from "zod";
 import { LIMITS } from "../core/task.ts";
 
-/** How many times more values than members a filter may have: equal values count once, but each is examined. */
+/**
+ * How many times more values than members a filter may have: equal values count once, but each is examined.
+ */
 const REPEATED = 10;
 
 type Bounds = {
@@ -12,8 +14,8 @@ type Bounds = {
 };
 
 /**
- * A list whose length is checked before its elements. A body has room for 500,000 elements, and a schema takes one microsecond for each
- * valid one and ten for each invalid one.
+ * A list whose length is checked before its elements. A body has room for 500,000 elements, and a schema
+ * takes one microsecond for each valid one and ten for each invalid one.
  */
 export const listOf = <E extends z.ZodType>(
   element: E,
@@ -31,8 +33,8 @@ export const listOf = <E extends z.ZodType>(
   );
 
 /**
- * The different members of a filter. Each task that is examined is compared with all of them. A single value is accepted as a list of one,
- * as in a query.
+ * The different members of a filter. Each task that is examined is compared with all of them. A single value
+ * is accepted as a list of one, as in a query.
  */
 export const membersOf = <E extends z.ZodType>(
   element: E,

@@ -98,6 +98,9 @@ export function problemDocument(problem: Problem, requestId: string): string {
 
 const MESSAGE_LENGTH = 4_000;
 
-/** A message may quote the request: the JSON parser of Bun quotes an unexpected identifier completely, even one of a megabyte. */
+/**
+ * A message may quote the request: the JSON parser of Bun quotes an unexpected identifier completely, even
+ * one of a megabyte.
+ */
 const bounded = (message: string): string =>
   message.length <= MESSAGE_LENGTH ? message : `${message.slice(0, MESSAGE_LENGTH).toWellFormed()}…`;

@@ -1,4 +1,7 @@
-/** Payloads and results are stored as the text that was sent: in a parsed body, this text replaces their value. */
+/**
+ * Payloads and results are stored as the text that was sent: in a parsed body, this text replaces their
+ * value.
+ */
 import { z } from "zod";
 import { elementsOf, memberOf, type Span, startOf } from "../core/json-text.ts";
 import type { JsonText } from "../core/task.ts";
@@ -37,8 +40,9 @@ export const rawJson = z.unknown().transform((value): JsonText | null | undefine
 type Place = { readonly text: JsonText; readonly find: () => number | null };
 
 /**
- * Replaces the member in an object, or in each object of a list; null stays null. The value comes from the parser and is not shared, so it
- * is changed in place. The text is searched only if an object has the member: creating a task without a payload costs nothing extra.
+ * Replaces the member in an object, or in each object of a list; null stays null. The value comes from the
+ * parser and is not shared, so it is changed in place. The text is searched only if an object has the member:
+ * creating a task without a payload costs nothing extra.
  */
 function keepMembers(value: unknown, name: string, { text, find }: Place): void {
   const holders = Array.isArray(value) ? value : [value];
@@ -61,8 +65,8 @@ const hasValue = (value: unknown, name: string): boolean =>
   isObject(value) && Object.hasOwn(value, name) && value[name] !== null;
 
 /**
- * A slice of a string keeps the whole string in memory. A short slice is copied, because the memory store would otherwise keep the whole
- * body for as long as the task exists.
+ * A slice of a string keeps the whole string in memory. A short slice is copied, because the memory store
+ * would otherwise keep the whole body for as long as the task exists.
  */
 const cut = (text: string, { start, end }: Span): string => {
   const part = text.slice(start, end);

@@ -25,8 +25,8 @@ export const timeAnswer = z.iso
 export const durationAnswer = z.string().meta({ description: "A Go duration", examples: ["4m2.348s", "0s"] });
 
 /**
- * A Go duration that is not negative, for the OpenAPI document. Requests are checked by the parser of core and the limits of each field,
- * which no pattern can express.
+ * A Go duration that is not negative, for the OpenAPI document. Requests are checked by the parser of core
+ * and the limits of each field, which no pattern can express.
  */
 export const DURATION_PATTERN = String.raw`^(?:0|(?:(?:\d+(?:\.\d*)?|\.\d+)(?:[nu\u00b5\u03bcm]?s|m|h))+)$`;
 

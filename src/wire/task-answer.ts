@@ -140,8 +140,8 @@ function answerOf(task: LightTask, now: number): TaskWire {
 }
 
 /**
- * Replaces the null of a member by JSON. The first `"name":null` is that member: quotes within strings are escaped, so no text of a client
- * can look like one.
+ * Replaces the null of a member by JSON. The first `"name":null` is that member: quotes within strings are
+ * escaped, so no text of a client can look like one.
  */
 const withRaw = (text: string, name: string, json: JsonText | null): string =>
   json === null ? text : text.replace(`"${name}":null`, () => `"${name}":${json}`);

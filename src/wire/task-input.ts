@@ -1,4 +1,7 @@
-/** The bodies that create and change tasks, parsed into the specs and patches of core. The rules of the fields are in core. */
+/**
+ * The bodies that create and change tasks, parsed into the specs and patches of core. The rules of the fields
+ * are in core.
+ */
 import { z } from "zod";
 import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
 import { descriptionFault, keyFault, LIMITS, nameFault, TYPE, tagFault, typeFault } from "../core/task.ts";
@@ -126,7 +129,10 @@ const OneTask = z
     }),
   );
 
-/** Most tasks have only the fields of the first version. Checking ten missing fields would cost a microsecond for each task. */
+/**
+ * Most tasks have only the fields of the first version. Checking ten missing fields would cost a microsecond
+ * for each task.
+ */
 const PlainTask = z
   .strictObject({ name, description: description.nullish() })
   .transform((task): TaskSpec => ({ name: task.name, description: task.description ?? "" }));
@@ -147,7 +153,10 @@ type RenamedFields = {
   readonly max_attempts?: number | undefined;
 };
 
-/** These fields with their names in core. A field that was not given is left out: the type has a default, or the task keeps its value. */
+/**
+ * These fields with their names in core. A field that was not given is left out: the type has a default, or
+ * the task keeps its value.
+ */
 const renamed = ({ payload, run_at, delay, timeout, max_attempts }: RenamedFields) => ({
   ...(payload === undefined ? {} : { payload }),
   ...(run_at === undefined ? {} : { runAt: run_at }),
@@ -163,7 +172,9 @@ export const TaskInput = OneTask.meta({
   description: "A task to create",
   examples: [TASK_EXAMPLE],
 });
-/** The same fields under another name: elements of an array will get fields that a single task cannot have. */
+/**
+ * The same fields under another name: elements of an array will get fields that a single task cannot have.
+ */
 const BatchItem = OneTask.meta({
   id: "BatchItem",
   description: "One of several tasks to create",

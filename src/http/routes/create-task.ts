@@ -23,7 +23,9 @@ import {
 import type { Call, Route } from "../route.ts";
 import { REPLAYED } from "../step-once.ts";
 
-/** One type for all answers: some generators of clients use one type for all statuses, others the first one. */
+/**
+ * One type for all answers: some generators of clients use one type for all statuses, others the first one.
+ */
 const CreateAnswer = z
   .object({
     message: z
@@ -87,7 +89,10 @@ export function createCreateRoute({ engine, log }: CreateSetup): Route {
     readonly existing: boolean;
   };
 
-  /** The answer must not be a refusal if the task is deleted during the wait or the store fails: the task was created. */
+  /**
+   * The answer must not be a refusal if the task is deleted during the wait or the store fails: the task was
+   * created.
+   */
   async function waited(id: TaskId, { call, seconds, headers, existing }: Waited): Promise<Response> {
     const task = await engine.wait(id, seconds * 1_000, call.request.signal).catch(nullIfRefused);
     const applied = { ...headers, "preference-applied": `wait=${seconds}` };
@@ -124,7 +129,8 @@ export function createCreateRoute({ engine, log }: CreateSetup): Route {
       },
     },
     problems: ["idempotency_mismatch"],
-    // Chained, not awaited: each async function would cost the most frequent write another promise and resumption.
+    // Chained, not awaited: each async function would cost the most frequent write another promise and
+    // resumption.
     run: (call) => readBody(call).then((body) => createFrom(body, call)),
   };
 }

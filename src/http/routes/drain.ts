@@ -37,7 +37,8 @@ export function createDrainRoutes({ engine, claims }: DrainSetup) {
       const { worker } = validate(DrainParams, { worker: call.params.name ?? "" });
       await readEmptyBody(call);
       await engine.drain(worker, true);
-      claims.endWaitsOf(worker); // claims that wait in other processes are answered with `drain` when their wait ends
+      // Claims that wait in other processes are answered with `drain` when their wait ends.
+      claims.endWaitsOf(worker);
       return call.reply(200, JSON.stringify({ message: "Worker is draining", worker }));
     },
   };

@@ -42,7 +42,8 @@ export type HeartbeatSetup = {
 
 export function createHeartbeatRoute({ engine, leaseMs }: HeartbeatSetup): Route {
   async function renew(beats: readonly Beat[]): Promise<readonly BeatAnswer[]> {
-    const lasting = await engine.leaseMs(beats); // before `extend`, which forgets a lease whose task is to be cancelled
+    // Before `extend`, which forgets a lease whose task is to be cancelled.
+    const lasting = await engine.leaseMs(beats);
     const statuses = await engine.extend(beats);
     return beats.map((_, at) => {
       const status = statuses[at] ?? "lost";

@@ -108,7 +108,10 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
     return replyCompressed(call, await jsonList("", tasks, ""), { ...headers, ...link });
   }
 
-  /** One answer if the list has a single page; else a stream, which keeps one page in memory however slow the client is. */
+  /**
+   * One answer if the list has a single page; else a stream, which keeps one page in memory however slow the
+   * client is.
+   */
   async function wholeList(call: Call, listing: Listing, headers: Record<string, string>): Promise<Response> {
     const first = await pageAfter(listing, listing.after, STREAM_PAGE);
     if (first.next === null) return replyCompressed(call, await jsonList("", first.tasks, ""), headers);
@@ -188,7 +191,9 @@ async function* listText(first: Shown, next: (after: Cursor) => Promise<Shown>):
   yield separator === "[" ? "[]" : "]";
 }
 
-/** The same list after the cursor. A path, because the server does not know the address that the client used. */
+/**
+ * The same list after the cursor. A path, because the server does not know the address that the client used.
+ */
 function nextPath(request: Request, cursor: string): string {
   const { path, query } = targetOf(request.url);
   const parameters = new URLSearchParams(query);

@@ -26,7 +26,10 @@ import {
   Release,
 } from "../work-schemas.ts";
 
-/** Larger than a result may be: a result that is too large must be read, because its task then fails with `result_too_large`. */
+/**
+ * Larger than a result may be: a result that is too large must be read, because its task then fails with
+ * `result_too_large`.
+ */
 const RESULT_BODY_BYTES = 4 * 1_048_576;
 const RESULTS_BODY_BYTES = 16 * 1_048_576;
 

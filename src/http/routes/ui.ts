@@ -13,7 +13,9 @@ export type UiSetup = {
   readonly log: Log;
 };
 
-/** The paths of the pages, beside "/". All have the same document, and its script shows the page of the path. */
+/**
+ * The paths of the pages, beside "/". All have the same document, and its script shows the page of the path.
+ */
 const PAGES = ["/tasks", "/tasks/:id", "/new", "/overview"];
 
 /** The UI loads its own files alone, and no page may show it in a frame. */

@@ -15,8 +15,8 @@ export type HostSetup = {
 };
 
 /**
- * Refuses an invalid Host, and a browser that names a host which is not the server's: after DNS rebinding, a page of another site could
- * read all answers.
+ * Refuses an invalid Host, and a browser that names a host which is not the server's: after DNS rebinding, a
+ * page of another site could read all answers.
  */
 export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
   const ownNames: ReadonlySet<string> = new Set(["localhost", httpHost.toLowerCase()]);
@@ -45,7 +45,10 @@ export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
   };
 }
 
-/** Over plain http, the GET of a page after DNS rebinding differs from that of another client by its User-Agent alone. */
+/**
+ * Over plain http, the GET of a page after DNS rebinding differs from that of another client by its
+ * User-Agent alone.
+ */
 const isBrowser = (headers: RequestHeaders): boolean =>
   headers.origin !== undefined ||
   headers["sec-fetch-site"] !== undefined ||

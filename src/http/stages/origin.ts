@@ -7,11 +7,16 @@ import type { Stage } from "./stage.ts";
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
 export type OriginSetup = {
-  /** An Origin must have the port of the pattern, or the default port of its scheme if the pattern has none. */
+  /**
+   * An Origin must have the port of the pattern, or the default port of its scheme if the pattern has none.
+   */
   readonly allowedHosts: readonly HostPattern[];
 };
 
-/** Refuses changes by pages of another origin. Such a page can send a POST without a preflight request, but its browser names the origin. */
+/**
+ * Refuses changes by pages of another origin. Such a page can send a POST without a preflight request, but
+ * its browser names the origin.
+ */
 export function createOriginCheck({ allowedHosts }: OriginSetup): Stage {
   function checkOrigin(headers: RequestHeaders): void {
     const site = headers["sec-fetch-site"];
@@ -33,7 +38,8 @@ export function createOriginCheck({ allowedHosts }: OriginSetup): Stage {
   function isOwnOrigin(origin: string, host: string): boolean {
     const url = URL.parse(origin);
     if (url === null) return false;
-    // Parsed with the scheme of the origin: a proxy may send `Host: name:80`, and an Origin omits the default port of its scheme.
+    // Parsed with the scheme of the origin: a proxy may send `Host: name:80`, and an Origin omits the default
+    // port of its scheme.
     const own = URL.parse(`${url.protocol}//${host}`);
     return url.host === own?.host || allowedHosts.some((pattern) => matchesOrigin(pattern, url));
   }
