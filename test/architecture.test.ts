@@ -227,17 +227,9 @@ describe("the source", () => {
 const FUNCTION_LINES = 120;
 const FILE_LINES = 400;
 
-/** Functions and files that are still too long, and files that still import each other: entries are only ever removed. */
-const TOO_LONG_STILL: readonly string[] = [
-  "src/broker/kafka/submissions.ts createKafkaInlet",
-  "src/broker/kafka/wake-ups.ts createKafkaBells",
-  "web/pages/tasks/table.tsx",
-];
-const CIRCLES_STILL: readonly string[] = [];
-
 /** The words that the comments of src and web should do without, where a noun of the field says more. */
 const VAGUE_WORDS = /\b(who|whom|whoever|somebody|nobody)\b/gi;
-const VAGUE_WORDS_AT_MOST = 235; // to become 15
+const VAGUE_WORDS_AT_MOST = 15;
 
 const ROOT = join(SOURCE, "..");
 const product = [...new Glob("{src,web}/**/*.{ts,tsx}").scanSync(ROOT)]
@@ -301,8 +293,7 @@ describe("the product is made of small parts", () => {
         longFunctions(await productText(file), FUNCTION_LINES).map((long) => `${file} ${long}`),
       ),
     );
-    const isKnown = (long: string): boolean => TOO_LONG_STILL.includes(long.replace(/ \(.*/, ""));
-    expect(found.flat().filter((long) => !isKnown(long))).toEqual([]);
+    expect(found.flat()).toEqual([]);
   });
 
   test(`no file has more than ${FILE_LINES} lines`, async () => {
@@ -311,7 +302,7 @@ describe("the product is made of small parts", () => {
         (await productText(file)).split("\n").length - 1 > FILE_LINES ? [file] : [],
       ),
     );
-    expect(found.flat().filter((file) => !TOO_LONG_STILL.includes(file))).toEqual([]);
+    expect(found.flat()).toEqual([]);
   });
 
   test("no files import each other", async () => {
@@ -322,8 +313,7 @@ describe("the product is made of small parts", () => {
         return [file, targets.filter((target) => product.includes(target))] as const;
       }),
     );
-    const circles = circlesOf(new Map(imports)).map((circle) => circle.join(" "));
-    expect(circles.filter((circle) => !CIRCLES_STILL.includes(circle))).toEqual([]);
+    expect(circlesOf(new Map(imports))).toEqual([]);
   });
 
   test("comments name their subjects", async () => {

@@ -85,7 +85,7 @@ async function cachedOrBuilt(): Promise<Uint8Array<ArrayBuffer>> {
   if (await cached.exists()) return new Uint8Array(await cached.arrayBuffer());
   const archive = await buildWeb();
   await keep(path, archive).catch((error: unknown) => {
-    if (!isReadOnly(error)) throw error; // who may not write there builds at each start
+    if (!isReadOnly(error)) throw error; // without write access it is built at each start
   });
   return archive;
 }
@@ -103,7 +103,7 @@ async function sourcesHash(): Promise<string> {
   return hashOf([Bun.version, ...(await Promise.all(read)).flat()]);
 }
 
-/** Under another name first, so that nobody reads half of it. */
+/** Under another name first, so that no process reads half of it. */
 async function keep(path: string, archive: Uint8Array): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const draft = `${path}.${process.pid}`;

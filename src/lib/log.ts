@@ -4,7 +4,7 @@ export type Log = {
   info(event: string, fields?: LogFields): void;
   warn(event: string, fields?: LogFields): void;
   error(event: string, fields?: LogFields): void;
-  /** Whether debug lines are written, for callers to whom such a line costs work. */
+  /** Whether debug lines are written, for callers that need work for such a line. */
   readonly isDebug: boolean;
 };
 

@@ -3,7 +3,7 @@ import { type Cancellable, type Client, createClient, type TaskQuery } from "../
 import { watchedFetch } from "./connection.ts";
 import { parseAnswer, type WrittenTask } from "./written.ts";
 
-/** A reader who waits wants to know soon; the queries try again by themselves. */
+/** Errors are shown soon, because a person waits; the queries try again by themselves. */
 const RETRIES = 1;
 
 export const client: Client = createClient(location.origin, {

@@ -6,7 +6,7 @@ export type Connection = "up" | "away";
 
 export const connection: Cell<Connection> = createCell<Connection>("up");
 
-/** What a gateway says when nobody is behind it. */
+/** The answers of a gateway without a server behind it. */
 const NOBODY_BEHIND: ReadonlySet<number> = new Set([502, 504]);
 
 /** `fetch`, watched. An abort says nothing about the server. */

@@ -111,8 +111,8 @@ async function read(share: (message: Message) => void, signal: AbortSignal): Pro
     tell(batch);
     share({ kind: "batch", batch, eventId: lastEventId });
   });
-  // What changed after a page had asked and before the stream stood would be told by nobody: who begins without a place in the
-  // log has everything read anew once it stands.
+  // No event tells of a change between the read of a page and the opening of the stream. So a stream that begins without a
+  // position in the log makes all pages read again once it is open.
   let isSure = lastEventId !== "";
   const onConnection = (isUp: boolean): void => {
     if (isSure || !isUp) return;

@@ -24,7 +24,7 @@ const PAGE = 100;
 const STATS_EVERY_MS = 2_000;
 const READY_EVERY_MS = 5_000;
 const RUNNING_EVERY_MS = 3_000;
-/** Which worker has it and who goes before it tell no event. */
+/** No event tells the worker of a task or its position in line. */
 const EXPLAIN_EVERY_MS = 5_000;
 /** While a task runs, its log is asked for this often: no event tells of lines. */
 const LOG_EVERY_MS = 1_000;
@@ -92,11 +92,11 @@ export const useTasks = (filter: TasksFilter) =>
     },
     getNextPageParam: ({ next }) => next,
     placeholderData: keepPreviousData, // no empty table between two filters
-    staleTime: 0, // who comes back sees what came meanwhile
-    refetchOnWindowFocus: false, // but nothing jumps under somebody who only looked away
+    staleTime: 0, // a page that is opened again shows the changes of the meantime
+    refetchOnWindowFocus: false, // but nothing moves when the window only gets the focus again
   });
 
-/** Exactly how many match; null while it is not known, and for a search, which nobody can count cheaply. */
+/** The exact number of matches; null while it is unknown, and for a search, which is expensive to count. */
 export const useTaskCount = ({ q, ...filter }: TasksFilter): number | null =>
   useQuery({
     enabled: q === undefined,
@@ -203,7 +203,7 @@ export function useLive(listener: (batch: LiveBatch) => void): void {
   useEffect(() => onLive(listener), [listener]);
 }
 
-/** While set, lists stay as they were read; who lets them go again reads them anew. */
+/** While set, lists stay as they were read; they are read again when it is cleared. */
 export const listsHeld: Cell<boolean> = createCell(false);
 
 /** Lets the events change what is kept; returns how to stop. Rows stay in their places, so that nothing jumps. */

@@ -132,7 +132,7 @@ function Away(): ReactElement {
   );
 }
 
-/** Who goes to another page by keyboard or screen reader goes on from its beginning. */
+/** After a page change by keyboard or screen reader, the focus is at the beginning of the new page. */
 function useFocusOnNavigation(main: { readonly current: HTMLElement | null }): void {
   const path = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
   const previous = useRef(path);

@@ -17,7 +17,7 @@ const NEXT_KEY_WITHIN_MS = 1_000;
 
 /** The latest registered goes first: a page may take a key from the frame. */
 const registered = createCell<readonly Shortcut[]>([]);
-/** Single keys disturb those who speak to their machine, so they can be turned off (WCAG 2.1.4). */
+/** Single keys disturb people that use speech input, so they can be turned off (WCAG 2.1.4). */
 const enabled = createCell(readSetting(SETTING) !== "off");
 
 export const useShortcutList = (): readonly Shortcut[] =>

@@ -1,4 +1,4 @@
-/** The time, for what is shown: one timer for the whole page, which rests while nobody looks. */
+/** The time for all components: one timer for the whole page, which pauses while the page is hidden. */
 import { useSyncExternalStore } from "react";
 
 const TICK_MS = 1_000;

@@ -33,7 +33,7 @@ export function Button({
 
 export type IconButtonProps = Omit<ComponentProps<"button">, "className" | "children" | "aria-label"> & {
   readonly icon: LucideIcon;
-  /** Its name for those who do not see the icon, and its title. */
+  /** The name of the icon for screen readers, and its title. */
   readonly label: string;
 };
 

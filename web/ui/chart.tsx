@@ -12,7 +12,7 @@ export type Series = {
 };
 
 type ChartProps = {
-  /** What it shows, for who does not see it; the same numbers belong into a table beside it. */
+  /** A description for screen readers; a table beside the chart has the same numbers. */
   readonly label: string;
   /** Epoch milliseconds, rising. */
   readonly times: readonly number[];

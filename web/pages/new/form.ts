@@ -67,7 +67,7 @@ const textOrNothing = (text: string): string | undefined => text.trim() || undef
 
 const numberOrNothing = (text: string): unknown => (text.trim() === "" ? undefined : numberOrText(text));
 
-/** The server wants both; who gives one gets its own default for the other. */
+/** The server requires both; if only one is given, the other one gets its own default. */
 const backoffOf = ({ backoff_base, backoff_max }: Form): object | undefined =>
   backoff_base.trim() === "" && backoff_max.trim() === ""
     ? undefined

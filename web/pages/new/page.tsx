@@ -125,7 +125,7 @@ function useCreation() {
   return creation;
 }
 
-/** Who sends by keyboard goes on where something is wrong. */
+/** After a submit by keyboard the focus moves to the first invalid field. */
 function useFocusOnFault(error: unknown): void {
   useEffect(() => {
     if (error === null) return;
@@ -199,7 +199,7 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
   );
 }
 
-/** A shell takes no more than 128 KiB as one argument, and nobody reads as much. */
+/** A shell takes no more than 128 KiB as one argument, and people do not read as much. */
 const LONGEST_CURL = 20_000;
 
 function Curl({ form }: { form: Form }): ReactElement | null {

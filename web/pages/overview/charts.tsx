@@ -67,7 +67,7 @@ type MinuteChartProps = {
   readonly format: (value: number) => string;
 };
 
-/** A chart, and the same numbers as a table for who wants to read them. */
+/** A chart, and the same numbers as a table. */
 function MinuteChart({ title, minutes, series, format }: MinuteChartProps): ReactElement {
   const times = useMemo(() => minutes.map(({ at }) => at), [minutes]);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the lines are made of the minutes, in words that the title changes with

@@ -12,7 +12,7 @@ import { BrokerHealth, OldestWaiting, StoreHealth } from "./health.tsx";
 import { lastHour } from "./minutes.ts";
 import { Workers } from "./workers.tsx";
 
-/** How the whole stands, for who wants to know at night what is wrong. */
+/** The state of the whole server, for operators. */
 export function OverviewPage(): ReactElement {
   const t = useWords(shared);
   useTitle(t.overview);

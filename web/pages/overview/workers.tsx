@@ -106,7 +106,7 @@ function CurrentTasks({ tasks, running }: { tasks: readonly number[]; running: n
   );
 }
 
-/** To drain asks first; to take that back harms nobody. */
+/** Draining asks for confirmation; ending it does no harm and asks for none. */
 function DrainButton({ name, isDraining }: { name: string; isDraining: boolean }): ReactElement {
   const t = useWords(words);
   const [isAsking, setIsAsking] = useState(false);

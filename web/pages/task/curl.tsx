@@ -53,7 +53,7 @@ function useLines(task: WrittenTask): readonly (readonly [string, string | null]
   ];
 }
 
-/** A shell takes no more than 128 KiB as one argument, and nobody reads as much. */
+/** A shell takes no more than 128 KiB as one argument, and people do not read as much. */
 const LONGEST_PAYLOAD = 20_000;
 
 /** What the form for one like it sends as it opens. */

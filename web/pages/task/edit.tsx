@@ -153,7 +153,7 @@ function submitByKeys(event: KeyboardEvent<HTMLFormElement>): void {
   event.currentTarget.requestSubmit();
 }
 
-/** Somebody was faster: what they changed, and the two ways on. */
+/** Another edit was faster: its changes, and the two ways to continue. */
 function Conflict(props: {
   readonly fields: readonly Field[];
   readonly onAnew: () => void;

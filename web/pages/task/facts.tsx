@@ -88,7 +88,7 @@ function Tags({ tags }: { tags: readonly string[] }): ReactElement {
   );
 }
 
-/** Who has it now, or had it last. */
+/** The present worker, or the last one. */
 function WorkerFact({ task }: { task: Task }): ReactElement | null {
   const t = useWords(words);
   const { data } = useExplanation(task.id);

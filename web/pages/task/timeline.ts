@@ -13,7 +13,7 @@ export type Step = {
   readonly outcome: AttemptOutcome | "waiting" | "running" | "withdrawn";
   readonly worker: string | null;
   readonly error: Failure | null;
-  /** The wait before it began with an end that somebody undid by hand. */
+  /** The wait before it began with an end that was undone by a manual retry. */
   readonly again: boolean;
 };
 

@@ -10,9 +10,9 @@ export const DEEDS = ["cancel", "retry", "delete"] as const satisfies readonly D
 
 export type Outcome = {
   readonly count: number;
-  /** Whose status did not allow it, or who are gone. */
+  /** Tasks whose status did not allow it, and deleted ones. */
   readonly refused: number;
-  /** Somebody stopped it, or it failed, so the rest is as it was. */
+  /** It was stopped or failed, so the other tasks are unchanged. */
   readonly isStopped: boolean;
   /** Why it went no further; null where nothing has failed. */
   readonly fault: unknown;
@@ -76,7 +76,7 @@ const requestOf = (deed: Deed, search: TasksSearch): BulkRequest => {
   return { action: deed, filter, ...(Object.keys(filter).length > 0 ? {} : { all: true }) };
 };
 
-/** How many it would be, and up to which id: newer ones nobody has counted. */
+/** The number of tasks, and their highest id: newer tasks were not counted. */
 export const preview = (deed: Deed, search: TasksSearch, signal: AbortSignal): Promise<BulkPreview> =>
   client.bulkPreview(requestOf(deed, search), { signal });
 

@@ -21,7 +21,7 @@ export const COLUMNS = [
 
 export type ColumnId = (typeof COLUMNS)[number]["id"];
 
-/** Without it nobody knows what a row is. */
+/** Without it a row cannot be identified. */
 export const ALWAYS: ColumnId = "name";
 /** All that a phone has room for; the row's second line says the rest. */
 export const ON_A_PHONE: readonly ColumnId[] = ["name", "status"];

@@ -228,7 +228,7 @@ function Syntax(): ReactElement {
 
 const NO_PATHS: PayloadPaths = new Map();
 
-/** From the latest tasks, once somebody wants to search. */
+/** The fields in the payloads of the latest tasks, read only when they are needed for a search. */
 function usePayloadPaths(isWanted: boolean): PayloadPaths {
   const { data } = useQuery({
     enabled: isWanted,

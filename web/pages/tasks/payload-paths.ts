@@ -55,5 +55,5 @@ export function suggestionsFor(text: string, paths: PayloadPaths): string[] {
     .map((one) => before + one);
 }
 
-/** A path that still waits for its text finds nothing, so nobody looks for it. */
+/** A path without a text yet matches nothing, so it is not searched for. */
 export const isUnfinished = (text: string): boolean => /(^|\s)payload\.[^:\s]+:$/u.test(text);

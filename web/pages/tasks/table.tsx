@@ -1,15 +1,10 @@
-import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { ArrowDown, ArrowUp } from "lucide-react";
-import { memo, type ReactElement, type RefObject, useEffect, useMemo, useRef, useState } from "react";
+import { type ReactElement, type RefObject, useEffect, useMemo, useRef, useState } from "react";
 import type { TaskState } from "../../../src/client/client.ts";
-import { ageMs } from "../../api/received.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { useShortcut } from "../../keys/shortcuts.ts";
-import { durationMs } from "../../time/format.ts";
-import { TaskDuration, Time } from "../../time/time.tsx";
-import { ProgressBar } from "../../ui/progress-bar.tsx";
-import { StatusBadge } from "../../ui/status-badge.tsx";
 import { useVirtualRows } from "../../ui/virtual-rows.ts";
 import {
   type ColumnId,
@@ -21,6 +16,7 @@ import {
   widthOf,
 } from "./columns.ts";
 import { useFilterChange } from "./filters.tsx";
+import { type Look, TaskRow } from "./row.tsx";
 import { sortOf } from "./search.ts";
 import { extended, NOTHING, ofRows, type Selection, toggled } from "./selection.ts";
 import { useWindowWidth } from "./window-width.ts";
@@ -35,14 +31,6 @@ const PHONE_WIDTH = 640;
 const PAGE_EDGES = 68;
 /** The next page is read before its rows are wanted. */
 const READ_AHEAD = 40;
-const TAGS_SHOWN = 2;
-
-type Look = {
-  readonly columns: readonly ColumnId[];
-  readonly exact: boolean;
-  /** The second line says what a phone has no column for. */
-  readonly isPhone: boolean;
-};
 
 function useLook(): Look & { readonly isTight: boolean } {
   const chosen = useColumns();
@@ -281,146 +269,9 @@ export function useColumnLabel(): (id: ColumnId) => string {
   return (id) => (id === "id" ? own.id : common[id]);
 }
 
-// ---- rows
-
 /** Stands for rows that are out of sight. */
 const Gap = ({ height }: { height: number }): ReactElement | null =>
   height === 0 ? null : <tr aria-hidden className="tasks-gap" style={{ height }} />;
-
-type RowProps = {
-  readonly task: TaskState;
-  readonly index: number;
-  readonly look: Look;
-  readonly isSelected: boolean;
-  readonly isCurrent: boolean;
-  readonly isHeld: boolean;
-  readonly onPick: (id: number, isRange: boolean) => void;
-  readonly onCurrent: (id: number) => void;
-};
-
-const TaskRow = memo(function TaskRow(props: RowProps): ReactElement {
-  const { look, isSelected, isCurrent, isHeld, onPick, onCurrent, index } = props;
-  const t = useWords(words);
-  const task = useStanding(props.task, isHeld);
-  const marks = [isSelected ? "selected" : "", isCurrent ? "current" : ""].join(" ").trim();
-  return (
-    <tr className={marks} data-id={task.id} aria-rowindex={index + 2} onFocus={() => onCurrent(task.id)}>
-      <td className="tasks-select">
-        <label>
-          <input
-            type="checkbox"
-            aria-label={t.selectRow(task.id)}
-            checked={isSelected}
-            onChange={() => undefined} // the click below knows of the shift key
-            onClick={(event) => onPick(task.id, event.shiftKey)}
-          />
-        </label>
-      </td>
-      {look.columns.map((id) => (
-        <Cell key={id} id={id} task={task} look={look} />
-      ))}
-    </tr>
-  );
-});
-
-/** While the list is held, how long a running task has run is what it was then. */
-function useStanding(task: TaskState, isHeld: boolean): TaskState {
-  return useMemo(
-    () =>
-      isHeld && task.status === "running"
-        ? { ...task, duration: `${Math.round(durationMs(task.duration) + ageMs(task))}ms` }
-        : task,
-    [task, isHeld],
-  );
-}
-
-function Cell({ id, task, look }: { id: ColumnId; task: TaskState; look: Look }): ReactElement {
-  switch (id) {
-    case "id":
-      return <td className="muted">{task.id}</td>;
-    case "name":
-      return <NameCell task={task} isPhone={look.isPhone} />;
-    case "status":
-      return (
-        <td>
-          <StatusBadge status={task.status} cancelling={task.cancel_requested} />
-        </td>
-      );
-    case "type":
-      return (
-        <td className="tasks-text muted" title={task.type}>
-          {task.type}
-        </td>
-      );
-    case "tags":
-      return <TagsCell tags={task.tags} />;
-    case "progress":
-      return <td>{task.progress !== null && <ProgressBar progress={task.progress} />}</td>;
-    case "priority":
-      return <td className="muted">{task.priority}</td>;
-    case "attempt":
-      return <td className="muted">{task.attempt === 0 ? "" : `${task.attempt} / ${task.max_attempts}`}</td>;
-    case "duration":
-      return (
-        <td className="tasks-number">
-          <TaskDuration task={task} />
-        </td>
-      );
-    case "created":
-      return <TimeCell value={task.created_at} exact={look.exact} />;
-    case "started":
-      return <TimeCell value={task.started_at} exact={look.exact} />;
-    case "finished":
-      return <TimeCell value={task.finished_at} exact={look.exact} />;
-  }
-}
-
-/** What went wrong is said in the row, for as long as it matters: until the task is done. */
-function NameCell({ task, isPhone }: { task: TaskState; isPhone: boolean }): ReactElement {
-  const fault = task.status === "failed" || task.status === "pending" ? task.error : null;
-  return (
-    <td className="tasks-name">
-      <Link to="/tasks/$id" params={{ id: String(task.id) }} title={task.name}>
-        <bdi>{task.name}</bdi>
-      </Link>
-      {fault !== null ? (
-        <div className="tasks-second fault" title={fault.message}>
-          <bdi>{fault.message === "" ? fault.code : fault.message}</bdi>
-        </div>
-      ) : (
-        isPhone && (
-          <div className="tasks-second muted">
-            {task.id} · {task.type}
-            {task.status === "running" &&
-              task.progress !== null &&
-              ` · ${Math.round(task.progress.percent)}%`}
-          </div>
-        )
-      )}
-    </td>
-  );
-}
-
-function TagsCell({ tags }: { tags: readonly string[] }): ReactElement {
-  const t = useWords(words);
-  const rest = tags.length - TAGS_SHOWN;
-  return (
-    <td title={tags.join(", ")}>
-      <div className="tasks-tags">
-        {tags.slice(0, TAGS_SHOWN).map((tag) => (
-          <span key={tag} className="tag">
-            <bdi>{tag}</bdi>
-          </span>
-        ))}
-        {rest > 0 && <span className="muted">{t.moreTags(rest)}</span>}
-      </div>
-    </td>
-  );
-}
-
-const TimeCell = ({ value, exact }: { value: string | null; exact: boolean }): ReactElement => (
-  <td className="tasks-time muted">{value !== null && <Time value={value} exact={exact} />}</td>
-);
 
 /** As high as the rows that come. */
 export function TableSkeleton({ rows }: { rows: number }): ReactElement {

@@ -28,7 +28,7 @@ function read(): readonly View[] {
       .filter(isKept)
       .map(({ name, address }) => ({ name, search: validateTasksSearch(parseSearch(address)) }));
   } catch {
-    return []; // somebody else wrote there
+    return []; // another program has written there
   }
 }
 
