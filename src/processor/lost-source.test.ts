@@ -34,7 +34,7 @@ async function lose(loss: Loss) {
   let leaseEndsAt = leaseMs;
   let isOffered = true;
 
-  const pool = createHandlerProcesses({
+  const processes = createHandlerProcesses({
     ...{ processes: 1, clock, log, onTypes: () => undefined },
     spawn: (on) => {
       let isAlive = true;
@@ -84,10 +84,10 @@ async function lose(loss: Loss) {
     onRevoked: () => () => undefined,
   };
   const processor = createProcessor({
-    ...{ source, clock, log, leaseMs, worker: "w", concurrency: 1, kill: pool.kill },
-    handlers: new Map([["work", pool.handler]]),
+    ...{ source, clock, log, leaseMs, worker: "w", concurrency: 1, kill: processes.kill },
+    handlers: new Map([["work", processes.handler]]),
   });
-  await pool.start();
+  await processes.start();
   processor.start();
   await settled();
   while (Number.isNaN(killedAt) && clock.monotonic() < loss.lostAtMs + 2 * leaseMs + 60_000) {

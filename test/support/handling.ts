@@ -13,6 +13,6 @@ export async function runOnce(
   const claimed: ClaimedTask = { ...runningTask(), token: "1.a", ...task };
   const context = { signal, progress: () => undefined, log: () => undefined };
   const outcome = await execute(handler, claimed, { context, stop: { reason: null } });
-  if (outcome === null) throw new Error("nobody was left to tell");
+  if (outcome === null) throw new Error("there is no outcome to report");
   return outcome;
 }

@@ -1,8 +1,8 @@
 /** The screen of `tasktrack watch`: running tasks, the next ones, and those that ended last. */
 import type { Stats, TaskState } from "../../client/types.ts";
 import type { Status } from "../../core/task.ts";
-import { countsLine } from "./board.ts";
 import type { Paint } from "./paint.ts";
+import { countsLine } from "./statistics.ts";
 import { layOut, rowLine, titleLine } from "./table.ts";
 import { type Seen, TASK_COLUMNS, taskRow } from "./task-row.ts";
 import { briefly, wireMs } from "./time.ts";

@@ -1,6 +1,6 @@
 import type { Call, Command } from "../command.ts";
 import { OK } from "../exit-codes.ts";
-import { boardLines } from "../show/board.ts";
+import { statisticsLines } from "../show/statistics.ts";
 import { widthFor } from "../terminal.ts";
 import { JSON_FLAG, SERVER_FLAGS, type Server, withServer } from "./server.ts";
 import { jsonText, linesText } from "./write.ts";
@@ -18,8 +18,8 @@ export const statsCommand: Command = {
 
 async function stats({ terminal, paint, given }: Call, { client }: Server): Promise<number> {
   const { out, clock } = terminal;
-  const board = await client.stats();
+  const found = await client.stats();
   const how = { now: clock.now(), width: widthFor(out), paint };
-  out.write(given.isOn("json") ? jsonText(board) : linesText(boardLines(board, how)));
+  out.write(given.isOn("json") ? jsonText(found) : linesText(statisticsLines(found, how)));
   return OK;
 }

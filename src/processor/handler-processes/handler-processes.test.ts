@@ -26,13 +26,13 @@ type Born = {
   ends(exit: ProcessExit): void;
 };
 
-function openPool(processes: number) {
+function openProcesses(count: number) {
   const clock = createManualClock();
   const log = createTestLog();
   const born: Born[] = [];
   const types: (readonly string[])[] = [];
-  const pool = createHandlerProcesses({
-    ...{ processes, clock, log },
+  const processes = createHandlerProcesses({
+    ...{ processes: count, clock, log },
     onTypes: (given: ReadonlyMap<string, TypeDefaults>) => types.push([...given.keys()]),
     spawn: (on) => {
       let isOver = false;
@@ -69,15 +69,15 @@ function openPool(processes: number) {
     }
   }
 
-  return { clock, log, pool, born, types, process, ready, live };
+  return { clock, log, processes, born, types, process, ready, live };
 }
 
-async function openStarted(processes: number) {
-  const opened = openPool(processes);
-  const started = opened.pool.start();
+async function openStarted(count: number) {
+  const opened = openProcesses(count);
+  const started = opened.processes.start();
   opened.ready(1);
   await started;
-  for (let pid = 2; pid <= processes; pid++) opened.ready(pid);
+  for (let pid = 2; pid <= count; pid++) opened.ready(pid);
   return opened;
 }
 
@@ -96,8 +96,8 @@ const TASK: HandlerTask = {
   },
 };
 
-/** Hands a task to the pool; `outcome` is null as long as it works. */
-function hand({ pool }: ReturnType<typeof openPool>, task: Partial<HandlerTask> = {}) {
+/** Gives a task to a process; `outcome` is null as long as it works. */
+function hand({ processes }: ReturnType<typeof openProcesses>, task: Partial<HandlerTask> = {}) {
   const stop = new AbortController();
   const said: unknown[] = [];
   const given = { outcome: null as Outcome | null, said, stop: (reason: StopReason) => stop.abort(reason) };
@@ -106,7 +106,7 @@ function hand({ pool }: ReturnType<typeof openPool>, task: Partial<HandlerTask> 
     progress: (percent: number, message = "") => void said.push([percent, message]),
     log: (message: string, level = "info") => void said.push(`${level}: ${message}`),
   };
-  void pool.handler({ ...TASK, ...task }, context).then((value) => {
+  void processes.handler({ ...TASK, ...task }, context).then((value) => {
     given.outcome = readVerdict(value) ?? given.outcome;
   });
   return given;
@@ -118,8 +118,8 @@ const runsOf = ({ got }: Born): number[] =>
 
 describe("a module", () => {
   test("is loaded by one process first, and by the others when the first has loaded it", async () => {
-    const { pool, born, ready, types } = openPool(3);
-    const started = pool.start();
+    const { processes, born, ready, types } = openProcesses(3);
+    const started = processes.start();
     expect(born).toHaveLength(1);
     ready(1);
     await started;
@@ -128,8 +128,8 @@ describe("a module", () => {
   });
 
   test("that cannot be loaded rejects the start with its own error, and no process is started again", async () => {
-    const { pool, born, process, clock } = openPool(3);
-    const started = pool.start();
+    const { processes, born, process, clock } = openProcesses(3);
+    const started = processes.start();
     process(1).says({ kind: "load_failed", message: "SyntaxError: Unexpected }" });
     process(1).ends({ code: 1, signal: null });
     expect(started).rejects.toThrow("SyntaxError: Unexpected }");
@@ -138,16 +138,16 @@ describe("a module", () => {
   });
 
   test("that takes more than a minute to load is given up", async () => {
-    const { pool, clock, process } = openPool(1);
-    const started = pool.start().catch((error: Error) => error.message);
+    const { processes, clock, process } = openProcesses(1);
+    const started = processes.start().catch((error: Error) => error.message);
     await clock.advance(70_000);
     expect(await started).toContain("was not loaded within 60 s");
     expect(process(1).killedGroups).not.toHaveLength(0);
   });
 
   test("that waits without end while it loads is given up, although its process sends heartbeats", async () => {
-    const { pool, live } = openPool(1);
-    const started = pool.start().catch((error: Error) => error.message);
+    const { processes, live } = openProcesses(1);
+    const started = processes.start().catch((error: Error) => error.message);
     await live(70_000, 1);
     expect(await started).toContain("was not loaded within 60 s");
   });
@@ -377,7 +377,7 @@ describe("a module that is loaded again", () => {
     const old = hand(opened);
     await settled();
     const busy = runsOf(opened.process(1)).length === 1 ? 1 : 2;
-    const reloaded = opened.pool.reload();
+    const reloaded = opened.processes.reload();
     opened.ready(3, "other");
     await reloaded;
     await settled();
@@ -398,7 +398,7 @@ describe("a module that is loaded again", () => {
 
   test("but has an error, leaves the old processes running", async () => {
     const opened = await openStarted(1);
-    const reloaded = opened.pool.reload();
+    const reloaded = opened.processes.reload();
     opened.process(2).says({ kind: "load_failed", message: "SyntaxError" });
     opened.process(2).ends(CRASHED);
     await reloaded;
@@ -417,7 +417,7 @@ describe("a kill", () => {
     const opened = await openStarted(2);
     const tasks = [hand(opened), hand(opened), hand(opened, { losses: 1 })];
     await settled();
-    opened.pool.kill();
+    opened.processes.kill();
     await opened.clock.advance(60_000);
     expect(tasks.map(({ outcome }) => outcome)).toEqual([RELEASED, RELEASED, RELEASED]);
     expect(opened.born).toHaveLength(3);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { NOON } from "../../../test/support/tasks.ts";
 import type { Stats } from "../../client/types.ts";
-import { boardLines } from "./board.ts";
 import { createPaint } from "./paint.ts";
+import { statisticsLines } from "./statistics.ts";
 import { widthOf } from "./text.ts";
 
 const at = (ms: number): string => new Date(NOON + ms).toISOString();
@@ -44,7 +44,7 @@ const HOW = { now: NOON, width: 80, paint: createPaint(false) };
 
 describe("the statistics", () => {
   test("of a server without tasks", () => {
-    expect(boardLines(EMPTY, HOW)).toEqual([
+    expect(statisticsLines(EMPTY, HOW)).toEqual([
       "0 running, 0 pending, 0 done, 0 failed, 0 cancelled",
       "",
       "The last hour",
@@ -59,7 +59,7 @@ describe("the statistics", () => {
   });
 
   test("of a busy one: sums, the longest times, the minutes up to now", () => {
-    expect(boardLines(FULL, HOW)).toEqual([
+    expect(statisticsLines(FULL, HOW)).toEqual([
       "2 running, 1 pending, 12,345 done, 3 failed, 0 cancelled",
       "The oldest waiting task (video.cut) has been due for 1m30s",
       "",
@@ -84,7 +84,7 @@ describe("the statistics", () => {
   test.each([60, 70, 79])("fits into %p columns", (width) => {
     const many = Array.from({ length: 100 }, (_, n) => n);
     const workers = FULL.workers.map((worker) => ({ ...worker, worker: "w".repeat(90), tasks: many }));
-    for (const line of boardLines({ ...FULL, workers }, { ...HOW, width })) {
+    for (const line of statisticsLines({ ...FULL, workers }, { ...HOW, width })) {
       expect(widthOf(line)).toBeLessThanOrEqual(width);
     }
   });

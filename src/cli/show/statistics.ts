@@ -9,7 +9,7 @@ import { briefly, wireMs } from "./time.ts";
 type How = { readonly now: number; readonly width: number; readonly paint: Paint };
 
 /** The statistics on one screen. */
-export function boardLines(stats: Stats, { now, width, paint }: How): string[] {
+export function statisticsLines(stats: Stats, { now, width, paint }: How): string[] {
   const head = [
     countsLine(stats.counts, paint),
     ...waitingLines(stats),
