@@ -128,7 +128,7 @@ describe("a wait for the end of a task", () => {
     calls.seen.isAway = false;
     const said = watch(engine.wait(id, MINUTE_MS, NEVER));
     await Promise.resolve();
-    await engine.cancel(id); // the tail has not begun yet
+    await engine.cancel(id); // the change feed has not begun yet
     await clock.advance(0);
     await clock.advance(20);
     expect(said.status).toBe("cancelled");
