@@ -26,15 +26,14 @@ ${commands.map(({ name, about }) => `  ${name.padEnd(12)} ${about}`).join("\n")}
   --help       this page; tasktrack <command> --help describes one command
   --version    the version
 
-Commands that speak to a server find it by --url, else by TASKTRACK_URL, else at
-http://localhost:8080.
+The address of the server is --url, or TASKTRACK_URL, or http://localhost:8080.
 
-Exit codes, of several tasks the highest:
-  0    all is well
+Exit codes (for several tasks the highest):
+  0    success
   1    the server refused the request, or did not answer
-  2    the command line is wrong
+  2    the command line is invalid
   3    the task failed
-  4    the task was cancelled or deleted while it was waited for
+  4    the task was cancelled or deleted during the wait
   130  interrupted by Ctrl-C`;
 
 function placeOf({ name, isMany, isOptional }: Positional): string {
