@@ -7,8 +7,7 @@ import { isTaskError } from "../core/error.ts";
 import type { RunningTask } from "../core/task.ts";
 import type { Watchers } from "../engine/watchers.ts";
 import type { Workers } from "../engine/workers.ts";
-import { abortWithin } from "../lib/waiting.ts";
-import { LONGEST_WAIT_MS } from "./waits.ts";
+import { createClaimWaits } from "./claim-waits.ts";
 import type { Claim } from "./work-schemas.ts";
 
 export type ClaimsSetup = {
@@ -32,12 +31,9 @@ export interface Claims {
   leave(worker: string, requests: readonly string[]): Promise<void>;
   /** Ends the waits of this worker in this process. */
   endWaitsOf(worker: string): void;
-  /** Ends all waits. LazyText claims do not wait. */
+  /** Ends all waits, and each later one at once. */
   close(): void;
 }
-
-/** A claim that waits for work. */
-type Wait = { readonly worker: string; readonly end: () => void };
 
 /** A claim under a request id that has not been answered yet. */
 type UnderWay = { readonly tasks: Promise<readonly RunningTask[]>; readonly end: () => void };
@@ -50,9 +46,8 @@ const NO_LEASES = "[]";
 const LEFT_FOR_MS = 3_600_000;
 
 export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
-  const waits = new Set<Wait>();
+  const waits = createClaimWaits({ engine, clock });
   const underWay = new Map<string, UnderWay>();
-  let isClosed = false;
 
   async function claim(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]> {
     if (asked.request === undefined) return claimFor(asked, disconnected);
@@ -117,25 +112,10 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
       ...(slots === undefined ? {} : { slots }),
     };
     const atOnce = await engine.claimNow(ask);
-    const tasks = atOnce.length > 0 || !asked.wait ? atOnce : await waitFor(ask, asked.wait, disconnected);
+    const tasks = atOnce.length > 0 || !asked.wait ? atOnce : await waits.wait(ask, asked.wait, disconnected);
     if (!disconnected.aborted) return tasks;
     await giveBackAll(tasks);
     return [];
-  }
-
-  async function waitFor(
-    ask: Parameters<Workers["claim"]>[0],
-    withinMs: number,
-    disconnected: AbortSignal,
-  ): Promise<readonly RunningTask[]> {
-    const over = abortWithin(clock, Math.min(withinMs, LONGEST_WAIT_MS), disconnected);
-    const wait = { worker: ask.worker, end: (): void => over.abort() };
-    if (isClosed) over.abort();
-    waits.add(wait);
-    const { tasks } = await engine.claim(ask, over.signal);
-    waits.delete(wait);
-    over.unlink();
-    return tasks;
   }
 
   const giveBackAll = (tasks: readonly RunningTask[]): Promise<unknown> => Promise.all(tasks.map(giveBack));
@@ -163,17 +143,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
     await claiming?.tasks.catch(() => undefined); // the claim itself is answered with its error
   }
 
-  return {
-    claim,
-    leave,
-    endWaitsOf: (worker) => {
-      for (const wait of waits) if (wait.worker === worker) wait.end();
-    },
-    close: () => {
-      isClosed = true;
-      for (const { end } of waits) end();
-    },
-  };
+  return { claim, leave, endWaitsOf: waits.endOf, close: waits.close };
 }
 
 /** A hash, because worker and request id may be any text, and the length of such names is limited. */
