@@ -39,16 +39,16 @@ examineWakeUps("store", async () => {
 
 /** A store that notifies when the test says so, and counts its watchers. */
 function createWatchable() {
-  const rings = new Set<(due: readonly string[] | null) => void>();
-  const watch: TaskStore["watch"] = (ring) => {
-    rings.add(ring);
-    return () => rings.delete(ring);
+  const watchers = new Set<(due: readonly string[] | null) => void>();
+  const watch: TaskStore["watch"] = (notify) => {
+    watchers.add(notify);
+    return () => watchers.delete(notify);
   };
   return {
     watch,
-    watchers: () => rings.size,
-    ring: (due: readonly string[] | null) => {
-      for (const ring of rings) ring(due);
+    count: () => watchers.size,
+    notify: (due: readonly string[] | null) => {
+      for (const notify of watchers) notify(due);
     },
   };
 }
@@ -79,7 +79,7 @@ describe("the store as the source of wake-ups", () => {
     const store = createWatchable();
     const wakeUps = createStoreWakeUps(store);
     const waiting = [wakeUps.listen(["mail"], never), wakeUps.listen(["video.*"], never)];
-    store.ring(null);
+    store.notify(null);
     expect((await Promise.all(waiting)).includes(null)).toBe(false);
   });
 
@@ -87,7 +87,7 @@ describe("the store as the source of wake-ups", () => {
     const store = createWatchable();
     const wakeUps = createStoreWakeUps(store);
     const waiting = wakeUps.listen(["*"], never);
-    store.ring([]);
+    store.notify([]);
     await wakeUps.close();
     expect(await waiting).toBeNull();
   });
@@ -95,23 +95,23 @@ describe("the store as the source of wake-ups", () => {
   test("the store is watched only while a call waits", async () => {
     const store = createWatchable();
     const wakeUps = createStoreWakeUps(store);
-    expect(store.watchers()).toBe(0);
+    expect(store.count()).toBe(0);
     const abort = new AbortController();
     const waiting = [
       wakeUps.listen(["a"], never),
       wakeUps.listen(["b"], abort.signal),
       wakeUps.listen(["c"], never),
     ];
-    expect(store.watchers()).toBe(3);
-    store.ring(["a"]);
-    expect(store.watchers()).toBe(2);
+    expect(store.count()).toBe(3);
+    store.notify(["a"]);
+    expect(store.count()).toBe(2);
     abort.abort();
-    expect(store.watchers()).toBe(1);
+    expect(store.count()).toBe(1);
     await wakeUps.close();
-    expect(store.watchers()).toBe(0);
+    expect(store.count()).toBe(0);
     expect((await Promise.all(waiting)).map((wakeUp) => wakeUp === null)).toEqual([false, true, true]);
     await wakeUps.listen(["a"], AbortSignal.abort());
-    expect(store.watchers()).toBe(0);
+    expect(store.count()).toBe(0);
   });
 
   test("notify does nothing: only a commit wakes", async () => {
