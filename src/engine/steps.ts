@@ -3,7 +3,7 @@
  * begins again if another write came first. Steps of one task in this process run one after another.
  */
 
-import { isClaimable } from "../core/due.ts";
+import { isMadeDue } from "../core/due.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../core/task.ts";
 import { BATCH_LIMITS, type Join } from "../lib/batch.ts";
@@ -72,7 +72,7 @@ export function createSteps(setup: {
   async function replaceAll(steps: readonly Step[]) {
     const answers = await store.replace(steps);
     for (const [at, { from, to }] of steps.entries()) if (answers[at] === "ok") minutes.stepped(from, to);
-    setup.notify(steps.filter(({ to }) => isClaimable(to, to.updatedAt)).map(({ to }) => to.type));
+    setup.notify(steps.filter(({ to }) => isMadeDue(to)).map(({ to }) => to.type));
     return answers;
   }
 

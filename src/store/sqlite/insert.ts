@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { isClaimable } from "../../core/due.ts";
+import { isMadeDue } from "../../core/due.ts";
 import type { Draft, PendingTask, TaskId } from "../../core/task.ts";
 import type { Value } from "../columns.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
@@ -67,7 +67,7 @@ export function createInserts(db: Database, changes: ChangeTable, tally: Tally) 
     insertTask.run(...valuesOf(COLUMNS.all, task));
     const { id, version, status } = task;
     tally.move(task.type, null, status);
-    const due = isClaimable(task, task.updatedAt) ? task.type : null;
+    const due = isMadeDue(task) ? task.type : null;
     changes.append({ id, version, status, kind: "created" }, now, due);
     return { id, existing: false };
   }

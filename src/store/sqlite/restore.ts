@@ -1,5 +1,5 @@
 import type { Database } from "bun:sqlite";
-import { isClaimable } from "../../core/due.ts";
+import { isMadeDue } from "../../core/due.ts";
 import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
 import type { Value } from "../columns.ts";
 import { restoredKeyTaken } from "../refusals.ts";
@@ -42,4 +42,4 @@ export function createRestore(
   return restore;
 }
 
-const dueType = (task: Task): string | null => (isClaimable(task, task.updatedAt) ? task.type : null);
+const dueType = (task: Task): string | null => (isMadeDue(task) ? task.type : null);

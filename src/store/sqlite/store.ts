@@ -3,7 +3,7 @@
  * blocks the server. This module turns calls into messages to that thread.
  */
 
-import { isClaimable } from "../../core/due.ts";
+import { isMadeDue } from "../../core/due.ts";
 import { TaskError } from "../../core/error.ts";
 import { entersLife } from "../../core/lifecycle.ts";
 import { changedFields } from "../../core/parts.ts";
@@ -131,7 +131,7 @@ const sentStepOf = ({ from, to, once }: Step): SentStep => ({
   was: from.status,
   status: to.status,
   at: to.updatedAt,
-  due: isClaimable(to, to.updatedAt) ? to.type : null,
+  due: isMadeDue(to) ? to.type : null,
   ...(once === undefined ? {} : { once }),
 });
 
