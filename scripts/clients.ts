@@ -1,7 +1,7 @@
 /**
  * `npm run clients [-- NAME...]`: makes clients of the OpenAPI document with the generators that people use, compiles them and runs
  * them against a live server; tries the SDK on many runtimes; lints the document, and has schemathesis send what it allows and what it forbids. Prints a table.
- * What cannot be run, for a program is missing, counts as a failure: docs/clients.md says what each needs.
+ * A client that cannot be run because a program is missing counts as failed: docs/clients.md has the programs.
  */
 
 import { CHECKS } from "../test/clients/checks.ts";

@@ -1,4 +1,4 @@
-/** The test files, and what each of them needs, as its imports and theirs tell. */
+/** The test files, and the servers that each of them needs, found by its direct and indirect imports. */
 import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
 

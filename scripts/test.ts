@@ -1,7 +1,7 @@
 /**
- * `npm test [-- arguments of bun test]`: brings up the servers that the chosen test files share, runs the tests, and takes the
- * servers away again. A server whose URL is in the environment already is used as it is. `--quick` instead of arguments chooses the
- * files that need no other program.
+ * `npm test [-- arguments of bun test]`: starts the servers that the chosen test files share, runs the tests, and removes the
+ * servers. A server whose URL is in the environment is used instead. `--quick` instead of arguments chooses the files that need no
+ * other program.
  */
 import { availableParallelism } from "node:os";
 import { createKafka, createSecuredKafka } from "../test/support/servers/kafka.ts";
@@ -12,11 +12,11 @@ import type { TestServer } from "../test/support/servers/runner.ts";
 import { ACCOUNT, TENANT } from "../test/support/servers/secured.ts";
 import { isSelfContained, type ServerName, serversOf, testFiles } from "./test-files.ts";
 
-/** Files run beside one another, each in a global scope of its own: most tests wait for servers, kills and leases. */
+/** Files run in parallel, each with its own global scope: most tests wait for servers, kills and leases. */
 const SIDE_BY_SIDE = `--parallel=${availableParallelism() + 1}`;
-/** How long each file took once, so that the longest begin first; written anew by `npm test -- --update-timings`. */
+/** The duration of each file, so that the longest start first; `npm test -- --update-timings` writes it. */
 const LONGEST_FIRST = "--timings=test/timings.json";
-/** Only a test that hangs takes as long: what it waits for it gives up after half of that, and says what it was. */
+/** Only a test that hangs takes this long. `eventually` gives up after half of it, and reports the awaited condition. */
 const WITHIN_MS = 300_000;
 
 const started: TestServer[] = [];
@@ -27,7 +27,7 @@ async function start<S extends TestServer>(server: S): Promise<S> {
   return server;
 }
 
-/** Where a test finds a server in its environment; see test/support/servers/shared.ts. */
+/** The environment variables with the addresses of the servers; see test/support/servers/shared.ts. */
 const VARIABLES: Readonly<Record<ServerName, string>> = {
   Postgres: "TEST_POSTGRES_URL",
   Pgbouncer: "TEST_PGBOUNCER_URL",

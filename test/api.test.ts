@@ -544,7 +544,7 @@ describe("a list", () => {
   });
 });
 
-/** A second front door before the same engine, whose lists come by way of the test. */
+/** A second HTTP server on the same engine; the test controls its lists. */
 const openListDoor = (engine: Engine, list: Engine["list"]) => openDoor({ ...engine, list });
 
 describe("a whole list that is streamed", () => {
@@ -563,7 +563,7 @@ describe("a whole list that is streamed", () => {
   });
   afterAll(() => server.stop());
 
-  test("reads no further ahead than its reader, holds nobody up, and ends when its reader leaves", async () => {
+  test("reads only what its client reads, delays no other request, and ends when its client disconnects", async () => {
     let pagesRead = 0;
     const door = openListDoor(server.app.engine, (query) => {
       pagesRead++;

@@ -103,7 +103,7 @@ const MAY_USE: Record<string, readonly string[]> = {
   "node:zlib": ["http/compression.ts"],
 };
 
-/** Effects come in through app.ts: who else reads the clock, draws at random or asks the environment is found here. */
+/** Effects come in through app.ts: a file that reads the clock, draws at random or reads the environment itself is listed here. */
 const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
@@ -169,7 +169,7 @@ function faultOf(file: string, { target, isType }: Import): string | null {
 
 const textOf = (file: string): Promise<string> => Bun.file(join(SOURCE, file)).text();
 
-/** Of the server and the SDK the web UI knows the client, the words of core, and nothing else. */
+/** The web UI imports the SDK's client and core, and nothing else of the server. */
 const WEB_MAY_IMPORT = /^(web\/|src\/client\/|src\/core\/)/;
 const WEB = join(SOURCE, "../web");
 
@@ -186,22 +186,22 @@ async function webFaults(): Promise<string[]> {
 }
 
 describe("the source", () => {
-  test("every part of the source has its rule", () => {
+  test("every part of the source has a rule", () => {
     expect([...new Set(files.map(partOf))].filter((part) => MAY_IMPORT[part] === undefined)).toEqual([]);
   });
 
-  test("no file imports what its part may not", async () => {
+  test("no file imports a part that its own part may not import", async () => {
     const faults = await Promise.all(
       files.map(async (file) => importsOf(await textOf(file)).map((found) => faultOf(file, found))),
     );
     expect(faults.flat().filter((fault) => fault !== null)).toEqual([]);
   });
 
-  test("the web UI stands on the client and on core alone", async () => {
+  test("the web UI imports only the client and core", async () => {
     expect(await webFaults()).toEqual([]);
   });
 
-  test("the rules see what is against them", () => {
+  test("the rules find violations", () => {
     const against =
       'import { createMemoryStore } from "../store/memory/store.ts";\nimport type { Ask } from "../store/store.ts";\nconst { run } = await import("../cli/cli.ts");';
     expect(importsOf(against).map((found) => faultOf("http/tasks.ts", found))).toEqual([
@@ -214,7 +214,7 @@ describe("the source", () => {
     );
   });
 
-  test("time, chance and environment enter at the door", async () => {
+  test("time, random numbers and the environment come in through the setup", async () => {
     const reading = await Promise.all(
       files.map(async (file) => (EFFECTS.test(code(await textOf(file))) ? file : null)),
     );
@@ -327,7 +327,7 @@ describe("the product is made of small parts", () => {
     expect(total > VAGUE_WORDS_AT_MOST ? found.flat() : []).toEqual([]);
   });
 
-  test("the checks see what is too long, circular or vague", () => {
+  test("the checks find what is too long, circular or vague", () => {
     const body = "    call();\n".repeat(3);
     const text = `export function createIt(setup: {\n  a: 1;\n}): It {\n${body}  const inner = (): void => {\n${body}  };\n}\n`;
     expect(longFunctions(text, 4)).toEqual(["createIt (12 lines)", "inner (5 lines)"]);

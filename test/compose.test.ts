@@ -21,12 +21,12 @@ const settingsOf = (command: string): Record<string, string> =>
     [...command.matchAll(/\b(STORE_URL|QUEUE_URL)=(\S+)/g)].map(([, name, url]) => [name, url]),
   );
 
-test("it has a command for each pairing of a server as store and a broker", () => {
+test("it has a command for each combination of a store's server and a broker", () => {
   expect(commands).toHaveLength(9);
   expect(new Set(commands).size).toBe(9);
 });
 
-test.each(commands)("%s: the settings are taken, and each server that they name is started", (command) => {
+test.each(commands)("%s: the settings are valid, and each server that they name is started", (command) => {
   const config = readConfig({ env: settingsOf(command) });
   const profiles = [...command.matchAll(/--profile (\w+)/g)].map(([, profile]) => profile);
   const hosts = [config.storeUrl, config.queueUrl]
@@ -46,7 +46,7 @@ test.each(["tasktrack", "worker"])(
   },
 );
 
-test("a worker is one, on the store that all share", () => {
+test("the worker has ROLE=worker and the shared store", () => {
   const env = settingsOf("STORE_URL=redis://redis");
   expect(services.worker?.environment).toMatchObject({ ROLE: "worker" });
   expect(readConfig({ env: { ...env, ROLE: "worker" } }).role).toBe("worker");

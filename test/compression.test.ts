@@ -96,7 +96,7 @@ function endlessList({ failsAt = Number.POSITIVE_INFINITY } = {}) {
 const randomText = (): string => crypto.getRandomValues(Buffer.alloc(5_000)).toString("base64");
 
 describe.each(["gzip", "identity"])("a list that is sent by %s while it is read", (accept) => {
-  test("is not read on while the client does not read, and no more once it has left", async () => {
+  test("is not read from the store while the client does not read, or after it has disconnected", async () => {
     const { engine, asked } = endlessList();
     const door = openDoor(engine);
     const abort = new AbortController();
@@ -113,7 +113,7 @@ describe.each(["gzip", "identity"])("a list that is sent by %s while it is read"
     await door.close();
   });
 
-  test("is cut, not ended, when the store fails midway", async () => {
+  test("is broken off, not ended, when the store fails in the middle", async () => {
     const { engine } = endlessList({ failsAt: 3 });
     const door = openDoor(engine);
     const headers = { "accept-encoding": accept };

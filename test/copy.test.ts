@@ -123,7 +123,7 @@ describe("a copy", () => {
     },
   );
 
-  test("of nothing is done at once", async () => {
+  test("of an empty store ends at once", async () => {
     const empty = newFile();
     await within(empty, async () => undefined);
     const { code, stderr } = await copied(empty, newFile());
@@ -131,7 +131,7 @@ describe("a copy", () => {
   });
 });
 
-describe("a copy that is killed in its middle", () => {
+describe("a copy that is killed in the middle", () => {
   let many: Awaited<ReturnType<typeof newSource>>;
   beforeAll(async () => {
     many = await newSource(MANY);
@@ -152,7 +152,7 @@ describe("a copy that is killed in its middle", () => {
     expect(await allIn(to)).toStrictEqual(many.all);
   }
 
-  test.each(["PostgreSQL", "Redis"] as const)("goes on where it was, into %s", async (name) => {
+  test.each(["PostgreSQL", "Redis"] as const)("continues where it stopped, into %s", async (name) => {
     for (;;) {
       const to = newPlace(name);
       const before = await within(to, async (store) => {
@@ -167,7 +167,7 @@ describe("a copy that is killed in its middle", () => {
     }
   });
 
-  test("goes on where it was, into SQLite", async () => {
+  test("continues where it stopped, into SQLite", async () => {
     for (;;) {
       const to = newFile();
       const log = `${to.slice("sqlite:".length)}-wal`;
@@ -212,7 +212,7 @@ describe("a copy is refused in one line,", () => {
     ],
     ["with a path that is missing", [...A, "--to", "sqlite:"], `--to: expected ${FORMS}, got "sqlite:"`],
     ["with a flag that is not known", [...A, ...B, "--force"], /--force/],
-    ["with a word too many", [...A, ...B, "now"], /now/],
+    ["with an argument too many", [...A, ...B, "now"], /now/],
   ])("%s", async (_case, args, line) => {
     await expectRefusal(args, 2, line);
     expect([existsSync(join(home, "a.db")), existsSync(join(home, "b.db"))]).toEqual([false, false]);
@@ -231,7 +231,7 @@ describe("a copy is refused in one line,", () => {
     },
   );
 
-  test("into a copy that has a life of its own since", async () => {
+  test("into a copy that was changed since", async () => {
     const to = newFile();
     await copied(source.url, to);
     await within(to, (store) => addTo(store));
@@ -251,7 +251,7 @@ describe("a copy is refused in one line,", () => {
     },
   );
 
-  test("while a process holds the source, or the target", async () => {
+  test("while another process uses the source or the target", async () => {
     const to = newFile();
     await within(source.url, () =>
       expectRefusal(
@@ -269,7 +269,7 @@ describe("a copy is refused in one line,", () => {
     );
   });
 
-  test("where nobody answers", async () => {
+  test("where no server answers", async () => {
     await expectRefusal(
       ["--from", source.url, "--to", "redis://u:secret@127.0.0.1:1"],
       1,
@@ -283,7 +283,7 @@ describe("a copy is refused in one line,", () => {
   });
 });
 
-test("counts that differ at the end are told, with the way out", async () => {
+test("different counts at the end are reported, with the next step", async () => {
   const to = newFile();
   await copied(source.url, to);
   await within(to, (store) => store.remove([{ id: 1 }]));

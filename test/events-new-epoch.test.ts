@@ -42,14 +42,14 @@ async function openPublisher(url: string) {
   });
   await publisher.start();
   closing.push(() => publisher.stop(1_000));
-  const told = (): ReadonlySet<number> => new Set(broker.events.map(({ id }) => id));
+  const published = (): ReadonlySet<number> => new Set(broker.events.map(({ id }) => id));
   return {
     ...{ engine, broker, log },
     create: (count: number) => createWhenAnswered(engine, count),
     /** Resolves when an event has come of each of them. */
-    tells: (ids: readonly number[]) =>
+    publishes: (ids: readonly number[]) =>
       eventually(
-        () => ids.filter((id) => !told().has(id)),
+        () => ids.filter((id) => !published().has(id)),
         (missing) => missing.length === 0,
         WITHIN_MS,
       ),
@@ -77,67 +77,67 @@ async function createWhenAnswered(engine: Engine, count: number): Promise<number
   return (await eventually(create, (ids) => ids !== null, WITHIN_MS)) ?? [];
 }
 
-describe("what was committed before the store got a new epoch, and not published, is published after it", () => {
-  test("where Redis was killed and started again", async () => {
+describe("changes that were committed and not published before a new epoch of the store are published after it", () => {
+  test("when Redis is killed and started again", async () => {
     const server = await createRedis({ appendfsync: "always" });
     closing.push(server.remove);
     await server.start();
     const x = await openPublisher(server.url);
-    await x.tells(await x.create(10));
+    await x.publishes(await x.create(10));
     x.broker.isAway = true;
     const waiting = await x.create(100);
     await server.signal("SIGKILL");
     await server.start();
     const later = await x.create(1);
     x.broker.isAway = false;
-    await x.tells([...waiting, ...later]);
+    await x.publishes([...waiting, ...later]);
     expect(x.broker.events.length).toBeLessThan(2 * 111);
     expect(x.log.events).toContain("events_new_epoch");
     expect(x.log.events).not.toContain("events_missed");
   });
 
-  test("where Redis has lost what was published last, and its log goes on with the same numbers", async () => {
+  test("when Redis has lost the changes that were published last, and its log continues with the same numbers", async () => {
     const server = await createRedis({ appendonly: "no", save: "3600 1000000" });
     closing.push(server.remove);
     await server.start();
     const x = await openPublisher(server.url);
-    await x.tells(await x.create(10));
+    await x.publishes(await x.create(10));
     await command(server, "SAVE");
-    await x.tells(await x.create(20));
+    await x.publishes(await x.create(20));
     await server.signal("SIGKILL");
     await server.start();
     const later = await x.create(30);
-    await x.tells(later);
+    await x.publishes(later);
     expect(x.log.events).toContain("events_new_epoch");
   });
 
-  test("where a PostgreSQL standby took over", async () => {
+  test("when a PostgreSQL standby is promoted", async () => {
     const server = await createPostgres();
     closing.push(server.remove);
     await server.start();
     const x = await openPublisher(server.url);
-    await x.tells(await x.create(10));
+    await x.publishes(await x.create(10));
     x.broker.isAway = true;
     const waiting = await x.create(100);
     await server.promote();
     const later = await x.create(1);
     x.broker.isAway = false;
-    await x.tells([...waiting, ...later]);
+    await x.publishes([...waiting, ...later]);
     expect(x.broker.events.length).toBeLessThan(2 * 111);
     expect(x.log.events).toContain("events_new_epoch");
     expect(x.log.events).not.toContain("events_missed");
   });
 });
 
-test("what is created in a Redis that was emptied is published", async () => {
+test("tasks that are created in an emptied Redis are published", async () => {
   const server = await createRedis();
   closing.push(server.remove);
   await server.start();
   const x = await openPublisher(server.url);
-  await x.tells(await x.create(10));
+  await x.publishes(await x.create(10));
   x.broker.events.length = 0;
   await command(server, "FLUSHALL");
   const later = await x.create(5);
   expect(later).toEqual([1, 2, 3, 4, 5]);
-  await x.tells(later);
+  await x.publishes(later);
 });

@@ -1,4 +1,4 @@
-/** What happens to tasks, as those see it who follow the events. */
+/** Changes of tasks as clients of the event stream receive them. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -55,7 +55,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
   });
   afterAll(() => server.stop());
 
-  test("tell the life of a task, each with an id, and its end", async () => {
+  test("have every change of a task, each with an id, and its end", async () => {
     const client = await openEvents(server.url);
     expect(client.response.status).toBe(200);
     expect(client.response.headers.get("content-type")).toBe("text/event-stream");
@@ -83,7 +83,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     client.close();
   });
 
-  test("have the task as GET has it, without payload and result", async () => {
+  test("contain the task as GET returns it, without payload and result", async () => {
     const client = await openEvents(server.url);
     const id = await create(engine, { payload: '{"secret":1}', tags: ["a"], priority: 3 });
     const [event] = await client.until(isTask(id));
@@ -97,7 +97,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     await engine.remove(id);
   });
 
-  test("begin at the present without Last-Event-ID, and show nothing of before", async () => {
+  test("begin with the next change without Last-Event-ID", async () => {
     await create(engine);
     const client = await openEvents(server.url);
     const id = await create(engine);
@@ -105,7 +105,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     client.close();
   });
 
-  test("of a task that has changed often tell its latest state, and at least once", async () => {
+  test("of a task that changes often have its latest state at least once", async () => {
     const client = await openEvents(server.url);
     const id = await create(engine, { name: "first" });
     for (let n = 0; n < 100; n++) await engine.edit(id, { name: `name ${n}` });
@@ -117,7 +117,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
 
   // ---- filters
 
-  test("of some tasks are of these alone, their deletions too", async () => {
+  test("of some tasks are only of these, including their deletions", async () => {
     const [a, b, c] = [await create(engine), await create(engine), await create(engine)];
     const client = await openEvents(server.url, { query: `?task=${a}&task=${c}` });
     for (const id of [b, a, c]) {
@@ -129,7 +129,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     client.close();
   });
 
-  test("of some types are of these alone, exact or by prefix, and all deletions", async () => {
+  test("of some types are only of these, exact or by prefix, and of all deletions", async () => {
     const exact = await openEvents(server.url, { query: "?type=video.cut" });
     const prefix = await openEvents(server.url, { query: "?type=video.*&type=mail" });
     const ids: number[] = [];
@@ -146,7 +146,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     prefix.close();
   });
 
-  test("of some statuses are of tasks that have one of these now", async () => {
+  test("of some statuses are of tasks that have one of these statuses now", async () => {
     const client = await openEvents(server.url, { query: "?status=done&status=cancelled" });
     const id = await create(engine, { type: "for-status" });
     await engine.edit(id, { name: "changed" });
@@ -163,7 +163,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
 
   // ---- coming back
 
-  test("are resumed after any of their ids without missing a task's latest state or its end", async () => {
+  test("are resumed after any id without missing a task's latest state or its end", async () => {
     const first = await openEvents(server.url);
     const ids: number[] = [];
     for (let n = 0; n < 30; n++) ids.push(await create(engine, { type: "for-resume" }));
@@ -185,7 +185,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     }
   });
 
-  test("are resumed by who has seen none yet, from where it began", async () => {
+  test("are resumed from the beginning by a client that has received none yet", async () => {
     const first = await openEvents(server.url);
     expect(first.events).toEqual([]);
     first.close();
@@ -215,7 +215,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
 
   // ---- a crowd, and its end
 
-  test("reach a hundred clients alike", async () => {
+  test("are the same for a hundred clients", async () => {
     const clients = await Promise.all(Array.from({ length: 100 }, () => openEvents(server.url)));
     const id = await create(engine);
     for (const client of clients) {
@@ -243,7 +243,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("that its client leaves leaves nothing behind", async () => {
+  test("releases everything when its client disconnects", async () => {
     const server = openMemoryServer();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
     const watches = (count: number) =>
@@ -261,7 +261,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("is told apart from a dead one by a comment every 15 seconds, whose id may be resumed from", async () => {
+  test("sends a comment every 15 seconds, and can be resumed from its id", async () => {
     const clock = createManualClock();
     const server = openMemoryServer({ clock });
     const client = await openEvents(server.url, { query: "?type=none" });
@@ -286,7 +286,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("of a client that takes nothing is cut when it is 256 KiB behind, and the client resumes", async () => {
+  test("of a client that does not read is closed when it is 256 KiB behind, and the client resumes", async () => {
     const server = openMemoryServer();
     const stuck = openConnection(server.url);
     stuck.write(encode({ target: "/api/events" }));
@@ -313,7 +313,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("stays open while the store is away, and misses nothing of it", async () => {
+  test("stays open while the store is away, and misses no change", async () => {
     const server = openMemoryServer();
     const client = await openEvents(server.url);
     const id = await create(server.engine);
@@ -336,7 +336,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("is ended when the server stops, which waits for none", async () => {
+  test("is ended when the server stops; the server does not wait for streams", async () => {
     const server = await startApp({ ROLE: "api" }, { clock: createManualClock() });
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
     await server.stop(); // no time passes here: it waits for no deadline

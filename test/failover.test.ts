@@ -31,7 +31,7 @@ afterAll(async () => {
 const create = () => fetch(`${server.url}/api/task`, { method: "POST", body: '{"name":"x"}' });
 const readiness = () => fetch(`${server.url}/readyz`).then(({ status }) => status);
 
-test("a primary of Redis that became a replica is not ready, writes are a 503, and the new primary is found", async () => {
+test("after a Redis primary becomes a replica, /readyz and writes are 503 until the new primary is found", async () => {
   expect((await create()).status).toBe(201);
   expect(await readiness()).toBe(200);
 

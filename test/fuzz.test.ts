@@ -128,7 +128,7 @@ const bulk = fc
       expects: null,
     }),
   );
-/** Claimed tasks are nobody's: their leases run out after the run. */
+/** No worker runs the claimed tasks: their leases expire after the run. */
 const claimBody = fc.record(
   {
     worker: fc.constantFrom("w1", "раб"),
@@ -400,7 +400,7 @@ async function take(step: Step, known: Known): Promise<void> {
   else strays.add(strayOf(request));
 }
 
-/** The web UI's pages are no part of the API, nor of its document; who asks for HTML there is shown them. */
+/** The web UI's pages are not part of the API or of its document; a request for HTML gets them. */
 const isPage = ({ target }: { readonly target: string }): boolean =>
   /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
 const PAGE_STATUSES: ReadonlySet<number> = new Set([200, 204, 304]);
@@ -421,7 +421,7 @@ const isRefusedPage = (
 /** A cancel of a task that runs at that very moment, which is up to the machine; task-model.test.ts cancels running work. */
 const BY_CHANCE = 202;
 
-/** Tasks that were deleted by an id that was drawn at random and happened to be somebody's. */
+/** Tasks that were deleted because a random id was the id of another command's task. */
 const strays = new Set<number>();
 
 /** Only the path: a query may have a percent sign that begins no character. */

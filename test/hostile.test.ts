@@ -1,4 +1,4 @@
-/** What a client should not send, and what it is told: each with its exact status and code. */
+/** Invalid requests, each with the exact status and code of its answer. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { ProblemCode } from "../src/wire/problem.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
@@ -104,17 +104,17 @@ const fields: readonly Refused[] = [
     pointers: [`/${field}`],
   })),
   {
-    it: "a field that nobody knows",
+    it: "an unknown field",
     send: post('{"name":"x","a/b~c":1}'),
     pointers: ["/a~1b~0c"],
   },
   {
-    it: "80,000 fields that nobody knows",
+    it: "80,000 unknown fields",
     send: post(JSON.stringify({ name: "x", ...unknownFields(80_000) })),
     pointers: Array.from({ length: 100 }, (_, n) => `/k${n}`),
   },
   {
-    it: "a thousand tasks of sixty fields that nobody knows",
+    it: "a thousand tasks with sixty unknown fields each",
     send: post(JSON.stringify(Array.from({ length: 1_000 }, () => ({ name: "x", ...unknownFields(60) })))),
   },
   {
@@ -356,7 +356,7 @@ const tooLongHeaders: readonly Refused[] = [
   },
 ];
 
-// ---- 415: not JSON by its own word
+// ---- 415: declared as another type than JSON
 
 const mediaTypes: readonly Refused[] = [
   ...[
@@ -493,7 +493,7 @@ const FOREIGN: readonly (readonly [string, Headers])[] = [
       ["Sec-Fetch-Site", "cross-site"],
     ],
   ],
-  ["a site that is no word", [["Sec-Fetch-Site", "SAME-ORIGIN?"]]],
+  ["a site that is not a token", [["Sec-Fetch-Site", "SAME-ORIGIN?"]]],
 ];
 
 const foreignOrigins: readonly Refused[] = UNSAFE.flatMap((request) =>
@@ -531,7 +531,7 @@ const foreignHosts: readonly Refused[] = [
     ]),
   },
   {
-    it: "a rebound page's POST, same origin by its own word",
+    it: "a rebound page's POST that says same-origin",
     send: post(named("x"), [
       ...JSON_TYPE,
       ["Host", "evil.example"],
@@ -613,13 +613,13 @@ for (const [status, code, rows] of TABLES) {
   });
 }
 
-test("the tables above hold at least sixty requests, no two alike", () => {
+test("the tables above have at least sixty requests, all different", () => {
   const names = TABLES.flatMap(([, code, rows]) => rows.map((row) => `${code}: ${row.it}`));
   expect(names.length).toBeGreaterThanOrEqual(60);
   expect(new Set(names).size).toBe(names.length);
 });
 
-test("nothing that a client sent counts as a fault of the server", () => {
+test("no request above was logged as a fault of the server", () => {
   expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
 });
 
@@ -692,7 +692,7 @@ const servedTypes: readonly Served[] = [
 const servedOrigins: readonly Served[] = [
   created("a page of this origin", post(named("x"), [...JSON_TYPE, ["Origin", "http://localhost"]])),
   created(
-    "a page of this origin by its browser's word",
+    "a page of this origin according to its browser",
     post(named("x"), [
       ...JSON_TYPE,
       ["Origin", "http://localhost"],
@@ -763,7 +763,7 @@ describe("served:", () => {
   });
 });
 
-test("a preflight of another origin is given no leave", async () => {
+test("a preflight of another origin gets no permission", async () => {
   const response = await exchange(
     server.url,
     call("OPTIONS", "/api/task", [
@@ -780,7 +780,7 @@ test("a preflight of another origin is given no leave", async () => {
 // ---- request ids
 
 describe("a request id", () => {
-  test.each(["a", "0f8e-4c:1.2_3", "x".repeat(64)])("of the client's is kept: %s", async (id) => {
+  test.each(["a", "0f8e-4c:1.2_3", "x".repeat(64)])("of the client is kept: %s", async (id) => {
     const response = await exchange(server.url, get("/nope", [["X-Request-Id", id]]));
     expect((await expectProblem(response, { status: 404, code: "unknown_route" })).request_id).toBe(id);
   });
@@ -798,7 +798,7 @@ describe("a request id", () => {
 
 // ---- what is no HTTP; the runtime answers, before there is a request
 
-describe("refused with 400 before it is a request:", () => {
+describe("refused with 400 by the HTTP parser:", () => {
   const head = "POST /api/task HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const rows: readonly (readonly [string, string])[] = [
     ["noise", "\x00\x01\x02 noise\r\n\r\n"],
@@ -820,7 +820,7 @@ describe("refused with 400 before it is a request:", () => {
   });
 });
 
-test("a client that leaves in the middle of its body is no fault of the server", async () => {
+test("a client that disconnects in the middle of its body is not logged as a fault of the server", async () => {
   const before = await state();
   const cut = "POST /api/task HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
   expect((await exchange(server.url, cut)).status).toBe(400);

@@ -16,7 +16,7 @@ const NODES = ["20.20.2", "22.23.3", "24.0.0"];
  * The Kafka client asks for Node.js 22.22, though Bun runs it: npm has no switch for one package, so the lock file leaves its
  * `engines` out. `npm install` may put them in again; then remove them by hand.
  */
-test.each(NODES)("npm ci has nothing to warn of on Node.js %s", async (version) => {
+test.each(NODES)("npm ci prints no warning on Node.js %s", async (version) => {
   const lock = (await Bun.file(join(ROOT, "package-lock.json")).json()) as {
     readonly packages: Record<string, Locked>;
   };

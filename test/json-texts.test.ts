@@ -77,7 +77,7 @@ describe.each(STORES)("on %s", (_, url) => {
     }));
   }
 
-  test("any payload and any result come back as they were sent", async () => {
+  test("any payload and any result are returned as they were sent", async () => {
     await fc.assert(
       fc.asyncProperty(jsonTexts, jsonTexts, jsonTexts, async (one, two, three) => {
         const type = uniqueName("t");
@@ -147,7 +147,7 @@ describe.each(STORES)("on %s", (_, url) => {
     }
   });
 
-  test("texts of the task that look like members change nothing", async () => {
+  test("texts of a task that look like JSON members change nothing", async () => {
     const lookalike = JSON.stringify('","payload":null,"result":null,"');
     const id = await create(
       `{"name":${lookalike},"description":${lookalike},"tags":[${lookalike}],"key":${lookalike},"payload":${lookalike}}`,
@@ -157,7 +157,7 @@ describe.each(STORES)("on %s", (_, url) => {
     expect(await read(id, "result")).toBe("null");
   });
 
-  test("a search by a number of the payload takes it as it was written", async () => {
+  test("a search for a number in the payload finds it as it was written", async () => {
     const type = uniqueName("t");
     const id = await create(`{"name":"x","type":"${type}","payload":${KEPT}}`);
     const find = async (q: string): Promise<number[]> =>

@@ -47,7 +47,7 @@ for (const [name, urlIn] of Object.entries(STORES)) {
       return { text, link: response.headers.get("link") };
     };
 
-    test("pages of whole tasks are linked until all were shown once", async () => {
+    test("pages of whole tasks are linked until each task was returned once", async () => {
       const shown: Whole[] = [];
       let path: string | undefined = "/api/task?view=full&limit=1000";
       while (path !== undefined) {
@@ -68,7 +68,7 @@ for (const [name, urlIn] of Object.entries(STORES)) {
       expect(tasks.every(({ payload }) => payload === PAYLOAD)).toBe(true);
     });
 
-    test("claims give fewer tasks than were asked for until all are given out, and a repeated one gives the same", async () => {
+    test("claims return fewer tasks than requested until all are claimed, and a repeated claim returns the same", async () => {
       const claimed: number[] = [];
       for (let n = 0; claimed.length < COUNT; n++) {
         const body = { worker: "w", types: ["work"], max: 1_000, request: `request ${n}` };

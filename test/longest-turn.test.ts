@@ -65,7 +65,7 @@ function createMeter() {
   };
 }
 
-describe("with 100,000 tasks in memory no turn of the event loop looks at many:", () => {
+describe("with 100,000 tasks in memory no turn of the event loop visits many:", () => {
   const meter = createMeter();
   let door: Door;
   let close = async (): Promise<void> => undefined;

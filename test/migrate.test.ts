@@ -1,4 +1,4 @@
-/** `tasktrack migrate`: what a start would do to a store's schema, said or done. */
+/** `tasktrack migrate`: prints or applies the migrations that a start would apply. */
 import { Database } from "bun:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
@@ -101,7 +101,7 @@ describe.each([
   });
   afterAll(() => place.remove());
 
-  test("--dry-run says what is missing, and does nothing", async () => {
+  test("--dry-run prints the missing migrations, and changes nothing", async () => {
     const args = ["--dry-run", "--store", place.storeUrl];
     const first = await said(args);
     expect(first.split("\n")[0]).toBe(`${place.storeUrl} has schema number 0`);
@@ -111,7 +111,7 @@ describe.each([
     expect(await place.isEmpty()).toBe(true);
   });
 
-  test("brings the schema, once", async () => {
+  test("applies the migrations, once", async () => {
     const args = ["--store", place.storeUrl];
     expect(await said(args)).toMatch(
       / had schema number 0\n {2}applied 1: tasks[^\n]*\n( {2}applied \d+: [^\n]*\n)*$/,
@@ -135,14 +135,14 @@ describe.each([
     await again.close();
   });
 
-  test("is what a start has done already", async () => {
+  test("has nothing to do after a start", async () => {
     const other = placeOf();
     await (await openTestStore(other.storeUrl)).close();
     expect(await said(["--store", other.storeUrl])).toEndWith("\n  up to date\n");
     await other.remove();
   });
 
-  test("is refused in one line where the schema is newer", async () => {
+  test("is refused with one line if the schema is newer", async () => {
     await place.makeNewer();
     const newer = `the store's schema has number 99, this program knows numbers up to ${newest}; use a newer TaskTrack`;
     for (const args of [[], ["--dry-run"]]) {
@@ -164,7 +164,7 @@ describe.each([
 });
 
 describe("migrate", () => {
-  test("takes the store that STORE_URL names, and needs none for memory", async () => {
+  test("uses the store of STORE_URL, and has nothing to do for memory", async () => {
     const { storeUrl, isEmpty } = sqlitePlace();
     const { code, stdout } = await migrate([], { STORE_URL: storeUrl });
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(storeUrl) });

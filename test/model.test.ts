@@ -180,7 +180,7 @@ async function claim({ engine, model }: World, { wishes }: Extract<Command, { do
   const leaving = new AbortController();
   const claims = wishes.map((wish) => engine.claim(wish, leaving.signal));
   await settled();
-  leaving.abort(); // who found nothing would wait for ever
+  leaving.abort(); // a claim that finds nothing would wait for ever
   const given = (await Promise.all(claims)).map(({ tasks }) => tasks);
   for (const [at, wish] of wishes.entries()) same(given[at], model.claim(wish));
 }
@@ -251,7 +251,7 @@ async function compareAll({ engine, store, model }: World): Promise<void> {
   if (page.kind === "gone") throw new Error("the change log forgot its beginning");
   for (let id = 1; id <= model.lastId; id++) {
     same(await store.readLog(id, 0), model.logOf(id));
-    // Each task's own changes; how those of different tasks interleave is nobody's business.
+    // Each task's own changes; the order between different tasks is not defined.
     const changes = page.changes
       .filter((change) => change.id === id && change.kind !== "progress")
       .map(({ version, status, kind }) => ({ id, version, status, kind }));

@@ -209,7 +209,7 @@ describe("for generators of clients the OpenAPI document", () => {
       Object.entries(operation.responses).map(([status, answer]) => ({ operation, status, answer })),
     );
 
-  test("gives each object and each set of words a name", () => {
+  test("gives each object and each enum a name", () => {
     const nameless = operationsOf(document).flatMap(({ operation }) =>
       partsOf(operation).filter((part) => "properties" in part || "enum" in part),
     );

@@ -1,4 +1,4 @@
-/** What becomes of a process that nobody listens to: its log is not read, its terminal has gone, its reader has seen enough. */
+/** Processes whose output is not read: a log without a reader, a closed terminal, a closed pipe. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -26,7 +26,7 @@ async function expectItWorks(url: string): Promise<void> {
     expect((await client.run({ name: "x", type: "simulate" })).status).toBe("done");
 }
 
-describe("a server whose log nobody reads any more", () => {
+describe("a server whose log is no longer read", () => {
   test.each([
     ["tasktrack serve", () => tasktrack(["serve"], { env: ENV })],
     ["npm start", () => npmStart(ENV)],
@@ -56,7 +56,7 @@ describe("a server whose log nobody reads any more", () => {
     }
   });
 
-  test("goes on where the disk is full", async () => {
+  test("continues when the disk is full", async () => {
     const port = String(await freePort());
     const env = { ...ENV, HTTP_PORT: port };
     const server = executable(
@@ -79,13 +79,13 @@ describe("a server whose log nobody reads any more", () => {
   });
 });
 
-test("a server whose log is read slowly answers all the while, and says later how many lines are missing", async () => {
+test("a server whose log is read slowly answers all requests, and logs later how many lines were dropped", async () => {
   const ROUNDS = 10;
   const AT_ONCE = 100;
   const server = tasktrack(["serve"], { env: ENV });
   const url = await server.url();
   server.pauseOutput();
-  const path = `/${"x".repeat(4_000)}`; // which is in the line that tells of the request
+  const path = `/${"x".repeat(4_000)}`; // which is in the log line of the request
   const ask = async (): Promise<number> => (await fetch(`${url}${path}`)).status;
   for (let round = 0; round < ROUNDS; round++) {
     expect(new Set(await Promise.all(Array.from({ length: AT_ONCE }, ask)))).toEqual(new Set([404]));
@@ -104,7 +104,7 @@ test("a server whose log is read slowly answers all the while, and says later ho
   expect(missing()).toBeGreaterThan(0);
 });
 
-test("nohup keeps a server from the end of its terminal", async () => {
+test("a server under nohup continues after its terminal is closed", async () => {
   const server = executable("nohup", [process.execPath, "--no-env-file", MAIN, "serve"], { env: ENV });
   const url = await server.url();
   server.kill("SIGHUP");
@@ -114,7 +114,7 @@ test("nohup keeps a server from the end of its terminal", async () => {
   expect((await server.ended).code).toBe(0);
 });
 
-describe("a command whose reader has seen enough", () => {
+describe("a command whose output pipe is closed", () => {
   test.each([[["--help"]], [["serve", "--help"]], [["--version"]]])(
     "ends quietly: tasktrack %p",
     async (args) => {
@@ -125,7 +125,7 @@ describe("a command whose reader has seen enough", () => {
     },
   );
 
-  test("does all that it was told to", async () => {
+  test("completes its work", async () => {
     const server = tasktrack(["serve"], { env: ENV });
     const url = await server.url();
     const client = createClient(url);

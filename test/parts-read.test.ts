@@ -87,7 +87,7 @@ for (const [name, open] of Object.entries(STORES)) {
       counted = await open();
       ({ engine } = openEngine({
         store: counted.store,
-        clock: { ...createManualClock(), ...systemClock }, // whose hands nobody moves
+        clock: { ...createManualClock(), ...systemClock }, // which no test moves
       }));
       door = openDoor(engine);
       const spec = { name: "a task", type: "work", payload: PAYLOAD, tags: ["nightly"] };
@@ -136,7 +136,7 @@ for (const [name, open] of Object.entries(STORES)) {
         body: JSON.stringify({ filter: {}, all: true, action, ...more }),
       });
 
-    test("a read of whole tasks moves all payloads, so that the others can be told from it", async () => {
+    test("a read of whole tasks transfers all payloads, as a reference for the other reads", async () => {
       const before = counted.received();
       const tasks = await readTasks(
         counted.store,
@@ -146,7 +146,7 @@ for (const [name, open] of Object.entries(STORES)) {
       expect(counted.received() - before).toBeGreaterThan(PAYLOADS);
     });
 
-    test("heartbeats that another process must look up", () =>
+    test("heartbeats that another process must read", () =>
       expectLittle(async () => {
         expect(await engine.leaseMs(beats)).toEqual(beats.map(() => 3_600_000));
         expect(await engine.extend(beats)).toEqual(beats.map(() => "ok" as const));
@@ -159,19 +159,19 @@ for (const [name, open] of Object.entries(STORES)) {
         expect(stats.tags).toEqual([{ tag: "nightly", count: COUNT }]);
       }));
 
-    test("lists with view=state, and the bare one", async () => {
+    test("lists with view=state, and lists without a view", async () => {
       for (const query of ["?view=state&limit=1000", "?limit=1000", "", "?view=state"]) {
         await expectLittle(async () => expect(await fetchJson(`/api/task${query}`)).toHaveLength(COUNT));
       }
     });
 
-    test("what events and the publisher look up", async () => {
+    test("tasks that event streams and the publisher read", async () => {
       const ids = beats.map(({ id }) => id);
       await expectLittle(async () => expect((await engine.readMany(ids, "light")).size).toBe(COUNT));
       await expectLittle(async () => expect((await engine.readMany(ids, "head")).size).toBe(COUNT));
     });
 
-    test("outcomes that come to another process", () =>
+    test("outcomes that reach another process", () =>
       expectLittle(async () => {
         const outcome = { kind: "released", delayMs: 0 } as const;
         await Promise.all(beats.map(({ id, token }) => engine.settle(id, token, outcome)));

@@ -57,7 +57,7 @@ async function create(url: string): Promise<number> {
 }
 
 describe("--processes", () => {
-  test("serve one port, work on one store and tell of each other's tasks", async () => {
+  test("serve one port, share one store and send events of each other's tasks", async () => {
     const server = serve({}, "--processes", "3");
     const url = await server.url();
     const pids = await listening(server, 3);
@@ -79,7 +79,7 @@ describe("--processes", () => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test("are restarted when they die, and the rest serve on", async () => {
+  test("are restarted when they die, while the others serve", async () => {
     const server = serve({ PROCESSES: "2" });
     const url = await server.url();
     const [first = 0] = await listening(server, 2);
@@ -92,7 +92,7 @@ describe("--processes", () => {
     expect((await server.ended).code).toBe(0);
   });
 
-  test("go on when nobody reads their log, and end by SIGHUP", async () => {
+  test("continue when their log is not read, and end at SIGHUP", async () => {
     const server = serve({ LOG_LEVEL: "debug" }, "--processes", "2");
     const url = await server.url();
     const pids = await listening(server, 2);
@@ -117,7 +117,7 @@ describe("--processes", () => {
     },
   );
 
-  test("end at once at a second signal that is no echo of the first", async () => {
+  test("end at once at a second signal that is not a copy of the first", async () => {
     const server = serve({
       PROCESSES: "2",
       SHUTDOWN_GRACE: "1h",
@@ -141,16 +141,16 @@ describe("--processes", () => {
     expect((await server.ended).code).toBe(1);
   });
 
-  test("stop when the one that looks after them is killed", async () => {
+  test("stop when their supervisor is killed", async () => {
     const server = serve({ PROCESSES: "2" });
     await listening(server, 2);
     server.kill("SIGKILL");
-    await server.ended; // with the last of those who write to its output
+    await server.ended; // with the last process that writes to its output
     expect(named(server, "parent_gone")).toHaveLength(2);
     expect(named(server, "stopped")).toHaveLength(2);
   });
 
-  test("are refused a port that somebody has, be it other processes that share it", async () => {
+  test("are refused a port that is in use, also by processes that share it", async () => {
     const holder = serve({ PROCESSES: "2" });
     const { port } = new URL(await holder.url());
     for (const PROCESSES of ["1", "2"]) {
@@ -165,7 +165,7 @@ describe("--processes", () => {
     await holder.ended;
   });
 
-  test("do not begin where one could not, and say so in one line", async () => {
+  test("do not start if one of them cannot start, and print one line", async () => {
     const server = serve({ PROCESSES: "3", STORE_URL: "postgres://127.0.0.1:1/nobody" });
     const { code, stderr } = await server.ended;
     expect(code).toBe(1);
@@ -186,7 +186,7 @@ describe("--processes", () => {
 });
 
 describe("ROLE=worker", () => {
-  test("serves its probes alone and works on what others take in", async () => {
+  test("serves only its probes and runs tasks that other processes accept", async () => {
     const api = serve({ ROLE: "api" });
     const worker = serve({ ROLE: "worker" });
     const [apiUrl, workerUrl] = [await api.url(), await worker.url()];

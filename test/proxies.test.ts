@@ -62,7 +62,7 @@ describe.each(PROXIES)("behind %s", (name) => {
     client.close();
   });
 
-  test("a body that is not read is never taken for a request, nor a request for its rest", async () => {
+  test("a discarded body is never read as a request, and a request is never read as the rest of a body", async () => {
     const client = clientOf(name);
     const body = `GET /api/task HTTP/1.1\r\nHost: localhost\r\n\r\n`.repeat(10_000);
     const refused = { body, headers: [["Content-Type", "text/html"]] as const };
@@ -121,7 +121,7 @@ describe.each(PROXIES)("behind %s", (name) => {
     }
   });
 
-  test("the tag of a compressed answer holds for the task's version", async () => {
+  test("the ETag of a compressed answer identifies the task's version", async () => {
     const client = clientOf(name);
     const created = await client.send(
       post("/api/task", { name: "first", description: "long ".repeat(1_000) }),
@@ -142,7 +142,7 @@ describe.each(PROXIES)("behind %s", (name) => {
     client.close();
   });
 
-  test("two event streams tell of a task at once", async () => {
+  test("two event streams have a new task at once", async () => {
     const open = () => openEvents(proxyAt(name).url, { headers: { host: SITE } });
     const streams = [await open(), await open()];
     const [task] = (await server.app.engine.create([{ name }])).tasks;
@@ -188,7 +188,7 @@ require("node:dns").lookup = (name, options, done) => done(null, [{ address: "12
   },
 ] as const;
 
-test.each(CLIENTS)("$program is told by 413 that its body is too long", async ({ program, flag, script }) => {
+test.each(CLIENTS)("$program gets a 413 for a body that is too long", async ({ program, flag, script }) => {
   const urls = [server.url, ...proxies.map(({ url }) => url)];
   const command = [programAt(program), flag, script, SITE, String(8 * BODY_BYTES), ...urls];
   const child = Bun.spawn(command, { stdout: "pipe", stderr: "inherit" });

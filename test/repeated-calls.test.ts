@@ -48,7 +48,7 @@ async function fail(id: number): Promise<void> {
   expect((await send("POST", `/api/task/${id}/fail`, "-", { token, retryable: false })).status).toBe(200);
 }
 
-describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %s", (name, settings) => {
+describe.each(everyPairing("repeated").slice(0, 4))("calls that are repeated, on %s", (name, settings) => {
   beforeAll(async () => {
     server = await startApp({ ROLE: "api", ...settings });
     const isShared = name === "PostgreSQL" || name === "Redis";
@@ -59,7 +59,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     if (peer !== server) await peer.stop();
   });
 
-  test("a cancel is answered as the first was", async () => {
+  test("a repeated cancel gets the first answer", async () => {
     const id = await add();
     const first = await factsOf(await send("POST", `/api/task/${id}/cancel`, "k"));
     expect(first).toMatchObject({ status: 200, replayed: null, body: { status: "cancelled", version: 2 } });
@@ -70,7 +70,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     });
   });
 
-  test("a cancel of running work is a 202 again, also when the task has ended meanwhile", async () => {
+  test("a repeated cancel of a running task is a 202, also after the task has ended", async () => {
     const id = await add();
     const { type } = await see(id);
     const claimed = await send("POST", "/api/worker/claim", "-", { worker: "w", types: [type] });
@@ -82,7 +82,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     });
   });
 
-  test("a retry happens once, also when the task has failed again meanwhile", async () => {
+  test("a repeated retry is executed once, also after the task has failed again", async () => {
     const id = await add();
     await fail(id);
     const first = await factsOf(await send("POST", `/api/task/${id}/retry`, "k"));
@@ -96,7 +96,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     expect(await see(id)).toMatchObject({ status: "failed", version: 6 });
   });
 
-  test("a deletion is a 204 again", async () => {
+  test("a repeated deletion is a 204", async () => {
     const id = await add();
     expect((await send("DELETE", `/api/task/${id}`, "k")).status).toBe(204);
     const again = await send("DELETE", `/api/task/${id}`, "k", undefined, peer);
@@ -106,7 +106,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     });
   });
 
-  test("an edit under a condition on the version is answered as the first was; another body is refused", async () => {
+  test("a repeated edit with If-Match gets the first answer; another body is refused", async () => {
     const id = await add();
     const edit = (body: Json, at = server) =>
       fetch(`${at.url}/api/task/${id}`, {
@@ -121,7 +121,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     expect((await see(id)).version).toBe(2);
   });
 
-  test("the same key belongs to each step of each task for itself", async () => {
+  test("the same key is independent for each kind of call and each task", async () => {
     const [a, b] = [await add(), await add()];
     for (const id of [a, b]) {
       expect(
@@ -132,7 +132,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     }
   });
 
-  test("a refused call is judged anew when it comes again", async () => {
+  test("a refused call is evaluated again when it is repeated", async () => {
     const id = await add();
     await expectProblem(await send("POST", `/api/task/${id}/retry`, "k"), {
       status: 409,
@@ -144,7 +144,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     });
   });
 
-  test("what comes many times at the same moment is done once, and all are answered alike", async () => {
+  test("a call that is sent many times at the same moment is executed once, and all get the same answer", async () => {
     for (const [verb, status] of [
       ["cancel", 200],
       ["retry", 200],
@@ -164,7 +164,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     }
   });
 
-  test("of two edits under one key at the same moment one is done, and the other body is refused", async () => {
+  test("of two edits with one key at the same moment one is executed, and the other body is refused", async () => {
     const id = await add();
     const edit = (name: string, at: RunningApp) => send("PATCH", `/api/task/${id}`, "k", { name }, at);
     const answers = await Promise.all([
@@ -180,7 +180,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     expect((await see(id)).version).toBe(2);
   });
 
-  test("a cancel that found another one under way stops no later run of the task", async () => {
+  test("a cancel that is repeated while another one is under way does not stop a later run of the task", async () => {
     const id = await add();
     const { type } = await see(id);
     const claimed = await send("POST", "/api/worker/claim", "-", { worker: "w", types: [type] });
@@ -210,7 +210,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that come twice, on %
     await expect(client.get(id)).rejects.toMatchObject({ code: "not_found" });
   });
 
-  test("a key that is none is refused", async () => {
+  test("an invalid key is refused", async () => {
     const id = await add();
     await expectProblem(await send("POST", `/api/task/${id}/cancel`, "\u00e9"), {
       status: 400,

@@ -48,7 +48,7 @@ const passes = (ms: number): Promise<number> => {
   );
 };
 
-test("a start on a SQLite file finds at once what the killed server's own pool was working on, however long its lease", async () => {
+test("a start on a SQLite file releases the running tasks of the killed server at once, whatever the lease", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tasktrack-killed-"));
   // Half of this lease, for which a lease of a worker elsewhere is left alone after a start, is longer than the test waits.
   const env = { ...HERE, ...FOR_EVER, STORE_URL: `sqlite:${join(folder, "tasks.db")}`, LEASE: "1h" };
@@ -77,7 +77,7 @@ const KNOCK_EVERY_MS = 20;
 type Outcome = "answered" | "caught by the close" | "refused" | string;
 
 /**
- * Asks on a fresh connection, again and again, until nobody listens any more; without a pause once the end is near. Five servers that
+ * Sends requests on new connections until no server listens any more; without a pause when the end is near. Five servers that
  * were asked without a pause for the whole of their grace kept the machine busy for ten seconds.
  */
 async function knockUntilClosed(url: string, isNearItsEnd: () => boolean): Promise<Outcome[]> {
@@ -138,7 +138,7 @@ const endings: readonly Ending[] = [
   { to: "npm start and its whole group", signal: "SIGINT", start: npmStart, send: toAll },
 ];
 
-describe("work that can end in the grace ends, the rest is given back, and everybody is answered:", () => {
+describe("work that can end in the grace period ends, other work is released, and every request is answered:", () => {
   /** Work that ends when the file is there that its payload names. */
   const MODULE = `export default {
     gated: async ({ payload }, { signal }) => {
@@ -200,7 +200,7 @@ describe("work that can end in the grace ends, the rest is given back, and every
           .events()
           .filter((event) => event.task_id === id)
           .map(({ event, reason }) => (reason === undefined ? event : `${event}: ${reason}`))
-          .sort(); // who logs first, the request or the worker, is open
+          .sort(); // the order of the request and the worker in the log is not defined
       expect(of(ends)).toEqual(["task_created", "task_done", "task_started"]);
       expect(of(stays)).toEqual(["task_created", "task_released", "task_started", "task_stopping: shutdown"]);
       expect(of(waits)).toEqual(["task_created"]);
@@ -216,7 +216,7 @@ test("a server without running work ends at once, whatever the grace", async () 
   expect(await server.ended).toMatchObject({ code: 0, stderr: "" });
 });
 
-test("a list that is on its way is finished before the server closes", async () => {
+test("a list that is being sent is finished before the server closes", async () => {
   const COUNT = 10_000;
   const server = await startApp({ ROLE: "api" });
   for (let at = 0; at < COUNT; at += 1_000) {
@@ -232,7 +232,7 @@ test("a list that is on its way is finished before the server closes", async () 
 // ---- two signals
 
 describe("a second signal", () => {
-  test("within a second is the first one's echo", async () => {
+  test("within a second counts as a copy of the first", async () => {
     const env = { ...HERE, ...FOR_EVER, SIMULATE_MIN: "1s", SIMULATE_MAX: "1s", SIMULATE_FAILURE_RATE: "0" };
     const server = tasktrack(["serve"], { env: { ...env, LOG_LEVEL: "debug" } });
     const url = await server.url();
@@ -376,7 +376,7 @@ describe("settings", () => {
   });
 });
 
-describe("a start beyond loopback", () => {
+describe("a start on an address that is not loopback", () => {
   test.each([
     ["127.0.0.1", []],
     ["localhost", []],
@@ -391,7 +391,7 @@ describe("a start beyond loopback", () => {
   });
 });
 
-// ---- words
+// ---- help and version
 
 describe("the command line", () => {
   const said = async (...args: string[]): Promise<string> => {
@@ -400,15 +400,15 @@ describe("the command line", () => {
     return stdout;
   };
 
-  test.each(["--version", "-v"])("says its version: %s", async (flag) => {
+  test.each(["--version", "-v"])("prints its version: %s", async (flag) => {
     expect(await said(flag)).toBe(`${packageJson.version}\n`);
   });
 
-  test.each([[["--help"]], [["-h"]], [["help"]], [[]]])("says what it can do: tasktrack %p", async (args) => {
+  test.each([[["--help"]], [["-h"]], [["help"]], [[]]])("prints its help: tasktrack %p", async (args) => {
     expect(await said(...args)).toInclude("tasktrack <command>");
   });
 
-  test("says every setting with its flag and its default", async () => {
+  test("prints every setting with its flag and its default", async () => {
     const help = await said("serve", "--help");
     for (const { name, flag, fallback } of settings) {
       expect(help).toInclude(`--${flag} VALUE`);

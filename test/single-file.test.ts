@@ -17,7 +17,7 @@ afterAll(async () => {
 
 const program = join(home, "tasktrack");
 
-test("an executable of one file keeps tasks in SQLite", async () => {
+test("the single-file executable stores tasks in SQLite", async () => {
   const built = spawnSync(process.execPath, [join(import.meta.dir, "../scripts/build.ts"), program]);
   expect(built.status).toBe(0);
 
@@ -31,7 +31,7 @@ test("an executable of one file keeps tasks in SQLite", async () => {
   }
 });
 
-test("an executable of one file shows the web UI that it carries", async () => {
+test("the single-file executable serves the web UI that it contains", async () => {
   const server = executable(program, ["serve"], {
     env: { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0" },
     cwd: home,
@@ -44,7 +44,7 @@ test("an executable of one file shows the web UI that it carries", async () => {
   expect((await server.ended).code).toBe(0);
 });
 
-test("an executable of one file starts itself again for each of several processes", async () => {
+test("the single-file executable starts itself for each of several processes", async () => {
   const schema = uniqueName("single_file");
   const STORE_URL = `${sharedPostgres()}?schema=${schema}&connections=3`;
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", PROCESSES: "2", STORE_URL };

@@ -33,7 +33,7 @@ async function add(body: Json = {}): Promise<number> {
 async function start(type: string) {
   const { tasks } = await engine.claim(ask({ types: [type], max: 1 }), NEVER);
   const [task] = tasks;
-  if (task === undefined) throw new Error("a claim that nobody aborts ends with a task");
+  if (task === undefined) throw new Error("a claim that is not aborted ends with a task");
   return task;
 }
 
@@ -58,7 +58,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   afterAll(() => server.stop());
 
   describe("creating", () => {
-    test("a task has all that was said of it", async () => {
+    test("a task has all fields of its create", async () => {
       const said = {
         name: "full",
         description: "d",
@@ -76,17 +76,17 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect((await engine.get(id)).backoff).toEqual({ baseMs: 2_000, maxMs: 60_000 });
     });
 
-    test("a delay puts it off by the store's clock", async () => {
+    test("a delay is counted by the store's clock", async () => {
       const task = await see(await add({ type: ownType(), delay: "1h" }));
       expect(Date.parse(String(task.run_at)) - Date.parse(String(task.created_at))).toBe(3_600_000);
     });
 
-    test("a task of a type of one's own may fail three times, a simulated one once", async () => {
+    test("a task of a custom type may fail three times, a simulated one once", async () => {
       expect((await see(await add({ type: ownType() }))).max_attempts).toBe(3);
       expect((await see(await add())).max_attempts).toBe(1);
     });
 
-    test("a key that a live task holds answers with that task", async () => {
+    test("a create with the key of a live task returns that task", async () => {
       const type = ownType();
       const id = await add({ type, key: type });
       const again = await post("/api/task", { name: "other", key: type });
@@ -117,7 +117,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(((await more.json()) as { task_ids: number[] }).task_ids[1]).toBe(task_ids[1] ?? 0);
     });
 
-    test("an array of a thousand with one bad element creates none and says which", async () => {
+    test("an array of a thousand with one invalid element creates none and names the element", async () => {
       const type = ownType();
       const tasks: Json[] = Array.from({ length: 1_000 }, (_, n) => ({ name: `task ${n}`, type }));
       tasks[637] = { name: "bad", type, priority: 1_001 };
@@ -164,14 +164,14 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       ["an empty key", { name: "x", key: "" }, "/key"],
       ["a field of the server's", { name: "x", attempt: 1 }, "/attempt"],
     ];
-    test.each(bad)("%s is refused, and the place is named", async (_, body, pointer) => {
+    test.each(bad)("%s is refused, and the error names its place", async (_, body, pointer) => {
       const problem = await expectProblem(await post("/api/task", body), { status: 400, code: "invalid" });
       expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);
     });
   });
 
   describe("an Idempotency-Key", () => {
-    test("gives the first answer again, whatever has become of the task", async () => {
+    test("returns the first answer again, whatever happened to the task", async () => {
       const type = ownType();
       const key = { "idempotency-key": type };
       const first = await post("/api/task", { name: "x", type, payload: { a: 1, b: 2 } }, key);
@@ -200,7 +200,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       });
     });
 
-    test("sent by fifty at once creates one task", async () => {
+    test("in fifty concurrent requests creates one task", async () => {
       const type = ownType();
       const responses = await Promise.all(
         Array.from({ length: 50 }, () => post("/api/task", { name: "x", type }, { "idempotency-key": type })),
@@ -211,7 +211,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect((await idsAt(`/api/task?type=${type}`)).length).toBe(1);
     });
 
-    test("holds for an array as well", async () => {
+    test("applies to an array too", async () => {
       const key = { "idempotency-key": ownType() };
       const answers = [0, 1].map(() => post("/api/task", [{ name: "a" }, { name: "b" }], key).then(jsonOf));
       const [first, second] = await Promise.all(answers);
@@ -237,7 +237,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(response.headers.get("location")).toBe(`/api/task/${task_id}`);
     });
 
-    test("answers 202, too, where the task is deleted meanwhile, for it was created", async () => {
+    test("answers 202 also if the task is deleted during the wait", async () => {
       const type = ownType();
       const headers = { prefer: "wait=20", "idempotency-key": type };
       const waiting = post("/api/task", { name: "x", type }, headers);
@@ -251,7 +251,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(again.headers.get("idempotent-replayed")).toBe("true");
     });
 
-    test("says that a live task with the key exists when that one has not ended in time", async () => {
+    test("says that a live task with the key exists if that task has not ended in time", async () => {
       const type = ownType();
       const task_id = await add({ type, key: type });
       const response = await post("/api/task", { name: "x", type, key: type }, { prefer: "wait=0" });
@@ -261,7 +261,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   });
 
   describe("changing", () => {
-    test("a pending task changes in every field that is its client's", async () => {
+    test("every editable field of a pending task can be changed", async () => {
       const id = await add({ type: ownType() });
       const patch = {
         name: "new",
@@ -277,7 +277,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(await see(id)).toMatchObject(patch);
     });
 
-    test("a running task changes its name and tags, but not what its worker goes by", async () => {
+    test("the name and tags of a running task can be changed, but not the fields that its worker uses", async () => {
       const type = ownType();
       const id = await add({ type });
       await start(type);
@@ -324,7 +324,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect((await call("DELETE", `/api/task/${id}`, undefined, { "if-match": "*" })).status).toBe(204);
     });
 
-    test("of ten edits of one version one is made", async () => {
+    test("of ten edits of one version one is executed", async () => {
       const id = await add({ type: ownType() });
       const edits = Array.from({ length: 10 }, (_, n) =>
         call("PATCH", `/api/task/${id}`, { name: `edit ${n}` }, { "if-match": '"v1"' }),
@@ -335,7 +335,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   });
 
   describe("cancelling and trying again", () => {
-    test("a pending task is cancelled at once, and an ended one no more", async () => {
+    test("a pending task is cancelled at once, and an ended one cannot be cancelled", async () => {
       const id = await add({ type: ownType() });
       const response = await post(`/api/task/${id}/cancel`);
       expect(response.status).toBe(200);
@@ -343,7 +343,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       await expectProblem(await post(`/api/task/${id}/cancel`), { status: 409, code: "wrong_status" });
     });
 
-    test("a running task is asked to stop; its success stands, its failure is a cancel", async () => {
+    test("a running task is asked to stop; a success still counts, a failure becomes cancelled", async () => {
       for (const [outcome, status] of [
         [DONE, "done"],
         [FAILED, "cancelled"],
@@ -359,7 +359,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       }
     });
 
-    test("a retried task waits again, with its history and its attempts counted anew", async () => {
+    test("a retried task is pending again, keeps its history, and counts its attempts from 0", async () => {
       const type = ownType();
       const id = await add({ type, max_attempts: 1 });
       const { token } = await start(type);
@@ -383,7 +383,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       await expectProblem(await post(`/api/task/${id}/retry`), { status: 409, code: "key_taken" });
     });
 
-    test("they take no body but an empty one", async () => {
+    test("they accept only an empty body", async () => {
       const id = await add({ type: ownType() });
       await expectProblem(await post(`/api/task/${id}/cancel`, { force: true }), {
         status: 400,
@@ -394,7 +394,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   });
 
   describe("the log", () => {
-    test("is read from behind a line", async () => {
+    test("is read from after a given line", async () => {
       const type = ownType();
       const id = await add({ type });
       const { token } = await start(type);
@@ -415,7 +415,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   });
 
   describe("finding", () => {
-    test("by type, prefix, tag, status and words, all at once", async () => {
+    test("by type, prefix, tag, status and search words together", async () => {
       const type = `${ownType()}.x`;
       const prefix = type.replace(".x", ".*");
       const a = await add({ type, name: "Привет мир", tags: ["red", "big"] });
@@ -468,7 +468,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       });
     });
 
-    test("counts exactly where that is asked for, but not a search", async () => {
+    test("counts exactly on request, but not for a search", async () => {
       const type = ownType();
       await post(
         "/api/task",
@@ -490,7 +490,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       },
     );
 
-    test("a walk over a hundred pages shows each that stays exactly once while others come and go", async () => {
+    test("a hundred pages contain each permanent task exactly once while others are created and deleted", async () => {
       const type = ownType();
       const staying = new Set<number>();
       const batch = Array.from({ length: PAGE }, () => ({ name: "x", type }));
@@ -519,7 +519,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   describe("acting on many", () => {
     const bulk = async (body: Json) => jsonOf(await post("/api/task/bulk", body));
 
-    test("a dry run counts and does nothing; the deed spares what came later", async () => {
+    test("a dry run counts and changes nothing; the action leaves out tasks that were created later", async () => {
       const type = ownType();
       await post(
         "/api/task",
@@ -538,7 +538,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(await idsAt(`/api/task?type=${type}`)).toEqual([]);
     });
 
-    test("one value stands for a list of it, as in a query", async () => {
+    test("a single value means a list with that value, as in a query", async () => {
       const type = ownType();
       await add({ type, tags: ["one"] });
       await add({ type });
@@ -554,7 +554,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       ]);
     });
 
-    test("an empty filter must say that it means all", async () => {
+    test("an empty filter is accepted only with an explicit confirmation", async () => {
       await expectProblem(await post("/api/task/bulk", { filter: {}, action: "cancel" }), {
         status: 400,
         code: "invalid",

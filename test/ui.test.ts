@@ -49,7 +49,7 @@ describe("pages", () => {
   });
 
   test.each(["*/*", "application/json"])(
-    "a client that accepts %s is told at / where things are",
+    "a client that accepts %s gets the addresses at /",
     async (accept) => {
       const response = await ask("/", { accept });
       expect([response.status, response.headers.get("content-type")]).toEqual([200, "application/json"]);
@@ -67,7 +67,7 @@ describe("pages", () => {
     },
   );
 
-  test("a client that does not ask for HTML gets no other page, and is told where the API is", async () => {
+  test("a client that does not accept HTML gets no other page, and gets the address of the API", async () => {
     const problem = await expectProblem(await ask("/tasks/7", {}), { status: 404, code: "unknown_route" });
     expect(problem.detail).toContain("/api/task");
   });
@@ -115,7 +115,7 @@ describe("pages", () => {
     expect([again.status, await again.text()]).toEqual([304, ""]);
   });
 
-  test("a browser that came under a foreign host's name gets none", async () => {
+  test("a request under a foreign host name gets no page", async () => {
     const response = await ask("/", { ...HTML, host: "evil.example", "user-agent": "Mozilla/5.0" });
     expect([response.status, response.headers.get("content-type")]).toEqual([
       403,
@@ -126,7 +126,7 @@ describe("pages", () => {
 });
 
 describe("assets", () => {
-  test("an asset may be kept for ever", async () => {
+  test("an asset may be cached for ever", async () => {
     const response = await ask(await assetPath("js"));
     expect(response.status).toBe(200);
     expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
@@ -143,29 +143,32 @@ describe("assets", () => {
     ["br;q=0, gzip;q=0.5", "gzip", gunzipSync],
     ["identity", null, (bytes) => bytes],
   ];
-  test.each(encodings)("who takes %p gets %p, and the same content", async (accept, encoding, decode) => {
-    const path = await assetPath("css");
-    const response = await ask(path, { "accept-encoding": accept });
-    expect(response.headers.get("content-encoding")).toBe(encoding);
-    expect(response.headers.get("vary")).toBe("accept-encoding");
-    const plain = await (await ask(path, { "accept-encoding": "identity" })).text();
-    expect(new TextDecoder().decode(decode(new Uint8Array(await response.arrayBuffer())))).toBe(plain);
-  });
+  test.each(encodings)(
+    "a client that accepts %p gets %p, and the same content",
+    async (accept, encoding, decode) => {
+      const path = await assetPath("css");
+      const response = await ask(path, { "accept-encoding": accept });
+      expect(response.headers.get("content-encoding")).toBe(encoding);
+      expect(response.headers.get("vary")).toBe("accept-encoding");
+      const plain = await (await ask(path, { "accept-encoding": "identity" })).text();
+      expect(new TextDecoder().decode(decode(new Uint8Array(await response.arrayBuffer())))).toBe(plain);
+    },
+  );
 
-  test("an asset that is not there is a JSON 404", async () => {
+  test("a missing asset is a JSON 404", async () => {
     await expectProblem(await ask("/assets/main-00000000.js"), { status: 404, code: "unknown_route" });
     await expectProblem(await ask("/assets/..%2fpackage.json"), { status: 404, code: "unknown_route" });
   });
 });
 
-test("a UI that cannot be built is a 503 that says so, and is tried again", async () => {
+test("a UI that cannot be built is a 503 with the reason, and is built again at the next request", async () => {
   const files = new Map();
   let calls = 0;
   const uiFiles = async () => {
     if (++calls === 1) throw new Error("no disk");
     return files;
   };
-  const door = openDoor({} as Engine, { uiFiles }); // no verb is asked
+  const door = openDoor({} as Engine, { uiFiles }); // no method is called
   const goTo = (): Promise<Response> => fetch(door.url, { headers: HTML });
   const failed = await goTo();
   expect([failed.status, failed.headers.get("retry-after")]).toEqual([503, "1"]);

@@ -77,7 +77,7 @@ describe.each(FRAMINGS)("every method on every path with $it,", (framing) => {
     await expectNothingSmuggled();
   });
 
-  test("that has come, has one answer, and so has the next request of a connection that lives on", async () => {
+  test("that has arrived, has one answer, and so has the next request on the same connection", async () => {
     const answered = async (head: Head): Promise<string> => {
       const connection = openConnection(server.url);
       connection.write(headOf(head, framing) + framing.body);

@@ -130,7 +130,7 @@ async function startTimed() {
   return { clock, timers, server: await startApp({ ROLE: "api" }, { clock: { ...clock, after } }) };
 }
 
-describe("a wait of 60 s is over after 45 s, for proxies end a request of which they hear nothing:", () => {
+describe("a wait of 60 s is over after 45 s, because proxies end requests without an answer:", () => {
   const post = (path: string, body: unknown, headers: Record<string, string> = {}) => ({
     ...{ path, method: "POST", body: JSON.stringify(body) },
     headers: { "content-type": "application/json", ...headers },

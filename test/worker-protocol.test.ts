@@ -1,4 +1,4 @@
-/** Workers in any language: every word of theirs over HTTP, as every store must hear it. */
+/** Workers in any language: every call of the worker protocol over HTTP, on every store. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { CANCEL_GRACE_MS } from "../src/core/lease.ts";
 import type { Engine } from "../src/engine/engine.ts";
@@ -115,7 +115,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await claim(type, { max: 2, request: `${type} other` })).length).toBe(1);
   });
 
-  test("a claim that is repeated gets its leases, also when its worker was told meanwhile to take no more", async () => {
+  test("a claim that is repeated gets its leases, also if its worker was drained in between", async () => {
     const type = ownType();
     await add({ type });
     const worker = `draining ${type}`;
@@ -473,7 +473,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     await expectProblem(await post(`/api/task/${id}/complete`, far), { status: 413, code: "body_too_large" });
   });
 
-  test("a worker that is drained is told so and gets no more, and still ends what it has", async () => {
+  test("a drained worker gets the directive and no more tasks, and can still end its running tasks", async () => {
     const type = ownType();
     const [id] = [await add({ type }), await add({ type })];
     const worker = `раб/${type}`;

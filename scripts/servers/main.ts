@@ -1,6 +1,6 @@
 /**
- * `npm run servers [-- words]`: the exams of stores and brokers and a whole session, on each server that can be had here, one after the
- * other. Prints the table that stands in docs/stores.md and docs/brokers.md. Words choose the servers whose names contain one of them.
+ * `npm run servers [-- words]`: the tests of stores and brokers and a session, on each available server, one after the
+ * other. Prints the table of docs/stores.md and docs/brokers.md. With words, only the servers whose names contain one of them.
  */
 import { joinCluster } from "../../test/support/redis-cluster.ts";
 import { createKafka, KAFKA, NEWER_KAFKA } from "../../test/support/servers/kafka.ts";

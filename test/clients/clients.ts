@@ -33,7 +33,7 @@ type GeneratedClient = {
   readonly commands: (at: Place) => Promise<readonly Command[]>;
 };
 
-/** Where a client is made, and what its program is told. */
+/** The folder of a generated client, and the environment of its program. */
 type Place = { readonly folder: string; readonly url: string; readonly kind: string };
 
 const inGo = async ({ url, kind }: Place, generate: (go: string) => Command | Promise<Command>) => {

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { type Filter, type Order, PAYLOADS, type Patch, type Said, type Spec, type Wish } from "./model.ts";
 
-/** Whom a command is about: the nth of a group at that moment; of all tasks when there is none in it; else anybody. */
+/** The task of a command: the nth of a group at that moment; the nth of all tasks if the group is empty; any id if there are no tasks. */
 export type Whom = { readonly group: "running" | "pending" | "ended" | "any"; readonly nth: number };
 export type TokenKind = "right" | "stale" | "nonsense";
 
@@ -52,7 +52,7 @@ export type Command =
       readonly limit: number;
     };
 
-/** Names for results that nobody wants to see printed: the longest that is kept, and one that is not. */
+/** Short names for results that are too long to print: the longest that is accepted, and one that is not. */
 export const LONG_RESULTS = new Map([
   ["1 MiB", `"${"a".repeat(1_048_574)}"`],
   ["1 MiB and a byte", `"${"a".repeat(1_048_575)}"`],
@@ -90,7 +90,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   backoff: one({ baseMs: 1_000, maxMs: 3_600_000 }, { baseMs: 2_000, maxMs: 3_000 }, { baseMs: 0, maxMs: 0 }),
 });
 
-/** Two tasks of one call never bear one key: whoever calls the engine has seen to that. */
+/** Two tasks of one call never have the same key: the callers of the engine ensure that. */
 const withoutTwins = (specs: Spec[]): Spec[] =>
   specs.map((each, at) =>
     specs.findIndex(({ key }) => key === each.key) < at ? { ...each, key: null } : each,

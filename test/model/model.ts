@@ -16,7 +16,7 @@ export type Said =
 type Failure = { code: string; message: string };
 type Status = "pending" | "running" | "done" | "failed" | "cancelled";
 
-/** The fields that anybody can see, under the names by which they are seen. */
+/** The fields that clients can see, with their names there. */
 export type ModelTask = {
   id: number;
   version: number;
@@ -132,7 +132,7 @@ const emptyState = (now: number) => ({
   lastId: 0,
   tasks: new Map<number, ModelTask>(),
   logs: new Map<number, LogLine[]>(),
-  /** How the latest attempt ended: in its worker's words, or by the house. */
+  /** How the latest attempt ended: as its worker reported, or by maintenance. */
   lastSaid: new Map<number, Said | "revoked" | "lost">(),
   remembered: new Map<string, Answered>(),
   carriedOut: new Map<string, CarriedOut>(),
@@ -305,7 +305,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     return task.lease.revokeAt === null ? "ok" : "cancel";
   }
 
-  /** "either": a release after the house's own revocation cannot be told from one that was said before. */
+  /** "either": a release after a revocation by maintenance cannot be distinguished from one before it. */
   function settle(id: number, token: string, said: Said): "ok" | "lease_lost" | "either" {
     const task = tasks.get(id);
     if (!holds(task, token)) return wasSaid(task, token, said);
@@ -386,7 +386,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     task.lease = null;
   }
 
-  // ---- the house
+  // ---- maintenance
 
   function sweep(): { expired: number; removed: number } {
     const late = all().filter(isLate);
