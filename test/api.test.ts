@@ -1,10 +1,10 @@
-/** The five verbs as clients see them: exact bytes, whole lives of tasks, and lists that are long or fail. */
+/** The five basic calls as clients see them: exact bytes, tasks from creation to end, and lists that are long or fail. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { createManualClock, type ManualClock } from "./support/clock.ts";
-import { openDoor } from "./support/door.ts";
 import { eventually } from "./support/eventually.ts";
+import { openHttpServer } from "./support/http-server.ts";
 import { expectProblem } from "./support/problem.ts";
 import { ConnectionCut, encode, exchange, openConnection } from "./support/raw.ts";
 
@@ -37,7 +37,7 @@ const patch = (url: string, id: number, body: unknown): Promise<Response> =>
   });
 const remove = (url: string, id: number): Promise<Response> =>
   fetch(`${url}/api/task/${id}`, { method: "DELETE" });
-/** The body as this test knows the server to answer it. */
+/** The body of an answer, with the type that the test expects. */
 const json = async <T>(response: Response | Promise<Response>): Promise<T> =>
   (await (await response).json()) as T;
 const getTask = (url: string, id: number): Promise<Whole> => json<Whole>(fetch(`${url}/api/task/${id}`));
@@ -411,7 +411,7 @@ describe("a patch changes a task that is", () => {
 // ---- delete of what runs
 
 describe("a delete of a running task", () => {
-  test("aborts its work within 50 ms, frees its slot for the next, and nothing comes back", async () => {
+  test("aborts its work within 50 ms, frees its slot for the next task, and discards its outcome", async () => {
     const clock = createManualClock();
     const server = await startApp(
       { WORKER_CONCURRENCY: "1", SIMULATE_MIN: "1m", SIMULATE_MAX: "1m" },
@@ -486,7 +486,7 @@ describe("a list", () => {
     return pages;
   }
 
-  test("is the same in pages as it is whole", async () => {
+  test("is the same in pages as without pages", async () => {
     const whole = await getList(server.url);
     expect(whole).toHaveLength(24);
     for (const limit of [1, 5, 7, 23, 24, 25, 1_000]) {
@@ -496,7 +496,7 @@ describe("a list", () => {
     }
   });
 
-  test("names the next page as a path that keeps the filters", async () => {
+  test("links the next page with a path that keeps the filters", async () => {
     const response = await fetch(`${server.url}/api/task/?status=pending&limit=2&view=full`);
     const next = NEXT.exec(response.headers.get("link") ?? "")?.[1] ?? "";
     expect(next).toMatch(/^\/api\/task\/\?status=pending&limit=2&view=full&cursor=[\w-]+$/);
@@ -513,12 +513,12 @@ describe("a list", () => {
     expect(idsOf(await getList(server.url, query))).toEqual(ids);
   });
 
-  test("takes several statuses and pages through them", async () => {
+  test("accepts several statuses, and has pages of them", async () => {
     const pages = await walk("/api/task?status=cancelled&status=pending&limit=6");
     expect(pages.flat()).toEqual(await getList(server.url));
   });
 
-  test("goes on after a task that is deleted between two pages", async () => {
+  test("continues after a task that is deleted between two pages", async () => {
     const first = await fetch(`${server.url}/api/task?limit=10`);
     const next = NEXT.exec(first.headers.get("link") ?? "")?.[1] ?? "";
     expect(idsOf(await json<Summary[]>(first)).at(-1)).toBe(11);
@@ -527,14 +527,14 @@ describe("a list", () => {
     expect(idsOf(await json<Summary[]>(fetch(`${server.url}${next}`))).slice(0, 2)).toEqual([13, 14]);
   });
 
-  test("gives whole objects with view=full, the same as one by one", async () => {
+  test("has all fields with view=full, the same as single reads", async () => {
     const [, second] = await json<Whole[]>(fetch(`${server.url}/api/task?view=full&limit=2`));
     expect(second).toEqual(await getTask(server.url, 2));
     const all = await json<Whole[]>(fetch(`${server.url}/api/task?view=full`));
     expect(all[2]).toEqual(await getTask(server.url, 3));
   });
 
-  test("gives whole objects but payload and result with view=state", async () => {
+  test("has all fields except payload and result with view=state", async () => {
     const [, second] = await json<Whole[]>(fetch(`${server.url}/api/task?view=state&limit=2`));
     const { payload, result, ...state } = await json<Record<string, unknown>>(
       fetch(`${server.url}/api/task/2`),
@@ -545,7 +545,7 @@ describe("a list", () => {
 });
 
 /** A second HTTP server on the same engine; the test controls its lists. */
-const openListDoor = (engine: Engine, list: Engine["list"]) => openDoor({ ...engine, list });
+const openListServer = (engine: Engine, list: Engine["list"]) => openHttpServer({ ...engine, list });
 
 describe("a whole list that is streamed", () => {
   const PAGE = 1_000;
@@ -565,22 +565,22 @@ describe("a whole list that is streamed", () => {
 
   test("reads only what its client reads, delays no other request, and ends when its client disconnects", async () => {
     let pagesRead = 0;
-    const door = openListDoor(server.app.engine, (query) => {
+    const httpServer = openListServer(server.app.engine, (query) => {
       pagesRead++;
       return server.app.engine.list(query);
     });
-    const reader = openConnection(door.url);
+    const reader = openConnection(httpServer.url);
     reader.pause();
     reader.write(encode({ target: "/api/task" }));
     await eventually(
       () => pagesRead,
       (pages) => pages > 0,
     );
-    for (let n = 0; n < 200; n++) expect((await getTask(door.url, 1)).id).toBe(1);
+    for (let n = 0; n < 200; n++) expect((await getTask(httpServer.url, 1)).id).toBe(1);
     expect(pagesRead).toBeLessThan(PAGES);
     reader.close();
-    expect(await getList(door.url, "?limit=1000")).toHaveLength(PAGE);
-    await door.close();
+    expect(await getList(httpServer.url, "?limit=1000")).toHaveLength(PAGE);
+    await httpServer.close();
   });
 
   test("is not read at all for HEAD", async () => {
@@ -589,7 +589,7 @@ describe("a whole list that is streamed", () => {
     expect(await response.text()).toBe("");
   });
 
-  test("is one array that has each surviving task once, while others come and go", async () => {
+  test("is one array that has each remaining task once, while others are created and deleted", async () => {
     const response = await fetch(`${server.url}/api/task`);
     const decoder = new TextDecoder();
     let text = "";
@@ -614,25 +614,25 @@ describe("a whole list that is streamed", () => {
   });
 });
 
-describe("a whole list whose store fails midway", () => {
+describe("a list without pages whose store fails in the middle", () => {
   let server: RunningApp;
-  let door: ReturnType<typeof openListDoor>;
+  let httpServer: ReturnType<typeof openListServer>;
 
   beforeAll(async () => {
     server = await startApp({ ROLE: "api" });
     const { engine } = server.app;
     for (let page = 0; page < 2; page++) await engine.create(Array(1_000).fill({ name: "one of many" }));
-    door = openListDoor(engine, (query) =>
+    httpServer = openListServer(engine, (query) =>
       query.after === null ? engine.list(query) : Promise.reject(new Error("the disk is gone")),
     );
   });
   afterAll(async () => {
-    await door.close();
+    await httpServer.close();
     await server.stop();
   });
 
-  test("is cut, and never closed as if it were whole", async () => {
-    const thrown = await exchange(door.url, { target: "/api/task" }).catch((error: unknown) => error);
+  test("is broken off, so that it never looks complete", async () => {
+    const thrown = await exchange(httpServer.url, { target: "/api/task" }).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(ConnectionCut);
     const { received } = thrown as ConnectionCut; // just shown
     expect(received).toStartWith("HTTP/1.1 200 ");
@@ -640,24 +640,24 @@ describe("a whole list whose store fails midway", () => {
   });
 
   test("is an error to a client that reads it", async () => {
-    const readAll = async (): Promise<string> => (await fetch(`${door.url}/api/task`)).text();
+    const readAll = async (): Promise<string> => (await fetch(`${httpServer.url}/api/task`)).text();
     expect(await readAll().catch(() => "cut")).toBe("cut");
   });
 
   test("is an error in the log", () => {
     const isError = (line: string): boolean =>
       line.includes('"level":"error"') && line.includes("the disk is gone");
-    expect(door.lines.filter(isError)).not.toEqual([]);
+    expect(httpServer.lines.filter(isError)).not.toEqual([]);
   });
 
-  test("is a 500 without details where it fails before the first byte", async () => {
-    const response = await fetch(`${door.url}/api/task?cursor=aWQ6MQ`);
+  test("is a 500 without details if it fails before the first byte", async () => {
+    const response = await fetch(`${httpServer.url}/api/task?cursor=aWQ6MQ`);
     const problem = await expectProblem(response, { status: 500, code: "internal" });
     expect(problem.error).not.toInclude("disk");
   });
 });
 
-describe("a list of few among many", () => {
+describe("a list of a few tasks among many", () => {
   const MANY = 12_000; // more than one look of the store
   let server: RunningApp;
 
@@ -678,7 +678,7 @@ describe("a list of few among many", () => {
     expect(response.headers.get("link")).toBeNull();
   });
 
-  test("is [] where there are none at all", async () => {
+  test("is [] if there are none", async () => {
     const response = await fetch(`${server.url}/api/task?status=failed`);
     expect(await response.text()).toBe("[]");
   });
@@ -688,26 +688,26 @@ describe("a list of few among many", () => {
     async (query) => {
       let looks = 0;
       let turns = 0;
-      const door = openListDoor(server.app.engine, async () => {
+      const httpServer = openListServer(server.app.engine, async () => {
         if (looks++ === 0) setImmediate(() => turns++);
         return { tasks: [], next: looks < 5 ? { id: looks, finishedAt: null } : null };
       });
-      const response = await fetch(`${door.url}/api/task${query}`);
+      const response = await fetch(`${httpServer.url}/api/task${query}`);
       expect(await response.text()).toBe("[]");
       expect([looks, turns]).toEqual([5, 1]);
-      await door.close();
+      await httpServer.close();
     },
   );
 
-  test("was looked for with a turn of the event loop after each look", async () => {
+  test("was read with a turn of the event loop after each read of the store", async () => {
     const order: string[] = [];
-    const door = openListDoor(server.app.engine, async () => {
+    const httpServer = openListServer(server.app.engine, async () => {
       order.push("look");
       setImmediate(() => order.push("turn"));
       return { tasks: [], next: order.length < 6 ? { id: 1, finishedAt: null } : null };
     });
-    await fetch(`${door.url}/api/task?limit=10`);
+    await fetch(`${httpServer.url}/api/task?limit=10`);
     expect(order.slice(0, 5)).toEqual(["look", "turn", "look", "turn", "look"]);
-    await door.close();
+    await httpServer.close();
   });
 });

@@ -4,8 +4,8 @@ import { gunzipSync } from "node:zlib";
 import { type Client, createClient } from "../src/client/client.ts";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
-import { openDoor } from "./support/door.ts";
 import { eventually } from "./support/eventually.ts";
+import { openHttpServer } from "./support/http-server.ts";
 import { createRawClient } from "./support/raw.ts";
 import { pendingTask } from "./support/tasks.ts";
 
@@ -98,10 +98,10 @@ const randomText = (): string => crypto.getRandomValues(Buffer.alloc(5_000)).toS
 describe.each(["gzip", "identity"])("a list that is sent by %s while it is read", (accept) => {
   test("is not read from the store while the client does not read, or after it has disconnected", async () => {
     const { engine, asked } = endlessList();
-    const door = openDoor(engine);
+    const httpServer = openHttpServer(engine);
     const abort = new AbortController();
     const headers = { "accept-encoding": accept };
-    const response = await fetch(`${door.url}/api/task`, { headers, signal: abort.signal });
+    const response = await fetch(`${httpServer.url}/api/task`, { headers, signal: abort.signal });
     expect(response.status).toBe(200);
     const reader = response.body?.getReader();
     await reader?.read();
@@ -110,17 +110,17 @@ describe.each(["gzip", "identity"])("a list that is sent by %s while it is read"
     await reader?.read().catch(() => undefined);
     const left = await untilConstant(asked);
     expect(left).toBeLessThan(1_000);
-    await door.close();
+    await httpServer.close();
   });
 
   test("is broken off, not ended, when the store fails in the middle", async () => {
     const { engine } = endlessList({ failsAt: 3 });
-    const door = openDoor(engine);
+    const httpServer = openHttpServer(engine);
     const headers = { "accept-encoding": accept };
-    const response = await fetch(`${door.url}/api/task`, { headers });
+    const response = await fetch(`${httpServer.url}/api/task`, { headers });
     expect(await response.text().catch(() => "cut")).toBe("cut");
-    expect(door.lines.join()).toContain("list_cut");
-    await door.close();
+    expect(httpServer.lines.join()).toContain("list_cut");
+    await httpServer.close();
   });
 });
 

@@ -9,9 +9,9 @@ import type { Draft } from "../src/core/task.ts";
 import { systemClock } from "../src/lib/system-clock.ts";
 import { createMemoryStore } from "../src/store/memory/store.ts";
 import { createManualClock } from "./support/clock.ts";
-import { type Door, openDoor } from "./support/door.ts";
 import { openEngine } from "./support/engine.ts";
 import { hostileRequests } from "./support/hostile-requests.ts";
+import { type HttpServer, openHttpServer } from "./support/http-server.ts";
 
 const TASKS = 100_000;
 const LARGE = 40;
@@ -67,7 +67,7 @@ function createMeter() {
 
 describe("with 100,000 tasks in memory no turn of the event loop visits many:", () => {
   const meter = createMeter();
-  let door: Door;
+  let httpServer: HttpServer;
   let close = async (): Promise<void> => undefined;
 
   beforeAll(async () => {
@@ -89,18 +89,18 @@ describe("with 100,000 tasks in memory no turn of the event loop visits many:", 
       const large = create({ name: "large", type: "large", payload }, TYPE_DEFAULTS, now);
       await store.insert([{ drafts: [meter.counted(large)], idempotency: null }], now);
     }
-    door = openDoor(engine);
+    httpServer = openHttpServer(engine);
     close = () => engine.close();
   });
   afterAll(async () => {
-    await door.close();
+    await httpServer.close();
     await close();
   });
 
   for (const { name, method, path, body, status, isSearch = false } of hostileRequests()) {
     test(name, async () => {
       const most = await meter.during(async () => {
-        const response = await fetch(`${door.url}${path}`, {
+        const response = await fetch(`${httpServer.url}${path}`, {
           method,
           ...(body === undefined ? {} : { body }),
         });

@@ -12,10 +12,10 @@ import { systemClock } from "../src/lib/system-clock.ts";
 import type { Beat, TaskStore } from "../src/store/store.ts";
 import { readTasks } from "../src/store/suite/examinee.ts";
 import { createManualClock } from "./support/clock.ts";
-import { type Door, openDoor } from "./support/door.ts";
 import { openEngine } from "./support/engine.ts";
 import { eventually } from "./support/eventually.ts";
 import { type Gate, openGate } from "./support/gate.ts";
+import { type HttpServer, openHttpServer } from "./support/http-server.ts";
 import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
 import { openTestStore, uniqueName } from "./support/stores.ts";
 
@@ -80,7 +80,7 @@ for (const [name, open] of Object.entries(STORES)) {
   describe(`with 500 tasks of 20 KB on ${name}`, () => {
     let counted: Counted;
     let engine: Engine;
-    let door: Door;
+    let httpServer: HttpServer;
     let beats: Beat[] = [];
 
     beforeAll(async () => {
@@ -89,13 +89,13 @@ for (const [name, open] of Object.entries(STORES)) {
         store: counted.store,
         clock: { ...createManualClock(), ...systemClock }, // which no test moves
       }));
-      door = openDoor(engine);
+      httpServer = openHttpServer(engine);
       const spec = { name: "a task", type: "work", payload: PAYLOAD, tags: ["nightly"] };
       for (let made = 0; made < COUNT; made += 50) await engine.create(Array(50).fill(spec));
       beats = await claimAll(Number.MAX_SAFE_INTEGER);
     });
     afterAll(async () => {
-      await door.close();
+      await httpServer.close();
       await engine.close();
       await counted.close();
     });
@@ -125,7 +125,7 @@ for (const [name, open] of Object.entries(STORES)) {
     }
 
     const fetchJson = async (path: string, init?: RequestInit): Promise<unknown> => {
-      const response = await fetch(`${door.url}${path}`, init);
+      const response = await fetch(`${httpServer.url}${path}`, init);
       expect(response.status).toBe(200);
       return response.json();
     };

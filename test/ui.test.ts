@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
-import { openDoor } from "./support/door.ts";
+import { openHttpServer } from "./support/http-server.ts";
 import { expectProblem } from "./support/problem.ts";
 
 let app: RunningApp;
@@ -168,12 +168,12 @@ test("a UI that cannot be built is a 503 with the reason, and is built again at 
     if (++calls === 1) throw new Error("no disk");
     return files;
   };
-  const door = openDoor({} as Engine, { uiFiles }); // no method is called
-  const goTo = (): Promise<Response> => fetch(door.url, { headers: HTML });
+  const httpServer = openHttpServer({} as Engine, { uiFiles }); // no method is called
+  const goTo = (): Promise<Response> => fetch(httpServer.url, { headers: HTML });
   const failed = await goTo();
   expect([failed.status, failed.headers.get("retry-after")]).toEqual([503, "1"]);
   expect(await failed.text()).toContain("The web UI cannot be shown");
-  expect(door.lines.join()).toContain("no disk");
+  expect(httpServer.lines.join()).toContain("no disk");
   expect((await goTo()).status).toBe(404);
-  await door.close();
+  await httpServer.close();
 });

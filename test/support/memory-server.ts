@@ -4,12 +4,12 @@ import { systemClock } from "../../src/lib/system-clock.ts";
 import { createMemoryStore } from "../../src/store/memory/store.ts";
 import type { TaskStore } from "../../src/store/store.ts";
 import { createStoreWakeUps } from "../../src/wakeup/store-wake-ups.ts";
-import { openDoor } from "./door.ts";
 import { createTestLog } from "./engine.ts";
+import { openHttpServer } from "./http-server.ts";
 
 /** HTTP with an engine whose store the test can make unavailable and whose watchers it counts. */
 export function openMemoryServer(
-  setup: Parameters<typeof openDoor>[1] & { readonly clock?: typeof systemClock } = {},
+  setup: Parameters<typeof openHttpServer>[1] & { readonly clock?: typeof systemClock } = {},
 ) {
   const clock = setup.clock ?? systemClock;
   const stored = createMemoryStore({ clock, epoch: "memory" });
@@ -24,9 +24,9 @@ export function openMemoryServer(
     ...stored,
     changes: guarded(stored.changes),
     get: guarded(stored.get),
-    watch: (ring) => {
+    watch: (notify) => {
       state.watchers++;
-      const unwatch = stored.watch(ring);
+      const unwatch = stored.watch(notify);
       return () => {
         state.watchers--;
         unwatch();
@@ -41,11 +41,11 @@ export function openMemoryServer(
     pollMs: 1_000,
     retentions: [],
   });
-  const door = openDoor(engine, setup);
+  const httpServer = openHttpServer(engine, setup);
   return {
-    ...{ engine, door, url: door.url, state },
+    ...{ engine, httpServer, url: httpServer.url, state },
     close: async () => {
-      await door.close();
+      await httpServer.close();
       await engine.close();
     },
   };

@@ -3,7 +3,7 @@ import { createHttp, type HttpSetup } from "../../src/http/http.ts";
 import { createLog } from "../../src/lib/log.ts";
 import { systemClock } from "../../src/lib/system-clock.ts";
 
-export interface Door {
+export interface HttpServer {
   readonly url: string;
   /** The lines of the log. */
   readonly lines: readonly string[];
@@ -11,7 +11,7 @@ export interface Door {
 }
 
 /** The HTTP server alone, on a free port of 127.0.0.1, with an engine of the test. */
-export function openDoor(engine: Engine, setup: Partial<HttpSetup> = {}): Door {
+export function openHttpServer(engine: Engine, setup: Partial<HttpSetup> = {}): HttpServer {
   const lines: string[] = [];
   const http = createHttp({
     engine,
