@@ -1,7 +1,7 @@
 /**
- * Every store is the same store: random steps are carried out on all of them and every answer is compared with the memory
- * store's, field by field. A failure names the seed, the run and the step; DIFFERENTIAL_SEED=… gives the same again,
- * DIFFERENTIAL_RUNS=… more of them.
+ * All stores behave the same: random calls run on all of them, and every answer is compared with that of the memory store, field by
+ * field. A failure has the seed, the run and the step; DIFFERENTIAL_SEED=… repeats it, DIFFERENTIAL_RUNS=… sets the number
+ * of runs.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -77,7 +77,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** What a store says to a call, in a form that all stores must agree on. */
+/** The answer of a store to a call, in a form that must be the same for all stores. */
 async function answerOf(side: Side, call: Call): Promise<unknown> {
   const { store } = side;
   switch (call.verb) {
@@ -114,7 +114,7 @@ async function answerOf(side: Side, call: Call): Promise<unknown> {
   }
 }
 
-/** All pages: where one ends is each store's own affair. */
+/** All pages together, because each store may end a page elsewhere. */
 async function walk(store: TaskStore, query: Extract<Call, { verb: "list" }>["query"]): Promise<AnyParts[]> {
   const tasks: AnyParts[] = [];
   let after: Cursor | null = null;
@@ -126,7 +126,7 @@ async function walk(store: TaskStore, query: Extract<Call, { verb: "list" }>["qu
   return tasks;
 }
 
-/** What has changed since the last time, task by task: how those of different tasks interleave is each store's own affair. */
+/** The changes since the last read, for each task: the order between different tasks may differ between stores. */
 async function changesOf(side: Side): Promise<Record<TaskId, Omit<Change, "rev" | "id">[]>> {
   const byTask: Record<TaskId, Omit<Change, "rev" | "id">[]> = {};
   for (;;) {
@@ -140,7 +140,7 @@ async function changesOf(side: Side): Promise<Record<TaskId, Omit<Change, "rev" 
   }
 }
 
-/** Whether the call had an effect or found something, so that no verb is compared by its refusals alone. */
+/** Whether the call had an effect or found something, so that no method is compared only by its refusals. */
 function hasSucceeded(call: Call, answer: unknown): boolean {
   const text = JSON.stringify(answer);
   switch (call.verb) {
@@ -192,7 +192,7 @@ test(
   TIMEOUT_MS,
 );
 
-/** Whatever was done since, all have counted the same. */
+/** All stores have the same counts. */
 async function compareCensus(where: object): Promise<void> {
   const [expected, ...others] = await Promise.all(sides.map(({ store }) => store.typeCounts()));
   for (const [at, typeCounts] of others.entries()) {
@@ -201,7 +201,7 @@ async function compareCensus(where: object): Promise<void> {
   }
 }
 
-/** The next run begins with no tasks; ids go on. */
+/** The next run begins without tasks; ids continue. */
 async function clear(): Promise<void> {
   const [oracle] = sides;
   if (oracle === undefined) return;

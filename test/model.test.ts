@@ -1,8 +1,8 @@
 /**
- * Random commands, given to the engine on a memory store and to a small model that shares no code with it. After each
- * command the answers are compared, after each run everything that can be seen. What happens at once must come out as
- * if it had happened in some order. A failure prints the shortest list of commands that shows it; MODEL_SEED=… gives
- * the same runs again, MODEL_RUNS=… more of them.
+ * Random commands for the engine on a memory store and for a small model that shares no code with it. The test compares the
+ * answers after each command, and all visible state after each run. Concurrent steps must have the result of some sequential
+ * order. A failure prints the shortest list of commands that causes it; MODEL_SEED=… repeats the same runs, MODEL_RUNS=…
+ * sets their number.
  */
 import { expect, test } from "bun:test";
 import fc from "fast-check";
@@ -36,14 +36,14 @@ type World = {
   model: Model;
 };
 
-/** Fails, and shows where, unless both are the same in every field. */
+/** Fails, and shows the difference, unless both are the same in every field. */
 function same(actual: unknown, expected: unknown): void {
   if (!Bun.deepEquals(actual, expected, true)) expect(actual).toStrictEqual(expected);
 }
 
-// ---- steps: what happens to one task
+// ---- steps on one task
 
-/** A step made ready: how to take it, and what the model says to it. */
+/** A prepared step: the call of the engine, and the same call of the model. */
 type Ready = {
   readonly take: (engine: Engine) => Promise<unknown>;
   readonly foretell: (model: Model) => unknown;
@@ -98,7 +98,7 @@ type Keyed = {
   readonly foretell: (model: Model) => ReturnType<Model["edit"]>;
 };
 
-/** A step that is carried out once under its key, where it has one. */
+/** A step that is executed once for its key, if it has one. */
 function underKey(key: CallKey, fingerprint: string, { take, foretell }: Keyed): Ready {
   if (key === null) return { take: (engine) => take(engine, {}), foretell };
   return {
@@ -125,7 +125,7 @@ function tokenOf(model: Model, id: TaskId, kind: TokenKind): string {
   return kind === "stale" ? `${task.claims - 1}.n` : (task.token ?? "0.n");
 }
 
-/** The answer, "ok" where there is nothing to say, or the code of the refusal. */
+/** The answer, "ok" if it is empty, or the code of the refusal. */
 const answerOf = (call: Promise<unknown>): Promise<unknown> =>
   call
     .then((answer) => answer ?? "ok")
@@ -144,7 +144,7 @@ async function takeStep(world: World, step: Step): Promise<void> {
   if (!agrees(answer, foretold)) same(answer, foretold);
 }
 
-/** The model goes on as the one that explains it all: every answer, and what has become of the task. */
+/** Continues with the model whose order of steps explains every answer and the state of the task. */
 async function takeAtOnce(world: World, steps: readonly Step[]): Promise<void> {
   const [first] = steps;
   if (first === undefined) return;
@@ -168,7 +168,7 @@ function explain(model: Model, order: readonly Taken[], id: TaskId, after: unkno
   return Bun.deepEquals(after, expected, true) ? tried : null;
 }
 
-/** The members in every order that there is. */
+/** All permutations. */
 function orders<T>(members: readonly T[]): T[][] {
   if (members.length <= 1) return [[...members]];
   return members.flatMap((first, at) => orders(members.toSpliced(at, 1)).map((rest) => [first, ...rest]));
@@ -242,7 +242,7 @@ async function perform(world: World, command: Command): Promise<void> {
   }
 }
 
-// ---- all that can be seen
+// ---- all visible state
 
 async function compareAll({ engine, store, model }: World): Promise<void> {
   const { tasks } = await engine.list({ filter: {}, sort: "id", after: null, limit: 10_000 });
@@ -262,7 +262,7 @@ async function compareAll({ engine, store, model }: World): Promise<void> {
   }
 }
 
-/** What is left is claimed in its order, and the rest of time is let pass. */
+/** Claims the remaining tasks in order, and moves the clock to the end. */
 async function compareEnd(world: World): Promise<void> {
   const rest = { worker: "last", types: ["*"], max: 1_000, leaseMs: 1_000 };
   await perform(world, { do: "advance", ms: DAY_MS });

@@ -36,14 +36,14 @@ describe("GET /api/task/:id?wait=", () => {
     expect((await waitFor(id, "60s")).status).toBe("done");
   });
 
-  test.each(["0", "0s", "1ms", "200ms"])("is answered with the task as it stands after %s", async (wait) => {
+  test.each(["0", "0s", "1ms", "200ms"])("is answered with the current task after %s", async (wait) => {
     const id = await create(server.app.engine);
     const startedAt = performance.now();
     expect(await waitFor(id, wait)).toMatchObject({ id, status: "pending" });
     if (wait === "200ms") expect(performance.now() - startedAt).toBeGreaterThan(190);
   });
 
-  test("is a 404 at once without the task, and at the moment of its deletion", async () => {
+  test("is a 404 at once if there is no task, and at the moment of its deletion", async () => {
     await expectProblem(await fetch(`${server.url}/api/task/999999?wait=60s`), {
       status: 404,
       code: "not_found",
@@ -54,7 +54,7 @@ describe("GET /api/task/:id?wait=", () => {
     await expectProblem(await answer, { status: 404, code: "not_found" });
   });
 
-  test("is answered to a thousand at once", async () => {
+  test("is answered to a thousand clients at once", async () => {
     const { engine } = server.app;
     const id = await create(engine);
     const clients = Array.from({ length: 1_000 }, () => {
@@ -68,13 +68,13 @@ describe("GET /api/task/:id?wait=", () => {
     for (const client of clients) client.close();
   });
 
-  test("works for HEAD as well", async () => {
+  test("works for HEAD too", async () => {
     const id = await create(server.app.engine);
     const response = await exchange(server.url, { method: "HEAD", target: `/api/task/${id}?wait=1ms` });
     expect([response.status, await response.text()]).toEqual([200, ""]);
   });
 
-  test("holds up neither another request nor the end of the server", async () => {
+  test("delays neither another request nor the shutdown of the server", async () => {
     const own = await startApp({ ROLE: "api" }, { clock: createManualClock() });
     const id = await create(own.app.engine);
     const answer = fetch(`${own.url}/api/task/${id}?wait=60s`);
@@ -84,7 +84,7 @@ describe("GET /api/task/:id?wait=", () => {
     await stopped; // no time passes here: it waits for no deadline
   });
 
-  test("whose client leaves is waited for no longer", async () => {
+  test("ends when its client disconnects", async () => {
     const server = openMemoryServer();
     const watchers = (count: number) =>
       eventually(

@@ -63,7 +63,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
   });
   afterAll(() => server.stop());
 
-  test("a claim gives the best due tasks of its types, whole and with their leases", async () => {
+  test("a claim returns the due tasks of highest priority of its types, with all fields and their leases", async () => {
     const type = ownType();
     const low = await add({ type: `${type}.a`, payload: { n: 1 } });
     const high = await add({ type: `${type}.b`, priority: 5 });
@@ -79,7 +79,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(await claim(type, { max: 10 })).toEqual([]);
   });
 
-  test("a claim waits for the first task, and answers with none when its time is over", async () => {
+  test("a claim waits for the first task, and returns none when its time is over", async () => {
     const type = ownType();
     const waiting = claim(type, { wait: "20s" });
     const id = await add({ type });
@@ -87,7 +87,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(await claim(type, { wait: "20ms" })).toEqual([]);
   });
 
-  test("what comes for a client that has gone is not lost to others", async () => {
+  test("a task claimed for a client that has disconnected goes to another worker", async () => {
     const type = ownType();
     const gone = new AbortController();
     const leaving = post("/api/worker/claim", { worker: "w1", types: [type], wait: "60s" }, gone.signal);
@@ -101,7 +101,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(task.map((each) => each.id)).toEqual([id]);
   });
 
-  test("a claim that is repeated gets the same leases, those that it still holds", async () => {
+  test("a claim that is repeated gets the same leases, if they are still valid", async () => {
     const type = ownType();
     for (let n = 0; n < 3; n++) await add({ type });
     const request = { max: 2, request: type };
@@ -132,7 +132,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
   const leave = async (requests: readonly string[], worker = "w1") =>
     jsonOf(await post("/api/worker/leave", { worker, requests }));
 
-  test("a worker that leaves ends its waiting claims, and others get what comes then", async () => {
+  test("a leave ends the worker's waiting claims, and other workers get later tasks", async () => {
     const type = ownType();
     const waiting = claim(type, { wait: "60s", request: type });
     await eventually(
@@ -148,7 +148,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await claim(type, { worker: "w2" })).map((task) => task.id)).toEqual([id]);
   });
 
-  test("a worker that leaves gives back at once what these claims got, and keeps its other leases", async () => {
+  test("a leave releases the tasks of these claims at once, and keeps the worker's other leases", async () => {
     const type = ownType();
     const [running, claimed, settled] = [await add({ type }), await add({ type }), await add({ type })];
     const kept = await start(type, { request: `${type} kept` });
@@ -187,7 +187,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     await expectProblem(await post("/api/worker/leave", body), { status: 400, code: "invalid" });
   });
 
-  test("a heartbeat renews all leases, brings progress and lines, and says which are lost", async () => {
+  test("a heartbeat renews all leases, stores progress and log lines, and reports lost leases", async () => {
     const type = ownType();
     const [a, b] = [await add({ type }), await add({ type })];
     const tasks = await claim(type, { max: 2, lease: "20s" });
@@ -217,7 +217,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     ]);
   });
 
-  test("a bad progress or log line is dropped; its lease and those of its neighbours are renewed", async () => {
+  test("an invalid progress or log line is dropped; its lease and the other leases are renewed", async () => {
     const type = ownType();
     for (let n = 0; n < 4; n++) await add({ type });
     const [a, b, c, d] = (await claim(type, { max: 4, lease: "20s" })).map(({ id, lease }) => ({
@@ -267,7 +267,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await see(d?.id ?? 0)).progress).toEqual({ percent: 12.5, message: "good" });
   });
 
-  test("an element of a heartbeat that can be no lease is lost, and its neighbours are renewed", async () => {
+  test("an element of a heartbeat that cannot be a lease is lost, and the others are renewed", async () => {
     const type = ownType();
     await add({ type });
     const { id, lease } = await start(type);
@@ -291,7 +291,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(leases[0]?.errors).toHaveLength(10);
   });
 
-  test("a completion that cannot be understood is answered for itself", async () => {
+  test("an invalid completion has its own answer, and the others are executed", async () => {
     const type = ownType();
     for (let n = 0; n < 2; n++) await add({ type });
     const [first, second] = await claim(type, { max: 2 });
@@ -363,7 +363,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     },
   );
 
-  test("a heartbeat says that a cancel was asked for; what ends then is cancelled, a success stands", async () => {
+  test("a heartbeat reports a cancel request; a failure then becomes cancelled, a success still counts", async () => {
     for (const [verb, body, status] of [
       ["fail", {}, "cancelled"],
       ["release", {}, "cancelled"],
@@ -380,7 +380,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     }
   });
 
-  test("a complete ends the task with its result, and the same again is answered alike", async () => {
+  test("a complete ends the task with its result, and a repetition gets the same answer", async () => {
     const type = ownType();
     const id = await add({ type });
     const { lease } = await start(type);
@@ -398,7 +398,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     });
   });
 
-  test("a complete with a claim brings the next task in the same answer", async () => {
+  test("a complete with a claim returns the next task in the same answer", async () => {
     const type = ownType();
     const [first, second] = [await add({ type }), await add({ type })];
     const { lease } = await start(type);
@@ -407,7 +407,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(answer.tasks.map(({ id }) => id)).toEqual([second]);
   });
 
-  test("many are completed in one call, each for itself", async () => {
+  test("many tasks are completed in one call, each independently", async () => {
     const type = ownType();
     for (let n = 0; n < 4; n++) await add({ type });
     const tasks = await claim(type, { max: 3 });
@@ -420,7 +420,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await see(tasks[2]?.id ?? 0)).result).toBe(2);
   });
 
-  test("a failure is tried again after its time, and is final where it says so", async () => {
+  test("a failed attempt is retried after its delay, and is final if it says so", async () => {
     const type = ownType();
     const id = await add({ type });
     const first = await start(type);
@@ -433,7 +433,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(await see(id)).toMatchObject({ status: "failed", error: { code: "handler_error" } });
   });
 
-  test("a release burns no attempt", async () => {
+  test("a release uses up no attempt", async () => {
     const type = ownType();
     const id = await add({ type });
     const { lease } = await start(type);
@@ -458,7 +458,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     await expectProblem(await post(`/api/task/${id}/complete`, { token: old.lease.token }), LOST);
   });
 
-  test("a result of more than a megabyte fails the task, and the worker is answered all the same", async () => {
+  test("a result of more than a megabyte fails the task, and the complete is not refused", async () => {
     const type = ownType();
     const id = await add({ type });
     const { lease } = await start(type);
@@ -488,7 +488,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect((await claim(type)).length).toBe(1);
   });
 
-  test("a worker whose drain is taken back gets tasks again", async () => {
+  test("a worker gets tasks again after its drain ends", async () => {
     const type = ownType();
     const id = await add({ type });
     const drain = `/api/worker/${type}/drain`;
@@ -509,7 +509,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     expect(await jsonOf(await waiting)).toEqual({ tasks: [], directive: "drain" });
   });
 
-  test("an explanation says why a task waits, and where it stands", async () => {
+  test("an explanation gives the reason why a task waits, and its position", async () => {
     const type = ownType();
     const explain = async (id: number) => jsonOf(await fetch(`${server.url}/api/task/${id}/explain`));
     const later = await add({ type, delay: "1h" });
@@ -531,7 +531,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     });
   });
 
-  test("the statistics count by type and status, know the workers and the last hour", async () => {
+  test("the statistics have counts by type and status, the workers and the last hour", async () => {
     const type = ownType();
     const worker = `counted-${type}`;
     for (let n = 0; n < 3; n++) await add({ type, tags: [type] });
@@ -573,7 +573,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
   });
 });
 
-test("the end of the server waits for no claim that waits", async () => {
+test("the shutdown of the server does not wait for waiting claims", async () => {
   const own = await startApp({ ROLE: "api" }, { clock: createManualClock() });
   const waiting = fetch(`${own.url}/api/worker/claim`, {
     method: "POST",
@@ -586,7 +586,7 @@ test("the end of the server waits for no claim that waits", async () => {
 });
 
 describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, settings) => {
-  test("give a repeated claim the same leases, whichever is asked, also at the same moment", async () => {
+  test("return the same leases for a repeated claim, on either process, also at the same moment", async () => {
     const [here, there] = [
       await startApp({ ROLE: "api", ...settings }),
       await startApp({ ROLE: "api", ...settings }),
@@ -611,7 +611,7 @@ describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, setting
     await there.stop();
   });
 
-  test("end a claim of one of them by a leave to the other: what it gets is given back at once", async () => {
+  test("end a claim of one process by a leave sent to the other: its tasks are released at once", async () => {
     const [here, there] = [
       await startApp({ ROLE: "api", ...settings }),
       await startApp({ ROLE: "api", ...settings }),
@@ -634,7 +634,7 @@ describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, setting
   });
 });
 
-describe("a worker that does not heed a cancel", () => {
+describe("a worker that ignores a cancel", () => {
   test("loses its lease after the grace, and the task is cancelled", async () => {
     const clock = createManualClock();
     server = await startApp({ ROLE: "api" }, { clock });

@@ -1,4 +1,4 @@
-/** Random steps at the store port, drawn from a seed: plain data, decided by what the oracle holds at that moment. */
+/** Random calls of the store port, drawn from a seed: plain data that depends on the current tasks of the reference store. */
 import {
   cancel,
   create,
@@ -25,7 +25,7 @@ import type {
 } from "../../src/store/store.ts";
 import { lightOf } from "../support/parts.ts";
 
-/** One call of the port. Drafts are made anew for each store, which takes them over. */
+/** One call of the port. Drafts are created separately for each store, because a store keeps them. */
 export type Call =
   | { readonly verb: "insert"; readonly requests: () => InsertRequest[]; readonly now: number }
   | { readonly verb: "get"; readonly ids: number[]; readonly parts: Parts }
@@ -42,14 +42,14 @@ export type Call =
   | { readonly verb: "writeDocuments"; readonly writes: DocumentWrite[]; readonly now: number }
   | { readonly verb: "readDocuments"; readonly prefix: string; readonly now: number };
 
-/** Most tasks have no lines; those that were claimed may, and a read is for one of them where there is one. */
+/** Most tasks have no log lines; claimed ones may have some, so a read chooses one of them if there is one. */
 const logging = (tasks: readonly Task[]): readonly Task[] => orAll(tasks, ({ claims }) => claims > 0);
 
-/** A heartbeat writes log lines only to a running task: without this choice some runs of the test found no line at all. */
+/** A heartbeat writes log lines only to a running task: without this choice some runs had no log line. */
 const beating = (tasks: readonly Task[]): readonly Task[] =>
   orAll(tasks, ({ status }) => status === "running");
 
-/** Only a pending task has others ahead of it. */
+/** Only a pending task has a position. */
 const waiting = (tasks: readonly Task[]): readonly Task[] =>
   orAll(tasks, ({ status }) => status === "pending");
 
@@ -153,7 +153,7 @@ export function createSteps(random: () => number) {
     log: random() < 0.4 ? some([{ level: "info", message: "line" } as const], 3) : [],
   });
 
-  /** A rule that may be applied to the task, on it as it is or as it was. */
+  /** A rule that can be applied to the task, with its current or an older version. */
   function stepOf(task: Task, now: number): WholeStep {
     const from = random() < 0.1 ? ({ ...task, version: task.version - 1 } as Task) : task; // one version behind
     if (isEnded(from))
@@ -168,18 +168,18 @@ export function createSteps(random: () => number) {
     return { from, to: settle(from, { token: from.token, outcome: one(OUTCOMES) }, now, random()) };
   }
 
-  /** Some beats come by a clock that was set back, or after their lease's end. */
+  /** Some heartbeats have a time from a clock that was set back, or after the end of their lease. */
   const beatsOf = (tasks: readonly Task[], now: number): Call => ({
     verb: "extend",
     beats: tasks.map(beat),
     now: now + one([0, 0, 0, -3_600_000, -40_000, 60_000]),
   });
 
-  /** A rule with nothing to change gives the same task back; a store is never asked to write that. */
+  /** A rule that changes nothing returns the same task, which is never written to a store. */
   const changed = (from: Task, to: Task, now: number): WholeStep =>
     to === from ? { from, to: edit(from, { description: "again" }, now) } : { from, to };
 
-  /** Now and then the step as it is made of a light task, where a rule allows that. */
+  /** Sometimes the step that the rule makes of a light task, if the rule allows that. */
   function lightened({ from, to }: WholeStep): Step {
     const changesSearched =
       from.name !== to.name || from.description !== to.description || from.payload !== to.payload;
@@ -198,7 +198,7 @@ export function createSteps(random: () => number) {
     return { verb: "writeDocuments", writes, now };
   }
 
-  /** Now and then the document of a step that is to be done once; its name may be there, from another step or from `writeDocuments`. */
+  /** Sometimes the document of a step with an idempotency key; its name may exist already, from another step or from `writeDocuments`. */
   const once = (now: number): Pick<Step, "once"> =>
     random() < 0.75
       ? {}

@@ -6,7 +6,7 @@ import { type Filter, type Order, PAYLOADS, type Patch, type Said, type Spec, ty
 export type Whom = { readonly group: "running" | "pending" | "ended" | "any"; readonly nth: number };
 export type TokenKind = "right" | "stale" | "nonsense";
 
-/** What happens to one task in one go. */
+/** The steps on one task in one command. */
 export type Step =
   | {
       readonly do: "extend";
@@ -27,12 +27,12 @@ export type Step =
   | { readonly do: "cancel" | "retry" | "remove"; readonly whom: Whom; readonly callKey: CallKey }
   | { readonly do: "get"; readonly whom: Whom };
 
-/** The idempotency key of a call that changes a task; few, so that the same call and another one come under it again. */
+/** The idempotency key of a call that changes a task; there are few keys, so that a key is used again by the same call and by others. */
 export type CallKey = "m" | "n" | null;
 
 export type Command =
   | Step
-  /** All in one turn, and all about the first one's task. */
+  /** All in one turn of the event loop, and all on the task of the first one. */
   | { readonly do: "at once"; readonly steps: Step[] }
   | {
       readonly do: "create";
@@ -263,7 +263,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
 );
 
-/** There is something to work on from the start. */
+/** There are tasks from the start. */
 export const commands: fc.Arbitrary<Command[]> = fc
   .tuple(createSome(1, 6), fc.array(command, { minLength: 1, maxLength: 60, size: "max" }))
   .map(([first, rest]) => [first, ...rest]);

@@ -1,7 +1,7 @@
 /**
- * What tasks do, said a second time: in one place, with plain mutable objects and no line shared with the code under
- * test. It knows one thing at a time happening, no stores, no batches and no races, so it is short enough to be
- * believed. Expected refusals are answered by their code.
+ * A second implementation of the rules of tasks: in one file, with plain mutable objects, and without code shared with the
+ * product. It executes one command at a time and has no stores, batches or races, so that it is short enough to check by
+ * reading. It returns expected refusals as their code.
  */
 export type Said =
   | { readonly kind: "done"; readonly result: string | null }
@@ -118,7 +118,7 @@ type Rules = {
   readonly keepOthersMs: number;
 };
 
-/** What a call under a key has done: the task as it left it, null where it deleted it. */
+/** The effect of a call with a key: the task after it; null if the call deleted it. */
 type CarriedOut = {
   fingerprint: string;
   until: number;
@@ -253,7 +253,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     return "ok";
   }
 
-  /** The same call under a key is carried out once in a day; one that was refused may come again. */
+  /** The same call with a key is executed once a day; a refused call may be repeated. */
   function once(key: string, fingerprint: string, step: () => ModelTask | string): unknown {
     const known = carriedOut.get(key);
     if (known !== undefined && known.until > state.now) {
@@ -404,7 +404,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     (isOver(lease.until, lease.leaseMs) ||
       (lease.revokeAt !== null && isOver(lease.revokeAt, CANCEL_GRACE_MS)));
 
-  /** For half of the time's length after the start a worker may not have been able to come back. */
+  /** For half of a lease after the start, workers may not have been able to send a heartbeat. */
   const isOver = (end: number, lengthMs: number): boolean =>
     end <= state.now && state.now >= rules.startAt + lengthMs / 2;
 
@@ -466,7 +466,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     find,
     get: (id: number): ModelTask | undefined => tasks.get(id),
     logOf: (id: number): LogLine[] => logs.get(id) ?? [],
-    /** What was last said of the task's latest attempt, if its worker said anything. */
+    /** How the task's latest attempt ended, as its worker reported; null if the worker did not report. */
     saidOf: (id: number): Said | null => {
       const said = lastSaid.get(id);
       return said === undefined || said === "revoked" || said === "lost" ? null : said;
@@ -486,5 +486,5 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
   };
 }
 
-/** The same world once more, to try what comes of something. */
+/** A copy of the model, to try a command on it. */
 export const fork = ({ rules, state }: Model): Model => createModel(rules, structuredClone(state));
