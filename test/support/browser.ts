@@ -1,6 +1,6 @@
 /**
- * A real browser without a window, launched once per test file. Every page collects the errors of its console (a refused script or
- * style is one), and `expectQuiet` expects that there are none.
+ * A real headless browser, launched once per test file. Every page collects the errors of its console, which include scripts and
+ * styles that the content security policy rejects.
  */
 import { join } from "node:path";
 import type axe from "axe-core";
@@ -19,47 +19,47 @@ export type PageOptions = Pick<
 >;
 
 export interface TestBrowser {
-  /** A page whose site has stored nothing; by default 1280 × 800, light, English and without motion. */
+  /** A page with empty local storage; by default 1280 × 800, light, English and with reduced motion. */
   open(url: string, options?: PageOptions): Promise<TestPage>;
   close(): Promise<void>;
 }
 
 export interface TestPage {
   readonly page: Page;
-  /** The errors of its console and its scripts so far. */
+  /** The console errors and script errors so far. */
   complaints(): readonly string[];
-  /** Violations of accessibility that axe calls serious or critical, one line each. */
+  /** The serious and critical accessibility violations that axe finds, one line each. */
   faults(): Promise<readonly string[]>;
-  /** The same, and those of the colours in the other scheme. */
+  /** The same, plus the colour violations in the other colour scheme. */
   faultsInBothSchemes(): Promise<readonly string[]>;
-  /** Saves a screenshot of each colour scheme in the folder SCREENSHOTS; does nothing without that setting. */
+  /** Saves a screenshot in each colour scheme to the folder SCREENSHOTS; does nothing if that variable is not set. */
   picture(name: string): Promise<void>;
   /**
-   * Releases the page: a later `open` with the same language and time zone uses its tab. A test that has changed more than routes,
-   * storage, size and media (such as the clock) closes the context instead.
+   * Releases the page: a later `open` with the same language and time zone reuses its tab. A test that changes more than routes,
+   * storage, size and media (such as the clock) must close the context instead.
    */
   close(): Promise<void>;
 }
 
-/** For an element to appear; well under the time limit of a test, so that the error names the element. */
+/** The time limit for an element to appear: below the time limit of a test, so that the error names the element. */
 const PATIENCE_MS = 120_000;
 
 /**
- * Debian's headless shell is the engine of Chromium without its windows: a page costs a third of the processor time of
- * `chromium --headless`, which draws with a software GPU.
+ * Debian's headless shell is Chromium without its user interface: a page takes a third of the processor time of
+ * `chromium --headless`, which renders with a software GPU.
  */
 const SHELLS = ["chromium-headless-shell", "chrome-headless-shell"];
-/** Debian's programs themselves: its scripts on the PATH add flags such as --enable-gpu-rasterization. */
+/** The folder of Debian's binaries: the scripts on the PATH add flags such as --enable-gpu-rasterization. */
 const DEBIAN = "/usr/lib/chromium";
 const CHROMIUMS = ["chromium", "chromium-browser", "google-chrome"];
 
-/** A name of this machine whose pages are no secure context over plain http. */
+/** A host name of this machine. Its pages over plain http are not a secure context, unlike those of localhost. */
 export const PLAIN_HOST = "tasktrack.test";
 
-/** Throws, with what is missing, if there is no Chromium and none can be installed. */
+/** Throws an error that names the missing package if there is no Chromium and none can be installed. */
 export async function launchBrowser(): Promise<TestBrowser> {
   const args = [
-    "--no-sandbox", // the sandbox refuses root, and does not work in containers; only the pages under test are shown
+    "--no-sandbox", // the sandbox does not work for root and in containers; the browser opens only the pages under test
     `--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`,
   ];
   const browser = await chromium.launch({ executablePath: browserPath(), args });
@@ -81,7 +81,7 @@ function browserPath(): string {
 const findFirst = (names: readonly string[]): string | null =>
   names.map((name) => findBinary(name, [DEBIAN])).find((path) => path !== null) ?? null;
 
-/** Null if it cannot be installed and another Chromium exists, which works as well and is slower. */
+/** Null if it cannot be installed and another Chromium exists; that one also works, but is slower. */
 function installedShell(): string | null {
   try {
     return findOrInstall({
@@ -102,8 +102,7 @@ interface Tab {
 }
 
 /**
- * Tabs that are used again: a new profile costs 0.4 s of processor time more than another address in a tab that has compiled
- * the scripts.
+ * Reuses tabs: a new profile takes 0.4 s more processor time than a navigation in a tab that has already compiled the scripts.
  */
 function createTabs(browser: Browser) {
   const free = new Map<string, Tab[]>();
@@ -177,7 +176,7 @@ async function openPage({ page, giveBack }: Tab, url: string, options: PageOptio
 const GRAVE: ReadonlySet<unknown> = new Set(["serious", "critical"]);
 /** The rules of axe that depend on colours. */
 const COLOUR_RULES = ["color-contrast", "link-in-text-block"];
-/** The smaller of its two builds: the browser parses it for each document. */
+/** The minified build: the browser parses it for each document. */
 const AXE = Bun.file(Bun.resolveSync("axe-core/axe.min.js", import.meta.dir));
 
 declare global {
@@ -186,14 +185,14 @@ declare global {
   }
 }
 
-/** By these rules only, or by all. */
+/** Runs axe with these rules only, or with all rules. */
 async function faultsOf(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
   const isThere = await page.evaluate(() => "axe" in window);
-  if (!isThere) await page.evaluate(await AXE.text()); // through the debugger, to which the page's policy does not apply
+  if (!isThere) await page.evaluate(await AXE.text()); // through the debugger, because the page's content security policy rejects inline scripts
   const { violations } = await page.evaluate(
     (values) =>
       window.axe.run({
-        resultTypes: ["violations"], // the other results are computed, but not described
+        resultTypes: ["violations"], // saves the descriptions of the other results
         ...(values === null ? {} : { runOnly: { type: "rule" as const, values: [...values] } }),
       }),
     rules,

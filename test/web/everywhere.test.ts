@@ -1,4 +1,4 @@
-/** What holds on every page: for who uses the keyboard, wants no motion, changes the colours, and when the server cannot answer. */
+/** Rules of every page: keyboard access, reduced motion, colour schemes, and server errors. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Client, createClient } from "../../src/client/client.ts";
 import { problemResponse } from "../../src/http/problem-response.ts";
@@ -20,13 +20,13 @@ afterAll(async () => {
   await app?.stop();
 });
 
-test("the first Tab leads past the bar, into the page", async () => {
+test("the first Tab focuses the link that skips to the content", async () => {
   const { page, close } = await browser.open(`${app.url}/new`);
   await page.getByRole("heading", { name: "New task" }).waitFor();
   await page.keyboard.press("Tab");
   const skip = page.getByRole("link", { name: "Skip to the content" });
   expect(await skip.evaluate((link) => link === document.activeElement)).toBe(true);
-  expect((await skip.boundingBox())?.y).toBeGreaterThanOrEqual(0); // who sees it, too
+  expect((await skip.boundingBox())?.y).toBeGreaterThanOrEqual(0); // it is visible
   await page.keyboard.press("Enter");
   await page.keyboard.press("Tab");
   expect(await page.evaluate(() => document.activeElement?.closest("main") !== null)).toBe(true);
@@ -38,7 +38,7 @@ for (const [reducedMotion, count] of [
   ["no-preference", 1],
   ["reduce", 0],
 ] as const) {
-  test(`with prefers-reduced-motion: ${reducedMotion} a running task's badge turns ${count} times over`, async () => {
+  test(`with prefers-reduced-motion: ${reducedMotion} the icon of a running task makes ${count} animated turns`, async () => {
     const { id } = await client.create({ name: `turns ${reducedMotion}` });
     const { page, close } = await browser.open(`${app.url}/tasks`, { reducedMotion });
     const badge = page.getByRole("row").filter({ hasText: `turns ${reducedMotion}` });
@@ -49,7 +49,7 @@ for (const [reducedMotion, count] of [
   });
 }
 
-test("an open page follows the system's colours", async () => {
+test("an open page follows the system's colour scheme", async () => {
   const { page, close } = await browser.open(`${app.url}/tasks`);
   await page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   const background = (): Promise<string> =>
@@ -60,7 +60,7 @@ test("an open page follows the system's colours", async () => {
   await close();
 });
 
-test("an address that is refused is a page without barriers, which leads to the tasks", async () => {
+test("an unknown address shows an accessible error page with a link to the tasks", async () => {
   const { page, close, faultsInBothSchemes } = await browser.open(`${app.url}/nothing/here`);
   await page.getByText("There is nothing at /nothing/here").waitFor();
   expect(await faultsInBothSchemes()).toEqual([]);
@@ -73,13 +73,13 @@ const NOW = Date.UTC(2026, 0, 1);
 const HOUR_MS = 3_600_000;
 const AWAY = { code: "store_unavailable", message: "The store does not answer" } as const;
 
-/** Opens a page whose store is away, by a clock that only the test moves, and waits until it says so. */
+/** Opens a page while the store does not answer, with a clock that only the test moves, and waits for the error. */
 async function openWhileAway(path: string, asks: string) {
   const shown = await browser.open("about:blank");
   const { page } = shown;
-  // The page tries again before it shows an error, and the overview asks every two seconds.
+  // The page retries before it shows an error, and the overview polls every two seconds.
   await page.clock.install({ time: NOW });
-  await page.clock.pauseAt(NOW + HOUR_MS); // ahead of the clock, however long the call before took
+  await page.clock.pauseAt(NOW + HOUR_MS); // later than the current time, however long the previous call took
   await page.route(asks, async (route) => {
     const answer = problemResponse(AWAY, "ab12-7", {});
     const [status, headers] = [answer.status, Object.fromEntries(answer.headers)];
@@ -87,7 +87,7 @@ async function openWhileAway(path: string, asks: string) {
   });
   await page.goto(app.url + path);
   const alert = page.getByRole("alert");
-  /** How many sentences stand there when so much time has passed. */
+  /** The number of error sentences after the given time. */
   const alertsAfter = async (ms: number): Promise<number> => {
     await page.clock.runFor(ms);
     return alert.count();
@@ -108,13 +108,13 @@ for (const [path, asks] of [
     await client.create({ name: "kept" });
     const { page, close, faults, alert, alertsAfter } = await openWhileAway(path, asks);
     await alert.getByText("The store does not answer").waitFor();
-    await alert.getByText("Request ab12-7").waitFor();
-    await page.clock.resume(); // axe waits by timers
+    await alert.getByText("Request ID: ab12-7").waitFor();
+    await page.clock.resume(); // axe uses timers
     expect(await faults()).toEqual([]);
     await page.clock.pauseAt(NOW + 2 * HOUR_MS);
     await page.unroute(asks);
     await alert.getByRole("button", { name: "Try again" }).click();
-    // The click joins a request of the page's own that waits for its next try: the clock must reach that, too.
+    // The click joins a request of the page that waits for its next retry, so the clock must also reach that retry.
     await eventually(
       () => alertsAfter(500),
       (count) => count === 0,
@@ -127,11 +127,11 @@ for (const [path, asks] of [
   ["/tasks/1", "**/api/task/1"],
   ["/overview", "**/api/stats"],
 ] as const) {
-  test(`${path} keeps the sentence while it asks again by itself`, async () => {
+  test(`${path} keeps the error sentence while it polls again`, async () => {
     await client.create({ name: "kept" });
     const { page, close, alert, alertsAfter } = await openWhileAway(path, asks);
     const { promise: isAsking, resolve: asksAgain } = Promise.withResolvers<void>();
-    await page.route(asks, () => asksAgain()); // never answered
+    await page.route(asks, () => asksAgain()); // the request never gets an answer
     await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
     await isAsking;
     expect(await alertsAfter(100)).toBe(1);

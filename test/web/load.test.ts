@@ -1,6 +1,6 @@
 /**
- * The tasks page on a full store while tasks change. `npm test` runs it small, to see that it goes on; `npm run ui:load` runs it in the
- * size that people may have, and prints how long interactions take until they are seen, and what the page's memory does.
+ * The tasks page with a large store while tasks change. `npm test` runs a small version as a functional test. `npm run ui:load` runs
+ * a realistic size and prints the time from each interaction to the next paint, and the memory of the page.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { CDPSession, Page } from "playwright-core";
@@ -11,8 +11,8 @@ import { killLeftovers, tasktrack } from "../support/server-process.ts";
 const IS_FULL = process.env.UI_LOAD === "full";
 const TASKS = IS_FULL ? 100_000 : 3_000;
 const CHANGES_A_SECOND = 200;
-const SECONDS = IS_FULL ? 300 : 1; // one round, however long it takes
-/** Changes fall on the newest ones, which are those in sight. */
+const SECONDS = IS_FULL ? 300 : 1; // one round, whatever its duration
+/** Only the newest tasks are edited, because these are visible. */
 const CHANGING = 2_000;
 
 let url: string;
@@ -39,7 +39,7 @@ afterAll(async () => {
   killLeftovers();
 });
 
-/** Edits so many tasks a second until it is stopped; resolves with how many there were. */
+/** Edits this number of tasks a second until it is stopped; resolves with the total number of edits. */
 function startChanges() {
   let isOn = true;
   let changes = 0;
@@ -65,14 +65,13 @@ function startChanges() {
 
 declare global {
   interface Window {
-    /** By the browser's number of the interaction, the longest of its events. */
+    /** The longest event of each interaction, by the browser's interaction id. */
     interactions: Record<number, number>;
   }
 }
 
 /**
- * From now on the page notes how long each interaction takes until what comes of it is painted. The browser tells of events of 16 ms
- * and more alone, in steps of 8.
+ * Records the time from each interaction to the next paint. The browser reports only events of 16 ms and more, in steps of 8 ms.
  */
 const watchInteractions = (page: Page): Promise<void> =>
   page.evaluate(() => {
@@ -86,7 +85,7 @@ const watchInteractions = (page: Page): Promise<void> =>
     observer.observe({ type: "event", durationThreshold: 16 } as PerformanceObserverInit);
   });
 
-/** What a person does on the page; one round takes some seconds. */
+/** The actions of a user on the page; one round takes a few seconds. */
 async function walkThrough(page: Page): Promise<void> {
   await page.mouse.move(640, 500);
   await page.mouse.wheel(0, 1_500);
@@ -138,7 +137,7 @@ test(
     await page
       .getByRole("link", { name: /^Changed / })
       .first()
-      .waitFor(); // the rows in sight change
+      .waitFor(); // the visible rows change
     const changed = await changes.stop();
     const interactions = (await page.evaluate(() => Object.values(window.interactions))).sort(
       (a, b) => a - b,

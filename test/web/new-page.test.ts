@@ -1,4 +1,4 @@
-/** The form of a new task, used through the page alone. */
+/** The form for a new task, tested only through the page. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Client, createClient } from "../../src/client/client.ts";
 import { addSamples } from "../../web/pages/new/samples.ts";
@@ -21,7 +21,7 @@ afterAll(async () => {
 
 const idOf = (url: string): number => Number(new URL(url).pathname.split("/").at(-1));
 
-test("a task is created, runs before one's eyes with progress, and is done", async () => {
+test("a task is created in the form, and its page shows progress and result", async () => {
   const shown = await browser.open(`${app.url}/new`);
   await shown.page.getByRole("textbox", { name: "Name" }).fill("watch me run");
   await shown.page.getByRole("textbox", { name: "Payload" }).fill('{"a": 1}');
@@ -42,18 +42,18 @@ test("every field of the form reaches the task", async () => {
   const field = (name: string) => shown.page.getByRole("textbox", { name });
   await field("Name").fill("everything");
   await field("Description").fill("described");
-  await shown.page.getByRole("combobox", { name: "Type" }).fill("nobody.takes-it");
-  await shown.page.getByText("No worker takes “nobody.takes-it” at the moment").waitFor();
+  await shown.page.getByRole("combobox", { name: "Type" }).fill("without.workers");
+  await shown.page.getByText("No active worker takes tasks of type “without.workers”").waitFor();
   await field("Payload").fill("[1,2]");
   await shown.page.getByRole("button", { name: "Format" }).click();
   expect(await field("Payload").inputValue()).toBe("[\n  1,\n  2\n]");
   await shown.page.getByText("More options").click();
   await shown.page.getByRole("combobox", { name: "Start" }).selectOption("at");
-  await shown.page.getByLabel("Start at").fill("2099-01-31T12:00:00");
+  await shown.page.getByLabel("Scheduled start").fill("2099-01-31T12:00:00");
   await field("Priority").fill("-5");
-  await field("Time limit").fill("90s");
+  await field("Timeout").fill("90s");
   await field("Maximum attempts").fill("4");
-  await field("Shortest pause between attempts").fill("2s");
+  await field("Minimum pause between attempts").fill("2s");
   await field("Key").fill("the-key");
   await shown.page.getByRole("combobox", { name: "Tags" }).fill("one");
   await shown.page.keyboard.press("Enter");
@@ -63,7 +63,7 @@ test("every field of the form reaches the task", async () => {
     ...{
       name: "everything",
       description: "described",
-      type: "nobody.takes-it",
+      type: "without.workers",
       payload: [1, 2],
       priority: -5,
     },
@@ -76,7 +76,7 @@ test("every field of the form reaches the task", async () => {
     },
   });
 
-  // The same key leads to the same task.
+  // A second task with the same key opens the existing task.
   const first = shown.page.url();
   await shown.page.goto(`${app.url}/new`);
   await field("Name").fill("a second one");
@@ -89,7 +89,7 @@ test("every field of the form reaches the task", async () => {
   await shown.close();
 });
 
-test("what is no JSON is said with its place, and cannot be sent", async () => {
+test("invalid JSON shows the position of the error and cannot be sent", async () => {
   const shown = await browser.open(`${app.url}/new`);
   const payload = shown.page.getByRole("textbox", { name: "Payload" });
   await payload.fill('{\n  "a": 1,\n  b: 2\n}');
@@ -98,9 +98,9 @@ test("what is no JSON is said with its place, and cannot be sent", async () => {
     .waitFor();
   expect(await shown.page.getByRole("button", { name: "Create" }).isDisabled()).toBe(true);
   expect(await shown.page.getByRole("button", { name: "Format" }).isDisabled()).toBe(true);
-  await shown.page.getByRole("button", { name: "Go there" }).click();
+  await shown.page.getByRole("button", { name: "Go to the error" }).click();
   const selected = await payload.evaluate((area) => {
-    const { value, selectionStart, selectionEnd } = area as HTMLTextAreaElement; // what the role textbox was given to
+    const { value, selectionStart, selectionEnd } = area as HTMLTextAreaElement; // the element with the role textbox
     return value.slice(selectionStart, selectionEnd);
   });
   expect(selected).toBe("b");
@@ -126,7 +126,7 @@ test.each([
     "должно быть длительностью",
   ],
 ] as const)(
-  "the server's faults stand at their fields, in the language of %s",
+  "validation errors of the server appear at their fields, in the language of %s",
   async (locale, name, empty, number, span) => {
     const shown = await browser.open(`${app.url}/new`, { locale });
     await shown.page.getByRole("textbox", { name, exact: true }).fill("   ");
@@ -145,7 +145,7 @@ test.each([
   },
 );
 
-test("a draft is kept over a reload, and gone when it was sent", async () => {
+test("a draft survives a reload and is deleted after it is sent", async () => {
   const shown = await browser.open(`${app.url}/new`);
   const name = shown.page.getByRole("textbox", { name: "Name" });
   await name.fill("a draft");
@@ -162,7 +162,7 @@ test("a draft is kept over a reload, and gone when it was sent", async () => {
   await shown.close();
 });
 
-test("one like another begins with what that one was made of", async () => {
+test("a duplicate starts with the fields of the original task", async () => {
   const { id } = await client.create({
     ...{ name: "the model", description: "as it was", type: "modelled", payload: { deep: [1] }, tags: ["a"] },
     ...{ priority: 4, timeout: "1m", max_attempts: 6, key: "its-own" },
@@ -171,7 +171,7 @@ test("one like another begins with what that one was made of", async () => {
   await shown.page.getByRole("button", { name: "Actions" }).click();
   await shown.page.getByRole("menuitem", { name: "Duplicate" }).click();
   await shown.page.waitForURL(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Filled in from task ${id}`).waitFor();
+  await shown.page.getByText(`Copied from task ${id}`).waitFor();
   await shown.page.getByRole("button", { name: "Create", exact: true }).click();
   await shown.page.getByRole("heading", { name: "the model" }).waitFor();
   const made = await client.get(idOf(shown.page.url()));
@@ -182,15 +182,15 @@ test("one like another begins with what that one was made of", async () => {
   });
   await client.remove(id);
   await shown.page.goto(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Task ${id} no longer exists`).waitFor();
+  await shown.page.getByText(`Task ${id} does not exist`).waitFor();
   await shown.close();
 });
 
-test("one like another, and its curl line, have the digits of that one's payload", async () => {
+test("a duplicate and its curl command keep the digits of the original payload", async () => {
   const payloadText = '{"id":3889108265204450030,"x":1e999,"b":0.10,"10":-0,"2":{}}';
   const { id } = await client.create({ name: "the exact model", type: "exact-model", payloadText });
   const shown = await browser.open(`${app.url}/new?from=${id}`);
-  await shown.page.getByText(`Filled in from task ${id}`).waitFor();
+  await shown.page.getByText(`Copied from task ${id}`).waitFor();
   await shown.page.getByText("The same with curl").click();
   const command = await shown.page.locator(".curl code").textContent();
   const child = Bun.spawn(["sh", "-c", `${command} -sSf`]);
@@ -207,7 +207,7 @@ test("one like another, and its curl line, have the digits of that one's payload
   await shown.close();
 });
 
-test("the curl line follows the form, and a shell that runs it creates the same task", async () => {
+test("the curl command follows the form, and a shell that runs it creates the same task", async () => {
   const shown = await browser.open(`${app.url}/new`);
   await shown.page.getByRole("textbox", { name: "Name" }).fill('it\'s `curl` "$HOME" \\');
   await shown.page.getByRole("combobox", { name: "Type" }).fill("curled");
@@ -222,7 +222,7 @@ test("the curl line follows the form, and a shell that runs it creates the same 
   await shown.close();
 });
 
-test("the samples are tasks that a plain server works on", async () => {
+test("a server without handlers runs the sample tasks", async () => {
   const ids = await addSamples(client);
   const tasks = await Promise.all(ids.map((id) => client.get(id)));
   expect(ids.length).toBeGreaterThanOrEqual(5);

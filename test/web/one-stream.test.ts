@@ -1,4 +1,4 @@
-/** One stream of events a browser over plain http, where a page has no Web Locks: however its tabs end, one of them reads. */
+/** One event stream per browser over plain http, where pages have no Web Locks: exactly one tab reads, however tabs end. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { type Client, createClient } from "../../src/client/client.ts";
@@ -28,7 +28,7 @@ beforeEach(async () => {
 
 type Tab = { readonly page: Page; readonly isReading: () => boolean };
 
-/** Opens so many tabs of one browser on the page of the task, one after the other. */
+/** Opens this number of tabs in one browser on the page of the task, one after the other. */
 async function openTabs(count: number) {
   const shown = await browser.open("about:blank");
   const tabs: Tab[] = [];
@@ -56,13 +56,13 @@ async function openTab(page: Page): Promise<Tab> {
   return { page, isReading: () => streams.size > 0 };
 }
 
-/** What happens elsewhere is seen in all of them. */
+/** A change by the API appears in all tabs. */
 async function expectLive(tabs: readonly Tab[], name: string): Promise<void> {
   await client.edit(id, { name });
   for (const { page } of tabs) await page.getByRole("heading", { name }).waitFor();
 }
 
-test("seven tabs, more than a browser has connections for, are all live, and one of them reads", async () => {
+test("seven tabs, more than the browser's connection limit, are all live, and one of them reads", async () => {
   const { tabs, oneReader, close } = await openTabs(7);
   expect(await tabs[0]?.page.evaluate(() => isSecureContext)).toBe(false);
   await oneReader(tabs);
@@ -70,7 +70,7 @@ test("seven tabs, more than a browser has connections for, are all live, and one
   await close();
 });
 
-test("when the tab that reads is closed another one reads, and misses nothing", async () => {
+test("after the reading tab is closed, another tab reads and misses no event", async () => {
   const { tabs, oneReader, close } = await openTabs(2);
   const reader = await oneReader(tabs);
   const others = tabs.filter((tab) => tab !== reader);
@@ -80,7 +80,7 @@ test("when the tab that reads is closed another one reads, and misses nothing", 
   await close();
 });
 
-test("when the tab that reads goes to another site another one reads, and it takes part again when it comes back", async () => {
+test("after the reading tab opens another site, another tab reads, and the first one takes part again when it returns", async () => {
   const { tabs, oneReader, close } = await openTabs(2);
   const reader = await oneReader(tabs);
   const others = tabs.filter((tab) => tab !== reader);
@@ -92,12 +92,12 @@ test("when the tab that reads goes to another site another one reads, and it tak
   await close();
 });
 
-test("when the tab that reads crashes another one reads, and misses nothing", async () => {
+test("after the reading tab crashes, another tab reads and misses no event", async () => {
   const { tabs, oneReader, close } = await openTabs(2);
   const reader = await oneReader(tabs);
   const others = tabs.filter((tab) => tab !== reader);
   const crashed = reader.page.waitForEvent("crash");
-  reader.page.goto("chrome://crash").catch(() => undefined); // it never arrives
+  reader.page.goto("chrome://crash").catch(() => undefined); // the navigation never finishes
   await crashed;
   await expectLive(others, "after a crash");
   await oneReader(others);
@@ -105,8 +105,8 @@ test("when the tab that reads crashes another one reads, and misses nothing", as
 });
 
 /**
- * Stops the tab's scripts, timers and messages, as a browser does with a tab that nobody looks at. A driven browser takes all its
- * tabs for visible and freezes none itself, so the debugger stops the tab and the test sends the event. Resolves with how to go on.
+ * Stops the tab's scripts, timers and messages, as a browser does with a background tab. An automated browser treats all its tabs as
+ * visible and freezes none, so the debugger stops the tab and the test sends the event. Resolves with a function that resumes the tab.
  */
 async function freeze({ page }: Tab, { isAnnounced }: { readonly isAnnounced: boolean }) {
   const session = await page.context().newCDPSession(page);
@@ -114,7 +114,7 @@ async function freeze({ page }: Tab, { isAnnounced }: { readonly isAnnounced: bo
   if (isAnnounced) await page.evaluate(() => document.dispatchEvent(new Event("freeze")));
   const isPaused = new Promise((resolve) => session.once("Debugger.paused", resolve));
   await session.send("Debugger.pause");
-  page.evaluate(() => undefined).catch(() => undefined); // the next script is where it stops
+  page.evaluate(() => undefined).catch(() => undefined); // the debugger stops at the next script
   await isPaused;
   return async (): Promise<void> => {
     await session.send("Debugger.resume");
@@ -124,7 +124,7 @@ async function freeze({ page }: Tab, { isAnnounced }: { readonly isAnnounced: bo
 }
 
 for (const isAnnounced of [true, false]) {
-  test(`when the tab that reads is frozen${isAnnounced ? "" : " without notice"} another one reads, until it goes on and after`, async () => {
+  test(`after the reading tab is frozen${isAnnounced ? "" : " without notice"}, another tab reads, also after the first one resumes`, async () => {
     const { tabs, oneReader, close } = await openTabs(2);
     const reader = await oneReader(tabs);
     const others = tabs.filter((tab) => tab !== reader);

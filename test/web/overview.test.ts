@@ -21,14 +21,14 @@ beforeAll(async () => {
     handlers: {
       "video.encode": () => ended,
       "mail.send": async () => "sent",
-      "mail.bounce": async () => fail("nobody there", { retryable: false }),
+      "mail.bounce": async () => fail("unknown address", { retryable: false }),
     },
   });
   worker.start();
   await client.create({ name: "a film", type: "video.encode" });
   for (const type of ["mail.send", "mail.send", "mail.bounce"])
     await client.run({ name: type, type }).catch(() => null);
-  await client.create({ name: "nobody takes it", type: "orphan" });
+  await client.create({ name: "without a worker", type: "orphan" });
 });
 afterAll(async () => {
   end();
@@ -41,7 +41,7 @@ for (const viewport of [
   { width: 1280, height: 1000 },
   { width: 360, height: 740 },
 ]) {
-  test(`shows how the whole stands, without a barrier, at ${viewport.width}`, async () => {
+  test(`shows the state of the server, accessible, at ${viewport.width} pixels`, async () => {
     const shown = await browser.open(`${app.url}/overview`, { viewport });
     const { page } = shown;
     await page.getByRole("heading", { name: "Overview", exact: true }).waitFor();
@@ -49,12 +49,12 @@ for (const viewport of [
     await counts.getByRole("link", { name: "Done 2" }).waitFor();
     await counts.getByRole("link", { name: "Failed 1" }).waitFor();
     await counts.getByRole("link", { name: "Running 1" }).waitFor();
-    await page.getByText(/orphan has been due for/).waitFor();
+    await page.getByText(/orphan waiting for/).waitFor();
     await page.getByText("Ready for traffic").waitFor();
     const row = page.getByRole("row").filter({ hasText: "gpu-1" });
     await row.getByText("1 / 4").waitFor();
     await row.getByRole("link", { name: "1", exact: true }).waitFor();
-    await page.getByRole("img", { name: "Ended, by minute" }).locator("canvas").waitFor();
+    await page.getByRole("img", { name: "Finished tasks per minute" }).locator("canvas").waitFor();
     expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
     await shown.picture(`overview-${viewport.width}`);
     expect(await shown.faultsInBothSchemes()).toEqual([]);
@@ -63,16 +63,16 @@ for (const viewport of [
   });
 }
 
-test("says the numbers of a chart as a table", async () => {
+test("shows the numbers of a chart as a table", async () => {
   const shown = await browser.open(`${app.url}/overview`);
-  const chart = shown.page.locator(".overview-section").filter({ hasText: "Ended, by minute" });
-  await chart.getByText("As a table").click();
+  const chart = shown.page.locator(".overview-section").filter({ hasText: "Finished tasks per minute" });
+  await chart.getByText("Show as table").click();
   const done = await chart.getByRole("row").nth(1).getByRole("cell").first().innerText();
   expect(Number(done)).toBeGreaterThan(0);
   await shown.close();
 });
 
-test("leads from a count to the tasks that it counts", async () => {
+test("links each count to the counted tasks", async () => {
   const shown = await browser.open(`${app.url}/overview`);
   await shown.page.getByRole("link", { name: "Failed 1" }).click();
   await shown.page.getByRole("link", { name: "mail.bounce" }).first().waitFor();
@@ -80,7 +80,7 @@ test("leads from a count to the tasks that it counts", async () => {
   await shown.close();
 });
 
-test("drains a worker after a question, and takes that back", async () => {
+test("drains a worker after a confirmation, and resumes it", async () => {
   const client = createClient(app.url);
   const isDraining = async (): Promise<boolean | undefined> =>
     (await client.stats()).workers.find(({ worker: name }) => name === "gpu-2")?.draining;
@@ -99,19 +99,19 @@ test("drains a worker after a question, and takes that back", async () => {
   await other.stop(0);
 });
 
-test("is quiet in words while there is nothing to show, in Russian too", async () => {
+test("says in Russian that there is nothing to show", async () => {
   const empty = await startApp({ ROLE: "api" });
   const shown = await browser.open(`${empty.url}/overview`, { locale: "ru-RU" });
-  await shown.page.getByText("За последний час ничего не начиналось").waitFor();
-  await shown.page.getByText("ни один исполнитель").waitFor();
+  await shown.page.getByText("За последний час задачи не запускались").waitFor();
+  await shown.page.getByText("не было активных исполнителей").waitFor();
   expect(await shown.faults()).toEqual([]);
   await shown.close();
   await empty.stop();
 });
 
-test("says that the broker does not answer, and that the server is ready all the same", async () => {
-  const nobody = `amqp://guest:guest@127.0.0.1:${await freePort()}`;
-  const brokerless = await startApp({ QUEUE_URL: nobody, ROLE: "api" });
+test("says that the broker does not answer and that the server is still ready", async () => {
+  const unusedAddress = `amqp://guest:guest@127.0.0.1:${await freePort()}`;
+  const brokerless = await startApp({ QUEUE_URL: unusedAddress, ROLE: "api" });
   const shown = await browser.open(`${brokerless.url}/overview`);
   const broker = shown.page
     .locator("section")

@@ -20,7 +20,7 @@ afterAll(async () => {
 const create = (name: string): Promise<Response> =>
   fetch(`${app.url}/api/task`, { method: "POST", body: JSON.stringify({ name }) });
 
-test("the bare address leads to the tasks page, which shows a task of the API without complaint", async () => {
+test("the root address opens the tasks page, which shows a task without console errors", async () => {
   await create("thumbnails");
   const shown = await browser.open(`${app.url}/`);
   await shown.page.getByRole("link", { name: "thumbnails" }).waitFor();
@@ -45,7 +45,7 @@ test("the first visit to the tasks page loads less than 250 KiB", async () => {
   await shown.close();
 });
 
-test("the page's policy refuses a style that is written into it, and the test sees the complaint", async () => {
+test("the content security policy rejects an inline style, and the test sees the console error", async () => {
   const shown = await browser.open(app.url);
   await shown.page.evaluate(() =>
     document.body.insertAdjacentHTML("beforeend", "<style>a { color: red }</style>"),
@@ -56,7 +56,7 @@ test("the page's policy refuses a style that is written into it, and the test se
   await shown.close();
 });
 
-test("a row changes by itself when its task does", async () => {
+test("a row updates automatically when its task changes", async () => {
   const { task_id: id } = (await (await create("a live one")).json()) as { readonly task_id: number };
   const shown = await browser.open(app.url);
   const row = shown.page.getByRole("row").filter({ hasText: "a live one" });
@@ -67,7 +67,7 @@ test("a row changes by itself when its task does", async () => {
   await shown.close();
 });
 
-test("two tabs of a browser share one stream of events, and it goes on when its reader closes", async () => {
+test("two tabs of a browser share one event stream, which continues after the reading tab closes", async () => {
   const { task_id: id } = (await (await create("shared")).json()) as { readonly task_id: number };
   const first = await browser.open(app.url);
   const second = await first.page.context().newPage();
@@ -92,7 +92,7 @@ test("two tabs of a browser share one stream of events, and it goes on when its 
   await first.close();
 });
 
-test("a tab that has heard nothing yet misses nothing when it takes the stream over", async () => {
+test("a tab without a received event misses no event when it takes over the stream", async () => {
   const { task_id: id } = (await (await create("handed over")).json()) as { readonly task_id: number };
   const first = await browser.open(app.url);
   const second = await first.page.context().newPage();
@@ -115,7 +115,7 @@ test("a tab that has heard nothing yet misses nothing when it takes the stream o
   await first.close();
 });
 
-test("the language is the browser's, until another is chosen, which stays", async () => {
+test("the language is the browser's until the user chooses another, which is kept", async () => {
   const shown = await browser.open(app.url, { locale: "ru-RU" });
   await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
   await shown.page.getByRole("combobox", { name: "Язык" }).selectOption("en");
@@ -126,7 +126,7 @@ test("the language is the browser's, until another is chosen, which stays", asyn
   await shown.close();
 });
 
-test("the keys lead about, and a question mark shows them", async () => {
+test("shortcuts open the pages, and a question mark lists the shortcuts", async () => {
   const shown = await browser.open(app.url);
   await shown.page.getByRole("heading", { name: "Tasks", exact: true }).waitFor();
   await shown.page.keyboard.press("n");
@@ -144,7 +144,7 @@ test("the keys lead about, and a question mark shows them", async () => {
   await shown.close();
 });
 
-test("while the server is away a banner says so, and goes when it is back", async () => {
+test("a banner appears while the server does not answer and disappears afterwards", async () => {
   const port = String(await freePort());
   const lone = await startApp({ HTTP_PORT: port });
   const shown = await browser.open(lone.url);

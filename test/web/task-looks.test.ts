@@ -1,4 +1,4 @@
-/** How the pages of a task and of a new one bear hostile texts, narrow screens, both colours and Russian. */
+/** The task page and the new-task page with hostile texts, narrow screens, both colour schemes, and in Russian. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type Client, createClient, createWorker, fail } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
@@ -18,7 +18,7 @@ afterAll(async () => {
   await app?.stop();
 });
 
-/** No wider than the screen. */
+/** Expects that the page does not scroll horizontally. */
 async function expectFits({ page }: TestPage): Promise<void> {
   const [wants, has] = await page.evaluate(() => [
     document.documentElement.scrollWidth,
@@ -27,7 +27,7 @@ async function expectFits({ page }: TestPage): Promise<void> {
   expect(wants).toBe(has);
 }
 
-/** A task with a failed attempt, log lines, and a second attempt that goes on until `stop`. */
+/** A task with a failed attempt, log lines, and a second attempt that runs until `stop`. */
 async function lively(): Promise<{ readonly id: number; readonly stop: () => Promise<number> }> {
   const { id } = await client.create({
     ...{
@@ -72,7 +72,7 @@ for (const [width, height] of [
   [1280, 800],
   [360, 740],
 ] as const) {
-  test(`the pages have no barrier and fit ${width} pixels`, async () => {
+  test(`the pages are accessible and fit ${width} pixels`, async () => {
     const { id, stop } = await lively();
     const locale = width === 360 ? "ru-RU" : "en-US";
     const shown = await browser.open(`${app.url}/tasks/${id}`, {
@@ -108,7 +108,7 @@ for (const [width, height] of [
   });
 }
 
-test("a failed task says first what is wrong", async () => {
+test("a failed task shows its error first", async () => {
   const { id } = await client.create({ name: "Nightly backup", type: "backup", max_attempts: 1 });
   const worker = createWorker({
     ...{ url: app.url, name: "backup-1" },
@@ -153,7 +153,7 @@ test.each([
   await expectFits(shown);
   expect(await shown.faults()).toEqual([]);
   expect(await shown.page.evaluate(() => "hacked" in window || "hacked" in {})).toBe(false);
-  // A change from elsewhere brings the task anew; its payload stays what it is.
+  // A change by another client reloads the task; its payload stays the same.
   await client.edit(id, { priority: 1 });
   await shown.page.locator(".task-fact", { hasText: "Priority" }).getByText("1", { exact: true }).waitFor();
   await shown.page.getByText("__proto__").first().waitFor();
@@ -168,7 +168,7 @@ test.each([
   await shown.close();
 });
 
-test("a payload of a megabyte, one very deep and one very wide are shown without a stall", async () => {
+test("a payload of a megabyte, a deeply nested one and a very wide one do not block the page", async () => {
   const deep = `${'{"in":'.repeat(60)}1${"}".repeat(60)}`;
   const wide = {
     list: Array.from({ length: 60_000 }, (_, index) => index),

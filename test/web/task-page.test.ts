@@ -1,4 +1,4 @@
-/** The page of one task: watched, changed and asked about through the page alone. */
+/** The page of one task, tested only through the page. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import {
   type Client,
@@ -29,24 +29,26 @@ afterAll(async () => {
 const create = async (spec: TaskSpec): Promise<number> => (await client.create(spec)).id;
 const open = (id: number | string, options = {}) => browser.open(`${app.url}/tasks/${id}`, options);
 
-/** A worker of one type whose handler does what the test tells it to. */
+/** A worker for one type, with the handler of the test. */
 function startWorker(type: string, handler: Handler): () => Promise<number> {
   const worker = createWorker({ url: app.url, handlers: { [type]: handler }, name: `worker of ${type}` });
   worker.start();
   return () => worker.stop(0);
 }
 
-/** Something that a handler waits for and a test gives. */
+/** A promise for a handler to await, and the function with which the test resolves it. */
 function gate() {
   const { promise, resolve } = Promise.withResolvers<void>();
   return { passed: promise, pass: () => resolve() };
 }
 
-test("a task is watched from its wait through its progress to its result", async () => {
+test("the page follows a task from waiting through progress to its result", async () => {
   const [half, end] = [gate(), gate()];
   const id = await create({ name: "watched", type: "watched", payload: { input: "a.mp4" } });
   const shown = await open(id);
-  await shown.page.getByText("no worker seen in the last minute takes tasks of type “watched”").waitFor();
+  await shown.page
+    .getByText("no worker that was active in the last minute takes tasks of type “watched”")
+    .waitFor();
   const stop = startWorker("watched", async (_, { progress }) => {
     progress(10, "reading the file");
     await half.passed;
@@ -72,17 +74,17 @@ for (const [when, byMs, sentence] of [
   [
     "while its lease lasts",
     60_000,
-    /^Worker far is silent\. Unless it reports, another worker gets the task: in \d+ /,
+    /^Worker far does not respond\. If it stays silent, another worker gets the task: in \d+ /,
   ],
-  ["after its lease", -60_000, /^Worker far is silent\. Another worker gets the task soon\.$/],
+  ["after its lease", -60_000, /^Worker far does not respond\. Another worker will get the task soon\.$/],
 ] as const) {
-  test(`a silent worker is told of ${when}`, async () => {
+  test(`the page says that the worker does not respond ${when}`, async () => {
     const type = `silent-${byMs}`;
     const id = await create({ name: "silent", type });
     const claim = { worker: "far", types: [type], max: 1, lease: "1h" };
     await fetch(`${app.url}/api/worker/claim`, { method: "POST", body: JSON.stringify(claim) });
     const shown = await open("none");
-    // A lease that nears its end takes minutes: the answer of the server, with another time.
+    // A real lease takes minutes to expire, so the test changes the time in the server's answer.
     await shown.page.route("**/explain", async (route) => {
       const answer = await (await route.fetch()).json();
       const lease_until = new Date(Date.now() + byMs).toISOString();
@@ -95,7 +97,7 @@ for (const [when, byMs, sentence] of [
   });
 }
 
-test("the duration of a running task goes on by itself after an event has come", async () => {
+test("the duration of a running task keeps growing after an event", async () => {
   const end = gate();
   const id = await create({ name: "ticking", type: "ticking" });
   const shown = await open(id);
@@ -115,7 +117,7 @@ test("the duration of a running task goes on by itself after an event has come",
   await shown.close();
 });
 
-test("the timeline tells which attempt failed with which error, and when the next one is due", async () => {
+test("the timeline shows each failed attempt with its error, and the time of the next attempt", async () => {
   const id = await create({
     name: "broken",
     type: "broken",
@@ -129,12 +131,12 @@ test("the timeline tells which attempt failed with which error, and when the nex
   await step.getByText("no_file").waitFor();
   await step.getByText("Attempt 1 failed").waitFor();
   await shown.page.getByText("Failed once; next attempt:").waitFor();
-  await shown.page.locator(".task-step.waiting").getByText("next try").waitFor();
+  await shown.page.locator(".task-step.waiting").getByText("next attempt").waitFor();
   await stop();
   await shown.close();
 });
 
-test("a log is followed until the reader scrolls up, and again when they say so", async () => {
+test("the log scrolls with new lines until the user scrolls up, and again after a click", async () => {
   const more = gate();
   const last = gate();
   const end = gate();
@@ -154,7 +156,7 @@ test("a log is followed until the reader scrolls up, and again when they say so"
   expect(await isAtEnd()).toBe(true);
   await log.hover();
   await shown.page.mouse.wheel(0, -2_000);
-  await shown.page.getByRole("button", { name: "Follow" }).waitFor();
+  await shown.page.getByRole("button", { name: "Go to the latest line" }).waitFor();
   const top = await log.evaluate((one) => one.scrollTop);
   more.pass();
   await shown.page.getByRole("button", { name: "1 new line" }).waitFor();
@@ -178,7 +180,7 @@ test("a log is followed until the reader scrolls up, and again when they say so"
   await shown.close();
 });
 
-test("a pending task is edited in everything that it works with", async () => {
+test("every field of a pending task can be edited", async () => {
   const id = await create({
     name: "to edit",
     type: "edited",
@@ -191,7 +193,7 @@ test("a pending task is edited in everything that it works with", async () => {
   await dialog.getByRole("textbox", { name: "Name" }).fill("edited");
   await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 640}');
   await dialog.getByRole("textbox", { name: "Priority" }).fill("7");
-  await dialog.getByRole("textbox", { name: "Time limit" }).fill("90s");
+  await dialog.getByRole("textbox", { name: "Timeout" }).fill("90s");
   await dialog.getByRole("textbox", { name: "Maximum attempts" }).fill("9");
   await dialog.getByRole("combobox", { name: "Tags" }).fill("night");
   await shown.page.keyboard.press("Enter");
@@ -215,16 +217,16 @@ test("a pending task is edited in everything that it works with", async () => {
   await shown.close();
 });
 
-/** Numbers that JavaScript would print otherwise, and white space as no program writes it. */
+/** Numbers that JavaScript prints differently, and unusual white space. */
 const WRITTEN = '{"id":3889108265204450030, "x":1e999,"list":[0.10,{}] }';
 
-/** Creates a task with a payload as it is written. */
+/** Creates a task with the exact payload text. */
 const createWritten = (spec: TaskSpec): Promise<number> => create({ ...spec, payloadText: WRITTEN });
 
-/** The task as the API answers it, since JSON.parse would round its numbers. */
+/** The API's answer as text, because JSON.parse would round its numbers. */
 const answerFor = async (id: number): Promise<string> => (await fetch(`${app.url}/api/task/${id}`)).text();
 
-test("an edit of the name leaves every character of the payload alone", async () => {
+test("an edit of the name does not change any character of the payload", async () => {
   const id = await createWritten({ name: "exact", type: "exact" });
   const shown = await open(id);
   const patches: unknown[] = [];
@@ -276,7 +278,7 @@ test("payload and result are shown with the digits that were sent", async () => 
     method: "POST",
     body: JSON.stringify({ worker: "w", types: ["exact-digits"], max: 1, lease: "1m" }),
   });
-  const { tasks } = (await claim.json()) as { tasks: readonly { lease: { token: string } }[] }; // the contract's shape
+  const { tasks } = (await claim.json()) as { tasks: readonly { lease: { token: string } }[] }; // as the API specifies
   const token = JSON.stringify(tasks[0]?.lease.token);
   const body = `{"token":${token},"result":-12345678901234567890.50}`;
   expect((await fetch(`${app.url}/api/task/${id}/complete`, { method: "POST", body })).status).toBe(200);
@@ -289,7 +291,7 @@ test("payload and result are shown with the digits that were sent", async () => 
   await shown.close();
 });
 
-test("a payload that is edited elsewhere is shown anew", async () => {
+test("the page shows a payload that another client edits", async () => {
   const id = await create({ name: "edited elsewhere", type: "edited-elsewhere", payload: { width: 11 } });
   const shown = await open(id);
   await shown.page.locator(".task-json").getByText("11", { exact: true }).waitFor();
@@ -298,7 +300,7 @@ test("a payload that is edited elsewhere is shown anew", async () => {
   await shown.close();
 });
 
-test("an edit of a payload that was changed elsewhere is a conflict, even before the page has read that", async () => {
+test("an edit of a payload that another client changed is a conflict, even before the page has loaded the change", async () => {
   const id = await create({ name: "changed twice", type: "changed-twice", payload: { width: 11 } });
   const shown = await open(id);
   await shown.page.locator(".task-json").getByText("11", { exact: true }).waitFor();
@@ -309,26 +311,26 @@ test("an edit of a payload that was changed elsewhere is a conflict, even before
     await route.continue();
   });
   await client.edit(id, { name: "changed elsewhere", payload: { width: 12 } });
-  await shown.page.getByRole("heading", { name: "changed elsewhere" }).waitFor(); // by an event, which brings no payload
+  await shown.page.getByRole("heading", { name: "changed elsewhere" }).waitFor(); // from an event, which contains no payload
   await shown.page.getByRole("button", { name: "Edit" }).click();
   const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
   await dialog.getByRole("textbox", { name: "Payload" }).fill('{"width": 11, "height": 1}');
   await dialog.getByRole("button", { name: "Save" }).click();
-  await dialog.getByText("This task has changed since you opened it.").waitFor();
+  await dialog.getByText("This task was changed after you opened the form.").waitFor();
   expect(await client.get(id)).toMatchObject({ payload: { width: 12 } });
   reading.pass();
-  await dialog.getByText("Changed elsewhere: Payload.").waitFor();
+  await dialog.getByText("Changed fields: Payload.").waitFor();
   await shown.page.unrouteAll({ behavior: "ignoreErrors" });
   await shown.close();
 });
 
-test("the server's faults of an edit stand at the fields", async () => {
+test("validation errors of an edit appear at the fields", async () => {
   const id = await create({ name: "faulty", type: "faulty" });
   const shown = await open(id);
   await shown.page.getByRole("button", { name: "Edit" }).click();
   const dialog = shown.page.getByRole("dialog", { name: "Edit the task" });
   await dialog.getByRole("textbox", { name: "Priority" }).fill("2000");
-  await dialog.getByRole("textbox", { name: "Time limit" }).fill("soon");
+  await dialog.getByRole("textbox", { name: "Timeout" }).fill("soon");
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.getByText("must be a whole number from -1000 to 1000").waitFor();
   await dialog.getByText("must be a duration of at least 1ms").waitFor();
@@ -336,7 +338,7 @@ test("the server's faults of an edit stand at the fields", async () => {
   await shown.close();
 });
 
-test("a conflict of two writers is said in words, and neither is lost unasked", async () => {
+test("a conflict of two edits is shown, and no edit is lost without a confirmation", async () => {
   const id = await create({ name: "disputed", type: "disputed", description: "first" });
   const shown = await open(id);
   await shown.page.getByRole("button", { name: "Edit" }).click();
@@ -344,8 +346,8 @@ test("a conflict of two writers is said in words, and neither is lost unasked", 
   await dialog.getByRole("textbox", { name: "Name" }).fill("mine");
   await client.edit(id, { description: "theirs", priority: 3 });
   await dialog.getByRole("button", { name: "Save" }).click();
-  await dialog.getByText("This task has changed since you opened it.").waitFor();
-  await dialog.getByText("Changed elsewhere: Description, Priority.").waitFor();
+  await dialog.getByText("This task was changed after you opened the form.").waitFor();
+  await dialog.getByText("Changed fields: Description, Priority.").waitFor();
   expect(await client.get(id)).toMatchObject({ name: "disputed", description: "theirs" });
   expect(await shown.faults()).toEqual([]);
   await dialog.getByRole("button", { name: "Overwrite with my changes" }).click();
@@ -354,7 +356,7 @@ test("a conflict of two writers is said in words, and neither is lost unasked", 
   await shown.close();
 });
 
-test("running work is cancelled only after a question, and its worker learns of it", async () => {
+test("a running task is cancelled only after a confirmation, and its handler is aborted", async () => {
   const id = await create({ name: "to cancel", type: "cancellable" });
   const aborted = gate();
   const stop = startWorker("cancellable", async (_, { signal, progress }) => {
@@ -377,7 +379,7 @@ test("running work is cancelled only after a question, and its worker learns of 
   await stop();
 });
 
-test("a cancelled task is retried at once, a done one after a question", async () => {
+test("a cancelled task is retried immediately, a done task after a confirmation", async () => {
   const id = await create({ name: "to retry", type: "retried" });
   const shown = await open(id);
   await shown.page.getByRole("button", { name: "Cancel", exact: true }).click();
@@ -398,7 +400,7 @@ test("a cancelled task is retried at once, a done one after a question", async (
   await shown.close();
 });
 
-test("a refusal is a sentence with the request's id", async () => {
+test("a rejected request shows a sentence with the request id", async () => {
   const id = await create({ name: "refused", type: "refused", key: "only-one" });
   await client.cancel(id);
   await create({ name: "the living one", type: "refused", key: "only-one" });
@@ -406,13 +408,13 @@ test("a refusal is a sentence with the request's id", async () => {
   await shown.page.getByRole("button", { name: "Retry" }).click();
   await shown.page
     .locator(".toast")
-    .getByText(/^Request \S+/)
+    .getByText(/^Request ID: \S+/)
     .waitFor();
   await shown.page.locator(".toast").getByText(/key/).waitFor();
   await shown.close();
 });
 
-test("every curl line does what its button does", async () => {
+test("every curl command does the same as its button", async () => {
   const id = await create({
     ...{ name: "it's “curly” $HOME `id`", type: "curled", payload: { "a'b": 'c\\n"d"\n' }, tags: ["x y"] },
   });
@@ -426,9 +428,9 @@ test("every curl line does what its button does", async () => {
       .textContent()) ?? "";
   const lines = new Map<string, string>();
   for (const label of [
-    "Read it",
-    "Its log",
-    "Why it waits",
+    "Get the task",
+    "Get the log",
+    "Explain the state",
     "Edit",
     "Cancel",
     "Retry",
@@ -442,11 +444,11 @@ test("every curl line does what its button does", async () => {
     expect(`${label}: ${await child.exited}`).toBe(`${label}: 0`);
     return answer;
   };
-  expect(JSON.parse(await run("Read it"))).toMatchObject({ id, name: "it's “curly” $HOME `id`" });
-  expect(JSON.parse(await run("Its log"))).toEqual([]);
-  expect(JSON.parse(await run("Why it waits"))).toMatchObject({ reason: "no_worker" });
+  expect(JSON.parse(await run("Get the task"))).toMatchObject({ id, name: "it's “curly” $HOME `id`" });
+  expect(JSON.parse(await run("Get the log"))).toEqual([]);
+  expect(JSON.parse(await run("Explain the state"))).toMatchObject({ reason: "no_worker" });
   await run("Edit");
-  expect(await client.get(id)).toMatchObject({ name: "another name" });
+  expect(await client.get(id)).toMatchObject({ name: "new name" });
   await run("Cancel");
   expect(await client.get(id)).toMatchObject({ status: "cancelled" });
   await run("Retry");
@@ -456,11 +458,11 @@ test("every curl line does what its button does", async () => {
     ...{ name: "it's “curly” $HOME `id`", type: "curled", payload: { "a'b": 'c\\n"d"\n' }, tags: ["x y"] },
   });
   await run("Delete");
-  await shown.page.getByText("This task has been deleted.").waitFor();
+  await shown.page.getByText("This task was deleted.").waitFor();
   await shown.close();
 });
 
-test("j and k go to the next and the previous task of the list that the reader came from", async () => {
+test("j and k open the next and the previous task of the last list", async () => {
   const [first, second, third] = [
     await create({ name: "neighbour one", type: "n" }),
     await create({ name: "neighbour two", type: "n" }),
@@ -478,15 +480,15 @@ test("j and k go to the next and the previous task of the list that the reader c
   await shown.close();
 });
 
-test("an id that is no number, and one that no task has, are pages of their own", async () => {
+test("an invalid id and an unknown id have their own pages", async () => {
   const shown = await open("abc");
   await shown.page.getByRole("heading", { level: 1, name: "This is not a task id" }).waitFor();
   expect(await shown.faults()).toEqual([]);
   expect(shown.complaints()).toEqual([]);
   await shown.page.goto(`${app.url}/tasks/123456789`);
   await shown.page.getByRole("heading", { level: 1, name: "There is no task 123456789" }).waitFor();
-  await shown.page.getByText(/^Request \S+/).waitFor();
-  await shown.page.getByRole("link", { name: "To the tasks" }).click();
+  await shown.page.getByText(/^Request ID: \S+/).waitFor();
+  await shown.page.getByRole("link", { name: "Go to the tasks" }).click();
   await shown.page.waitForURL(`${app.url}/tasks`);
   await shown.close();
 });

@@ -1,4 +1,4 @@
-/** One deed on many tasks, through the page: what it is about to do, and that it does just that. */
+/** Bulk actions through the page: the confirmation and the effect. */
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { type Client, createClient } from "../../src/client/client.ts";
@@ -22,7 +22,7 @@ beforeEach(async () => {
   client = createClient(app.url);
 });
 
-/** Creates so many tasks of a type, named after it. */
+/** Creates this number of tasks of a type, named after the type. */
 const add = (type: string, count: number): Promise<readonly number[]> =>
   client.createMany(Array.from({ length: count }, (_, n) => ({ name: `${type} ${n + 1}`, type })));
 
@@ -37,17 +37,17 @@ const open = async (path: string): Promise<TestPage> => {
   return shown;
 };
 
-const bar = (page: Page) => page.getByRole("region", { name: "What to do with the selected tasks" });
+const bar = (page: Page) => page.getByRole("region", { name: "Actions for the selected tasks" });
 const question = (page: Page) => page.getByRole("alertdialog");
 
 async function selectAll(page: Page): Promise<void> {
-  await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+  await page.getByRole("checkbox", { name: "Select all loaded tasks" }).check();
   await bar(page).getByRole("button", { name: "Select all matching tasks" }).click();
   await bar(page).getByText("All matching tasks are selected").waitFor();
 }
 
 describe("on rows that are selected", () => {
-  test("names the deed and how many it is about, does it to them alone and says so", async () => {
+  test("names the action and the number of tasks, changes only these tasks and reports the result", async () => {
     await add("mail", 5);
     const { page, complaints, close } = await open("/tasks");
     for (const id of [2, 4]) await page.getByRole("checkbox", { name: `Select task ${id}` }).check();
@@ -63,7 +63,7 @@ describe("on rows that are selected", () => {
     await close();
   });
 
-  test("does nothing when the question is answered with no", async () => {
+  test("does nothing when the user declines the confirmation", async () => {
     await add("mail", 2);
     const { page, close } = await open("/tasks");
     await page.getByRole("checkbox", { name: "Select task 1" }).check();
@@ -75,24 +75,26 @@ describe("on rows that are selected", () => {
     await close();
   });
 
-  test("says how many refuse before it is done, and how many have after", async () => {
+  test("shows the number of tasks that cannot change before the action, and the number of unchanged tasks after it", async () => {
     await add("mail", 3);
     await client.cancel(1);
     await client.cancel(3);
     const { page, close } = await open("/tasks");
-    await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+    await page.getByRole("checkbox", { name: "Select all loaded tasks" }).check();
     await bar(page).getByRole("button", { name: "Retry" }).click();
-    await question(page).getByText("1 of them has a status that does not allow this").waitFor();
+    await question(page)
+      .getByText("1 of them will not change: its status does not allow this action")
+      .waitFor();
     await question(page).getByRole("button", { name: "Retry 3 tasks" }).click();
     await page.getByText("2 tasks retried").first().waitFor();
-    await page.getByText("1 was left unchanged").first().waitFor();
+    await page.getByText("1 task unchanged").first().waitFor();
     expect(await counts()).toMatchObject({ pending: 3, cancelled: 0 });
     await close();
   });
 });
 
 describe("on rows, when the server fails midway,", () => {
-  test("begins nothing more, says the fault, and the question can be closed", async () => {
+  test("starts no further request, shows the error, and the confirmation can be closed", async () => {
     await add("mail", 40);
     const { page, close } = await open("/tasks");
     let asked = 0;
@@ -103,12 +105,12 @@ describe("on rows, when the server fails midway,", () => {
       const problem = { error: "It broke", title: "Internal Server Error", status: 500, code: "internal" };
       await route.fulfill({ status: 500, contentType: "application/problem+json", json: problem });
     });
-    await page.getByRole("checkbox", { name: "Select all rows shown" }).check();
+    await page.getByRole("checkbox", { name: "Select all loaded tasks" }).check();
     await bar(page).getByRole("button", { name: "Delete" }).click();
     await question(page).getByRole("button", { name: "Delete 40 tasks" }).click();
     await question(page).getByRole("alert").waitFor();
-    await page.getByText("Stopped before the end").first().waitFor(); // with how many were deleted before
-    expect(asked).toBeLessThan(12); // those that were under way, and no more
+    await page.getByText("Stopped before the end").first().waitFor(); // together with the number of deleted tasks
+    expect(asked).toBeLessThan(12); // only the requests that were in flight
     await question(page).getByRole("button", { name: "Back" }).click();
     await question(page).waitFor({ state: "hidden" });
     expect((await counts()).pending).toBeGreaterThan(28);
@@ -117,7 +119,7 @@ describe("on rows, when the server fails midway,", () => {
 });
 
 describe("on all that a filter takes", () => {
-  test("asks the server how many first, and leaves all else alone", async () => {
+  test("gets the number of tasks from the server first, and changes no other task", async () => {
     await add("mail", 150);
     await add("film", 3);
     const { page, complaints, close } = await open("/tasks?type=mail");
@@ -131,7 +133,7 @@ describe("on all that a filter takes", () => {
     await close();
   });
 
-  test("leaves alone what has come since it was counted", async () => {
+  test("does not change tasks that were created after the count", async () => {
     await add("mail", 2);
     const { page, close } = await open("/tasks?type=mail");
     await selectAll(page);
@@ -144,7 +146,7 @@ describe("on all that a filter takes", () => {
     await close();
   });
 
-  test("says that it is every task there is, where nothing is filtered", async () => {
+  test("warns that all tasks are affected if there is no filter", async () => {
     await add("mail", 2);
     const { page, close } = await open("/tasks");
     await selectAll(page);
@@ -156,7 +158,7 @@ describe("on all that a filter takes", () => {
     await close();
   });
 
-  test("goes on over more pieces than one call takes", async () => {
+  test("continues over several requests if one request is not enough", async () => {
     for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
     const { page, close } = await open("/tasks?status=pending");
     await selectAll(page);
@@ -167,7 +169,7 @@ describe("on all that a filter takes", () => {
     await close();
   });
 
-  test("can be stopped between two pieces, and says how far it came", async () => {
+  test("can be stopped between two requests, and reports the progress", async () => {
     for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
     const { page, close } = await open("/tasks?status=pending");
     await selectAll(page);
@@ -186,7 +188,7 @@ describe("on all that a filter takes", () => {
     await close();
   });
 
-  test("that fails between two pieces says the fault and how far it came", async () => {
+  test("that fails between two requests shows the error and the progress", async () => {
     for (let thousand = 0; thousand < 11; thousand++) await add("mail", 1_000);
     const { page, close } = await open("/tasks?status=pending");
     await selectAll(page);

@@ -1,4 +1,4 @@
-/** The tasks page: what narrows the list lives in the address; views, columns, keys, and other people's text. */
+/** The tasks page: filters in the address, views, columns, keyboard shortcuts, and hostile texts. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { type RunningApp, startApp } from "../support/app.ts";
@@ -28,7 +28,7 @@ const create = (...specs: readonly object[]): Promise<Response> =>
 const link = (page: Page, name: string) => page.getByRole("link", { name, exact: true });
 const gone = (page: Page, name: string) => link(page, name).waitFor({ state: "detached" });
 
-test("statuses, types, tags and words narrow the list through the address, and the back button widens it", async () => {
+test("filters by status, type, tag and text change the address, and the back button removes them", async () => {
   const shown = await browser.open(`${app.url}/tasks`);
   const { page } = shown;
   await link(page, "trailer").waitFor();
@@ -68,7 +68,7 @@ test("statuses, types, tags and words narrow the list through the address, and t
   await shown.close();
 });
 
-test("an address opens as the view that it is, and what it asks for wrongly is said with the request's id", async () => {
+test("an address opens with its filters, and an invalid filter shows an error with the request id", async () => {
   const shown = await browser.open(`${app.url}/tasks?status=cancelled&sort=-finished_at&q=trailer`);
   await link(shown.page, "trailer").waitFor();
   expect(await shown.page.getByRole("combobox", { name: "Search", exact: true }).inputValue()).toBe(
@@ -77,12 +77,12 @@ test("an address opens as the view that it is, and what it asks for wrongly is s
   await shown.page.goto(`${app.url}/tasks?type=a%20b`);
   await shown.page
     .getByRole("alert")
-    .getByText(/^Request \S+/)
+    .getByText(/^Request ID: \S+/)
     .waitFor();
   await shown.close();
 });
 
-test("a view is saved under a name, opened again after a reload, and forgotten", async () => {
+test("a view is saved under a name, opened again after a reload, and deleted", async () => {
   const shown = await browser.open(`${app.url}/tasks?type=image.*`);
   const { page } = shown;
   await link(page, "poster").waitFor();
@@ -99,7 +99,7 @@ test("a view is saved under a name, opened again after a reload, and forgotten",
   await page.waitForURL(`${app.url}/tasks?type=image.*`);
   await gone(page, "trailer");
   await page.getByRole("button", { name: "Pictures" }).click();
-  await page.getByRole("menuitem", { name: "Forget “Pictures”" }).click();
+  await page.getByRole("menuitem", { name: "Delete view “Pictures”" }).click();
   await page.getByRole("button", { name: "Views" }).click();
   await page.getByRole("menuitem", { name: "Running" }).waitFor();
   expect(await page.getByRole("menuitem", { name: "Pictures" }).count()).toBe(0);
@@ -107,7 +107,7 @@ test("a view is saved under a name, opened again after a reload, and forgotten",
   await shown.close();
 });
 
-test("columns and exact times are chosen in a menu and stay over a reload", async () => {
+test("the choice of columns and exact times survives a reload", async () => {
   const shown = await browser.open(`${app.url}/tasks`);
   const { page } = shown;
   await link(page, "poster").waitFor();
@@ -128,7 +128,7 @@ test("columns and exact times are chosen in a menu and stay over a reload", asyn
   await shown.close();
 });
 
-test("the keyboard walks, selects, ranges, clears, searches and opens", async () => {
+test("shortcuts move between rows, select, select ranges, clear, search and open", async () => {
   const shown = await browser.open(`${app.url}/tasks?sort=id`);
   const { page } = shown;
   await link(page, "poster").waitFor();
@@ -163,7 +163,7 @@ const HOSTILE = [
   "W".repeat(255),
 ];
 
-test("hostile names stay text within a phone's width, without barriers", async () => {
+test("hostile names are shown as text and fit a phone's width, accessible", async () => {
   await create(
     ...HOSTILE.map((name) => ({
       name,
@@ -183,7 +183,7 @@ test("hostile names stay text within a phone's width, without barriers", async (
     document.documentElement.clientWidth,
   ]);
   expect(wants).toBe(has);
-  await page.getByRole("checkbox", { name: "Select all rows shown" }).click();
+  await page.getByRole("checkbox", { name: "Select all loaded tasks" }).click();
   await page.getByRole("button", { name: "Retry", exact: true }).waitFor();
   expect(await shown.faultsInBothSchemes()).toEqual([]);
   await page.setViewportSize({ width: 1280, height: 800 });

@@ -1,4 +1,4 @@
-/** The tasks page while tasks change: what moves, what is only announced, and what stands still. */
+/** The tasks page while tasks change: row updates, announcements of new tasks, and the pause. */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "bun:test";
 import type { Page } from "playwright-core";
 import { type Client, createClient } from "../../src/client/client.ts";
@@ -21,7 +21,7 @@ beforeEach(async () => {
 });
 afterEach(() => app.stop());
 
-/** Creates so many tasks of a type, named after it. */
+/** Creates this number of tasks of a type, named after the type. */
 const add = (type: string, count: number): Promise<readonly number[]> =>
   client.createMany(Array.from({ length: count }, (_, n) => ({ name: `${type} ${n + 1}`, type })));
 
@@ -33,7 +33,7 @@ const open = async (path: string, options = {}) => {
   return shown;
 };
 
-/** The ids as the rows stand. */
+/** The ids in the order of the rows. */
 const ids = async (page: Page): Promise<number[]> => {
   const boxes = await page.getByRole("checkbox", { name: /^Select task/ }).all();
   const labels = await Promise.all(boxes.map((box) => box.getAttribute("aria-label")));
@@ -42,7 +42,7 @@ const ids = async (page: Page): Promise<number[]> => {
 
 const row = (page: Page, name: string) => page.getByRole("row").filter({ hasText: name });
 
-test("a row changes where it stands", async () => {
+test("a row updates without a change of its position", async () => {
   await add("mail", 5);
   const { page, complaints, close } = await open("/tasks");
   const before = await ids(page);
@@ -54,7 +54,7 @@ test("a row changes where it stands", async () => {
   await close();
 });
 
-test("new tasks are announced, as many as the filter takes, and come when they are asked for", async () => {
+test("the page announces the number of new tasks that match the filter, and shows them after a click", async () => {
   await add("mail", 2);
   const { page, close } = await open("/tasks?type=mail");
   await add("film", 3);
@@ -68,7 +68,7 @@ test("new tasks are announced, as many as the filter takes, and come when they a
   await close();
 });
 
-test("a row that no longer matches stays until the list is read anew", async () => {
+test("a row that no longer matches stays until the list is reloaded", async () => {
   await add("mail", 3);
   const { page, close } = await open("/tasks?status=pending");
   await client.cancel(2);
@@ -80,21 +80,21 @@ test("a row that no longer matches stays until the list is read anew", async () 
   await close();
 });
 
-test("rows that are paused stand still, and catch up when they go on", async () => {
+test("a paused list does not change, and updates after it is resumed", async () => {
   await add("mail", 3);
   const { page, close } = await open("/tasks");
   await page.getByRole("switch", { name: "Live" }).click();
   await client.cancel(1);
   await client.cancel(2);
   await add("mail", 1);
-  await page.getByRole("button", { name: "1 new task", exact: true }).waitFor(); // so the events have come
+  await page.getByRole("button", { name: "1 new task", exact: true }).waitFor(); // the events have arrived
   expect(await row(page, "mail 2").getByText("Cancelled").count()).toBe(0);
   await page.getByRole("switch", { name: "Paused" }).click();
   await row(page, "mail 2").getByText("Cancelled").waitFor();
   await close();
 });
 
-test("scrolling reads on past the first page", async () => {
+test("scrolling loads more than the first page", async () => {
   await add("mail", 250);
   const { page, close } = await open("/tasks");
   const last = page.getByRole("checkbox", { name: "Select task 1", exact: true });
@@ -105,14 +105,14 @@ test("scrolling reads on past the first page", async () => {
   await close();
 });
 
-test("the head of a column sorts, and says how", async () => {
+test("a column header sorts and shows the order", async () => {
   await add("mail", 3);
   const { page, close } = await open("/tasks");
   await page.getByRole("columnheader", { name: "Id" }).getByRole("button").click();
   await page.getByRole("columnheader", { name: "Id", exact: true }).waitFor();
   await page.waitForURL(/sort=id/);
   expect(await page.getByRole("columnheader", { name: "Id" }).getAttribute("aria-sort")).toBe("ascending");
-  // The rows of the former order stay until the others have come.
+  // The rows in the previous order stay until the new ones are loaded.
   await eventually(
     () => ids(page),
     (shown) => shown.join() === "1,2,3",
@@ -129,7 +129,7 @@ test("a click with Shift selects all rows up to it", async () => {
   await close();
 });
 
-test("an empty board offers sample tasks, and shows them, in Russian too", async () => {
+test("an empty list offers sample tasks and shows them, in Russian", async () => {
   const shown = await browser.open(`${app.url}/tasks`, { locale: "ru-RU" });
   await shown.page.getByRole("button", { name: "Добавить примеры" }).click();
   await shown.page.getByRole("row").nth(5).waitFor();

@@ -22,10 +22,10 @@ afterAll(async () => {
 async function create(...names: readonly string[]): Promise<readonly number[]> {
   const body = JSON.stringify(names.map((name) => ({ name })));
   const answer = await (await fetch(`${app.url}/api/task`, { method: "POST", body })).json();
-  return (answer as { readonly task_ids: readonly number[] }).task_ids; // the contract's shape
+  return (answer as { readonly task_ids: readonly number[] }).task_ids; // as the API specifies
 }
 
-test("a new task is announced, and comes into the list when it is asked for", async () => {
+test("a new task is announced and appears in the list after a click", async () => {
   const [id = 0] = await create("an old one");
   const shown = await browser.open(`${app.url}/tasks`);
   await shown.page.getByRole("link", { name: "an old one" }).waitFor();
@@ -37,7 +37,7 @@ test("a new task is announced, and comes into the list when it is asked for", as
   await shown.close();
 });
 
-test("a filter lives in the address", async () => {
+test("a filter is part of the address", async () => {
   const [id = 0] = await create("one to cancel");
   await fetch(`${app.url}/api/task/${id}/cancel`, { method: "POST" });
   const shown = await browser.open(`${app.url}/tasks`);
@@ -50,7 +50,7 @@ test("a filter lives in the address", async () => {
   await shown.close();
 });
 
-test("a long list is drawn a screen at a time", async () => {
+test("only the visible rows of a long list are rendered", async () => {
   await create(...Array.from({ length: 100 }, (_, index) => `many ${index}`));
   const shown = await browser.open(`${app.url}/tasks?q=many`);
   await shown.page.getByRole("link", { name: "many 99" }).waitFor();
@@ -60,7 +60,7 @@ test("a long list is drawn a screen at a time", async () => {
   await shown.close();
 });
 
-test("a task is deleted only after a question", async () => {
+test("a task is deleted only after a confirmation", async () => {
   const [id = 0] = await create("one to delete");
   const shown = await browser.open(`${app.url}/tasks/${id}`);
   await shown.page.getByRole("button", { name: "Actions" }).click();
@@ -76,19 +76,19 @@ test("a task is deleted only after a question", async () => {
   await shown.close();
 });
 
-test("a page whose task is deleted elsewhere says so and asks no more", async () => {
+test("the page of a task that another client deletes says so and stops its requests", async () => {
   const [id = 0] = await create("deleted elsewhere");
   const shown = await browser.open(`${app.url}/tasks/${id}`);
   await shown.page.getByRole("heading", { name: "deleted elsewhere" }).waitFor();
   await untilLive(shown.page, client, id);
   await client.remove(id);
-  await shown.page.getByText("This task has been deleted.").waitFor();
+  await shown.page.getByText("This task was deleted.").waitFor();
   expect(await shown.page.getByRole("button", { name: "Actions" }).count()).toBe(0);
   expect(shown.complaints()).toEqual([]);
   await shown.close();
 });
 
-test("a page whose task was deleted while no events came says so when they come again", async () => {
+test("the page of a task that was deleted while the stream was disconnected says so after the reconnect", async () => {
   const [id = 0] = await create("deleted unheard");
   const shown = await browser.open("about:blank");
   await shown.page.route("**/api/events*", (route) => route.abort());
@@ -96,20 +96,20 @@ test("a page whose task was deleted while no events came says so when they come 
   await shown.page.getByRole("heading", { name: "deleted unheard" }).waitFor();
   await client.remove(id);
   await shown.page.unroute("**/api/events*");
-  await shown.page.getByText("This task has been deleted.").waitFor();
+  await shown.page.getByText("This task was deleted.").waitFor();
   await shown.page.getByRole("heading", { name: "deleted unheard" }).waitFor();
   await shown.close();
 });
 
-test("a task that is not there is a sentence with the request's id", async () => {
+test("an unknown task shows a sentence with the request id", async () => {
   const shown = await browser.open(`${app.url}/tasks/999999`);
   const alert = shown.page.getByRole("alert");
   await alert.getByText("Task not found").waitFor();
-  await alert.getByText(/^Request \S+/).waitFor();
+  await alert.getByText(/^Request ID: \S+/).waitFor();
   await shown.close();
 });
 
-test("a task is created in a form and shown", async () => {
+test("a task is created in the form and shown", async () => {
   const shown = await browser.open(`${app.url}/new`);
   await shown.page.getByRole("textbox", { name: "Name" }).fill("from the form");
   await shown.page.getByRole("combobox", { name: "Tags" }).fill("nightly");

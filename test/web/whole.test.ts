@@ -1,4 +1,4 @@
-/** What goes through the whole web UI: every page without a barrier, a server that goes and comes back, the language. */
+/** The whole web UI: accessibility and width of every page, a server restart, and the language. */
 import { afterAll, afterEach, beforeAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-/** With the text that shows that a page has its data. */
+/** Each page with a text that appears when the page has its data. */
 const PAGES = {
   "/tasks": { "en-US": "one that waits", "ru-RU": "one that waits" },
   "/tasks/1": { "en-US": "a task with a payload", "ru-RU": "a task with a payload" },
@@ -36,12 +36,12 @@ const PAGES = {
   "/overview": { "en-US": "Overview", "ru-RU": "Обзор" },
 } as const;
 
-/** axe is most of this test's cost: the other pages pass it in task-looks.test.ts, and the overview in English in its own file. */
+/** axe dominates the cost of this test. Other files run it for the other pages and for the English overview. */
 test.each([
   ["en-US", 1280, ["/tasks"]],
   ["ru-RU", 360, ["/tasks", "/overview"]],
 ] as const)(
-  "no page has a barrier, and each fits, in %s at %p pixels and both colour schemes",
+  "every page is accessible and fits, in %s at %p pixels, in both colour schemes",
   async (locale, width, examined) => {
     const shown = await browser.open("about:blank", { locale, viewport: { width, height: 800 } });
     const { page } = shown;
@@ -62,7 +62,7 @@ test.each([
   },
 );
 
-test("a server that is restarted under the open page is said to be away, and what has changed meanwhile is shown", async () => {
+test("an open page reports a server restart and then shows the changes since", async () => {
   const port = await freePort();
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: String(port), ROLE: "api" };
   const start = () =>
@@ -86,7 +86,7 @@ test("a server that is restarted under the open page is said to be away, and wha
   await shown.close();
 });
 
-test("the language is chosen once and kept, and the page says which it is", async () => {
+test("the chosen language is kept, and the document declares it", async () => {
   const shown = await browser.open(`${app.url}/tasks`);
   await shown.page.getByRole("combobox", { name: /Language|Язык/ }).selectOption("ru");
   await shown.page.getByRole("heading", { name: "Задачи" }).waitFor();
@@ -97,11 +97,11 @@ test("the language is chosen once and kept, and the page says which it is", asyn
   await shown.close();
 });
 
-test("what the server refuses is a sentence with the request's id", async () => {
+test("an error of the server is a sentence with the request id", async () => {
   const shown = await browser.open(`${app.url}/tasks/2`);
   const { page } = shown;
   await page.getByRole("button", { name: "Cancel" }).waitFor();
-  // The page is kept from hearing of it, as a slow network would.
+  // The page does not get the event, as with a slow network.
   await page.route("**/api/task/2/cancel", async (route) => {
     await createClient(app.url).cancel(2);
     await route.continue();
@@ -109,7 +109,7 @@ test("what the server refuses is a sentence with the request's id", async () => 
   await page.getByRole("button", { name: "Cancel" }).click();
   await page.getByText("Task 2 is already cancelled").first().waitFor();
   await page
-    .getByText(/Request [\w-]+/)
+    .getByText(/Request ID: [\w-]+/)
     .first()
     .waitFor();
   await shown.close();

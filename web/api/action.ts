@@ -2,7 +2,7 @@ import { useMutation } from "@tanstack/react-query";
 import { useErrorWords } from "../ui/states.tsx";
 import { toast } from "../ui/toast.tsx";
 
-/** Does what a button asks; a refusal becomes a toast. `mutate(() => client.cancel(7))`. */
+/** Runs the request of a button and shows an error as a toast: `mutate(() => client.cancel(7))`. */
 export function useAction(then: () => unknown) {
   const wordsOf = useErrorWords();
   return useMutation({

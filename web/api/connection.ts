@@ -1,4 +1,4 @@
-/** Whether the server answers, as the latest request told; the banner shows it. */
+/** Whether the server answered the latest request. A banner shows when it did not. */
 import { useSyncExternalStore } from "react";
 import { type Cell, createCell } from "../app/cell.ts";
 
@@ -6,14 +6,14 @@ export type Connection = "up" | "away";
 
 export const connection: Cell<Connection> = createCell<Connection>("up");
 
-/** The answers of a gateway without a server behind it. */
-const NOBODY_BEHIND: ReadonlySet<number> = new Set([502, 504]);
+/** A gateway answers with these statuses when it cannot reach the server. */
+const UPSTREAM_UNREACHABLE: ReadonlySet<number> = new Set([502, 504]);
 
-/** `fetch`, watched. An abort says nothing about the server. */
+/** `fetch` that also updates `connection`. An aborted request gives no information about the server. */
 export async function watchedFetch(url: string, init: RequestInit): Promise<Response> {
   try {
     const response = await fetch(url, init);
-    connection.set(NOBODY_BEHIND.has(response.status) ? "away" : "up");
+    connection.set(UPSTREAM_UNREACHABLE.has(response.status) ? "away" : "up");
     return response;
   } catch (error) {
     if (init.signal?.aborted !== true) connection.set("away");

@@ -5,8 +5,8 @@ import { createElection, type Election } from "./election.ts";
 type Timer = { readonly at: number; readonly run: () => void };
 
 /**
- * Tabs on one channel whose messages arrive after `delayMs`, with a clock that only the test moves. What is sent to a tab that stands
- * still is kept for it or lost: Chromium loses what comes while the debugger stops a page.
+ * Tabs on one channel whose messages arrive after `delayMs`, with a clock that only the test moves. Messages to a suspended tab are
+ * kept or lost: Chromium loses messages that arrive while the debugger stops a page.
  */
 function createTabs(delayMs = 0, { isKept = true } = {}) {
   let now = 0;
@@ -15,9 +15,9 @@ function createTabs(delayMs = 0, { isKept = true } = {}) {
 
   type Tab = {
     readonly election: Election;
-    /** Now, or when it goes on. */
+    /** Runs the timer now, or when the tab resumes. */
     readonly run: (deed: () => void) => void;
-    /** Now, or as it is said above. */
+    /** Delivers the message now, or as described above. */
     readonly hear: (deed: () => void) => void;
     readonly goOn: () => void;
     isReading: boolean;
@@ -37,9 +37,9 @@ function createTabs(delayMs = 0, { isKept = true } = {}) {
       id,
       after: (ms, run) => after(ms, () => tab.run(run)),
       random: () => id.charCodeAt(0) / 256,
-      post: (ballot) => {
+      post: (message) => {
         for (const [name, other] of tabs)
-          if (name !== id) after(delayMs, () => other.hear(() => other.election.receive(ballot)));
+          if (name !== id) after(delayMs, () => other.hear(() => other.election.receive(message)));
       },
       read: (signal) => {
         tab.isReading = true;
@@ -78,12 +78,12 @@ function createTabs(delayMs = 0, { isKept = true } = {}) {
       tabOf(id).election.leave();
       tabs.delete(id);
     },
-    /** It ends without a message. */
+    /** The tab ends without a message. */
     crash: (id: string) => {
       tabOf(id).isStalled = true;
       tabs.delete(id);
     },
-    /** What it has to do waits until it goes on. */
+    /** Timers and messages of the tab wait until it resumes. */
     stall: (id: string) => {
       tabOf(id).isStalled = true;
     },
@@ -107,7 +107,7 @@ function createTabs(delayMs = 0, { isKept = true } = {}) {
   };
 }
 
-test("the first tab reads soon, and those that are opened later do not", () => {
+test("the first tab reads soon, and later tabs do not", () => {
   const tabs = createTabs(5);
   tabs.open("a");
   tabs.pass(100);
@@ -118,7 +118,7 @@ test("the first tab reads soon, and those that are opened later do not", () => {
   expect(tabs.readers()).toEqual(["a"]);
 });
 
-test("when the reader's tab is closed another one reads at once", () => {
+test("after the reader's tab is closed, another tab reads immediately", () => {
   const tabs = createTabs(5);
   for (const id of ["a", "b", "c"]) {
     tabs.open(id);
@@ -129,20 +129,20 @@ test("when the reader's tab is closed another one reads at once", () => {
   expect(tabs.readers()).toHaveLength(1);
 });
 
-test("another one reads at once, too, where the last events of the reader arrive after it has left", () => {
+test("another tab reads immediately even if the last events of the reader arrive after it has left", () => {
   const tabs = createTabs(5);
   for (const id of ["a", "b", "c"]) {
     tabs.open(id);
     tabs.pass(200);
   }
   tabs.close("a");
-  tabs.pass(6); // the others know that it leaves
+  tabs.pass(6); // the other tabs received the message that it leaves
   for (const id of ["b", "c"]) tabs.hear(id);
   tabs.pass(110);
   expect(tabs.readers()).toHaveLength(1);
 });
 
-test("when the reader's tab crashes another one reads within eight seconds", () => {
+test("after the reader's tab crashes, another tab reads within eight seconds", () => {
   const tabs = createTabs(5);
   for (const id of ["a", "b", "c"]) {
     tabs.open(id);
@@ -153,7 +153,7 @@ test("when the reader's tab crashes another one reads within eight seconds", () 
   expect(tabs.readers()).toHaveLength(1);
 });
 
-test("a frozen reader leaves to another tab, and does not read when it is resumed", () => {
+test("a frozen reader hands over to another tab, and does not read after it resumes", () => {
   const tabs = createTabs(5);
   tabs.open("a");
   tabs.pass(200);
@@ -180,14 +180,14 @@ test.each([
     tabs.pass(200);
     tabs.stall("a");
     tabs.pass(8_000);
-    expect(tabs.readers()).toEqual(["a", "b"]); // a does not know it yet
+    expect(tabs.readers()).toEqual(["a", "b"]); // a has not received the message yet
     tabs.goOn("a");
     tabs.pass(3_010);
     expect(tabs.readers()).toEqual(["b"]);
   },
 );
 
-test("tabs that hear from the reader ask for no sign of it", () => {
+test("tabs that receive messages from the reader do not ask for it", () => {
   const tabs = createTabs();
   tabs.open("a");
   tabs.pass(200);
@@ -203,7 +203,7 @@ test("tabs that hear from the reader ask for no sign of it", () => {
   expect(tabs.readers()).toEqual(["b"]);
 });
 
-test("whatever happens to the tabs, soon after there is one reader", () => {
+test("after any sequence of tab events there is soon exactly one reader", () => {
   const id = fc.constantFrom("a", "b", "c", "d");
   const deed = fc.record({
     what: fc.constantFrom("open", "close", "crash", "stall", "goOn", "freeze", "resume"),

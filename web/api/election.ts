@@ -1,56 +1,56 @@
 /**
- * Decides which tab of a browser reads the stream of events, by messages between the tabs. Web Locks would do the same in fewer
- * lines, but a page from a plain http address other than localhost has none, and a tab that is frozen keeps its lock. Two readers
- * at a time do no harm, since each event may be told twice; so a tab that doubts that there is a reader becomes one, and of two
- * readers that hear of each other the one of the earlier term stops.
+ * Elects the tab that reads the event stream, by messages between the tabs of a browser. Web Locks would need fewer lines, but pages
+ * over plain http, except on localhost, do not have them, and a frozen tab keeps its lock. Two readers at a time are harmless,
+ * because events may be delivered twice. Therefore a tab that gets no sign of a reader becomes the reader. If two readers learn of
+ * each other, the one with the older term stops.
  */
 
-/** A reader announces itself every few seconds, and to each tab that asks; it leaves when its tab is closed or frozen. */
-export type Ballot =
+/** The reader announces itself every few seconds and answers each tab that asks. It leaves when its tab is closed or frozen. */
+export type ElectionMessage =
   | { readonly kind: "asks" }
   | { readonly kind: "reads"; readonly term: number; readonly id: string }
   | { readonly kind: "leaves" };
 
 export interface Election {
-  /** Takes part, from the start or after `leave`. */
+  /** Starts to take part, at first or after `leave`. */
   join(): void;
-  /** Takes part no more: the tab is about to be closed or frozen. */
+  /** Stops taking part: the tab is about to be closed or frozen. */
   leave(): void;
-  /** Another tab's ballot. */
-  receive(ballot: Ballot): void;
-  /** Something else has come from the reader, which therefore lives. */
+  /** Handles a message of another tab. */
+  receive(message: ElectionMessage): void;
+  /** Another kind of message came from the reader, so the reader is alive. */
   hear(): void;
 }
 
 export type ElectionSetup = {
-  /** No other tab's. */
+  /** Unique among the tabs. */
   readonly id: string;
-  /** To all other tabs. */
-  readonly post: (ballot: Ballot) => void;
-  /** Calls once, later; returns how to cancel. */
+  /** Sends a message to all other tabs. */
+  readonly post: (message: ElectionMessage) => void;
+  /** Calls `run` once after `ms`; returns a function that cancels. */
   readonly after: (ms: number, run: () => void) => () => void;
-  /** From 0 to 1. */
+  /** A random number from 0 to 1. */
   readonly random: () => number;
   /** Reads the stream until the signal aborts. */
   readonly read: (signal: AbortSignal) => void;
 };
 
-/** For the answer to a tab that was just opened: its reader should not come late where there is no other tab. */
+/** A new tab waits this long for an answer of a reader: short, because an only tab should start to read soon. */
 const FIRST_ANSWER_MS = 100;
-/** For the answer to a tab that has heard nothing for long. A reader that draws a large payload takes some hundred milliseconds. */
+/** A tab without a sign of the reader waits this long for an answer: rendering a large payload blocks the reader for some 100 ms. */
 const ANSWER_MS = 2_000;
 const ANNOUNCE_MS = 3_000;
-/** A tab that has not heard the reader for this long asks for it: in a hidden tab timers run only once a minute. */
+/** After this long without a message of the reader, a tab asks for it. It asks first because timers of a hidden tab run only once a minute. */
 const SILENT_MS = 5_000;
-/** The tabs that hear that the reader leaves try to follow it at different times within this. */
+/** When the reader leaves, each tab waits a random time up to this before it takes over, so that one tab is first. */
 const SPREAD_MS = 100;
 
 export function createElection({ id, post, after, random, read }: ElectionSetup): Election {
   let isIn = false;
-  /** Of the latest reader that is known. */
+  /** The term of the latest known reader. */
   let term = 0;
   let reading: AbortController | null = null;
-  /** Whether the reader has left and this tab is about to follow it. */
+  /** Whether the reader has left and this tab is about to take over. */
   let isFollowing = false;
   let cancelTimer = (): void => undefined;
 
@@ -60,7 +60,7 @@ export function createElection({ id, post, after, random, read }: ElectionSetup)
     cancelTimer = after(ms, run);
   }
 
-  /** Again and again, for a tab that stood still may have missed it. */
+  /** Repeats, because a suspended tab may miss a message. */
   function announce(): void {
     post({ kind: "reads", term, id });
     schedule(ANNOUNCE_MS, announce);
@@ -88,7 +88,7 @@ export function createElection({ id, post, after, random, read }: ElectionSetup)
   function receiveReader(other: { readonly term: number; readonly id: string }): void {
     const isAhead = other.term > term || (other.term === term && other.id < id);
     if (reading !== null && !isAhead) {
-      announce(); // the other one stops when it hears this
+      announce(); // the other reader stops when it receives this
       return;
     }
     stop();
@@ -109,16 +109,16 @@ export function createElection({ id, post, after, random, read }: ElectionSetup)
       stop();
       post({ kind: "leaves" });
     },
-    receive: (ballot) => {
+    receive: (message) => {
       if (!isIn) return;
-      if (ballot.kind === "reads") return receiveReader(ballot);
-      if (ballot.kind === "asks" && reading !== null) return announce();
-      if (ballot.kind !== "leaves" || reading !== null) return;
+      if (message.kind === "reads") return receiveReader(message);
+      if (message.kind === "asks" && reading !== null) return announce();
+      if (message.kind !== "leaves" || reading !== null) return;
       schedule(random() * SPREAD_MS, takeOver);
       isFollowing = true;
     },
     hear: () => {
-      // Its last events may arrive after its ballot: they come through another channel.
+      // The last events of a reader may arrive after its "leaves" message: they come through another channel.
       if (isIn && reading === null && !isFollowing) awaitSilence();
     },
   };

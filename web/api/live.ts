@@ -1,20 +1,20 @@
 /**
- * What happens on the server, as it happens: one stream of events a browser, however many of its tabs show TaskTrack, for a browser
- * opens no more than six connections to a server over HTTP/1.1. One tab reads the stream (election.ts) and tells the others through
- * a BroadcastChannel; the tab that follows it goes on behind the last event that it heard of.
+ * Live events of the server. All tabs of a browser share one event stream, because a browser opens at most six connections to a
+ * server over HTTP/1.1. One tab reads the stream (election.ts) and sends the events to the others through a BroadcastChannel. The
+ * next reader continues after the last event that it received.
  */
 import type { TaskState, WatchEvent } from "../../src/client/client.ts";
 import { durationMs } from "../time/format.ts";
 import { client } from "./client.ts";
 import { type Connection, connection } from "./connection.ts";
-import { type Ballot, createElection } from "./election.ts";
+import { createElection, type ElectionMessage } from "./election.ts";
 import { stampReceived } from "./received.ts";
 
-/** Several events told at once; of each task only the latest. */
+/** The events of a short interval; only the latest state of each task. */
 export type LiveBatch = {
   readonly tasks: readonly TaskState[];
   readonly deleted: readonly number[];
-  /** Something may have been missed: read everything anew. */
+  /** Events may have been missed: reload everything. */
   readonly reset: boolean;
 };
 
@@ -23,32 +23,32 @@ type Message =
   | { readonly kind: "connection"; readonly state: Connection };
 
 const CHANNEL = "tasktrack.events";
-/** A channel of its own: a tab of version 0.1.0 that is still open would take a ballot for events. */
+/** A separate channel: an open tab of version 0.1.0 would mistake election messages for events. */
 const ELECTION_CHANNEL = "tasktrack.reader";
-/** So that a thousand events a second redraw a page ten times. */
+/** Limits rendering to ten times a second, however many events arrive. */
 const GATHER_MS = 100;
-/** After a refusal of the stream itself, which only an outdated page or a stranger's proxy brings. */
+/** The pause after the server refuses the stream. Only an outdated page or a proxy causes that. */
 const REFUSED_PAUSE_MS = 10_000;
 
 const listeners = new Set<(batch: LiveBatch) => void>();
 
-/** Calls with each batch from now on; returns how to stop. */
+/** Calls the listener with each batch; returns a function that unsubscribes. */
 export function onLive(listener: (batch: LiveBatch) => void): () => void {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** The latest known state of each task, for an answer that was under way while an event overtook it. */
+/** The latest state of each task by events: an event may arrive before the answer to an earlier request. */
 const latest = new Map<number, TaskState>();
 const LATEST_KEPT = 2_000;
 
-/** Puts what the events told later over an answer. */
+/** Merges a newer state from the events into an answer. */
 export function withLatest<T extends TaskState>(task: T): T {
   const told = latest.get(task.id);
   return told !== undefined && isNewer(told, task) ? stampReceived({ ...task, ...told }) : task;
 }
 
-/** Progress leaves version and times of change alone; but while a task runs, its duration grows. */
+/** Progress changes neither the version nor updated_at, but the duration of a running task grows. */
 export const isNewer = (one: TaskState, other: TaskState): boolean =>
   one.version > other.version ||
   (one.version === other.version && durationMs(one.duration) > durationMs(other.duration));
@@ -59,8 +59,8 @@ function tell(batch: LiveBatch): void {
   for (const id of batch.deleted) latest.delete(id);
   for (const task of batch.tasks) {
     const known = latest.get(task.id);
-    if (known !== undefined && isNewer(known, task)) continue; // of a reader that lags behind its successor
-    latest.delete(task.id); // to the end of the order, the oldest goes first
+    if (known !== undefined && isNewer(known, task)) continue; // from a former reader that is behind the current one
+    latest.delete(task.id); // moves it to the end of the map; the first entry is the oldest
     latest.set(task.id, stampReceived(task));
   }
   for (const id of latest.keys()) {
@@ -72,15 +72,15 @@ function tell(batch: LiveBatch): void {
 
 let started = false;
 
-/** Begins, once a page. */
+/** Starts once per page. */
 export function startLive(): void {
   if (started) return;
   started = true;
   const channel = new BroadcastChannel(CHANNEL);
-  const ballots = new BroadcastChannel(ELECTION_CHANNEL);
+  const electionChannel = new BroadcastChannel(ELECTION_CHANNEL);
   const election = createElection({
-    id: `${performance.timeOrigin} ${Math.random()}`, // crypto.randomUUID needs a secure context
-    post: (ballot) => ballots.postMessage(ballot),
+    id: `${performance.timeOrigin} ${Math.random()}`, // crypto.randomUUID requires a secure context
+    post: (message) => electionChannel.postMessage(message),
     after: (ms, run) => {
       const timer = setTimeout(run, ms);
       return () => clearTimeout(timer);
@@ -88,14 +88,14 @@ export function startLive(): void {
     random: Math.random,
     read: (signal) => void read((message) => channel.postMessage(message), signal),
   });
-  ballots.onmessage = ({ data }: MessageEvent<Ballot>) => election.receive(data);
+  electionChannel.onmessage = ({ data }: MessageEvent<ElectionMessage>) => election.receive(data);
   channel.onmessage = ({ data }: MessageEvent<Message>) => {
     election.hear();
     if (data.kind === "connection") return connection.set(data.state);
     lastEventId = data.eventId;
     tell(data.batch);
   };
-  // The browser may keep a page that was left and show it again, and may freeze a hidden tab.
+  // The browser may keep a page in its back/forward cache and may freeze a hidden tab.
   addEventListener("pagehide", election.leave);
   addEventListener("pageshow", election.join);
   document.addEventListener("freeze", election.leave);
@@ -103,7 +103,7 @@ export function startLive(): void {
   election.join();
 }
 
-/** Reads the stream until the signal aborts, and tells all tabs. */
+/** Reads the stream until the signal aborts and sends the events to all tabs. */
 async function read(share: (message: Message) => void, signal: AbortSignal): Promise<void> {
   const stopSharing = connection.subscribe(() => share({ kind: "connection", state: connection.get() }));
   signal.addEventListener("abort", stopSharing);
@@ -111,8 +111,8 @@ async function read(share: (message: Message) => void, signal: AbortSignal): Pro
     tell(batch);
     share({ kind: "batch", batch, eventId: lastEventId });
   });
-  // No event tells of a change between the read of a page and the opening of the stream. So a stream that begins without a
-  // position in the log makes all pages read again once it is open.
+  // Without a position in the event log, changes between the page's first requests and the start of the stream would be missed.
+  // In that case everything is reloaded once the stream is connected.
   let isSure = lastEventId !== "";
   const onConnection = (isUp: boolean): void => {
     if (isSure || !isUp) return;

@@ -1,4 +1,4 @@
-/** What pages ask the server, as typed hooks. Answers are kept, shared, and changed by the live events. */
+/** The pages' requests as typed hooks. Answers are cached, shared, and updated by live events. */
 import {
   type InfiniteData,
   keepPreviousData,
@@ -24,11 +24,11 @@ const PAGE = 100;
 const STATS_EVERY_MS = 2_000;
 const READY_EVERY_MS = 5_000;
 const RUNNING_EVERY_MS = 3_000;
-/** No event tells the worker of a task or its position in line. */
+/** No event reports a change of the worker or of the queue position, so the page polls. */
 const EXPLAIN_EVERY_MS = 5_000;
-/** While a task runs, its log is asked for this often: no event tells of lines. */
+/** The polling interval for the log of a running task: no event reports log lines. */
 const LOG_EVERY_MS = 1_000;
-/** The server keeps the last 1,000; a page that watched from the start may show more, but not without end. */
+/** The server keeps the last 1,000 lines. A page that is open for longer may show more, up to this limit. */
 const LOG_LINES_SHOWN = 5_000;
 const RETRIES = 2;
 
@@ -48,28 +48,28 @@ export const createQueries = (): QueryClient =>
   new QueryClient({
     defaultOptions: {
       queries: {
-        staleTime: 30_000, // the events keep it fresh meanwhile
+        staleTime: 30_000, // live events keep the data current
         retry: (failures, error) => !isRefusal(error) && failures < RETRIES,
-        structuralSharing: false, // it copies what it keeps: the time of an answer's coming would be lost, and a key "__proto__"
-        networkMode: "always", // "offline" says nothing about a server on this machine
+        structuralSharing: false, // it would copy answers, and lose their receive time and keys named "__proto__"
+        networkMode: "always", // the server may run on this machine, reachable while the browser is offline
       },
       mutations: { networkMode: "always" },
     },
   });
 
-/** What a page shows of a query: its data, or the error that the latest finished attempt ended with. */
+/** The state of a query for display: its data, or the error of the latest finished attempt. */
 export type Asked<T> = {
   readonly data: T | undefined;
   readonly error: Error | null;
-  /** Neither data nor an error is known yet. */
+  /** There is neither data nor an error yet. */
   readonly isPending: boolean;
   readonly refetch: () => unknown;
 };
 
 /**
- * The library forgets the error of a query without data when it asks again, and calls the query pending until that attempt ends.
- * A page that asks every two seconds then showed its error and its skeleton in turn, and "Try again" left the page while it was
- * being clicked. Here the error stays until an answer comes.
+ * When TanStack Query refetches a query without data, it clears the error and reports the query as pending. A page that polls every
+ * two seconds then alternated between error and skeleton, and "Try again" disappeared during a click. This hook keeps the error
+ * until an answer arrives.
  */
 function useKeptError<T>({ data, error, isPending, refetch }: UseQueryResult<T>): Asked<T> {
   const [kept, setKept] = useState(error);
@@ -80,7 +80,7 @@ function useKeptError<T>({ data, error, isPending, refetch }: UseQueryResult<T>)
 
 const received = <T extends TaskState>(task: T): T => withLatest(stampReceived(task));
 
-/** The tasks that match, a page more with each `fetchNextPage`. Rows change as events tell; new ones come with `refetch`. */
+/** The matching tasks; `fetchNextPage` adds a page. Live events update rows; `refetch` adds new tasks. */
 export const useTasks = (filter: TasksFilter) =>
   useInfiniteQuery({
     queryKey: queryKeys.tasks(filter),
@@ -91,23 +91,23 @@ export const useTasks = (filter: TasksFilter) =>
       return { tasks: tasks.map(received), next };
     },
     getNextPageParam: ({ next }) => next,
-    placeholderData: keepPreviousData, // no empty table between two filters
-    staleTime: 0, // a page that is opened again shows the changes of the meantime
-    refetchOnWindowFocus: false, // but nothing moves when the window only gets the focus again
+    placeholderData: keepPreviousData, // shows the previous rows while a new filter loads
+    staleTime: 0, // reloads when the user returns to the page
+    refetchOnWindowFocus: false, // rows must not move when the user only switches windows
   });
 
-/** The exact number of matches; null while it is unknown, and for a search, which is expensive to count. */
+/** The exact number of matching tasks; null while it loads, and for a text search, where counting is expensive. */
 export const useTaskCount = ({ q, ...filter }: TasksFilter): number | null =>
   useQuery({
     enabled: q === undefined,
     queryKey: queryKeys.count(filter),
     queryFn: ({ signal }) => client.count({ ...filter, signal }),
-    // Stores keep counts by type and status; for a tag they read, so that is not asked again and again.
+    // Stores maintain counts by type and status. A count by tag reads the tasks, so it is not polled.
     refetchInterval: filter.tag === undefined ? STATS_EVERY_MS : false,
     placeholderData: keepPreviousData,
   }).data ?? null;
 
-/** What was read of a list beyond its first page is let go, and the first page is read anew. */
+/** Drops all pages of a list except the first and reloads that one. */
 export function useReadAnew(filter: TasksFilter): () => Promise<void> {
   const queries = useQueryClient();
   return async () => {
@@ -132,11 +132,11 @@ export const useTask = (id: number): Asked<WrittenTask> => {
       } catch (error) {
         const known = queries.getQueryData<WrittenTask>(queryKeys.task(id));
         if (known === undefined || !isUnknown(error)) throw error;
-        queries.setQueryData(queryKeys.gone(id), true); // deleted while no events came
+        queries.setQueryData(queryKeys.gone(id), true); // deleted while the event stream was disconnected
         return known;
       }
     },
-    // Of the progress that falls within one second the events tell the first alone.
+    // Events report at most one progress update per second and task.
     refetchInterval: ({ state }) => (state.data?.status === "running" ? RUNNING_EVERY_MS : false),
   });
   return useKeptError(query);
@@ -145,7 +145,7 @@ export const useTask = (id: number): Asked<WrittenTask> => {
 export const isUnknown = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && error.code === "not_found";
 
-/** Whether it was deleted after it was read; what is shown of it is then its last state, and nothing asks for it any more. */
+/** Whether the task was deleted after it was loaded. The page then shows its last state and stops all requests for it. */
 export const useIsGone = (id: number): boolean =>
   useQuery({
     queryKey: queryKeys.gone(id),
@@ -162,7 +162,7 @@ export const useExplanation = (id: number) =>
     refetchInterval: EXPLAIN_EVERY_MS,
   });
 
-/** The log so far; only lines that are not there yet are asked for. */
+/** The log so far. Each request asks only for later lines. */
 export const useLog = (id: number, isRunning: boolean): Asked<readonly LogLine[]> => {
   const queries = useQueryClient();
   const query = useQuery({
@@ -187,7 +187,7 @@ export const useStats = (): Asked<Stats> =>
     }),
   );
 
-/** Whether the server should get traffic; a "no" is an answer like another. */
+/** Whether the server is ready for traffic. "Not ready" is a normal answer, so it is not retried. */
 export const useReady = () =>
   useQuery({
     queryKey: queryKeys.ready,
@@ -198,53 +198,53 @@ export const useReady = () =>
 
 // ---- events
 
-/** Calls with each batch of events while the component is shown. */
+/** Calls the listener with each batch of events while the component is mounted. */
 export function useLive(listener: (batch: LiveBatch) => void): void {
   useEffect(() => onLive(listener), [listener]);
 }
 
-/** While set, lists stay as they were read; they are read again when it is cleared. */
-export const listsHeld: Cell<boolean> = createCell(false);
+/** While true, events do not change lists. The code that sets it to false reloads them. */
+export const listsPaused: Cell<boolean> = createCell(false);
 
-/** Lets the events change what is kept; returns how to stop. Rows stay in their places, so that nothing jumps. */
+/** Applies live events to the cache; returns a function that stops this. Rows keep their positions, so that the list does not jump. */
 export const feedQueries = (queries: QueryClient): (() => void) =>
   onLive((batch) => {
-    const isHeld = ({ queryKey: [kind] }: { readonly queryKey: QueryKey }): boolean =>
-      listsHeld.get() && kind === queryKeys.allTasks[0];
-    if (batch.reset) return void queries.invalidateQueries({ predicate: (query) => !isHeld(query) });
-    const told = new Map(batch.tasks.map((task) => [task.id, task]));
+    const isPaused = ({ queryKey: [kind] }: { readonly queryKey: QueryKey }): boolean =>
+      listsPaused.get() && kind === queryKeys.allTasks[0];
+    if (batch.reset) return void queries.invalidateQueries({ predicate: (query) => !isPaused(query) });
+    const updates = new Map(batch.tasks.map((task) => [task.id, task]));
     const gone = new Set(batch.deleted);
-    if (!listsHeld.get()) {
+    if (!listsPaused.get()) {
       queries.setQueriesData<InfiniteData<StatePage>>({ queryKey: queryKeys.allTasks }, (data) =>
-        data === undefined ? data : withBatch(data, told, gone),
+        data === undefined ? data : withBatch(data, updates, gone),
       );
     }
     for (const task of batch.tasks) changeTask(queries, task);
     for (const id of gone) queries.setQueryData(queryKeys.gone(id), true);
   });
 
-/** The same object where nothing has changed, so that nothing is drawn anew. */
+/** Returns the same object if nothing has changed, so that nothing renders again. */
 function withBatch(
   data: InfiniteData<StatePage>,
-  told: ReadonlyMap<number, TaskState>,
+  updates: ReadonlyMap<number, TaskState>,
   gone: ReadonlySet<number>,
 ): InfiniteData<StatePage> {
-  const touches = ({ id }: TaskState): boolean => told.has(id) || gone.has(id);
+  const touches = ({ id }: TaskState): boolean => updates.has(id) || gone.has(id);
   if (!data.pages.some(({ tasks }) => tasks.some(touches))) return data;
   const pages = data.pages.map((page) =>
     page.tasks.some(touches)
-      ? { ...page, tasks: page.tasks.filter(({ id }) => !gone.has(id)).map((task) => merged(task, told)) }
+      ? { ...page, tasks: page.tasks.filter(({ id }) => !gone.has(id)).map((task) => merged(task, updates)) }
       : page,
   );
   return { ...data, pages };
 }
 
-function merged<T extends TaskState>(task: T, told: ReadonlyMap<number, TaskState>): T {
-  const state = told.get(task.id);
+function merged<T extends TaskState>(task: T, updates: ReadonlyMap<number, TaskState>): T {
+  const state = updates.get(task.id);
   return state === undefined || !isNewer(state, task) ? task : stampReceived({ ...task, ...state });
 }
 
-/** An event brings neither payload nor result, so that each new version is read anew. */
+/** An event contains neither payload nor result, so a new version is reloaded. */
 function changeTask(queries: QueryClient, state: TaskState): void {
   const key = queryKeys.task(state.id);
   const known = queries.getQueryData<WrittenTask>(key);
@@ -257,7 +257,7 @@ function changeTask(queries: QueryClient, state: TaskState): void {
   void queries.invalidateQueries({ queryKey: queryKeys.explain(state.id) });
 }
 
-/** What a page changes with; the events bring back what came of it. */
+/** Reloads everything after a change that the page made. */
 export function useRefresh(): () => Promise<void> {
   const queries = useQueryClient();
   return () => queries.invalidateQueries();

@@ -1,4 +1,4 @@
-/** When an answer came, by this browser's own steady clock: a running task's duration grows from there, whatever its wall clock says. */
+/** The receive time of each answer by the browser's monotonic clock: a running task's duration grows from there, independent of the wall clock. */
 const receivedAt = new WeakMap<object, number>();
 
 export function stampReceived<T extends object>(answer: T): T {
@@ -6,6 +6,6 @@ export function stampReceived<T extends object>(answer: T): T {
   return answer;
 }
 
-/** How long ago the answer came, in milliseconds. */
+/** Milliseconds since the answer was received. */
 export const ageMs = (answer: object): number =>
   performance.now() - (receivedAt.get(answer) ?? performance.now());

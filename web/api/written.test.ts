@@ -4,7 +4,7 @@ import { parseAnswer } from "./written.ts";
 const PAYLOAD = '{"id":3889108265204450030, "10":1e999,"2":"}"}';
 
 describe("an answer", () => {
-  test("that is a task has its payload and result as they were sent", () => {
+  test("with a task has the texts of payload and result as they were sent", () => {
     const text = `{"id":7,"version":3,"name":"\\"payload\\":1","payload":${PAYLOAD},"result": -0.10 }`;
     expect(parseAnswer(text)).toMatchObject({
       id: 7,
@@ -14,7 +14,7 @@ describe("an answer", () => {
     });
   });
 
-  test("that is a list of tasks has them for each", () => {
+  test("with a list of tasks has these texts for each task", () => {
     const text = `[{"payload":${PAYLOAD},"result":null},{"payload":null,"result":[1.0]}]`;
     expect(parseAnswer(text)).toMatchObject([
       { payloadText: PAYLOAD, resultText: null },

@@ -1,30 +1,30 @@
-/** Answers with payloads and results as text beside their values: JSON.parse rounds numbers beyond 15 digits. */
+/** Keeps the text of payloads and results beside their values: JSON.parse rounds numbers with more than 15 digits. */
 import type { Task } from "../../src/client/client.ts";
 import { elementsOf, memberOf, startOf } from "../../src/core/json-text.ts";
 import type { JsonText } from "../../src/core/task.ts";
 
 /**
- * A task as it was read. Plain strings rather than JSON.rawJSON in the values: such an object does not survive being copied, which
- * caches do.
+ * A task with the JSON text of its payload and result. Plain strings, not JSON.rawJSON: caches copy values, and a copy of such an
+ * object is no longer raw JSON.
  */
 export type WrittenTask = Task & {
-  /** As it was sent; null without one. */
+  /** The text as it was sent; null if there is no payload. */
   readonly payloadText: JsonText | null;
   readonly resultText: JsonText | null;
-  /** The version that payload and result are of. Events raise `version` and bring neither. */
+  /** The version of payload and result. Events raise `version` without them. */
   readonly readVersion: number;
 };
 
-/** An answer of the API: whole tasks in it, one or a list, become `WrittenTask`s. */
+/** Parses an answer of the API. A full task, or each task of a list of full tasks, becomes a `WrittenTask`. */
 export function parseAnswer(text: string): unknown {
   const answer: unknown = JSON.parse(text);
   if (isWhole(answer)) return written(answer, text, startOf(text));
-  if (!Array.isArray(answer) || !answer.every(isWhole)) return answer; // nothing is looked for in a list of states
+  if (!Array.isArray(answer) || !answer.every(isWhole)) return answer; // lists of task states have no payload and result
   const elements = elementsOf(text, startOf(text));
   return answer.map((task, at) => written(task, text, elements[at]?.start ?? text.length));
 }
 
-/** No other answer has both members. */
+/** Only full tasks have both members. */
 const isWhole = (value: unknown): value is Task =>
   typeof value === "object" &&
   value !== null &&

@@ -1,8 +1,8 @@
-/** A value outside of React that components may follow with `useSyncExternalStore(cell.subscribe, cell.get)`. */
+/** A value outside of React. Components subscribe with `useSyncExternalStore(cell.subscribe, cell.get)`. */
 export interface Cell<T> {
   get(): T;
   set(value: T): void;
-  /** Returns how to stop. */
+  /** Returns the function that unsubscribes. */
   subscribe(listener: () => void): () => void;
 }
 

@@ -1,4 +1,4 @@
-/** Addresses and what they show. Each page is loaded when it is first shown. src/http/routes/ui.ts knows the same addresses. */
+/** The routes. Each page's code is loaded when the page is first opened. src/http/routes/ui.ts lists the same paths. */
 import {
   createRootRoute,
   createRoute,

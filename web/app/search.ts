@@ -1,4 +1,4 @@
-/** The address bar's query, in the API's own style: `?status=failed&status=done&q=word`. */
+/** The query of the page's address, in the API's format: `?status=failed&status=done&q=word`. */
 export type RawSearch = Record<string, string | readonly string[]>;
 
 export function parseSearch(text: string): RawSearch {
@@ -22,15 +22,15 @@ export function stringifySearch(search: Readonly<Record<string, unknown>>): stri
   return params.size === 0 ? "" : `?${params}`;
 }
 
-// For `validateSearch` of a route.
+// Helpers for `validateSearch` of a route.
 
-/** All values of a name. */
+/** All values of a parameter. */
 export const listOf = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [value]).filter(
     (one): one is string => typeof one === "string" && one !== "",
   );
 
-/** Those that are among the known ones. */
+/** The values that are in `known`. */
 export const knownOf = <T extends string>(value: unknown, known: readonly T[]): T[] =>
   listOf(value).flatMap((one) => known.find((each) => each === one) ?? []);
 

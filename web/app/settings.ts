@@ -1,4 +1,4 @@
-/** What this browser remembers of its reader. A browser that keeps nothing for pages is no fault: then it is forgotten. */
+/** User settings in localStorage. If the browser does not allow storage, settings are lost without an error. */
 const PREFIX = "tasktrack.";
 
 export function readSetting(name: string): string | null {
@@ -13,6 +13,6 @@ export function writeSetting(name: string, value: string): void {
   try {
     localStorage.setItem(PREFIX + name, value);
   } catch {
-    return; // as above
+    return; // no storage: see above
   }
 }

@@ -116,7 +116,7 @@ function Language(): ReactElement {
   );
 }
 
-/** Lies over the page instead of pushing it down. The region is always there, so that screen readers hear what comes into it. */
+/** Covers the page instead of moving it down. The region is always in the document, so that screen readers announce its changes. */
 function Away(): ReactElement {
   const t = useWords(words);
   const isAway = useConnection() === "away";
@@ -132,7 +132,7 @@ function Away(): ReactElement {
   );
 }
 
-/** After a page change by keyboard or screen reader, the focus is at the beginning of the new page. */
+/** After a navigation, keyboards and screen readers continue at the start of the new page. */
 function useFocusOnNavigation(main: { readonly current: HTMLElement | null }): void {
   const path = useRouterState({ select: ({ resolvedLocation }) => resolvedLocation?.pathname });
   const previous = useRef(path);

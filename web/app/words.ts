@@ -6,13 +6,13 @@ export const words = defineWords(
     mainNavigation: "Main",
     language: "Language",
     help: "Keyboard shortcuts",
-    away: "The server does not answer. What you see may be out of date; the page updates by itself when the server is back.",
+    away: "The server does not answer. The data on this page may be out of date. The page updates automatically when the server answers again.",
   },
   {
     skip: "К содержимому",
     mainNavigation: "Главная навигация",
     language: "Язык",
     help: "Горячие клавиши",
-    away: "Сервер не отвечает. Данные на экране могли устареть; страница обновится сама, когда сервер снова ответит.",
+    away: "Сервер не отвечает. Данные на странице могли устареть. Страница обновится автоматически, когда сервер снова ответит.",
   },
 );

@@ -1,12 +1,12 @@
-/** What a server finds wrong with fields, for the fields that show it. */
+/** Validation errors of the server, displayed at the form fields. */
 import { TaskTrackError } from "../../src/client/error.ts";
 import { useLanguage } from "../i18n/language.ts";
 import type { Language } from "../i18n/words.ts";
 
-/** Of a field by its name in the API, "backoff.base" for one within another; null while nothing is wrong with it. */
+/** The error text of a field by its name in the API ("backoff.base" for a nested field); null if the field has no error. */
 export type Faults = (field: string) => string | null;
 
-/** The server's faults of a refused request, told to the fields of that name; of a list's element to the list. */
+/** Finds the errors of a rejected request by field name. An error of a list element belongs to the list's field. */
 export function useFaults(error: unknown): Faults {
   const language = useLanguage();
   const fields = error instanceof TaskTrackError ? error.fields : [];
@@ -17,7 +17,7 @@ export function useFaults(error: unknown): Faults {
   };
 }
 
-/** Whether the form shows all that is wrong at its fields, so that nothing is left to say below it. */
+/** Whether all errors belong to fields that the form shows. Otherwise the form shows the error below its fields. */
 export const isShownAtFields = (error: unknown, shown: readonly string[]): boolean =>
   error instanceof TaskTrackError &&
   error.fields.length > 0 &&

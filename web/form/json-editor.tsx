@@ -1,6 +1,6 @@
 /**
- * A field for JSON: line numbers, the place of the first fault, a button that formats. The browser's own text area underneath:
- * nothing is easier to reach from a keyboard, a phone or a screen reader, and an editor's library would weigh more than the page.
+ * A JSON field with line numbers, the position of the first syntax error, and a button that formats the text. It uses the native
+ * text area, which works best with keyboards, phones and screen readers. An editor library would be larger than the page.
  */
 import { WandSparkles } from "lucide-react";
 import { type ReactElement, useId, useRef } from "react";
@@ -15,12 +15,12 @@ type Props = {
   readonly value: string;
   readonly onChange: (text: string) => void;
   readonly hint?: string;
-  /** What the server says of it. */
+  /** The server's error for this field. */
   readonly error?: string | null;
 };
 
 const LINES_SHOWN = 6;
-/** Beyond it lines have no numbers: a megabyte of them is more text than JSON. */
+/** Later lines have no number: numbers for a megabyte of short lines would need more text than the JSON itself. */
 const LINES_NUMBERED = 10_000;
 
 export function JsonEditor({ label, value, onChange, hint, error = null }: Props): ReactElement {
@@ -79,7 +79,7 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
         {fault === null ? (error ?? hint) : t.jsonFault(fault)}{" "}
         {fault !== null && (
           <button type="button" className="link-button" onClick={() => goTo(fault)}>
-            {t.goThere}
+            {t.goToError}
           </button>
         )}
       </div>
@@ -89,7 +89,7 @@ export function JsonEditor({ label, value, onChange, hint, error = null }: Props
 
 const lineNumbers = (count: number, wrong: number | null): ReactElement[] =>
   Array.from({ length: Math.min(count, LINES_NUMBERED) }, (_, index) => (
-    // biome-ignore lint/suspicious/noArrayIndexKey: a line is its number
+    // biome-ignore lint/suspicious/noArrayIndexKey: the index is the identity of a line
     <span key={index} className={index + 1 === wrong ? "wrong" : ""}>{`${index + 1}\n`}</span>
   ));
 

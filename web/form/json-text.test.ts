@@ -26,7 +26,7 @@ describe("JSON as a person types it", () => {
     },
   );
 
-  test("the place of a fault is the one behind which nothing could be JSON", () => {
+  test("the position of an error is the first one where no valid JSON can continue", () => {
     const whole = JSON.stringify({ a: [1, -2.5e3, "x\\n", null, { b: true }], "": {}, c: [] }, null, 2);
     for (let cut = 0; cut < whole.length; cut++) {
       expect(jsonFault(`${whole.slice(0, cut)}\u0001`)).not.toBeNull();
@@ -40,11 +40,11 @@ describe("JSON as a person types it", () => {
     },
   );
 
-  test("the place of a fault is found, however deep it is", () => {
+  test("the position of an error is found at any nesting depth", () => {
     expect(jsonFault("[".repeat(5_000))).toMatchObject({ column: 5_001, expected: "value" });
   });
 
-  test("a field that may stay empty is wrong only where something else stands", () => {
+  test("an optional field accepts blank text and rejects invalid JSON", () => {
     expect(optionalJsonFault(" \n")).toBeNull();
     expect(optionalJsonFault("{}")).toBeNull();
     expect(optionalJsonFault(" {")).toMatchObject({ column: 3, expected: "key" });

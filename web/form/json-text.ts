@@ -1,12 +1,12 @@
-/** JSON as a person types it: where it first goes wrong. */
+/** Finds the first syntax error in JSON that a user types. */
 
-/** What should have stood there. */
+/** The kind of text that JSON requires at the position. */
 export type Expected = "value" | "key" | "colon" | "commaOrEnd" | "nothing" | "stringEnd";
 
-/** Lines and columns count from 1, as editors do. */
+/** Lines and columns start at 1, as in editors. */
 export type JsonFault = { readonly line: number; readonly column: number; readonly expected: Expected };
 
-/** Null for JSON. Browsers tell of a fault in words of their own, some without its place; so that it is looked for here. */
+/** Null for valid JSON. Each browser words its syntax errors differently, and some omit the position, so this searches for it. */
 export function jsonFault(text: string): JsonFault | null {
   try {
     JSON.parse(text);
@@ -16,10 +16,10 @@ export function jsonFault(text: string): JsonFault | null {
   }
 }
 
-/** The same of a field that may stay empty. */
+/** The same for a field that may be empty. */
 export const optionalJsonFault = (text: string): JsonFault | null => (isBlank(text) ? null : jsonFault(text));
 
-/** Nothing typed is nothing given. */
+/** A blank text counts as no value. */
 export const isBlank = (text: string): boolean => text.trim() === "";
 
 const SPACE = /[ \t\n\r]*/y;
@@ -31,7 +31,7 @@ const STRING = /"(?:[^"\\\u0000-\u001f]+|\\(?:["\\/bfnrt]|u[\da-fA-F]{4}))*"/y;
 
 type Found = { readonly at: number; readonly expected: Expected };
 
-/** The first place that no JSON goes on with. A list of what is open instead of recursion: depth is the writer's choice. */
+/** The first position where no valid JSON can continue. An explicit stack instead of recursion: the text may be nested arbitrarily deep. */
 function firstFault(text: string): Found {
   const open: ("{" | "[")[] = [];
   let at = skip(SPACE, text, 0);
@@ -72,13 +72,13 @@ function firstFault(text: string): Found {
 const endOfScalar = (text: string, at: number): number =>
   text.charAt(at) === '"' ? skip(STRING, text, at) : skip(SCALAR, text, at);
 
-/** Behind what matches at `at`; `at` itself where nothing does. */
+/** The position after the match at `at`; `at` itself if nothing matches. */
 function skip(pattern: RegExp, text: string, at: number): number {
   pattern.lastIndex = at;
   return at + (pattern.exec(text)?.[0].length ?? 0);
 }
 
-/** Where a string that does not end as it should goes wrong: at a bare line break, a wrong escape, or the end of all. */
+/** The position of the error in an invalid string: an unescaped line break, an invalid escape, or the end of the text. */
 const brokenString = (text: string, start: number): number => skip(OPEN_STRING, text, start);
 
 function placeOf(text: string, { at, expected }: Found): JsonFault {

@@ -1,4 +1,4 @@
-/** Between the API's times and what `<input type="datetime-local">` holds: the reader's own zone, whole seconds. */
+/** Converts between the API's times and the value of `<input type="datetime-local">`: the user's time zone, whole seconds. */
 
 /** @example toLocalInput("2026-01-31T12:00:00.500Z") // "2026-01-31T13:00:00" in Berlin */
 export function toLocalInput(time: string): string {
@@ -7,13 +7,13 @@ export function toLocalInput(time: string): string {
   return local.toISOString().slice(0, 19);
 }
 
-/** What is no time stays as it is, for the server to say so. */
+/** Returns invalid text unchanged, so that the server rejects it with an error for the field. */
 export function fromLocalInput(text: string): string {
   const at = new Date(text);
   return Number.isNaN(at.getTime()) ? text : at.toISOString();
 }
 
-/** A number where the text is one; else the text, for the server to say what is wrong with it. */
+/** The number if the text is one; else the text, so that the server rejects it with an error for the field. */
 export function numberOrText(text: string): unknown {
   const trimmed = text.trim();
   return trimmed !== "" && Number.isFinite(Number(trimmed)) ? Number(trimmed) : text;

@@ -23,13 +23,13 @@ export const words = defineWords(
   {
     jsonFault: ({ line, column, expected }: JsonFault) =>
       `This is not JSON: expected ${EXPECTED_EN[expected]} at line ${line}, column ${column}`,
-    goThere: "Go there",
+    goToError: "Go to the error",
     format: "Format",
   },
   {
     jsonFault: ({ line, column, expected }) =>
       `Это не JSON: ожидается ${EXPECTED_RU[expected]} (строка ${line}, столбец ${column})`,
-    goThere: "Перейти туда",
+    goToError: "Перейти к ошибке",
     format: "Отформатировать",
   },
 );

@@ -5,10 +5,10 @@ import { type Dictionary, LANGUAGES, type Language } from "./words.ts";
 
 const SETTING = "language";
 
-/** The reader's choice, else the first language of their browser that is spoken here, else English. */
+/** The user's choice, else the first supported language of the browser, else English. */
 function initialLanguage(): Language {
-  const wishes = [readSetting(SETTING) ?? "", ...navigator.languages].map((wish) => wish.slice(0, 2));
-  return wishes.map((wish) => LANGUAGES.find((language) => language === wish)).find((found) => found) ?? "en";
+  const codes = [readSetting(SETTING) ?? "", ...navigator.languages].map((code) => code.slice(0, 2));
+  return codes.map((code) => LANGUAGES.find((language) => language === code)).find((found) => found) ?? "en";
 }
 
 const language = createCell<Language>(initialLanguage());
@@ -26,6 +26,6 @@ export function chooseLanguage(chosen: Language): void {
 
 export const useLanguage = (): Language => useSyncExternalStore(language.subscribe, language.get);
 
-/** The words of a dictionary in the reader's language: `const t = useWords(words)`, then `t.title`. */
+/** The texts of a dictionary in the user's language: `const t = useWords(words)`, then `t.title`. */
 export const useWords = <Words>(dictionary: Dictionary<Words>): Dictionary<Words>[Language] =>
   dictionary[useLanguage()];

@@ -1,23 +1,23 @@
-/** Keyboard shortcuts: a part says which it has while it is shown; the help sheet lists what there is just now. */
+/** Keyboard shortcuts: a component registers its shortcuts while it is mounted; the help dialog lists the registered ones. */
 import { useEffect, useRef, useSyncExternalStore } from "react";
 import { createCell } from "../app/cell.ts";
 import { readSetting, writeSetting } from "../app/settings.ts";
 
 export type Shortcut = {
-  /** As `KeyboardEvent.key` has them, several with spaces between them: "n", "?", "g t". */
+  /** Values of `KeyboardEvent.key`; a sequence has spaces between the keys: "n", "?", "g t". */
   readonly keys: string;
-  /** What it does, for the help sheet. */
+  /** The description in the help dialog. */
   readonly label: string;
   readonly run: () => void;
 };
 
 const SETTING = "shortcuts";
-/** Between the keys of one shortcut. */
+/** The longest pause between the keys of one sequence. */
 const NEXT_KEY_WITHIN_MS = 1_000;
 
-/** The latest registered goes first: a page may take a key from the frame. */
+/** The latest registration has priority: a page may override a key of the frame. */
 const registered = createCell<readonly Shortcut[]>([]);
-/** Single keys disturb people that use speech input, so they can be turned off (WCAG 2.1.4). */
+/** Speech input can trigger single-key shortcuts by accident, so the user can turn them off (WCAG 2.1.4). */
 const enabled = createCell(readSetting(SETTING) !== "off");
 
 export const useShortcutList = (): readonly Shortcut[] =>
@@ -30,7 +30,7 @@ export function enableShortcuts(on: boolean): void {
   enabled.set(on);
 }
 
-/** While the component is shown, the keys do this. `run` may be another function at each drawing. */
+/** Registers a shortcut while the component is mounted. `run` may be a new function at each render. */
 export function useShortcut(keys: string, label: string, run: () => void): void {
   const latest = useRef(run);
   useEffect(() => {
@@ -46,7 +46,7 @@ export function useShortcut(keys: string, label: string, run: () => void): void 
 let typed: readonly string[] = [];
 let typedAt = 0;
 
-/** Listens for the whole page; returns how to stop. */
+/** Listens on the whole document. Returns a function that stops listening. */
 export function listenForShortcuts(): () => void {
   document.addEventListener("keydown", onKey);
   return () => document.removeEventListener("keydown", onKey);
@@ -76,7 +76,7 @@ function onKey(event: KeyboardEvent): void {
   typed = [];
 }
 
-/** What Enter presses by itself. */
+/** Whether the browser itself activates the element on Enter. */
 const isPressed = (target: EventTarget | null): boolean =>
   target instanceof HTMLElement && target.matches("a, button, summary, [role=button]");
 

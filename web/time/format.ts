@@ -15,7 +15,7 @@ const relative = {
   ru: new Intl.RelativeTimeFormat("ru", { numeric: "always", style: "short" }),
 };
 
-/** "5 min. ago", "in 2 hr."; by whole seconds under a minute, null for less than one. */
+/** "5 min. ago", "in 2 hr."; whole seconds below a minute, null below one second. */
 export function formatRelative(language: Language, at: number, now: number): string | null {
   const ms = at - now;
   const [unit, unitMs] = STEPS.find(([, stepMs]) => Math.abs(ms) >= stepMs) ?? [null, 1];
@@ -27,7 +27,7 @@ const exact = {
   ru: new Intl.DateTimeFormat("ru", { dateStyle: "medium", timeStyle: "medium" }),
 };
 
-/** In the reader's zone. */
+/** Date and time in the user's time zone. */
 export const formatExact = (language: Language, at: number): string => exact[language].format(at);
 
 const clocks = {
@@ -35,12 +35,12 @@ const clocks = {
   ru: new Intl.DateTimeFormat("ru", { timeStyle: "short" }),
 };
 
-/** The time of day in the reader's zone. */
+/** The time of day in the user's time zone. */
 export const formatClock = (language: Language, at: number): string => clocks[language].format(at);
 
 const UNITS = { en: { d: "d", h: "h", m: "m", s: "s" }, ru: { d: "д", h: "ч", m: "м", s: "с" } };
 
-/** Two units at most: "4m 02s", "1h 30m", "2d 04h"; under ten seconds with a tenth. */
+/** At most two units: "4m 02s", "1h 30m", "2d 04h"; below ten seconds one decimal. */
 export function formatDuration(language: Language, ms: number): string {
   const { d, h, m, s } = UNITS[language];
   if (ms < 10_000) return `${(Math.floor(ms / 100) / 10).toLocaleString(language)}${s}`;
@@ -55,7 +55,7 @@ export function formatDuration(language: Language, ms: number): string {
 
 const padded = (value: number): string => String(value).padStart(2, "0");
 
-/** Of a duration as the API writes it; 0 for what is none. */
+/** Milliseconds of a duration in the API's format; 0 if the text is not a duration. */
 export const durationMs = (text: string): number => parseDurationMs(text) ?? 0;
 
 const seconds = {
@@ -63,5 +63,5 @@ const seconds = {
   ru: new Intl.DateTimeFormat("ru", { timeStyle: "medium", hourCycle: "h23" }),
 };
 
-/** The time of day with seconds, always as wide: for columns of them. */
+/** The time of day with seconds, with a fixed width for use in columns. */
 export const formatSecond = (language: Language, at: number): string => seconds[language].format(at);

@@ -1,4 +1,4 @@
-/** The time for all components: one timer for the whole page, which pauses while the page is hidden. */
+/** The current time for display: one timer for the whole page. The timer does nothing while the tab is hidden. */
 import { useSyncExternalStore } from "react";
 
 const TICK_MS = 1_000;
@@ -26,5 +26,5 @@ function subscribe(listener: () => void): () => void {
 
 document.addEventListener("visibilitychange", tick);
 
-/** Epoch milliseconds, anew each second. */
+/** Epoch milliseconds, updated each second. */
 export const useNow = (): number => useSyncExternalStore(subscribe, () => now);

@@ -6,7 +6,7 @@ import { shared } from "../i18n/shared.ts";
 import { durationMs, formatDuration, formatExact, formatRelative } from "./format.ts";
 import { useNow } from "./now.ts";
 
-/** A time of the API: relative with the exact one as its title, or the other way round. */
+/** A time of the API: relative with the exact time as tooltip, or exact with the API's text as tooltip. */
 export function Time({ value, exact = false }: { value: string; exact?: boolean }): ReactElement {
   return exact ? <ExactTime value={value} /> : <RelativeTime value={value} />;
 }
@@ -31,7 +31,7 @@ function RelativeTime({ value }: { value: string }): ReactElement {
   );
 }
 
-/** How long a task has been worked on; ticks while it runs. */
+/** The run time of a task; it grows each second while the task runs. */
 export function TaskDuration({ task }: { task: TaskState }): ReactElement {
   return task.status === "running" ? <Ticking task={task} /> : <Duration ms={durationMs(task.duration)} />;
 }

@@ -6,7 +6,7 @@ type Look = "plain" | "primary" | "danger" | "quiet";
 export type ButtonProps = Omit<ComponentProps<"button">, "className"> & {
   readonly look?: Look;
   readonly icon?: LucideIcon;
-  /** It does what was asked; not to be pressed again meanwhile. */
+  /** The request is under way: the button is disabled until it ends. */
   readonly busy?: boolean;
 };
 
@@ -33,7 +33,7 @@ export function Button({
 
 export type IconButtonProps = Omit<ComponentProps<"button">, "className" | "children" | "aria-label"> & {
   readonly icon: LucideIcon;
-  /** The name of the icon for screen readers, and its title. */
+  /** The accessible name and the tooltip. */
   readonly label: string;
 };
 

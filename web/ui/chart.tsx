@@ -5,23 +5,23 @@ import { formatClock } from "../time/format.ts";
 
 export type Series = {
   readonly label: string;
-  /** One for each time; null where there is none. */
+  /** One value for each entry of `times`; null for no value. */
   readonly values: readonly (number | null)[];
-  /** A token's name: "--done". */
+  /** The name of a CSS variable: "--done". */
   readonly color: string;
 };
 
 type ChartProps = {
-  /** A description for screen readers; a table beside the chart has the same numbers. */
+  /** The accessible name. A canvas has no readable content, so the page shows the same numbers as a table. */
   readonly label: string;
-  /** Epoch milliseconds, rising. */
+  /** Epoch milliseconds, ascending. */
   readonly times: readonly number[];
   readonly series: readonly Series[];
   readonly height?: number;
   readonly format?: (value: number) => string;
 };
 
-/** Lines over time. It follows the width of its place and the colours of the theme. */
+/** A line chart over time. It follows the width of its container and the colour scheme. */
 export function Chart({ label, times, series, height = 180, format = String }: ChartProps): ReactElement {
   const place = useRef<HTMLDivElement>(null);
   const language = useLanguage();
@@ -70,7 +70,7 @@ function optionsOf({
   series: readonly Series[];
   height: number;
   format: (value: number) => string;
-  /** Epoch milliseconds in the reader's zone and habit. */
+  /** Formats epoch milliseconds in the user's language and time zone. */
   clock: (at: number) => string;
 }): UPlot.Options {
   const styles = getComputedStyle(element);
@@ -98,7 +98,7 @@ function optionsOf({
         stroke: token(color),
         fill: `${token(color)}1f`,
         width: 1.5,
-        // Between gaps a value alone is no line.
+        // A single value between two gaps draws no line, so series with gaps also draw points.
         points: values.includes(null) ? { show: true, size: 5, fill: token(color) } : { show: false },
       })),
     ],

@@ -8,7 +8,7 @@ import { toast } from "./toast.tsx";
 
 const SHOWN_MS = 2_000;
 
-/** What is long to write may be given as a function. */
+/** A function if the text is expensive to produce. */
 type Text = string | (() => string);
 
 export function CopyButton({ text, label }: { text: Text; label?: string }): ReactElement {
@@ -34,7 +34,7 @@ export function CopyButton({ text, label }: { text: Text; label?: string }): Rea
   );
 }
 
-/** On a page from a plain http address other than localhost there is no clipboard, only the old command. */
+/** Pages over plain http, except on localhost, have no clipboard API, only `execCommand`. */
 async function copyText(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);
@@ -55,7 +55,7 @@ function copyByCommand(text: string): boolean {
   return copied;
 }
 
-/** What a button does, as a command to paste. */
+/** The curl command that does the same as a button. */
 export function CurlLine({ command }: { command: string }): ReactElement {
   const t = useWords(shared);
   return (

@@ -11,7 +11,7 @@ type DialogProps = {
   readonly onClose: () => void;
   readonly title: string;
   readonly children: ReactNode;
-  /** Buttons at its foot. */
+  /** Buttons in the footer. */
   readonly actions?: ReactNode;
 };
 
@@ -35,16 +35,16 @@ export function Dialog({ open, onClose, title, children, actions }: DialogProps)
 }
 
 type ConfirmProps = Omit<DialogProps, "actions"> & {
-  /** What the button that does it says: the verb. */
+  /** The label of the confirming button: a verb. */
   readonly action: string;
-  /** What the other button says; "Back" unless given. */
+  /** The label of the other button; "Back" by default. */
   readonly back?: string;
   readonly onConfirm: () => void;
   readonly danger?: boolean;
   readonly busy?: boolean;
 };
 
-/** Asks before what cannot be undone. */
+/** Asks for confirmation before an action that cannot be undone. */
 export function ConfirmDialog(props: ConfirmProps): ReactElement {
   const t = useWords(shared);
   const { open, onClose, title, children, action, back = t.back, onConfirm } = props;

@@ -14,9 +14,9 @@ type Common = {
   readonly label: string;
   /** A sentence under the field. */
   readonly hint?: ReactNode;
-  /** What is wrong with it; null or nothing while all is well. */
+  /** The error of the field; null if there is none. */
   readonly error?: string | null;
-  /** The label is there for screen readers alone. */
+  /** Only screen readers get the label. */
   readonly hideLabel?: boolean;
 };
 
@@ -26,7 +26,7 @@ type Described = {
   readonly "aria-describedby"?: string;
 };
 
-/** A label, a control, and what is said about it. */
+/** A label, a control, and an error or a hint. */
 function Field({
   label,
   hint,
@@ -100,7 +100,7 @@ export function TextArea({
 
 export type Option = { readonly value: string; readonly label: string };
 
-/** The browser's own list: nothing is easier to reach from a keyboard, a phone or a screen reader. */
+/** The browser's native control: it works best with keyboards, phones and screen readers. */
 export function Select({
   label,
   hint,
@@ -133,7 +133,7 @@ export function Select({
 type TagInputProps = Common & {
   readonly tags: readonly string[];
   readonly onChange: (tags: readonly string[]) => void;
-  /** Offered while typing. */
+  /** Shown while the user types. */
   readonly suggestions?: readonly string[];
 };
 
@@ -150,7 +150,7 @@ export function TagInput({ tags, onChange, suggestions = [], ...common }: TagInp
 
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key === "Enter" || event.key === ",") {
-      if (text.trim() === "") return; // Enter in an empty field sends the form
+      if (text.trim() === "") return; // Enter in an empty field submits the form
       event.preventDefault();
       add();
     }

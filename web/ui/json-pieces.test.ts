@@ -13,12 +13,12 @@ const leaves = (value: unknown): number =>
     : Object.values(value).reduce<number>((sum, one) => sum + leaves(one), 0);
 
 describe("JSON in pieces", () => {
-  test("what is small stays as it is", () => {
+  test("a small value is unchanged", () => {
     const value = { a: [1, "x", null], b: { c: true } };
     expect(inPieces(value)).toEqual(value);
   });
 
-  test("a long list comes in groups that say which entries they hold", () => {
+  test("a long list is split into groups labelled with their indexes", () => {
     const list = Array.from({ length: 250 }, (_, index) => index);
     expect(Object.keys(Object(inPieces(list)))).toEqual(["0 … 99", "100 … 199", "200 … 249"]);
     expect(inPieces(list)).toMatchObject({ "200 … 249": list.slice(200) });
@@ -35,18 +35,18 @@ describe("JSON in pieces", () => {
     },
   );
 
-  test("a long text says how much more there is", () => {
+  test("a long string is shortened and shows the number of hidden characters", () => {
     expect(inPieces("x".repeat(5_010))).toEndWith("x… (+10)");
   });
 
-  test("a number that JavaScript would print otherwise is kept as it is written", () => {
+  test("a number that JavaScript prints differently keeps its text", () => {
     const texts = ["3889108265204450030", "1e999", "0.10", "-0"];
     const pieces = Object.values(Object(inPieces(parseExactly(`[${texts}]`))));
     expect(pieces.map((piece) => piece instanceof NumberAsWritten && piece.text)).toEqual(texts);
     expect(inPieces(parseExactly("[7,0.5,3889108265204450030]"))).toMatchObject([7, 0.5, {}]);
   });
 
-  test("a key called __proto__ is one like any other", () => {
+  test("a key named __proto__ is an ordinary key", () => {
     const read: unknown = JSON.parse('{"__proto__":{"polluted":1}}');
     expect(JSON.stringify(inPieces(read))).toBe('{"__proto__":{"polluted":1}}');
   });

@@ -1,14 +1,14 @@
-/** Cuts JSON into pieces that a page can draw: what is wide is grouped, what is long is shortened. Copies carry the whole. */
+/** Prepares JSON for display: groups long lists and objects, shortens long strings. Copy buttons copy the full text. */
 
 import { writtenNumber } from "../../src/core/exact-json.ts";
 
-/** More entries than these are shown in groups of as many. */
+/** Lists and objects with more entries are displayed in groups of this size. */
 const GROUP = 100;
 const LONGEST_STRING = 5_000;
 
 /**
- * A number that JavaScript would print otherwise than it is written. A Date, because that is the one object that the viewer draws as
- * a text without quotes: it calls toISOString.
+ * A number whose JavaScript form differs from its text. It extends Date because the viewer draws only Date objects as text without
+ * quotes: it calls toISOString.
  */
 export class NumberAsWritten extends Date {
   readonly text: string;
@@ -23,7 +23,7 @@ export class NumberAsWritten extends Date {
   }
 }
 
-/** The same value, to be looked at: `{ "0 … 99": […], "100 … 199": […] }` for a list of many. */
+/** The same value for display. A long list becomes `{ "0 … 99": […], "100 … 199": […] }`. */
 export function inPieces(value: unknown): unknown {
   if (typeof value === "string") return shortened(value);
   if (Array.isArray(value)) return grouped(value.map(inPieces), (piece) => piece);
@@ -31,11 +31,11 @@ export function inPieces(value: unknown): unknown {
   const number = writtenNumber(value);
   if (number !== null) return new NumberAsWritten(number);
   const entries = Object.entries(value).map(([key, one]) => [shortened(key), inPieces(one)] as const);
-  // Not by assignment: a key may be "__proto__".
+  // Object.fromEntries, not assignment: a key may be "__proto__".
   return grouped(entries, (piece) => Object.fromEntries(piece));
 }
 
-/** Groups of groups where there are very many, so that no level is wide. */
+/** Nests groups until no level has more than `GROUP` entries. */
 function grouped<T>(list: readonly T[], toValue: (piece: readonly T[]) => unknown): unknown {
   if (list.length <= GROUP) return toValue(list);
   let size = GROUP;

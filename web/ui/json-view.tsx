@@ -6,7 +6,10 @@ import { useWords } from "../i18n/language.ts";
 import { defineWords } from "../i18n/words.ts";
 import { inPieces, NumberAsWritten } from "./json-pieces.ts";
 
-const words = defineWords({ fold: "Fold", unfold: "Unfold" }, { fold: "Свернуть", unfold: "Развернуть" });
+const words = defineWords(
+  { collapse: "Collapse", expand: "Expand" },
+  { collapse: "Свернуть", expand: "Развернуть" },
+);
 
 const STYLE = {
   container: "json",
@@ -26,13 +29,13 @@ const STYLE = {
   collapsedContent: "json-more",
   noQuotesForStringValues: false,
   quotesForFieldNames: false,
-  stringifyStringValues: true, // a quote or a line break within a text must not look like its end
+  stringifyStringValues: true, // a quote or a line break inside a string must not look like the end of the string
 };
 
-/** What is larger begins folded. */
+/** Characters. A longer text is collapsed at first. */
 const SHOWN_WHOLE = 4_000;
 
-/** Any JSON, to be folded and unfolded. A large one begins folded, and never draws more than a screen or two at once. */
+/** JSON as a tree with nodes to collapse and expand. A large text is collapsed at first. */
 export function JsonView({ text, label }: { text: JsonText; label: string }): ReactElement {
   const t = useWords(words);
   const pieces = useMemo(() => inPieces(parseExactly(text)), [text]);
@@ -45,7 +48,7 @@ export function JsonView({ text, label }: { text: JsonText; label: string }): Re
       aria-label={label}
       clickToExpandNode
       shouldExpandNode={text.length <= SHOWN_WHOLE ? allExpanded : collapseAllNested}
-      style={{ ...STYLE, ariaLables: { collapseJson: t.fold, expandJson: t.unfold } }}
+      style={{ ...STYLE, ariaLables: { collapseJson: t.collapse, expandJson: t.expand } }}
     />
   );
 }

@@ -10,7 +10,7 @@ export type MenuItem = {
   readonly danger?: boolean;
 };
 
-/** A button, and what it opens: `<Menu trigger={<IconButton … />} items={[…]} />`. */
+/** A button that opens a menu: `<Menu trigger={<IconButton … />} items={[…]} />`. */
 export function Menu({
   trigger,
   items,

@@ -1,4 +1,4 @@
-/** What stands where content does not: nothing there, not there yet, could not be had. */
+/** Placeholders for content: empty, loading, error. */
 import { CircleAlert, type LucideIcon, RotateCw } from "lucide-react";
 import type { ReactElement, ReactNode } from "react";
 import { TaskTrackError } from "../../src/client/error.ts";
@@ -24,20 +24,20 @@ export function EmptyState({
   );
 }
 
-/** As high as what comes, so that nothing moves when it does. */
+/** As high as the expected content, so that the layout does not shift when the content loads. */
 export function Skeleton({ rows = 1 }: { rows?: number }): ReactElement {
   const t = useWords(shared);
   return (
     <div className="skeleton" role="status" aria-label={t.loading}>
       {Array.from({ length: rows }, (_, row) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: they are all alike and never move
+        // biome-ignore lint/suspicious/noArrayIndexKey: all rows are identical and keep their order
         <div key={row} className="skeleton-row" />
       ))}
     </div>
   );
 }
 
-/** An error in a sentence, the request's id for the server's log, and a way on. */
+/** The error as a sentence, the request id for a search in the server's log, and a button to try again. */
 export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () => void }): ReactElement {
   const t = useWords(shared);
   const { sentence, request } = useErrorWords()(error);
@@ -59,11 +59,11 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
 
 export type ErrorWords = {
   readonly sentence: string;
-  /** "Request 7f-3", for the server's log; null where the server answered none. */
+  /** "Request ID: 7f-3", for a search in the server's log; null if the server did not answer. */
   readonly request: string | null;
 };
 
-/** The server's own sentence where it sent one. */
+/** The server's sentence if the server sent one. */
 export function useErrorWords(): (error: unknown) => ErrorWords {
   const t = useWords(shared);
   return (error) => {

@@ -12,13 +12,13 @@ const ICONS: Readonly<Record<Status, LucideIcon>> = {
   cancelled: Ban,
 };
 
-/** A status as icon and word; the colour only underlines it. */
+/** A status as icon and word. The colour carries no information of its own. */
 export function StatusBadge({
   status,
   cancelling = false,
 }: {
   status: Status;
-  /** A running task that was asked to stop. */
+  /** Cancellation of the running task was requested. */
   cancelling?: boolean;
 }): ReactElement {
   const t = useWords(shared);

@@ -11,11 +11,11 @@ export type ToastSpec = {
   readonly title: string;
   readonly text?: string;
   readonly look?: "plain" | "failed";
-  /** One thing that may be done about it. */
+  /** An optional button. */
   readonly action?: { readonly label: string; readonly run: () => void };
 };
 
-/** Tells in passing what came of something; screen readers say it too. */
+/** Shows the outcome of an action for a few seconds. Screen readers announce it. */
 export function toast({ title, text, look = "plain", action }: ToastSpec): void {
   manager.add({
     title,

@@ -1,26 +1,26 @@
-/** Only the rows of a long table that are in sight, and how high what is left out above and below them is. */
+/** The visible rows of a long table, and the height of the rows that are not rendered above and below them. */
 import { useWindowVirtualizer } from "@tanstack/react-virtual";
 import { type RefObject, useLayoutEffect, useState } from "react";
 
 type Setup = {
   readonly count: number;
-  /** All rows are equally high. */
+  /** Pixels. All rows have the same height. */
   readonly rowHeight: number;
-  /** What the rows lie in; the page scrolls, not it. */
+  /** The element with the rows. The page scrolls, not this element. */
   readonly place: RefObject<HTMLElement | null>;
 };
 
 export type VirtualRows = {
-  /** Indexes of the rows to draw, rising. */
+  /** Indexes of the rows to render, ascending. */
   readonly indexes: readonly number[];
-  /** Pixels for an empty row before and after them. */
+  /** Heights in pixels of the empty rows before and after them. */
   readonly before: number;
   readonly after: number;
-  /** For the keys: brings a row into sight. */
+  /** Scrolls a row into view, for keyboard shortcuts. */
   readonly scrollTo: (index: number) => void;
 };
 
-/** Beyond the edges, so that scrolling shows no gaps and Tab finds a next row. */
+/** Rows rendered beyond the visible area, so that scrolling shows no gaps and Tab reaches the next row. */
 const OVERSCAN = 12;
 
 export function useVirtualRows({ count, rowHeight, place }: Setup): VirtualRows {

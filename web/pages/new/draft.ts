@@ -1,18 +1,18 @@
-/** What was typed and not sent yet, kept over a reload. One at a time. */
+/** Saves the unsent form over a reload. There is one draft per browser. */
 import { readSetting, writeSetting } from "../../app/settings.ts";
 import { EMPTY, type Form } from "./form.ts";
 
 const SETTING = "new-task.draft";
-/** Larger ones are not worth the browser's few megabytes. */
+/** Characters. Longer drafts are not saved, because localStorage holds only a few megabytes. */
 const LONGEST = 500_000;
 
-/** The draft that was begun at this address, or null. */
+/** The draft for a form that starts from the task `from` ("" for an empty form), or null. */
 export function readDraft(from: string): Form | null {
   try {
     const kept: unknown = JSON.parse(readSetting(SETTING) ?? "null");
     return isDraft(kept) && kept.from === from ? { ...EMPTY, ...kept.form } : null;
   } catch {
-    return null; // written by something else
+    return null; // the stored text is not JSON
   }
 }
 
@@ -23,7 +23,7 @@ export function keepDraft(from: string, form: Form): void {
 
 export const dropDraft = (): void => writeSetting(SETTING, "");
 
-/** An older page may have kept other fields: those of other kinds are left out. */
+/** An older version of the page may have saved fields of other types: such a draft is ignored. */
 function isDraft(kept: unknown): kept is { readonly from: string; readonly form: Partial<Form> } {
   if (typeof kept !== "object" || kept === null || !("from" in kept) || !("form" in kept)) return false;
   const { form } = kept;

@@ -1,11 +1,11 @@
-/** What the form holds, and what it sends. */
+/** The state of the form, and the request that it becomes. */
 import type { TaskSpec } from "../../../src/client/client.ts";
 import { compacted, indented } from "../../../src/core/json-text.ts";
 import type { WrittenTask } from "../../api/written.ts";
 import { isBlank } from "../../form/json-text.ts";
 import { fromLocalInput, numberOrText } from "../../form/local-time.ts";
 
-/** Texts as they were typed: an empty one leaves the field to the server. */
+/** The field values as text. For an empty text the server applies its default. */
 export type Form = {
   readonly name: string;
   readonly description: string;
@@ -13,7 +13,7 @@ export type Form = {
   readonly payload: string;
   readonly tags: readonly string[];
   readonly priority: string;
-  /** Which of the next two counts. */
+  /** Selects which of the next two fields is sent. */
   readonly start: "now" | "delay" | "at";
   readonly delay: string;
   readonly run_at: string;
@@ -29,8 +29,8 @@ export const EMPTY: Form = {
   ...{ delay: "", run_at: "", timeout: "", max_attempts: "", backoff_base: "", backoff_max: "", key: "" },
 };
 
-/** What makes one like it; not its key, which is the living one's own, nor its time, which has come. */
-export const formLike = (task: WrittenTask): Form => ({
+/** The form for a duplicate of a task. It omits the key, which must be unique, and the start time, which is past. */
+export const formFromTask = (task: WrittenTask): Form => ({
   ...EMPTY,
   name: task.name,
   description: task.description,
@@ -42,7 +42,10 @@ export const formLike = (task: WrittenTask): Form => ({
   max_attempts: String(task.max_attempts),
 });
 
-/** The payload must be JSON. Of all else the server alone judges what is typed; so that a number that is none goes as text, and comes back as a fault of its field. */
+/**
+ * The request for the form. The form validates only the payload's JSON; the server validates everything else. An invalid number is
+ * sent as text, and the server rejects it with an error for the field.
+ */
 export function specOf(form: Form): TaskSpec {
   const spec: Readonly<Record<keyof TaskSpec, unknown>> = {
     name: form.name,
@@ -60,14 +63,14 @@ export function specOf(form: Form): TaskSpec {
     key: form.key || undefined,
   };
   const given = Object.entries(spec).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(given) as TaskSpec; // as the server will judge it, see above
+  return Object.fromEntries(given) as TaskSpec; // the server validates it, see above
 }
 
 const textOrNothing = (text: string): string | undefined => text.trim() || undefined;
 
 const numberOrNothing = (text: string): unknown => (text.trim() === "" ? undefined : numberOrText(text));
 
-/** The server requires both; if only one is given, the other one gets its own default. */
+/** The server requires both values. If only one is given, the other gets the server's default. */
 const backoffOf = ({ backoff_base, backoff_max }: Form): object | undefined =>
   backoff_base.trim() === "" && backoff_max.trim() === ""
     ? undefined
@@ -75,6 +78,6 @@ const backoffOf = ({ backoff_base, backoff_max }: Form): object | undefined =>
 
 const OPTIONAL = ["priority", "timeout", "max_attempts", "backoff_base", "backoff_max", "key"] as const;
 
-/** Whether something is set among the fields that are folded away. */
+/** Whether one of the optional fields is set. */
 export const usesOptional = (form: Form): boolean =>
   form.start !== "now" || OPTIONAL.some((field) => form[field] !== "");

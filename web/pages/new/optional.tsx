@@ -1,4 +1,4 @@
-/** Fields that most tasks leave alone, folded away until one is used or at fault. */
+/** Rarely used fields, collapsed until one of them is set or has an error. */
 import { type ReactElement, useState } from "react";
 import type { Faults } from "../../form/faults.ts";
 import { useWords } from "../../i18n/language.ts";

@@ -1,4 +1,4 @@
-/** The form of a new task. The server alone judges what is typed; its faults come back to the fields. */
+/** The form for a new task. The server validates the values; its errors appear at the fields. */
 import { useMutation } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { type FormEvent, type KeyboardEvent, type ReactElement, useEffect, useState } from "react";
@@ -18,7 +18,7 @@ import { TagInput, TextArea, TextField } from "../../ui/fields.tsx";
 import { ErrorState, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { dropDraft, keepDraft, readDraft } from "./draft.ts";
-import { EMPTY, type Form, formLike, specOf } from "./form.ts";
+import { EMPTY, type Form, formFromTask, specOf } from "./form.ts";
 import { type FieldProps, OptionalFields } from "./optional.tsx";
 import { useTypes } from "./types.ts";
 import { words } from "./words.ts";
@@ -34,13 +34,17 @@ export function NewTaskPage(): ReactElement {
       <div className="page-head">
         <h1>{common.newTask}</h1>
       </div>
-      {from === "" ? <NewTask key="" from="" like={null} /> : <Like key={from} id={Number(from)} />}
+      {from === "" ? (
+        <NewTask key="" from="" source={null} />
+      ) : (
+        <DuplicateTask key={from} id={Number(from)} />
+      )}
     </>
   );
 }
 
-/** Filled with what another task was made of, as soon as that is known. */
-function Like({ id }: { id: number }): ReactElement {
+/** The form with the fields of another task, once that task is loaded. */
+function DuplicateTask({ id }: { id: number }): ReactElement {
   const t = useWords(words);
   const { data, error, isPending } = useTask(id);
   if (isPending) {
@@ -54,10 +58,10 @@ function Like({ id }: { id: number }): ReactElement {
   return (
     <>
       <p className="new-note muted" role="status">
-        {data === undefined ? t.likeGone(id) : t.liked(id)}
+        {data === undefined ? t.sourceMissing(id) : t.copiedFrom(id)}
       </p>
       {data === undefined && <ErrorState error={error} />}
-      <NewTask from={from} like={data ?? null} />
+      <NewTask from={from} source={data ?? null} />
     </>
   );
 }
@@ -68,10 +72,10 @@ const SHOWN = [
   ...["max_attempts", "backoff", "key"],
 ];
 
-function NewTask({ from, like }: { from: string; like: WrittenTask | null }): ReactElement {
+function NewTask({ from, source }: { from: string; source: WrittenTask | null }): ReactElement {
   const common = useWords(shared);
   const t = useWords(words);
-  const initial = like === null ? EMPTY : formLike(like);
+  const initial = source === null ? EMPTY : formFromTask(source);
   const [form, setForm] = useState(() => readDraft(from) ?? initial);
   const creation = useCreation();
   const faults = useFaults(creation.error);
@@ -125,7 +129,7 @@ function useCreation() {
   return creation;
 }
 
-/** After a submit by keyboard the focus moves to the first invalid field. */
+/** After a rejected request, focuses the first field with an error, so that keyboard users can correct it. */
 function useFocusOnFault(error: unknown): void {
   useEffect(() => {
     if (error === null) return;
@@ -199,7 +203,7 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
   );
 }
 
-/** A shell takes no more than 128 KiB as one argument, and people do not read as much. */
+/** Characters. Linux limits one argument to 128 KiB, and longer commands are unreadable anyway. */
 const LONGEST_CURL = 20_000;
 
 function Curl({ form }: { form: Form }): ReactElement | null {

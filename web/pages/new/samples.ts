@@ -1,4 +1,4 @@
-/** Tasks that make the first minute on an empty board interesting. A plain server works on "simulate" alone. */
+/** Sample tasks for an empty list. They have the default type "simulate", the only type of a server without handlers. */
 import type { Client, TaskSpec } from "../../../src/client/client.ts";
 import type { Language } from "../../i18n/words.ts";
 
@@ -51,6 +51,6 @@ const SAMPLES: readonly Sample[] = [
   },
 ];
 
-/** Creates all of them or none; resolves with their ids. */
+/** Creates all samples or none; resolves with their ids. */
 export const addSamples = (client: Client, language: Language = "en"): Promise<readonly number[]> =>
   client.createMany(SAMPLES.map((sample) => ({ ...sample, name: sample.name[language] })));

@@ -1,4 +1,4 @@
-/** What the address of the new task's page says: `?from=7` fills the form with what task 7 was made of. */
+/** The query of the new-task page: `?from=7` fills the form with the fields of task 7. */
 import { textOf } from "../../app/search.ts";
 
 export type NewSearch = { from?: string };

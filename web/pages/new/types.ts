@@ -1,11 +1,11 @@
-/** What the server knows of types and tags, to suggest them. */
+/** The server's known types and tags, for suggestions. */
 import { takesType } from "../../../src/core/task.ts";
 import { useStats } from "../../api/queries.ts";
 
 type Known = {
-  /** Of tasks and of workers, without prefixes. */
+  /** The types of tasks and workers, without prefix patterns. */
   readonly types: readonly string[];
-  /** Whether a worker takes it; true while that is not known. */
+  /** Whether an active worker takes the type; true until the server has answered. */
   readonly isTaken: (type: string) => boolean;
   readonly tags: readonly string[];
 };

@@ -7,14 +7,14 @@ import { Chart, type Series } from "../../ui/chart.tsx";
 import { hasWork, type Minute } from "./minutes.ts";
 import { words } from "./words.ts";
 
-/** What the last hour was like: how much ended, how much of it badly, how long it waited and ran. */
+/** Charts of the last hour: finished tasks, failure rate, longest wait and longest run time. */
 export function HourCharts({ minutes }: { minutes: readonly Minute[] }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const language = useLanguage();
   const seconds = useCallback((value: number) => formatDuration(language, value * 1_000), [language]);
   const count = useCallback(
-    (value: number) => (Number.isInteger(value) ? formatNumber(language, value) : ""), // half a task is none
+    (value: number) => (Number.isInteger(value) ? formatNumber(language, value) : ""), // no label for fractions of a task
     [language],
   );
   const percent = useCallback((value: number) => `${value}%`, []);
@@ -26,7 +26,7 @@ export function HourCharts({ minutes }: { minutes: readonly Minute[] }): ReactEl
     return (
       <section className="card overview-section">
         <h2>{t.lastHour}</h2>
-        <p className="muted">{t.quiet}</p>
+        <p className="muted">{t.noWork}</p>
       </section>
     );
   }
@@ -70,7 +70,7 @@ type MinuteChartProps = {
 /** A chart, and the same numbers as a table. */
 function MinuteChart({ title, minutes, series, format }: MinuteChartProps): ReactElement {
   const times = useMemo(() => minutes.map(({ at }) => at), [minutes]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the lines are made of the minutes, in words that the title changes with
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the series depends only on the minutes and the language, as the title does
   const kept = useMemo(() => series, [minutes, title]);
   return (
     <section className="card overview-section">
@@ -100,7 +100,7 @@ function MinuteTable({ title, minutes, series, format }: MinuteChartProps): Reac
     .reverse();
   return (
     <details className="chart-numbers">
-      <summary>{t.numbers}</summary>
+      <summary>{t.asTable}</summary>
       <table className="overview-table">
         <caption className="visually-hidden">{title}</caption>
         <thead>

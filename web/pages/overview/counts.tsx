@@ -9,7 +9,7 @@ import { Time } from "../../time/time.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
 import { words } from "./words.ts";
 
-/** Each leads to the tasks of its status. */
+/** Counts by status; each count links to the tasks with that status. */
 export function StatusCounts({ counts }: { counts: Stats["counts"] }): ReactElement {
   const t = useWords(words);
   const language = useLanguage();
@@ -41,7 +41,7 @@ export function TypeTable({ types }: { types: Stats["types"] }): ReactElement {
   return (
     <div className="card overview-section">
       <h2 id="overview-types">{t.types}</h2>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to focus a scrollable element */}
       <section className="overview-scroll" tabIndex={0} aria-labelledby="overview-types">
         <table className="overview-table">
           <thead>
@@ -53,7 +53,7 @@ export function TypeTable({ types }: { types: Stats["types"] }): ReactElement {
                 </th>
               ))}
               <th scope="col" className="number">
-                {t.oldestDue}
+                {t.waitingSince}
               </th>
             </tr>
           </thead>

@@ -24,7 +24,7 @@ export function OldestWaiting({ oldest }: { oldest: Stats["oldest_waiting"] }): 
             <Link to="/tasks" search={{ status: ["pending"], type: [oldest.type], sort: "id" }}>
               {oldest.type}
             </Link>{" "}
-            {t.waitsSince(formatDuration(language, durationMs(oldest.waited)))}
+            {t.waitsFor(formatDuration(language, durationMs(oldest.waited)))}
           </p>
         )}
       </div>
@@ -32,7 +32,7 @@ export function OldestWaiting({ oldest }: { oldest: Stats["oldest_waiting"] }): 
   );
 }
 
-/** What the server says of its store. */
+/** The state of the store as the server reports it. */
 export function StoreHealth(): ReactElement {
   const t = useWords(words);
   const wordsOf = useErrorWords();
@@ -44,7 +44,7 @@ export function StoreHealth(): ReactElement {
   );
 }
 
-/** How the broker stands, where there is one. */
+/** The state of the broker, if one is configured. */
 export function BrokerHealth(): ReactElement | null {
   const t = useWords(words);
   const broker = useReady().data?.broker;

@@ -12,9 +12,9 @@ const statsWith = (minutes: readonly Partial<Stats["minutes"][number]>[]): Stats
       ...{ wait: { total: "0s", longest: "0s" }, run: { total: "0s", longest: "0s" } },
       ...minute,
     })),
-  }) as unknown as Stats; // of which this reads the minutes alone
+  }) as unknown as Stats; // lastHour reads only the minutes
 
-test("the last hour has sixty minutes, those too in which nothing happened", () => {
+test("the last hour has sixty minutes, including minutes without work", () => {
   const at = new Date(NOON - 2 * MINUTE_MS).toISOString();
   const run = { total: "3m", longest: "1m30s" };
   const minutes = lastHour(statsWith([{ at, done: 3, failed: 1, run }]), NOON + 59_999);
@@ -31,7 +31,7 @@ test("the last hour has sixty minutes, those too in which nothing happened", () 
   expect(hasWork(minutes)).toBe(true);
 });
 
-test("an hour without work has nothing to draw, and what is older does not count", () => {
+test("an hour without work has no data to draw, and older minutes do not count", () => {
   const at = new Date(NOON - 60 * MINUTE_MS).toISOString();
   expect(hasWork(lastHour(statsWith([{ at, done: 3 }]), NOON))).toBe(false);
   expect(hasWork(lastHour(statsWith([]), NOON))).toBe(false);

@@ -1,4 +1,4 @@
-/** The last hour, a minute each, as charts want it. */
+/** The statistics of the last hour by minute, for the charts. */
 import type { Stats } from "../../../src/client/client.ts";
 import { durationMs } from "../../time/format.ts";
 
@@ -11,14 +11,14 @@ export type Minute = {
   readonly done: number;
   readonly failed: number;
   readonly cancelled: number;
-  /** Of what ended done or failed in this minute, from 0 to 100; null where nothing did. */
+  /** failed / (done + failed), from 0 to 100; null if no task ended done or failed in this minute. */
   readonly failedPercent: number | null;
-  /** The longest, in seconds; null where nothing was begun, or ended. */
+  /** The longest wait and the longest run in seconds; null if no task started, or ended. */
   readonly waitSeconds: number | null;
   readonly runSeconds: number | null;
 };
 
-/** Each of the last sixty minutes, those too in which nothing happened. */
+/** Each of the last sixty minutes, including minutes without work. */
 export function lastHour(stats: Stats, now: number): readonly Minute[] {
   const known = new Map(stats.minutes.map((minute) => [Date.parse(minute.at), minute]));
   const last = Math.floor(now / MINUTE_MS) * MINUTE_MS;

@@ -12,7 +12,7 @@ import { BrokerHealth, OldestWaiting, StoreHealth } from "./health.tsx";
 import { lastHour } from "./minutes.ts";
 import { Workers } from "./workers.tsx";
 
-/** The state of the whole server, for operators. */
+/** The state of the whole server on one page. */
 export function OverviewPage(): ReactElement {
   const t = useWords(shared);
   useTitle(t.overview);
@@ -24,14 +24,14 @@ export function OverviewPage(): ReactElement {
       </div>
       {isPending && <Skeleton rows={12} />}
       {error !== null && <ErrorState error={error} onRetry={() => void refetch()} />}
-      {data !== undefined && <Board stats={data} />}
+      {data !== undefined && <Dashboard stats={data} />}
     </>
   );
 }
 
 const MINUTE_MS = 60_000;
 
-function Board({ stats }: { stats: Stats }): ReactElement {
+function Dashboard({ stats }: { stats: Stats }): ReactElement {
   const minute = Math.floor(useNow() / MINUTE_MS);
   const minutes = useMemo(() => lastHour(stats, minute * MINUTE_MS), [stats, minute]);
   return (

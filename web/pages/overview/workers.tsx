@@ -13,8 +13,8 @@ import { words } from "./words.ts";
 
 type Worker = Stats["workers"][number];
 
-/** As many tasks of a worker as are named; it may have thousands. */
-const TASKS_NAMED = 8;
+/** The maximum number of task links per worker; a worker may run thousands of tasks. */
+const TASKS_SHOWN = 8;
 
 export function Workers({ workers }: { workers: readonly Worker[] }): ReactElement {
   const t = useWords(words);
@@ -26,7 +26,7 @@ export function Workers({ workers }: { workers: readonly Worker[] }): ReactEleme
           <Plug size={16} aria-hidden /> {t.noWorkers} {t.noWorkersHint}
         </p>
       ) : (
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to focus a scrollable element
         <section className="overview-scroll" tabIndex={0} aria-labelledby="overview-workers">
           <WorkerTable workers={workers} />
         </section>
@@ -44,7 +44,7 @@ function WorkerTable({ workers }: { workers: readonly Worker[] }): ReactElement 
           <th scope="col">{t.worker}</th>
           <th scope="col">{t.slots}</th>
           <th scope="col">{t.seen}</th>
-          <th scope="col">{t.works}</th>
+          <th scope="col">{t.runningTasks}</th>
           <th scope="col">
             <span className="visually-hidden">{t.drain}</span>
           </th>
@@ -93,10 +93,10 @@ function WorkerRow({ worker }: { worker: Worker }): ReactElement {
 function CurrentTasks({ tasks, running }: { tasks: readonly number[]; running: number }): ReactElement {
   const t = useWords(words);
   if (tasks.length === 0) return <span className="muted">{t.idle}</span>;
-  const left = running - Math.min(TASKS_NAMED, tasks.length);
+  const left = running - Math.min(TASKS_SHOWN, tasks.length);
   return (
     <span className="worker-tasks">
-      {tasks.slice(0, TASKS_NAMED).map((id) => (
+      {tasks.slice(0, TASKS_SHOWN).map((id) => (
         <Link key={id} to="/tasks/$id" params={{ id: String(id) }}>
           {id}
         </Link>
@@ -106,7 +106,7 @@ function CurrentTasks({ tasks, running }: { tasks: readonly number[]; running: n
   );
 }
 
-/** Draining asks for confirmation; ending it does no harm and asks for none. */
+/** Drains after a confirmation. Resuming has no risk and needs none. */
 function DrainButton({ name, isDraining }: { name: string; isDraining: boolean }): ReactElement {
   const t = useWords(words);
   const [isAsking, setIsAsking] = useState(false);

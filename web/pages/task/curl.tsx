@@ -1,4 +1,4 @@
-/** For each button of the page the line that does the same. */
+/** The curl command for each button of the page. */
 import type { ReactElement } from "react";
 import { bodyOf } from "../../../src/client/body.ts";
 import type { TaskSpec } from "../../../src/client/client.ts";
@@ -48,16 +48,16 @@ function useLines(task: WrittenTask): readonly (readonly [string, string | null]
     [common.edit, curlOf("PATCH", path, bodyOf({ name: t.curlEditName }))],
     [common.cancel, curlOf("POST", `${path}/cancel`)],
     [common.retry, curlOf("POST", `${path}/retry`)],
-    [t.like, isLong ? null : curlOf("POST", "/api/task", bodyOf(likeOf(task)))],
+    [t.duplicate, isLong ? null : curlOf("POST", "/api/task", bodyOf(duplicateOf(task)))],
     [common.delete, curlOf("DELETE", path)],
   ];
 }
 
-/** A shell takes no more than 128 KiB as one argument, and people do not read as much. */
+/** Characters. Linux limits one argument to 128 KiB, and longer commands are unreadable anyway. */
 const LONGEST_PAYLOAD = 20_000;
 
-/** What the form for one like it sends as it opens. */
-function likeOf(task: WrittenTask): TaskSpec {
+/** The request that the form for a duplicate sends if it is not changed. */
+function duplicateOf(task: WrittenTask): TaskSpec {
   const { name, description, type, payloadText, priority, tags, timeout, max_attempts } = task;
   return {
     ...{ name, type },

@@ -27,7 +27,7 @@ function Json({ title, text, none }: { title: string; text: JsonText | null; non
       {text !== null ? (
         <section
           className="task-json"
-          // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+          // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to focus a scrollable element
           tabIndex={0}
           aria-label={title}
         >

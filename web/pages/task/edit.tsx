@@ -1,4 +1,4 @@
-/** Changes a task, as long as it is still the one that was opened; a conflict is said and left to the reader. */
+/** Edits a task, if its version has not changed since the form was opened. On a conflict the user decides. */
 import { useMutation } from "@tanstack/react-query";
 import { TriangleAlert } from "lucide-react";
 import { type FormEvent, type KeyboardEvent, type ReactElement, useId, useState } from "react";
@@ -21,7 +21,7 @@ import { ErrorState } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { words } from "./words.ts";
 
-/** What the fields hold. */
+/** The values of the fields. */
 type Form = {
   readonly name: string;
   readonly description: string;
@@ -59,7 +59,7 @@ type Field = (typeof FIELDS)[number];
 const differing = (one: Form, other: Form): readonly Field[] =>
   FIELDS.filter((field) => JSON.stringify(one[field]) !== JSON.stringify(other[field]));
 
-/** A member of the patch; the payload goes as it was typed, without the white space that was put in to show it. */
+/** A member of the patch. The payload keeps its digits and loses the white space that was added for display. */
 function patchMember(form: Form, field: Field): readonly [keyof TaskPatch, unknown] {
   if (field !== "payload") return [field, fieldValue(form, field)];
   return isBlank(form.payload) ? ["payload", null] : ["payloadText", compacted(form.payload)];
@@ -79,7 +79,7 @@ function fieldValue(form: Form, field: Exclude<Field, "payload">): unknown {
   }
 }
 
-/** Only what was changed; what does not fit its type goes as it is, for the server to say so at the field. */
+/** A patch with the changed fields only. Invalid values are sent unchanged, so that the server rejects them with an error for the field. */
 const patchOf = (form: Form, fields: readonly Field[]): TaskPatch =>
   Object.fromEntries(fields.map((field) => patchMember(form, field))) as TaskPatch;
 
@@ -108,7 +108,7 @@ export function EditDialog({ task, onClose }: { task: WrittenTask; onClose: () =
     event.preventDefault();
     if (canSave) save.mutate(base.readVersion);
   };
-  const startAnew = (): void => {
+  const discardChanges = (): void => {
     setBase(task);
     setForm(formOf(task));
     save.reset();
@@ -131,8 +131,8 @@ export function EditDialog({ task, onClose }: { task: WrittenTask; onClose: () =
         {isConflict(save.error) && (
           <Conflict
             fields={differing(formOf(base), formOf(task))}
-            onAnew={startAnew}
-            onAnyway={() => save.mutate(task.readVersion)}
+            onDiscard={discardChanges}
+            onOverwrite={() => save.mutate(task.readVersion)}
           />
         )}
         <Fields form={form} onChange={setForm} isPending={task.status === "pending"} error={save.error} />
@@ -153,11 +153,11 @@ function submitByKeys(event: KeyboardEvent<HTMLFormElement>): void {
   event.currentTarget.requestSubmit();
 }
 
-/** Another edit was faster: its changes, and the two ways to continue. */
+/** The task was changed meanwhile: lists the changed fields and offers to overwrite or to discard. */
 function Conflict(props: {
   readonly fields: readonly Field[];
-  readonly onAnew: () => void;
-  readonly onAnyway: () => void;
+  readonly onDiscard: () => void;
+  readonly onOverwrite: () => void;
 }): ReactElement {
   const t = useWords(words);
   const labels = useLabels();
@@ -170,8 +170,8 @@ function Conflict(props: {
           <p>{t.conflictFields(props.fields.map((field) => labels[field]).join(", "))}</p>
         )}
         <div className="task-conflict-ways">
-          <Button onClick={props.onAnyway}>{t.saveAnyway}</Button>
-          <Button onClick={props.onAnew}>{t.takeTheirs}</Button>
+          <Button onClick={props.onOverwrite}>{t.overwrite}</Button>
+          <Button onClick={props.onDiscard}>{t.discard}</Button>
         </div>
       </div>
     </div>

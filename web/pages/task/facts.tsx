@@ -46,7 +46,7 @@ export function Facts({ task }: { task: Task }): ReactElement {
           <Time value={task.created_at} />
         </Fact>
         {task.status === "pending" && (
-          <Fact label={t.due}>
+          <Fact label={t.runAt}>
             <Time value={task.run_at} />
           </Fact>
         )}
@@ -88,7 +88,7 @@ function Tags({ tags }: { tags: readonly string[] }): ReactElement {
   );
 }
 
-/** The present worker, or the last one. */
+/** The current worker of the task, or the last one. */
 function WorkerFact({ task }: { task: Task }): ReactElement | null {
   const t = useWords(words);
   const { data } = useExplanation(task.id);

@@ -1,4 +1,4 @@
-/** The task's name, its status, and what can be done about it. */
+/** The task's name, status and actions. */
 import { Link, useNavigate } from "@tanstack/react-router";
 import { Ban, CopyPlus, Ellipsis, Pencil, RotateCw, Trash2 } from "lucide-react";
 import { type ReactElement, useState } from "react";
@@ -39,16 +39,16 @@ export function Head({ task, isGone }: { task: WrittenTask; isGone: boolean }): 
   );
 }
 
-type Question = "cancel" | "retry" | "delete" | "edit";
+type OpenDialog = "cancel" | "retry" | "delete" | "edit";
 
 function Actions({ task }: { task: WrittenTask }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const navigate = useNavigate();
-  const [asked, ask] = useState<Question | null>(null);
+  const [dialog, setDialog] = useState<OpenDialog | null>(null);
   const refresh = useRefresh();
   const act = useAction(() => {
-    ask(null);
+    setDialog(null);
     return refresh();
   });
   const hasEnded = task.finished_at !== null;
@@ -60,7 +60,7 @@ function Actions({ task }: { task: WrittenTask }): ReactElement {
         <Button
           icon={RotateCw}
           busy={act.isPending}
-          onClick={() => (task.status === "done" ? ask("retry") : retry())}
+          onClick={() => (task.status === "done" ? setDialog("retry") : retry())}
         >
           {common.retry}
         </Button>
@@ -69,56 +69,56 @@ function Actions({ task }: { task: WrittenTask }): ReactElement {
           icon={Ban}
           busy={act.isPending}
           disabled={task.cancel_requested}
-          onClick={() => (task.status === "running" ? ask("cancel") : cancel())}
+          onClick={() => (task.status === "running" ? setDialog("cancel") : cancel())}
         >
           {common.cancel}
         </Button>
       )}
-      <Button icon={Pencil} onClick={() => ask("edit")}>
+      <Button icon={Pencil} onClick={() => setDialog("edit")}>
         {common.edit}
       </Button>
       <Menu
         trigger={<IconButton icon={Ellipsis} label={t.actions} />}
         items={[
           {
-            ...{ label: t.like, icon: CopyPlus },
+            ...{ label: t.duplicate, icon: CopyPlus },
             onSelect: () => void navigate({ to: "/new", search: { from: String(task.id) } }),
           },
-          { label: common.delete, icon: Trash2, danger: true, onSelect: () => ask("delete") },
+          { label: common.delete, icon: Trash2, danger: true, onSelect: () => setDialog("delete") },
         ]}
       />
-      <Questions
+      <Confirmations
         task={task}
-        asked={asked}
-        close={() => ask(null)}
+        dialog={dialog}
+        close={() => setDialog(null)}
         {...{ cancel, retry }}
         busy={act.isPending}
       />
-      {asked === "edit" && <EditDialog task={task} onClose={() => ask(null)} />}
+      {dialog === "edit" && <EditDialog task={task} onClose={() => setDialog(null)} />}
     </div>
   );
 }
 
-type QuestionsProps = {
+type ConfirmationsProps = {
   readonly task: WrittenTask;
-  readonly asked: Question | null;
+  readonly dialog: OpenDialog | null;
   readonly close: () => void;
   readonly cancel: () => void;
   readonly retry: () => void;
   readonly busy: boolean;
 };
 
-/** Only what loses something is asked about: running work, a result, a task. */
-function Questions({ task, asked, close, cancel, retry, busy }: QuestionsProps): ReactElement {
+/** Only actions that lose data need a confirmation: they lose running work, a result or a task. */
+function Confirmations({ task, dialog, close, cancel, retry, busy }: ConfirmationsProps): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const navigate = useNavigate();
-  const removal = useAction(() => navigate({ to: "/tasks" })); // an event takes it out of the lists
+  const removal = useAction(() => navigate({ to: "/tasks" })); // an event removes the task from the lists
   const name = isolated(task.name);
   return (
     <>
       <ConfirmDialog
-        open={asked === "cancel"}
+        open={dialog === "cancel"}
         onClose={close}
         title={t.cancelTitle(name)}
         action={t.cancelAction}
@@ -129,7 +129,7 @@ function Questions({ task, asked, close, cancel, retry, busy }: QuestionsProps):
         {t.cancelText}
       </ConfirmDialog>
       <ConfirmDialog
-        open={asked === "retry"}
+        open={dialog === "retry"}
         onClose={close}
         title={t.retryTitle(name)}
         action={t.retryAction}
@@ -139,7 +139,7 @@ function Questions({ task, asked, close, cancel, retry, busy }: QuestionsProps):
         {t.retryText}
       </ConfirmDialog>
       <ConfirmDialog
-        open={asked === "delete"}
+        open={dialog === "delete"}
         onClose={close}
         title={t.deleteTitle(name)}
         action={common.delete}

@@ -1,4 +1,4 @@
-/** The task's log, as it grows: followed until the reader scrolls up, filtered by level and text. */
+/** The task's log. It scrolls to new lines until the user scrolls up. Filters: level and text. */
 import { ArrowDown, ScrollText } from "lucide-react";
 import { memo, type ReactElement, useLayoutEffect, useMemo, useRef, useState } from "react";
 import type { LogLevel, LogLine, Task } from "../../../src/client/client.ts";
@@ -84,8 +84,8 @@ function matching(lines: readonly LogLine[], least: LogLevel, text: string): rea
 
 const asText = ({ at, level, message }: LogLine): string => `${at} ${level.padEnd(5)} ${message}`;
 
-/** How near its end counts as at its end, in pixels: zoomed pages scroll by fractions. */
-const NEAR = 8;
+/** Pixels. A smaller distance counts as the end of the log: zoomed pages scroll by fractions of a pixel. */
+const END_TOLERANCE = 8;
 
 function Scroller({ lines }: { lines: readonly LogLine[] }): ReactElement {
   const t = useWords(words);
@@ -103,11 +103,11 @@ function Scroller({ lines }: { lines: readonly LogLine[] }): ReactElement {
     setSeen(lastN);
   }, [lastN, isFollowing]);
 
-  /** Only a move upwards is the reader's wish to stay; lines that come move nothing. */
+  /** Only scrolling up stops the following; new lines do not change the scroll position. */
   const onScroll = (): void => {
     const element = place.current;
     if (element === null) return;
-    const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= NEAR;
+    const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight <= END_TOLERANCE;
     if (isAtEnd) setIsFollowing(true);
     else if (element.scrollTop < lastTop.current) setIsFollowing(false);
     lastTop.current = element.scrollTop;
@@ -122,7 +122,7 @@ function Scroller({ lines }: { lines: readonly LogLine[] }): ReactElement {
         role="log"
         aria-live="off"
         aria-label={t.log}
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keyboard
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: keyboard users must be able to focus a scrollable element
         tabIndex={0}
         onScroll={onScroll}
       >
@@ -142,7 +142,7 @@ function Scroller({ lines }: { lines: readonly LogLine[] }): ReactElement {
   );
 }
 
-/** Lines out of sight are laid out when they come into it (`content-visibility`), and can be found and copied all the same. */
+/** The browser lays out invisible lines only when they become visible (`content-visibility`). Find and copy still include them. */
 const Line = memo(function Line({ line: { at, level, message } }: { line: LogLine }): ReactElement {
   const language = useLanguage();
   return (

@@ -1,9 +1,9 @@
 import type { ReactElement } from "react";
 
-/** What is longer may be higher than its place, which then scrolls and is reached by keyboard. */
+/** Characters. A longer text may need to scroll, so keyboard users must be able to focus it. */
 const LONG = 200;
 
-/** A text of strangers: its own direction, its own line breaks, no higher than its place. */
+/** A text from users: own writing direction, own line breaks, limited height. */
 export const LongText = ({ text, className }: { text: string; className: string }): ReactElement => (
   <p className={className} dir="auto" tabIndex={text.length > LONG || text.includes("\n") ? 0 : undefined}>
     {text}

@@ -1,4 +1,4 @@
-/** The tasks beside this one in the list that the reader came from, as far as it was read. */
+/** The previous and the next task in the latest loaded list. */
 import { type InfiniteData, useQueryClient } from "@tanstack/react-query";
 import type { TaskPage } from "../../../src/client/client.ts";
 import { queryKeys } from "../../api/queries.ts";
@@ -20,8 +20,8 @@ export function useNeighbours(id: number): Neighbours {
   return { previous: () => beside(-1), next: () => beside(1) };
 }
 
-/** Keys that begin with "tasks" keep pages of tasks; whatever else may stand there one day is none. */
+/** Query keys that start with "tasks" hold pages of tasks. Any other data is ignored. */
 function idsOf(data: unknown): readonly number[] {
   if (typeof data !== "object" || data === null || !("pages" in data)) return [];
-  return (data as InfiniteData<TaskPage>).pages.flatMap(({ tasks }) => tasks.map(({ id }) => id)); // the shape of useTasks
+  return (data as InfiniteData<TaskPage>).pages.flatMap(({ tasks }) => tasks.map(({ id }) => id)); // the data of useTasks
 }

@@ -1,4 +1,4 @@
-/** The page of one task: where it stands and why, what became of it so far, what it was given and what came out. */
+/** The page of one task: state and reason, details, timeline, log, result and payload. */
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { CircleAlert, Hash, SearchX } from "lucide-react";
 import type { ReactElement } from "react";
@@ -50,11 +50,11 @@ function Shown({ task }: { task: WrittenTask }): ReactElement {
       <Head task={task} isGone={isGone} />
       {isGone && (
         <p className="task-gone" role="status">
-          {t.gone}
+          {t.deleted}
         </p>
       )}
       <div className="task-columns">
-        <Standing task={task} isGone={isGone} />
+        <StateCard task={task} isGone={isGone} />
         <Facts task={task} />
         <div className="task-main">
           <TimelinePanel task={task} />
@@ -68,14 +68,14 @@ function Shown({ task }: { task: WrittenTask }): ReactElement {
   );
 }
 
-/** What a reader looks for first: why it stands here, how far it is, what went wrong. */
-function Standing({ task, isGone }: { task: Task; isGone: boolean }): ReactElement {
+/** The most important facts: the reason for the state, the progress, the error. */
+function StateCard({ task, isGone }: { task: Task; isGone: boolean }): ReactElement {
   return (
     <section className={`card task-standing ${task.status}`}>
       {!isGone && <Why task={task} />}
       {task.status === "running" && (
         <div className="task-progress">
-          <ProgressBar progress={task.progress ?? NOT_YET} />
+          <ProgressBar progress={task.progress ?? NO_PROGRESS} />
           <p className="task-progress-message muted" dir="auto">
             {task.progress?.message || "\u00a0"}
           </p>
@@ -94,7 +94,7 @@ function Standing({ task, isGone }: { task: Task; isGone: boolean }): ReactEleme
   );
 }
 
-const NOT_YET = { percent: 0, message: "" };
+const NO_PROGRESS = { percent: 0, message: "" };
 
 function useStatusTitle(task: Task): void {
   const t = useWords(words);
@@ -104,9 +104,9 @@ function useStatusTitle(task: Task): void {
   useTitle(`${status} · ${isolated(task.name)}`);
 }
 
-// ---- instead of a task
+// ---- pages without a task
 
-/** Of the page's own shape, so that little moves when the task comes. */
+/** Has the layout of the page, so that little moves when the task is loaded. */
 function TaskSkeleton({ id }: { id: number }): ReactElement {
   const common = useWords(shared);
   useTitle(`#${id}`);
@@ -129,9 +129,9 @@ function NoId({ text }: { text: string }): ReactElement {
   const t = useWords(words);
   useTitle(t.noIdTitle);
   return (
-    <Instead icon={Hash} title={t.noIdTitle}>
+    <MessagePage icon={Hash} title={t.noIdTitle}>
       <p>{t.noIdText(isolated(text.length > 60 ? `${text.slice(0, 60)}…` : text))}</p>
-    </Instead>
+    </MessagePage>
   );
 }
 
@@ -140,14 +140,14 @@ function Unknown({ id, error }: { id: number; error: TaskTrackError }): ReactEle
   const common = useWords(shared);
   useTitle(t.unknownTitle(id));
   return (
-    <Instead icon={SearchX} title={t.unknownTitle(id)}>
+    <MessagePage icon={SearchX} title={t.unknownTitle(id)}>
       <p>{t.unknownText}</p>
       {error.requestId !== null && <p className="muted">{common.requestId(error.requestId)}</p>}
-    </Instead>
+    </MessagePage>
   );
 }
 
-function Instead({
+function MessagePage({
   icon,
   title,
   children,

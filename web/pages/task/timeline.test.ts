@@ -22,19 +22,21 @@ const task = (over: Partial<TaskState>): TaskState => ({
 });
 
 const told = (one: TaskState, nowSeconds: number) =>
-  timelineOf(one, nowSeconds * 1_000).steps.map(({ attempt: number, waited, ran, outcome, again }) => [
-    number,
-    (waited.to - waited.from) / 1_000,
-    ran === null ? null : (ran.to - ran.from) / 1_000,
-    again ? `${outcome} again` : outcome,
-  ]);
+  timelineOf(one, nowSeconds * 1_000).steps.map(
+    ({ attempt: number, waited, ran, outcome, isManualRetry }) => [
+      number,
+      (waited.to - waited.from) / 1_000,
+      ran === null ? null : (ran.to - ran.from) / 1_000,
+      isManualRetry ? `${outcome} again` : outcome,
+    ],
+  );
 
 describe("the timeline of a task", () => {
-  test("a task that waits has one step, which lasts until now", () => {
+  test("a waiting task has one step, which lasts until now", () => {
     expect(told(task({}), 9)).toEqual([[1, 9, null, "waiting"]]);
   });
 
-  test("a failed attempt is told with its wait, and the one that runs after it", () => {
+  test("a failed attempt is shown with its wait, followed by the running attempt", () => {
     const running = task({
       ...{ status: "running", attempt: 2, started_at: at(10) },
       attempts: [attempt(1, [1, 4], "failed")],
@@ -45,7 +47,7 @@ describe("the timeline of a task", () => {
     ]);
   });
 
-  test("what a release gave back begins with the same number, and is no retry by hand", () => {
+  test("a released task starts again with the same attempt number, which is not a manual retry", () => {
     const released = task({ status: "pending", attempt: 0, attempts: [attempt(1, [1, 2], "released")] });
     expect(told(released, 5)).toEqual([
       [1, 1, 1, "released"],
@@ -53,7 +55,7 @@ describe("the timeline of a task", () => {
     ]);
   });
 
-  test("a retry by hand counts anew and says so", () => {
+  test("a manual retry restarts the attempt numbers and is marked", () => {
     const again = task({
       ...{ status: "done", attempt: 1, started_at: at(20), finished_at: at(21) },
       attempts: [attempt(1, [1, 2], "failed"), attempt(1, [20, 21], "done")],
@@ -66,12 +68,12 @@ describe("the timeline of a task", () => {
     expect(told(waiting, 30).at(-1)).toEqual([1, 9, null, "waiting again"]);
   });
 
-  test("a task cancelled before it began waited until then", () => {
+  test("a task cancelled before its start waited until the cancellation", () => {
     const cancelled = task({ status: "cancelled", finished_at: at(3) });
     expect(told(cancelled, 30)).toEqual([[1, 3, null, "withdrawn"]]);
   });
 
-  test("a task cancelled while it ran ends with that attempt", () => {
+  test("a task cancelled while running ends with that attempt", () => {
     const cancelled = task({
       ...{ status: "cancelled", attempt: 1, finished_at: at(3) },
       attempts: [attempt(1, [1, 3], "cancelled")],
@@ -79,7 +81,7 @@ describe("the timeline of a task", () => {
     expect(told(cancelled, 30)).toEqual([[1, 1, 2, "cancelled"]]);
   });
 
-  test("where the first attempts are no longer kept the line begins with the first that is", () => {
+  test("if the first attempts are no longer stored, the timeline starts with the first stored one", () => {
     const attempts = Array.from({ length: 20 }, (_, index) =>
       attempt(index + 6, [100 + 2 * index, 101 + 2 * index], "failed"),
     );
@@ -91,7 +93,7 @@ describe("the timeline of a task", () => {
     expect(whole).toEqual({ from: 100_000, to: 139_000 });
   });
 
-  test("the parts lie in the whole by their times", () => {
+  test("spans are placed proportionally on the timeline", () => {
     expect(placeOf({ from: 20, to: 30 }, { from: 10, to: 50 })).toEqual({ left: 25, width: 25 });
   });
 });

@@ -1,30 +1,30 @@
-/** What became of a task so far, told by its attempts. */
+/** The history of a task by attempts. */
 import type { Attempt, AttemptOutcome, Failure, TaskState } from "../../../src/client/client.ts";
 
 export type Span = { readonly from: number; readonly to: number };
 
-/** An attempt and the wait before it. Epoch milliseconds. */
+/** An attempt and the wait before it. Times in epoch milliseconds. */
 export type Step = {
   readonly attempt: number;
   readonly waited: Span;
-  /** Null while it has not begun. */
+  /** Null until the attempt starts. */
   readonly ran: Span | null;
-  /** "waiting" and "running" last until now; "withdrawn": cancelled before it began. */
+  /** "waiting" and "running" last until now; "withdrawn": cancelled before the start. */
   readonly outcome: AttemptOutcome | "waiting" | "running" | "withdrawn";
   readonly worker: string | null;
   readonly error: Failure | null;
-  /** The wait before it began with an end that was undone by a manual retry. */
-  readonly again: boolean;
+  /** The attempt follows a manual retry. */
+  readonly isManualRetry: boolean;
 };
 
 export type Timeline = {
   readonly steps: readonly Step[];
-  /** Attempts before the first step of which nothing is kept. */
+  /** Attempts before the first step are no longer stored. */
   readonly isCut: boolean;
   readonly whole: Span;
 };
 
-/** The server keeps as many. */
+/** The server stores this number of attempts. */
 const ATTEMPTS_KEPT = 20;
 
 export function timelineOf(task: TaskState, now: number): Timeline {
@@ -48,11 +48,11 @@ function endedStep(attempt: Attempt, before: Step | undefined, from: number): St
     outcome: attempt.outcome,
     worker: attempt.worker,
     error: attempt.error,
-    again: isAgain(attempt.attempt, before),
+    isManualRetry: isManualRetry(attempt.attempt, before),
   };
 }
 
-/** What goes on just now, or the wait that a cancel ended; null where the last attempt is the end. */
+/** The current step, or the wait that a cancellation ended; null if the last attempt ended the task. */
 function presentStep(
   task: TaskState,
   before: Step | undefined,
@@ -72,17 +72,17 @@ function presentStep(
     outcome: isRunning ? "running" : task.status === "cancelled" ? "withdrawn" : "waiting",
     worker: null,
     error: null,
-    again: isAgain(attempt, before),
+    isManualRetry: isManualRetry(attempt, before),
   };
 }
 
-/** Only a retry by hand counts from one again; what a release gave back keeps its number. */
-const isAgain = (attempt: number, before: Step | undefined): boolean =>
+/** Only a manual retry restarts the attempt numbers at one. A released task keeps its attempt number. */
+const isManualRetry = (attempt: number, before: Step | undefined): boolean =>
   before !== undefined && before.outcome !== "released" && attempt <= before.attempt;
 
 const endOf = (step: Step | undefined): number | undefined => step?.ran?.to;
 
-/** Where a span lies in the whole, in percent. */
+/** The position of a span within the whole timeline, in percent. */
 export function placeOf(span: Span, whole: Span): { readonly left: number; readonly width: number } {
   const length = whole.to - whole.from;
   return { left: (100 * (span.from - whole.from)) / length, width: (100 * (span.to - span.from)) / length };

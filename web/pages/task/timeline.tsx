@@ -9,12 +9,12 @@ import { LongText } from "./long-text.tsx";
 import { placeOf, type Span, type Step, timelineOf } from "./timeline.ts";
 import { outcomeWords, words } from "./words.ts";
 
-/** What became of it: a line an attempt, in words and as bars that lie in one scale of time. */
+/** The history of the task: one row per attempt, as text and as bars on a common time scale. */
 export function TimelinePanel({ task }: { task: Task }): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
-  // An end does not move on; so that a finished task draws nothing anew each second.
-  const now = task.finished_at === null ? <Moving task={task} /> : <Steps task={task} now={0} />;
+  // The timeline of a finished task does not change, so it must not render each second.
+  const now = task.finished_at === null ? <LiveSteps task={task} /> : <Steps task={task} now={0} />;
   return (
     <section className="card task-panel" aria-labelledby="task-timeline">
       <div className="task-panel-head">
@@ -28,7 +28,7 @@ export function TimelinePanel({ task }: { task: Task }): ReactElement {
   );
 }
 
-function Moving({ task }: { task: Task }): ReactElement {
+function LiveSteps({ task }: { task: Task }): ReactElement {
   return <Steps task={task} now={useNow()} />;
 }
 
@@ -39,7 +39,7 @@ function Steps({ task, now }: { task: Task; now: number }): ReactElement {
     <ol className="task-steps">
       {isCut && <li className="muted">{t.cut}</li>}
       {steps.map((step, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: steps are only ever added
+        // biome-ignore lint/suspicious/noArrayIndexKey: steps are only appended
         <StepRow key={index} step={step} whole={whole} task={task} />
       ))}
     </ol>
@@ -58,7 +58,7 @@ function StepRow({ step, whole, task }: { step: Step; whole: Span; task: Task })
     <li className={`task-step ${step.outcome}`}>
       <Icon size={16} aria-hidden className="task-step-icon" />
       <div className="task-step-body">
-        {step.again && <p className="task-step-again">{t.againStep}</p>}
+        {step.isManualRetry && <p className="task-step-again">{t.againStep}</p>}
         <p className="task-step-words">
           <strong>{t.attempt(step.attempt)}</strong> <Outcome step={step} />
           <span className="muted">

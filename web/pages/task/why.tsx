@@ -1,4 +1,4 @@
-/** Why the task stands where it stands: the server's reason in the reader's language, with times that go on. */
+/** The reason for the task's state: the server's explanation in the user's language, with live times. */
 import type { ReactElement } from "react";
 import type { Explanation, Task } from "../../../src/client/client.ts";
 import { useExplanation } from "../../api/queries.ts";
@@ -9,13 +9,13 @@ import { useNow } from "../../time/now.ts";
 import { Time } from "../../time/time.tsx";
 import { words } from "./words.ts";
 
-/** The server counts no further. */
+/** The server's limit for the queue position. */
 const COUNTED_TO = 1_000;
 
 export function Why({ task }: { task: Task }): ReactElement {
   const t = useWords(words);
   const { data } = useExplanation(task.id);
-  // An explanation of an earlier state is no explanation.
+  // The explanation may belong to an earlier state.
   const explanation = data !== undefined && data.status === task.status ? data : null;
   return (
     <section className="task-why" aria-label={t.why}>
@@ -61,11 +61,11 @@ function Sentence({ task, explanation }: { task: Task; explanation: Explanation 
       if (task.status === "done") return <>{t.endedDone}</>;
       return <>{task.status === "cancelled" ? t.endedCancelled : t.endedFailed}</>;
     default:
-      return <>{explanation.message}</>; // a later server knows more reasons
+      return <>{explanation.message}</>; // a newer server may have more reasons
   }
 }
 
-/** The server waits a while with a lease that is over where the worker could not reach it, so its end may lie in the past. */
+/** If the server itself was unreachable, it gives expired leases some more time, so the lease may end in the past. */
 function Silent({ worker, leaseUntil }: { worker: string; leaseUntil: string | null }): ReactElement {
   const t = useWords(words);
   const now = useNow();
@@ -77,7 +77,7 @@ function Silent({ worker, leaseUntil }: { worker: string; leaseUntil: string | n
   );
 }
 
-/** Since the last retry by hand, which counts from one again. */
+/** The number of failures since the last manual retry, which restarts the attempt numbers at one. */
 function failuresOf({ attempts }: Task): number {
   const start = attempts.findLastIndex(({ attempt }) => attempt === 1);
   return attempts.slice(Math.max(start, 0)).filter(({ outcome }) => outcome === "failed").length;

@@ -9,12 +9,12 @@ import { Button, IconButton } from "../../ui/button.tsx";
 import { ConfirmDialog } from "../../ui/dialog.tsx";
 import { ErrorState } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
-import { actOnFilter, actOnRows, allows, DEEDS, type Deed, type Outcome, preview } from "./bulk.ts";
+import { ACTIONS, type Action, actOnFilter, actOnRows, allows, type Outcome, preview } from "./bulk.ts";
 import { isFiltered, type TasksSearch } from "./search.ts";
 import { NOTHING, type Selection } from "./selection.ts";
 import { words } from "./words.ts";
 
-const ICONS: Readonly<Record<Deed, LucideIcon>> = { cancel: Ban, retry: RotateCw, delete: Trash2 };
+const ICONS: Readonly<Record<Action, LucideIcon>> = { cancel: Ban, retry: RotateCw, delete: Trash2 };
 
 type BulkProps = {
   readonly search: TasksSearch;
@@ -23,12 +23,12 @@ type BulkProps = {
   readonly onSelect: (next: Selection) => void;
 };
 
-/** Lies over the foot of the page, so that nothing moves when the first row is selected. */
+/** Covers the bottom of the page, so that nothing moves when the first row is selected. */
 export function BulkBar(props: BulkProps): ReactElement | null {
   const { selection, onSelect } = props;
   const t = useWords(words);
   const common = useWords(shared);
-  const [deed, setDeed] = useState<Deed | null>(null);
+  const [action, setAction] = useState<Action | null>(null);
   if (!selection.isAll && selection.ids.size === 0) return null;
   return (
     <section className="bulk-bar" aria-label={t.bulk}>
@@ -41,38 +41,38 @@ export function BulkBar(props: BulkProps): ReactElement | null {
         </Button>
       )}
       <span className="bulk-actions">
-        {DEEDS.map((one) => (
+        {ACTIONS.map((one) => (
           <Button
             key={one}
             icon={ICONS[one]}
             look={one === "delete" ? "danger" : "plain"}
-            onClick={() => setDeed(one)}
+            onClick={() => setAction(one)}
           >
             {common[one]}
           </Button>
         ))}
         <IconButton icon={X} label={t.clearSelection} onClick={() => onSelect(NOTHING)} />
       </span>
-      {deed !== null && <Confirmation {...props} deed={deed} onClose={() => setDeed(null)} />}
+      {action !== null && <Confirmation {...props} action={action} onClose={() => setAction(null)} />}
     </section>
   );
 }
 
-/** How many tasks a deed is about, how many of them are known to refuse it, and up to which id they reach. */
+/** The number of affected tasks, the number of these whose status does not allow the action, and the highest affected id. */
 type Extent = { readonly count: number; readonly refusing: number; readonly upToId: number };
 
-/** Of rows as they are shown; of a filter as the server counts, once for each question. */
-function useExtent(props: BulkProps & { readonly deed: Deed }) {
-  const { deed, search, selection, tasks } = props;
+/** For selected rows computed from the rows; for a filter counted by the server, once per confirmation. */
+function useExtent(props: BulkProps & { readonly action: Action }) {
+  const { action, search, selection, tasks } = props;
   const [asked] = useState(() => performance.now());
   const query = useQuery({
     enabled: selection.isAll,
-    queryKey: ["bulk-preview", deed, search, asked],
-    queryFn: ({ signal }) => preview(deed, search, signal),
+    queryKey: ["bulk-preview", action, search, asked],
+    queryFn: ({ signal }) => preview(action, search, signal),
     staleTime: "static",
     gcTime: 0,
   });
-  const refusing = tasks.filter(({ id, status }) => selection.ids.has(id) && !allows(deed, status)).length;
+  const refusing = tasks.filter(({ id, status }) => selection.ids.has(id) && !allows(action, status)).length;
   const extent: Extent | null = selection.isAll
     ? query.data === undefined
       ? null
@@ -81,8 +81,8 @@ function useExtent(props: BulkProps & { readonly deed: Deed }) {
   return { extent, error: query.error, recount: () => void query.refetch() };
 }
 
-function Confirmation(props: BulkProps & { deed: Deed; onClose: () => void }): ReactElement {
-  const { deed, search, selection, onClose } = props;
+function Confirmation(props: BulkProps & { action: Action; onClose: () => void }): ReactElement {
+  const { action, search, selection, onClose } = props;
   const t = useWords(words);
   const common = useWords(shared);
   const { extent, error, recount } = useExtent(props);
@@ -99,17 +99,17 @@ function Confirmation(props: BulkProps & { deed: Deed; onClose: () => void }): R
     <ConfirmDialog
       open
       onClose={close}
-      title={extent === null ? t.countingTitle : t[`ask_${deed}`](extent.count)}
-      action={t[`do_${deed}`](extent?.count ?? 0)}
+      title={extent === null ? t.countingTitle : t[`ask_${action}`](extent.count)}
+      action={t[`do_${action}`](extent?.count ?? 0)}
       back={work.done === null ? common.back : t.stop}
-      danger={deed === "delete"}
+      danger={action === "delete"}
       busy={work.done !== null || extent === null || extent.count === extent.refusing}
       onConfirm={confirm}
     >
       <div className="bulk-question">
         {error !== null && <ErrorState error={error} onRetry={recount} />}
         {work.error !== null && <ErrorState error={work.error} />}
-        <p>{t[`what_${deed}`]}</p>
+        <p>{t[`what_${action}`]}</p>
         {selection.isAll && (
           <p className="muted">
             {extent === null && error === null
@@ -142,14 +142,14 @@ function Confirmation(props: BulkProps & { deed: Deed; onClose: () => void }): R
   );
 }
 
-/** Does it, and says what came of it. */
+/** Runs the action and reports the result as a toast. */
 function useWork({
-  deed,
+  action,
   search,
   selection,
   onSelect,
   onClose,
-}: BulkProps & { deed: Deed; onClose: () => void }) {
+}: BulkProps & { action: Action; onClose: () => void }) {
   const t = useWords(words);
   const refresh = useRefresh();
   const [done, setDone] = useState<number | null>(null);
@@ -160,15 +160,15 @@ function useWork({
     const rest = [refused > 0 ? t.refused(refused) : "", isStopped ? t.stopped : ""].filter(
       (text) => text !== "",
     );
-    toast({ title: t[`told_${deed}`](count), ...(rest.length === 0 ? {} : { text: rest.join(". ") }) });
+    toast({ title: t[`told_${action}`](count), ...(rest.length === 0 ? {} : { text: rest.join(". ") }) });
   };
   const run = async ({ upToId }: Extent): Promise<void> => {
     const how = { signal: stopper.current.signal, onDone: setDone };
     setDone(0);
     setError(null);
     const outcome = selection.isAll
-      ? await actOnFilter(deed, search, upToId, how)
-      : await actOnRows(deed, [...selection.ids], how);
+      ? await actOnFilter(action, search, upToId, how)
+      : await actOnRows(action, [...selection.ids], how);
     if (outcome.fault === null || outcome.count + outcome.refused > 0) tell(outcome);
     if (outcome.fault === null) {
       onSelect(NOTHING);

@@ -1,58 +1,58 @@
-/** One deed on many tasks: on rows one by one, on whatever a filter takes in the server's pieces. */
+/** Bulk actions: on selected rows one request per task, on a filter one request per page of the server. */
 import type { BulkPreview, BulkRequest } from "../../../src/client/client.ts";
 import { TaskTrackError } from "../../../src/client/error.ts";
 import type { Status } from "../../../src/core/task.ts";
 import { client } from "../../api/client.ts";
 import { bulkFilterOf, type TasksSearch } from "./search.ts";
 
-export type Deed = BulkRequest["action"];
-export const DEEDS = ["cancel", "retry", "delete"] as const satisfies readonly Deed[];
+export type Action = BulkRequest["action"];
+export const ACTIONS = ["cancel", "retry", "delete"] as const satisfies readonly Action[];
 
 export type Outcome = {
   readonly count: number;
-  /** Tasks whose status did not allow it, and deleted ones. */
+  /** Tasks whose status did not allow the action, and deleted tasks. */
   readonly refused: number;
-  /** It was stopped or failed, so the other tasks are unchanged. */
+  /** The user stopped it or it failed, so the remaining tasks are unchanged. */
   readonly isStopped: boolean;
-  /** Why it went no further; null where nothing has failed. */
+  /** The error that ended it; null if none. */
   readonly fault: unknown;
 };
 
 type Run = { readonly signal: AbortSignal; readonly onDone: (done: number) => void };
 
-/** At once; more would only stand in line at the server. */
+/** Concurrent requests; more would only queue at the server. */
 const AT_ONCE = 4;
 const REFUSALS: ReadonlySet<string> = new Set(["wrong_status", "key_taken", "not_found"]);
 
 const isLive = (status: Status): boolean => status === "pending" || status === "running";
 
-/** What the server's rules will say, as far as the status tells. */
-export const allows = (deed: Deed, status: Status): boolean =>
-  deed === "delete" || isLive(status) === (deed === "cancel");
+/** Whether the server's rules allow the action for a status. */
+export const allows = (action: Action, status: Status): boolean =>
+  action === "delete" || isLive(status) === (action === "cancel");
 
-const ONE: Readonly<Record<Deed, (id: number) => Promise<unknown>>> = {
+const ONE: Readonly<Record<Action, (id: number) => Promise<unknown>>> = {
   cancel: (id) => client.cancel(id),
   retry: (id) => client.retry(id),
   delete: (id) => client.remove(id),
 };
 
 export async function actOnRows(
-  deed: Deed,
+  action: Action,
   ids: readonly number[],
   { signal, onDone }: Run,
 ): Promise<Outcome> {
-  const waiting = ids.values(); // one for all, so that each is taken once
+  const waiting = ids.values(); // one shared iterator, so that each id is used once
   const faults: unknown[] = [];
   let [count, refused] = [0, 0];
   const work = async (): Promise<void> => {
     for (const id of waiting) {
       try {
-        if (await isDone(ONE[deed](id))) count++;
+        if (await isDone(ONE[action](id))) count++;
         else refused++;
       } catch (error) {
         faults.push(error);
       }
-      if (faults.length > 0) return; // what has begun is waited for, and nothing more is begun
+      if (faults.length > 0) return; // requests in flight finish, and no new one starts
       onDone(count + refused);
       if (signal.aborted) return;
     }
@@ -71,17 +71,17 @@ async function isDone(call: Promise<unknown>): Promise<boolean> {
   }
 }
 
-const requestOf = (deed: Deed, search: TasksSearch): BulkRequest => {
+const requestOf = (action: Action, search: TasksSearch): BulkRequest => {
   const filter = bulkFilterOf(search);
-  return { action: deed, filter, ...(Object.keys(filter).length > 0 ? {} : { all: true }) };
+  return { action: action, filter, ...(Object.keys(filter).length > 0 ? {} : { all: true }) };
 };
 
-/** The number of tasks, and their highest id: newer tasks were not counted. */
-export const preview = (deed: Deed, search: TasksSearch, signal: AbortSignal): Promise<BulkPreview> =>
-  client.bulkPreview(requestOf(deed, search), { signal });
+/** The number of affected tasks, and the highest counted id: newer tasks must not be affected. */
+export const preview = (action: Action, search: TasksSearch, signal: AbortSignal): Promise<BulkPreview> =>
+  client.bulkPreview(requestOf(action, search), { signal });
 
 export async function actOnFilter(
-  deed: Deed,
+  action: Action,
   search: TasksSearch,
   upToId: number,
   { signal, onDone }: Run,
@@ -91,7 +91,7 @@ export async function actOnFilter(
   while (next !== null && !signal.aborted) {
     const after = next === 0 ? {} : { after_id: next };
     try {
-      const answer = await client.bulk({ ...requestOf(deed, search), up_to_id: upToId, ...after });
+      const answer = await client.bulk({ ...requestOf(action, search), up_to_id: upToId, ...after });
       count += answer.count;
       refused += answer.refused;
       next = answer.next;

@@ -1,4 +1,4 @@
-/** Which columns the table may have, how wide they are, and which of them this reader has chosen. */
+/** The columns of the table, their widths, and the user's choice of columns. */
 import { useSyncExternalStore } from "react";
 import type { Sort } from "../../../src/client/client.ts";
 import { createCell } from "../../app/cell.ts";
@@ -21,19 +21,19 @@ export const COLUMNS = [
 
 export type ColumnId = (typeof COLUMNS)[number]["id"];
 
-/** Without it a row cannot be identified. */
+/** This column cannot be hidden: it identifies the row. */
 export const ALWAYS: ColumnId = "name";
-/** All that a phone has room for; the row's second line says the rest. */
+/** The columns on a phone. The second line of each row shows other fields. */
 export const ON_A_PHONE: readonly ColumnId[] = ["name", "status"];
 
-/** An exact time is longer than a relative one. */
+/** Exact times need more width than relative ones. */
 const EXACT_TIME_WIDTH = 196;
 const SELECT_WIDTH = 44;
 
-/** What a click on the head sorts by: first the one, then the other. */
+/** The sort orders of a click on the column header: the first, then the second. */
 export const SORTED_BY: Partial<Record<ColumnId, readonly [Sort, Sort]>> = {
   id: ["-id", "id"],
-  created: ["-id", "id"], // ids are given in the order of creation
+  created: ["-id", "id"], // ids are assigned in the order of creation
   finished: ["-finished_at", "finished_at"],
 };
 
@@ -44,11 +44,11 @@ export function widthOf(id: ColumnId, exact: boolean): number {
   return COLUMNS.find((column) => column.id === id)?.width ?? 0;
 }
 
-/** Narrower than this the name would have no room. */
+/** The minimum table width at which the name column is still readable. */
 export const leastWidth = (ids: readonly ColumnId[], exact: boolean): number =>
   ids.reduce((sum, id) => sum + widthOf(id, exact), SELECT_WIDTH);
 
-// ---- the reader's choice
+// ---- the user's choice
 
 const COLUMNS_SETTING = "tasks.columns";
 const TIMES_SETTING = "tasks.times";

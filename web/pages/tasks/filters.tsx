@@ -1,4 +1,4 @@
-/** What narrows the list: statuses, words, types, tags. All of it lives in the address. */
+/** The filters of the list: status, text, type and tag. All filters are part of the address. */
 import { useQuery } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
 import { CircleHelp, Search, X } from "lucide-react";
@@ -21,13 +21,15 @@ import { words } from "./words.ts";
 
 const route = getRouteApi("/tasks");
 
-/** A pause in typing that means "look now". */
+/** The search starts after this pause in typing. */
 const TYPING_PAUSE_MS = 300;
 const SUGGESTED = 8;
-/** Whose payloads tell which paths there are; whole payloads may be long. */
+/** The number of tasks whose payloads provide the suggested paths; few, because payloads may be large. */
 const SAMPLED = 20;
 
-/** Sets what is given and leaves the rest; undefined takes it away. Replacing spares the back button each typed letter. */
+/**
+ * Sets the given filters and keeps the others; undefined removes a filter. `replace` avoids a history entry for each typed letter.
+ */
 export function useFilterChange(): (
   change: { [Key in keyof TasksSearch]?: TasksSearch[Key] | undefined },
   replace?: boolean,
@@ -40,7 +42,7 @@ export function useFilterChange(): (
         resetScroll: false,
         search: (search) => {
           const next = Object.entries({ ...search, ...change }).filter(([, value]) => value !== undefined);
-          return Object.fromEntries(next) as TasksSearch; // of its own members and those of the change
+          return Object.fromEntries(next) as TasksSearch; // only members of the search and of the change
         },
       }),
     [navigate],
@@ -72,14 +74,14 @@ export function Filters({ search }: { search: TasksSearch }): ReactElement {
           isAllowed={() => true}
         />
       </div>
-      <Chosen search={search} />
+      <ActiveFilters search={search} />
     </search>
   );
 }
 
 // ---- statuses
 
-/** How many there are of each, as the board says it; null where the other filters are finer than that. */
+/** Counts by status from the statistics; null if the tag or text filter makes them inexact. */
 function countsFor({ type, tag, q }: TasksSearch, stats: Stats | undefined): Stats["counts"] | null {
   if (stats === undefined || tag !== undefined || q !== undefined) return null;
   if (type === undefined) return stats.counts;
@@ -149,7 +151,7 @@ function StatusToggle(props: {
   );
 }
 
-// ---- words
+// ---- text
 
 function SearchField({ q }: { q: string }): ReactElement {
   const t = useWords(words);
@@ -163,7 +165,7 @@ function SearchField({ q }: { q: string }): ReactElement {
   useShortcut("/", t.search, () => field.current?.focus());
 
   useEffect(() => {
-    if (q !== said.current) setText(q); // from the address: a link, the back button, a view
+    if (q !== said.current) setText(q); // the address changed: a link, the back button, a view
     said.current = q;
   }, [q]);
 
@@ -171,7 +173,7 @@ function SearchField({ q }: { q: string }): ReactElement {
     (wanted: string): void => {
       const next = wanted.trim();
       if (next === said.current) return;
-      const isMore = said.current !== "" && next !== ""; // one search for the back button, however it grew
+      const isMore = said.current !== "" && next !== ""; // one history entry per search, however often its text changes
       said.current = next;
       change({ q: next === "" ? undefined : next }, isMore);
     },
@@ -228,7 +230,7 @@ function Syntax(): ReactElement {
 
 const NO_PATHS: PayloadPaths = new Map();
 
-/** The fields in the payloads of the latest tasks, read only when they are needed for a search. */
+/** The payload paths of the latest tasks, loaded when the search field gets the focus. */
 function usePayloadPaths(isWanted: boolean): PayloadPaths {
   const { data } = useQuery({
     enabled: isWanted,
@@ -276,8 +278,8 @@ function AddFilter(props: {
   );
 }
 
-/** The types and tags that are asked for, each to be taken away. */
-function Chosen({ search }: { search: TasksSearch }): ReactElement | null {
+/** The active type and tag filters, each with a button that removes it. */
+function ActiveFilters({ search }: { search: TasksSearch }): ReactElement | null {
   const t = useWords(words);
   const common = useWords(shared);
   const change = useFilterChange();

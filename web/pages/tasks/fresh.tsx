@@ -1,11 +1,11 @@
-/** What came since the list was read is said, instead of pushing its rows about; and whether rows change at all. */
+/** Announces new tasks instead of inserting rows, so that rows do not move; and the switch that pauses updates. */
 import { useQueryClient } from "@tanstack/react-query";
 import { ArrowUp, Pause, Radio, RotateCw } from "lucide-react";
 import { type ReactElement, useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import type { TaskState } from "../../../src/client/client.ts";
 import { client } from "../../api/client.ts";
 import type { LiveBatch } from "../../api/live.ts";
-import { listsHeld, queryKeys, useLive, useReadAnew } from "../../api/queries.ts";
+import { listsPaused, queryKeys, useLive, useReadAnew } from "../../api/queries.ts";
 import { useWords } from "../../i18n/language.ts";
 import { Button } from "../../ui/button.tsx";
 import { filterOf, isBefore, sortOf, type TasksSearch, takes } from "./search.ts";
@@ -13,19 +13,19 @@ import { words } from "./words.ts";
 
 type Read = {
   readonly search: TasksSearch;
-  /** The rows that were read so far. */
+  /** The rows loaded so far. */
   readonly tasks: readonly TaskState[];
-  /** Behind them there are more. */
+  /** There are more rows to load. */
   readonly hasMore: boolean;
 };
 
-/** More than these are not told apart. */
+/** The maximum number of tracked new tasks; more are shown as "1,000+". */
 const MOST = 1_000;
-/** How often the server is asked which of the new tasks a search finds. */
+/** The interval of the requests for the new tasks that match a text search. */
 const ASK_EVERY_MS = 1_000;
 const ASKED = 100;
 
-/** Belongs to one filter: give it a `key`. */
+/** The state belongs to one filter: set a `key` per filter. */
 export function NewOnes(read: Read): ReactElement {
   const t = useWords(words);
   const readAnew = useReadAnew(filterOf(read.search));
@@ -54,7 +54,7 @@ export function NewOnes(read: Read): ReactElement {
   );
 }
 
-/** Ids of tasks that belong among the rows and are not there yet. */
+/** Ids of tasks that match the list and are not among its rows. */
 function useFresh(read: Read): readonly number[] {
   const candidates = useCandidates(read);
   const found = useFound(read, candidates);
@@ -62,7 +62,7 @@ function useFresh(read: Read): readonly number[] {
   return (read.search.q === undefined ? [...candidates] : found).filter((id) => !known.has(id));
 }
 
-/** Whatever the events tell that the filter takes and whose place is among the rows; new ones and such as changed into it. */
+/** Tasks from events that match the filter and sort among the loaded rows: new tasks, and tasks that started to match. */
 function useCandidates(read: Read): ReadonlySet<number> {
   const [ids, setIds] = useState<ReadonlySet<number>>(new Set());
   const latest = useRef(read);
@@ -89,7 +89,7 @@ function useCandidates(read: Read): ReadonlySet<number> {
   return ids;
 }
 
-/** Events bring no payloads, so which of them a search finds is asked from the server. */
+/** Events contain no payloads, so the server must find the candidates that match a text search. */
 function useFound({ search }: Read, candidates: ReadonlySet<number>): readonly number[] {
   const [found, setFound] = useState<readonly number[]>([]);
   const isWanted = search.q !== undefined && candidates.size > 0;
@@ -108,7 +108,7 @@ function useFound({ search }: Read, candidates: ReadonlySet<number>): readonly n
       const page = await client.statePage({ ...filterOf(search), limit: ASKED, signal: stop.signal });
       setFound(page.tasks.map(({ id }) => id).filter((id) => asked.has(id)));
     };
-    const askQuietly = (): void => void ask().catch(() => undefined); // the banner says that the server is away
+    const askQuietly = (): void => void ask().catch(() => undefined); // the banner reports that the server does not answer
     askQuietly();
     const timer = setInterval(askQuietly, ASK_EVERY_MS);
     return () => {
@@ -121,31 +121,31 @@ function useFound({ search }: Read, candidates: ReadonlySet<number>): readonly n
 
 // ---- pause
 
-/** Whether rows stand still. They go on when the page is left. */
-export function useHeld(): boolean {
-  useEffect(() => () => listsHeld.set(false), []);
-  return useSyncExternalStore(listsHeld.subscribe, listsHeld.get);
+/** Whether updates of the list are paused. Leaving the page ends the pause. */
+export function useIsPaused(): boolean {
+  useEffect(() => () => listsPaused.set(false), []);
+  return useSyncExternalStore(listsPaused.subscribe, listsPaused.get);
 }
 
-export function LiveSwitch({ isHeld }: { isHeld: boolean }): ReactElement {
+export function LiveSwitch({ isPaused }: { isPaused: boolean }): ReactElement {
   const t = useWords(words);
   const queries = useQueryClient();
   const toggle = (): void => {
-    listsHeld.set(!isHeld);
-    if (isHeld) void queries.invalidateQueries({ queryKey: queryKeys.allTasks });
+    listsPaused.set(!isPaused);
+    if (isPaused) void queries.invalidateQueries({ queryKey: queryKeys.allTasks });
   };
-  const Icon = isHeld ? Pause : Radio;
+  const Icon = isPaused ? Pause : Radio;
   return (
     <button
       type="button"
       role="switch"
-      aria-checked={!isHeld}
-      className={isHeld ? "button plain live held" : "button plain live"}
-      title={isHeld ? t.pausedHint : t.liveHint}
+      aria-checked={!isPaused}
+      className={isPaused ? "button plain live paused" : "button plain live"}
+      title={isPaused ? t.pausedHint : t.liveHint}
       onClick={toggle}
     >
       <Icon size={16} aria-hidden />
-      {isHeld ? t.paused : t.live}
+      {isPaused ? t.paused : t.live}
     </button>
   );
 }

@@ -1,4 +1,4 @@
-/** The menus above the table: what it shows, and filters that have a name. */
+/** The menus above the table: display options and saved views. */
 import { Menu as Base } from "@base-ui/react/menu";
 import { getRouteApi } from "@tanstack/react-router";
 import { Bookmark, Check, Columns3, Plus, Trash2 } from "lucide-react";
@@ -10,14 +10,14 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { TextField } from "../../ui/fields.tsx";
 import { Menu } from "../../ui/menu.tsx";
 import { ALWAYS, COLUMNS, showColumn, showExactTimes, useColumns, useExactTimes } from "./columns.ts";
+import { useColumnLabel } from "./head.tsx";
 import { isFiltered, type TasksSearch } from "./search.ts";
-import { useColumnLabel } from "./table.tsx";
-import { forgetView, isSame, saveView, useViews, type View } from "./views.ts";
+import { deleteView, isSame, saveView, useViews, type View } from "./views.ts";
 import { words } from "./words.ts";
 
 const route = getRouteApi("/tasks");
 
-/** Stays open while columns are chosen. */
+/** Stays open while the user selects columns. */
 export function DisplayMenu(): ReactElement {
   const t = useWords(words);
   const columns = useColumns();
@@ -94,10 +94,10 @@ export function ViewsMenu({ search }: { search: TasksSearch }): ReactElement {
           ...(isOwn
             ? [
                 {
-                  label: t.forgetView(shown.name),
+                  label: t.deleteView(shown.name),
                   icon: Trash2,
                   danger: true,
-                  onSelect: () => forgetView(shown.name),
+                  onSelect: () => deleteView(shown.name),
                 },
               ]
             : []),

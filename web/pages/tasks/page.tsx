@@ -15,7 +15,7 @@ import { EmptyState, ErrorState } from "../../ui/states.tsx";
 import { addSamples } from "../new/samples.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { Filters, useFilterChange } from "./filters.tsx";
-import { LiveSwitch, NewOnes, useHeld } from "./fresh.tsx";
+import { LiveSwitch, NewOnes, useIsPaused } from "./fresh.tsx";
 import { DisplayMenu, ViewsMenu } from "./menus.tsx";
 import { filterOf, isFiltered, SORTS, sortOf, type TasksSearch } from "./search.ts";
 import { NOTHING, type Selection } from "./selection.ts";
@@ -24,7 +24,7 @@ import { words } from "./words.ts";
 
 const route = getRouteApi("/tasks");
 
-/** So many pages without a single task that a search finds, and it goes on only when it is asked to. */
+/** After this number of pages without a match, a text search continues only after a click. */
 const EMPTY_PAGES_AT_MOST = 25;
 const SKELETON_ROWS = 12;
 
@@ -47,7 +47,7 @@ export function TasksPage(): ReactElement {
 
 function TaskList({ search }: { search: TasksSearch }): ReactElement {
   const query = useTasks(filterOf(search));
-  const isHeld = useHeld();
+  const isPaused = useIsPaused();
   const [selection, setSelection] = useSelection(search);
   const tasks = useMemo(() => query.data?.pages.flatMap((page) => page.tasks) ?? [], [query.data]);
 
@@ -70,7 +70,7 @@ function TaskList({ search }: { search: TasksSearch }): ReactElement {
         <span className="tasks-space" />
         <SortSelect search={search} />
         <DisplayMenu />
-        <LiveSwitch isHeld={isHeld} />
+        <LiveSwitch isPaused={isPaused} />
       </div>
       {isError && <ErrorState error={query.error} onRetry={retry} />}
       {query.isPending && <TableSkeleton rows={SKELETON_ROWS} />}
@@ -82,7 +82,7 @@ function TaskList({ search }: { search: TasksSearch }): ReactElement {
         />
       )}
       {tasks.length > 0 && (
-        <TaskTable {...{ tasks, selection, isHeld, isOld }} onSelect={setSelection} onNearEnd={readOn} />
+        <TaskTable {...{ tasks, selection, isPaused, isOld }} onSelect={setSelection} onNearEnd={readOn} />
       )}
       <Foot
         isReading={query.isFetchingNextPage}
@@ -94,7 +94,7 @@ function TaskList({ search }: { search: TasksSearch }): ReactElement {
   );
 }
 
-/** Of one filter: another shows other tasks. */
+/** The selection belongs to one filter: a changed filter clears it. */
 function useSelection(search: TasksSearch): [Selection, (next: Selection) => void] {
   const filter = stringifySearch(search);
   const [made, setMade] = useState({ filter, selection: NOTHING });
@@ -106,7 +106,7 @@ function trailingEmpty(pages: readonly { readonly tasks: readonly unknown[] }[])
   return pages.length - 1 - last;
 }
 
-/** Exactly, but for a search: then what was found so far. */
+/** The exact number of matching tasks; for a text search, the number found so far. */
 function Total(props: { search: TasksSearch; shown: number; hasMore: boolean }): ReactElement {
   const { search, shown, hasMore } = props;
   const t = useWords(words);
@@ -149,7 +149,7 @@ function NoTasks(props: {
       </div>
     );
   }
-  if (!isFiltered(search) && search.sort === undefined) return <FirstMinute />;
+  if (!isFiltered(search) && search.sort === undefined) return <EmptyStore />;
   return (
     <div className="card">
       <EmptyState icon={SearchX} title={t.noMatch}>
@@ -166,7 +166,7 @@ function NoTasks(props: {
   );
 }
 
-function FirstMinute(): ReactElement {
+function EmptyStore(): ReactElement {
   const t = useWords(words);
   const common = useWords(shared);
   const refresh = useRefresh();
@@ -195,7 +195,7 @@ function FirstMinute(): ReactElement {
   );
 }
 
-/** Always as high, so that nothing moves while more is read. */
+/** Has a constant height, so that nothing moves while more rows load. */
 function Foot(props: { isReading: boolean; isStuck: boolean; onReadOn: () => void }): ReactElement {
   const { isReading, isStuck, onReadOn } = props;
   const t = useWords(words);

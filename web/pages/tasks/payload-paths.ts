@@ -1,6 +1,6 @@
 import { writtenNumber } from "../../../src/core/exact-json.ts";
 
-/** What a search in payloads may name: the paths that tasks have, and the values that were seen there. */
+/** Suggestions for payload filters: the paths in the payloads, each with the values found there. */
 export type PayloadPaths = ReadonlyMap<string, ReadonlySet<string>>;
 
 const DEEPEST = 4;
@@ -10,19 +10,19 @@ const LONGEST = 40;
 const OFFERED = 8;
 const PREFIX = "payload.";
 
-/** Words of a search end at white space, a path at its colon, a step at its dot. */
-const isSayable = (text: string, marks: RegExp): boolean =>
+/** The search syntax separates words by white space, path and value by a colon, and steps of a path by dots. */
+const isExpressible = (text: string, marks: RegExp): boolean =>
   text !== "" && text.length <= LONGEST && !marks.test(text);
 
 export function pathsOf(payloads: readonly unknown[]): PayloadPaths {
   const paths = new Map<string, Set<string>>();
 
   const collect = (value: unknown, steps: readonly string[]): void => {
-    const number = writtenNumber(value); // a search compares a number as it is written
+    const number = writtenNumber(value); // a search compares the text of a number
     if (typeof value === "object" && value !== null && number === null) {
       if (steps.length === DEEPEST) return;
       for (const [step, member] of Object.entries(value)) {
-        if (isSayable(step, /[\s:.]/u)) collect(member, [...steps, step]);
+        if (isExpressible(step, /[\s:.]/u)) collect(member, [...steps, step]);
       }
       return;
     }
@@ -32,14 +32,14 @@ export function pathsOf(payloads: readonly unknown[]): PayloadPaths {
     const values = paths.get(path) ?? new Set<string>();
     paths.set(path, values);
     const text = number ?? String(value);
-    if (values.size < MOST_VALUES && isSayable(text, /\s/u)) values.add(text);
+    if (values.size < MOST_VALUES && isExpressible(text, /\s/u)) values.add(text);
   };
 
   for (const payload of payloads) collect(payload, []);
   return paths;
 }
 
-/** Whole texts of the search field, with the last word carried on. */
+/** Complete texts for the search field, with completions of the last word. */
 export function suggestionsFor(text: string, paths: PayloadPaths): string[] {
   const [, before = "", word = ""] = /^(.*?)(\S*)$/su.exec(text) ?? [];
   const colon = word.indexOf(":");
@@ -55,5 +55,5 @@ export function suggestionsFor(text: string, paths: PayloadPaths): string[] {
     .map((one) => before + one);
 }
 
-/** A path without a text yet matches nothing, so it is not searched for. */
+/** A path without a value matches no task, so the search waits. */
 export const isUnfinished = (text: string): boolean => /(^|\s)payload\.[^:\s]+:$/u.test(text);

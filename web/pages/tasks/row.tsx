@@ -8,33 +8,26 @@ import { TaskDuration, Time } from "../../time/time.tsx";
 import { ProgressBar } from "../../ui/progress-bar.tsx";
 import { StatusBadge } from "../../ui/status-badge.tsx";
 import type { ColumnId } from "./columns.ts";
+import type { Layout } from "./layout.ts";
 import { words } from "./words.ts";
 
 const TAGS_SHOWN = 2;
 
-/** How the table is shown. */
-export type Look = {
-  readonly columns: readonly ColumnId[];
-  readonly exact: boolean;
-  /** The second line of a name then shows the values of columns that a phone has no room for. */
-  readonly isPhone: boolean;
-};
-
 type RowProps = {
   readonly task: TaskState;
   readonly index: number;
-  readonly look: Look;
+  readonly layout: Layout;
   readonly isSelected: boolean;
   readonly isCurrent: boolean;
-  readonly isHeld: boolean;
+  readonly isPaused: boolean;
   readonly onPick: (id: number, isRange: boolean) => void;
   readonly onCurrent: (id: number) => void;
 };
 
 export const TaskRow = memo(function TaskRow(props: RowProps): ReactElement {
-  const { look, isSelected, isCurrent, isHeld, onPick, onCurrent, index } = props;
+  const { layout, isSelected, isCurrent, isPaused, onPick, onCurrent, index } = props;
   const t = useWords(words);
-  const task = useStanding(props.task, isHeld);
+  const task = useFrozenDuration(props.task, isPaused);
   const marks = [isSelected ? "selected" : "", isCurrent ? "current" : ""].join(" ").trim();
   return (
     <tr className={marks} data-id={task.id} aria-rowindex={index + 2} onFocus={() => onCurrent(task.id)}>
@@ -44,35 +37,35 @@ export const TaskRow = memo(function TaskRow(props: RowProps): ReactElement {
             type="checkbox"
             aria-label={t.selectRow(task.id)}
             checked={isSelected}
-            onChange={() => undefined} // the click below knows of the shift key
+            onChange={() => undefined} // only the click event has the shift key
             onClick={(event) => onPick(task.id, event.shiftKey)}
           />
         </label>
       </td>
-      {look.columns.map((id) => (
-        <Cell key={id} id={id} task={task} look={look} />
+      {layout.columns.map((id) => (
+        <Cell key={id} id={id} task={task} layout={layout} />
       ))}
     </tr>
   );
 });
 
-/** While the list is held, the duration of a running task stays as it was then. */
-function useStanding(task: TaskState, isHeld: boolean): TaskState {
+/** While the list is paused, the duration of a running task stays at its value of that moment. */
+function useFrozenDuration(task: TaskState, isPaused: boolean): TaskState {
   return useMemo(
     () =>
-      isHeld && task.status === "running"
+      isPaused && task.status === "running"
         ? { ...task, duration: `${Math.round(durationMs(task.duration) + ageMs(task))}ms` }
         : task,
-    [task, isHeld],
+    [task, isPaused],
   );
 }
 
-function Cell({ id, task, look }: { id: ColumnId; task: TaskState; look: Look }): ReactElement {
+function Cell({ id, task, layout }: { id: ColumnId; task: TaskState; layout: Layout }): ReactElement {
   switch (id) {
     case "id":
       return <td className="muted">{task.id}</td>;
     case "name":
-      return <NameCell task={task} isPhone={look.isPhone} />;
+      return <NameCell task={task} isPhone={layout.isPhone} />;
     case "status":
       return (
         <td>
@@ -100,15 +93,15 @@ function Cell({ id, task, look }: { id: ColumnId; task: TaskState; look: Look })
         </td>
       );
     case "created":
-      return <TimeCell value={task.created_at} exact={look.exact} />;
+      return <TimeCell value={task.created_at} exact={layout.exact} />;
     case "started":
-      return <TimeCell value={task.started_at} exact={look.exact} />;
+      return <TimeCell value={task.started_at} exact={layout.exact} />;
     case "finished":
-      return <TimeCell value={task.finished_at} exact={look.exact} />;
+      return <TimeCell value={task.finished_at} exact={layout.exact} />;
   }
 }
 
-/** The latest error is shown until the task is done. */
+/** The error of a failed or retrying task appears below its name. */
 function NameCell({ task, isPhone }: { task: TaskState; isPhone: boolean }): ReactElement {
   const fault = task.status === "failed" || task.status === "pending" ? task.error : null;
   return (

@@ -1,4 +1,4 @@
-/** What the address of the tasks page says, and which tasks that takes. */
+/** The query of the tasks page, and the tasks that match it. */
 import type { Sort, Status, TaskFilter, TaskState } from "../../../src/client/client.ts";
 import { ENDED_STATUSES, STATUSES, takesType } from "../../../src/core/task.ts";
 import type { TasksFilter } from "../../api/queries.ts";
@@ -15,7 +15,7 @@ export type TasksSearch = {
   sort?: Sort;
 };
 
-/** Leaves out what is not given or is not known, so that addresses stay short and old links work. */
+/** Omits missing and unknown values, so that addresses stay short and old links work. */
 export function validateTasksSearch(raw: Record<string, unknown>): TasksSearch {
   const status = knownOf(raw.status, STATUSES);
   const type = listOf(raw.type);
@@ -39,13 +39,13 @@ export const isFiltered = ({ sort: _, ...filter }: TasksSearch): boolean => Obje
 
 const isByEnd = (sort: Sort): boolean => sort.endsWith("finished_at");
 
-/** The same tasks in words of the bulk actions, which know no order: by their end only ended tasks are listed. */
+/** The filter for bulk actions, which have no sort order: a list sorted by finish time contains only finished tasks. */
 export function bulkFilterOf({ sort = NEWEST_FIRST, ...filter }: TasksSearch): TaskFilter {
   if (!isByEnd(sort)) return filter;
   return { ...filter, status: ENDED_STATUSES.filter((status) => filter.status?.includes(status) ?? true) };
 }
 
-/** Whether the list takes a task, as far as its state tells; the words of a search may be in its payload, which it does not bring. */
+/** Whether a task matches the filters. The text filter is not checked, because a task state contains no payload. */
 export function takes({ status, type, tag, sort = NEWEST_FIRST }: TasksSearch, task: TaskState): boolean {
   return (
     (status?.includes(task.status) ?? true) &&
@@ -55,7 +55,7 @@ export function takes({ status, type, tag, sort = NEWEST_FIRST }: TasksSearch, t
   );
 }
 
-/** Whether its place is before the last one that was read; what lies behind that comes with reading on. */
+/** Whether a task sorts before the last loaded row. Tasks after that row appear when more rows load. */
 export function isBefore(sort: Sort, task: TaskState, last: TaskState): boolean {
   switch (sort) {
     case "-id":

@@ -1,9 +1,9 @@
-/** Which rows are selected: some by hand, or whatever the filter takes, seen or not. */
+/** The selected tasks: single rows, or all tasks that match the filter, loaded or not. */
 export type Selection = {
   readonly ids: ReadonlySet<number>;
-  /** Not only rows: all that the filter takes. */
+  /** All tasks that match the filter are selected. */
   readonly isAll: boolean;
-  /** Where a range begins. */
+  /** The row where a range starts. */
   readonly anchor: number | null;
 };
 
@@ -15,7 +15,7 @@ export function toggled(selection: Selection, id: number): Selection {
   return { ids, isAll: false, anchor: id };
 }
 
-/** From the anchor to this one, whichever comes first; without an anchor this one alone. */
+/** Adds all rows between the anchor and this row, in either direction; without an anchor only this row. */
 export function extended(selection: Selection, id: number, inOrder: readonly number[]): Selection {
   const from = selection.anchor === null ? -1 : inOrder.indexOf(selection.anchor);
   const to = inOrder.indexOf(id);

@@ -5,17 +5,17 @@ type SuggestProps = {
   readonly placeholder: string;
   readonly text: string;
   readonly onText: (text: string) => void;
-  /** Offered for what is typed just now. */
+  /** Suggestions for the current text. */
   readonly suggestions: readonly string[];
   readonly onPick: (suggestion: string) => void;
-  /** Enter, without a suggestion chosen. */
+  /** Enter was pressed without a highlighted suggestion. */
   readonly onEnter: () => void;
   readonly onFocus?: () => void;
   readonly field?: Ref<HTMLInputElement>;
   readonly type?: "search" | "text";
 };
 
-/** A text field that offers what may be meant: arrows choose, Enter takes, Escape closes and then empties. */
+/** A text field with suggestions: arrow keys highlight, Enter accepts, Escape closes the list and then clears the field. */
 export function Suggest(props: SuggestProps): ReactElement {
   const { suggestions, onPick, onText } = props;
   const listId = useId();
@@ -33,7 +33,7 @@ export function Suggest(props: SuggestProps): ReactElement {
   };
   const move = (by: 1 | -1): void => {
     setIsOpen(true);
-    const places = suggestions.length + 1; // one is that of what was typed
+    const places = suggestions.length + 1; // one more for the typed text itself
     setChosen((at) => ((at + 1 + by + places) % places) - 1);
   };
 
@@ -83,7 +83,7 @@ export function Suggest(props: SuggestProps): ReactElement {
       />
       <div id={listId} role="listbox" aria-label={props.label} className="suggest-list" hidden={!isShown}>
         {suggestions.map((suggestion, index) => (
-          // biome-ignore lint/a11y/useKeyWithClickEvents: the field has the keys, the option is told to it by activedescendant
+          // biome-ignore lint/a11y/useKeyWithClickEvents: the field handles the keys and names the option by aria-activedescendant
           // biome-ignore lint/a11y/useFocusableInteractive: as above
           <div
             key={suggestion}

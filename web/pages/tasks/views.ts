@@ -1,4 +1,4 @@
-/** Filters with a name: some that everybody has, and those that this browser keeps. */
+/** The user's saved views: named filters in localStorage. */
 import { useSyncExternalStore } from "react";
 import { createCell } from "../../app/cell.ts";
 import { parseSearch, stringifySearch } from "../../app/search.ts";
@@ -9,10 +9,10 @@ export type View = { readonly name: string; readonly search: TasksSearch };
 
 const SETTING = "tasks.views";
 
-/** Kept as addresses, so that a view is read like any link. */
-type Kept = { readonly name: string; readonly address: string };
+/** Stored as query strings, so that a view is validated like any link. */
+type Stored = { readonly name: string; readonly address: string };
 
-const isKept = (value: unknown): value is Kept =>
+const isStored = (value: unknown): value is Stored =>
   typeof value === "object" &&
   value !== null &&
   "name" in value &&
@@ -22,13 +22,13 @@ const isKept = (value: unknown): value is Kept =>
 
 function read(): readonly View[] {
   try {
-    const kept: unknown = JSON.parse(readSetting(SETTING) ?? "[]");
-    if (!Array.isArray(kept)) return [];
-    return kept
-      .filter(isKept)
+    const stored: unknown = JSON.parse(readSetting(SETTING) ?? "[]");
+    if (!Array.isArray(stored)) return [];
+    return stored
+      .filter(isStored)
       .map(({ name, address }) => ({ name, search: validateTasksSearch(parseSearch(address)) }));
   } catch {
-    return []; // another program has written there
+    return []; // the stored text is not JSON
   }
 }
 
@@ -37,16 +37,16 @@ const views = createCell(read());
 export const useViews = (): readonly View[] => useSyncExternalStore(views.subscribe, views.get);
 
 function keep(next: readonly View[]): void {
-  const kept: Kept[] = next.map(({ name, search }) => ({ name, address: stringifySearch(search) }));
-  writeSetting(SETTING, JSON.stringify(kept));
+  const stored: Stored[] = next.map(({ name, search }) => ({ name, address: stringifySearch(search) }));
+  writeSetting(SETTING, JSON.stringify(stored));
   views.set(next);
 }
 
-/** In place of one with the same name. */
+/** Replaces a view with the same name. */
 export const saveView = (view: View): void =>
   keep([...views.get().filter(({ name }) => name !== view.name), view]);
 
-export const forgetView = (name: string): void => keep(views.get().filter((view) => view.name !== name));
+export const deleteView = (name: string): void => keep(views.get().filter((view) => view.name !== name));
 
 export const isSame = (one: TasksSearch, other: TasksSearch): boolean =>
   stringifySearch(sorted(one)) === stringifySearch(sorted(other));
