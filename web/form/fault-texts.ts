@@ -35,7 +35,7 @@ const RUSSIAN: readonly (readonly [RegExp, string])[] = [
   [/^must have a minute from (\d+) to (\d+)$/, "минуты должны быть от $1 до $2"],
   [/^must have a second from (\d+) to (\d+).*$/, "секунды должны быть от $1 до $2"],
   [/^must have an offset with (?:hours|minutes) from \d+ to \d+$/, "смещение часового пояса указано неверно"],
-  [/^must not be given beside run_at$/, "нельзя указать вместе с запланированным запуском"],
+  [/^must not be given beside run_at$/, "нельзя указать вместе со временем запуска"],
   [/^must not contain the character NUL$/, "не должно содержать символ NUL"],
   [/^must not contain a lone surrogate$/, "не должно содержать одиночный суррогат UTF-16"],
 ];

@@ -49,7 +49,7 @@ export const words = defineWords(
     startAt: "В заданное время",
     delay: "Задержка",
     delayHint: "Например 30s, 10m или 1h30m",
-    runAt: "Запланированный запуск",
+    runAt: "Время запуска",
     runAtHint: "В вашем часовом поясе",
     timeout: "Тайм-аут",
     timeoutHint: "На одну попытку, например 90s. Пусто: без тайм-аута",

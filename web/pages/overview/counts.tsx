@@ -53,7 +53,7 @@ export function TypeTable({ types }: { types: Stats["types"] }): ReactElement {
                 </th>
               ))}
               <th scope="col" className="number">
-                {t.waitingSince}
+                {t.earliestStart}
               </th>
             </tr>
           </thead>
