@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Work for worker.sh: counts to the payload's seconds. The payload comes on stdin, progress goes into a file, the result to stdout.
+# A command for worker.sh: counts to the payload's seconds. It reads the payload from stdin, and writes its progress to a file and its result to stdout.
 set -eu
 
 seconds=$(jq -er '.seconds | numbers') || {

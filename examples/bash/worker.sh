@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A TaskTrack worker in bash, with curl and jq. See README.md beside it.
+# A TaskTrack worker in bash, with curl and jq. See README.md in this folder.
 #
 #   ./worker.sh http://localhost:8080 count ./count.sh
 #
-# Claims one task after another of a type, runs a command for it, and says how that went.
+# Claims one task of a type after another, runs a command for it, and reports the outcome.
 set -u
 set -m # each job is a process group, so that it can be ended with all that it has started
 
@@ -152,7 +152,7 @@ give_back() {
   say release "$1"
 }
 
-# fail ID TOKEN CODE RETRYABLE: the message comes on stdin.
+# fail ID TOKEN CODE RETRYABLE: reads the message from stdin.
 fail() {
   head -c 4000 | jq -Rsc --arg token "$2" --arg code "$3" --argjson retryable "$4" \
     '{$token, error: {$code, message: rtrimstr("\n")}, $retryable}' >"$files/body"

@@ -1,4 +1,4 @@
-// A TaskTrack worker in Go, of the standard library alone. See README.md beside it.
+// A TaskTrack worker in Go, which uses only the standard library. See README.md in this folder.
 //
 //	go run . http://localhost:8080 count 4
 package main
@@ -31,7 +31,7 @@ func main() {
 	worker.Run(ctx)
 }
 
-// count is the work itself: it counts to payload.seconds.
+// count is the handler: it counts to payload.seconds.
 func count(ctx context.Context, task Task, report func(float64, string), name string) (any, error) {
 	var payload struct {
 		Seconds float64 `json:"seconds"`
@@ -58,7 +58,7 @@ func argument(at int, otherwise string) string {
 	return otherwise
 }
 
-// number reads a number from 1 up.
+// number reads a number of at least 1.
 func number(text string, otherwise float64) float64 {
 	value, err := strconv.ParseFloat(text, 64)
 	if err != nil || value < 1 {

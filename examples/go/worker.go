@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Task is what a worker sees of a task.
+// Task has the fields of a task that a worker uses.
 type Task struct {
 	ID      int64           `json:"id"`
 	Name    string          `json:"name"`
@@ -27,11 +27,11 @@ type Task struct {
 	} `json:"lease"`
 }
 
-// Handler does the work of a task. What it returns is the task's result. It ends soon after its context does: then the task was
-// cancelled, or lost, or the worker stops.
+// Handler runs a task and returns the task's result. It must return soon after its context ends, which happens when the task is
+// cancelled or lost, or when the worker stops.
 type Handler func(ctx context.Context, task Task, report func(percent float64, message string)) (any, error)
 
-// Permanent marks an error that another attempt would not change.
+// Permanent marks an error that would be the same in another attempt.
 type Permanent struct{ error }
 
 const (
@@ -39,13 +39,13 @@ const (
 	messageLength = 10_000
 )
 
-// A failure is what the server shows of an attempt that failed.
+// A failure is the error of a failed attempt, as the server shows it.
 type failure struct {
 	code, message string
 	retryable     bool
 }
 
-// Worker asks a server for tasks of its types and works on as many at once as it has slots.
+// Worker claims tasks of its types and runs as many at once as it has slots.
 type Worker struct {
 	Server string // http://localhost:8080
 	Name   string // shown in leases, history and statistics
@@ -61,7 +61,7 @@ type Worker struct {
 	stopping context.Context    // has ended when the worker stops
 }
 
-// A run is a task in its slot.
+// A run is a task that occupies a slot.
 type run struct {
 	task     Task
 	cancel   context.CancelFunc
@@ -75,7 +75,7 @@ type progress struct {
 	Message string  `json:"message"`
 }
 
-// Run works until the context ends, or until the server tells it to stop; what it cannot finish it gives back.
+// Run works until the context ends, or until the server drains the worker; it releases the tasks that it cannot finish.
 func (w *Worker) Run(ctx context.Context) {
 	w.runs = map[*run]struct{}{}
 	ctx, w.stop = context.WithCancel(ctx)
@@ -105,7 +105,7 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// takeSlots waits for a free slot and takes all that are free; none when the context ends first.
+// takeSlots waits for a free slot and takes all free slots; none if the context ends first.
 func takeSlots(ctx context.Context, slots chan struct{}) int {
 	select {
 	case <-ctx.Done():
@@ -180,7 +180,7 @@ func (w *Worker) begin(ctx context.Context, task Task, sentAt time.Time, freeSlo
 	}()
 }
 
-// live works on a task and says how that went.
+// live runs a task and reports its outcome.
 func (w *Worker) live(ctx context.Context, r *run) {
 	log.Printf("task %d: attempt %d", r.task.ID, r.task.Attempt)
 	result, failed := w.attempt(ctx, r)
@@ -222,7 +222,7 @@ func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, f
 	return result, nil
 }
 
-// clamp: a percent that is no number would cost the heartbeat, and with it all leases.
+// clamp: a percent that is not a number would fail the heartbeat, and with it all leases.
 func clamp(percent float64) float64 {
 	if math.IsNaN(percent) {
 		return 0
@@ -298,7 +298,7 @@ func (w *Worker) isLost(r *run) bool {
 	return r.lost
 }
 
-// beat renews all leases, every third of one.
+// beat renews all leases, after each third of a lease.
 func (w *Worker) beat(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.beatOnce(ctx)
@@ -306,7 +306,7 @@ func (w *Worker) beat(ctx context.Context) {
 	}
 }
 
-// watch gives up in time what can no longer be held, whether the server answers or not.
+// watch ends in time the runs whose lease can no longer be renewed, whether the server answers or not.
 func (w *Worker) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.giveUp()
@@ -314,7 +314,7 @@ func (w *Worker) watch(ctx context.Context) {
 	}
 }
 
-// giveUp ends the runs whose lease may soon be another's.
+// giveUp ends the runs whose lease may soon belong to another worker.
 func (w *Worker) giveUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -363,7 +363,7 @@ func (w *Worker) beatOnce(ctx context.Context) {
 	}
 }
 
-// due takes what the runs have to say.
+// due takes the progress and log lines of the runs.
 func (w *Worker) due() (runs []*run, leases []map[string]any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -380,7 +380,7 @@ func (w *Worker) due() (runs []*run, leases []map[string]any) {
 	return runs, leases
 }
 
-// A refusal is an answer that will be the same next time.
+// A refusal is an error that would be the same for a repeated request.
 type refusal struct {
 	status int
 	body   string
@@ -388,7 +388,7 @@ type refusal struct {
 
 func (r refusal) Error() string { return fmt.Sprintf("refused with %d: %s", r.status, r.body) }
 
-// post sends JSON and reads the answer's. A refusal is final; any other error is worth another try.
+// post sends JSON and reads the JSON of the answer. A refusal is final; after any other error the request may be repeated.
 func (w *Worker) post(ctx context.Context, wait time.Duration, path string, body, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, wait+w.Lease/3)
 	defer cancel()
@@ -430,7 +430,7 @@ func pause(ctx context.Context, length time.Duration) {
 	}
 }
 
-// A duration is on the wire as Go writes it.
+// A duration has Go's format in JSON.
 type duration time.Duration
 
 func (d *duration) UnmarshalText(text []byte) error {

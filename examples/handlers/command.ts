@@ -1,4 +1,4 @@
-/** Programs that everybody has, as the work of two types. */
+/** Two types whose tasks run common programs. */
 import { join } from "node:path";
 import { command } from "tasktrack/handlers";
 
@@ -12,6 +12,6 @@ export default {
     { permanentExitCodes: [66] },
   ),
 
-  /** The checksum of a file, in the log. A path may begin with a dash, for what is behind `--` is no option. */
+  /** The checksum of a file, in the log. A path may begin with a dash, because arguments after `--` are not options. */
   "file.checksum": command(["sha256sum", "--", "{payload.file}"], { allowDashes: true }),
 };

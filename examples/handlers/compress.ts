@@ -1,6 +1,6 @@
 /**
- * Compresses a file, however large, in flat memory: the work of type "file.compress". Its progress is counted in bytes. What is at
- * `output` is always whole: it is written under another name beside it, and removed when the work fails or is told to stop.
+ * Compresses a file, however large, in flat memory: the work of type "file.compress". Its progress is counted in bytes. The file at
+ * `output` is always complete: it is written under another name beside it, and removed when the task fails or is stopped.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { rename, rm, stat } from "node:fs/promises";
@@ -18,7 +18,7 @@ const FORMATS = {
   zstd: () => createZstdCompress(),
 };
 
-/** Payload: `{ "input": PATH, "output": PATH, "format": "gzip" | "brotli" | "zstd" }`, of which gzip need not be said. */
+/** Payload: `{ "input": PATH, "output": PATH, "format": "gzip" | "brotli" | "zstd" }`, of which gzip is the default. */
 export const compress: Handler = async (task, { signal, progress, log }) => {
   const job = jobOf(task.payload);
   if (job === null) {
@@ -41,7 +41,7 @@ export const compress: Handler = async (task, { signal, progress, log }) => {
   return { output, bytes_in: size, bytes_out: (await stat(output)).size };
 };
 
-/** Tells after each piece how many bytes have gone through. */
+/** Reports after each chunk how many bytes have passed. */
 function meterOf(tell: (bytes: number) => void): Transform {
   let bytes = 0;
   return new Transform({

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# pack.sh FOLDER OUTPUT: packs a folder into OUTPUT, which is written under another name until it is whole. Of what it says, "progress"
-# is the task's progress and the last line its result. Whoever cancels the task ends the script with all that it has started.
+# pack.sh FOLDER OUTPUT: packs a folder into OUTPUT, which has another name until it is complete. Its "progress" lines
+# are the task's progress, and its last line is the result. A cancel of the task ends the script and its child processes.
 set -euo pipefail
 
 folder=$1 output=$2

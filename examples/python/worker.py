@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""A TaskTrack worker in Python, of the standard library alone.
+"""A TaskTrack worker in Python that uses only the standard library.
 
     python3 worker.py http://localhost:8080 count
 
-Claims one task after another of a type, works on it, and says how it went. See README.md beside it.
+Claims one task of a type after another, runs it, and reports the outcome. See README.md in this folder.
 """
 import http.client
 import json
@@ -24,11 +24,11 @@ LEASE = float(os.environ.get("LEASE_SECONDS", "30"))
 RESULT_BYTES = 1_048_576  # a larger result is not kept
 MESSAGE_LENGTH = 10_000
 
-stopping = threading.Event()  # finish what you have, ask for no more
+stopping = threading.Event()  # finish the running task, request no more
 
 
 class Refused(Exception):
-    """The server will not take this request, now or later."""
+    """The server refuses this request, and would refuse it again."""
 
     def __init__(self, status, answer):
         super().__init__(f"{status}: {answer}")
@@ -36,7 +36,7 @@ class Refused(Exception):
 
 
 class Stop(Exception):
-    """The task was cancelled, or lost: end the work."""
+    """The task was cancelled or lost: stop the handler."""
 
 
 def post(path, body, wait=0.0):
