@@ -27,7 +27,7 @@ files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
 trap 'stopping=1; end_group "$job"' TERM INT
 
-# end_group GROUP: SIGTERM, and SIGKILL two seconds later to what is left.
+# end_group GROUP: SIGTERM, and SIGKILL two seconds later to the remaining processes.
 end_group() {
   local tenth
   [[ $1 ]] || return
@@ -39,7 +39,7 @@ end_group() {
   kill -KILL -- "-$1" 2>/dev/null
 }
 
-# await GROUP: waits for a job to its very end; the status is the job's. A signal to the worker ends it, but not the waiting.
+# await GROUP: waits until a job has ended; the status is the job's. A signal to the worker ends the job, but not the wait.
 await() {
   local status
   job=$1
@@ -55,7 +55,7 @@ await() {
   return $status
 }
 
-# post PATH SECONDS: sends the JSON on stdin and prints the answer. 0: it is there; 1: worth another try; 2: refused, now and later;
+# post PATH SECONDS: sends the JSON on stdin and prints the answer. 0: success; 1: the request may be repeated; 2: refused for good;
 # 3: the lease is lost.
 post() {
   local answer
@@ -89,8 +89,8 @@ claim() {
   return $status
 }
 
-# beat ID TOKEN GROUP: renews the lease every third of it, and ends the work when the task was cancelled or lost (which it writes
-# into the file verdict), or when the worker is no more.
+# beat ID TOKEN GROUP: renews the lease after each third of it, and ends the command when the task was cancelled or lost (which it writes
+# into the file verdict), or when the worker has ended.
 beat() {
   local heard=$claimed_at self=$BASHPID body answer status
   while sleep "$third"; do
@@ -114,7 +114,7 @@ beat() {
   done
 }
 
-# is_held: within a beat, whether five sixths of the lease are not over yet.
+# is_held: in a heartbeat, whether less than five sixths of the lease are over.
 is_held() { (($(now_ms) - heard < lease * 5000 / 6)); }
 
 # beat_body ID TOKEN: what the command wrote as its progress is cut and put between 0 and 100, so that it never costs the lease.
@@ -126,8 +126,8 @@ beat_body() {
      | {$worker, leases: [{$id, $token} + if $percent then {progress: {$percent, $message}} else {} end]}'
 }
 
-# say VERB ID: ends the attempt with the file body, and says so until the server answers or the lease is lost: the same word twice is
-# the same as once. After SIGTERM it tries for a third of a lease, no longer. The status is that of post.
+# say VERB ID: ends the attempt with the file body, and repeats the request until the server answers or the lease is lost: a repetition
+# has no further effect. After SIGTERM it tries for a third of a lease. The status is that of post.
 say() {
   local answer status pause=1 until=''
   while :; do
@@ -176,7 +176,7 @@ complete() {
   (($? != 2)) || fail "$1" "$2" result_refused false <<<"The server refused the result: $refusal"
 }
 
-# result: the output as JSON. jq knows NaN, which is none.
+# result: the output as JSON. jq accepts NaN, which is not JSON.
 result() {
   if [[ ! -s $files/output ]]; then
     echo null

@@ -40,7 +40,7 @@ class Stop(Exception):
 
 
 def post(path, body, wait=0.0):
-    """Sends JSON and returns the answer's. Raises Refused, or OSError where it is worth another try."""
+    """Sends JSON and returns the JSON of the answer. Raises Refused, or OSError if the request may be repeated."""
     request = urllib.request.Request(SERVER + path, json_bytes(body), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=wait + LEASE / 3) as answer:
@@ -49,17 +49,17 @@ def post(path, body, wait=0.0):
         if error.code >= 500 or error.code == 429:
             raise  # an OSError
         raise Refused(error.code, error.read(1000).decode(errors="replace")) from None
-    except (http.client.HTTPException, ValueError) as error:  # the answer broke off, or is not the server's
+    except (http.client.HTTPException, ValueError) as error:  # the answer is incomplete, or not from the server
         raise OSError(f"{path}: {text_of(error)}") from error
 
 
 def json_bytes(value):
-    """Raises ValueError, TypeError or RecursionError for what is no JSON, as NaN, a datetime and a circle are not."""
+    """Raises ValueError, TypeError or RecursionError for a value that is not JSON, such as NaN, a datetime or a cycle."""
     return json.dumps(value, allow_nan=False).encode()
 
 
 def text_of(error):
-    """An exception in words; its own __str__ may raise."""
+    """The text of an exception; its own __str__ may raise."""
     try:
         return (str(error) or type(error).__name__)[:MESSAGE_LENGTH]
     except Exception:
@@ -67,25 +67,25 @@ def text_of(error):
 
 
 class Lease:
-    """Holds a task: a thread renews the lease every third of it, and hears of a cancel."""
+    """The lease of a task: a thread renews it after each third of it, and receives a cancel."""
 
     def __init__(self, task, claimed_at):
         self.id, self.token = task["id"], task["lease"]["token"]
-        self.cancelled = threading.Event()  # asked for, or the lease is lost
-        self.lost = threading.Event()  # the task may be another's: say nothing more
+        self.cancelled = threading.Event()  # a cancel was requested, or the lease is lost
+        self.lost = threading.Event()  # the task may belong to another worker: report nothing more
         self.ended = threading.Event()
         self.progress = None
-        self.held_until = claimed_at + LEASE  # surely not after the end of the lease
+        self.held_until = claimed_at + LEASE  # not after the end of the lease
         threading.Thread(target=self.keep, daemon=True).start()
 
     def report(self, percent, message=""):
-        """Shows how far the work is, from 0 to 100; what is no such number never costs the lease."""
+        """Reports the progress, from 0 to 100; an invalid value never costs the lease."""
         percent = float(percent)
         percent = 0 if math.isnan(percent) else max(0, min(100, percent))
         self.progress = {"percent": percent, "message": str(message)[:MESSAGE_LENGTH]}
 
     def keep(self):
-        """Beats, and gives up in time what can no longer be held, whether the server answers or not."""
+        """Sends heartbeats, and stops the task in time if the lease can no longer be renewed, whether the server answers or not."""
         next_beat = time.monotonic() + LEASE / 3
         while not self.ended.wait(LEASE / 12):
             if time.monotonic() > self.held_until - LEASE / 6:
@@ -94,7 +94,7 @@ class Lease:
                 next_beat = time.monotonic() + LEASE / 3
                 try:
                     self.beat()
-                except Exception as error:  # the next beat may get through
+                except Exception as error:  # the next heartbeat may succeed
                     print(f"task {self.id}: heartbeat: {text_of(error)}", flush=True)
 
     def beat(self):
@@ -139,7 +139,7 @@ class Lease:
         self.say("fail", error={"code": code, "message": message[:MESSAGE_LENGTH]}, retryable=retryable)
 
     def complete(self, result):
-        """A result that cannot be sent, or that the server refuses, fails the task: another attempt would not change that."""
+        """A result that cannot be sent, or that the server refuses, fails the task, because another attempt would have the same result."""
         try:
             size = len(json_bytes(result))
         except Exception as error:
@@ -155,7 +155,7 @@ class Lease:
 
 
 def work(task, lease):
-    """The work itself: counts to payload.seconds. Looks now and then whether it is still wanted."""
+    """The handler: counts to payload.seconds. Checks regularly whether the task was cancelled."""
     seconds = float((task.get("payload") or {}).get("seconds", 1))
     started = time.monotonic()
     while (elapsed := time.monotonic() - started) < seconds:
@@ -173,18 +173,18 @@ def run(task, claimed_at):
             result = work(task, lease)
         except Stop:
             lease.say("release")  # after a cancel this ends the task as cancelled
-        except (Exception, SystemExit) as error:  # whatever goes wrong in the work is the task's failure, not the worker's
+        except (Exception, SystemExit) as error:  # an error in the handler fails the task and does not end the worker
             lease.fail("handler_error", text_of(error), True)
         else:
             lease.complete(result)
-    except Refused as refused:  # most often the task is another's by now
+    except Refused as refused:  # usually the task belongs to another worker by now
         print(f"task {task['id']}: {text_of(refused)}", flush=True)
     finally:
         lease.ended.set()
 
 
 class Claim:
-    """A claim that waits for a task. When the worker is told to stop, a thread says to the server that it leaves."""
+    """A claim that waits for a task. When the worker stops, a thread sends /api/worker/leave."""
 
     def __init__(self):
         self.request = f"{WORKER}-{time.time_ns()}"
@@ -206,17 +206,17 @@ class Claim:
             self.answered.set()
         if answer["directive"] != "run":
             stopping.set()
-        self.leaving.join()  # what the server took back is not worked on
+        self.leaving.join()  # tasks that the server has released are not run
         return [] if self.has_left else answer["tasks"]
 
     def leave_when_stopping(self):
-        """Ends a claim that waits: the server answers it at once."""
+        """Ends a waiting claim: the server answers it at once."""
         while not self.answered.wait(0.1):
             if stopping.is_set():
                 return self.leave()
 
     def leave(self):
-        """The server ends the claim, which a proxy may have kept, and gives back its task."""
+        """The server ends the claim, which a proxy may have kept open, and releases its task."""
         try:
             post("/api/worker/leave", {"worker": WORKER, "requests": [self.request]})
             self.has_left = True
@@ -227,7 +227,7 @@ class Claim:
 def main():
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    wait = LEASE / 3  # short enough that a lease is never half over when it comes
+    wait = LEASE / 3  # short enough that a lease is never half over when the answer arrives
     while not stopping.is_set():
         claimed_at = time.monotonic()
         for task in Claim().tasks(wait):
