@@ -143,7 +143,7 @@ describe("a bad value names itself, what was expected and what came:", () => {
         "a.example:x",
         "a.example,b:0",
       ],
-      'host names parted by commas, such as "tasks.example.com", "tasks.example.com:8443" or "*.example.com"',
+      'host names separated by commas, such as "tasks.example.com", "tasks.example.com:8443" or "*.example.com"',
     ],
     ["STORE_URL", ["memory", "sqlite:", "postgres:h/d", "mysql://h/d", "redis://"], STORES],
     [
@@ -159,7 +159,7 @@ describe("a bad value names itself, what was expected and what came:", () => {
     [
       "HTTP_ALLOW_PRIVATE",
       ["10.0.0.0/33", "localhost", "yes"],
-      'address ranges parted by commas, such as "10.0.0.0/8,::1", or 1 for all',
+      'address ranges separated by commas, such as "10.0.0.0/8,::1", or 1 for all',
     ],
     ["WORKER_CONCURRENCY", ["0", "-1", "1000001", "many", "1.5"], "a whole number from 1 to 1000000"],
     ["DISPATCH_INTERVAL", ["-1s", "1", "1 s", "soon", "1d"], DURATION],
