@@ -55,7 +55,7 @@ export const isNewer = (one: TaskState, other: TaskState): boolean =>
 
 let lastEventId = "";
 
-function tell(batch: LiveBatch): void {
+function publish(batch: LiveBatch): void {
   for (const id of batch.deleted) latest.delete(id);
   for (const task of batch.tasks) {
     const known = latest.get(task.id);
@@ -93,7 +93,7 @@ export function startLive(): void {
     election.hear();
     if (data.kind === "connection") return connection.set(data.state);
     lastEventId = data.eventId;
-    tell(data.batch);
+    publish(data.batch);
   };
   // The browser may keep a page in its back/forward cache and may freeze a hidden tab.
   addEventListener("pagehide", election.leave);
@@ -108,7 +108,7 @@ async function read(share: (message: Message) => void, signal: AbortSignal): Pro
   const stopSharing = connection.subscribe(() => share({ kind: "connection", state: connection.get() }));
   signal.addEventListener("abort", stopSharing);
   const gather = createGatherer((batch) => {
-    tell(batch);
+    publish(batch);
     share({ kind: "batch", batch, eventId: lastEventId });
   });
   // Without a position in the event log, changes between the page's first requests and the start of the stream would be missed.

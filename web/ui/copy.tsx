@@ -69,6 +69,9 @@ export function CurlLine({ command }: { command: string }): ReactElement {
   );
 }
 
+/** Characters. Linux limits one argument to 128 KiB, and longer commands are unreadable anyway. */
+export const LONGEST_CURL = 20_000;
+
 /** @example curlOf("POST", "/api/task/7/cancel") */
 export function curlOf(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: JsonText): string {
   const verb = method === "GET" ? "" : ` -X ${method}`;

@@ -63,11 +63,22 @@ function Fields({ form, onChange, faults }: FieldProps): ReactElement {
       />
       {form.start === "delay" && <TextField label={t.delay} hint={t.delayHint} {...of("delay")} />}
       {form.start === "at" && (
-        <TextField label={t.runAt} hint={t.runAtHint} type="datetime-local" step="1" {...of("run_at")} />
+        <TextField
+          label={common.scheduledStart}
+          hint={common.inYourTimeZone}
+          type="datetime-local"
+          step="1"
+          {...of("run_at")}
+        />
       )}
       <TextField label={common.priority} hint={t.priorityHint} placeholder="0" {...of("priority")} />
-      <TextField label={t.timeout} hint={t.timeoutHint} {...of("timeout")} />
-      <TextField label={t.maxAttempts} hint={t.maxAttemptsHint} {...of("max_attempts")} inputMode="numeric" />
+      <TextField label={common.timeout} hint={t.timeoutHint} {...of("timeout")} />
+      <TextField
+        label={common.maxAttempts}
+        hint={t.maxAttemptsHint}
+        {...of("max_attempts")}
+        inputMode="numeric"
+      />
       <TextField
         label={t.backoffBase}
         hint={t.backoffHint}
@@ -75,7 +86,7 @@ function Fields({ form, onChange, faults }: FieldProps): ReactElement {
         {...of("backoff_base", "backoff.base")}
       />
       <TextField label={t.backoffMax} placeholder="1h" {...of("backoff_max", "backoff.max")} />
-      <TextField label={t.key} hint={t.keyHint} {...of("key")} dir="auto" />
+      <TextField label={common.key} hint={t.keyHint} {...of("key")} dir="auto" />
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** The form for a new task. The server validates the values; its errors appear at the fields. */
 import { useMutation } from "@tanstack/react-query";
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { type FormEvent, type KeyboardEvent, type ReactElement, useEffect, useState } from "react";
+import { type FormEvent, type ReactElement, useEffect, useState } from "react";
 import { bodyOf } from "../../../src/client/body.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh, useTask } from "../../api/queries.ts";
@@ -10,10 +10,11 @@ import { useTitle } from "../../app/title.ts";
 import { isShownAtFields, useFaults } from "../../form/faults.ts";
 import { JsonEditor } from "../../form/json-editor.tsx";
 import { optionalJsonFault } from "../../form/json-text.ts";
+import { submitByKeys } from "../../form/submit-by-keys.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { Button } from "../../ui/button.tsx";
-import { CurlLine, curlOf } from "../../ui/copy.tsx";
+import { CurlLine, curlOf, LONGEST_CURL } from "../../ui/copy.tsx";
 import { TagInput, TextArea, TextField } from "../../ui/fields.tsx";
 import { ErrorState, Skeleton } from "../../ui/states.tsx";
 import { toast } from "../../ui/toast.tsx";
@@ -137,12 +138,6 @@ function useFocusOnFault(error: unknown): void {
   }, [error]);
 }
 
-function submitByKeys(event: KeyboardEvent<HTMLFormElement>): void {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  event.currentTarget.requestSubmit();
-}
-
 function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
   const common = useWords(shared);
   const t = useWords(words);
@@ -186,7 +181,7 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
         ))}
       </datalist>
       <JsonEditor
-        label={t.payload}
+        label={common.payload}
         hint={t.payloadHint}
         value={form.payload}
         onChange={(payload) => onChange({ ...form, payload })}
@@ -202,9 +197,6 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
     </>
   );
 }
-
-/** Characters. Linux limits one argument to 128 KiB, and longer commands are unreadable anyway. */
-const LONGEST_CURL = 20_000;
 
 function Curl({ form }: { form: Form }): ReactElement | null {
   const t = useWords(words);

@@ -6,6 +6,7 @@ import { useAction } from "../../api/action.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh } from "../../api/queries.ts";
 import { useWords } from "../../i18n/language.ts";
+import { shared } from "../../i18n/shared.ts";
 import { Time } from "../../time/time.tsx";
 import { Button } from "../../ui/button.tsx";
 import { ConfirmDialog } from "../../ui/dialog.tsx";
@@ -36,12 +37,13 @@ export function Workers({ workers }: { workers: readonly Worker[] }): ReactEleme
 }
 
 function WorkerTable({ workers }: { workers: readonly Worker[] }): ReactElement {
+  const common = useWords(shared);
   const t = useWords(words);
   return (
     <table className="overview-table">
       <thead>
         <tr>
-          <th scope="col">{t.worker}</th>
+          <th scope="col">{common.worker}</th>
           <th scope="col">{t.slots}</th>
           <th scope="col">{t.seen}</th>
           <th scope="col">{t.runningTasks}</th>

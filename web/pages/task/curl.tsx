@@ -6,7 +6,7 @@ import { compacted } from "../../../src/core/json-text.ts";
 import type { WrittenTask } from "../../api/written.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
-import { CopyButton, curlOf } from "../../ui/copy.tsx";
+import { CopyButton, curlOf, LONGEST_CURL } from "../../ui/copy.tsx";
 import { words } from "./words.ts";
 
 export function CurlLines({ task }: { task: WrittenTask }): ReactElement {
@@ -40,7 +40,7 @@ function useLines(task: WrittenTask): readonly (readonly [string, string | null]
   const t = useWords(words);
   const common = useWords(shared);
   const path = `/api/task/${task.id}`;
-  const isLong = (task.payloadText?.length ?? 0) > LONGEST_PAYLOAD;
+  const isLong = (task.payloadText?.length ?? 0) > LONGEST_CURL;
   return [
     [t.curlRead, curlOf("GET", path)],
     [t.curlLog, curlOf("GET", `${path}/log`)],
@@ -52,9 +52,6 @@ function useLines(task: WrittenTask): readonly (readonly [string, string | null]
     [common.delete, curlOf("DELETE", path)],
   ];
 }
-
-/** Characters. Linux limits one argument to 128 KiB, and longer commands are unreadable anyway. */
-const LONGEST_PAYLOAD = 20_000;
 
 /** The request that the form for a duplicate sends if it is not changed. */
 function duplicateOf(task: WrittenTask): TaskSpec {

@@ -3,13 +3,15 @@ import { indented } from "../../../src/core/json-text.ts";
 import type { JsonText } from "../../../src/core/task.ts";
 import type { WrittenTask } from "../../api/written.ts";
 import { useWords } from "../../i18n/language.ts";
+import { shared } from "../../i18n/shared.ts";
 import { CopyButton } from "../../ui/copy.tsx";
 import { JsonView } from "../../ui/json-view.tsx";
 import { words } from "./words.ts";
 
 export function Payload({ task }: { task: WrittenTask }): ReactElement {
   const t = useWords(words);
-  return <Json title={t.payload} text={task.payloadText} none={t.noPayload} />;
+  const common = useWords(shared);
+  return <Json title={common.payload} text={task.payloadText} none={t.noPayload} />;
 }
 
 export function Result({ task }: { task: WrittenTask }): ReactElement {

@@ -1,7 +1,7 @@
 /** Edits a task, if its version has not changed since the form was opened. On a conflict the user decides. */
 import { useMutation } from "@tanstack/react-query";
 import { TriangleAlert } from "lucide-react";
-import { type FormEvent, type KeyboardEvent, type ReactElement, useId, useState } from "react";
+import { type FormEvent, type ReactElement, useId, useState } from "react";
 import type { TaskPatch } from "../../../src/client/client.ts";
 import { TaskTrackError } from "../../../src/client/error.ts";
 import { compacted, indented } from "../../../src/core/json-text.ts";
@@ -12,6 +12,7 @@ import { isShownAtFields, useFaults } from "../../form/faults.ts";
 import { JsonEditor } from "../../form/json-editor.tsx";
 import { isBlank, optionalJsonFault } from "../../form/json-text.ts";
 import { fromLocalInput, numberOrText, toLocalInput } from "../../form/local-time.ts";
+import { submitByKeys } from "../../form/submit-by-keys.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
 import { Button } from "../../ui/button.tsx";
@@ -147,12 +148,6 @@ export function EditDialog({ task, onClose }: { task: WrittenTask; onClose: () =
 const isConflict = (error: unknown): boolean =>
   error instanceof TaskTrackError && error.code === "version_mismatch";
 
-function submitByKeys(event: KeyboardEvent<HTMLFormElement>): void {
-  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  event.currentTarget.requestSubmit();
-}
-
 /** The task was changed meanwhile: lists the changed fields and offers to overwrite or to discard. */
 function Conflict(props: {
   readonly fields: readonly Field[];
@@ -179,11 +174,15 @@ function Conflict(props: {
 }
 
 function useLabels(): Readonly<Record<Field, string>> {
-  const t = useWords(words);
   const common = useWords(shared);
   return {
-    ...{ name: common.name, description: common.description, tags: common.tags, payload: t.payload },
-    ...{ priority: common.priority, run_at: t.runAt, timeout: t.timeout, max_attempts: t.maxAttempts },
+    ...{ name: common.name, description: common.description, tags: common.tags, payload: common.payload },
+    ...{
+      priority: common.priority,
+      run_at: common.scheduledStart,
+      timeout: common.timeout,
+      max_attempts: common.maxAttempts,
+    },
   };
 }
 
@@ -196,6 +195,7 @@ type FieldsProps = {
 
 function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement {
   const t = useWords(words);
+  const common = useWords(shared);
   const label = useLabels();
   const faults = useFaults(error);
   const of = <F extends Exclude<Field, "tags">>(field: F) => ({
@@ -222,7 +222,7 @@ function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement
             <TextField {...of("max_attempts")} inputMode="numeric" />
           </div>
           <div className="task-edit-row">
-            <TextField {...of("run_at")} type="datetime-local" step="1" hint={t.runAtHint} />
+            <TextField {...of("run_at")} type="datetime-local" step="1" hint={common.inYourTimeZone} />
             <TextField {...of("timeout")} hint={t.timeoutHint} autoComplete="off" />
           </div>
         </>

@@ -29,7 +29,7 @@ export function Facts({ task }: { task: Task }): ReactElement {
           </Fact>
         )}
         {task.key !== null && (
-          <Fact label={t.key}>
+          <Fact label={common.key}>
             <span className="task-key">
               <code dir="auto">{task.key}</code>
               <CopyButton text={task.key} />
@@ -40,13 +40,13 @@ export function Facts({ task }: { task: Task }): ReactElement {
           <TaskDuration task={task} />
         </Fact>
         <Fact label={common.attempt}>{t.attemptOf(task.attempt, task.max_attempts)}</Fact>
-        <Fact label={t.timeout}>{task.timeout ?? t.noTimeout}</Fact>
+        <Fact label={common.timeout}>{task.timeout ?? t.noTimeout}</Fact>
         <WorkerFact task={task} />
         <Fact label={common.created}>
           <Time value={task.created_at} />
         </Fact>
         {task.status === "pending" && (
-          <Fact label={t.runAt}>
+          <Fact label={common.scheduledStart}>
             <Time value={task.run_at} />
           </Fact>
         )}
@@ -90,13 +90,13 @@ function Tags({ tags }: { tags: readonly string[] }): ReactElement {
 
 /** The current worker of the task, or the last one. */
 function WorkerFact({ task }: { task: Task }): ReactElement | null {
-  const t = useWords(words);
+  const common = useWords(shared);
   const { data } = useExplanation(task.id);
   const now = task.status === "running" ? data?.worker : null;
   const worker = now ?? (task.status === "running" ? null : task.attempts.at(-1)?.worker) ?? null;
   if (worker === null && task.status !== "running") return null;
   return (
-    <Fact label={t.worker}>
+    <Fact label={common.worker}>
       <bdi className="task-anywhere">{worker ?? "\u00a0"}</bdi>
     </Fact>
   );

@@ -3,7 +3,6 @@ import { defineWords, plural } from "../../i18n/words.ts";
 
 export const words = defineWords(
   {
-    payload: "Payload",
     noPayload: "No payload",
     result: "Result",
     noResult: "No result",
@@ -31,10 +30,7 @@ export const words = defineWords(
     retryAction: "Run again",
 
     facts: "Details",
-    key: "Key",
-    timeout: "Timeout",
     noTimeout: "none",
-    worker: "Worker",
     attemptOf: (attempt: number, most: number) => `${attempt} of ${most}`,
     updated: "Changed",
     version: (version: number) => `version ${version}`,
@@ -100,9 +96,6 @@ export const words = defineWords(
     editTitle: "Edit the task",
     editOnlyPending:
       "Payload, priority, scheduled start, timeout and attempts can be changed only while the task is pending. Name, description and tags can be changed at any time.",
-    maxAttempts: "Maximum attempts",
-    runAt: "Scheduled start",
-    runAtHint: "In your time zone",
     timeoutHint: "For one attempt, for example 90s or 5m. Empty: no timeout",
     conflict: "This task was changed after you opened the form.",
     conflictFields: (fields: string) => `Changed fields: ${fields}.`,
@@ -121,7 +114,6 @@ export const words = defineWords(
     next: "Next task in the list",
   },
   {
-    payload: "Входные данные",
     noPayload: "Нет входных данных",
     result: "Результат",
     noResult: "Нет результата",
@@ -149,10 +141,7 @@ export const words = defineWords(
     retryAction: "Выполнить ещё раз",
 
     facts: "Сведения",
-    key: "Ключ",
-    timeout: "Тайм-аут",
     noTimeout: "нет",
-    worker: "Исполнитель",
     attemptOf: (attempt, most) => `${attempt} из ${most}`,
     updated: "Изменена",
     version: (version) => `версия ${version}`,
@@ -228,9 +217,6 @@ export const words = defineWords(
     editTitle: "Изменить задачу",
     editOnlyPending:
       "Входные данные, приоритет, время запуска, тайм-аут и число попыток можно изменить, только пока задача ожидает. Название, описание и метки можно изменить всегда.",
-    maxAttempts: "Максимум попыток",
-    runAt: "Время запуска",
-    runAtHint: "В вашем часовом поясе",
     timeoutHint: "На одну попытку, например 90s или 5m. Пусто: без тайм-аута",
     conflict: "Задача была изменена после того, как вы открыли форму.",
     conflictFields: (fields) => `Изменённые поля: ${fields}.`,

@@ -99,7 +99,7 @@ function Confirmation(props: BulkProps & { action: Action; onClose: () => void }
     <ConfirmDialog
       open
       onClose={close}
-      title={extent === null ? t.countingTitle : t[`ask_${action}`](extent.count)}
+      title={extent === null ? t.countingTitle : t[`question_${action}`](extent.count)}
       action={t[`do_${action}`](extent?.count ?? 0)}
       back={work.done === null ? common.back : t.stop}
       danger={action === "delete"}
@@ -109,7 +109,7 @@ function Confirmation(props: BulkProps & { action: Action; onClose: () => void }
       <div className="bulk-question">
         {error !== null && <ErrorState error={error} onRetry={recount} />}
         {work.error !== null && <ErrorState error={work.error} />}
-        <p>{t[`what_${action}`]}</p>
+        <p>{t[`effect_${action}`]}</p>
         {selection.isAll && (
           <p className="muted">
             {extent === null && error === null
@@ -156,11 +156,11 @@ function useWork({
   const [error, setError] = useState<unknown>(null);
   const stopper = useRef(new AbortController());
 
-  const tell = ({ count, refused, isStopped }: Outcome): void => {
+  const report = ({ count, refused, isStopped }: Outcome): void => {
     const rest = [refused > 0 ? t.refused(refused) : "", isStopped ? t.stopped : ""].filter(
       (text) => text !== "",
     );
-    toast({ title: t[`told_${action}`](count), ...(rest.length === 0 ? {} : { text: rest.join(". ") }) });
+    toast({ title: t[`report_${action}`](count), ...(rest.length === 0 ? {} : { text: rest.join(". ") }) });
   };
   const run = async ({ upToId }: Extent): Promise<void> => {
     const how = { signal: stopper.current.signal, onDone: setDone };
@@ -169,7 +169,7 @@ function useWork({
     const outcome = selection.isAll
       ? await actOnFilter(action, search, upToId, how)
       : await actOnRows(action, [...selection.ids], how);
-    if (outcome.fault === null || outcome.count + outcome.refused > 0) tell(outcome);
+    if (outcome.fault === null || outcome.count + outcome.refused > 0) report(outcome);
     if (outcome.fault === null) {
       onSelect(NOTHING);
       onClose();

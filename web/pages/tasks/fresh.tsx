@@ -26,7 +26,7 @@ const ASK_EVERY_MS = 1_000;
 const ASKED = 100;
 
 /** The state belongs to one filter: set a `key` per filter. */
-export function NewOnes(read: Read): ReactElement {
+export function NewTasks(read: Read): ReactElement {
   const t = useWords(words);
   const readAnew = useReadAnew(filterOf(read.search));
   const fresh = useFresh(read);
@@ -42,12 +42,12 @@ export function NewOnes(read: Read): ReactElement {
       </span>
       {fresh.length > 0 && (
         <Button look="primary" icon={ArrowUp} onClick={show}>
-          {fresh.length >= MOST ? t.manyNewOnes(MOST) : t.newOnes(fresh.length)}
+          {fresh.length >= MOST ? t.manyNewTasks(MOST) : t.newTasks(fresh.length)}
         </Button>
       )}
       {fresh.length === 0 && left > 0 && (
         <Button icon={RotateCw} onClick={show}>
-          {t.leftOnes(left)}
+          {t.noLongerMatching(left)}
         </Button>
       )}
     </>

@@ -15,7 +15,7 @@ import { EmptyState, ErrorState } from "../../ui/states.tsx";
 import { addSamples } from "../new/samples.ts";
 import { BulkBar } from "./bulk-bar.tsx";
 import { Filters, useFilterChange } from "./filters.tsx";
-import { LiveSwitch, NewOnes, useIsPaused } from "./fresh.tsx";
+import { LiveSwitch, NewTasks, useIsPaused } from "./fresh.tsx";
 import { DisplayMenu, ViewsMenu } from "./menus.tsx";
 import { filterOf, isFiltered, SORTS, sortOf, type TasksSearch } from "./search.ts";
 import { NOTHING, type Selection } from "./selection.ts";
@@ -65,7 +65,7 @@ function TaskList({ search }: { search: TasksSearch }): ReactElement {
       <div className="tasks-line">
         <Total search={search} shown={tasks.length} hasMore={hasNextPage} />
         {query.data !== undefined && !isOld && (
-          <NewOnes key={stringifySearch(search)} search={search} tasks={tasks} hasMore={hasNextPage} />
+          <NewTasks key={stringifySearch(search)} search={search} tasks={tasks} hasMore={hasNextPage} />
         )}
         <span className="tasks-space" />
         <SortSelect search={search} />

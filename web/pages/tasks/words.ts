@@ -15,9 +15,9 @@ export const words = defineWords(
     loadingMore: "Loading more…",
     total: (count: number) => plural("en", count, { one: "# task", other: "# tasks" }),
     shownSoFar: (count: number) => `${formatNumber("en", count)} found so far`,
-    newOnes: (count: number) => plural("en", count, { one: "# new task", other: "# new tasks" }),
-    manyNewOnes: (count: number) => `${formatNumber("en", count)}+ new tasks`,
-    leftOnes: (count: number) =>
+    newTasks: (count: number) => plural("en", count, { one: "# new task", other: "# new tasks" }),
+    manyNewTasks: (count: number) => `${formatNumber("en", count)}+ new tasks`,
+    noLongerMatching: (count: number) =>
       plural("en", count, { one: "# no longer matches", other: "# no longer match" }),
     newAnnounced: "New tasks are available. Refresh the list to show them.",
     live: "Live",
@@ -74,16 +74,19 @@ export const words = defineWords(
     selectAll: "Select all matching tasks",
     clearSelection: "Clear the selection",
     bulk: "Actions for the selected tasks",
-    ask_cancel: (count: number) => plural("en", count, { one: "Cancel # task?", other: "Cancel # tasks?" }),
-    ask_retry: (count: number) => plural("en", count, { one: "Retry # task?", other: "Retry # tasks?" }),
-    ask_delete: (count: number) => plural("en", count, { one: "Delete # task?", other: "Delete # tasks?" }),
+    question_cancel: (count: number) =>
+      plural("en", count, { one: "Cancel # task?", other: "Cancel # tasks?" }),
+    question_retry: (count: number) => plural("en", count, { one: "Retry # task?", other: "Retry # tasks?" }),
+    question_delete: (count: number) =>
+      plural("en", count, { one: "Delete # task?", other: "Delete # tasks?" }),
     do_cancel: (count: number) => plural("en", count, { one: "Cancel # task", other: "Cancel # tasks" }),
     do_retry: (count: number) => plural("en", count, { one: "Retry # task", other: "Retry # tasks" }),
     do_delete: (count: number) => plural("en", count, { one: "Delete # task", other: "Delete # tasks" }),
-    told_cancel: (count: number) =>
+    report_cancel: (count: number) =>
       plural("en", count, { one: "# task cancelled", other: "# tasks cancelled" }),
-    told_retry: (count: number) => plural("en", count, { one: "# task retried", other: "# tasks retried" }),
-    told_delete: (count: number) => plural("en", count, { one: "# task deleted", other: "# tasks deleted" }),
+    report_retry: (count: number) => plural("en", count, { one: "# task retried", other: "# tasks retried" }),
+    report_delete: (count: number) =>
+      plural("en", count, { one: "# task deleted", other: "# tasks deleted" }),
     refused: (count: number) =>
       plural("en", count, {
         one: "# task unchanged: its status does not allow this action",
@@ -91,11 +94,11 @@ export const words = defineWords(
       }),
     stop: "Stop",
     stopped: "Stopped before the end",
-    what_cancel:
+    effect_cancel:
       "Pending tasks are cancelled immediately. Workers of running tasks get a cancel request. Finished tasks do not change.",
-    what_retry:
+    effect_retry:
       "The tasks wait for a worker again, and their attempts are counted from zero. Unfinished tasks do not change.",
-    what_delete: "Running tasks are aborted. This cannot be undone.",
+    effect_delete: "Running tasks are aborted. This cannot be undone.",
     countingTitle: "Counting…",
     counting: "Counting the matching tasks…",
     everyTask: "These are all tasks on this server.",
@@ -122,10 +125,10 @@ export const words = defineWords(
     loadingMore: "Загрузка…",
     total: (count) => plural("ru", count, { one: "# задача", few: "# задачи", other: "# задач" }),
     shownSoFar: (count) => `Пока найдено: ${formatNumber("ru", count)}`,
-    newOnes: (count) =>
+    newTasks: (count) =>
       plural("ru", count, { one: "# новая задача", few: "# новые задачи", other: "# новых задач" }),
-    manyNewOnes: (count) => `Новых задач: ${formatNumber("ru", count)}+`,
-    leftOnes: (count) =>
+    manyNewTasks: (count) => `Новых задач: ${formatNumber("ru", count)}+`,
+    noLongerMatching: (count) =>
       plural("ru", count, {
         one: "# больше не подходит",
         few: "# больше не подходят",
@@ -181,19 +184,19 @@ export const words = defineWords(
     selectAll: "Выбрать все подходящие задачи",
     clearSelection: "Снять выбор",
     bulk: "Действия с выбранными задачами",
-    ask_cancel: (count) =>
+    question_cancel: (count) =>
       plural("ru", count, {
         one: "Отменить # задачу?",
         few: "Отменить # задачи?",
         other: "Отменить # задач?",
       }),
-    ask_retry: (count) =>
+    question_retry: (count) =>
       plural("ru", count, {
         one: "Повторить # задачу?",
         few: "Повторить # задачи?",
         other: "Повторить # задач?",
       }),
-    ask_delete: (count) =>
+    question_delete: (count) =>
       plural("ru", count, { one: "Удалить # задачу?", few: "Удалить # задачи?", other: "Удалить # задач?" }),
     do_cancel: (count) =>
       plural("ru", count, { one: "Отменить # задачу", few: "Отменить # задачи", other: "Отменить # задач" }),
@@ -205,17 +208,17 @@ export const words = defineWords(
       }),
     do_delete: (count) =>
       plural("ru", count, { one: "Удалить # задачу", few: "Удалить # задачи", other: "Удалить # задач" }),
-    told_cancel: (count) => `Отменено задач: ${formatNumber("ru", count)}`,
-    told_retry: (count) => `Повторено задач: ${formatNumber("ru", count)}`,
-    told_delete: (count) => `Удалено задач: ${formatNumber("ru", count)}`,
+    report_cancel: (count) => `Отменено задач: ${formatNumber("ru", count)}`,
+    report_retry: (count) => `Повторено задач: ${formatNumber("ru", count)}`,
+    report_delete: (count) => `Удалено задач: ${formatNumber("ru", count)}`,
     refused: (count) => `Не изменено, статус не позволяет это действие: ${formatNumber("ru", count)}`,
     stop: "Остановить",
     stopped: "Остановлено досрочно",
-    what_cancel:
+    effect_cancel:
       "Ожидающие задачи будут отменены сразу. Исполнители выполняемых задач получат запрос на отмену. Завершённые задачи не изменятся.",
-    what_retry:
+    effect_retry:
       "Задачи снова будут ожидать исполнителя, счёт попыток начнётся с нуля. Незавершённые задачи не изменятся.",
-    what_delete: "Выполняемые задачи будут прерваны. Отменить удаление нельзя.",
+    effect_delete: "Выполняемые задачи будут прерваны. Отменить удаление нельзя.",
     countingTitle: "Подсчёт…",
     counting: "Подсчёт подходящих задач…",
     everyTask: "Это все задачи на сервере.",
