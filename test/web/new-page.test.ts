@@ -53,7 +53,7 @@ test("every field of the form reaches the task", async () => {
   await field("Priority").fill("-5");
   await field("Timeout").fill("90s");
   await field("Maximum attempts").fill("4");
-  await field("Minimum pause between attempts").fill("2s");
+  await field("Pause before the first retry").fill("2s");
   await field("Key").fill("the-key");
   await shown.page.getByRole("combobox", { name: "Tags" }).fill("one");
   await shown.page.keyboard.press("Enter");

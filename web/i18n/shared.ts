@@ -1,5 +1,5 @@
 /** UI texts that several pages use. */
-import { defineWords, plural } from "./words.ts";
+import { defineWords } from "./words.ts";
 
 export const shared = defineWords(
   {
@@ -50,11 +50,9 @@ export const shared = defineWords(
     showCurl: "The same with curl",
     removeTag: (tag: string) => `Remove ${tag}`,
     addTag: "Type a tag and press Enter",
-    taskCount: (count: number) => plural("en", count, { one: "# task", other: "# tasks" }),
     notFoundTitle: "Page not found",
     notFoundText: "The address may be wrong, or the page no longer exists.",
     toTasks: "Go to the tasks",
-    never: "never",
     justNow: "just now",
   },
   {
@@ -105,11 +103,9 @@ export const shared = defineWords(
     showCurl: "То же через curl",
     removeTag: (tag) => `Убрать ${tag}`,
     addTag: "Введите метку и нажмите Enter",
-    taskCount: (count) => plural("ru", count, { one: "# задача", few: "# задачи", other: "# задач" }),
     notFoundTitle: "Страница не найдена",
     notFoundText: "Возможно, адрес неверен или страница больше не существует.",
     toTasks: "Перейти к задачам",
-    never: "никогда",
     justNow: "только что",
   },
 );
