@@ -17,7 +17,7 @@ beforeAll(async () => {
   await Promise.all([primary.start(), other.start()]);
   clients = await createWire(primary.port);
   server = await startApp({ ROLE: "api", STORE_URL: `redis://127.0.0.1:${clients.port}` });
-}, 60_000);
+}, 300_000);
 
 afterAll(async () => {
   await server.stop();
@@ -26,7 +26,7 @@ afterAll(async () => {
     await redis.signal("SIGKILL"); // it refuses SIGTERM while it writes its log anew after it became a replica
     await redis.remove();
   }
-}, 60_000);
+}, 300_000);
 
 const create = () => fetch(`${server.url}/api/task`, { method: "POST", body: '{"name":"x"}' });
 const readiness = () => fetch(`${server.url}/readyz`).then(({ status }) => status);
@@ -51,4 +51,4 @@ test("after a Redis primary becomes a replica, /readyz and writes are 503 until 
   clients.turnTo(other.port);
   await eventually(readiness, (status) => status === 200);
   expect((await create()).status).toBe(201);
-}, 60_000);
+}, 300_000);

@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   await Promise.all([postgres.remove(), kafka.remove()]);
-}, 120_000);
+}, 300_000);
 
 test(`PostgreSQL 18 and Kafka ${NEWER_KAFKA} serve a whole session`, async () => {
   const store = await liveSession({ STORE_URL: postgres.url, QUEUE_URL: kafka.url });

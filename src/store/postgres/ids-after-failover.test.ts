@@ -25,7 +25,7 @@ const SKIPPED = 100_000;
 const closing: (() => unknown)[] = [];
 afterAll(async () => {
   for (const close of closing.splice(0).reverse()) await close();
-}, 60_000);
+}, 300_000);
 
 /** Creates tasks and returns their ids; keyed ones are created by another statement. */
 async function addTo(store: TaskStore, count: number, key?: string): Promise<TaskId[]> {
@@ -115,7 +115,7 @@ test("a standby that lagged and was promoted gives no id a second time, and proc
     (count) => count === 1,
   );
   expect(next).toEqual([latest + 1]); // the same server, started anew
-}, 180_000);
+}, 300_000);
 
 describe("ids go on higher than any that was given out", () => {
   const KINDS = [

@@ -14,12 +14,12 @@ beforeAll(async () => {
   [primary, other] = await Promise.all([createPostgres({ fsync: "off" }), createPostgres({ fsync: "off" })]);
   await Promise.all([primary.start(), other.start()]);
   clients = await createWire(primary.port);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   clients.close();
   await Promise.all([primary.remove(), other.remove()]);
-}, 60_000);
+}, 300_000);
 
 const works = (code: string): boolean => code === "ok";
 
@@ -44,8 +44,8 @@ test("a primary that came back as a standby is left, and the store works at the 
   expect(await codeOf(store.now())).toBe("ok");
   expect(log.logged.filter(({ event }) => event === "store_read_only")).toHaveLength(1);
   await store.close();
-}, 120_000);
+}, 300_000);
 
 test("a store does not start on a standby, and says what to name instead", async () => {
   await expect(openTestStore(primary.url)).rejects.toThrow("takes no writes; name its primary");
-}, 60_000);
+}, 300_000);

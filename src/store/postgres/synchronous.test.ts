@@ -20,12 +20,12 @@ beforeEach(async () => {
   server = await createPostgres({ fsync: "off" });
   await server.start();
   admin = new SQL(server.url, { max: 1, prepare: false });
-}, 120_000);
+}, 300_000);
 
 afterEach(async () => {
   await admin.close();
   await server.remove();
-}, 60_000);
+}, 300_000);
 
 async function setStandby(name: string): Promise<void> {
   await admin.unsafe(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
@@ -101,7 +101,7 @@ test("leaves its connections where they wait, makes no more of them, and says th
   const rows = () => pool.rows("SELECT count(*)::integer AS n FROM public.t").catch(() => []);
   await eventually(rows, ([row]) => row?.n === 3);
   await pool.close();
-}, 120_000);
+}, 300_000);
 
 test("a first start that waits for it says what for, and goes on by itself", async () => {
   await setStandby("nowhere");
@@ -116,4 +116,4 @@ test("a first start that waits for it says what for, and goes on by itself", asy
   );
   await setStandby("");
   await (await opening).close();
-}, 120_000);
+}, 300_000);

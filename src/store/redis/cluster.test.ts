@@ -42,7 +42,7 @@ beforeAll(async () => {
     RedisServer,
   ];
   await joinCluster(owner, other, replica);
-}, 120_000);
+}, 300_000);
 
 afterAll(async () => {
   await Promise.all(stores.map((store) => store.close()));
@@ -50,7 +50,7 @@ afterAll(async () => {
     await node.signal("SIGKILL");
     await node.remove();
   }
-}, 60_000);
+}, 300_000);
 
 async function open(url: string) {
   const opened = await openRedis(url, BRIEF_PAUSES);
