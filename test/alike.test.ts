@@ -218,6 +218,7 @@ const fields: Fields = {
   timeout: mostly(duration),
   max_attempts: mostly(number),
   tags: mostly(listOf(textJson)),
+  labels: mostly(objectOf({ l: textJson, "app/name": textJson })),
 };
 /** Few of the optional fields, or hardly any create would be without a fault. */
 const specOf = (optional: Fields): fc.Arbitrary<string> =>

@@ -335,6 +335,12 @@ describe("change", () => {
     ];
     expect(await said("edit", String(id), ...flags)).toBe(`Task ${id} changed\n`);
     expect(await client().get(id)).toMatchObject({ name: "new", tags: ["x"], priority: 9, timeout: null });
+    await said("edit", String(id), "--label", "region:eu", "--label", "url:http://x");
+    expect((await client().get(id)).labels).toEqual({ region: "eu", url: "http://x" });
+    expect(await said("get", String(id))).toContain("labels    region:eu, url:http://x");
+    expect(await said("list", "--label", "region:eu", "--label", "url:http://x")).toContain("new");
+    await said("edit", String(id), "--no-labels");
+    expect((await client().get(id)).labels).toEqual({});
     await said("edit", String(id), "--no-tags");
     expect((await client().get(id)).tags).toEqual([]);
   });

@@ -44,6 +44,9 @@ const createBody = fc.record(
     max_attempts: fc.integer({ min: 1, max: 9 }),
     backoff: fc.record({ base: span, max: span }),
     tags: fc.array(fc.constantFrom("x", "нет", "a b"), { maxLength: 3 }),
+    labels: fc.dictionary(fc.constantFrom("l", "a.b/c", "9"), fc.constantFrom("", "x", "нет"), {
+      maxKeys: 3,
+    }),
   },
   { requiredKeys: ["name"] },
 );
@@ -299,6 +302,7 @@ const wildFields = fc.dictionary(
       "run_at",
       "timeout",
       "tags",
+      "labels",
       "key",
       "filter",
     ),

@@ -123,6 +123,11 @@ const fields: readonly Refused[] = [
     pointers: [`/${"k".repeat(255)}`],
   },
   {
+    it: "a label named __proto__",
+    send: post('{"name":"x","labels":{"__proto__":"a"}}'),
+    pointers: ["/labels/__proto__"],
+  },
+  {
     it: "the key __proto__",
     send: post('{"name":"x","__proto__":{"admin":true}}'),
     pointers: ["/__proto__"],

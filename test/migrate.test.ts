@@ -91,8 +91,8 @@ async function said(args: readonly string[]): Promise<string> {
 }
 
 describe.each([
-  ["SQLite", sqlitePlace, 1],
-  ["PostgreSQL", postgresPlace, 4],
+  ["SQLite", sqlitePlace, 2],
+  ["PostgreSQL", postgresPlace, 7],
   ["Redis", redisPlace, 2],
 ] as const)("migrate on %s", (name, placeOf, newest) => {
   let place: Place;

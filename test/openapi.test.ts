@@ -119,6 +119,7 @@ describe("the OpenAPI document", () => {
     expect(parameters.map(({ name }) => name).toSorted()).toEqual([
       "Prefer",
       "cursor",
+      "label",
       "limit",
       "q",
       "sort",

@@ -69,11 +69,31 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
         timeout: "1m30s",
         max_attempts: 7,
         tags: ["nightly", "тест"],
+        labels: { region: "eu", "app/name": "тест: a" },
         key: `key-${types}`,
       };
       const id = await add({ ...said, backoff: { base: "2s", max: "1m" } });
       expect(await see(id)).toMatchObject({ ...said, run_at: "2027-01-31T10:00:00.250Z", status: "pending" });
       expect((await engine.get(id)).backoff).toEqual({ baseMs: 2_000, maxMs: 60_000 });
+    });
+
+    test("labels are shown in the order of their names, and a list takes tasks that have all wanted labels", async () => {
+      const type = ownType();
+      const first = await add({ type, labels: { region: "eu", "1": "one", app: "" } });
+      const second = await add({ type, labels: { region: "us", app: "" } });
+      await add({ type });
+      expect(JSON.stringify((await see(first)).labels)).toBe('{"1":"one","app":"","region":"eu"}');
+      const ids = async (query: string): Promise<unknown> => {
+        const listed = await call("GET", `/api/task?type=${type}&${query}`);
+        return ((await listed.json()) as { readonly id: number }[]).map(({ id }) => id);
+      };
+      expect(await ids("label=app:")).toEqual([first, second]);
+      expect(await ids("label=app:&label=region:us")).toEqual([second]);
+      expect(await ids("label=region:us&label=region:eu")).toEqual([]);
+      await expectProblem(await call("GET", "/api/task?label=region"), { status: 400, code: "invalid" });
+      await expectProblem(await call("GET", "/api/task?label=:eu"), { status: 400, code: "invalid" });
+      const bulk = { action: "cancel", filter: { type: [type], label: ["region:us"] } };
+      expect(await jsonOf(await call("POST", "/api/task/bulk", bulk))).toMatchObject({ count: 1 });
     });
 
     test("a delay is counted by the store's clock", async () => {
@@ -161,6 +181,16 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       ["half a backoff", { name: "x", backoff: { base: "1s" } }, "/backoff/max"],
       ["21 tags", { name: "x", tags: new Array(21).fill("t") }, "/tags"],
       ["an empty tag", { name: "x", tags: ["a", ""] }, "/tags/1"],
+      [
+        "21 labels",
+        { name: "x", labels: Object.fromEntries(Array.from({ length: 21 }, (_, n) => [`l${n}`, ""])) },
+        "/labels",
+      ],
+      ["a list of labels", { name: "x", labels: ["a:b"] }, "/labels"],
+      ["a label with a number as its value", { name: "x", labels: { a: 1 } }, "/labels/a"],
+      ["a label with a value that is too long", { name: "x", labels: { a: "x".repeat(256) } }, "/labels/a"],
+      ["a label whose name has a colon", { name: "x", labels: { "a:b": "c" } }, "/labels/a:b"],
+      ["a label without a name", { name: "x", labels: { "": "c" } }, "/labels/"],
       ["an empty key", { name: "x", key: "" }, "/key"],
       ["a field of the server's", { name: "x", attempt: 1 }, "/attempt"],
     ];
@@ -266,6 +296,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       const patch = {
         name: "new",
         tags: ["t"],
+        labels: { a: "b" },
         payload: [1],
         priority: 9,
         run_at: "2030-01-01T00:00:00.000Z",
@@ -281,7 +312,9 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       const type = ownType();
       const id = await add({ type });
       await start(type);
-      expect((await call("PATCH", `/api/task/${id}`, { name: "new", tags: [] })).status).toBe(200);
+      expect(
+        (await call("PATCH", `/api/task/${id}`, { name: "new", tags: [], labels: { late: "1" } })).status,
+      ).toBe(200);
       await expectProblem(await call("PATCH", `/api/task/${id}`, { priority: 1 }), {
         status: 409,
         code: "wrong_status",

@@ -31,4 +31,5 @@ export const asLists = (filter: TaskFilter) => ({
   ...(filter.status === undefined ? {} : { status: [filter.status].flat() }),
   ...(filter.type === undefined ? {} : { type: [filter.type].flat() }),
   ...(filter.tag === undefined ? {} : { tag: [filter.tag].flat() }),
+  ...(filter.label === undefined ? {} : { label: [filter.label].flat() }),
 });

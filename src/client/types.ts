@@ -40,6 +40,8 @@ export type TaskState = {
   /** From -1000 to 1000; higher goes first. */
   readonly priority: number;
   readonly tags: readonly string[];
+  /** Values by name, such as `{ region: "eu" }`. */
+  readonly labels: Readonly<Record<string, string>>;
   /** Unique among live tasks. */
   readonly key: string | null;
   /** When it is due. */
@@ -92,15 +94,19 @@ export type TaskSpec = {
   readonly backoff?: { readonly base: string; readonly max: string } | undefined;
   /** Up to 20. */
   readonly tags?: readonly string[] | undefined;
+  /** Up to 20 values by name, such as `{ region: "eu" }`. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   /** Unique among live tasks: creating a second task with it returns the id of the first. */
   readonly key?: string | null | undefined;
 };
 
-/** The fields that may be changed: the first three in any status, the others while the task is pending. */
+/** The fields that may be changed: name, description, tags and labels in any status, the others while the task is pending. */
 export type TaskPatch = {
   readonly name?: string | undefined;
   readonly description?: string | null | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** All labels from now on. */
+  readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly payload?: unknown;
   /**
    * Instead of `payload`: JSON text, which is sent and stored unchanged. Throws TypeError if it is not JSON.
@@ -112,12 +118,14 @@ export type TaskPatch = {
   readonly max_attempts?: number | undefined;
 };
 
-/** All given conditions must hold: one of the statuses, one of the types, all of the tags. */
+/** All given conditions must hold: one of the statuses, one of the types, all of the tags, all of the labels. */
 export type TaskFilter = {
   readonly status?: Status | readonly Status[] | undefined;
   /** A type, or a prefix that ends in `*`. */
   readonly type?: string | readonly string[] | undefined;
   readonly tag?: string | readonly string[] | undefined;
+  /** A label as `name:value`. */
+  readonly label?: string | readonly string[] | undefined;
   /** Words that name, description or payload contain; `payload.user.name:ann` searches one field. */
   readonly q?: string | undefined;
 };

@@ -220,6 +220,7 @@ describe("a new task", () => {
       payload: null,
       priority: 0,
       tags: [],
+      labels: {},
       key: null,
       runAt: NOON + 500,
       timeoutMs: 9_000,

@@ -25,6 +25,7 @@ import {
   isLive,
   isRunning,
   type JsonText,
+  type Labels,
   LIMITS,
   type Light,
   type LightTask,
@@ -60,6 +61,7 @@ export type TaskSpec = {
   readonly payload?: JsonText | null;
   readonly priority?: number;
   readonly tags?: readonly string[];
+  readonly labels?: Labels;
   readonly key?: string | null;
   /** When it is due; without it `delayMs` from now. */
   readonly runAt?: number;
@@ -73,6 +75,7 @@ type LightRunning = Light<RunningTask>;
 type LightEnded = Light<EndedTask>;
 
 const NO_TAGS: readonly string[] = [];
+const NO_LABELS: Labels = {};
 const NO_ATTEMPTS: readonly Attempt[] = [];
 
 /** A new task, pending, without an id. */
@@ -86,6 +89,7 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
     payload: spec.payload ?? null,
     priority: spec.priority ?? 0,
     tags: spec.tags ?? NO_TAGS,
+    labels: spec.labels ?? NO_LABELS,
     key: spec.key ?? null,
     runAt: spec.runAt ?? now + (spec.delayMs ?? defaults.delayMs),
     timeoutMs: spec.timeoutMs === undefined ? defaults.timeoutMs : spec.timeoutMs,

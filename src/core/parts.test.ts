@@ -46,7 +46,8 @@ describe("the rules of a task's life", () => {
   const running = runningTask({ token, progress: { percent: 50, message: "half" } });
   const later = NOON + 86_400_000;
   const patch = {
-    ...{ name: "another name", description: "another", tags: ["a tag"], payload: "1", priority: 9 },
+    ...{ name: "another name", description: "another", tags: ["a tag"], labels: { a: "b" } },
+    ...{ payload: "1", priority: 9 },
     ...{ runAt: later, timeoutMs: 1, maxAttempts: 9 },
   };
   const pending = pendingTask();

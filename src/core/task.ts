@@ -17,6 +17,8 @@ export const LIMITS = {
   typeLength: 64,
   tags: 20,
   tagCodePoints: 64,
+  labels: 20,
+  labelValueCodePoints: 255,
   keyCodePoints: 255,
   priority: 1_000,
   maxAttempts: 1_000_000,
@@ -61,6 +63,9 @@ export type Lease = {
   readonly revokeAt: number | null;
 };
 
+/** Values by name, such as `{ region: "eu" }`, by which clients find tasks. */
+export type Labels = Readonly<Record<string, string>>;
+
 /** Why an attempt failed: a short stable word and a sentence. */
 export type Failure = { readonly code: string; readonly message: string };
 
@@ -90,6 +95,7 @@ type TaskFields = {
   readonly payload: JsonText | null;
   readonly priority: number;
   readonly tags: readonly string[];
+  readonly labels: Labels;
   /** Unique among live tasks. */
   readonly key: string | null;
   readonly runAt: number;
@@ -168,6 +174,7 @@ export const FIELDS = {
   payload: { parts: "whole", changedBy: "step", edit: "while_pending" },
   priority: { parts: "head", changedBy: "step", edit: "while_pending" },
   tags: { parts: "light", changedBy: "step", edit: "in_any_status" },
+  labels: { parts: "light", changedBy: "step", edit: "in_any_status" },
   key: { parts: "head", changedBy: "nothing" },
   runAt: { parts: "light", changedBy: "step", edit: "while_pending" },
   timeoutMs: { parts: "light", changedBy: "step", edit: "while_pending" },
@@ -302,6 +309,45 @@ export const typePatternFault = (pattern: string): string | null =>
 
 /** The rule for one tag. */
 export const tagFault = (tag: string): string | null => shortTextFault(tag, LIMITS.tagCodePoints);
+
+/** A name has no colon, so that a filter can write a label as `name:value`, and does not begin with `_`, so that none is `__proto__`. */
+export const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
+
+/** The rule for the name of a label. */
+export const labelNameFault = (name: string): string | null =>
+  LABEL_NAME.test(name)
+    ? null
+    : "must have a name of at most 64 letters, digits and . _ - / that begins with a letter or digit";
+
+/** The rule for the value of a label, which may be empty. */
+export const labelValueFault = (value: string): string | null =>
+  value === "" ? null : shortTextFault(value, LIMITS.labelValueCodePoints);
+
+/** The rule for a label as a filter writes it, `name:value`. */
+export function labelFault(text: string): string | null {
+  const [name, value] = splitLabel(text);
+  if (value === null) return "must be a name, a colon and a value, such as region:eu";
+  return labelNameFault(name) ?? labelValueFault(value);
+}
+
+function splitLabel(text: string): readonly [name: string, value: string | null] {
+  const colon = text.indexOf(":");
+  return colon < 0 ? [text, null] : [text.slice(0, colon), text.slice(colon + 1)];
+}
+
+/** Each label as `name:value`, which is how people and filters write it. */
+export const labelTexts = (labels: Labels): string[] =>
+  Object.entries(labels).map(([name, value]) => `${name}:${value}`);
+
+/** The labels that are written `name:value`; without a colon the text is a name, and its value is empty. */
+export const labelsFrom = (texts: readonly string[]): Labels =>
+  Object.fromEntries(texts.map(splitLabel).map(([name, value]) => [name, value ?? ""]));
+
+/** Whether these labels contain the one that is written `name:value`. */
+export function hasLabel(labels: Labels, text: string): boolean {
+  const [name, value] = splitLabel(text);
+  return Object.hasOwn(labels, name) && labels[name] === value;
+}
 
 /** The rule for a key. */
 export const keyFault = (key: string): string | null => shortTextFault(key, LIMITS.keyCodePoints);

@@ -11,7 +11,8 @@ export const ANSWER_BYTES = 8 * 1_048_576;
 export const ANSWER_LEAST_BYTES = 1_048_576;
 
 /** The fields of a task that an answer may contain; an absent field counts as zero. */
-type Texts = Pick<Task, "name"> & Partial<Pick<Task, "description" | "payload" | "result" | "attempts">>;
+type Texts = Pick<Task, "name"> &
+  Partial<Pick<Task, "description" | "labels" | "payload" | "result" | "attempts">>;
 
 /** All fields except the texts, written as JSON. */
 const OTHER_FIELDS = 500;
@@ -25,6 +26,7 @@ const OTHER_ATTEMPT_FIELDS = 200;
 export function textSize(task: Texts, parts: Parts = "whole"): number {
   if (parts === "head") return OTHER_FIELDS;
   let size = OTHER_FIELDS + task.name.length + (task.description?.length ?? 0);
+  for (const name in task.labels) size += name.length + (task.labels[name]?.length ?? 0);
   for (const { error, worker } of task.attempts ?? []) {
     size += OTHER_ATTEMPT_FIELDS + worker.length;
     if (error !== null) size += error.code.length + error.message.length;

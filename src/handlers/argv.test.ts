@@ -9,6 +9,7 @@ const task = (payload: unknown): HandlerTask => ({
     description: "",
     type: "work.it",
     tags: [],
+    labels: {},
     attempt: 2,
     losses: 0,
     createdAt: 0,

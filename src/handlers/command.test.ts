@@ -30,6 +30,7 @@ const TASK: HandlerTask = {
     description: "",
     type: "work.it",
     tags: [],
+    labels: {},
     attempt: 2,
     losses: 0,
     createdAt: 0,

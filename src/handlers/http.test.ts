@@ -163,6 +163,7 @@ describe("the request", () => {
       description: "d",
       type: "t",
       tags: ["a"],
+      labels: { region: "eu" },
       attempt: 2,
       payload: '{"n":[1]}',
     };

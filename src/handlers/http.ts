@@ -113,8 +113,8 @@ export const http: HttpMaker = createHttp(httpWorld);
 // ---- the request
 
 function bodyOf(task: HandlerTask): string {
-  const { id, name, description, type, tags, attempt } = task;
-  const text = JSON.stringify({ id, name, description, type, tags, attempt });
+  const { id, name, description, type, tags, labels, attempt } = task;
+  const text = JSON.stringify({ id, name, description, type, tags, labels, attempt });
   return `${text.slice(0, -1)},"payload":${payloadTextOf(task)}}`;
 }
 

@@ -16,6 +16,7 @@ const TASK: HandlerTask = {
   description: "",
   type: "simulate",
   tags: [],
+  labels: {},
   attempt: 1,
   payload: null,
   payloadText: null,

@@ -1,7 +1,14 @@
 /** The queries of lists of tasks: filters, orders, cursors. */
 import { z } from "zod";
 import { parseSearch, searchFault } from "../core/search.ts";
-import { LIMITS, MAX_TASK_ID, type Status, TYPE_PATTERN, typePatternFault } from "../core/task.ts";
+import {
+  LIMITS,
+  labelFault,
+  MAX_TASK_ID,
+  type Status,
+  TYPE_PATTERN,
+  typePatternFault,
+} from "../core/task.ts";
 import type { Cursor, Sort, TaskFilter } from "../engine/producers.ts";
 import { membersOf } from "../wire/list-schema.ts";
 import { storable, TaskStatus, text } from "../wire/shared-schemas.ts";
@@ -29,6 +36,7 @@ export const search = z
 export const statuses = membersOf(TaskStatus, "statuses");
 export const types = membersOf(typePattern, "types");
 export const filterTags = membersOf(storable, "tags");
+export const filterLabels = membersOf(text(labelFault).meta({ examples: ["region:eu"] }), "labels");
 
 export const SORTS = ["id", "-id", "finished_at", "-finished_at"] as const satisfies readonly Sort[];
 
@@ -46,6 +54,7 @@ export const ListQuery = z.strictObject({
   status: statuses.optional().meta({ description: "One of these" }),
   type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
   tag: filterTags.optional().meta({ description: "All of these" }),
+  label: filterLabels.optional().meta({ description: "All of these, each as `name:value`" }),
   q: search.optional(),
   sort: z
     .enum(SORTS)
@@ -64,13 +73,15 @@ type Wanted = {
   readonly status?: readonly Status[] | undefined;
   readonly type?: readonly string[] | undefined;
   readonly tag?: readonly string[] | undefined;
+  readonly label?: readonly string[] | undefined;
   readonly q?: ReturnType<typeof parseSearch> | undefined;
 };
 
-export const filterOf = ({ status, type, tag, q }: Wanted): TaskFilter => ({
+export const filterOf = ({ status, type, tag, label, q }: Wanted): TaskFilter => ({
   ...(status === undefined ? {} : { statuses: status }),
   ...(type === undefined ? {} : { types: type }),
   ...(tag === undefined ? {} : { tags: tag }),
+  ...(label === undefined ? {} : { labels: label }),
   ...(q === undefined ? {} : { search: q }),
 });
 

@@ -4,7 +4,7 @@ import { attempt } from "./execute.ts";
 import { fail, type HandlerContext, type HandlerTask, snooze } from "./handler.ts";
 
 const task: HandlerTask = {
-  ...{ id: 1, name: "n", description: "", type: "t", tags: [], attempt: 1 },
+  ...{ id: 1, name: "n", description: "", type: "t", tags: [], labels: {}, attempt: 1 },
   ...{ payload: null, payloadText: null, losses: 0, createdAt: 0 },
 };
 const context: HandlerContext = {

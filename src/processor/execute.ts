@@ -89,6 +89,7 @@ const handlerTask = (task: ClaimedTask): HandlerTask => ({
   description: task.description,
   type: task.type,
   tags: task.tags,
+  labels: task.labels,
   attempt: task.attempt,
   losses: task.losses,
   payload: task.payload === null ? null : JSON.parse(task.payload),

@@ -5,7 +5,10 @@ import { type JsonText, LIMITS, type LogLevel, type RunningTask, storableText } 
 import { textOf } from "../lib/text.ts";
 
 /** The task as a handler gets it. */
-export type HandlerTask = Pick<RunningTask, "id" | "name" | "description" | "type" | "tags" | "attempt"> & {
+export type HandlerTask = Pick<
+  RunningTask,
+  "id" | "name" | "description" | "type" | "tags" | "labels" | "attempt"
+> & {
   /** The client's JSON, parsed; null without one. */
   readonly payload: unknown;
   /** The payload as the text that was sent: it has the digits that a JavaScript number loses, and its keys in their order. */

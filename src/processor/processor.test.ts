@@ -285,7 +285,14 @@ describe("the argument of a handler", () => {
     const work = createWork();
     const { source } = open(work.handler);
     source.offer(
-      task(1, { name: "n", tags: ["x"], attempt: 2, payload: '{"a":[1]}', createdAt: 1_234 }),
+      task(1, {
+        name: "n",
+        tags: ["x"],
+        labels: { a: "b" },
+        attempt: 2,
+        payload: '{"a":[1]}',
+        createdAt: 1_234,
+      }),
       task(2),
     );
     await settled();
@@ -295,6 +302,7 @@ describe("the argument of a handler", () => {
       description: "description",
       type: "work",
       tags: ["x"],
+      labels: { a: "b" },
       attempt: 2,
       losses: 0,
       payload: { a: [1] },

@@ -42,6 +42,7 @@ export type ClaimedTask = Pick<
   | "type"
   | "payload"
   | "tags"
+  | "labels"
   | "timeoutMs"
   | "attempt"
   | "losses"

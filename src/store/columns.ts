@@ -6,11 +6,13 @@ import { changedFields, FIELDS_IN } from "../core/parts.ts";
 import {
   FIELD_NAMES,
   type FieldName,
+  type Labels,
   type LightTask,
   type Parts,
   type Task,
   type TaskParts,
 } from "../core/task.ts";
+
 import type { Stepped } from "./store.ts";
 
 /** A row as the driver returns it: values by the names of their columns. */
@@ -62,6 +64,14 @@ export const list = <T>(name: string, type: string): Field<readonly T[]> => ({
   columns: [{ name, type, write: (value) => (value.length === 0 ? "[]" : JSON.stringify(value)) }],
   read: (row) => (row[name] === "[]" ? NOTHING : (JSON.parse(String(row[name])) as T[])),
 });
+
+/** A column with the JSON of texts by name. Most tasks have none. */
+export const dictionary = (name: string, type: string): Field<Labels> => ({
+  columns: [{ name, type, write: (value) => JSON.stringify(value) }],
+  read: (row) => (row[name] === "{}" ? NO_MEMBERS : (JSON.parse(String(row[name])) as Labels)),
+});
+
+const NO_MEMBERS: Labels = {};
 
 type Members<T> = { readonly [M in keyof T]: Field<T[M]> };
 

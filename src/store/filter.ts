@@ -7,6 +7,7 @@ import { wider } from "../core/parts.ts";
 import { matchesSearch } from "../core/search.ts";
 import {
   ENDED_STATUSES,
+  hasLabel,
   isRunning,
   type Parts,
   STATUSES,
@@ -41,6 +42,11 @@ const BY_TASK: { readonly [N in Exclude<Name, keyof typeof BY_GROUP>]-?: TaskCon
     parts: "light",
     statuses: STATUSES,
     takes: (wanted, task) => wanted.every((tag) => task.tags.includes(tag)),
+  },
+  labels: {
+    parts: "light",
+    statuses: STATUSES,
+    takes: (wanted, task) => wanted.every((label) => hasLabel(task.labels, label)),
   },
   search: {
     parts: "whole",

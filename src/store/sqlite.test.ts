@@ -160,11 +160,11 @@ describe("a SQLite file", () => {
     const plan = await migrateStore(setupOf(path), false);
     expect({ ...plan, pending: plan.pending.map(({ name }) => name) }).toEqual({
       current: 0,
-      pending: ["tasks"],
+      pending: ["tasks", "labels"],
     });
     expect(existsSync(path)).toBe(false);
     await migrateStore(setupOf(path), true);
-    expect(await migrateStore(setupOf(path), true)).toEqual({ current: 1, pending: [] });
+    expect(await migrateStore(setupOf(path), true)).toEqual({ current: 2, pending: [] });
     await (await open(path)).close();
   });
 
@@ -211,7 +211,7 @@ describe("a SQLite file", () => {
     await (await open(path)).close();
     inspect(path, (db) => db.run("PRAGMA user_version = 99"));
     expect(await refusalOf(path)).toBe(
-      "invalid: STORE_URL: the store's schema has number 99, this program knows numbers up to 1; use a newer TaskTrack",
+      "invalid: STORE_URL: the store's schema has number 99, this program knows numbers up to 2; use a newer TaskTrack",
     );
   });
 

@@ -170,12 +170,14 @@ export type InsertAnswer =
   | { readonly kind: "created" | "repeated"; readonly tasks: readonly Inserted[] }
   | { readonly kind: "mismatch" };
 
-/** All given conditions must hold; a list holds when one of its members does (`tags`: when all do). */
+/** All given conditions must hold; a list holds when one of its members does (`tags` and `labels`: when all do). */
 export type TaskFilter = {
   readonly statuses?: readonly Status[];
   /** Exact types, or prefixes ending in `*`. */
   readonly types?: readonly string[];
   readonly tags?: readonly string[];
+  /** Each as `name:value`. */
+  readonly labels?: readonly string[];
   readonly search?: Search;
   /** Ended before this time. */
   readonly finishedBefore?: number;

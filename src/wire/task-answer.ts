@@ -44,6 +44,9 @@ const stateFields = {
     .max(LIMITS.priority)
     .meta({ description: "Tasks with a higher priority go first" }),
   tags: z.array(z.string()).meta({ description: "Words to filter by" }),
+  labels: z
+    .record(z.string(), z.string())
+    .meta({ description: "Values by name to filter by", examples: [{ region: "eu" }] }),
   key: z.string().nullable().meta({ description: "Unique among live tasks; null if not given" }),
   run_at: timeAnswer.meta({ description: "When it is due; RFC 3339, UTC" }),
   timeout: durationAnswer
@@ -122,6 +125,7 @@ function answerOf(task: LightTask, now: number): TaskWire {
     payload: null,
     priority: task.priority,
     tags: task.tags,
+    labels: task.labels,
     key: task.key,
     run_at: task.runAt === task.createdAt ? createdAt : timestamp(task.runAt),
     timeout: task.timeoutMs === null ? null : formatDurationMs(task.timeoutMs),

@@ -4,7 +4,19 @@
  */
 import { z } from "zod";
 import type { TaskPatch, TaskSpec } from "../core/lifecycle.ts";
-import { descriptionFault, keyFault, LIMITS, nameFault, TYPE, tagFault, typeFault } from "../core/task.ts";
+import {
+  descriptionFault,
+  keyFault,
+  LABEL_NAME,
+  type Labels,
+  LIMITS,
+  labelNameFault,
+  labelValueFault,
+  nameFault,
+  TYPE,
+  tagFault,
+  typeFault,
+} from "../core/task.ts";
 import { parseTime } from "../core/time.ts";
 import type { JsonBody } from "./json-body.ts";
 import { listOf } from "./list-schema.ts";
@@ -74,6 +86,40 @@ const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCod
   mostWords: `must be at most ${LIMITS.tags} tags`,
 }).meta({ description: "Words to filter by", examples: [["nightly"]] });
 
+/** The record's schema ignores a member named `__proto__`, so the names are checked before it. */
+const labels = z
+  .preprocess(
+    (value, context) => {
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+      const names = Object.keys(value);
+      if (names.length > LIMITS.labels) {
+        context.addIssue({ code: "custom", message: `must be at most ${LIMITS.labels} labels` });
+        return z.NEVER;
+      }
+      for (const name of names) {
+        const message = labelNameFault(name);
+        if (message !== null) context.addIssue({ code: "custom", path: [name], message });
+      }
+      return value;
+    },
+    z.record(
+      z.string().meta({ pattern: LABEL_NAME.source }),
+      text(labelValueFault).meta({ maxLength: LIMITS.labelValueCodePoints }),
+    ),
+  )
+  .transform(sortedByName)
+  .meta({
+    description: "Values by name to filter by",
+    maxProperties: LIMITS.labels,
+    examples: [{ region: "eu" }],
+  });
+
+/** Every store keeps this order, whatever the order of the request was. */
+function sortedByName(labels: Labels): Labels {
+  const names = Object.keys(labels).sort();
+  return Object.fromEntries(names.map((name) => [name, labels[name] ?? ""]));
+}
+
 const backoff = z
   .strictObject({
     base: span.meta({ description: "The longest pause before the second attempt, a Go duration" }),
@@ -108,6 +154,7 @@ const OneTask = z
     max_attempts: maxAttempts.exactOptional(),
     backoff: backoff.exactOptional(),
     tags: tags.exactOptional(),
+    labels: labels.exactOptional(),
     key: text(keyFault)
       .meta({ minLength: 1, maxLength: LIMITS.keyCodePoints })
       .nullable()
@@ -227,6 +274,7 @@ export const PatchBody = z
         examples: ["another description"],
       }),
     tags: tags.exactOptional(),
+    labels: labels.exactOptional(),
     payload: payload.exactOptional(),
     priority: priority.exactOptional(),
     run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339" }),
@@ -238,7 +286,7 @@ export const PatchBody = z
   })
   .refine((patch) => Object.keys(patch).length > 0, {
     error:
-      "must name at least one field: name, description, tags, or of a pending task payload, priority, run_at, timeout, max_attempts",
+      "must name at least one field: name, description, tags, labels, or of a pending task payload, priority, run_at, timeout, max_attempts",
     when: ({ issues }) => issues.length === 0,
   })
   .transform(

@@ -65,6 +65,7 @@ const PATTERNS = ["a", "a*", "a.*", "b", "b_*", "*", "simulate", "none"];
 const NAMES = ["alpha", "Бета", "gamma delta", "ΣΊΣΥΦΟΣ", "100%_x"];
 const WORDS = ["alpha", "бета", "delta", "σίσυφος", "%_", "none", "payload.k:one"];
 const PAYLOADS = [null, '{"k":"One"}', "[1,2]", '"\\u0000"', '{"z":1,"a":2}'];
+const LABELS = [{}, {}, { l: "1" }, { l: "2", m: "a:b" }, { m: "" }];
 const KEYS = [null, null, null, "k", "l"];
 const NOTES = ["a", "a/1", "a/2", "b%", "b_"];
 const PREFIXES = ["", "a", "a/", "b", "b_", "c"];
@@ -95,6 +96,7 @@ export function createSteps(random: () => number) {
     payload: one(PAYLOADS),
     priority: one([0, 0, 0, 1, -1]),
     tags: distinct(["x", "y", "z z"], 2),
+    labels: one(LABELS),
     key: one(KEYS),
     runAt: now + one([0, 0, 0, -1_000, 4_000]),
     timeoutMs: one([null, 1_000]),
@@ -128,6 +130,7 @@ export function createSteps(random: () => number) {
     ...(random() < 0.4 ? { statuses: distinct(STATUSES, 3) } : {}),
     ...(random() < 0.3 ? { types: distinct(PATTERNS, 2) } : {}),
     ...(random() < 0.2 ? { tags: distinct(["x", "y"], 2) } : {}),
+    ...(random() < 0.1 ? { labels: distinct(["l:1", "l:2", "m:a:b", "m:"], 2) } : {}),
     ...(random() < 0.2 ? { search: parseSearch(some(WORDS, 2).join(" ")) } : {}),
     ...(random() < 0.15 ? { finishedBefore: now - below(20_000) } : {}),
     ...(random() < 0.15 ? { expiredAt: now + below(30_000) } : {}),
@@ -159,7 +162,14 @@ export function createSteps(random: () => number) {
     if (isEnded(from))
       return { from, to: random() < 0.6 ? retry(from, now) : edit(from, { name: one(NAMES) }, now) };
     if (!isRunning(from)) {
-      const patch = one([{ name: "new" }, { priority: 2 }, { runAt: now }, { payload: null }, { tags: [] }]);
+      const patch = one([
+        { name: "new" },
+        { priority: 2 },
+        { runAt: now },
+        { payload: null },
+        { tags: [] },
+        { labels: { l: "1" } },
+      ]);
       return { from, to: random() < 0.4 ? cancel(from, now) : edit(from, patch, now) };
     }
     const roll = random();

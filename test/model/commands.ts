@@ -73,6 +73,7 @@ const name = one("alpha", "beta", "Alpha Gamma");
 const description = one("", "delta", "epsilon zeta");
 const payload = one(...PAYLOADS.keys());
 const tags = fc.uniqueArray(one("x", "y"), { maxLength: 2 });
+const labels = one<Record<string, string>>({}, {}, { l: "1" }, { l: "2", m: "1" });
 const maxAttempts = one(1, 2, 3);
 const timeoutMs = one(null, null, 60_000);
 
@@ -83,6 +84,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   payload,
   priority: one(0, 0, 0, 1, -1),
   tags,
+  labels,
   key: one(null, null, null, "k", "l"),
   delayMs: one(0, 0, 0, 1_000, 10_000),
   timeoutMs,
@@ -153,7 +155,7 @@ const said: fc.Arbitrary<Said> = fc.oneof(
 );
 
 const patch: fc.Arbitrary<Patch> = fc.record(
-  { name, description, tags, payload, priority: one(0, 5), timeoutMs, maxAttempts },
+  { name, description, tags, labels, payload, priority: one(0, 5), timeoutMs, maxAttempts },
   { requiredKeys: [] },
 );
 
@@ -165,6 +167,7 @@ const filter: fc.Arbitrary<Filter> = fc.record(
     }),
     types: fc.uniqueArray(one(...PATTERNS), { minLength: 1, maxLength: 2 }),
     tags: fc.uniqueArray(one("x", "y"), { minLength: 1, maxLength: 2 }),
+    labels: fc.uniqueArray(one("l:1", "l:2", "m:1"), { minLength: 1, maxLength: 2 }),
     word: one("alp", "gamma", "zeta", "delta"),
   },
   { requiredKeys: [] },

@@ -26,6 +26,7 @@ export type ModelTask = {
   payload: string | null;
   priority: number;
   tags: readonly string[];
+  labels: Readonly<Record<string, string>>;
   key: string | null;
   runAt: number;
   timeoutMs: number | null;
@@ -71,6 +72,7 @@ export type Spec = {
   payload: string | null;
   priority: number;
   tags: string[];
+  labels: Record<string, string>;
   key: string | null;
   delayMs: number;
   timeoutMs: number | null;
@@ -80,7 +82,15 @@ export type Spec = {
 export type Patch = Partial<
   Pick<
     ModelTask,
-    "name" | "description" | "tags" | "payload" | "priority" | "runAt" | "timeoutMs" | "maxAttempts"
+    | "name"
+    | "description"
+    | "tags"
+    | "labels"
+    | "payload"
+    | "priority"
+    | "runAt"
+    | "timeoutMs"
+    | "maxAttempts"
   >
 >;
 export type Wish = { worker: string; types: string[]; max: number; leaseMs: number };
@@ -94,6 +104,8 @@ export type Filter = {
   statuses?: Status[];
   types?: string[];
   tags?: string[];
+  /** Each as its name, a colon and its value. */
+  labels?: string[];
   finishedBefore?: number;
   expiredAt?: number;
   word?: string;
@@ -209,7 +221,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
   function edit(id: number, patch: Patch): ModelTask | string {
     const task = tasks.get(id);
     if (task === undefined) return "not_found";
-    const always = ["name", "description", "tags"];
+    const always = ["name", "description", "tags", "labels"];
     if (task.status !== "pending" && Object.keys(patch).some((field) => !always.includes(field))) {
       return "wrong_status";
     }
@@ -440,6 +452,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
         (filter.statuses?.includes(task.status) ?? true) &&
         (filter.types?.some((pattern) => takes(pattern, task.type)) ?? true) &&
         (filter.tags?.every((tag) => task.tags.includes(tag)) ?? true) &&
+        (filter.labels?.every((label) => labelsOf(task).includes(label)) ?? true) &&
         (filter.finishedBefore === undefined || (task.finishedAt ?? Infinity) < filter.finishedBefore) &&
         (filter.expiredAt === undefined || endsAt(task) <= filter.expiredAt) &&
         (filter.word === undefined || textOf(task).includes(filter.word)),
@@ -448,6 +461,9 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
     found.sort((a, b) => finish(a) - finish(b) || a.id - b.id);
     return order.startsWith("-") ? found.reverse() : found;
   }
+
+  const labelsOf = ({ labels }: ModelTask): string[] =>
+    Object.entries(labels).map(([name, value]) => `${name}:${value}`);
 
   const textOf = ({ name, description, payload }: ModelTask): string =>
     [name, description, PAYLOADS.get(payload)].join("\n").toLowerCase();

@@ -34,6 +34,7 @@ const longTask = (n: number): object => ({
   },
   ...{
     tags: many(20, (tag) => `tag ${tag}`),
+    labels: Object.fromEntries(many(20, (n) => [`label.${n}`, "v".repeat(255)])),
     delay: "24h",
     timeout: "1h30m",
     backoff: { base: "1s", max: "1h" },

@@ -7,7 +7,7 @@ import { command } from "../../src/handlers/command.ts";
 
 const [script = ""] = process.argv.slice(2);
 const task = {
-  ...{ id: 1, name: "strain", description: "", type: "strain", tags: [], attempt: 1, losses: 0 },
+  ...{ id: 1, name: "strain", description: "", type: "strain", tags: [], labels: {}, attempt: 1, losses: 0 },
   ...{ createdAt: 0, payload: null, payloadText: null },
 };
 

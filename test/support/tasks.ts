@@ -12,6 +12,7 @@ const FIELDS = {
   payload: null,
   priority: 0,
   tags: [],
+  labels: {},
   key: null,
   runAt: NOON - 60_000,
   timeoutMs: null,

@@ -14,6 +14,7 @@ export const wireTask = (fields: Partial<Task> = {}): Task => ({
   type: "work",
   priority: 0,
   tags: [],
+  labels: {},
   key: null,
   run_at: at(-60_000),
   timeout: null,

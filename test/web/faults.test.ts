@@ -18,6 +18,11 @@ const INVALID: Readonly<Record<string, readonly unknown[]>> = {
     ["a\0b"],
     ["\ud800"],
   ],
+  labels: [
+    Object.fromEntries(Array.from({ length: LIMITS.labels + 1 }, (_, n) => [`label${n}`, ""])),
+    ...[{ "": "value" }, { "a b": "value" }, { a: "x".repeat(LIMITS.labelValueCodePoints + 1) }],
+    ...[{ a: "a\0b" }, { a: "\ud800" }],
+  ],
   priority: ["high", 1.5, LIMITS.priority + 1, -LIMITS.priority - 1, 1e300],
   max_attempts: ["many", 1.5, 0, LIMITS.maxAttempts + 1, 1e300],
   delay: ["", "soon", "-1s", "9000000h"],

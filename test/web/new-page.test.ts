@@ -165,6 +165,7 @@ test("a draft survives a reload and is deleted after it is sent", async () => {
 test("a duplicate starts with the fields of the original task", async () => {
   const { id } = await client.create({
     ...{ name: "the model", description: "as it was", type: "modelled", payload: { deep: [1] }, tags: ["a"] },
+    labels: { region: "eu", empty: "" },
     ...{ priority: 4, timeout: "1m", max_attempts: 6, key: "its-own" },
   });
   const shown = await browser.open(`${app.url}/tasks/${id}`);
@@ -178,6 +179,7 @@ test("a duplicate starts with the fields of the original task", async () => {
   expect(made.id).toBeGreaterThan(id);
   expect(made).toMatchObject({
     ...{ name: "the model", description: "as it was", type: "modelled", payload: { deep: [1] }, tags: ["a"] },
+    labels: { region: "eu", empty: "" },
     ...{ priority: 4, timeout: "1m0s", max_attempts: 6, key: null },
   });
   await client.remove(id);

@@ -11,7 +11,13 @@ beforeAll(async () => {
   app = await startApp({ DISPATCH_INTERVAL: "1h" });
   browser = await launchBrowser();
   await create(
-    { name: "thumbnails", type: "image.resize", tags: ["nightly"], payload: { width: 640 } },
+    {
+      name: "thumbnails",
+      type: "image.resize",
+      tags: ["nightly"],
+      labels: { region: "eu" },
+      payload: { width: 640 },
+    },
     { name: "poster", type: "image.print", tags: ["nightly"], payload: { width: 1200 } },
     { name: "trailer", type: "video.cut", tags: ["launch"], payload: { codec: "av1" } },
   );
@@ -46,6 +52,13 @@ test("filters by status, type, tag and text change the address, and the back but
   await page.getByRole("combobox", { name: "Filter by tag" }).fill("night");
   await page.getByRole("option", { name: "nightly" }).click();
   await page.waitForURL(/&tag=nightly$/);
+
+  await page.getByRole("combobox", { name: "Filter by label" }).fill("region:eu");
+  await page.getByRole("combobox", { name: "Filter by label" }).press("Enter");
+  await page.waitForURL(/label=region%3Aeu|label=region:eu/);
+  await gone(page, "poster");
+  await page.getByRole("button", { name: "Remove Labels region:eu" }).click();
+  await link(page, "poster").waitFor();
 
   const search = page.getByRole("combobox", { name: "Search", exact: true });
   await search.fill("wid");

@@ -8,6 +8,11 @@ const RUSSIAN: readonly (readonly [RegExp, string])[] = [
   [/^must not be empty$/, "не должно быть пустым"],
   [/^must be at most (\d+) characters long, is (\d+)$/, "должно быть не длиннее $1 символов, сейчас $2"],
   [/^must be at most (\d+) tags$/, "должно быть не больше $1 меток"],
+  [/^must be at most (\d+) labels$/, "должно быть не больше $1 ярлыков"],
+  [
+    /^must have a name of at most (\d+) letters, digits and .*$/,
+    "имя: до $1 латинских букв, цифр и знаков . _ - /, с буквы или цифры в начале",
+  ],
   [/^must be a whole number from (-?\d+) to (\d+)$/, "должно быть целым числом от $1 до $2"],
   [/^must be at most (\d+)$/, "должно быть не больше $1"],
   [/^must be at least (-?\d+)$/, "должно быть не меньше $1"],

@@ -135,9 +135,17 @@ type TagInputProps = Common & {
   readonly onChange: (tags: readonly string[]) => void;
   /** Shown while the user types. */
   readonly suggestions?: readonly string[];
+  /** While there are none; "Add a tag" unless given. */
+  readonly placeholder?: string;
 };
 
-export function TagInput({ tags, onChange, suggestions = [], ...common }: TagInputProps): ReactElement {
+export function TagInput({
+  tags,
+  onChange,
+  suggestions = [],
+  placeholder,
+  ...common
+}: TagInputProps): ReactElement {
   const t = useWords(shared);
   const listId = useId();
   const [text, setText] = useState("");
@@ -177,7 +185,7 @@ export function TagInput({ tags, onChange, suggestions = [], ...common }: TagInp
             {...props}
             list={listId}
             value={text}
-            placeholder={tags.length === 0 ? t.addTag : ""}
+            placeholder={tags.length === 0 ? (placeholder ?? t.addTag) : ""}
             onChange={(event) => setText(event.target.value)}
             onKeyDown={onKeyDown}
             onBlur={add}

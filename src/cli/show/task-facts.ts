@@ -1,5 +1,6 @@
 import type { Attempt, Explanation, LogLine, Task } from "../../client/types.ts";
 import { valueAt } from "../../core/json-text.ts";
+import { labelTexts } from "../../core/task.ts";
 import { textOf } from "../answers.ts";
 import { bar } from "./bar.ts";
 import { type Fact, factLines, jsonLines } from "./facts.ts";
@@ -10,7 +11,7 @@ import { briefly, clockTime, timeWithDistance } from "./time.ts";
 
 type How = { readonly now: number; readonly paint: Paint };
 
-/** All fields of a task, for people. Fields with their usual value (no tags, no key, priority 0) are left out. */
+/** All fields of a task, for people. Fields with their usual value (no tags, no labels, no key, priority 0) are left out. */
 export function taskLines(task: Task, { now, paint }: How): string[] {
   const text = textOf(task);
   const facts: Fact[] = [
@@ -20,6 +21,7 @@ export function taskLines(task: Task, { now, paint }: How): string[] {
     ["type", harmless(task.type)],
     ["description", task.description === "" ? null : harmlessLines(task.description)],
     ["tags", task.tags.map(harmless).join(", ")],
+    ["labels", labelTexts(task.labels).map(harmless).join(", ")],
     ["key", task.key === null ? null : harmless(task.key)],
     ["priority", task.priority === 0 ? null : String(task.priority)],
     ["timeout", task.timeout],

@@ -1,5 +1,6 @@
 /** The flags for fields of a task, for create and edit. */
 import type { TaskPatch, TaskSpec } from "../../client/types.ts";
+import { labelsFrom } from "../../core/task.ts";
 import { type Call, type Flag, UsageError } from "../command.ts";
 import { codeOf } from "../settings.ts";
 
@@ -21,6 +22,12 @@ const MAX_ATTEMPTS: Flag = {
 };
 const DESCRIPTION: Flag = { name: "description", value: "TEXT", about: "a longer text" };
 const TAG: Flag = { name: "tag", value: "TAG", about: "a word for searches", isMany: true };
+const LABEL: Flag = {
+  name: "label",
+  value: "NAME:VALUE",
+  about: "a value by name for searches",
+  isMany: true,
+};
 
 export const SPEC_FLAGS: readonly Flag[] = [
   { name: "type", value: "TYPE", about: 'workers claim tasks by type; default "simulate"' },
@@ -33,6 +40,7 @@ export const SPEC_FLAGS: readonly Flag[] = [
   MAX_ATTEMPTS,
   { name: "backoff", value: "BASE,MAX", about: 'delay after a failed attempt, first and longest: "1s,1h"' },
   TAG,
+  LABEL,
   {
     name: "key",
     value: "KEY",
@@ -45,6 +53,8 @@ export const PATCH_FLAGS: readonly Flag[] = [
   DESCRIPTION,
   { ...TAG, about: "its new tags, in place of the present ones" },
   { name: "no-tags", about: "remove its tags" },
+  { ...LABEL, about: "its new labels, in place of the present ones" },
+  { name: "no-labels", about: "remove its labels" },
   { ...PAYLOAD, about: `${PAYLOAD.about}; this and the following flags need a pending task` },
   PRIORITY,
   RUN_AT,
@@ -72,6 +82,7 @@ export async function patchOf(call: Call): Promise<TaskPatch> {
     ...(name === undefined ? {} : { name }),
     ...(await sharedFields(call)),
     ...(given.isOn("no-tags") ? { tags: [] } : {}),
+    ...(given.isOn("no-labels") ? { labels: {} } : {}),
     ...(given.text("timeout") === "none" ? { timeout: null } : {}),
   };
   if (Object.keys(patch).length > 0) return patch;
@@ -84,7 +95,7 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
     given.text,
   );
   const [priority, max_attempts] = ["priority", "max-attempts"].map((name) => wholeOf(call, name));
-  const tags = given.texts("tag");
+  const [tags, labels] = [given.texts("tag"), given.texts("label")];
   return {
     ...(description === undefined ? {} : { description }),
     ...(payload === undefined ? {} : { payloadText: await payloadOf(payload, call) }),
@@ -93,6 +104,7 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
     ...(timeout === undefined ? {} : { timeout }),
     ...(max_attempts === undefined ? {} : { max_attempts }),
     ...(tags.length === 0 ? {} : { tags }),
+    ...(labels.length === 0 ? {} : { labels: labelsFrom(labels) }),
   };
 }
 

@@ -21,6 +21,7 @@ export const FILTER_FLAGS: readonly Flag[] = [
   STATUS_FLAG,
   TYPE_FLAG,
   { name: "tag", value: "TAG", about: "only tasks with this tag", isMany: true },
+  { name: "label", value: "NAME:VALUE", about: "only tasks with this label", isMany: true },
   {
     name: "query",
     value: "WORDS",
@@ -33,16 +34,18 @@ export const statusesOf = (given: Given): readonly Status[] => given.texts("stat
 
 /** Empty without such a flag. */
 export function filterOf(given: Given): TaskFilter {
-  const [status, type, tag, q] = [
+  const [status, type, tag, label, q] = [
     statusesOf(given),
     given.texts("type"),
     given.texts("tag"),
+    given.texts("label"),
     given.text("query"),
   ];
   return {
     ...(status.length === 0 ? {} : { status }),
     ...(type.length === 0 ? {} : { type }),
     ...(tag.length === 0 ? {} : { tag }),
+    ...(label.length === 0 ? {} : { label }),
     ...(q === undefined ? {} : { q }),
   };
 }

@@ -47,6 +47,7 @@ const claimedTask = (task: LeasedTask): ClaimedTask => ({
   type: task.type,
   payload: task.payloadText,
   tags: task.tags,
+  labels: task.labels ?? {},
   timeoutMs: task.timeout === null ? null : parseDurationMs(task.timeout),
   attempt: task.attempt,
   losses: lossesOf(task.attempts),

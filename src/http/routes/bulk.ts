@@ -7,7 +7,7 @@ import { taskId } from "../../wire/shared-schemas.ts";
 import { validate } from "../../wire/validate.ts";
 import { jsonBody, readJson } from "../body.ts";
 import { yieldToEventLoop } from "../json-list.ts";
-import { filterOf, filterTags, search, statuses, types } from "../list-query.ts";
+import { filterLabels, filterOf, filterTags, search, statuses, types } from "../list-query.ts";
 import type { Route } from "../route.ts";
 
 export const BulkBody = z
@@ -17,6 +17,7 @@ export const BulkBody = z
         status: statuses.exactOptional().meta({ description: "One of these" }),
         type: types.exactOptional().meta({ description: "One of these; a prefix may end in `*`" }),
         tag: filterTags.exactOptional().meta({ description: "All of these" }),
+        label: filterLabels.exactOptional().meta({ description: "All of these, each as `name:value`" }),
         q: search.exactOptional(),
       })
       .meta({ id: "TaskFilter", description: "Which tasks: all given conditions must hold" }),

@@ -107,7 +107,8 @@ export function createTaskRoutes({ engine, log }: TaskSetup) {
 
   const edit: Route = {
     id: "editTask",
-    summary: "Change a task: name, description and tags in any status, the other fields while it is pending",
+    summary:
+      "Change a task: name, description, tags and labels in any status, the other fields while it is pending",
     access: "manage",
     body: jsonBody(PatchBody),
     requestHeaders: STEP_HEADERS,

@@ -88,6 +88,7 @@ const TASK: HandlerTask = {
     description: "",
     type: "work",
     tags: [],
+    labels: {},
     attempt: 1,
     losses: 0,
     createdAt: 0,

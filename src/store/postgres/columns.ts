@@ -7,6 +7,7 @@ import {
   type Column,
   converted,
   createColumns,
+  dictionary,
   type Field,
   type FieldTable,
   group,
@@ -43,6 +44,7 @@ const FIELDS: FieldTable = {
   payload: sized(text("payload")),
   priority: integer("priority"),
   tags: list("tags", "text"),
+  labels: sized(dictionary("labels", "text")),
   key: text("key"),
   runAt: bigint("run_at"),
   timeoutMs: bigintOrNull("timeout_ms"),
@@ -155,6 +157,11 @@ const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses">]-?: 
   tags: (wanted, bind) => {
     const tags = `${bind(wanted === undefined ? null : JSON.stringify(wanted))}::text`;
     return `(${tags} IS NULL OR t.tags::jsonb @> ${tags}::jsonb)`;
+  },
+  labels: (wanted, bind) => {
+    const labels = `${bind(wanted === undefined ? null : pgArray(wanted))}::text[]`;
+    return `(${labels} IS NULL
+        OR ${labels} <@ ARRAY(SELECT key || ':' || value FROM jsonb_each_text(t.labels::jsonb)))`;
   },
   finishedBefore: (wanted, bind) => {
     const time = `${bind(wanted ?? null)}::bigint`;

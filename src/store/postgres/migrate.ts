@@ -6,6 +6,7 @@ import leases from "./migrations/003-leases.sql" with { type: "text" };
 import ids from "./migrations/004-ids.sql" with { type: "text" };
 import columns from "./migrations/005-columns.sql" with { type: "text" };
 import plans from "./migrations/006-plans.sql" with { type: "text" };
+import labels from "./migrations/007-labels.sql" with { type: "text" };
 import type { Pool } from "./pool.ts";
 import { inSchema } from "./schema.ts";
 import type { ScriptSession } from "./schema-session.ts";
@@ -18,6 +19,7 @@ const MIGRATIONS: readonly Migration[] = [
   { number: 4, name: "ids after a failover or a restore", text: ids },
   { number: 5, name: "functions without lists of columns", text: columns },
   { number: 6, name: "plans of keyed creates", text: plans },
+  { number: 7, name: "labels", text: labels },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -1,5 +1,6 @@
 /** A store of version 0.1.0, whose schema has number 1, opened by this program. */
 import { expect, test } from "bun:test";
+import { eventually } from "../../../test/support/eventually.ts";
 import { inAdmin } from "../../../test/support/postgres.ts";
 import { sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, uniqueName } from "../../../test/support/stores.ts";
@@ -27,19 +28,35 @@ test("a store of version 0.1.0 is carried over, while statements of its own prog
     await admin.unsafe(`INSERT INTO ${schema}.migrations VALUES (1, 'tasks')`);
     await admin.unsafe(inSchema(schema, CONTENT)).simple();
 
-    // A program of version 0.1.0 has an open write and an open read: the migration waits for neither.
+    // A program of version 0.1.0 has an open write and an open read. The migration waits for it, because it adds a column, and other
+    // statements do not wait for the migration.
     const old = await admin.reserve();
     await old.unsafe("BEGIN");
     await old
       .unsafe(`UPDATE ${schema}.tasks SET priority = 1 WHERE id = 2; SELECT count(*) FROM ${schema}.notes`)
       .simple();
-    const store = await openTestStore(`${sharedPostgres()}?schema=${schema}`);
+    const opening = openTestStore(`${sharedPostgres()}?schema=${schema}`);
+    await eventually(
+      async () => {
+        const [waiting] = await admin.unsafe(
+          `SELECT count(*)::int AS n FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%LOCK TABLE "${schema}".tasks%'`,
+        );
+        return waiting.n;
+      },
+      (n) => n === 1,
+    );
+    for (let n = 0; n < 5; n++) {
+      await admin
+        .unsafe(`SET statement_timeout = 30000; UPDATE ${schema}.tasks SET priority = 0 WHERE id = 3`)
+        .simple();
+    }
     await old.unsafe("COMMIT");
+    const store = await opening;
 
     expect(await store.get([1, 2, 3])).toMatchObject([
       { id: 1, status: "running", token: "1.n" },
       { id: 2, status: "pending", priority: 1 },
-      { id: 3, status: "pending", key: "k" },
+      { id: 3, status: "pending", key: "k", labels: {} },
     ]);
     const drafts = [create({ name: "new", key: "k" }, TYPE_DEFAULTS, 0)];
     const idempotency = { scope: "s", key: "r", fingerprint: "f", until: 9e15 };

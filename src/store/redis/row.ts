@@ -38,6 +38,13 @@ const backoff: Stored<Task["backoff"]> = {
   read: ([baseMs, maxMs]) => ({ baseMs, maxMs }) as Task["backoff"], // as it was written
 };
 
+/** Tasks that were written before labels existed have no such value. */
+const labels: Stored<Task["labels"]> = {
+  columns: ["labels"],
+  write: (value) => [value],
+  read: ([value]) => (value ?? {}) as Task["labels"], // as it was written
+};
+
 type StoredFields = { readonly [F in keyof Task]?: Stored<Task[F]> };
 
 /** In the head, after its size. */
@@ -70,6 +77,7 @@ const BODY = {
   attempts: plain(),
   finishedAt: plain(),
   error: plain(),
+  labels,
 } satisfies StoredFields;
 
 /** Fields with a hash of their own, from id to JSON. The compiler refuses a field that is in none of the three tables. */

@@ -4,6 +4,7 @@ import type { Lease, Parts, Status, Task } from "../../core/task.ts";
 import {
   type Column,
   createColumns,
+  dictionary,
   type Field,
   type FieldTable,
   group,
@@ -31,6 +32,7 @@ const FIELDS: FieldTable = {
   payload: sized(text("payload")),
   priority: integer<number>("priority"),
   tags: list("tags", "TEXT"),
+  labels: sized(dictionary("labels", "TEXT")),
   key: text("key"),
   runAt: integer<number>("run_at"),
   timeoutMs: integer("timeout_ms"),
@@ -114,6 +116,11 @@ const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses" | "se
       values.tags = JSON.stringify(wanted);
       return `NOT EXISTS (SELECT 1 FROM json_each($tags) AS wanted
       WHERE wanted.value NOT IN (SELECT value FROM json_each(task.tags)))`;
+    },
+    labels: (wanted, values) => {
+      values.labels = JSON.stringify(wanted);
+      return `NOT EXISTS (SELECT 1 FROM json_each($labels) AS wanted
+      WHERE wanted.value NOT IN (SELECT key || ':' || value FROM json_each(task.labels)))`;
     },
     finishedBefore: (wanted, values) => {
       values.finishedBefore = wanted;

@@ -60,6 +60,18 @@ const SPECS: Record<string, Spec> = {
   "tags that look like syntax": {
     tags: ["NULL", "a,b", "{x}", '"quoted"', "back\\slash", " spaced ", "", "[1]", "ключ", "😀"],
   },
+  "no labels": { labels: {} },
+  "labels that look like syntax": {
+    labels: { "1": "NULL", a: '"quoted"', "b.c/d-e_f": "back\\slash {x} 'y'", constructor: "", z: "😀\n" },
+  },
+  "twenty long labels": {
+    labels: Object.fromEntries(
+      Array.from({ length: LIMITS.labels }, (_, n) => [
+        `n${n}`.padEnd(64, "x"),
+        "é".repeat(LIMITS.labelValueCodePoints),
+      ]),
+    ),
+  },
   "twenty long tags": { tags: Array.from({ length: LIMITS.tags }, (_, n) => `${n}`.padEnd(64, "é")) },
 };
 
@@ -68,6 +80,7 @@ const PATCHES: Record<string, TaskPatch> = {
     name: "new name",
     description: "new description",
     tags: ["new", "tags"],
+    labels: { new: "label" },
     payload: '{"new": 1}',
     priority: 9,
     runAt: YEAR_9999,
@@ -77,6 +90,7 @@ const PATCHES: Record<string, TaskPatch> = {
   "a payload away": { payload: null },
   "a limit away": { timeoutMs: null },
   "tags away": { tags: [] },
+  "labels away": { labels: {} },
 };
 
 /** The lives of a task, step by step; after each step the store holds exactly what the rule has made. */

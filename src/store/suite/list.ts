@@ -3,7 +3,15 @@ import { expiresAt, isOverlong } from "../../core/lease.ts";
 import { cancel, settle } from "../../core/lifecycle.ts";
 import type { Outcome } from "../../core/outcome.ts";
 import { matchesSearch, parseSearch } from "../../core/search.ts";
-import { isEnded, isRunning, STATUSES, type Task, takesType } from "../../core/task.ts";
+import {
+  isEnded,
+  isRunning,
+  type Labels,
+  labelTexts,
+  STATUSES,
+  type Task,
+  takesType,
+} from "../../core/task.ts";
 import type { Sort, TaskFilter } from "../store.ts";
 import {
   ascending,
@@ -22,13 +30,14 @@ const SORTS: readonly Sort[] = ["id", "-id", "finished_at", "-finished_at"];
 const TYPES = ["simulate", "video.encode", "video.thumb", "videos", "mail_x.send", "mailbx.send"];
 const SIZE = 42;
 
-/** Forty-two tasks in all statuses, with different types, tags and leases; several end in the same millisecond. */
+/** Forty-two tasks in all statuses, with different types, tags, labels and leases; several end in the same millisecond. */
 async function populate(x: Examinee): Promise<Task[]> {
   const pending = await x.addAll(
     Array.from({ length: SIZE }, (_, n) => ({
       name: n % 4 === 0 ? `Рыба ${n}` : `task ${n}`,
       type: nth(TYPES, n % TYPES.length),
       tags: ["even", "third", "fifth 🌍"].filter((_, at) => n % (at === 2 ? 5 : at + 2) === 0),
+      labels: labelsOf(n),
       payload: n % 3 === 0 ? `{"user":{"name":"Ann ${n}"}}` : null,
       ...(n % 7 === 0 ? { runAt: x.t + HOUR_MS } : {}),
     })),
@@ -50,6 +59,11 @@ async function populate(x: Examinee): Promise<Task[]> {
   return Promise.all(pending.map(({ id }) => x.see(id)));
 }
 
+const labelsOf = (n: number): Labels => ({
+  ...(n % 2 === 0 ? { region: "eu" } : {}),
+  ...(n % 3 === 0 ? { "app.kubernetes.io/name": "a:b, 😀", empty: "" } : {}),
+});
+
 /** What becomes of a task of the population, by its id modulo seven: 0 is not due yet, 1 and 6 keep running. */
 const CANCELLED: ReadonlySet<number> = new Set([4, 6]);
 const OUTCOMES: Readonly<Record<number, Outcome>> = { 2: DONE, 3: FAILED, 4: RELEASED, 5: RELEASED };
@@ -64,11 +78,12 @@ async function writeAll({ store }: Examinee, from: readonly Task[], to: readonly
 
 /** What the filter means, said once more and plainly. */
 function takes(filter: TaskFilter, task: Task): boolean {
-  const { statuses, types, tags, search, finishedBefore, expiredAt, overlongAt } = filter;
+  const { statuses, types, tags, labels, search, finishedBefore, expiredAt, overlongAt } = filter;
   return (
     (statuses === undefined || statuses.includes(task.status)) &&
     (types === undefined || types.some((pattern) => takesType(pattern, task.type))) &&
     (tags === undefined || tags.every((tag) => task.tags.includes(tag))) &&
+    (labels === undefined || labels.every((label) => labelTexts(task.labels).includes(label))) &&
     (search === undefined || matchesSearch(task, search)) &&
     (finishedBefore === undefined || (task.finishedAt !== null && task.finishedAt < finishedBefore)) &&
     (expiredAt === undefined || (isRunning(task) && expiresAt(task) <= expiredAt)) &&
@@ -102,6 +117,14 @@ const FILTERS: Record<string, (t: number) => TaskFilter> = {
   "tasks with a tag": () => ({ tags: ["even"] }),
   "tasks that have all of several tags": () => ({ tags: ["even", "fifth 🌍"] }),
   "tasks that have no tag in particular": () => ({ tags: [] }),
+  "tasks with a label": () => ({ labels: ["region:eu"] }),
+  "tasks with a label whose value has a colon": () => ({ labels: ["app.kubernetes.io/name:a:b, 😀"] }),
+  "tasks with a label whose value is empty": () => ({ labels: ["empty:"] }),
+  "tasks that have all of several labels": () => ({
+    labels: ["empty:", "region:eu"],
+    statuses: ["pending", "done"],
+  }),
+  "tasks that have no label in particular": () => ({ labels: [] }),
   "tasks that a word finds": () => ({ search: parseSearch("рыба") }),
   "tasks that a field of the payload finds": () => ({ search: parseSearch("payload.user.name:ann") }),
   "tasks that a search without words finds": () => ({ search: parseSearch("") }),
@@ -134,6 +157,10 @@ const NOTHING: Record<string, (t: number) => TaskFilter> = {
   "a list of no types": () => ({ types: [] }),
   "a type in other case": () => ({ types: ["Video.Encode"] }),
   "a type that only begins like it": () => ({ types: ["video"] }),
+  "a label with another value": () => ({ labels: ["region:us"] }),
+  "a label in other case": () => ({ labels: ["region:EU"] }),
+  "two values of one label": () => ({ labels: ["region:eu", "region:us"] }),
+  "the name of a member that every object has": () => ({ labels: ["constructor:function"] }),
   "a tag in other case": () => ({ tags: ["EVEN"] }),
   "a part of a tag": () => ({ tags: ["eve"] }),
   "pending tasks that ended": (t) => ({ statuses: ["pending"], finishedBefore: t + HOUR_MS }),

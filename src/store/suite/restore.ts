@@ -21,7 +21,10 @@ async function othersTasks(x: Examinee): Promise<Task[]> {
     await x.ended("cancelled"),
     await x.settled(await x.run({ payload: "[1]" }), { kind: "done", result: '{"b":1,"a":"\\u0000"}' }),
   ];
-  const made = [await x.add({ key: "pending", payload: '{"k":"Ключ"}', tags: ["a"] }), ...others];
+  const made = [
+    await x.add({ key: "pending", payload: '{"k":"Ключ"}', tags: ["a"], labels: { region: "eu" } }),
+    ...others,
+  ];
   const tasks = await Promise.all(made.map(({ id }) => x.see(id)));
   await x.store.remove(idsOf(made).map((id) => ({ id })));
   return tasks;

@@ -1,6 +1,7 @@
 /** The state of the form, and the request that it becomes. */
 import type { TaskSpec } from "../../../src/client/client.ts";
 import { compacted, indented } from "../../../src/core/json-text.ts";
+import { labelsFrom, labelTexts } from "../../../src/core/task.ts";
 import type { WrittenTask } from "../../api/written.ts";
 import { isBlank } from "../../form/json-text.ts";
 import { fromLocalInput, numberOrText } from "../../form/local-time.ts";
@@ -12,6 +13,8 @@ export type Form = {
   readonly type: string;
   readonly payload: string;
   readonly tags: readonly string[];
+  /** Each as `name:value`. */
+  readonly labels: readonly string[];
   readonly priority: string;
   /** Selects which of the next two fields is sent. */
   readonly start: "now" | "delay" | "at";
@@ -25,7 +28,7 @@ export type Form = {
 };
 
 export const EMPTY: Form = {
-  ...{ name: "", description: "", type: "", payload: "", tags: [], priority: "", start: "now" },
+  ...{ name: "", description: "", type: "", payload: "", tags: [], labels: [], priority: "", start: "now" },
   ...{ delay: "", run_at: "", timeout: "", max_attempts: "", backoff_base: "", backoff_max: "", key: "" },
 };
 
@@ -37,6 +40,7 @@ export const formFromTask = (task: WrittenTask): Form => ({
   type: task.type,
   payload: task.payloadText === null ? "" : indented(task.payloadText),
   tags: task.tags,
+  labels: labelTexts(task.labels),
   priority: task.priority === 0 ? "" : String(task.priority),
   timeout: task.timeout ?? "",
   max_attempts: String(task.max_attempts),
@@ -54,6 +58,7 @@ export function specOf(form: Form): TaskSpec {
     payload: undefined,
     payloadText: isBlank(form.payload) ? undefined : compacted(form.payload),
     tags: form.tags.length === 0 ? undefined : form.tags,
+    labels: form.labels.length === 0 ? undefined : labelsFrom(form.labels),
     priority: numberOrNothing(form.priority),
     delay: form.start === "delay" ? form.delay.trim() : undefined,
     run_at: form.start === "at" ? fromLocalInput(form.run_at) : undefined,

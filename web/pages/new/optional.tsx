@@ -34,7 +34,7 @@ export function OptionalFields(props: FieldProps): ReactElement {
   );
 }
 
-type Text = Exclude<keyof Form, "tags" | "start">;
+type Text = Exclude<keyof Form, "tags" | "labels" | "start">;
 
 function Fields({ form, onChange, faults }: FieldProps): ReactElement {
   const t = useWords(words);

@@ -69,7 +69,7 @@ function DuplicateTask({ id }: { id: number }): ReactElement {
 
 /** The fields that show their own faults. */
 const SHOWN = [
-  ...["name", "description", "type", "payload", "tags", "priority", "delay", "run_at", "timeout"],
+  ...["name", "description", "type", "payload", "tags", "labels", "priority", "delay", "run_at", "timeout"],
   ...["max_attempts", "backoff", "key"],
 ];
 
@@ -193,6 +193,13 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
         onChange={(next) => onChange({ ...form, tags: next })}
         suggestions={tags}
         error={faults("tags")}
+      />
+      <TagInput
+        label={common.labels}
+        tags={form.labels}
+        placeholder="region:eu"
+        onChange={(labels) => onChange({ ...form, labels })}
+        error={faults("labels")}
       />
     </>
   );

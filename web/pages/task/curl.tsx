@@ -55,13 +55,14 @@ function useLines(task: WrittenTask): readonly (readonly [string, string | null]
 
 /** The request that the form for a duplicate sends if it is not changed. */
 function duplicateOf(task: WrittenTask): TaskSpec {
-  const { name, description, type, payloadText, priority, tags, timeout, max_attempts } = task;
+  const { name, description, type, payloadText, priority, tags, labels, timeout, max_attempts } = task;
   return {
     ...{ name, type },
     ...(description === "" ? {} : { description }),
     ...(payloadText === null ? {} : { payloadText: compacted(payloadText) }),
     ...(priority === 0 ? {} : { priority }),
     ...(tags.length === 0 ? {} : { tags }),
+    ...(Object.keys(labels).length === 0 ? {} : { labels }),
     ...(timeout === null ? {} : { timeout }),
     max_attempts,
   };

@@ -5,6 +5,7 @@ import { type FormEvent, type ReactElement, useId, useState } from "react";
 import type { TaskPatch } from "../../../src/client/client.ts";
 import { TaskTrackError } from "../../../src/client/error.ts";
 import { compacted, indented } from "../../../src/core/json-text.ts";
+import { labelsFrom, labelTexts } from "../../../src/core/task.ts";
 import { client } from "../../api/client.ts";
 import { useRefresh } from "../../api/queries.ts";
 import type { WrittenTask } from "../../api/written.ts";
@@ -27,6 +28,8 @@ type Form = {
   readonly name: string;
   readonly description: string;
   readonly tags: readonly string[];
+  /** Each as `name:value`. */
+  readonly labels: readonly string[];
   readonly payload: string;
   readonly priority: string;
   readonly run_at: string;
@@ -38,6 +41,7 @@ const formOf = (task: WrittenTask): Form => ({
   name: task.name,
   description: task.description,
   tags: task.tags,
+  labels: labelTexts(task.labels),
   payload: task.payloadText === null ? "" : indented(task.payloadText),
   priority: String(task.priority),
   run_at: toLocalInput(task.run_at),
@@ -49,6 +53,7 @@ const FIELDS = [
   "name",
   "description",
   "tags",
+  "labels",
   "payload",
   "priority",
   "run_at",
@@ -73,6 +78,8 @@ function fieldValue(form: Form, field: Exclude<Field, "payload">): unknown {
       return numberOrText(form[field]);
     case "run_at":
       return fromLocalInput(form.run_at);
+    case "labels":
+      return labelsFrom(form.labels);
     case "timeout":
       return form.timeout.trim() === "" ? null : form.timeout.trim();
     default:
@@ -176,7 +183,8 @@ function Conflict(props: {
 function useLabels(): Readonly<Record<Field, string>> {
   const common = useWords(shared);
   return {
-    ...{ name: common.name, description: common.description, tags: common.tags, payload: common.payload },
+    ...{ name: common.name, description: common.description, tags: common.tags, labels: common.labels },
+    ...{ payload: common.payload },
     ...{
       priority: common.priority,
       run_at: common.scheduledStart,
@@ -198,7 +206,7 @@ function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement
   const common = useWords(shared);
   const label = useLabels();
   const faults = useFaults(error);
-  const of = <F extends Exclude<Field, "tags">>(field: F) => ({
+  const of = <F extends Exclude<Field, "tags" | "labels">>(field: F) => ({
     label: label[field],
     value: form[field],
     error: faults(field),
@@ -213,6 +221,13 @@ function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement
         tags={form.tags}
         error={faults("tags")}
         onChange={(tags) => onChange({ ...form, tags })}
+      />
+      <TagInput
+        label={label.labels}
+        tags={form.labels}
+        placeholder="region:eu"
+        error={faults("labels")}
+        onChange={(labels) => onChange({ ...form, labels })}
       />
       {isPending ? (
         <>

@@ -1,6 +1,7 @@
 import { Link } from "@tanstack/react-router";
 import type { ReactElement, ReactNode } from "react";
 import type { Task } from "../../../src/client/client.ts";
+import { labelTexts } from "../../../src/core/task.ts";
 import { useExplanation } from "../../api/queries.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -26,6 +27,11 @@ export function Facts({ task }: { task: Task }): ReactElement {
         {task.tags.length > 0 && (
           <Fact label={common.tags}>
             <Tags tags={task.tags} />
+          </Fact>
+        )}
+        {Object.keys(task.labels).length > 0 && (
+          <Fact label={common.labels}>
+            <LabelLinks labels={labelTexts(task.labels)} />
           </Fact>
         )}
         {task.key !== null && (
@@ -82,6 +88,19 @@ function Tags({ tags }: { tags: readonly string[] }): ReactElement {
       {tags.map((tag) => (
         <Link key={tag} to="/tasks" search={{ tag: [tag] }} className="tag" title={t.showTasks(tag)}>
           <bdi>{tag}</bdi>
+        </Link>
+      ))}
+    </span>
+  );
+}
+
+function LabelLinks({ labels }: { labels: readonly string[] }): ReactElement {
+  const t = useWords(words);
+  return (
+    <span className="task-tags">
+      {labels.map((label) => (
+        <Link key={label} to="/tasks" search={{ label: [label] }} className="tag" title={t.showTasks(label)}>
+          <bdi>{label}</bdi>
         </Link>
       ))}
     </span>

@@ -5,7 +5,7 @@ import { CircleHelp, Search, X } from "lucide-react";
 import { type ReactElement, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import type { Stats, Status } from "../../../src/client/client.ts";
 import { parseExactly } from "../../../src/core/exact-json.ts";
-import { STATUSES, takesType, typePatternFault } from "../../../src/core/task.ts";
+import { labelFault, STATUSES, takesType, typePatternFault } from "../../../src/core/task.ts";
 import { readTasks } from "../../api/client.ts";
 import { useStats } from "../../api/queries.ts";
 import { useLanguage, useWords } from "../../i18n/language.ts";
@@ -73,6 +73,14 @@ export function Filters({ search }: { search: TasksSearch }): ReactElement {
           known={stats?.tags.map(({ tag }) => tag)}
           isAllowed={() => true}
         />
+        <AddFilter
+          label={t.filterLabel}
+          placeholder={t.anyLabel}
+          kind="label"
+          chosen={search.label}
+          known={undefined}
+          isAllowed={(text) => labelFault(text) === null}
+        />
       </div>
       <ActiveFilters search={search} />
     </search>
@@ -81,9 +89,9 @@ export function Filters({ search }: { search: TasksSearch }): ReactElement {
 
 // ---- statuses
 
-/** Counts by status from the statistics; null if the tag or text filter makes them inexact. */
-function countsFor({ type, tag, q }: TasksSearch, stats: Stats | undefined): Stats["counts"] | null {
-  if (stats === undefined || tag !== undefined || q !== undefined) return null;
+/** Counts by status from the statistics; null if a tag, label or text filter makes them inexact. */
+function countsFor({ type, tag, label, q }: TasksSearch, stats: Stats | undefined): Stats["counts"] | null {
+  if (stats === undefined || tag !== undefined || label !== undefined || q !== undefined) return null;
   if (type === undefined) return stats.counts;
   const taken = stats.types.filter((one) => type.some((pattern) => takesType(pattern, one.type)));
   const sum = (status: Status): number => taken.reduce((total, { counts }) => total + counts[status], 0);
@@ -248,7 +256,7 @@ function usePayloadPaths(isWanted: boolean): PayloadPaths {
 function AddFilter(props: {
   label: string;
   placeholder: string;
-  kind: "type" | "tag";
+  kind: "type" | "tag" | "label";
   chosen: readonly string[] | undefined;
   known: readonly string[] | undefined;
   isAllowed: (text: string) => boolean;
@@ -283,8 +291,8 @@ function ActiveFilters({ search }: { search: TasksSearch }): ReactElement | null
   const t = useWords(words);
   const common = useWords(shared);
   const change = useFilterChange();
-  const { type = [], tag = [] } = search;
-  if (type.length + tag.length === 0) return null;
+  const { type = [], tag = [], label = [] } = search;
+  if (type.length + tag.length + label.length === 0) return null;
   const without = (values: readonly string[], value: string): string[] | undefined => {
     const next = values.filter((one) => one !== value);
     return next.length === 0 ? undefined : next;
@@ -307,9 +315,19 @@ function ActiveFilters({ search }: { search: TasksSearch }): ReactElement | null
           onRemove={() => change({ tag: without(tag, one) })}
         />
       ))}
+      {label.map((one) => (
+        <Chip
+          key={`label ${one}`}
+          kind={common.labels}
+          value={one}
+          onRemove={() => change({ label: without(label, one) })}
+        />
+      ))}
       <Button
         look="quiet"
-        onClick={() => change({ status: undefined, type: undefined, tag: undefined, q: undefined })}
+        onClick={() =>
+          change({ status: undefined, type: undefined, tag: undefined, label: undefined, q: undefined })
+        }
       >
         {t.clearFilters}
       </Button>

@@ -1,6 +1,6 @@
 /** The query of the tasks page, and the tasks that match it. */
 import type { Sort, Status, TaskFilter, TaskState } from "../../../src/client/client.ts";
-import { ENDED_STATUSES, STATUSES, takesType } from "../../../src/core/task.ts";
+import { ENDED_STATUSES, hasLabel, labelFault, STATUSES, takesType } from "../../../src/core/task.ts";
 import type { TasksFilter } from "../../api/queries.ts";
 import { knownOf, listOf, textOf } from "../../app/search.ts";
 
@@ -11,6 +11,7 @@ export type TasksSearch = {
   status?: Status[];
   type?: string[];
   tag?: string[];
+  label?: string[];
   q?: string;
   sort?: Sort;
 };
@@ -20,12 +21,14 @@ export function validateTasksSearch(raw: Record<string, unknown>): TasksSearch {
   const status = knownOf(raw.status, STATUSES);
   const type = listOf(raw.type);
   const tag = listOf(raw.tag);
+  const label = listOf(raw.label).filter((one) => labelFault(one) === null);
   const q = textOf(raw.q);
   const [sort] = knownOf(raw.sort, SORTS);
   return {
     ...(status.length > 0 ? { status } : {}),
     ...(type.length > 0 ? { type } : {}),
     ...(tag.length > 0 ? { tag } : {}),
+    ...(label.length > 0 ? { label } : {}),
     ...(q !== "" ? { q } : {}),
     ...(sort !== undefined && sort !== NEWEST_FIRST ? { sort } : {}),
   };
@@ -46,11 +49,15 @@ export function bulkFilterOf({ sort = NEWEST_FIRST, ...filter }: TasksSearch): T
 }
 
 /** Whether a task matches the filters. The text filter is not checked, because a task state contains no payload. */
-export function takes({ status, type, tag, sort = NEWEST_FIRST }: TasksSearch, task: TaskState): boolean {
+export function takes(
+  { status, type, tag, label, sort = NEWEST_FIRST }: TasksSearch,
+  task: TaskState,
+): boolean {
   return (
     (status?.includes(task.status) ?? true) &&
     (type?.some((pattern) => takesType(pattern, task.type)) ?? true) &&
     (tag?.every((one) => task.tags.includes(one)) ?? true) &&
+    (label?.every((one) => hasLabel(task.labels, one)) ?? true) &&
     (!isByEnd(sort) || task.finished_at !== null)
   );
 }
