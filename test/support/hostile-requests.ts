@@ -34,7 +34,7 @@ const longTask = (n: number): object => ({
   },
   ...{
     tags: many(20, (tag) => `tag ${tag}`),
-    labels: Object.fromEntries(many(20, (n) => [`label.${n}`, "v".repeat(255)])),
+    labels: Object.fromEntries(many(20, (label) => [`l${label}`, ""])),
     delay: "24h",
     timeout: "1h30m",
     backoff: { base: "1s", max: "1h" },
@@ -53,6 +53,7 @@ function reads(): HostileRequest[] {
     get("a page of the largest tasks", "?view=full&limit=1000&type=large"),
     get("a list that few tasks match", `?limit=1&${many(100, (n) => `type=zz${n}*`).join("&")}`),
     get("a list by a hundred tags", `?limit=1000&${many(100, (n) => `tag=zz${n}`).join("&")}`),
+    get("a list by a hundred labels", `?limit=1000&${many(100, (n) => `label=l:zz${n}`).join("&")}`),
     get("a list by more tags than that", `?${many(101, (n) => `tag=zz${n}`).join("&")}`, { status: 400 }),
     get("a search for one word", "?q=nothing", { isSearch: true }),
     get("a search for 32 words", `?q=${words(32).replaceAll(" ", "+")}`, { isSearch: true }),
