@@ -46,9 +46,9 @@ export interface App {
 /** The effects on the outside world; tests pass their own. */
 export type Effects = {
   readonly clock: Clock;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
-  /** A short random text. Two processes hardly ever draw the same one at the same time; over years they may. */
+  /** A short random text. Two processes hardly ever get the same text at the same time; over years they may. */
   readonly nonce: () => string;
   /** Names this process in leases and history. */
   readonly worker: string;
@@ -62,7 +62,7 @@ const STOP_WITHIN_MS = 2_000;
 /** A store that takes longer to answer a probe gets no traffic, and a broker that takes longer counts as away. */
 const ANSWERS_A_PROBE_WITHIN_MS = 1_000;
 const NO_ANSWER = "The store does not answer";
-/** With DISPATCH_INTERVAL=0s claims rely on wake-ups, and the poll finds what a lost wake-up has left. */
+/** With DISPATCH_INTERVAL=0s claims rely on wake-ups, and this poll finds the tasks of a lost wake-up. */
 const SLOWEST_POLL_MS = 1_000;
 
 /** Opens the store and creates all parts; starts nothing. Rejects as `openStore` does. */
@@ -213,7 +213,7 @@ const simulation = ({ simulateMinMs, simulateMaxMs, simulateFailureRate }: Confi
 
 // ---- services
 
-/** Something that is open already and needs no start. */
+/** A service that is open already and needs no start. */
 const closing = (name: string, close: (withinMs: number) => Promise<void>): Service => ({
   name,
   start: () => undefined,
@@ -251,7 +251,7 @@ function submissionsService(
   };
 }
 
-/** A broker that does not answer delivers again what it has not acknowledged, so nothing waits longer for it. */
+/** Closes the broker. It delivers messages without an acknowledgement again, so the close need not wait for its answer. */
 function closeBroker(closed: Promise<void>, withinMs: number, { clock, log }: BrokerEffects): Promise<void> {
   const logged = closed.catch((error: unknown) =>
     log.debug("broker_close_failed", { error: errorText(error) }),
@@ -278,14 +278,14 @@ function warnOfOpenPort({ httpHost }: Config, log: Log): void {
   log.warn("open_to_the_network", {
     host: httpHost,
     message:
-      "Anybody who reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 keeps it here",
+      "Every client that reaches this address may submit, read and delete tasks; HTTP_HOST=127.0.0.1 allows only this machine",
   });
 }
 
 const urlOf = ({ hostname, port }: { readonly hostname: string; readonly port: number }): string =>
   `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 
-/** Counted, and unique among processes by the prefix. */
+/** The prefix makes it unique among processes, the counter within this process. */
 function createRequestIds(prefix: string): () => string {
   let count = 0;
   return () => `${prefix}-${++count}`;

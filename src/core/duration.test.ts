@@ -5,7 +5,7 @@ import { formatDuration, formatDurationMs, parseDuration, parseDurationMs } from
 type Refused = readonly [text: string, ns: null];
 type Parsed = readonly [text: string, ns: bigint, canonical: string];
 
-/** What Go 1.26 itself answers: time.ParseDuration(text), and String() of what came out. */
+/** The results of Go 1.26: time.ParseDuration(text), and String() of that duration. */
 const GO: readonly (Refused | Parsed)[] = [
   ["0", 0n, "0s"],
   ["+0", 0n, "0s"],
@@ -189,13 +189,13 @@ const parsed = GO.filter((row): row is Parsed => row[1] !== null);
 const refused = GO.filter((row): row is Refused => row[1] === null);
 
 const INT64 = fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n });
-/** As many short durations as long ones: the digits are drawn before the number. */
+/** Short durations are as frequent as long ones, because the number of bits is chosen first. */
 const DURATION = fc.oneof(
   INT64,
   fc.tuple(fc.integer({ min: 1, max: 63 }), INT64).map(([bits, ns]) => BigInt.asIntN(bits, ns)),
 );
 
-describe("a duration means what it means in Go", () => {
+describe("a duration has the same meaning as in Go:", () => {
   test.each(parsed)("%j is %s ns", (text, ns) => {
     expect(parseDuration(text)).toBe(ns);
   });
@@ -204,13 +204,13 @@ describe("a duration means what it means in Go", () => {
     expect(formatDuration(ns)).toBe(canonical);
   });
 
-  test.each(refused)("%j is none", (text) => {
+  test.each(refused)("%j is not a duration", (text) => {
     expect(parseDuration(text)).toBeNull();
     expect(parseDurationMs(text)).toBeNull();
   });
 });
 
-test("every duration that is printed is read as the same number", () => {
+test("every duration that is printed is parsed as the same number", () => {
   fc.assert(
     fc.property(DURATION, (ns) => {
       expect(parseDuration(formatDuration(ns))).toBe(ns);
@@ -219,7 +219,7 @@ test("every duration that is printed is read as the same number", () => {
   );
 });
 
-test("what is printed is printed again in the same way", () => {
+test("a printed duration that is parsed and printed again has the same text", () => {
   fc.assert(
     fc.property(DURATION, (ns) => {
       const text = formatDuration(ns);
@@ -230,7 +230,7 @@ test("what is printed is printed again in the same way", () => {
   );
 });
 
-test("no text makes the parser throw, or leave the range of Go's int64", () => {
+test("the parser never throws, and every result is within the range of Go's int64", () => {
   const part = fc.constantFrom(
     "-",
     "+",
@@ -255,7 +255,7 @@ test("no text makes the parser throw, or leave the range of Go's int64", () => {
   );
 });
 
-test("a text of more than a hundred characters is no duration, and costs nothing", () => {
+test("a text of more than a hundred characters is not a duration, and is refused at once", () => {
   expect(parseDuration(`${"0".repeat(98)}1s`)).toBe(1_000_000_000n);
   expect(parseDuration(`${"0".repeat(99)}1s`)).toBeNull();
   expect(parseDuration("9".repeat(10_000_000))).toBeNull();

@@ -1,7 +1,7 @@
 /**
  * Durations as Go writes them: "250ms", "4m2.348501s", "1h30m", "0s". A duration is exact to the nanosecond and
  * spans Go's int64 (about 292 years either way), so text → nanoseconds → text is the identity on canonical text.
- * Inside TaskTrack time is in whole milliseconds; the two functions with `Ms` in their name cross over.
+ * Inside TaskTrack time is in whole milliseconds; the two functions with `Ms` in their name convert from and to them.
  */
 
 const MAX_NS = 2n ** 63n - 1n;
@@ -22,7 +22,7 @@ const LONGEST_TEXT = 100;
 const PART = /(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|s|m|h)/y;
 
 /**
- * Parses a Go duration into nanoseconds; null when the text is none.
+ * Parses a Go duration into nanoseconds; null when the text is not a duration.
  * @example parseDuration("1m30.5s") // 90_500_000_000n
  */
 export function parseDuration(text: string): bigint | null {
@@ -53,7 +53,7 @@ function sumParts(text: string, start: number): bigint | null {
   return total;
 }
 
-/** A fraction is kept as far as an int64 holds its digits and multiplied as a float64, because Go does it so. */
+/** As in Go: the digits of a fraction are kept as far as an int64 holds them, and multiplied as a float64. */
 function partNs(whole: string, fraction: string, unit: string): bigint | null {
   const unitNs = UNITS_NS.get(unit);
   if (unitNs === undefined || (whole === "" && fraction === "")) return null;

@@ -14,11 +14,11 @@ test.each([
   expect(JSON.stringify(parseExactly(text))).toBe(text);
 });
 
-test("a number that JavaScript prints as it is written is a number", () => {
+test("a number that JavaScript prints unchanged is parsed as a number", () => {
   expect(parseExactly('{"a":[0,-7,0.5,1e+21],"b":1.0}')).toMatchObject({ a: [0, -7, 0.5, 1e21] });
 });
 
-test("anything else is what JSON.parse makes of it", () => {
+test("any other value is parsed as JSON.parse does", () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
       const text = JSON.stringify(value);

@@ -35,7 +35,7 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     "",
   ],
   [
-    "the next task, with a worker that asks",
+    "the next task, while a worker has a free slot",
     pendingTask(),
     { workers: [taker({ types: ["w*"] })] },
     "about_to_start",
@@ -49,7 +49,7 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     "0 of",
   ],
   [
-    "a task in line",
+    "a task behind others",
     pendingTask(),
     { workers: [taker()], before: 7 },
     "waiting_for_slot",
@@ -62,8 +62,14 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     "waiting_for_slot",
     "at least 1000",
   ],
-  ["a task that is worked on", runningTask(), {}, "running", "worker-1"],
-  ["a task whose worker is silent", runningTask({}, { until: NOON + 9_000 }), {}, "worker_silent", "in 9s"],
+  ["a running task", runningTask(), {}, "running", "worker-1"],
+  [
+    "a task whose worker sends no heartbeats",
+    runningTask({}, { until: NOON + 9_000 }),
+    {},
+    "worker_silent",
+    "in 9s",
+  ],
   [
     "a task whose lease is over and not judged yet",
     runningTask({}, { until: NOON }),

@@ -45,7 +45,7 @@ export function explain(task: LightTask, facts: Facts): Explanation {
   if (task.runAt > facts.now) return { ...notDue(task, facts.now), position: null, workers };
   const position = facts.before ?? 0;
   if (workers.length === 0) {
-    const message = `It is due, but no worker that was heard of in the last minute takes type "${task.type}"`;
+    const message = `It is due, but no worker that called the server in the last minute takes type "${task.type}"`;
     return { reason: "no_worker", message, position, workers };
   }
   const many = position >= facts.countedTo ? `at least ${position}` : String(position);
@@ -93,7 +93,7 @@ function runningReason(task: Light<RunningTask>, now: number): Pick<Explanation,
   // A lease is renewed every third of it: past two thirds at least one heartbeat is missing.
   if (until - now < leaseMs / 3) {
     const when = until > now ? `in ${left(until - now)}` : "soon";
-    const message = `Its worker ${worker} is silent; unless it is heard, the task goes to another ${when}`;
+    const message = `Its worker ${worker} is silent; unless it sends a heartbeat, the task goes to another worker ${when}`;
     return { reason: "worker_silent", message };
   }
   return { reason: "running", message: `Worker ${worker} works on it, attempt ${task.attempt}` };

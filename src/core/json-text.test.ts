@@ -92,7 +92,7 @@ test.each([
   expect([...stringsOf(text)]).toEqual(expected);
 });
 
-test("the strings of any document are those that JSON.parse has read there", () => {
+test("the strings of any document are the strings that JSON.parse finds in it", () => {
   const stringsIn = (value: unknown): string[] => {
     if (typeof value === "string") return [value];
     return typeof value === "object" && value !== null ? Object.values(value).flatMap(stringsIn) : [];
@@ -105,7 +105,7 @@ test("the strings of any document are those that JSON.parse has read there", () 
   );
 });
 
-test("every part of any document is found, and says what JSON.parse has read there", () => {
+test("every part of any document is found, and its text has the value that JSON.parse finds there", () => {
   const agrees = (text: string, span: Span, value: unknown): void => {
     const written = text.slice(span.start, span.end);
     expect(written).toBe(written.trim());
@@ -135,7 +135,7 @@ test("every part of any document is found, and says what JSON.parse has read the
 const tokensOf = (text: string): readonly string[] =>
   text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
 
-describe("a document printed anew", () => {
+describe("a document that is printed again", () => {
   test.each([
     [
       '{"id":3889108265204450030,"10":1e999,"2":-0}',
@@ -149,7 +149,7 @@ describe("a document printed anew", () => {
     expect(indented(text)).toBe(expected);
   });
 
-  test("has the same tokens in the same order, whatever they are", () => {
+  test("has the same tokens in the same order, for any document", () => {
     fc.assert(
       fc.property(jsonTexts, (document) => {
         const text = ` ${document}\n`;

@@ -1,7 +1,7 @@
 /** The times of a lease, and of the cancel request of a running task. */
 import type { Lease, Task } from "./task.ts";
 
-/** How long a handler may go on after a cancel request before its lease is revoked. */
+/** How long a handler may continue after a cancel request before its lease is revoked. */
 export const CANCEL_GRACE_MS = 30_000;
 
 /** The end of a lease that is renewed now. */
@@ -19,7 +19,7 @@ export const isOverlong = ({ lease }: { readonly lease: Lease }, now: number): b
   endsTooLate(lease.until, lease.leaseMs, now) ||
   (lease.revokeAt !== null && endsTooLate(lease.revokeAt, CANCEL_GRACE_MS, now));
 
-/** Whether the worker should be told to stop. */
+/** Whether the worker should be asked to stop. */
 export const isCancelRequested = (task: Pick<Task, "lease">): boolean =>
   task.lease !== null && task.lease.revokeAt !== null;
 

@@ -26,7 +26,7 @@ const SECOND = 1_000;
 const LEASE_MS = 30 * SECOND;
 
 const BROKEN: Failure = { code: "broken", message: "It broke" };
-const FATAL: Failure = { code: "fatal", message: "It is beyond help" };
+const FATAL: Failure = { code: "fatal", message: "It cannot be repaired" };
 
 const done = (result: string | null = null): Outcome => deepFreeze({ kind: "done", result });
 const failed = (error: Failure = BROKEN, retryAfterMs: number | null = null): Outcome =>
@@ -103,7 +103,7 @@ const STEPS = {
 
 type State = keyof typeof STATES;
 type StepName = keyof typeof STEPS;
-/** A status that the step leads to; "same": the very same task comes back; otherwise the refusal's code. */
+/** The status after the step; "same": the step returns the same object; otherwise the code of the refusal. */
 type Expected = Status | "same" | "lost" | "wrong";
 
 const [pending, running, same, lost, wrong] = ["pending", "running", "same", "lost", "wrong"] as const;
@@ -163,25 +163,25 @@ describe.each(CASES)("$state + $step → $expected", ({ state, step, expected })
       expect(refusal(take).message).toMatch(/task 7\b/i);
     });
   } else if (expected === "same") {
-    test("gives the very same task back", () => {
+    test("returns the same object", () => {
       expect(take()).toBe(from);
     });
   } else {
-    test("leads there, one version up unless it only renews the lease", () => {
+    test("gives that status, and the next version unless it only renews the lease", () => {
       const to = take();
       expect(to.status).toBe(expected);
       expect(to.version).toBe(step === "extend" ? from.version : from.version + 1);
       expect(to.updatedAt).toBe(step === "extend" ? from.updatedAt : NOON);
     });
 
-    test("keeps the shape of a task: lease and end as the status has them, and the same keys in the same order", () => {
+    test("keeps the shape of a task: a lease and an end only where the status has them, and the same keys in the same order", () => {
       const to = take();
       expect(to.lease !== null).toBe(expected === "running");
       expect(to.finishedAt !== null).toBe(["done", "failed", "cancelled"].includes(expected));
       expect(Object.keys(to)).toEqual(KEYS);
     });
 
-    test("leaves what it has no business with", () => {
+    test("does not change the other fields", () => {
       const { id, createdAt, type, key, tags, payload, priority, maxAttempts, backoff, timeoutMs } = from;
       expect(take()).toMatchObject({
         id,
@@ -210,7 +210,7 @@ test("the table has a cell for every state and every step", () => {
 describe("a new task", () => {
   const DEFAULTS = { delayMs: 500, timeoutMs: 9_000, maxAttempts: 4, backoff: { baseMs: 1, maxMs: 2 } };
 
-  test("takes from its type's defaults what was left open", () => {
+  test("takes the fields that are not given from the defaults of its type", () => {
     expect(create({ name: "n" }, DEFAULTS, NOON)).toEqual({
       id: NO_ID,
       version: 1,
@@ -245,7 +245,7 @@ describe("a new task", () => {
     });
   });
 
-  test("takes what was said before any default", () => {
+  test("takes the given fields rather than the defaults", () => {
     const said = {
       name: "n",
       description: "d",
@@ -265,20 +265,20 @@ describe("a new task", () => {
   });
 
   test.each([
-    ["at the time that is named", { runAt: NOON + 42 }, NOON + 42],
-    ["at the time that is named, even in the past", { runAt: 1 }, 1],
-    ["at the time that is named rather than after a delay", { runAt: 1, delayMs: 9 }, 1],
-    ["after the delay that is named", { delayMs: 0 }, NOON],
+    ["at the given time", { runAt: NOON + 42 }, NOON + 42],
+    ["at the given time, even in the past", { runAt: 1 }, 1],
+    ["at the given time rather than after a delay", { runAt: 1, delayMs: 9 }, 1],
+    ["after the given delay", { delayMs: 0 }, NOON],
     ["after the delay of its type", {}, NOON + 500],
   ])("is due %s", (_when, spec, runAt) => {
     expect(create({ name: "n", ...spec }, DEFAULTS, NOON).runAt).toBe(runAt);
   });
 
-  test("may ask for no timeout where its type has one", () => {
+  test("may have no timeout although its type has one", () => {
     expect(create({ name: "n", timeoutMs: null }, DEFAULTS, NOON).timeoutMs).toBeNull();
   });
 
-  test("runs up to three times with a backoff from a second to an hour unless its type says otherwise", () => {
+  test("by default runs up to three times with a backoff from a second to an hour", () => {
     expect(TYPE_DEFAULTS).toEqual({
       delayMs: 0,
       timeoutMs: null,
@@ -293,7 +293,7 @@ describe("a new task", () => {
 describe("a claim", () => {
   const by = { worker: "worker-2", leaseMs: LEASE_MS, nonce: "b" };
 
-  test("begins an attempt under a lease of the asked length", () => {
+  test("begins an attempt with a lease of the requested length", () => {
     expect(claim(pendingTask(), by, NOON)).toMatchObject({
       claims: 1,
       token: "1.b",
@@ -303,7 +303,7 @@ describe("a claim", () => {
     });
   });
 
-  test("forgets the progress of the attempt before, and keeps why that failed", () => {
+  test("removes the progress of the attempt before, and keeps its error", () => {
     const before = pendingTask({ progress: { percent: 40, message: "m" }, error: BROKEN });
     expect(claim(before, by, NOON)).toMatchObject({ progress: null, error: BROKEN });
   });
@@ -312,28 +312,28 @@ describe("a claim", () => {
     [NOON - 1, true],
     [NOON, true],
     [NOON + 1, false],
-  ])("of a task that is due at %d, at NOON, is possible: %p", (runAt, possible) => {
+  ])("at NOON of a task that is due at %d is possible: %p", (runAt, possible) => {
     expect(isClaimable(pendingTask({ runAt }), NOON)).toBe(possible);
   });
 
-  test("is never possible of a task that runs or has ended", () => {
+  test("is never possible for a running or ended task", () => {
     for (const task of [runningTask(), endedTask("done"), endedTask("failed"), endedTask("cancelled")]) {
       expect(isClaimable(task, NOON)).toBe(false);
     }
   });
 
-  test("has a token that no claim before it had", () => {
+  test("has a token that differs from the token of each earlier claim", () => {
     expect([nextToken(0, "x"), nextToken(1, "x"), nextToken(10, "x")]).toEqual(["1.x", "2.x", "11.x"]);
   });
 });
 
-describe("over a long life", () => {
+describe("a task with many attempts", () => {
   const begin = (task: Task, at: number): Task =>
     deepFreeze(claim(task, { worker: "worker-1", leaseMs: LEASE_MS, nonce: "n" }, at));
   const finish = (task: Task, outcome: Outcome, at: number): Task =>
     deepFreeze(settled(task, outcome, { now: at, random: 0 }));
 
-  /** Each line: what ends the attempt, and what the task says of itself while it ran and after. */
+  /** Each line: how the attempt ends, and the counters of the task after it. */
   const LIFE: readonly [end: "released" | "failed" | "lost" | "done" | "retry", Partial<Task>][] = [
     ["released", { claims: 1, token: "1.n", attempt: 0, failures: 0, losses: 0 }],
     ["failed", { claims: 2, token: "2.n", attempt: 1, failures: 1, losses: 0 }],
@@ -365,11 +365,11 @@ describe("over a long life", () => {
   const outcomeOf = (end: "released" | "failed" | "done"): Outcome =>
     end === "released" ? released() : end === "failed" ? failed() : done();
 
-  test("claims only rise, a loss keeps its number, a release gives it back, a retry by hand begins anew", () => {
+  test("counts claims upwards only, counts a lost start, does not count a released one, and counts from zero after a retry by hand", () => {
     expect(live().map(({ said }) => said)).toEqual(LIFE.map(([, said]) => said));
   });
 
-  test("the history numbers each start as it was numbered then", () => {
+  test("has each attempt in its history with the number that the attempt had then", () => {
     const history = live().at(-1)?.task.attempts ?? [];
     expect(history.map(({ attempt, outcome }) => [attempt, outcome])).toEqual([
       [1, "released"],
@@ -384,12 +384,12 @@ describe("over a long life", () => {
     ]);
   });
 
-  test("work is added up over all attempts, and a lost one counts to the end of its lease", () => {
+  test("adds up the work of all attempts; a lost attempt counts up to the end of its lease", () => {
     const worked = live().map(({ task }) => task.workedMs / SECOND);
     expect(worked).toEqual([1, 2, 3, 33, 34, 64, 65, 66, 66, 67]);
   });
 
-  test("the history keeps the last twenty attempts", () => {
+  test("keeps the last twenty attempts in its history", () => {
     let task: Task = pendingTask({ runAt: NOON });
     for (let i = 0; i < 25; i++) task = finish(begin(task, NOON + i), released(), NOON + i + 1);
     expect(task.attempts.map(({ finishedAt }) => finishedAt - NOON)).toEqual(
@@ -407,28 +407,33 @@ describe("a heartbeat", () => {
 
   test.each([
     ["to a lease's length from now", NOON + 1, 20_000, NOON + 1 + LEASE_MS],
-    ["by a millisecond at least, when the lease is longer than one length", NOON, 60_000, NOON + 60_001],
-    ["by a millisecond at least, when the clock went back", NOON - 15 * SECOND, 20_000, NOON + 20_001],
+    ["by at least a millisecond, when it is already more than one length ahead", NOON, 60_000, NOON + 60_001],
+    ["by at least a millisecond, when the clock went back", NOON - 15 * SECOND, 20_000, NOON + 20_001],
     ["at the last moment", NOON + 19_999, 20_000, NOON + 19_999 + LEASE_MS],
-    ["also past its end, as long as it was not judged", NOON + 90_000, 20_000, NOON + 90_000 + LEASE_MS],
+    [
+      "also after that end, as long as the lease was not judged",
+      NOON + 90_000,
+      20_000,
+      NOON + 90_000 + LEASE_MS,
+    ],
   ])("raises the end of the lease %s", (_how, now, left, until) => {
     expect(beat(runningTask({}, { until: NOON + left }), now).lease.until).toBe(until);
   });
 
-  test("comes too late once the lease was judged", () => {
+  test("is refused after the lease was judged", () => {
     expect(beat(runningTask(), NOON + 20_000).lease.until).toBe(NOON + 20_000 + LEASE_MS);
     const lost = deepFreeze(expire(runningTask(), NOON + 20_000));
     expect(refusal(() => beat(lost, NOON + 20_000)).code).toBe("lease_lost");
   });
 
-  test("brings an end that a clock set back has left too far ahead to a lease's length from now", () => {
+  test("moves an end that is too far ahead, because the clock was set back, to one length from now", () => {
     const farAhead = (ms: number) => beat(runningTask({}, { until: NOON + ms }), NOON).lease.until;
-    expect(farAhead(2 * LEASE_MS)).toBe(NOON + 2 * LEASE_MS + 1); // the difference that is allowed between clocks
+    expect(farAhead(2 * LEASE_MS)).toBe(NOON + 2 * LEASE_MS + 1); // clocks may differ by one length
     expect(farAhead(2 * LEASE_MS + 1)).toBe(NOON + LEASE_MS);
     expect(farAhead(3_600_000)).toBe(NOON + LEASE_MS);
   });
 
-  test("past the grace of a cancel request does not put off the revocation", () => {
+  test("after the grace of a cancel request does not delay the revocation", () => {
     const asked = deepFreeze(cancel(runningTask(), NOON));
     const late = beat(asked, NOON + CANCEL_GRACE_MS + 1_000);
     expect(late.lease).toMatchObject({ until: NOON + CANCEL_GRACE_MS + 1_000 + LEASE_MS });
@@ -436,14 +441,14 @@ describe("a heartbeat", () => {
     expect(expire(late, NOON + CANCEL_GRACE_MS + 1_000).status).toBe("cancelled");
   });
 
-  test("brings progress, and without any leaves what was there", () => {
+  test("may bring progress; without it the earlier progress stays", () => {
     const half = { percent: 50, message: "half" };
     const halfway = beat(runningTask(), NOON, half);
     expect(halfway.progress).toEqual(half);
     expect(beat(deepFreeze(halfway), NOON + 1).progress).toEqual(half);
   });
 
-  test("touches nothing but the lease's end and the progress", () => {
+  test("changes only the lease's end and the progress", () => {
     const before = runningTask({ progress: { percent: 1, message: "" } }, { revokeAt: NOON + 5_000 });
     const after = beat(before, NOON + 1, { percent: 2, message: "" });
     expect({ ...after, progress: null, lease: { ...after.lease, until: 0 } }).toEqual({
@@ -458,7 +463,7 @@ describe("a heartbeat", () => {
 // ---- ends of attempts
 
 describe("a success", () => {
-  test("ends the task with its result, and no error is left of earlier attempts", () => {
+  test("ends the task with its result, and removes the error of earlier attempts", () => {
     const task = settled(runningTask({ error: BROKEN, failures: 1, workedMs: 3_000 }), done('{"a":1}'));
     expect(task).toMatchObject({
       status: "done",
@@ -481,7 +486,7 @@ describe("a success", () => {
     expect(settled(runningTask({ progress }), done()).progress).toEqual(whole);
   });
 
-  test("stands although a cancel was asked for", () => {
+  test("counts although a cancel was requested", () => {
     expect(settled(runningTask({}, { revokeAt: NOON + 1 }), done()).status).toBe("done");
   });
 });
@@ -493,13 +498,13 @@ describe("a result", () => {
   test.each([
     ["1 MiB of ASCII", quoted("a".repeat(MIB - 2)), true],
     ["one byte more", quoted("a".repeat(MIB - 1)), false],
-    ["a third of it in ASCII, where counting begins", quoted("a".repeat(Math.ceil(MIB / 3))), true],
+    ["a third of 1 MiB of ASCII, where counting begins", quoted("a".repeat(Math.ceil(MIB / 3))), true],
     ["1 MiB of two-byte letters", quoted("\u00e9".repeat(MIB / 2 - 1)), true],
-    ["one letter more", quoted("\u00e9".repeat(MIB / 2)), false],
+    ["one two-byte letter more", quoted("\u00e9".repeat(MIB / 2)), false],
     ["1 MiB of three-byte letters", quoted(`\u20ac${"\u20ac".repeat((MIB - 4) / 3 - 1)}aa`), true],
-    ["one byte more of them", quoted(`\u20ac${"\u20ac".repeat((MIB - 4) / 3 - 1)}aaa`), false],
+    ["one byte more than that", quoted(`\u20ac${"\u20ac".repeat((MIB - 4) / 3 - 1)}aaa`), false],
     ["1 MiB of four-byte letters", quoted(`${"\u{1f600}".repeat(MIB / 4 - 1)}aa`), true],
-    ["one byte more of those", quoted(`${"\u{1f600}".repeat(MIB / 4 - 1)}aaa`), false],
+    ["again one byte more", quoted(`${"\u{1f600}".repeat(MIB / 4 - 1)}aaa`), false],
   ])("of %s is kept: %p", (_size, result, kept) => {
     expect(Buffer.byteLength(result) <= MIB).toBe(kept);
     const task = settled(runningTask(), done(result));
@@ -510,26 +515,26 @@ describe("a result", () => {
 
   const HUGE = quoted("a".repeat(MIB));
 
-  test("that is too large fails the task for good, whatever attempts are left, and says both sizes", () => {
+  test("that is too large fails the task without a retry, and the error has both sizes", () => {
     const task = settled(runningTask({ maxAttempts: 9 }), done(HUGE));
     expect(task).toMatchObject({ status: "failed", failures: 1, finishedAt: NOON });
     expect(task.error?.message).toBe("The result has 1048578 bytes; at most 1048576 are kept");
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "failed", error: { code: "result_too_large" } });
   });
 
-  test("that is too large may be said again, and nothing else instead", () => {
+  test("that is too large may be reported again; another outcome is refused", () => {
     const task = deepFreeze(settled(runningTask(), done(HUGE)));
     expect(settled(task, done(HUGE))).toBe(task);
     expect(refusal(() => settled(task, failed())).code).toBe("lease_lost");
   });
 
-  test("that is too large is a failure: after a cancel request it ends as cancelled", () => {
+  test("that is too large is a failure: after a cancel request the task ends as cancelled", () => {
     expect(settled(runningTask({}, { revokeAt: NOON + 1 }), done(HUGE)).status).toBe("cancelled");
   });
 });
 
 describe("a failure", () => {
-  test("waits for the next attempt as the backoff says", () => {
+  test("makes the task wait for its next attempt as the backoff says", () => {
     const task = settled(runningTask({ failures: 1, maxAttempts: 3 }), failed(), { random: 0.5 });
     expect(task).toMatchObject({
       status: "pending",
@@ -542,10 +547,10 @@ describe("a failure", () => {
   });
 
   test.each([
-    ["the last that is allowed", { failures: 2, maxAttempts: 3 }, failed()],
+    ["the last one that max_attempts allows", { failures: 2, maxAttempts: 3 }, failed()],
     ["the only one", { failures: 0, maxAttempts: 1 }, failed()],
-    ["one more than an edit since allows", { failures: 4, maxAttempts: 2 }, failed()],
-    ["one that its worker calls final", { failures: 0, maxAttempts: 9 }, final(BROKEN)],
+    ["beyond a max_attempts that was lowered meanwhile", { failures: 4, maxAttempts: 2 }, failed()],
+    ["reported as final by its worker", { failures: 0, maxAttempts: 9 }, final(BROKEN)],
   ])("ends the task when it is %s", (_which, fields, outcome) => {
     expect(settled(runningTask(fields), outcome)).toMatchObject({
       status: "failed",
@@ -555,17 +560,17 @@ describe("a failure", () => {
     });
   });
 
-  test("waits as long as its worker asks for", () => {
+  test("makes the task wait as long as its worker asks for", () => {
     expect(settled(runningTask(), failed(BROKEN, 90_000)).runAt).toBe(NOON + 90_000);
     expect(settled(runningTask(), failed(BROKEN, 0)).runAt).toBe(NOON);
   });
 
-  test("is not counted with the lost leases", () => {
+  test("is counted apart from lost leases", () => {
     const task = settled(runningTask({ losses: 2, failures: 0, maxAttempts: 2, attempt: 3 }), failed());
     expect(task).toMatchObject({ status: "pending", failures: 1, losses: 2 });
   });
 
-  test("after a cancel request ends as cancelled, is remembered, and burns nothing", () => {
+  test("after a cancel request ends the task as cancelled, keeps the error, and is not counted", () => {
     const task = settled(runningTask({ failures: 1 }, { revokeAt: NOON + 1 }), failed());
     expect(task).toMatchObject({ status: "cancelled", error: BROKEN, failures: 1, finishedAt: NOON });
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "cancelled", error: BROKEN });
@@ -573,7 +578,7 @@ describe("a failure", () => {
 });
 
 describe("a release", () => {
-  test.each([0, 10_000])("makes the task due in %d ms and burns no attempt", (delayMs) => {
+  test.each([0, 10_000])("makes the task due in %d ms and does not count the attempt", (delayMs) => {
     const task = settled(
       runningTask({ attempt: 3, failures: 1, losses: 1, error: BROKEN }),
       released(delayMs),
@@ -589,19 +594,19 @@ describe("a release", () => {
     expect(task.attempts.at(-1)).toMatchObject({ attempt: 3, outcome: "released", error: null });
   });
 
-  test("after a cancel request ends as cancelled", () => {
+  test("after a cancel request ends the task as cancelled", () => {
     const task = settled(runningTask({}, { revokeAt: NOON + 1 }), released(10_000));
     expect(task).toMatchObject({ status: "cancelled", error: null, finishedAt: NOON });
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "cancelled" });
   });
 });
 
-describe("a loss that was noticed at once", () => {
+describe("a loss that is reported at once", () => {
   test.each([
     [0, "pending"],
     [1, "pending"],
     [2, "failed"],
-  ] as const)("after %d others leaves the task %s, with the reason", (losses, status) => {
+  ] as const)("after %d earlier losses leaves the task %s, with the reason", (losses, status) => {
     const task = settled(runningTask({ losses, failures: 1, attempt: 4 }), died());
     const message = `Its process ended (loss ${losses + 1} of 3)`;
     expect(task).toMatchObject({ status, losses: losses + 1, failures: 1, attempt: 4 });
@@ -610,19 +615,19 @@ describe("a loss that was noticed at once", () => {
     if (status === "pending") expect(task.runAt).toBe(NOON);
   });
 
-  test("of a task that should stop is no loss", () => {
+  test("of a task with a cancel request is not counted as a loss", () => {
     const task = settled(runningTask({ losses: 2 }, { revokeAt: NOON + 1 }), died());
     expect(task).toMatchObject({ status: "cancelled", losses: 2, error: null });
   });
 
-  test("is answered again, and also after the house has found it by itself", () => {
+  test("may be reported again, and also after the sweep has found it", () => {
     const said = deepFreeze(settled(runningTask(), died()));
     const found = deepFreeze(expire(runningTask(), NOON + 20_000));
     for (const task of [said, found]) expect(settled(task, died(), { now: NOON + 60_000 })).toBe(task);
   });
 });
 
-describe("a settle that is said again", () => {
+describe("an outcome that is reported again", () => {
   const OUTCOMES: Record<string, Outcome> = {
     done: done('"r"'),
     failed: failed(),
@@ -638,7 +643,7 @@ describe("a settle that is said again", () => {
     [", after a cancel request", runningTask({}, { revokeAt: NOON + 1 })],
   ] as const) {
     test.each(EXPECTED)(
-      `first $first, then $second${when}: answered $answered`,
+      `first $first, then $second${when}: accepted $answered`,
       ({ first, second, answered }) => {
         const [one, two] = [OUTCOMES[first] as Outcome, OUTCOMES[second] as Outcome];
         const task = deepFreeze(settled(begun, one));
@@ -649,7 +654,7 @@ describe("a settle that is said again", () => {
     );
   }
 
-  test.each(["done", "failed", "final", "released"])("as %s is answered until the next claim", (name) => {
+  test.each(["done", "failed", "final", "released"])("as %s is accepted until the next claim", (name) => {
     const outcome = OUTCOMES[name] as Outcome;
     const ended = deepFreeze(settled(runningTask(), outcome));
     const waiting = ended.status === "pending" ? ended : deepFreeze(retry(ended, NOON));
@@ -662,29 +667,29 @@ describe("a settle that is said again", () => {
     expect(refusal(() => settled(next, outcome, { token: "1.a" })).code).toBe("lease_lost");
   });
 
-  test("as failed is no repeat of a failure with another message", () => {
+  test("as failed is refused if its message differs", () => {
     const task = deepFreeze(settled(runningTask(), failed()));
     expect(refusal(() => settled(task, failed({ ...BROKEN, message: "Other" }))).code).toBe("lease_lost");
   });
 
-  test("is not a repeated loss: a worker that lost its lease has never settled", () => {
+  test("is refused after a loss: a worker that lost its lease has reported nothing before", () => {
     const task = deepFreeze(expire(runningTask(), NOON + 20_000));
     for (const outcome of Object.values(OUTCOMES)) {
       expect(refusal(() => settled(task, outcome)).code).toBe("lease_lost");
     }
   });
 
-  test("is not a cancel that the house made: a failure after the revocation was never said before", () => {
+  test("is refused after a revocation, which is not an outcome that the worker has reported", () => {
     const task = deepFreeze(expire(runningTask({}, { revokeAt: NOON }), NOON));
     expect(refusal(() => settled(task, failed())).code).toBe("lease_lost");
     expect(refusal(() => settled(task, done())).code).toBe("lease_lost");
   });
 });
 
-// ---- what time does
+// ---- ends of leases
 
 describe("a lease that runs out", () => {
-  test("is a loss: the task is due at once, with the number of its start kept", () => {
+  test("is a loss: the task is due at once, and its attempt stays counted", () => {
     const task = expire(runningTask({ failures: 1 }), NOON + 20_000);
     expect(task).toMatchObject({
       status: "pending",
@@ -695,11 +700,11 @@ describe("a lease that runs out", () => {
     });
     expect(task.error).toEqual({
       code: "worker_lost",
-      message: "Worker worker-1 was not heard of until its lease ran out (loss 1 of 3)",
+      message: "Worker worker-1 sent no heartbeat before its lease ran out (loss 1 of 3)",
     });
   });
 
-  test("ends also when a clock that was set back has left it too far ahead", () => {
+  test("ends also if its end is too far ahead because the clock was set back", () => {
     const overlong = runningTask({}, { until: NOON + 2 * LEASE_MS + 1 });
     expect(isOverlong(overlong, NOON)).toBe(true);
     expect(expire(overlong, NOON)).toMatchObject({ status: "pending", losses: 1, runAt: NOON });
@@ -711,13 +716,13 @@ describe("a lease that runs out", () => {
   test.each([
     [2 * CANCEL_GRACE_MS, false],
     [2 * CANCEL_GRACE_MS + 1, true],
-  ])("with a cancel request whose grace ends in %d ms: the clock was set back: %p", (ms, isIt) => {
+  ])("with a cancel request whose grace ends in %d ms shows that the clock was set back: %p", (ms, isIt) => {
     const task = runningTask({}, { revokeAt: NOON + ms });
     expect(isOverlong(task, NOON)).toBe(isIt);
     expect(expire(task, NOON).status).toBe(isIt ? "cancelled" : "running");
   });
 
-  test("counts work up to its end and no further", () => {
+  test("counts work up to its end only", () => {
     const task = expire(runningTask({ workedMs: 500 }), NOON + 3_600_000);
     expect(task.workedMs).toBe(30_500);
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "lost", finishedAt: NOON + 20_000 });
@@ -729,19 +734,19 @@ describe("a lease that runs out", () => {
     [1, "pending"],
     [2, "failed"],
     [3, "failed"],
-  ] as const)("after %d losses leaves the task %s, whatever attempts are left", (losses, status) => {
+  ] as const)("after %d losses leaves the task %s, for any number of attempts left", (losses, status) => {
     for (const maxAttempts of [1, 99]) {
       const task = expire(runningTask({ losses, maxAttempts }), NOON + 20_000);
       expect(task).toMatchObject({ status, losses: losses + 1, error: { code: "worker_lost" } });
     }
   });
 
-  test("a millisecond before has not run out", () => {
+  test("has not run out a millisecond before its end", () => {
     const task = runningTask();
     expect(expire(task, NOON + 19_999)).toBe(task);
   });
 
-  test("ends a task that should stop as cancelled, and is no loss", () => {
+  test("ends a task with a cancel request as cancelled, and is not counted as a loss", () => {
     const task = expire(runningTask({ losses: 2 }, { revokeAt: NOON + 60_000 }), NOON + 20_000);
     expect(task).toMatchObject({ status: "cancelled", losses: 2, error: null });
     expect(task.attempts.at(-1)).toMatchObject({ outcome: "cancelled" });
@@ -765,17 +770,17 @@ describe("a cancel request", () => {
     }
   });
 
-  test("made again does not lengthen the grace", () => {
+  test("that is repeated does not lengthen the grace", () => {
     const asked = deepFreeze(cancel(runningTask(), NOON));
     expect(cancel(asked, NOON + 29 * SECOND)).toBe(asked);
   });
 
-  test("ends a pending task at once, and no attempt is written down", () => {
+  test("ends a pending task at once, and adds no attempt to its history", () => {
     const task = cancel(pendingTask({ runAt: NOON + 1_000 }), NOON);
     expect(task).toMatchObject({ status: "cancelled", finishedAt: NOON, attempts: [], error: null });
   });
 
-  test("is no revocation before its grace is over, and is one then, although the worker beats", () => {
+  test("revokes the lease when its grace is over and not before, although the worker sends heartbeats", () => {
     const task = runningTask({}, { until: NOON + 60_000, revokeAt: NOON + 30_000 });
     expect(expire(task, NOON + 29_999)).toBe(task);
     expect(expire(task, NOON + 30_000)).toMatchObject({
@@ -790,11 +795,11 @@ describe("a cancel request", () => {
     [{ until: 100, revokeAt: null }, 100],
     [{ until: 100, revokeAt: 50 }, 50],
     [{ until: 100, revokeAt: 150 }, 100],
-  ])("%j: time has something to do at %d", (lease, at) => {
+  ])("with the lease %j lets the task expire at %d", (lease, at) => {
     expect(expiresAt(runningTask({}, lease))).toBe(at);
   });
 
-  test("is refused for an ended task, with its status", () => {
+  test("is refused for an ended task, and the message names its status", () => {
     for (const status of ["done", "failed", "cancelled"] as const) {
       expect(refusal(() => cancel(endedTask(status), NOON)).message).toBe(`Task 7 is already ${status}`);
     }
@@ -817,7 +822,7 @@ describe("a retry by hand", () => {
     attempts: [attempt("failed", BROKEN)],
   });
 
-  test("makes the task due now, with attempts counted anew and nothing left of its end", () => {
+  test("makes the task due now, with attempts counted from zero and no fields of its end", () => {
     expect(retry(ended, NOON)).toMatchObject({
       status: "pending",
       runAt: NOON,
@@ -831,7 +836,7 @@ describe("a retry by hand", () => {
     });
   });
 
-  test("keeps the history, the work done, the claims and the token", () => {
+  test("keeps the history, the worked time, the claims and the token", () => {
     const { attempts, workedMs, claims, token } = ended;
     expect(retry(ended, NOON)).toMatchObject({ attempts, workedMs, claims, token });
   });
@@ -858,7 +863,7 @@ describe("an edit", () => {
   const ENDS = [endedTask("done"), endedTask("failed"), endedTask("cancelled")];
 
   test.each([...ANY_TIME, ...PENDING_ONLY].map((patch) => [patch]))(
-    "of a pending task changes %j alone",
+    "of a pending task changes only %j",
     (patch) => {
       const before = pendingTask();
       const after = edit(before, deepFreeze(patch), NOON);
@@ -881,7 +886,7 @@ describe("an edit", () => {
     },
   );
 
-  test("that is refused says which fields are to blame, and changes none", () => {
+  test("that is refused names the fields that cannot be changed, and changes none", () => {
     const { message } = refusal(() =>
       edit(runningTask(), { name: "new", priority: 1, maxAttempts: 2 }, NOON),
     );
@@ -895,6 +900,6 @@ test.each([
   [runningTask(), pendingTask(), false],
   [runningTask(), endedTask("done"), false],
   [endedTask("done"), endedTask("done"), false],
-] as const)("%#: a step enters life only from an end to a live status", (from, to, enters) => {
+] as const)("%#: a step enters life only from an ended to a live status", (from, to, enters) => {
   expect(entersLife(from, to)).toBe(enters);
 });

@@ -144,8 +144,8 @@ const leaseLost = (task: LightTask): TaskError =>
   new TaskError("lease_lost", `The lease on task ${task.id} has ended; its outcome no longer counts`);
 
 /**
- * A lease is held until `expire` ends it, also past its `until`: an outcome that comes later is still the only one of its attempt.
- * After an outage or a step of the clock it may be the first one that could arrive.
+ * A lease is held until `expire` ends it, also after its `until`: an outcome that comes later is still the only one of its attempt.
+ * After an outage or a change of the clock it may be the first one that could arrive.
  */
 const holdsLease = <T extends LightTask>(task: T, token: string): task is Extract<T, { status: "running" }> =>
   isRunning(task) && task.token === token;
@@ -230,7 +230,7 @@ function settleFailed(
   return { ...ended, failures };
 }
 
-/** A release burns nothing: its start is not counted. */
+/** A released attempt is not counted. */
 const giveBack = (task: LightRunning, delayMs: number, now: number): Light<PendingTask> => ({
   ...wait(task, { outcome: "released", error: null }, now, now + delayMs),
   attempt: task.attempt - 1,
@@ -246,11 +246,11 @@ export function expire(task: Task, now: number): Task;
 export function expire(task: LightTask, now: number): LightTask;
 export function expire(task: LightTask, now: number): LightTask {
   if (!isRunning(task) || !isOver(task, now)) return task;
-  const reason = `Worker ${task.lease.worker} was not heard of until its lease ran out`;
+  const reason = `Worker ${task.lease.worker} sent no heartbeat before its lease ran out`;
   return lose(task, { reason, workedUntil: Math.min(now, task.lease.until) }, now);
 }
 
-/** Counts a loss; the third fails the task. Cancelled work that is lost has stopped, as it was asked to. */
+/** Counts a loss; the third fails the task. A lost task with a cancel request has stopped, as requested: it ends as cancelled. */
 function lose(
   task: LightRunning,
   { reason, workedUntil }: { readonly reason: string; readonly workedUntil: number },
@@ -311,7 +311,7 @@ function closeAttempt(task: LightRunning, { outcome, error, workedUntil }: Closi
 }
 
 /**
- * Cancels: a pending task at once; a running one is asked to stop and has CANCEL_GRACE_MS for it. Asking again
+ * Cancels: a pending task at once; a running one is asked to stop within CANCEL_GRACE_MS. Asking again
  * changes nothing.
  */
 export function cancel(task: Task, now: number): Task;
@@ -339,7 +339,7 @@ export function cancel(task: LightTask, now: number): LightTask {
   }
 }
 
-/** Makes an ended task pending again, with its attempts counted anew and its history kept. */
+/** Makes an ended task pending again: its attempts are counted from zero, and its history is kept. */
 export function retry(task: Task, now: number): PendingTask;
 export function retry(task: LightTask, now: number): Light<PendingTask>;
 export function retry(task: LightTask, now: number): Light<PendingTask> {

@@ -64,22 +64,22 @@ describe("the rules of a task's life", () => {
   const changedBy = (pairs: readonly (readonly [Task, Task])[]): FieldName[] =>
     FIELD_NAMES.filter((name) => pairs.some(([from, to]) => changedFields(from, to).includes(name)));
 
-  test("steps change the fields that the table says, each of them, and no others", () => {
+  test("steps change all fields that the table names for steps, and no others", () => {
     expect(changedBy(steps)).toEqual(fieldsWhere(({ changedBy }) => changedBy === "step"));
   });
 
-  test("a claim changes these fields or those that the table leaves to it", () => {
+  test("a claim changes only fields that the table allows for a step or for a claim", () => {
     const claimed = claim(pending, { worker: "w", leaseMs: 1, nonce: "n" }, NOON);
     const changed = changedBy([[pending, claimed]]);
     expect(changed.filter((name) => FIELDS[name].changedBy === "nothing")).toEqual([]);
     expect(changed).toEqual(expect.arrayContaining(fieldsWhere(({ changedBy }) => changedBy === "claim")));
   });
 
-  test("an edit sets every field that may be edited", () => {
+  test("an edit may set every field that the table allows", () => {
     expect(Object.keys(patch).sort()).toEqual(fieldsWhere((rule) => "edit" in rule).sort());
   });
 
-  test("a field that a step does not have is not changed by it", () => {
+  test("a step does not change a field that it does not have", () => {
     const { payload: _payload, ...light } = edit(pending, { payload: "2" }, NOON);
     expect(changedFields(pending, light as Partial<Task>)).not.toContain("payload");
   });

@@ -26,14 +26,14 @@ describe("whether a failed task runs again", () => {
     expect(decideRetry({ ...FACTS, ...facts }).retry).toBe(retry);
   });
 
-  test("a time that the worker names does not make a last failure retryable", () => {
+  test("a delay that the worker gives does not allow a retry after the last attempt", () => {
     expect(decideRetry({ ...FACTS, failures: 3, retryAfterMs: 5 })).toEqual({ retry: false });
     expect(decideRetry({ ...FACTS, retryable: false, retryAfterMs: 5 })).toEqual({ retry: false });
   });
 });
 
-describe("how long it waits", () => {
-  /** The longest wait, as the jitter comes close to 1. */
+describe("the delay before the retry is", () => {
+  /** The longest delay: the jitter is close to 1. */
   const longest = (failures: number, backoff = FACTS.backoff): number => {
     const decision = decideRetry({ ...FACTS, failures, maxAttempts: 10_000, backoff, random: 1 - 2 ** -53 });
     return decision.retry ? decision.delayMs : Number.NaN;
@@ -49,11 +49,11 @@ describe("how long it waits", () => {
     { failures: 14, under: 60 * MINUTE },
     { failures: 60, under: 60 * MINUTE },
     { failures: 5_000, under: 60 * MINUTE },
-  ])("after failure $failures less than $under ms", ({ failures, under }) => {
+  ])("less than $under ms after failure $failures", ({ failures, under }) => {
     expect(longest(failures)).toBe(under - 1);
   });
 
-  test("the cap may lie below the base", () => {
+  test("at most the cap, which may be lower than the base", () => {
     expect(longest(1, { baseMs: 10 * SECOND, maxMs: SECOND })).toBe(SECOND - 1);
   });
 
@@ -62,15 +62,15 @@ describe("how long it waits", () => {
     [0.25, 1_000],
     [0.5, 2_000],
     [0.999, 3_996],
-  ])("a draw of %d takes that share of the whole interval", (random, delayMs) => {
+  ])("the share %d of the whole interval if that is the random number", (random, delayMs) => {
     expect(decideRetry({ ...FACTS, failures: 3, maxAttempts: 9, random })).toEqual({ retry: true, delayMs });
   });
 
-  test.each([0, 1, 7 * MINUTE, 48 * 60 * MINUTE])("%d ms, when the worker says so", (retryAfterMs) => {
+  test.each([0, 1, 7 * MINUTE, 48 * 60 * MINUTE])("%d ms, if the worker says so", (retryAfterMs) => {
     expect(decideRetry({ ...FACTS, retryAfterMs })).toEqual({ retry: true, delayMs: retryAfterMs });
   });
 
-  test("a whole number of milliseconds under the cap, for any backoff and any number of failures", () => {
+  test("a whole number of milliseconds up to the cap, for any backoff and any number of failures", () => {
     const facts = fc.record({
       failures: fc.integer({ min: 1, max: 2_000 }),
       baseMs: fc.integer({ min: 0, max: 3_600_000 }),

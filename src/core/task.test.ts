@@ -48,7 +48,7 @@ describe("the order of claims", () => {
     }
   });
 
-  test("is a strict order of any tasks", () => {
+  test("is a strict order for any tasks", () => {
     const small = fc.integer({ min: -2, max: 2 });
     const some = fc.tuple(small, small, small).map(([id, priority, runAt]) => task(id + 3, priority, runAt));
     fc.assert(
@@ -68,10 +68,10 @@ describe("the time spent working", () => {
   const working = runningTask({ workedMs: 1_500, startedAt: NOON }, { until: NOON + 20_000 });
   test.each([
     ["a task that never ran", pendingTask(), 0],
-    ["one that waits for its next attempt", pendingTask({ workedMs: 1_234 }), 1_234],
-    ["one that has ended", endedTask("done", { workedMs: 9_876 }), 9_876],
-    ["one in its second attempt, which has just begun", working, 1_500],
-  ])("of %s does not depend on the hour", (_what, task, ms) => {
+    ["a task that waits for its next attempt", pendingTask({ workedMs: 1_234 }), 1_234],
+    ["a task that has ended", endedTask("done", { workedMs: 9_876 }), 9_876],
+    ["a task whose second attempt has just begun", working, 1_500],
+  ])("of %s does not depend on the time", (_what, task, ms) => {
     expect(durationMs(task, NOON)).toBe(ms);
   });
 
@@ -82,7 +82,7 @@ describe("the time spent working", () => {
     [3_600_000, 21_500],
     [-5_000, 1_500],
   ])(
-    "%d ms into the attempt is %d ms, the end of the lease at most and never less than before",
+    "%d ms into the attempt is %d ms, at most up to the end of the lease and never less than before",
     (later, ms) => {
       expect(durationMs(working, NOON + later)).toBe(ms);
     },
@@ -167,7 +167,7 @@ describe("text", () => {
     expect(storableText(text, maxLength)).toBe(stored);
   });
 
-  test("of any kind becomes storable within its length", () => {
+  test("of any characters is made storable within its length", () => {
     fc.assert(
       fc.property(fc.array(fc.nat(0xffff)), fc.nat(20), (units, maxLength) => {
         const stored = storableText(String.fromCharCode(...units, 0), maxLength);

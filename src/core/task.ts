@@ -105,11 +105,11 @@ type TaskFields = {
   readonly backoff: Backoff;
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** The number of claims ever made; only rises. It is the rising half of the fencing token. */
+  /** The number of all claims; it only rises. It is the first half of the fencing token. */
   readonly claims: number;
   /** The token of the latest claim; it stays until the next one, so that a repeated outcome gets its first answer. */
   readonly token: string | null;
-  /** The number of the current or latest start; a release gives it back, a retry by hand starts anew. */
+  /** The number of the current or latest start; a release lowers it again, a retry by hand resets it. */
   readonly attempt: number;
   readonly failures: number;
   /** The number of lost leases; counted apart from failures. */
@@ -335,9 +335,9 @@ function splitLabel(text: string): readonly [name: string, value: string | null]
   return colon < 0 ? [text, null] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-/** Each label as `name:value`, which is how people and filters write it; none for a task of a server of version 0.1.0. */
-export const labelTexts = (labels: Labels | undefined): string[] =>
-  Object.entries(labels ?? {}).map(([name, value]) => `${name}:${value}`);
+/** Each label as `name:value`, which is how people and filters write it. */
+export const labelTexts = (labels: Labels): string[] =>
+  Object.entries(labels).map(([name, value]) => `${name}:${value}`);
 
 /** The labels that are written `name:value`; without a colon the text is a name, and its value is empty. */
 export const labelsFrom = (texts: readonly string[]): Labels =>

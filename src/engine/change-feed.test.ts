@@ -11,8 +11,8 @@ const DEFAULTS = { delayMs: 0, timeoutMs: null, maxAttempts: 1, backoff: { baseM
 const GATHERED_MS = 20;
 const POLL_MS = 1_000;
 
-/** A feed on a real store whose change log the test may take away, and whose reads it counts. */
-function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
+/** A feed on a real store. The test can make the change log unavailable; the reads of it are counted. */
+function openFeed({ notifies = true }: { readonly notifies?: boolean } = {}) {
   const clock = createManualClock();
   const stored = createTestStore(clock);
   const log = createTestLog();
@@ -22,9 +22,9 @@ function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
       reads++;
       return isAway ? Promise.reject(new Error("the store is away")) : stored.changes(after, limit);
     },
-    watch: (ring) => {
+    watch: (watcher) => {
       watchers++;
-      const unwatch = rings ? stored.watch(ring) : () => undefined;
+      const unwatch = notifies ? stored.watch(watcher) : () => undefined;
       return () => {
         watchers--;
         unwatch();
@@ -35,7 +35,7 @@ function openTail({ rings = true }: { readonly rings?: boolean } = {}) {
   const draft = (): Draft => create({ name: "x" }, DEFAULTS, clock.now());
   return {
     ...{ clock, log, feed, stored },
-    /** Makes tasks: that many changes. */
+    /** Creates this many tasks, each of which is one change. */
     add: async (count = 1): Promise<void> => {
       await stored.insert([{ drafts: Array.from({ length: count }, draft), idempotency: null }], clock.now());
     },
@@ -57,17 +57,17 @@ const revs = (changes: readonly Change[]): number[] => changes.map(({ rev }) => 
 const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from + 1 }, (_, n) => from + n);
 
-/** What a listener hears, one entry a read that brought something. */
-function listen(x: ReturnType<typeof openTail>) {
-  const heard: NewChanges[] = [];
-  const unlisten = x.feed.listen((said) => {
-    if (said.missed || said.changes.length > 0) heard.push(said);
+/** A listener with the reads that it got, apart from empty ones. */
+function listen(x: ReturnType<typeof openFeed>) {
+  const received: NewChanges[] = [];
+  const unlisten = x.feed.listen((read) => {
+    if (read.missed || read.changes.length > 0) received.push(read);
   });
-  return { heard, unlisten, revs: () => revs(heard.flatMap(({ changes }) => changes)) };
+  return { received, unlisten, revs: () => revs(received.flatMap(({ changes }) => changes)) };
 }
 
-/** Asks a reader for its next page and lets time pass until it has one. */
-async function nextOf(x: ReturnType<typeof openTail>, reader: { next(): Promise<ChangePage | null> }) {
+/** Asks a reader for its next page and advances the clock until the page is there. */
+async function nextOf(x: ReturnType<typeof openFeed>, reader: { next(): Promise<ChangePage | null> }) {
   let page: ChangePage | null | undefined;
   void reader.next().then((next) => {
     page = next;
@@ -81,7 +81,7 @@ const pageRevs = (page: ChangePage | null | undefined): number[] | string =>
 
 describe("the change feed", () => {
   test("neither reads nor watches without a listener", async () => {
-    const x = openTail();
+    const x = openFeed();
     await x.add();
     await x.clock.advance(10_000);
     expect([x.takeReads(), x.watchers()]).toEqual([0, 0]);
@@ -99,37 +99,37 @@ describe("the change feed", () => {
   });
 
   test("begins at the present end, reports that earlier changes were missed, and then passes each change on once", async () => {
-    const x = openTail();
+    const x = openFeed();
     await x.add(3);
-    const ear = listen(x);
+    const listener = listen(x);
     await x.clock.advance(GATHERED_MS);
-    expect(ear.heard).toEqual([{ changes: [], missed: true }]);
+    expect(listener.received).toEqual([{ changes: [], missed: true }]);
     await x.add(2);
     await x.clock.advance(GATHERED_MS);
     await x.add();
     await x.clock.advance(10_000);
-    expect(ear.revs()).toEqual([4, 5, 6]);
-    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
+    expect(listener.revs()).toEqual([4, 5, 6]);
+    expect(listener.received.filter(({ missed }) => missed)).toHaveLength(1);
   });
 
   test("reads once for a thousand listeners, and once for a thousand notifications", async () => {
-    const x = openTail();
-    const ears = Array.from({ length: 1_000 }, () => listen(x));
+    const x = openFeed();
+    const listeners = Array.from({ length: 1_000 }, () => listen(x));
     await x.clock.advance(GATHERED_MS);
     x.takeReads();
     for (let n = 0; n < 1_000; n++) await x.add();
     await x.clock.advance(GATHERED_MS);
     expect(x.takeReads()).toBeLessThanOrEqual(2);
-    for (const ear of ears) expect(ear.revs()).toHaveLength(1_000);
+    for (const listener of listeners) expect(listener.revs()).toHaveLength(1_000);
   });
 
   test("reads once a second, and no more often, if the store does not notify", async () => {
-    const x = openTail({ rings: false });
-    const ear = listen(x);
+    const x = openFeed({ notifies: false });
+    const listener = listen(x);
     await x.clock.advance(1);
     await x.add();
     await x.clock.advance(POLL_MS);
-    expect(ear.revs()).toEqual([1]);
+    expect(listener.revs()).toEqual([1]);
     await x.clock.advance(POLL_MS);
     x.takeReads();
     await x.clock.advance(60 * POLL_MS);
@@ -137,8 +137,8 @@ describe("the change feed", () => {
   });
 
   test("continues from its position after an outage of the store, and logs the outage once", async () => {
-    const x = openTail();
-    const ear = listen(x);
+    const x = openFeed();
+    const listener = listen(x);
     await x.add();
     await x.clock.advance(POLL_MS);
     x.goAway(true);
@@ -150,13 +150,13 @@ describe("the change feed", () => {
     expect(x.log.events).toEqual(["changes_failed", "changes_read_again"]);
     await x.add();
     await x.clock.advance(GATHERED_MS);
-    expect(ear.revs()).toEqual([2, 3, 4]); // the first one came before the feed began
-    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(1);
+    expect(listener.revs()).toEqual([2, 3, 4]); // the first one came before the feed began
+    expect(listener.received.filter(({ missed }) => missed)).toHaveLength(1);
   });
 
   test("reports missed changes if the log no longer reaches back", async () => {
-    const x = openTail();
-    const ear = listen(x);
+    const x = openFeed();
+    const listener = listen(x);
     await x.clock.advance(GATHERED_MS);
     x.goAway(true);
     for (let n = 0; n < 140; n++) await x.add(1_000);
@@ -164,12 +164,12 @@ describe("the change feed", () => {
     await x.clock.advance(2 * POLL_MS);
     await x.add();
     await x.clock.advance(GATHERED_MS);
-    expect(ear.heard.filter(({ missed }) => missed)).toHaveLength(2);
-    expect(ear.revs()).toEqual([140_001]);
+    expect(listener.received.filter(({ missed }) => missed)).toHaveLength(2);
+    expect(listener.revs()).toEqual([140_001]);
   });
 
   test("calls no listener that was removed during a read, and every listener that was added then", async () => {
-    const x = openTail();
+    const x = openFeed();
     const gone = listen(x);
     await x.clock.advance(GATHERED_MS);
     gone.unlisten();
@@ -184,21 +184,21 @@ describe("the change feed", () => {
   });
 
   test("calls no listener after its close, also none that is added later", async () => {
-    const x = openTail();
-    const ear = listen(x);
+    const x = openFeed();
+    const listener = listen(x);
     await x.clock.advance(GATHERED_MS);
     x.feed.close();
     listen(x);
     x.takeReads();
     await x.add();
     await x.clock.advance(10_000);
-    expect([x.takeReads(), x.watchers(), ear.revs().length]).toEqual([0, 0, 0]);
+    expect([x.takeReads(), x.watchers(), listener.revs().length]).toEqual([0, 0, 0]);
   });
 });
 
 describe("a reader of changes", () => {
-  test("catches up from an older position and then follows, without a gap and without a change that comes twice", async () => {
-    const x = openTail();
+  test("catches up from an older position and then follows: each change comes exactly once", async () => {
+    const x = openFeed();
     const from = await x.end();
     await x.add(2_500);
     const reader = x.follow(from);
@@ -219,8 +219,8 @@ describe("a reader of changes", () => {
     reader.close();
   });
 
-  test("that has caught up asks the store for nothing, however many readers there are", async () => {
-    const x = openTail();
+  test("that has caught up does not read the store, for any number of readers", async () => {
+    const x = openFeed();
     const from = await x.end();
     const readers = Array.from({ length: 100 }, () => x.follow(from));
     await x.clock.advance(POLL_MS);
@@ -235,8 +235,8 @@ describe("a reader of changes", () => {
     expect(x.watchers()).toBe(0);
   });
 
-  test("that was busy for a moment gets the changes without asking the store", async () => {
-    const x = openTail();
+  test("that was busy for a moment gets the changes without a read of the store", async () => {
+    const x = openFeed();
     const reader = x.follow(await x.end());
     await x.clock.advance(POLL_MS);
     for (let n = 0; n < 10; n++) {
@@ -250,7 +250,7 @@ describe("a reader of changes", () => {
   });
 
   test("that was busy for long reads the older changes from the log", async () => {
-    const x = openTail();
+    const x = openFeed();
     const reader = x.follow(await x.end());
     await x.clock.advance(POLL_MS);
     for (let n = 0; n < 10; n++) {
@@ -267,8 +267,8 @@ describe("a reader of changes", () => {
     ["of another store", { epoch: "other", rev: 0 }],
     ["of no store at all", { epoch: "", rev: 0 }],
     ["ahead of the log", { epoch: "test", rev: 9 }],
-  ])("at a position %s is told that it is gone, and goes on from the present end", async (_, from) => {
-    const x = openTail();
+  ])("at a position %s gets the answer `gone`, and continues from the present end", async (_, from) => {
+    const x = openFeed();
     await x.add(2);
     const reader = x.follow(from);
     expect(await nextOf(x, reader)).toEqual({
@@ -281,7 +281,7 @@ describe("a reader of changes", () => {
   });
 
   test("waits while the store is away, and continues afterwards", async () => {
-    const x = openTail();
+    const x = openFeed();
     const from = await x.end();
     await x.add();
     x.goAway(true);
@@ -300,7 +300,7 @@ describe("a reader of changes", () => {
   });
 
   test("ends with null at its close, and leaves no listener", async () => {
-    const x = openTail();
+    const x = openFeed();
     const reader = x.follow(await x.end());
     const page = reader.next();
     await x.clock.advance(POLL_MS);

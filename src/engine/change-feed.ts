@@ -16,7 +16,7 @@ export type NewChanges = {
  * second. It is not read while there is no listener.
  */
 export interface ChangeFeed {
-  /** Calls the listener for every read from now on; the first successful one may have `missed` changes. Returns how to stop that. */
+  /** Calls the listener for every read from now on; the first successful one may have `missed` changes. Returns a function that ends this. */
   listen(listener: (read: NewChanges) => void): () => void;
   /**
    * The changes after a position, as far as the feed has read and remembers them; none if the position is the feed's own or ahead of
@@ -30,7 +30,7 @@ export interface ChangeFeed {
 const GATHER_MS = 10;
 const POLL_MS = 1_000;
 export const READ_AT_MOST = 1_000;
-/** A reader that was busy for a moment finds its changes here: some hundred kilobytes. */
+/** A reader that was busy for a moment finds its changes here. They take some hundred kilobytes. */
 const REMEMBERED = 4_096;
 
 type Session = {
@@ -107,7 +107,7 @@ export function createChangeFeed(setup: {
     }
   }
 
-  /** True if there was something to read: there may soon be more. */
+  /** True if the read had changes: there may soon be more. */
   async function readSome(current: Session): Promise<boolean> {
     const page = await store.changes(current.position, READ_AT_MOST).catch((error: unknown) => {
       if (!current.isAway) log.warn("changes_failed", { error: errorText(error) });
@@ -117,7 +117,7 @@ export function createChangeFeed(setup: {
     if (page === null || current.isOver) return false;
     if (current.isAway) log.info("changes_read_again");
     current.isAway = false;
-    tell(take(current, page));
+    callListeners(take(current, page));
     return page.kind === "gone" || page.changes.length > 0;
   }
 
@@ -141,7 +141,7 @@ export function createChangeFeed(setup: {
     current.remembered = forgotten > 0 ? all.slice(forgotten) : all;
   }
 
-  function tell(read: NewChanges): void {
+  function callListeners(read: NewChanges): void {
     for (const listener of listeners) listener(read);
   }
 

@@ -39,7 +39,7 @@ describe("a task that was claimed here", () => {
     expect(await engine.get(task.id)).toMatchObject({ progress: { percent: 60 }, failures: 1 });
   });
 
-  test("is read again after another change, of which nothing is lost", async () => {
+  test("is read again after another change, and keeps that change", async () => {
     const { engine, take } = open();
     await create(engine);
     const task = await claim(engine);
@@ -60,7 +60,7 @@ describe("a task that was claimed here", () => {
     expect((await engine.get(task.id)).status).toBe("done");
   });
 
-  test("tells a late settle of a lost lease that it is lost", async () => {
+  test("is settled with `lease_lost` if its lease was lost", async () => {
     const { engine, clock } = open();
     await create(engine);
     const task = await claim(engine);
@@ -69,7 +69,7 @@ describe("a task that was claimed here", () => {
     expect(await codeOf(engine.settle(task.id, task.token, DONE))).toBe("lease_lost");
   });
 
-  test("is settled as cancelled if a heartbeat was answered so", async () => {
+  test("is settled as cancelled if the answer to a heartbeat was `cancel`", async () => {
     const { engine } = open();
     await create(engine);
     const task = await claim(engine);
@@ -83,13 +83,13 @@ describe("a task that was claimed here", () => {
     const { engine, clock } = open();
     await create(engine);
     const task = await claim(engine);
-    const held = createClaimCache();
-    const settle = () => held.settle(task.id, { token: task.token, outcome: DONE }, engine.now(), 0);
-    held.add([task]);
-    held.forgetLost(({ lease }) => lease.until <= task.lease.until - 1);
+    const cache = createClaimCache();
+    const settle = () => cache.settle(task.id, { token: task.token, outcome: DONE }, engine.now(), 0);
+    cache.add([task]);
+    cache.forgetLost(({ lease }) => lease.until <= task.lease.until - 1);
     expect(settle()).not.toBeNull();
-    held.add([task]);
-    held.forgetLost(({ lease }) => lease.until <= task.lease.until);
+    cache.add([task]);
+    cache.forgetLost(({ lease }) => lease.until <= task.lease.until);
     await clock.advance(0);
     expect(settle()).toBeNull();
   });

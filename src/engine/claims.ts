@@ -56,7 +56,7 @@ export function createClaims(setup: ClaimsSetup): Claims & {
     while (mayBeCut(latest)) {
       const unserved = [...asks.keys()].filter((at) => answers[at]?.length === 0);
       if (unserved.length === 0) break;
-      // The tasks of the earlier calls are claimed and must reach the workers, whatever happens to this call.
+      // The tasks of the earlier calls are claimed and must reach the workers, even if this call fails.
       latest = await claimAll(unserved.flatMap((at) => asks[at] ?? [])).catch(() => []);
       for (const [n, at] of unserved.entries()) answers[at] = latest[n] ?? [];
     }

@@ -45,7 +45,7 @@ describe("a claim", () => {
     expect(ids(await engine.claim(ask({ types: ["c", "b"], max: 9 }), NEVER))).toEqual([3]);
   });
 
-  test("returns leases that began no sooner than `leasedAt`", async () => {
+  test("returns leases that began at `leasedAt` or later", async () => {
     const { engine, clock } = openEngine({ pollMs: 700 });
     const claimed = engine.claim(ask(), NEVER);
     await clock.advance(1_500);
@@ -188,7 +188,7 @@ describe("a claim", () => {
     expect(log.events).toEqual(["ring_failed"]);
   });
 
-  test("of this process's own workers is woken by `ownWakeUps`, which is notified in place of the other queue", async () => {
+  test("of this process's own workers is woken by `ownWakeUps`, which is notified in place of `wakeUps`", async () => {
     const notified: string[] = [];
     const wakeUp = Promise.withResolvers<WakeUp>();
     const named = (name: string, listen = SILENT.listen): WakeUps => ({
@@ -207,7 +207,7 @@ describe("a claim", () => {
     expect(ids(await remote)).toEqual([]);
   });
 
-  test("notifies once for a batch, a type as often as there are due tasks of it", async () => {
+  test("notifies once for a batch, with each type once for each due task", async () => {
     const notified: string[][] = [];
     const { engine } = openEngine({
       wakeUps: { ...SILENT, notify: async (types) => void notified.push([...types]) },
@@ -273,8 +273,8 @@ describe("a claim", () => {
     expect(log.events).toEqual(["claim_failed", "claim_failed"]);
   });
 
-  describe("while the store is being asked", () => {
-    /** The first claim waits for the gate, and then fails if it should. */
+  describe("during a call of the store", () => {
+    /** The first call of the store is answered when the test opens the gate; with `fails` it is rejected. */
     function openGated(fails = false) {
       const gate = Promise.withResolvers<void>();
       let asked = 0;
@@ -294,7 +294,7 @@ describe("a claim", () => {
       return { engine, clock, open: () => gate.resolve(), asked: () => asked };
     }
 
-    test("a task that comes too late for the answer is found right after it", async () => {
+    test("a task that is created too late for the answer is found right after it", async () => {
       const { engine, open, clock } = openGated();
       const claimed = engine.claim(ask(), NEVER);
       await settled();
@@ -315,7 +315,7 @@ describe("a claim", () => {
       expect(clock.monotonic()).toBe(0);
     });
 
-    test("a new claim does not make a failing store be asked again before the next poll", async () => {
+    test("a new claim does not call a failing store again before the next poll", async () => {
       const { engine, open, clock, asked } = openGated(true);
       const claimed = engine.claim(ask(), NEVER);
       await settled();
@@ -328,7 +328,7 @@ describe("a claim", () => {
     });
   });
 
-  test("neither asks nor listens after the last waiting claim has ended", async () => {
+  test("neither calls the store nor listens after the last waiting claim has ended", async () => {
     const calls = counting();
     let listening = 0;
     const { engine, clock } = openEngine({
@@ -368,7 +368,7 @@ describe("a claim", () => {
       expect(calls.take("claim")).toBe(1);
     });
 
-    test("is one call of the store for all that wait, at each poll", async () => {
+    test("is one call of the store for all waiting claims, at each poll", async () => {
       const calls = counting();
       const { engine, clock } = openEngine(calls);
       void crowd(engine);
@@ -400,7 +400,7 @@ describe("a claim", () => {
       expect(asks.splice(0)).toEqual([16, 32, 64, 128, 256, 503]);
     });
 
-    test("serves them in the order in which they came", async () => {
+    test("serves them in the order of arrival", async () => {
       const { engine } = openEngine();
       const claims = crowd(engine);
       await settled();
@@ -422,7 +422,7 @@ describe("a claim", () => {
       expect(served).toEqual([0, 1, 2, 3]);
     });
 
-    test("ends for all of them as they abort", async () => {
+    test("ends each of them when its signal aborts", async () => {
       const { engine } = openEngine();
       const leaving = new AbortController();
       const claims = crowd(engine, leaving.signal);
@@ -432,7 +432,7 @@ describe("a claim", () => {
     });
   });
 
-  test("for more tasks than there are leaves room for a later claim", async () => {
+  test("for more tasks than there are does not keep a later claim from its tasks", async () => {
     const { engine, clock } = openEngine();
     void engine.claim(ask({ types: ["absent"], max: 1_000 }), NEVER);
     let found: TaskId[] = [];
@@ -446,12 +446,12 @@ describe("a claim", () => {
   test("for more than a thousand gets a thousand, and the next one gets the rest", async () => {
     const { engine } = openEngine();
     await createMany(engine, 1_500);
-    const claims = [ask({ max: 1_200 }), ask({ max: 400 })].map((wish) => engine.claim(wish, NEVER));
+    const claims = [ask({ max: 1_200 }), ask({ max: 400 })].map((each) => engine.claim(each, NEVER));
     expect((await Promise.all(claims)).map(({ tasks }) => tasks.length)).toEqual([1_000, 400]);
   });
 
   describe("whose signal aborts", () => {
-    test("ends empty, at once", async () => {
+    test("ends at once without tasks", async () => {
       const { engine } = openEngine();
       const leaving = new AbortController();
       const claimed = engine.claim(ask(), leaving.signal);
@@ -460,7 +460,7 @@ describe("a claim", () => {
       expect((await claimed).tasks).toEqual([]);
     });
 
-    test("takes nothing later", async () => {
+    test("takes no task later", async () => {
       const { engine, clock } = openEngine();
       const leaving = new AbortController();
       const claimed = engine.claim(ask(), leaving.signal);
@@ -472,7 +472,7 @@ describe("a claim", () => {
       expect(await engine.get(id)).toMatchObject({ status: "pending", claims: 0 });
     });
 
-    test("before it began does not even ask", async () => {
+    test("before the claim begins does not call the store", async () => {
       const calls = counting();
       const { engine } = openEngine(calls);
       await create(engine);
@@ -480,7 +480,7 @@ describe("a claim", () => {
       expect(calls.take("claim")).toBe(0);
     });
 
-    test("during the call of the store gives its tasks back at once, and counts no attempt", async () => {
+    test("during the call of the store returns its tasks at once, and no attempt is counted", async () => {
       const gate = Promise.withResolvers<void>();
       const { engine } = openEngine({
         around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),
@@ -525,7 +525,7 @@ describe("a claim", () => {
       expect((await left).tasks).toEqual([]);
     });
 
-    test("and whose tasks cannot be given back costs them no more than their lease", async () => {
+    test("and whose tasks cannot be returned delays them only until their lease ends", async () => {
       const gate = Promise.withResolvers<void>();
       const { engine, clock, log } = openEngine({
         around: (store) => ({
@@ -553,7 +553,7 @@ describe("a claim", () => {
   });
 
   describe("at the engine's close", () => {
-    test("ends empty, and so does every later one", async () => {
+    test("ends without tasks, and so does every later claim", async () => {
       const { engine } = openEngine();
       const claimed = engine.claim(ask(), NEVER);
       await settled();
@@ -564,7 +564,7 @@ describe("a claim", () => {
       await engine.close();
     });
 
-    test("gives back the tasks of a call under way, before the close is over", async () => {
+    test("returns the tasks of a call under way before the close is over", async () => {
       const gate = Promise.withResolvers<void>();
       const { engine, store } = openEngine({
         around: (store) => ({ ...store, claim: (...args) => gate.promise.then(() => store.claim(...args)) }),

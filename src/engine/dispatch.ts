@@ -45,13 +45,13 @@ type Waiter = {
 
 /**
  * Exponential probe: after a claim without tasks, the store is asked for the first 16 waiters of each type set; their number doubles
- * after each claim with tasks. A wake-up tells mostly of a task or two.
+ * after each claim with tasks. Most wake-ups are for one or two tasks.
  */
 const FIRST_PROBE = 16;
 /** The highest number of tasks that one call of the store claims. */
 const CLAIM_AT_MOST = 1_000;
 /**
- * Processes know the store's time to a millisecond or so: a task that one has just made due may not be due yet by another's clock,
+ * Processes know the store's time to about a millisecond: a task that one process has just made due may not be due yet by the clock of another,
  * and its wake-up does not come again. Without a second claim one task in a thousand waited for the poll.
  */
 const AGAIN_MS = 3;
@@ -133,12 +133,12 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       return answers.reduce((count, tasks) => count + tasks.length, 0);
     } catch (error) {
       logFailure("claim_failed")(error);
-      isWoken = false; // a store that is away is asked again at the next poll
+      isWoken = false; // a store that is unavailable is asked again at the next poll
       return 0;
     }
   }
 
-  /** The tasks of a waiter that has gone meanwhile are given back before anything else is claimed. */
+  /** Before another claim, the tasks of a waiter whose signal has aborted meanwhile are returned to the store. */
   async function deliver(waiter: Waiter, tasks: readonly RunningTask[], leasedAt: number): Promise<void> {
     if (tasks.length === 0) return;
     if (waiter.isGone) await setup.giveBack(tasks);
@@ -192,7 +192,7 @@ function createListener(setup: {
   readonly onWakeUp: () => void;
   readonly onError: (error: unknown) => void;
 }) {
-  const wakeUps: WakeUp[] = []; // to be acknowledged after the next claim
+  const wakeUps: WakeUp[] = []; // they are acknowledged after the next claim
   let listening: { readonly types: readonly string[]; readonly abort: AbortController } | null = null;
 
   function stop(): void {

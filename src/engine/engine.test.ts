@@ -26,7 +26,7 @@ describe("creating", () => {
     expect((await engine.get(3)).name).toBe("c");
   });
 
-  test("shares one write with all that is created in the same turn", async () => {
+  test("of many tasks in the same turn is one write", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const made = await Promise.all(Array.from({ length: 500 }, () => create(engine)));
@@ -34,15 +34,7 @@ describe("creating", () => {
     expect(calls.take("insert")).toBe(1);
   });
 
-  test("shares a write with some megabytes at most, and long labels count", async () => {
-    const calls = counting();
-    const { engine } = openEngine(calls);
-    const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`l${n}`, "x".repeat(255)]));
-    await Promise.all(Array.from({ length: 900 }, () => create(engine, { labels })));
-    expect(calls.take("insert")).toBe(2);
-  });
-
-  test("shares the next write with all that comes while one is under way", async () => {
+  test("during a write waits, and all waiting creates share the next write", async () => {
     const gate = Promise.withResolvers<void>();
     const calls = counting();
     const { engine } = openEngine({
@@ -59,14 +51,14 @@ describe("creating", () => {
     expect(calls.take("insert")).toBe(2);
   });
 
-  test("a task whose key is live stands for that task", async () => {
+  test("under the key of a live task returns that task", async () => {
     const { engine } = openEngine();
     await engine.create([{ name: "a", key: "k" }]);
     expect((await engine.create([{ name: "b", key: "k" }])).tasks).toEqual([{ id: 1, existing: true }]);
     expect(await engine.count({})).toBe(1);
   });
 
-  test("takes what a type has as its defaults", async () => {
+  test("uses the defaults of the type", async () => {
     const defaults = { delayMs: 700, timeoutMs: 5, maxAttempts: 9, backoff: { baseMs: 1, maxMs: 2 } };
     const { engine } = openEngine({ types: new Map([["slow", defaults]]) });
     const { delayMs, ...shown } = defaults;
@@ -77,7 +69,7 @@ describe("creating", () => {
     expect(await engine.get(await create(engine))).toMatchObject({ maxAttempts: 3, runAt: engine.now() });
   });
 
-  test("all or none: one task that the store refuses leaves none of its own call, and all of its neighbours'", async () => {
+  test("is all or none: if the store refuses one task, no task of the same call is created, and all tasks of other calls are", async () => {
     const { engine } = openEngine({
       around: (store) => ({
         ...store,
@@ -97,7 +89,7 @@ describe("creating", () => {
     expect(await engine.count({})).toBe(49 * 3);
   });
 
-  test("what may have been written is answered to all and never tried again", async () => {
+  test("is not tried again if it may have been written: all calls get the error", async () => {
     let inserts = 0;
     const { engine } = openEngine({
       around: (store) => ({
@@ -113,7 +105,7 @@ describe("creating", () => {
     expect(inserts).toBe(1);
   });
 
-  test("is refused when ten thousand wait already, and goes on when they have been written", async () => {
+  test("is refused while ten thousand creates wait, and accepted again after they have been written", async () => {
     const gate = Promise.withResolvers<void>();
     const { engine } = openEngine({
       around: (store) => ({ ...store, insert: (...args) => gate.promise.then(() => store.insert(...args)) }),
@@ -133,7 +125,7 @@ describe("creating", () => {
 describe("an idempotency key", () => {
   const key = { scope: "", key: "k", fingerprint: "f" };
 
-  test("gets the first answer again, and nothing is created", async () => {
+  test("gets the first answer again, and no task is created", async () => {
     const { engine } = openEngine();
     const first = await engine.create([{ name: "a" }, { name: "b" }], key);
     const again = await engine.create([{ name: "a" }, { name: "b" }], key);
@@ -142,7 +134,7 @@ describe("an idempotency key", () => {
     expect(await engine.count({})).toBe(2);
   });
 
-  test("used twice in one turn creates once", async () => {
+  test("that is used twice in one turn creates once", async () => {
     const { engine } = openEngine();
     const both = await Promise.all([
       engine.create([{ name: "a" }], key),
@@ -152,7 +144,7 @@ describe("an idempotency key", () => {
     expect(both.map(({ tasks }) => tasks[0]?.id)).toEqual([1, 1]);
   });
 
-  test("with another body is refused, and nothing is created", async () => {
+  test("with another body is refused, and no task is created", async () => {
     const { engine } = openEngine();
     await engine.create([{ name: "a" }], key);
     expect(await codeOf(engine.create([{ name: "b" }], { ...key, fingerprint: "g" }))).toBe(
@@ -161,7 +153,7 @@ describe("an idempotency key", () => {
     expect(await engine.count({})).toBe(1);
   });
 
-  test("is another one in another scope", async () => {
+  test("is another key in another scope", async () => {
     const { engine } = openEngine();
     await engine.create([{ name: "a" }], key);
     expect((await engine.create([{ name: "b" }], { ...key, scope: "other" })).repeated).toBe(false);
@@ -187,8 +179,8 @@ describe("an idempotency key", () => {
   });
 });
 
-describe("claiming what is due now", () => {
-  test("asks again for those that got nothing because another ask's tasks filled the answer", async () => {
+describe("a claim of the tasks that are due now", () => {
+  test("calls the store again for asks that got no tasks because the tasks of another ask filled the answer", async () => {
     const { engine } = openEngine();
     const payload = JSON.stringify("x".repeat(1_048_576));
     for (let n = 0; n < 12; n++) await create(engine, { payload });
@@ -206,7 +198,7 @@ describe("claiming what is due now", () => {
     ]);
   });
 
-  test("what was claimed first is handed out although the store fails when it is asked again", async () => {
+  test("returns the tasks of the first call although the second call of the store fails", async () => {
     let claims = 0;
     const { engine } = openEngine({
       around: (store) => ({
@@ -225,7 +217,7 @@ describe("claiming what is due now", () => {
 });
 
 describe("steps", () => {
-  test("on a task that is not there are refused, and a worker's are lost", async () => {
+  test("on a missing task are refused, and the steps of a worker get `lease_lost`", async () => {
     const { engine } = openEngine();
     expect(await codeOf(engine.get(9))).toBe("not_found");
     expect(await codeOf(engine.edit(9, { name: "n" }))).toBe("not_found");
@@ -236,7 +228,7 @@ describe("steps", () => {
     expect(await engine.extend([{ id: 9, token: "1.n", progress: null, log: [] }])).toEqual(["lost"]);
   });
 
-  test("two edits at once both land", async () => {
+  test("two edits at the same time are both written", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     const [one, two] = await Promise.all([
@@ -247,14 +239,14 @@ describe("steps", () => {
     expect(await engine.get(id)).toMatchObject({ name: "new", description: "new, too", version: 3 });
   });
 
-  test("a hundred edits at once all land", async () => {
+  test("a hundred edits at the same time are all written", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     await Promise.all(Array.from({ length: 100 }, (_, at) => engine.edit(id, { name: `${at}` })));
     expect((await engine.get(id)).version).toBe(101);
   });
 
-  test("many steps of one task at once read and write once each", async () => {
+  test("many steps of one task at the same time read once and write once each", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const id = await create(engine);
@@ -265,7 +257,7 @@ describe("steps", () => {
     expect(calls.take("replace")).toBe(400);
   });
 
-  test("of many steps at once under a condition on the version one holds, and the others see its version", async () => {
+  test("of many steps at the same time with a condition on the version, one is written, and the others see the new version", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const id = await create(engine);
@@ -282,7 +274,7 @@ describe("steps", () => {
     expect(await engine.get(id)).toMatchObject({ name: "edited", version: 2 });
   });
 
-  test("a store that is away is asked once for many steps of one task", async () => {
+  test("a store that is unavailable is called once for many steps of one task", async () => {
     let reads = 0;
     const { engine } = openEngine({
       around: (store) => ({
@@ -299,17 +291,17 @@ describe("steps", () => {
     expect(reads).toBe(1);
   });
 
-  test("a step that lost its race is taken anew from what is stored now", async () => {
-    let meddle = true;
+  test("a step that came second to another write is applied again to the stored task", async () => {
+    let isFirst = true;
     const { engine } = openEngine({
       around: (store) => ({
         ...store,
         replace: async (steps) => {
           const from = steps[0]?.from;
-          if (meddle && from !== undefined) {
-            meddle = false;
+          if (isFirst && from !== undefined) {
+            isFirst = false;
             await store.replace([
-              { from, to: { ...from, description: "meddled", version: from.version + 1 } },
+              { from, to: { ...from, description: "other write", version: from.version + 1 } },
             ]);
           }
           return store.replace(steps);
@@ -319,12 +311,12 @@ describe("steps", () => {
     const id = await create(engine);
     expect(await engine.edit(id, { name: "new" })).toMatchObject({
       name: "new",
-      description: "meddled",
+      description: "other write",
       version: 3,
     });
   });
 
-  test("one that a beat overtook is taken anew, though a beat has no version", async () => {
+  test("a step that came second to a heartbeat is applied again, although a heartbeat does not change the version", async () => {
     const overtaken = Promise.withResolvers<void>();
     let first = true;
     const { engine } = openEngine({
@@ -347,7 +339,7 @@ describe("steps", () => {
     expect(await edit).toMatchObject({ name: "new", progress, version: 3 });
   });
 
-  test("one that never gets through is a defect, not an endless loop", async () => {
+  test("a step that is never written ends with an error, not in an endless loop", async () => {
     const calls = counting();
     const { engine } = openEngine({
       around: (store) =>
@@ -360,7 +352,7 @@ describe("steps", () => {
     expect(calls.take("replace")).toBe(1_000);
   });
 
-  test("one that changes nothing writes nothing", async () => {
+  test("a step that changes nothing writes nothing", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const id = await create(engine);
@@ -381,7 +373,7 @@ describe("steps", () => {
     expect(await codeOf(engine.retry(1))).toBe("ok");
   });
 
-  test("two retries at once of tasks with one key: one gets it", async () => {
+  test("two retries at the same time of tasks with one key: one succeeds", async () => {
     const { engine } = openEngine();
     await create(engine, { key: "k" });
     await engine.cancel(1);
@@ -393,14 +385,14 @@ describe("steps", () => {
     ]);
   });
 
-  test("two removals at once: one finds it", async () => {
+  test("two removals of one task at the same time: one succeeds", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     const codes = await Promise.all([codeOf(engine.remove(id)), codeOf(engine.remove(id))]);
     expect(codes.sort()).toEqual(["not_found", "ok"]);
   });
 
-  test("are refused in the words of the rule", async () => {
+  test("are refused with the message of the rule", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     await expect(engine.retry(id)).rejects.toThrow("Task 1 is pending; only an ended task can be retried");
@@ -415,25 +407,22 @@ describe("a settle in a race", () => {
     ["released", RELEASED],
   ];
 
-  test.each(RACES)(
-    "with a cancel: %s and cancel both have their say, in either order",
-    async (_kind, outcome) => {
-      for (const settleFirst of [true, false]) {
-        const { engine } = openEngine();
-        const id = await create(engine);
-        const { token } = await claim(engine);
-        const settle = () => codeOf(engine.settle(id, token, outcome));
-        const cancel = () => codeOf(engine.cancel(id));
-        const codes = await Promise.all(settleFirst ? [settle(), cancel()] : [cancel(), settle()]);
-        const { status, version } = await engine.get(id);
-        expect(codes).not.toContain("lease_lost");
-        expect(status).toBe(outcome.kind === "done" ? "done" : "cancelled");
-        expect(version).toBe(2 + codes.filter((code) => code === "ok").length);
-      }
-    },
-  );
+  test.each(RACES)("with a cancel: %s and cancel both count, in either order", async (_kind, outcome) => {
+    for (const settleFirst of [true, false]) {
+      const { engine } = openEngine();
+      const id = await create(engine);
+      const { token } = await claim(engine);
+      const settle = () => codeOf(engine.settle(id, token, outcome));
+      const cancel = () => codeOf(engine.cancel(id));
+      const codes = await Promise.all(settleFirst ? [settle(), cancel()] : [cancel(), settle()]);
+      const { status, version } = await engine.get(id);
+      expect(codes).not.toContain("lease_lost");
+      expect(status).toBe(outcome.kind === "done" ? "done" : "cancelled");
+      expect(version).toBe(2 + codes.filter((code) => code === "ok").length);
+    }
+  });
 
-  test("with another settle: one counts, the other has lost the lease", async () => {
+  test("with another settle: one counts, the other gets `lease_lost`", async () => {
     for (const [one, two] of [
       [DONE, FAILED],
       [FAILED, DONE],
@@ -451,7 +440,7 @@ describe("a settle in a race", () => {
     }
   });
 
-  test("with itself: both are answered, and it counts once", async () => {
+  test("with the same settle: both succeed, and it counts once", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     const { token } = await claim(engine);
@@ -459,7 +448,7 @@ describe("a settle in a race", () => {
     expect(await engine.get(id)).toMatchObject({ status: "done", version: 3 });
   });
 
-  test("with the task's removal goes nowhere", async () => {
+  test("with the removal of the task gets `lease_lost`", async () => {
     const { engine } = openEngine();
     const id = await create(engine);
     const { token } = await claim(engine);
@@ -468,7 +457,7 @@ describe("a settle in a race", () => {
     expect(await engine.count({})).toBe(0);
   });
 
-  test("does not wait behind creates", async () => {
+  test("does not wait for creates", async () => {
     const gate = Promise.withResolvers<void>();
     let gated = false;
     const { engine } = openEngine({

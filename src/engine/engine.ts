@@ -1,6 +1,6 @@
 /**
  * What may happen to tasks, as four interfaces, one for each audience. Every change is a pure rule of core/lifecycle, written by
- * compare-and-set. Calls share their writes (batches.ts); heartbeats and outcomes have batches of their own and never wait behind
+ * compare-and-set. Calls share their writes (batches.ts); heartbeats and outcomes have batches of their own and never wait for
  * creates.
  */
 import type { Clock } from "../core/clock.ts";
@@ -45,7 +45,7 @@ export type EngineSetup = {
   readonly log: Log;
   /** Draws from [0, 1). */
   readonly random: () => number;
-  /** A short text that never comes twice; makes tokens unguessable. */
+  /** A short text that is different each time; it makes tokens unguessable. */
   readonly nonce: () => string;
   /** Defaults of the types that have their own. */
   readonly types: ReadonlyMap<string, TypeDefaults>;

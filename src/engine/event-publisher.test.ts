@@ -11,7 +11,7 @@ const STOP_WITHIN_MS = 2_000;
 
 type Sent = { readonly by: string; readonly event: TaskEvent };
 
-/** Processes on one store, and the broker to which they publish; the test decides what becomes of each. */
+/** Processes on one store, and the broker to which they publish. The test can make each of them fail. */
 function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
   const clock = createManualClock();
   const stored = createTestStore(clock);
@@ -28,7 +28,7 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
     close: async () => undefined,
   });
 
-  /** A process; `itsClock` and `itsStore` may be others than those of the rest. */
+  /** A process; `itsClock` and `itsStore` are given if they differ from those of the other processes. */
   function open(
     holder: string,
     { itsClock = clock as ManualClock, itsStore = store, output = outputOf(holder), leaseMs = LEASE_MS } = {},
@@ -47,8 +47,8 @@ function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
       const { tasks } = await engine.create(specs);
       return tasks.map(({ id }) => id);
     },
-    /** As it came, a word each. */
-    told: (): string[] => sent.map(({ event: { event, id, version } }) => `${id} ${event} v${version}`),
+    /** The published events as text, in order. */
+    published: (): string[] => sent.map(({ event: { event, id, version } }) => `${id} ${event} v${version}`),
     revs: async (): Promise<Position> => engine.position(),
   };
 }
@@ -77,14 +77,14 @@ describe("the event publisher", () => {
     ]);
   });
 
-  test("begins where the log ended when it was first started", async () => {
+  test("begins at the end that the log had at its first start", async () => {
     const x = openWorld();
     await x.create(3);
     const { publisher } = x.open("a");
     await publisher.start();
     await x.create();
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["4 task.created v1"]);
+    expect(x.published()).toEqual(["4 task.created v1"]);
   });
 
   test("publishes the changes between its start and the moment when it holds the position", async () => {
@@ -93,7 +93,7 @@ describe("the event publisher", () => {
     await publisher.start();
     await x.create(2_500);
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(Array.from({ length: 2_500 }, (_, at) => `${at + 1} task.created v1`));
+    expect(x.published()).toEqual(Array.from({ length: 2_500 }, (_, at) => `${at + 1} task.created v1`));
   });
 
   test("does not publish progress", async () => {
@@ -105,7 +105,7 @@ describe("the event publisher", () => {
     const progress = { percent: 5, message: "" };
     await x.engine.extend([{ id, token: task?.token ?? "", progress, log: [] }]);
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual([`${id} task.created v1`, `${id} task.running v2`]);
+    expect(x.published()).toEqual([`${id} task.created v1`, `${id} task.running v2`]);
   });
 
   test("publishes null as the type of a task that was deleted before its type was read", async () => {
@@ -121,7 +121,7 @@ describe("the event publisher", () => {
     ]);
   });
 
-  test("asks the store for types once a page and no more for those that it knows", async () => {
+  test("reads types from the store once a page, and only the types that it does not know", async () => {
     let asked: number[] = [];
     const x = openWorld((store) => ({
       ...store,
@@ -159,14 +159,14 @@ describe("of many processes", () => {
     const dying = createManualClock();
     await x.open("a", { itsClock: dying }).publisher.start();
     await settled();
-    await x.open("b").publisher.start(); // the clock of the first stands still from now on: it renews nothing
+    await x.open("b").publisher.start(); // the clock of the first process stands still from now on, so it renews no lease
     await x.create(10);
     await settled();
-    x.broker.isAway = true; // for the dead: its reader is woken by the engine that the test shares with it
+    x.broker.isAway = true; // the shared engine also wakes the reader of the dead process, which must not publish
     await x.clock.advance(20);
     x.broker.isAway = false;
     await x.clock.advance(LEASE_MS);
-    expect(x.told()).toEqual(Array.from({ length: 10 }, (_, at) => `${at + 1} task.created v1`));
+    expect(x.published()).toEqual(Array.from({ length: 10 }, (_, at) => `${at + 1} task.created v1`));
     expect(x.sent.every(({ by }) => by === "b")).toBe(true);
   });
 
@@ -201,7 +201,7 @@ describe("of many processes", () => {
     ]);
   });
 
-  test("a holder that was frozen past its lease publishes nothing more, and says so once", async () => {
+  test("a holder that was frozen past its lease publishes nothing more, and logs that once", async () => {
     const x = openWorld();
     const frozen = createManualClock();
     const awake = { ...frozen, monotonic: () => x.clock.monotonic() }; // its timers stand still, time does not
@@ -232,12 +232,12 @@ describe("of many processes", () => {
 
   test("the position of a dead holder is free after its lease, although the clock was set back by an hour", async () => {
     const x = openWorld();
-    const itsClock = createManualClock(); // its timers stand still once it holds the cursor, so it publishes nothing
+    const itsClock = createManualClock(); // its timers stand still once it holds the position, so it publishes nothing
     const output: EventOutput = { publish: () => new Promise(() => undefined), close: async () => undefined };
     await x.open("a", { itsClock, output }).publisher.start();
     await itsClock.advance(0);
     x.clock.set(-HOUR_MS);
-    await x.engine.sweep(); // detects the new epoch
+    await x.engine.sweep(); // detects that the clock was set
     await x.open("b").publisher.start();
     await x.create();
     await x.clock.advance(LEASE_MS - 1);
@@ -265,7 +265,7 @@ describe("of many processes", () => {
     await x.clock.advance(LONG_MS);
     await x.open("b").publisher.start();
     x.clock.set(-HOUR_MS);
-    await x.engine.sweep(); // detects the new epoch
+    await x.engine.sweep(); // detects that the clock was set
     for (let times = 0; times < 5; times++) {
       await x.clock.advance(LEASE_MS);
       await x.create();
@@ -276,7 +276,7 @@ describe("of many processes", () => {
 });
 
 describe("stopping", () => {
-  test("publishes what has happened before it", async () => {
+  test("publishes the changes up to that moment", async () => {
     const x = openWorld();
     const { publisher } = x.open("a");
     await publisher.start();
@@ -288,7 +288,7 @@ describe("stopping", () => {
     expect(x.sent).toHaveLength(1_500);
   });
 
-  test("waits for a broker that is silent no longer than it may", async () => {
+  test("waits for a broker that does not answer only for the given time", async () => {
     const x = openWorld();
     const { publisher } = x.open("a");
     await publisher.start();
@@ -308,7 +308,7 @@ describe("stopping", () => {
 });
 
 describe("when the broker fails", () => {
-  test("nothing is lost, the trouble is logged once, and so is its end", async () => {
+  test("nothing is lost, the failure is logged once, and so is its end", async () => {
     const x = openWorld();
     const { publisher, log } = x.open("a");
     await publisher.start();
@@ -317,11 +317,11 @@ describe("when the broker fails", () => {
     await x.clock.advance(60_000);
     x.broker.isAway = false;
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["1 task.created v1", "2 task.created v1", "3 task.created v1"]);
+    expect(x.published()).toEqual(["1 task.created v1", "2 task.created v1", "3 task.created v1"]);
     expect(log.events).toEqual(["events_failed", "events_go_on"]);
   });
 
-  test("it is tried again sooner at first and every five seconds at last", async () => {
+  test("it is tried again after a delay that grows to five seconds", async () => {
     const x = openWorld();
     const tries: number[] = [];
     const output: EventOutput = {
@@ -353,7 +353,7 @@ describe("when the broker fails", () => {
     expect(x.sent.map(({ by }) => by)).toEqual(["b"]);
   });
 
-  test("a broker that never confirms is given up, and asked anew", async () => {
+  test("a page that the broker does not confirm in time is published again", async () => {
     const x = openWorld();
     const { publisher, log } = x.open("a");
     await publisher.start();
@@ -363,7 +363,7 @@ describe("when the broker fails", () => {
     expect(log.events).toEqual(["events_failed"]);
     x.broker.isSilent = false;
     await x.clock.advance(12_000);
-    expect(new Set(x.told())).toEqual(new Set(["1 task.created v1"]));
+    expect(new Set(x.published())).toEqual(new Set(["1 task.created v1"]));
     expect(log.events).toEqual(["events_failed", "events_go_on"]);
   });
 });
@@ -377,7 +377,7 @@ function createLosing(store: TaskStore) {
   async function catchUp(): Promise<void> {
     read ??= { epoch: "test", rev: 0 };
     const page = await store.changes(read, 10_000);
-    if (page.kind === "gone") throw new Error("the store of the tests keeps all");
+    if (page.kind === "gone") throw new Error("expected the test store to keep all changes");
     kept.push(...page.changes.map((change, at) => ({ ...change, rev: kept.length + at + 1 })));
     read = page.position;
   }
@@ -410,13 +410,13 @@ function openLosingWorld() {
     losing = createLosing(store);
     return losing.store;
   });
-  if (losing === null) throw new Error("the world has no store");
+  if (losing === null) throw new Error("expected the store to be wrapped");
   const { beginEpoch }: ReturnType<typeof createLosing> = losing;
   return { ...x, beginEpoch };
 }
 
 describe("when the change log gets a new epoch", () => {
-  test("what was not published yet is published, once, and it is said", async () => {
+  test("the changes that were not published yet are published, and the new epoch is logged once", async () => {
     const x = openLosingWorld();
     const { publisher, log } = x.open("a");
     await publisher.start();
@@ -430,11 +430,11 @@ describe("when the change log gets a new epoch", () => {
     await x.clock.advance(LONG_MS);
     x.broker.isAway = false;
     await x.clock.advance(LONG_MS);
-    expect(new Set(x.told())).toEqual(new Set([1, 2, 3, 4, 5].map((id) => `${id} task.created v1`)));
+    expect(new Set(x.published())).toEqual(new Set([1, 2, 3, 4, 5].map((id) => `${id} task.created v1`)));
     expect(log.events).toEqual(["events_failed", "events_new_epoch", "events_go_on"]);
   });
 
-  test("a process that takes over afterwards goes on as well", async () => {
+  test("a process that takes over afterwards also continues", async () => {
     const x = openLosingWorld();
     const first = x.open("a");
     await first.publisher.start();
@@ -451,7 +451,7 @@ describe("when the change log gets a new epoch", () => {
     expect(new Set(by("b")).isSupersetOf(new Set([3, 4, 5]))).toBe(true);
   });
 
-  test("a page that was published while the log lost it hides nothing that comes in its place", async () => {
+  test("a page that was published while the log lost it does not hide the changes that get its revs", async () => {
     const x = openLosingWorld();
     let lose = async (): Promise<void> => undefined;
     const output: EventOutput = {
@@ -471,7 +471,7 @@ describe("when the change log gets a new epoch", () => {
     };
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    const repeated = [1, 2, 3]; // from the last write of the cursor but one
+    const repeated = [1, 2, 3]; // from the second to last write of the position
     expect(x.sent.map(({ event }) => event.id)).toEqual([1, 2, 3, 4, 5, ...repeated, 6, 7]);
   });
 
@@ -485,10 +485,10 @@ describe("when the change log gets a new epoch", () => {
     );
     await x.open("a").publisher.start();
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["3 task.created v1"]);
+    expect(x.published()).toEqual(["3 task.created v1"]);
   });
 
-  test("a store that was emptied has its whole log published", async () => {
+  test("the whole log of a store that was emptied is published", async () => {
     const x = openLosingWorld();
     await x.open("a").publisher.start();
     await x.create(2);
@@ -497,7 +497,7 @@ describe("when the change log gets a new epoch", () => {
     await x.beginEpoch("second", 0);
     await x.create(2);
     await x.clock.advance(LONG_MS);
-    expect(x.told().slice(2)).toEqual(["3 task.created v1", "4 task.created v1"]);
+    expect(x.published().slice(2)).toEqual(["3 task.created v1", "4 task.created v1"]);
   });
 });
 
@@ -523,11 +523,11 @@ describe("when the store fails", () => {
     await x.clock.advance(LONG_MS);
     await x.create();
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["2 task.created v1", "3 task.created v1"]);
+    expect(x.published()).toEqual(["2 task.created v1", "3 task.created v1"]);
     expect(log.events).toEqual(["events_missed"]);
   });
 
-  test("a store that was away loses no event", async () => {
+  test("an outage of the store loses no event", async () => {
     let isAway = false;
     const guarded =
       <Args extends unknown[], Answer>(call: (...args: Args) => Promise<Answer>) =>
@@ -550,6 +550,6 @@ describe("when the store fails", () => {
     expect(x.sent).toHaveLength(1);
     isAway = false;
     await x.clock.advance(LONG_MS);
-    expect(x.told()).toEqual(["1 task.created v1", "2 task.created v1"]);
+    expect(x.published()).toEqual(["1 task.created v1", "2 task.created v1"]);
   });
 });

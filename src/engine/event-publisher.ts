@@ -1,6 +1,6 @@
 /**
  * The follower that publishes each change of a task through a broker, at least once and in order for each task. Nothing is published
- * where tasks are changed, so a crash between the commit and the broker loses nothing: the change stands in the log.
+ * where tasks are changed, so a crash between the commit and the broker loses nothing: the change is in the log.
  */
 import type { EventOutput, TaskEvent } from "../broker/event-output.ts";
 import type { TaskId } from "../core/task.ts";
@@ -24,7 +24,7 @@ export function createEventPublisher(setup: EventPublisherSetup): Service {
   const { engine, output, clock } = setup;
   const types = new Map<TaskId, string>(); // the oldest first
 
-  /** Progress is left out: it is no step of a task, comes once a second from each running one, and is old when it is read. */
+  /** Progress is left out: it is not a step of a task, comes once a second from each running task, and is outdated when it is read. */
   async function eventsOf(changes: readonly Change[]): Promise<TaskEvent[]> {
     const steps = changes.filter(({ kind }) => kind !== "progress");
     await learnTypes(steps);
@@ -33,7 +33,7 @@ export function createEventPublisher(setup: EventPublisherSetup): Service {
     return events;
   }
 
-  /** The log does not contain them, and the store cannot tell those of deleted tasks. */
+  /** The log does not contain types, and the store does not know the types of deleted tasks. */
   async function learnTypes(steps: readonly Change[]): Promise<void> {
     const unknown = steps.filter(({ id, kind }) => kind !== "deleted" && !types.has(id)).map(({ id }) => id);
     if (unknown.length === 0) return;

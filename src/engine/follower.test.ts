@@ -7,7 +7,7 @@ import { createFollower, type Handle } from "./follower.ts";
 const LONG_MS = 10_000;
 const HOUR_MS = 3_600_000;
 
-/** Processes on one store that each follow the change log as `audit`, and note the ids of the tasks that they see created. */
+/** Processes on one store. Each follows the change log as `audit` and collects the ids of created tasks. */
 function openWorld(around: (store: TaskStore) => TaskStore = (store) => store) {
   const clock = createManualClock();
   const { engine, store } = openEngine({ clock, store: createTestStore(clock), around });
@@ -69,7 +69,7 @@ describe("a follower", () => {
     expect(x.handled).toEqual(["dies 1", "dies 2", "dies 3", "lives 4", "lives 5"]);
   });
 
-  test("backs off while the work fails, tells of it once, and loses nothing", async () => {
+  test("backs off while the work fails, logs that once, and loses nothing", async () => {
     const x = openWorld();
     const tries: number[] = [];
     let isBroken = true;
@@ -93,7 +93,7 @@ describe("a follower", () => {
     expect(log.events).toEqual(["audit_failed", "audit_go_on"]);
   });
 
-  test("goes on with the oldest change when the log does not reach back", async () => {
+  test("continues with the oldest change when the log does not reach back", async () => {
     let isGone = false;
     const x = openWorld((store) => ({
       ...store,
@@ -117,7 +117,7 @@ describe("a follower", () => {
     expect([...log.events, ...next.log.events]).toEqual(["audit_missed"]);
   });
 
-  test("handles what has happened before it stops, and gives the position free", async () => {
+  test("handles the changes up to its stop, and releases the position", async () => {
     const x = openWorld();
     const { follower } = x.open("a");
     await follower.start();

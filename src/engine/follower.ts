@@ -47,7 +47,7 @@ type Gone = Extract<ChangePage, { kind: "gone" }>;
 const GATHER_MS = 50;
 const RETRY = { firstMs: 500, longestMs: 5_000 };
 
-/** Its `stop` handles the changes up to that moment, for `withinMs` at most, and gives the position free. */
+/** Its `stop` handles the changes up to that moment, for `withinMs` at most, and releases the position. */
 export function createFollower(setup: FollowerSetup): Service {
   const { name, engine, clock, log } = setup;
   const leased = createLeasedPosition({ ...setup, end: engine.position, now: engine.now });
@@ -146,7 +146,7 @@ export function createFollower(setup: FollowerSetup): Service {
     if (lastPosition !== null && isReached(next, lastPosition)) stopping.abort();
   }
 
-  /** There is nothing to wait for if another process holds the lease, or the store cannot tell the end of its log. */
+  /** Returns at once if another process holds the lease, or if the end of the log cannot be read. */
   async function aimForEnd(): Promise<void> {
     if (position !== null) lastPosition = await engine.position().catch(() => position);
     if (position === null) stopping.abort();
@@ -174,7 +174,7 @@ type LogSetup = Pick<FollowerSetup, "name" | "log">;
 function logMove({ name, log }: LogSetup, { movedFrom, position: { rev } }: PositionLease): void {
   if (movedFrom === null) return;
   log.warn(`${name}_new_epoch`, {
-    message: "The store was restarted, or another server took over: the changes just before come again",
+    message: "The store was restarted, or another server took over: the latest changes are handled again",
     after_rev: movedFrom.rev,
     from_rev: rev,
   });

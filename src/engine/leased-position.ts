@@ -31,7 +31,7 @@ export interface PositionLease {
   pass(position: Position): void;
   /** Ends the lease without writing the position: the log has a new epoch, in which the position may be wrong. */
   abandon(): void;
-  /** Gives the position free for the next process that asks; safe twice. */
+  /** Releases the position for the next process that asks; safe twice. */
   release(): Promise<void>;
 }
 
@@ -53,12 +53,12 @@ type Written = Position & {
   readonly until: number;
   /**
    * The rev of the previous write. In a new epoch the work continues from here. The log and the document are in one store, and a
-   * store that loses writes loses the latest ones of both. So a rev that stands in a document was reached in the log of that store.
+   * store that loses writes loses the latest ones of both. So a rev in a document was reached in the log of that store.
    * Only the latest document may be wrong: its holder looks for a new epoch before each write, and the loss may happen between the
    * two. Version 0.1.0 did not write this field.
    */
   readonly before?: number;
-  /** The holder's own, which may be longer than that of another process. Version 0.1.0 did not write it. */
+  /** The length of the holder's lease, which may be longer than that of another process. Version 0.1.0 did not write it. */
   readonly leaseMs?: number;
 };
 type Known = { readonly version: number; readonly written: Written };
@@ -77,12 +77,12 @@ export function createLeasedPosition(setup: LeasedPositionSetup): LeasedPosition
   async function mark(): Promise<void> {
     if ((await document.read()) !== null) return;
     const position = await setup.end();
-    await document.put({ position, before: position.rev, by: null, ifVersion: 0 }); // another process may have written it first, which is as good
+    await document.put({ position, before: position.rev, by: null, ifVersion: 0 }); // if another process has written it first, nothing is left to do
   }
 
   /**
-   * The remaining time of the lease in the document. A lease that has been seen unchanged for its whole length is over, whatever its
-   * `until` says: a live holder renews it every third of its length, and a clock that was set back leaves the end of a dead
+   * The remaining time of the lease in the document. A lease that has been seen unchanged for its whole length is over, even if its
+   * `until` is later: a live holder renews it every third of its length, and a clock that was set back leaves the end of a dead
    * holder's lease far ahead.
    */
   function leftOf({ version, written }: Known): number {
@@ -170,7 +170,7 @@ function createLease(
   let writtenRev = position.rev;
   let heldUntil = 0;
   let cancelTimers = (): void => undefined;
-  let writing: Promise<unknown> = Promise.resolve(); // one at a time, each on the version that the one before made
+  let writing: Promise<unknown> = Promise.resolve(); // one at a time, each on the version that the one before wrote
 
   /** It ends a sixth early: the work under way needs some time to be aborted. */
   function renewedFrom(heldFrom: number): void {

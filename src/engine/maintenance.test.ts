@@ -40,11 +40,11 @@ describe("a sweep", () => {
     });
   });
 
-  test("reads on after short and empty pages", async () => {
+  test("continues after short and empty pages", async () => {
     const { engine, clock } = openEngine({
       around: (store) => ({
         ...store,
-        // As a store whose pages look at one task each.
+        // Each page of this store looks at one task.
         list: async (query) => {
           const page = await store.list({ filter: {}, sort: query.sort, after: query.after, limit: 1 });
           const found = await store.list(query);
@@ -61,7 +61,7 @@ describe("a sweep", () => {
     expect((await engine.sweep()).expired).toBe(2);
   });
 
-  test("finds a lease that ran out, though the look for overlong ones fails", async () => {
+  test("finds a lease that ran out although the search for overlong leases fails", async () => {
     const { engine, clock } = openEngine({
       around: (store) => ({
         ...store,
@@ -78,7 +78,7 @@ describe("a sweep", () => {
     expect((await engine.get(id)).losses).toBe(1);
   });
 
-  test("leaves a lease alone that is renewed", async () => {
+  test("does not end a lease that is renewed", async () => {
     const { engine, clock } = openEngine();
     await create(engine);
     const task = await claim(engine);
@@ -131,10 +131,10 @@ describe("a sweep", () => {
   });
 
   test.each([
-    ["a beat", "running"],
+    ["a heartbeat", "running"],
     ["a result", "done"],
   ])(
-    "leaves %s its worth that comes after the lease's end, but before any judgement",
+    "lets %s count that comes after the lease's end and before the lease was judged",
     async (_what, status) => {
       const { engine: before, clock, store } = openEngine();
       const id = await create(before);
@@ -170,7 +170,7 @@ describe("a sweep", () => {
     await engine.close();
   });
 
-  test("revokes a lease whose cancel was ignored for the grace, whatever heartbeats the worker sends", async () => {
+  test("revokes the lease after the grace of a cancel request, although the worker sends heartbeats", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const task = await claim(engine);
@@ -187,7 +187,7 @@ describe("a sweep", () => {
     expect(await codeOf(engine.settle(id, task.token, DONE))).toBe("lease_lost");
   });
 
-  test("counts a loss once, however many sweep at once", async () => {
+  test("counts a loss once, although many processes sweep at the same time", async () => {
     const { engine, clock, store } = openEngine();
     const others = Array.from({ length: 4 }, () => openEngine({ store, clock }).engine);
     const id = await create(engine);
@@ -197,7 +197,7 @@ describe("a sweep", () => {
     expect(await engine.get(id)).toMatchObject({ losses: 1, version: 3 });
   });
 
-  test("passes over a task that is deleted or renewed while it looks", async () => {
+  test("skips a task that is deleted or renewed during the sweep", async () => {
     let meanwhile = async (): Promise<unknown> => undefined;
     const { engine, clock, store } = openEngine({
       around: (store) => ({
@@ -221,7 +221,7 @@ describe("a sweep", () => {
     expect(await engine.get(second.id)).toMatchObject({ status: "running", losses: 0 });
   });
 
-  test("takes a thousand lost leases at a time, and begins again at once while there are more", async () => {
+  test("ends a thousand lost leases at a time, and the next round follows at once while there are more", async () => {
     const { engine, clock } = openEngine();
     await createMany(engine, 2_500);
     for (const max of [1_000, 1_000, 500]) await engine.claim(ask({ max }), NEVER);
@@ -233,7 +233,7 @@ describe("a sweep", () => {
     await engine.close();
   });
 
-  describe("retires", () => {
+  describe("deletes", () => {
     const retentions = [
       { statuses: ["done"], keepMs: 60_000 },
       { statuses: ["failed", "cancelled"], keepMs: 120_000 },
@@ -259,7 +259,7 @@ describe("a sweep", () => {
       return page.tasks.map(({ name }) => name);
     };
 
-    test("done tasks and the other ended ones each after their own time", async () => {
+    test("done tasks and other ended tasks, each after their own time", async () => {
       const { engine, clock } = openEngine({ retentions });
       await fillWithEvery(engine);
       await engine.remove(4); // the running one would be lost
@@ -277,7 +277,7 @@ describe("a sweep", () => {
       expect(await names(engine)).toEqual(["pending"]);
     });
 
-    test("nothing that 0 keeps for ever", async () => {
+    test("no tasks of a retention of 0, which keeps them for ever", async () => {
       const { engine, clock } = openEngine({
         retentions: [
           { statuses: ["done"], keepMs: 0 },
@@ -291,7 +291,7 @@ describe("a sweep", () => {
       expect(await names(engine)).toEqual(["done", "pending"]);
     });
 
-    test("nothing that came back to life while it looked", async () => {
+    test("no task that was retried during the sweep", async () => {
       let meanwhile = async (): Promise<unknown> => undefined;
       const { engine, clock } = openEngine({
         retentions,
@@ -311,7 +311,7 @@ describe("a sweep", () => {
       expect((await engine.get(id)).status).toBe("pending");
     });
 
-    test("a thousand at a time, the oldest first, and begins again at once while there are more", async () => {
+    test("a thousand tasks at a time, the oldest first, and the next round follows at once while there are more", async () => {
       const { engine, clock } = openEngine({ retentions });
       await createMany(engine, 2_500);
       await Promise.all(Array.from({ length: 2_500 }, (_, at) => engine.cancel(at + 1)));
@@ -340,7 +340,7 @@ describe("a sweep", () => {
       return { ...opened, code: () => codeOf(opened.engine.get(id)) };
     }
 
-    test("keeps what has just ended for an hour, then believes the clock", async () => {
+    test("keeps tasks that have just ended for an hour, then uses the clock", async () => {
       const { engine, clock, code } = await openWithEnded();
       clock.set(YEAR_MS);
       await clock.advance(HOUR_MS - 10_000);
@@ -350,7 +350,7 @@ describe("a sweep", () => {
       await engine.close();
     });
 
-    test("deletes nothing early when the clock is set back in time, and by its age later", async () => {
+    test("deletes no task too early if the clock is set back within the hour", async () => {
       const { engine, clock, code } = await openWithEnded();
       clock.set(YEAR_MS);
       await clock.advance(10_000);
@@ -364,7 +364,7 @@ describe("a sweep", () => {
       await engine.close();
     });
 
-    test("goes on deleting what is old by either clock", async () => {
+    test("still deletes tasks that are old by the clock before and after", async () => {
       const { engine, clock, code } = await openWithEnded();
       await clock.advance(2 * HOUR_MS - 20_000);
       expect(await code()).toBe("ok");
@@ -381,7 +381,7 @@ describe("a sweep", () => {
       { statuses: ["failed", "cancelled"], keepMs: 60_000 },
     ] as const;
 
-    /** The store's answer to each removal, with its ids; undefined where the store carries the removal out. */
+    /** `refusal` gives the error of a removal of these ids; null where the store carries the removal out. */
     function openRefusing(refusal: (ids: readonly number[]) => TaskError | null) {
       const pieces: number[][] = [];
       const opened = openEngine({
@@ -410,7 +410,7 @@ describe("a sweep", () => {
     test.each([
       ["the store refuses to delete anything", rejected],
       ["the store is away for deletions alone", new TaskError("store_unavailable", "Away")],
-    ])("judges leases all the same: %s", async (_how, error) => {
+    ])("still judges leases: %s", async (_how, error) => {
       const { engine, clock, log } = openRefusing(() => error);
       await cancelMany(engine, 3);
       await clock.advance(HOUR_MS);
@@ -442,7 +442,7 @@ describe("a sweep", () => {
       expect((await engine.sweep()).removed).toBe(1);
     });
 
-    test("asks a store that is away no more than a few times a round", async () => {
+    test("calls a store that is unavailable only a few times a round", async () => {
       const { engine, clock, pieces } = openRefusing(() => new TaskError("store_unavailable", "Away"));
       await cancelMany(engine, 500);
       await clock.advance(60_001);
@@ -450,7 +450,7 @@ describe("a sweep", () => {
       expect(pieces).toHaveLength(FAILURES_A_ROUND);
     });
 
-    test("deletes what other retentions tell", async () => {
+    test("still deletes the tasks of other retentions", async () => {
       const { engine, clock } = openRefusing((ids) =>
         ids.includes(1) ? new TaskError("store_unavailable", "Away") : null,
       );
@@ -464,7 +464,7 @@ describe("a sweep", () => {
       expect(await codeOf(engine.get(2))).toBe("not_found");
     });
 
-    test("deletes no more pieces once the engine closes", async () => {
+    test("deletes no further batch once the engine closes", async () => {
       const { engine, clock, pieces } = openRefusing(() => {
         void engine.close();
         return rejected;
@@ -476,7 +476,7 @@ describe("a sweep", () => {
     });
   });
 
-  test("deletes in pieces as large as the store carries out quickly", async () => {
+  test("deletes in batches whose size follows the speed of the store", async () => {
     const sizes: number[] = [];
     let tookMs = 0;
     const clock = createManualClock();
@@ -503,7 +503,7 @@ describe("a sweep", () => {
     expect(sizes.slice(0, 5)).toEqual([1, 2, 4, 8, 16]);
   });
 
-  test("goes on with the others when one lost lease cannot be written", async () => {
+  test("continues with the other leases when one loss cannot be written", async () => {
     const { engine, clock, log } = openEngine({
       around: (store) => ({
         ...store,
@@ -521,12 +521,12 @@ describe("a sweep", () => {
     expect(log.events.filter((event) => event !== "worker_lost")).toEqual(["expire_failed"]);
   });
 
-  describe("by itself", () => {
+  describe("as a service", () => {
     test.each([
       [0, 800],
       [0.5, 1_000],
       [0.999, 1_199.6],
-    ])("with a draw of %d comes again after %d ms", async (random, afterMs) => {
+    ])("with the random number %d runs again after %d ms", async (random, afterMs) => {
       const calls = counting();
       const { engine, clock } = openEngine({ ...calls, random: () => random });
       await engine.start();
@@ -539,7 +539,7 @@ describe("a sweep", () => {
       await engine.close();
     });
 
-    test("comes again after a failure", async () => {
+    test("runs again after a failure", async () => {
       let away = false;
       const calls = counting();
       const { engine, clock, log } = openEngine({
@@ -561,7 +561,7 @@ describe("a sweep", () => {
       await engine.close();
     });
 
-    test("comes no more after the close, which is safe twice", async () => {
+    test("does not run after the close, which is safe twice", async () => {
       const calls = counting();
       const { engine, clock } = openEngine(calls);
       await engine.start();

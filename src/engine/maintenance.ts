@@ -1,4 +1,4 @@
-/** The engine's own upkeep: the store's time, leases of dead workers, deletion of old tasks. */
+/** The engine's maintenance: the store's time, leases of dead workers, deletion of old tasks. */
 import type { Clock } from "../core/clock.ts";
 import { isOver } from "../core/lease.ts";
 import { errorText, type Log } from "../lib/log.ts";
@@ -16,7 +16,7 @@ import { createTaskDeletion, type Retention } from "./task-deletion.ts";
 export type Swept = { readonly expired: number; readonly removed: number };
 
 export interface Maintenance {
-  /** The time that all tasks go by, epoch milliseconds. */
+  /** The time that decides about all tasks, epoch milliseconds. */
   now(): number;
   /** One round of each now: leases that have ended, tasks that are old. */
   sweep(): Promise<Swept>;
@@ -55,7 +55,7 @@ export function createMaintenance(setup: MaintenanceSetup) {
     isClosing: () => isClosing,
   });
 
-  /** One round. It is due `dueAfterMs` after the round before; null for a round outside the plan. */
+  /** One round. It is due `dueAfterMs` after the round before; null for a round that is not scheduled. */
   async function judge(dueAfterMs: number | null): Promise<number> {
     const setByMs = await time.sync();
     if (Math.abs(setByMs) >= CLOCK_SET_LOGGED_FROM_MS)

@@ -6,7 +6,7 @@ import { claim, create, DONE, FAILED, RELEASED } from "../../test/support/verbs.
 const MINUTE_MS = 60_000;
 
 describe("the last hour", () => {
-  test("is what has passed through the engine, minute by minute", async () => {
+  test("has the steps of the engine, minute by minute", async () => {
     const { engine, clock } = openEngine();
     const startedAt = engine.now();
     await create(engine);
@@ -47,7 +47,7 @@ describe("the last hour", () => {
     expect((await engine.stats()).minutes).toMatchObject([{ created: 2 }]);
   });
 
-  test("has its newest minute, however many processes have written theirs", async () => {
+  test("has its newest minute, also with the documents of many processes", async () => {
     const { engine, store, clock } = openEngine({ nonce: () => "zz" });
     const now = engine.now();
     const minute = (n: number): number => (Math.floor(now / MINUTE_MS) - 59 + n) * MINUTE_MS;
@@ -56,12 +56,12 @@ describe("the last hour", () => {
       ...{ waitMs: 0, runMs: 0, longestWaitMs: 0, longestRunMs: 0 },
     };
     for (let n = 0; n < 60; n++) {
-      const notes = Array.from({ length: 200 }, (_, process) => ({
+      const documents = Array.from({ length: 200 }, (_, process) => ({
         name: `minute/${minute(n)}/p${process}`,
         value: JSON.stringify(sums),
         until: now + 70 * MINUTE_MS,
       }));
-      await store.writeDocuments(notes, now);
+      await store.writeDocuments(documents, now);
     }
     await create(engine);
     await clock.advance(0);
@@ -69,7 +69,7 @@ describe("the last hour", () => {
     expect(minutes.map(({ created }) => created)).toEqual([...Array(59).fill(200), 201]);
   });
 
-  test("forgets what is older", async () => {
+  test("has no older minutes", async () => {
     const { engine, clock } = openEngine();
     await create(engine);
     await clock.advance(59 * MINUTE_MS);

@@ -84,15 +84,15 @@ export function createMinuteStatistics(setup: {
     for (const minute of own.keys()) if (minute < at - KEPT_MS) own.delete(minute);
     const minutes = [...unwritten].filter((minute) => own.has(minute));
     unwritten.clear();
-    const notes = minutes.map((minute) => ({
+    const documents = minutes.map((minute) => ({
       name: `minute/${minute}/${name}`,
       value: JSON.stringify(own.get(minute)),
       until: minute + KEPT_MS,
     }));
     try {
-      if (notes.length > 0) await store.writeDocuments(notes, at);
+      if (documents.length > 0) await store.writeDocuments(documents, at);
     } catch (error) {
-      for (const minute of minutes) unwritten.add(minute); // with the next ones
+      for (const minute of minutes) unwritten.add(minute); // they are written with the next minutes
       throw error;
     }
     return WRITE_EVERY_MS;
@@ -111,9 +111,9 @@ export function createMinuteStatistics(setup: {
     await write();
     const oldest = (Math.floor(now() / MINUTE_MS) - SHOWN + 1) * MINUTE_MS;
     const total = new Map<number, Minute>();
-    for await (const note of documentsUnder(store, "minute/", now())) {
-      const at = Number(note.name.split("/")[1]);
-      const minute = JSON.parse(note.value) as Minute; // as `write` has written it
+    for await (const document of documentsUnder(store, "minute/", now())) {
+      const at = Number(document.name.split("/")[1]);
+      const minute = JSON.parse(document.value) as Minute; // as `write` has written it
       if (at >= oldest) total.set(at, sum(total.get(at) ?? NONE, minute));
     }
     return [...total].sort(([a], [b]) => a - b).map(([at, minute]) => ({ at, ...minute }));

@@ -1,15 +1,15 @@
 /**
  * Steps that are carried out once, however often the client sends the call: an HTTP client may send a request again by itself when its
- * kept connection turns out to be closed. The commit of a step contains a document of its result; the same call finds the document.
+ * kept connection turns out to be closed. The commit of a step contains a document with its result; the same call finds the document.
  */
 import { isTaskError, TaskError } from "../core/error.ts";
 import type { Status, TaskHead } from "../core/task.ts";
 import type { OnceDocument, StoredDocument } from "../store/store.ts";
 
 export type CallKey = {
-  /** The document's name: the same call has the same one. */
+  /** The document's name: the same call has the same name. */
   readonly name: string;
-  /** Of the content of the call: the same key with another content is refused. */
+  /** A hash of the content of the call: the same key with another content is refused. */
   readonly fingerprint: string;
 };
 
@@ -65,7 +65,7 @@ export function createOnce(setup: {
   };
 }
 
-/** A mismatch is the answer to the call: another call has used its key meanwhile. Any other failure says nothing about the call. */
+/** A mismatch is the answer to the call: another call has used its key meanwhile. After any other failure nothing is known about the call. */
 function unlessMismatch(error: unknown): null {
   if (isTaskError(error, "idempotency_mismatch")) throw error;
   return null;

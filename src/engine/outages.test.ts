@@ -10,7 +10,7 @@ import type { Engine } from "./engine.ts";
 
 const SECOND = 1_000;
 const LEASE_MS = 30 * SECOND;
-/** The lease of workers on other hosts, far longer than the server's own. */
+/** The lease of workers on other hosts, far longer than the lease of the server's own workers. */
 const LONG_MS = 300 * SECOND;
 
 const beatOf = ({ id, token }: RunningTask) => ({ id, token, progress: null, log: [] });
@@ -26,11 +26,11 @@ async function openStarted(around?: (store: TaskStore) => TaskStore) {
 async function take(engine: Engine, leaseMs: number): Promise<RunningTask> {
   await create(engine);
   const { tasks } = await engine.claim(ask({ leaseMs }), NEVER);
-  return tasks[0] as RunningTask; // one is due
+  return tasks[0] as RunningTask; // one task is due
 }
 
 /**
- * A live worker: beats every third of its lease, and one second after a failed beat. `stop` ends it and returns the answers that
+ * A live worker: sends a heartbeat every third of its lease, and one second after a failed one. `stop` ends it and returns the answers that
  * it received.
  */
 function keepBeating(engine: Engine, clock: ManualClock, task: RunningTask) {
@@ -59,7 +59,7 @@ function keepBeating(engine: Engine, clock: ManualClock, task: RunningTask) {
 
 const lossesOf = async (engine: Engine, id: TaskId): Promise<number> => (await engine.get(id)).losses;
 
-/** After how many milliseconds the task was found lost. */
+/** The number of milliseconds until the task is counted as lost. */
 async function lostAfter({ engine, clock }: { engine: Engine; clock: ManualClock }, id: TaskId) {
   for (let ms = 0; ms <= HOUR_MS; ms += 100) {
     if ((await lossesOf(engine, id)) > 0) return ms;
@@ -75,7 +75,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     ["back by an hour", -HOUR_MS],
     ["back by a lease", -leaseMs],
   ])("when the clock is set %s", (_how, byMs) => {
-    test("stays with a worker that lives, however often that happens", async () => {
+    test("stays with a live worker, also if the clock is set several times", async () => {
       const { engine, clock } = await openStarted();
       const task = await take(engine, leaseMs);
       const worker = keepBeating(engine, clock, task);
@@ -89,7 +89,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
       await engine.close();
     });
 
-    test("is found lost soon where the worker is dead", async () => {
+    test("is soon counted as lost if the worker is dead", async () => {
       const opened = await openStarted();
       const { engine, clock } = opened;
       const task = await take(engine, leaseMs);
@@ -100,7 +100,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     });
   });
 
-  test("outlives a freeze of three leases where its worker beats all the while, though it could not be heard", async () => {
+  test("is kept through a freeze of the server for three leases, if its worker sends heartbeats", async () => {
     const { engine, clock } = await openStarted();
     const task = await take(engine, leaseMs);
     const worker = keepBeating(engine, clock, task);
@@ -114,7 +114,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     await engine.close();
   });
 
-  test("is found lost soon after a freeze where its worker is dead", async () => {
+  test("is counted as lost soon after a freeze if its worker is dead", async () => {
     const opened = await openStarted();
     const { engine, clock } = opened;
     const task = await take(engine, leaseMs);
@@ -125,7 +125,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     await engine.close();
   });
 
-  test("outlives an outage of the store of three leases", async () => {
+  test("is kept through an outage of the store for three leases", async () => {
     let isAway = false;
     const away = () => Promise.reject(new TaskError("store_unavailable", "Away"));
     const { engine, clock } = await openStarted((store) => ({
@@ -148,7 +148,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     await engine.close();
   });
 
-  test("outlives a time in which the store takes no beats, though it answers everything else", async () => {
+  test("is kept while the store refuses heartbeats, although it answers all other calls", async () => {
     let isFull = false;
     const { engine, clock } = await openStarted((store) => ({
       ...store,
@@ -167,7 +167,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     await engine.close();
   });
 
-  test("outlives the restart of its server", async () => {
+  test("is kept through a restart of the server", async () => {
     const { engine: before, store, clock } = openEngine();
     const task = await take(before, leaseMs);
     await clock.advance(3 * leaseMs);
@@ -180,7 +180,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
     await engine.close();
   });
 
-  test("of a dead worker is found lost by a server that is late at every round", async () => {
+  test("of a dead worker is counted as lost by a server that is late at every round", async () => {
     const { engine, clock } = await openStarted();
     const task = await take(engine, leaseMs);
     let ms = 0;
@@ -194,7 +194,7 @@ describe.each([LEASE_MS, LONG_MS, SECOND])("a lease of %i ms", (leaseMs) => {
 });
 
 describe("a clock that is set", () => {
-  test("leaves a result its worth that comes after it, for a lease that looks long over", async () => {
+  test("forward lets a later result count, although the lease seems to be over for long", async () => {
     const { engine, clock } = await openStarted();
     const id = await create(engine);
     const { token } = await claim(engine);
@@ -205,7 +205,7 @@ describe("a clock that is set", () => {
     await engine.close();
   });
 
-  test("is told of", async () => {
+  test("is logged", async () => {
     const { engine, clock, log } = await openStarted();
     expect(log.events).toEqual([]);
     clock.set(-HOUR_MS);
@@ -218,7 +218,7 @@ describe("a clock that is set", () => {
     await engine.close();
   });
 
-  test("back leaves leases as they are told to workers: never longer than they are", async () => {
+  test("back leaves no lease longer than its worker knows", async () => {
     const { engine, clock } = await openStarted();
     const task = await take(engine, LEASE_MS);
     clock.set(-HOUR_MS);
@@ -237,7 +237,7 @@ describe("a clock that is set", () => {
     await engine.cancel(task.id);
     await clock.advance(SECOND);
     clock.set(byMs);
-    const worker = keepBeating(engine, clock, task); // receives the lost answer, and continues
+    const worker = keepBeating(engine, clock, task); // it continues to send heartbeats after the answer `cancel`
     await clock.advance(LEASE_MS / 3);
     expect((await engine.get(task.id)).status).toBe("running");
     await clock.advance(CANCEL_GRACE_MS);
@@ -246,7 +246,7 @@ describe("a clock that is set", () => {
     await engine.close();
   });
 
-  test("back under one of two processes on the store costs neither its leases, whoever notices first", async () => {
+  test("forward or back under two processes on the store costs no lease of either, in any order of their rounds", async () => {
     const { engine, clock, store } = await openStarted();
     const other = openEngine({ clock, store });
     await clock.advance(400); // their rounds run at different times
@@ -271,10 +271,10 @@ describe("a clock that is set", () => {
     await other.engine.close();
   });
 
-  test("back, before a process that noticed nothing was killed, leaves no lease that lasts an hour", async () => {
+  test("back leaves no lease of an hour, also if a process was killed before it noticed the change", async () => {
     const opened = await openStarted();
     const { engine, clock, store } = opened;
-    const other = openEngine({ clock, store }); // its rounds never run: it is killed before it detects the step
+    const other = openEngine({ clock, store }); // its rounds never run: it is killed before it notices the change of the clock
     await other.engine.sweep();
     clock.set(-HOUR_MS);
     await clock.advance(2 * SECOND);
@@ -285,7 +285,7 @@ describe("a clock that is set", () => {
   });
 });
 
-test("a long lease outlives the restart of a server that is then late at every round", async () => {
+test("a long lease is kept through the restart of a server that is then late at every round", async () => {
   const { engine: before, store, clock } = openEngine();
   const task = await take(before, LONG_MS);
   await clock.advance(3 * LONG_MS);
@@ -310,7 +310,7 @@ test("the grace of a cancel request is judged by its own length, not by a lease 
   expect((await engine.get(task.id)).status).toBe("cancelled");
 });
 
-test("a thousand leases that may not be judged yet hide no other", async () => {
+test("a thousand leases that may not be judged yet do not hide another one", async () => {
   const { engine: before, store, clock } = openEngine();
   await before.create(new Array(1_000).fill({ name: "n", type: "long" }));
   await before.create([

@@ -15,7 +15,7 @@ export interface Outages {
   /**
    * Whether a task may be judged: its lease, or the grace of its cancel request, is over at this time, and its worker could reach
    * the server for long enough. Long enough is half of the length, up to now, without an interruption that matters; or the whole
-   * length in total, since it began. The half applies after a start or a long outage: a live worker beats every third. The whole
+   * length in total, since it began. The half applies after a start or a long outage: a live worker sends a heartbeat every third. The whole
    * applies in a process that is late at every round: it still finds dead workers.
    */
   mayJudge(lease: Lease, now: number): boolean;
@@ -30,16 +30,19 @@ export type Round = {
   readonly now: number;
   /** By how much the store's clock was set since the round before; negative where it was set back. */
   readonly setByMs: number;
-  /** The latest due time of this round, counted from the round before; null for a round outside the plan. */
+  /** The latest due time of this round, counted from the round before; null for a round that is not scheduled. */
   readonly dueAfterMs: number | null;
 };
 
 /** An interval of the store's time; epoch milliseconds. */
 type Outage = { readonly from: number; readonly to: number };
 
-/** An outage shorter than this part of a lease is ignored: a worker beats every third and gives up a sixth before the end. */
+/** An outage shorter than this part of a lease is ignored: a worker sends a heartbeat every third and gives up a sixth before the end. */
 const MATTERS_FROM = 1 / 10;
-/** Only the length of a gap between two rounds is known. The planned time between them counts as reachable, and may not have been. */
+/**
+ * Only the length of a gap between two rounds is known. The scheduled time between them is counted as reachable, but the server
+ * may have been unreachable then.
+ */
 const UNSURE_MS = 1_200;
 /** The time, somewhat longer than a round, during which other processes may still use the clock as it was before it was set. */
 const NOTICED_BY_ALL_MS = 2_000;
@@ -64,11 +67,11 @@ export function createOutages(openedAt: number): Outages {
       noteGap(now - Math.max(0, setByMs), at, dueAfterMs);
       reachedAt = at;
     }
-    if (setByMs > 0) note({ from: now - setByMs, to: now + Math.min(setByMs, NOTICED_BY_ALL_MS) });
+    if (setByMs > 0) addOutage({ from: now - setByMs, to: now + Math.min(setByMs, NOTICED_BY_ALL_MS) });
   }
 
   function open(startedAt: number): void {
-    note({ from: Number.NEGATIVE_INFINITY, to: startedAt });
+    addOutage({ from: Number.NEGATIVE_INFINITY, to: startedAt });
     setBackAt = startedAt;
   }
 
@@ -81,17 +84,17 @@ export function createOutages(openedAt: number): Outages {
     overlongUntil = at + OVERLONG_FOR_MS;
   }
 
-  /** Notes an outage if a round comes late, or if no heartbeat succeeded since the last round. */
+  /** Adds an outage if a round comes late, or if no heartbeat succeeded since the last round. */
   function noteGap(until: number, at: number, dueAfterMs: number): void {
     if (reachedAt !== null) {
       const noneWritten = beats.failed > 0 && beats.written === 0;
       const missedMs = at - reachedAt - (noneWritten ? 0 : dueAfterMs);
-      note({ from: until - missedMs, to: until });
+      addOutage({ from: until - missedMs, to: until });
     }
     beats = { written: 0, failed: 0 };
   }
 
-  function note({ from, to }: Outage): void {
+  function addOutage({ from, to }: Outage): void {
     const last = outages.at(-1);
     if (to <= from || (last !== undefined && to <= last.to)) return;
     if (last === undefined || from > last.to) outages = bounded([...outages, { from, to }]);
@@ -130,7 +133,7 @@ export function createOutages(openedAt: number): Outages {
 
 /**
  * Forgets the oldest outage that is followed by one of the same length or more. The oldest of all must not go: it may be the time before
- * this process started, and a process that is late at each round notes a hundred short ones before half of a long lease has passed.
+ * this process started, and a process that is late at each round adds a hundred short ones before half of a long lease has passed.
  */
 function bounded(outages: readonly Outage[]): readonly Outage[] {
   if (outages.length <= KEPT) return outages;

@@ -25,7 +25,7 @@ describe("the server's own processor", () => {
     expect(claims).toEqual([[1]]);
   });
 
-  test("gets nothing while it is drained, and is still listed", async () => {
+  test("gets no tasks while it is drained, and is still listed", async () => {
     const { engine, clock, claim, claims } = open();
     await engine.drain("own", true);
     await create(engine);
@@ -37,7 +37,7 @@ describe("the server's own processor", () => {
     expect(claims).toEqual([[1]]);
   });
 
-  test("that waits already gets nothing more from a second after a drain on", async () => {
+  test("that already waits gets no more tasks from one second after a drain", async () => {
     const { engine, clock, claim, claims } = open();
     void claim();
     await clock.advance(5 * SECOND);

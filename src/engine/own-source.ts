@@ -8,7 +8,7 @@ import type { Workers } from "./workers.ts";
 const CHECK_EVERY_MS = 1_000;
 
 /**
- * The engine as the source of tasks for the server's own processor. Remote workers learn of a drain from the answers to their calls.
+ * The engine as the source of tasks for the server's own processor. Remote workers get a drain request with the answers to their calls.
  * The processor makes no such calls, so this source gives it no tasks while it is drained.
  */
 export function createOwnSource(engine: Workers, clock: Clock) {

@@ -46,7 +46,7 @@ export interface Producers {
   retry<P extends Steppable = "whole">(id: TaskId, terms?: PartsTerms<P>): Promise<TaskParts[P]>;
   /** Deletes a task in any status; running work is aborted and its result is dropped. */
   remove(id: TaskId, terms?: StepTerms): Promise<void>;
-  /** Carries out one of these four steps, or returns what the same call did before: see `once.ts`. */
+  /** Carries out one of these four steps, or returns the result of the same earlier call: see `once.ts`. */
   once<T>(call: CallKey, step: (once: Once) => Promise<T>): Promise<OnceAnswer<T>>;
   /** The task's log lines after the nth, oldest first; rejects if there is no such task. */
   readLog(id: TaskId, after: number): Promise<readonly LogLine[]>;
@@ -161,7 +161,6 @@ function creatingBytes({ specs }: Creating): number {
   let bytes = 0;
   for (const spec of specs) {
     bytes += 200 + spec.name.length + (spec.description?.length ?? 0) + (spec.payload?.length ?? 0);
-    for (const name in spec.labels) bytes += name.length + (spec.labels[name]?.length ?? 0);
   }
   return bytes;
 }

@@ -10,7 +10,7 @@ export type ReadMany = <P extends Parts>(
 const READ_AT_MOST = 1_000;
 
 /**
- * Reads for many callers that one change wakes. All reads of the same parts in one turn of the event loop share the calls of the
+ * Reads for many callers that the same change wakes. All reads of the same parts in one turn of the event loop share the calls of the
  * store, which reads each task once. Each caller is answered as soon as its own tasks are read, so that the tasks of all callers
  * are not in memory together.
  */

@@ -5,8 +5,8 @@ import { claim, counting, create } from "../../test/support/verbs.ts";
 describe("a listener for revocations", () => {
   test("is called for changes of tasks, and for their deletion with no version", async () => {
     const { engine, clock } = openEngine();
-    const heard: unknown[] = [];
-    const unlisten = engine.onRevoked((hint) => heard.push(hint));
+    const received: unknown[] = [];
+    const unlisten = engine.onRevoked((hint) => received.push(hint));
     await clock.advance(1);
     const id = await create(engine);
     const { token } = await claim(engine);
@@ -14,7 +14,7 @@ describe("a listener for revocations", () => {
     await engine.cancel(id);
     await engine.remove(id);
     await clock.advance(100);
-    expect(heard).toEqual([
+    expect(received).toEqual([
       { id, version: 2 },
       { id, version: 3 },
       { id, version: null },
@@ -22,18 +22,18 @@ describe("a listener for revocations", () => {
     unlisten();
     await engine.cancel(await create(engine));
     await clock.advance(5_000);
-    expect(heard).toHaveLength(3);
+    expect(received).toHaveLength(3);
   });
 
   test("is called within a second if the store does not notify", async () => {
     const { engine, clock } = openEngine({ around: (store) => ({ ...store, watch: () => () => undefined }) });
-    const heard: unknown[] = [];
-    engine.onRevoked((hint) => heard.push(hint));
+    const received: unknown[] = [];
+    engine.onRevoked((hint) => received.push(hint));
     await clock.advance(1);
     const id = await create(engine);
     await engine.remove(id);
     await clock.advance(1_000);
-    expect(heard).toEqual([{ id, version: null }]);
+    expect(received).toEqual([{ id, version: null }]);
     await engine.close();
   });
 
@@ -45,8 +45,8 @@ describe("a listener for revocations", () => {
         changes: (...args) => (away ? Promise.reject(new Error("away")) : store.changes(...args)),
       }),
     });
-    const heard: unknown[] = [];
-    engine.onRevoked((hint) => heard.push(hint));
+    const received: unknown[] = [];
+    engine.onRevoked((hint) => received.push(hint));
     await clock.advance(1);
     away = true;
     const id = await create(engine);
@@ -54,7 +54,7 @@ describe("a listener for revocations", () => {
     await clock.advance(1_500);
     away = false;
     await clock.advance(1_000);
-    expect(heard).toEqual([{ id, version: null }]);
+    expect(received).toEqual([{ id, version: null }]);
     expect(log.events).toContain("changes_failed");
     await engine.close();
   });

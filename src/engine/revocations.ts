@@ -6,8 +6,8 @@ import type { ChangeFeed } from "./change-feed.ts";
 export type Hint = { readonly id: TaskId; readonly version: number | null };
 
 /**
- * Calls the listener for tasks that have changed or were deleted. The next heartbeat finds what is lost on the way, because the log
- * no longer reached back or the store was away.
+ * Calls the listener for tasks that have changed or were deleted. A change may be missed, because the log
+ * no longer reached back or the store was unavailable: then the next heartbeat finds it.
  */
 export const listenForRevocations = (feed: ChangeFeed, listener: (hint: Hint) => void): (() => void) =>
   feed.listen(({ changes }) => {

@@ -39,7 +39,7 @@ export interface Steps {
   read<P extends Parts>(id: TaskId, parts: P): Promise<TaskParts[P]>;
   /** A step of a client. Refused while too many wait. */
   step<P extends Steppable>(stepping: Stepping<P>, rule: Rule<P>): Promise<TaskParts[P]>;
-  /** A step of a worker or of the maintenance: never refused, and its batch never waits for those of clients. */
+  /** A step of a worker or of the maintenance: never refused, and its batch never waits for batches of clients. */
   workerStep<P extends Steppable>(stepping: Stepping<P>, rule: Rule<P>): Promise<TaskParts[P]>;
   /** Writes a step whose task is known, without reading it. */
   writeWorkerStep(step: Step): Promise<ReplaceAnswer>;

@@ -3,7 +3,7 @@ import { createManualClock } from "../../test/support/clock.ts";
 import { createTestStore, LEASE_MS, openEngine } from "../../test/support/engine.ts";
 import { claim, create, HOUR_MS } from "../../test/support/verbs.ts";
 
-describe("the time that tasks go by", () => {
+describe("the time that decides about tasks", () => {
   /** An engine whose process is an hour behind its store. */
   function openBehind() {
     const clock = createManualClock();
@@ -11,7 +11,7 @@ describe("the time that tasks go by", () => {
     return openEngine({ clock, store });
   }
 
-  test("is the store's, once it has been asked", async () => {
+  test("is the store's time after its first answer", async () => {
     const { engine, clock, store } = openBehind();
     await engine.start();
     expect(engine.now()).toBe(clock.now() + HOUR_MS);
@@ -49,7 +49,7 @@ describe("the time that tasks go by", () => {
     await engine.close();
   });
 
-  test("is measured anew at every sweep, from the middle of the round trip", async () => {
+  test("is measured again at every sweep, from the middle of the round trip", async () => {
     const clock = createManualClock();
     let ahead = 0;
     const { engine } = openEngine({
@@ -72,8 +72,8 @@ describe("the time that tasks go by", () => {
     expect(engine.now()).toBe(clock.now() - 7_000);
   });
 
-  describe("where the store's answer takes its time on one half of the way", () => {
-    /** The first answer comes at once; each later one says the store's time and comes four seconds after. */
+  describe("if one direction of the round trip to the store is slow", () => {
+    /** The first answer comes at once. Each later one has the store's time and arrives four seconds later. */
     async function openSlow() {
       const clock = createManualClock();
       const state = { isSlow: false, ahead: 0 };
@@ -92,7 +92,7 @@ describe("the time that tasks go by", () => {
       return { engine, clock, store, state };
     }
 
-    test("is kept, and no lease looks lost that is not", async () => {
+    test("is kept, and no lease seems lost too early", async () => {
       const { engine, clock } = await openSlow();
       const id = await create(engine);
       await claim(engine);
@@ -102,7 +102,7 @@ describe("the time that tasks go by", () => {
       expect((await engine.get(id)).status).toBe("running");
     });
 
-    test("is measured anew all the same when the answer shows that the store's clock was set", async () => {
+    test("is still measured again if the answer shows that the store's clock was set", async () => {
       const { engine, clock, state } = await openSlow();
       state.ahead = HOUR_MS;
       await engine.sweep();
@@ -110,7 +110,7 @@ describe("the time that tasks go by", () => {
     });
   });
 
-  test("until the store was asked is the process's own", () => {
+  test("is the time of the process until the first answer of the store", () => {
     const { engine, clock } = openBehind();
     expect(engine.now()).toBe(clock.now());
   });

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { TaskStore } from "../store/store.ts";
 
-/** The store's time without asking it: every process on a store goes by the same clock, whatever its own says. */
+/** The store's time without a call for each use: every process on a store uses the store's clock instead of its own. */
 export interface StoreClock {
   /**
    * Measures the offset again. A slow answer is less exact than the known offset, and changes the offset only if the two
@@ -23,7 +23,7 @@ const BELIEVED_AFTER_MS = 3_600_000;
 
 /** The store rounds to a millisecond. */
 const ROUNDING_MS = 1;
-/** How far two machines' clocks part in a millisecond at most; so much is lost of what an old measurement says. */
+/** The highest drift between the clocks of two machines in each millisecond: an old measurement is less exact by this. */
 const DRIFT = 0.001;
 
 export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): StoreClock {
@@ -32,7 +32,7 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
   let measuredAt = clock.monotonic();
   let stepsForward: readonly StepForward[] = [];
 
-  /** The store read its clock at some moment of the round trip, so half of that is the error. */
+  /** The store read its clock at some moment of the round trip, so the error is at most half of the round trip. */
   async function sync(): Promise<number> {
     const askedAt = clock.monotonic();
     const storeNow = await store.now();
@@ -40,7 +40,7 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
     return take(storeNow - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2 + ROUNDING_MS);
   }
 
-  /** A lease may be one second long and an answer take five: one that is late must not make every lease look lost. */
+  /** A lease may be one second long, and an answer may take five: a late answer must not make every lease seem lost. */
   function take(measured: number, measuredError: number): number {
     const now = clock.monotonic();
     const knownError = error + (now - measuredAt) * DRIFT;

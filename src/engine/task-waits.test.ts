@@ -7,9 +7,9 @@ import type { TaskStore } from "../store/store.ts";
 
 const MINUTE_MS = 60_000;
 
-/** Counts reads and watchers of the store, and may take it away. */
+/** Counts reads and watchers of the store, and can make it unavailable. */
 function counted() {
-  const seen = { gets: 0, changes: 0, watchers: 0, isAway: false, rings: true };
+  const seen = { gets: 0, changes: 0, watchers: 0, isAway: false, notifies: true };
   const away = (): Promise<never> =>
     Promise.reject(new TaskError("store_unavailable", "The store does not answer"));
   const around = (store: TaskStore): TaskStore => ({
@@ -22,10 +22,10 @@ function counted() {
       seen.changes++;
       return seen.isAway ? away() : store.changes(...args);
     },
-    watch: (ring) => {
+    watch: (watcher) => {
       seen.watchers++;
       const unwatch = store.watch((due) => {
-        if (seen.rings) ring(due);
+        if (seen.notifies) watcher(due);
       });
       return () => {
         seen.watchers--;
@@ -36,7 +36,7 @@ function counted() {
   return { seen, around };
 }
 
-/** What a wait has been answered with, as soon as it has. */
+/** The outcome of a wait; undefined until it has one. */
 function watch(wait: Promise<Task>) {
   const said: { status: string | null } = { status: null };
   wait.then(
@@ -95,7 +95,7 @@ describe("a wait for the end of a task", () => {
     expect((await engine.wait(id, MINUTE_MS, NEVER)).status).toBe("cancelled");
   });
 
-  test("is answered with the present task when the time is up, and no sooner", async () => {
+  test("is answered with the present task when the time is up, and not earlier", async () => {
     const { engine, clock } = openEngine();
     const id = await create(engine);
     const said = watch(engine.wait(id, 5_000, NEVER));
@@ -121,7 +121,7 @@ describe("a wait for the end of a task", () => {
     expect(said.status).toBe("cancelled");
   });
 
-  test("misses no end between the first read of the task and the first read of the change log", async () => {
+  test("does not miss an end between the first read of the task and the first read of the change log", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
     const id = await create(engine);
@@ -137,7 +137,7 @@ describe("a wait for the end of a task", () => {
   test("is answered within a second of the end if the store does not notify", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
-    calls.seen.rings = false;
+    calls.seen.notifies = false;
     const id = await create(engine);
     const said = watch(engine.wait(id, MINUTE_MS, NEVER));
     await clock.advance(1_500);
@@ -160,14 +160,14 @@ describe("a wait for the end of a task", () => {
     expect(calls.seen.gets).toBe(0);
     expect(calls.seen.changes).toBe(10);
     await engine.cancel(id);
-    calls.seen.gets = 0; // the cancel's own
+    calls.seen.gets = 0; // without the reads of the cancel
     await clock.advance(20);
     expect(new Set(said.map(({ status }) => status))).toEqual(new Set(["cancelled"]));
     expect(calls.seen.gets).toBe(1);
     expect(bystander.status).toBeNull();
   });
 
-  test("leaves nothing behind, whether answered, refused or gone", async () => {
+  test("leaves no watcher and no timer after an answer, a rejection or an abort", async () => {
     const calls = counted();
     const { engine, clock } = openEngine(calls);
     const id = await create(engine);

@@ -61,7 +61,7 @@ describe("workers", () => {
     expect((await engine.stats()).workers).toMatchObject([{ name: "worker-1", tasks: [id] }]);
   });
 
-  test("are told to drain in every process within a second", async () => {
+  test("are asked to drain in every process within a second", async () => {
     const clock = createManualClock();
     const { engine, store } = openEngine({ clock });
     const { engine: other } = openEngine({ clock, store });
@@ -75,7 +75,7 @@ describe("workers", () => {
     expect(await other.isDraining("w")).toBe(false);
   });
 
-  test("are listed and drained one by one, whatever their names are, up to the longest", async () => {
+  test("are listed and drained one by one, with names of any characters and of any allowed length", async () => {
     const clock = createManualClock();
     const { engine, store } = openEngine({ clock });
     const { engine: other } = openEngine({ clock, store });
@@ -102,7 +102,7 @@ describe("workers", () => {
     for (const worker of names) expect(await engine.isDraining(worker)).toBe(false);
   });
 
-  test("have all their tasks counted, however large the tasks are, and the first hundred named", async () => {
+  test("have all their tasks counted, also large ones, and the first hundred listed", async () => {
     const { engine } = openEngine();
     const payload = JSON.stringify("x".repeat(900_000));
     for (let n = 0; n < 20; n++) await create(engine, { payload });

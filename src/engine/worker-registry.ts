@@ -12,9 +12,9 @@ import { documentsUnder } from "./documents.ts";
 export type KnownWorker = {
   readonly name: string;
   readonly types: readonly string[];
-  /** For how many tasks it asked in its last claim. */
+  /** The number of tasks for which it asked in its last claim. */
   readonly free: number;
-  /** How many tasks it runs at once; null if it has not told. */
+  /** How many tasks it runs at the same time; null if it has not reported that. */
   readonly slots: number | null;
   /** Epoch milliseconds by the store's clock. */
   readonly seenAt: number;

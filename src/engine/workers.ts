@@ -28,10 +28,10 @@ export interface Workers extends Claims {
   recall(name: string): Promise<Pick<StoredDocument, "value" | "version"> | null>;
   /** Remembers a text if `version` is the present one; 0, the default, means that nothing is remembered. False otherwise. */
   remember(name: string, value: string, forMs: number, version?: number): Promise<boolean>;
-  /** From now on this worker is told to take no more tasks; `isDraining` false ends that. */
+  /** From now on this worker is asked to take no more tasks; `isDraining` false ends that. */
   drain(worker: string, isDraining: boolean): Promise<void>;
   isDraining(worker: string): Promise<boolean>;
-  /** Calls the listener for tasks that have changed or gone; returns how to stop that. */
+  /** Calls the listener for tasks that have changed or were deleted; returns a function that ends this. */
   onRevoked(listener: (hint: Hint) => void): () => void;
 }
 
@@ -105,7 +105,7 @@ export function createWorkers(setup: WorkersSetup) {
     }
   }
 
-  /** The worker has gone. A failure costs the task no more time than its lease. */
+  /** The worker has left. If this fails, the task waits at most until its lease ends. */
   const giveBack = (task: RunningTask): Promise<void> =>
     settleTask(task.id, task.token, { kind: "released", delayMs: 0 }).catch((error: unknown) =>
       log.warn("give_back_failed", { task_id: task.id, error: errorText(error) }),

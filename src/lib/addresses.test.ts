@@ -8,7 +8,7 @@ import {
   reservedAs,
 } from "./addresses.ts";
 
-/** A range's first and last address and, where it has neighbours that are public, those. */
+/** The first and the last address of a range, and its public neighbours if there are any. */
 const EDGES: readonly (readonly [kind: string, inside: readonly string[], outside: readonly string[]])[] = [
   ["this network", ["0.0.0.0", "0.255.255.255"], ["1.0.0.0"]],
   ["private", ["10.0.0.0", "10.255.255.255"], ["9.255.255.255", "11.0.0.0"]],
@@ -67,7 +67,7 @@ describe("an address", () => {
     });
   }
 
-  test("of the open internet is public", () => {
+  test("of the public internet is public", () => {
     const known = [
       "1.1.1.1",
       "8.8.8.8",
@@ -79,7 +79,7 @@ describe("an address", () => {
     expect(known.filter((text) => !isPublicAddress(text))).toEqual([]);
   });
 
-  test("in any but its plain form is taken for none", () => {
+  test("that is not in its plain form is not accepted", () => {
     const none = [
       "",
       "1",
@@ -119,14 +119,14 @@ describe("an address", () => {
     expect(none.filter((text) => parseAddress(text) !== null || isPublicAddress(text))).toEqual([]);
   });
 
-  test("is the same in every way that IPv6 is written", () => {
+  test("is the same in every notation of IPv6", () => {
     const ways = ["2001:db8::1", "2001:DB8:0:0:0:0:0:1", "2001:0db8::0001", "2001:db8::0.0.0.1"];
     expect(new Set(ways.map((text) => parseAddress(text)?.value)).size).toBe(1);
   });
 });
 
 describe("a range", () => {
-  test("holds its first and its last address and no other", () => {
+  test("contains its first and its last address and not their outer neighbours", () => {
     const range = parseRange("10.1.0.0/16");
     const ranges = range === null ? [] : [range];
     const inside = ["10.1.0.0", "10.1.255.255"];
@@ -141,7 +141,7 @@ describe("a range", () => {
     expect(parseRange("::/0")).toEqual({ family: 6, first: 0n, last: 2n ** 128n - 1n });
   });
 
-  test("is none when it goes on behind its prefix or makes no sense", () => {
+  test("is refused if it has bits after its prefix or is not valid", () => {
     const none = [
       "10.0.0.1/8",
       "::1/64",

@@ -19,7 +19,7 @@ const RESERVED: readonly (readonly [range: string, kind: string])[] = [
   ["10.0.0.0/8", "private"], // RFC 1918
   ["100.64.0.0/10", "carrier-grade NAT"], // RFC 6598; also where Alibaba's metadata are
   ["127.0.0.0/8", "loopback"], // RFC 1122 3.2.1.3
-  ["168.63.129.16/32", "a cloud's host"], // public on paper, but inside Azure it is the machine below
+  ["168.63.129.16/32", "a cloud's host"], // assigned as public, but inside Azure it is the host machine
   ["169.254.0.0/16", "link-local"], // RFC 3927; also where most clouds' metadata are
   ["172.16.0.0/12", "private"], // RFC 1918
   ["192.0.0.0/24", "protocol assignments"], // RFC 6890; also where Oracle's metadata are
@@ -47,7 +47,7 @@ const RESERVED: readonly (readonly [range: string, kind: string])[] = [
   ["fe80::/10", "link-local"], // RFC 4291 2.5.6
   ["fec0::/10", "site-local"], // RFC 3879
   ["ff00::/8", "multicast"], // RFC 4291 2.7
-  ["::/3", "not assigned"], // RFC 4291 2.4: of the eighths of the space only 2000::/3 is given out
+  ["::/3", "not assigned"], // RFC 4291 2.4: only 2000::/3 of the whole space is assigned
   ["4000::/2", "not assigned"], // the same
   ["8000::/1", "not assigned"], // the same
   ["2001::/32", "Teredo"], // RFC 4380
@@ -79,11 +79,11 @@ const isByte = (text: string): boolean => /^(0|[1-9]\d{0,2})$/.test(text) && Num
 
 function valueOf6(text: string): bigint | null {
   const halves = text.split("::");
-  const [head, tail] = [groupsOf(halves[0] ?? "", halves.length === 1), groupsOf(halves[1] ?? "", true)];
-  if (head === null || tail === null || halves.length > 2) return null;
-  const missing = 8 - head.length - tail.length;
+  const [first, last] = [groupsOf(halves[0] ?? "", halves.length === 1), groupsOf(halves[1] ?? "", true)];
+  if (first === null || last === null || halves.length > 2) return null;
+  const missing = 8 - first.length - last.length;
   if (halves.length === 1 ? missing !== 0 : missing < 1) return null;
-  const groups = [...head, ...Array.from({ length: missing }, () => 0n), ...tail];
+  const groups = [...first, ...Array.from({ length: missing }, () => 0n), ...last];
   return groups.reduce((value, group) => (value << 16n) | group, 0n);
 }
 

@@ -4,15 +4,15 @@ export type BackoffLimits = {
   readonly longestMs: number;
 };
 
-/** The delay after so many earlier failures in a row: 0 for the first one. */
+/** The delay after a failure; `earlierFailures` is the number of failures in a row before it. */
 export const backoffMs = ({ firstMs, longestMs }: BackoffLimits, earlierFailures: number): number =>
   Math.min(longestMs, firstMs * 2 ** earlierFailures);
 
 /** Counts failures in a row and says how long to wait after each. */
 export interface Backoff {
-  /** Notes a failure; returns how many milliseconds to wait before the next attempt. */
+  /** Counts a failure; returns how many milliseconds to wait before the next attempt. */
   failed(): number;
-  /** Notes a success. */
+  /** Resets the count. */
   reset(): void;
   /** Failures since the last success. */
   readonly failures: number;

@@ -16,12 +16,12 @@ const answerTo = (call: Call): string => `answer to ${call}`;
 
 type Write = {
   readonly calls: readonly Call[];
-  /** Answers each call in its place. */
+  /** Answers all calls of the write. */
   answer(): Promise<void>;
   refuse(error: unknown): Promise<void>;
 };
 
-/** A batch whose writes wait for the test to answer them. */
+/** A batch whose writes the test answers. */
 function openByHand(setup: Partial<BatchSetup<Call, string>> = {}) {
   const writes: Write[] = [];
   const join = createBatch<Call, string>({
@@ -99,13 +99,13 @@ describe("joining", () => {
     expect(sent()).toEqual([["a"]]);
   });
 
-  test("nothing is written in the midst of the caller's turn", () => {
+  test("nothing is written before the synchronous code of the caller has ended", () => {
     const { join, sent } = openByHand();
     void join("a");
     expect(sent()).toEqual([]);
   });
 
-  test("calls that come while a write is in flight share the next one", async () => {
+  test("calls that arrive during a write share the next one", async () => {
     const { join, last, sent } = openByHand();
     const first = join("a");
     await settled();
@@ -121,7 +121,7 @@ describe("joining", () => {
     expect(await Promise.all(rest)).toEqual(["b", "c", "d"].map(answerTo));
   });
 
-  test("a call made by one who has just been answered is written, too", async () => {
+  test("a call made right after an answer is written, too", async () => {
     const { join, last, sent } = openByHand();
     const chain = join("a").then(() => join("b"));
     await settled();
@@ -131,7 +131,7 @@ describe("joining", () => {
     expect(await chain).toBe(answerTo("b"));
   });
 
-  test("after a rest the store is written at once again", async () => {
+  test("an idle store is again written at once after earlier writes", async () => {
     const { join, last, sent } = openByHand();
     for (const call of ["a", "b", "c"]) {
       const answer = join(call);
@@ -145,7 +145,7 @@ describe("joining", () => {
 });
 
 describe("keys", () => {
-  test("two calls with one key never share a write, the others do not wait for them", async () => {
+  test("two calls with one key never share a write, and other calls do not wait for them", async () => {
     const { join, last, sent } = openByHand({ keyOf });
     void outcomes(join, ["a.1", "a.2", "b.1", "c.1"]);
     await settled();
@@ -154,7 +154,7 @@ describe("keys", () => {
     expect(sent()).toEqual([["a.1", "b.1", "c.1"], ["a.2"]]);
   });
 
-  test("the second call with a key is sent only when the first was answered", async () => {
+  test("the second call with a key is sent only after the answer to the first", async () => {
     const { join, last, writes } = openByHand({ keyOf });
     const first = outcomes(join, ["a.1"]);
     await settled();
@@ -166,13 +166,13 @@ describe("keys", () => {
     expect(last().calls).toEqual(["a.2"]);
   });
 
-  test("calls with one key keep their order, also behind later ones of others", async () => {
+  test("calls with one key keep their order, also when later calls with other keys are sent before", async () => {
     const { join, sent } = openByRule(() => undefined, { keyOf });
     await outcomes(join, ["a.1", "b.1", "a.2", "b.2", "a.3", "c.1"]);
     expect(sent).toEqual([["a.1", "b.1", "c.1"], ["a.2", "b.2"], ["a.3"]]);
   });
 
-  test("a call that waits for its key goes before those that came later", async () => {
+  test("a call that waits for its key goes before calls that arrived later", async () => {
     const { join, last, sent } = openByHand({ keyOf, limits: { ...limits, calls: 2 } });
     void outcomes(join, ["a.1", "a.2", "b.1", "c.1"]);
     await settled();
@@ -188,13 +188,13 @@ describe("keys", () => {
 });
 
 describe("limits", () => {
-  test("a write holds at most so many calls, in the order in which they came", async () => {
+  test("a write has at most `calls` calls, in the order of arrival", async () => {
     const { join, sent } = openByRule(() => undefined, { limits: { ...limits, calls: 2 } });
     await outcomes(join, ["a", "b", "c", "d", "e"]);
     expect(sent).toEqual([["a", "b"], ["c", "d"], ["e"]]);
   });
 
-  test("a write holds at most so many bytes", async () => {
+  test("a write has at most `bytes` bytes", async () => {
     const sizeOf = (call: Call): number => call.length;
     const { join, sent } = openByRule(() => undefined, { sizeOf, limits: { ...limits, bytes: 6 } });
     await outcomes(join, ["aaa", "bbb", "c", "dddd", "ee", "f"]);
@@ -205,14 +205,14 @@ describe("limits", () => {
     ]);
   });
 
-  test("a call that is larger than a write goes alone", async () => {
+  test("a call that is larger than the limit of a write is sent alone", async () => {
     const sizeOf = (call: Call): number => call.length;
     const { join, sent } = openByRule(() => undefined, { sizeOf, limits: { ...limits, bytes: 3 } });
     await outcomes(join, ["a", "bbbbbbbb", "c", "d"]);
     expect(sent).toEqual([["a"], ["bbbbbbbb"], ["c", "d"]]);
   });
 
-  test("unless said otherwise a write holds a thousand calls and four MiB", async () => {
+  test("by default a write has at most a thousand calls and four MiB", async () => {
     const { join, sent } = openByRule(() => undefined);
     await outcomes(join, numbered(2_001));
     expect(sent.map((calls) => calls.length)).toEqual([1_000, 1_000, 1]);
@@ -221,10 +221,10 @@ describe("limits", () => {
     expect(large.sent.map((calls) => calls.length)).toEqual([4, 4, 1]);
   });
 
-  test("who finds too many waiting is refused at once, the others are not", async () => {
+  test("a call is refused at once while too many wait, the waiting calls are not", async () => {
     const { join, last, sent } = openByHand({ limits: { ...limits, waitingCalls: 2 } });
     const answers = [join("a")];
-    await settled(); // a is in flight and waits no more
+    await settled(); // a is in flight and no longer waits
     answers.push(join("b"), join("c"));
     expect(await join("d").catch((error: unknown) => error)).toBeInstanceOf(Overloaded);
     await last().answer();
@@ -233,7 +233,7 @@ describe("limits", () => {
     expect(sent()).toEqual([["a"], ["b", "c"]]);
   });
 
-  test("there is room again once the waiting have been sent", async () => {
+  test("calls are accepted again after the waiting ones have been sent", async () => {
     const { join, last } = openByHand({ limits: { ...limits, waitingCalls: 1 } });
     void join("a");
     await settled();
@@ -246,7 +246,7 @@ describe("limits", () => {
     expect(await again).toBe(answerTo("d"));
   });
 
-  test("who finds too many bytes waiting is refused, a smaller one is not", async () => {
+  test("a call is refused while too many bytes wait, a smaller call is not", async () => {
     const sizeOf = (call: Call): number => call.length;
     const { join, last } = openByHand({ sizeOf, limits: { ...limits, waitingBytes: 10 } });
     void join("in flight");
@@ -257,13 +257,13 @@ describe("limits", () => {
     await last().answer();
     await last().answer();
     expect(await Promise.all(waiting)).toEqual([answerTo("12345678"), answerTo("12")]);
-    const after = join("1234567890"); // all the room is free again
+    const after = join("1234567890"); // no bytes wait any more
     await settled();
     await last().answer();
     expect(await after).toBe(answerTo("1234567890"));
   });
 
-  test("unless said otherwise ten thousand calls or 64 MiB may wait", async () => {
+  test("by default ten thousand calls or 64 MiB may wait", async () => {
     const { join } = openByRule(() => undefined);
     const answers = await outcomes(join, numbered(10_001));
     expect(answers.filter((answer) => answer === "Overloaded").length).toBe(1);
@@ -275,23 +275,23 @@ describe("limits", () => {
 });
 
 describe("errors", () => {
-  /** Refuses each write that bears one of these calls, with proof that nothing was written. */
-  const guilty =
+  /** Refuses each write that contains one of these calls, with proof that nothing was written. */
+  const failing =
     (...calls: readonly Call[]) =>
     (sent: readonly Call[]): void => {
       if (sent.some((call) => calls.includes(call))) throw new RolledBack();
     };
 
-  test("of a write that was rolled back only the guilty call is refused", async () => {
-    const { join, sent } = openByRule(guilty("call5"));
+  test("of a write that was rolled back only the failing call is refused", async () => {
+    const { join, sent } = openByRule(failing("call5"));
     const answers = await outcomes(join, numbered(8));
     expect(answers).toEqual(numbered(8).map((call) => (call === "call5" ? "RolledBack" : answerTo(call))));
     expect(sent.length).toBe(7); // all, then two halves of 8, 4 and 2
   });
 
   for (const fault of [0, 1, 6, 12]) {
-    test(`the guilty call is found among thirteen at place ${fault}`, async () => {
-      const { join } = openByRule(guilty(`call${fault}`));
+    test(`the failing call is found among thirteen at place ${fault}`, async () => {
+      const { join } = openByRule(failing(`call${fault}`));
       const answers = await outcomes(join, numbered(13));
       expect(answers.map((answer, n) => (answer === "RolledBack" ? n : -1)).filter((n) => n >= 0)).toEqual([
         fault,
@@ -299,8 +299,8 @@ describe("errors", () => {
     });
   }
 
-  test("all guilty calls are refused, and none else", async () => {
-    const { join } = openByRule(guilty("call0", "call3", "call4", "call9"));
+  test("all failing calls are refused, and no others", async () => {
+    const { join } = openByRule(failing("call0", "call3", "call4", "call9"));
     const answers = await outcomes(join, numbered(10));
     expect(answers.map((answer) => answer === "RolledBack")).toEqual(
       numbered(10).map((call) => ["call0", "call3", "call4", "call9"].includes(call)),
@@ -308,7 +308,7 @@ describe("errors", () => {
   });
 
   test("halves keep the order of the calls", async () => {
-    const { join, sent } = openByRule(guilty("call2"));
+    const { join, sent } = openByRule(failing("call2"));
     await outcomes(join, numbered(4));
     expect(sent).toEqual([
       ["call0", "call1", "call2", "call3"],
@@ -320,7 +320,7 @@ describe("errors", () => {
   });
 
   test("a single call that was rolled back is refused and not sent again", async () => {
-    const { join, sent } = openByRule(guilty("a"));
+    const { join, sent } = openByRule(failing("a"));
     expect(await outcomes(join, ["a"])).toEqual(["RolledBack"]);
     expect(sent).toEqual([["a"]]);
   });
@@ -337,7 +337,7 @@ describe("errors", () => {
     expect(sent).toEqual([["a", "b", "c"]]);
   });
 
-  test("a connection that is lost among the halves refuses its half alone", async () => {
+  test("a connection that is lost during one of the halves refuses only the calls of that half", async () => {
     const { join, sent } = openByRule((calls) => {
       if (calls.length === 4) throw new RolledBack();
       if (calls.includes("call0")) throw new ConnectionLost();
@@ -351,7 +351,7 @@ describe("errors", () => {
     expect(sent.length).toBe(3);
   });
 
-  test("a write that throws before it gives a promise refuses its calls", async () => {
+  test("a write that throws before it returns a promise refuses its calls", async () => {
     const { join } = openByHand({
       send: () => {
         throw new ConnectionLost();
@@ -360,7 +360,7 @@ describe("errors", () => {
     expect(await outcomes(join, ["a", "b"])).toEqual(["ConnectionLost", "ConnectionLost"]);
   });
 
-  test("a refused write does not hurt the next", async () => {
+  test("a refused write does not affect the next one", async () => {
     const { join, last } = openByHand();
     const refused = outcomes(join, ["a", "b"]);
     await settled();
@@ -371,7 +371,7 @@ describe("errors", () => {
     expect(await answered).toBe(answerTo("c"));
   });
 
-  test("who comes while a write is tried in halves waits until all halves are answered", async () => {
+  test("a call that arrives while a write is tried in halves waits for the answers to all halves", async () => {
     const { join, last, sent } = openByHand();
     void outcomes(join, ["a", "b"]);
     await settled();
@@ -385,17 +385,17 @@ describe("errors", () => {
   });
 });
 
-test("whatever comes together, each call is answered once, in the order of its key and within the limits", async () => {
+test("any mix of calls: each is answered once, in the order of its key and within the limits", async () => {
   const call = fc.record({
     key: fc.constantFrom("a", "b", "c", "d", "e"),
     bytes: fc.integer({ min: 1, max: 9 }),
-    fate: fc.constantFrom("answered", "answered", "answered", "rolled back"),
+    outcome: fc.constantFrom("answered", "answered", "answered", "rolled back"),
     turn: fc.boolean(),
   });
   const bounds = fc.record({ calls: fc.integer({ min: 1, max: 6 }), bytes: fc.integer({ min: 1, max: 25 }) });
   await fc.assert(
     fc.asyncProperty(fc.array(call, { maxLength: 40 }), bounds, async (calls, bound) => {
-      const names = calls.map(({ key, bytes, fate }, n) => [key, n, bytes, fate].join("."));
+      const names = calls.map(({ key, bytes, outcome }, n) => [key, n, bytes, outcome].join("."));
       const sizeOf = (name: Call): number => Number(name.split(".")[2]);
       const answered: Call[] = [];
       const { join, sent } = openByRule(

@@ -62,13 +62,13 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     });
   }
 
-  /** Without async functions: every request passes here, and each async function would cost it one more promise. */
+  /** No async functions: every request passes here, and each async function would create one more promise. */
   function flush(): void {
     if (waiting.length === 0) busy = false;
     else write(takeBatch()).then(flush);
   }
 
-  /** The oldest calls that fit together; a second call with the same key stays, in order. */
+  /** Takes the oldest calls that fit into one write; a second call with the same key keeps waiting, in order. */
   function takeBatch(): Entries {
     const count = countFitting();
     const [batch, held] = partByKey(count === waiting.length ? waiting : waiting.slice(0, count));
@@ -111,7 +111,7 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     );
   }
 
-  /** As `Promise.try`, which Node.js 20, on which the SDK runs, does not have. */
+  /** Does what `Promise.try` does: the SDK also runs on Node.js 20, which lacks it. */
   function sent(calls: readonly Call[]): Promise<readonly Answer[]> {
     try {
       return setup.send(calls);

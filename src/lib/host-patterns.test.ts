@@ -62,7 +62,7 @@ test.each([
     "a%20b",
     "%61.example",
   ],
-])("%j is no pattern", (text) => {
+])("%j is not a pattern", (text) => {
   expect(parseHostPattern(text)).toBeNull();
 });
 

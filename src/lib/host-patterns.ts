@@ -25,13 +25,13 @@ export function parseHostPattern(text: string): HostPattern | null {
 }
 
 function hostName(host: string): string | null {
-  // As a URL has it, a name in Unicode is ASCII, and an address of IPv6 has its shortest form.
+  // The parser of URLs converts a Unicode name to ASCII, and an IPv6 address to its shortest form.
   const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, "") ?? "";
   if (name.startsWith("[")) return name.slice(1, -1);
   if (!LABELS.test(name)) return null;
-  return parseAddress(name) === null || parseAddress(host) !== null ? name : null; // to a URL, 1.2.3 is the address 1.2.0.3
+  return parseAddress(name) === null || parseAddress(host) !== null ? name : null; // the parser of URLs reads 1.2.3 as the address 1.2.0.3
 }
 
-/** @param name as patterns have it */
+/** @param name in the form that `name` of a pattern has */
 export const matchesName = (pattern: HostPattern, name: string): boolean =>
   pattern.isWildcard ? name.endsWith(`.${pattern.name}`) && name[0] !== "." : name === pattern.name;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { errorText } from "./log.ts";
 
-test("an error's text is its stack, and the reasons that lie at the ends of its causes, each once", () => {
+test("an error's text is its stack and, once each, the messages at the ends of its causes", () => {
   const refused = new Error("refused");
   const away = new Error("cannot connect", { cause: refused });
   const all = new AggregateError([away, away, new Error("late", { cause: "timeout" })], "failed 3 times");

@@ -55,7 +55,7 @@ function prettyLine(now: number, level: Level, event: string, fields: LogFields)
   return `${time} \u001b[${COLOURS[level]}m${level.padEnd(5)}\u001b[0m ${event}${words.join("")}\n`;
 }
 
-/** The message of an error for a log field, and at its end the messages of its causes: "cannot connect" alone is no reason. */
+/** The message of an error for a log field, followed by the messages of its causes: "cannot connect" alone does not give the reason. */
 export const errorText = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   const reasons = [...new Set(causesOf(error).flatMap(reasonsOf))];

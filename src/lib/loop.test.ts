@@ -5,7 +5,7 @@ import { createLoop } from "./loop.ts";
 const EVERY_MS = 100;
 const AFTER_ERROR_MS = 1_000;
 
-/** A loop by a clock in hand that keeps a diary of its rounds, in milliseconds since its start. */
+/** A loop with a manual clock; `begun` has the start of each round, in milliseconds since the loop's start. */
 function createRounds(round: (nth: number) => Promise<number> = async () => EVERY_MS) {
   const clock = createManualClock();
   const begun: number[] = [];
@@ -40,14 +40,14 @@ test("the first round begins at once, the next after the delay that it returned"
   expect(begun).toEqual([0, 100]);
 });
 
-test("each round says anew when the next one is", async () => {
+test("each round returns the delay before the next one", async () => {
   const { clock, loop, begun } = createRounds(async (nth) => nth * 10);
   loop.start();
   await clock.advance(100);
   expect(begun).toEqual([0, 10, 30, 60, 100]);
 });
 
-test("a round without delay lets others go on before the next", async () => {
+test("after a round with the delay 0 the event loop turns before the next round", async () => {
   const { clock, loop, begun } = createRounds(async (nth) => (nth < 3 ? 0 : EVERY_MS));
   loop.start();
   await settled();
@@ -56,7 +56,7 @@ test("a round without delay lets others go on before the next", async () => {
   expect(begun).toEqual([0, 0, 0]);
 });
 
-test("a round begins only when the one before has ended, and the delay counts from there", async () => {
+test("the delay before a round counts from the end of the round before", async () => {
   const { promise, resolve } = Promise.withResolvers<number>();
   const { clock, loop, begun } = createRounds((nth) => (nth === 1 ? promise : Promise.resolve(EVERY_MS)));
   loop.start();
@@ -70,7 +70,7 @@ test("a round begins only when the one before has ended, and the delay counts fr
 });
 
 test("a round that fails is reported and tried again after the delay that the report returns", async () => {
-  const fault = new Error("a bad minute");
+  const fault = new Error("a failure");
   const { clock, loop, begun, errors } = createRounds(async (nth) => {
     if (nth === 1) throw fault;
     return EVERY_MS;
@@ -84,14 +84,14 @@ test("a round that fails is reported and tried again after the delay that the re
   expect(errors).toEqual([fault]);
 });
 
-test("a loop outlives any number of failures", async () => {
+test("a loop continues after any number of failures", async () => {
   const { clock, loop, begun, errors } = createRounds(() => Promise.reject(new Error("always")));
   loop.start();
   await clock.advance(5 * AFTER_ERROR_MS);
   expect([begun.length, errors.length]).toEqual([6, 6]);
 });
 
-test("a round that throws before it gives a promise is a failure like any other", async () => {
+test("a round that throws before it returns a promise is a failure like any other", async () => {
   const fault = new Error("at once");
   const { clock, loop, begun, errors } = createRounds((nth) => {
     if (nth === 1) throw fault;
@@ -104,7 +104,7 @@ test("a round that throws before it gives a promise is a failure like any other"
   await loop.stop();
 });
 
-test("a stopped loop begins no round more", async () => {
+test("a stopped loop begins no more rounds", async () => {
   const { clock, loop, begun } = createRounds();
   loop.start();
   await clock.advance(EVERY_MS);
@@ -129,7 +129,7 @@ test("stop waits for the round under way, and no other follows", async () => {
   expect(begun).toEqual([0]);
 });
 
-test("stop is answered also when the round under way fails", async () => {
+test("stop also resolves when the round under way fails", async () => {
   const { promise, reject } = Promise.withResolvers<number>();
   const { clock, loop, begun, errors } = createRounds(() => promise);
   loop.start();
@@ -151,14 +151,14 @@ test("a round may stop its own loop", async () => {
   expect(begun).toEqual([0, 100]);
 });
 
-test("to stop twice is to stop once", async () => {
+test("a second stop has no effect", async () => {
   const { loop } = createRounds();
   loop.start();
   expect(await Promise.all([loop.stop(), loop.stop()])).toEqual([undefined, undefined]);
   expect(await loop.stop()).toBeUndefined();
 });
 
-test("to start twice is to start once", async () => {
+test("a second start has no effect", async () => {
   const { clock, loop, begun } = createRounds();
   loop.start();
   loop.start();

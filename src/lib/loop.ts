@@ -10,7 +10,7 @@ export interface Loop {
  * `onError`: one failure never ends a loop.
  */
 export function createLoop(setup: {
-  /** Calls back after so many milliseconds; the answer cancels that. */
+  /** Calls `run` after `delayMs`; the returned function cancels that. */
   readonly after: (delayMs: number, run: () => void) => () => void;
   readonly round: () => Promise<number>;
   /** Reports the error; returns the delay before the next round, in milliseconds. */

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { createPages } from "./pages.ts";
 
-/** Keys that crowd a few pages, stand at their edges, and lie far away. */
+/** Keys that fill a few pages, keys at the edges of pages, and keys that are far away. */
 const key = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 1, max: 1_500 }) },
   { weight: 2, arbitrary: fc.integer({ min: 1, max: 8 }).map((page) => page * 256) },
@@ -55,7 +55,7 @@ test("a key that was deleted is free for another row", () => {
   expect([pages.size, pages.get(256), ...pages.before(null)]).toEqual([1, "second", "second"]);
 });
 
-test("rows that come out one by one need no more of the table than was asked for", () => {
+test("rows that are read one by one read no more of the table than requested", () => {
   const pages = createPages<number>();
   for (let key = 1; key <= 1_000; key++) pages.set(key, key);
   const rows = pages.after(299);

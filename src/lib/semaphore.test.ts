@@ -34,7 +34,7 @@ describe("a semaphore", () => {
     expect(granted(asked)).toEqual([true, true, true, true]);
   });
 
-  test("gives no place to a waiter that has left: the one behind it gets it", async () => {
+  test("gives no place to a waiter whose signal has aborted: the next waiter gets it", async () => {
     const semaphore = createSemaphore(1);
     const [holder, leaver, second, third] = [0, 1, 2, 3].map(() => ask(semaphore));
     await settled();
@@ -47,7 +47,7 @@ describe("a semaphore", () => {
     expect(third?.release).toBeUndefined();
   });
 
-  test("a waiter that leaves after it got its place still holds it", async () => {
+  test("a holder whose signal aborts later still holds its place", async () => {
     const semaphore = createSemaphore(1);
     const holder = ask(semaphore);
     await settled();
@@ -60,7 +60,7 @@ describe("a semaphore", () => {
     expect(next.release).toBeFunction();
   });
 
-  test("a place that is freed twice is one place", async () => {
+  test("a place that is freed twice is freed once", async () => {
     const semaphore = createSemaphore(1);
     const holder = ask(semaphore);
     const waiters = [ask(semaphore), ask(semaphore)];
@@ -71,13 +71,13 @@ describe("a semaphore", () => {
     expect(granted(waiters)).toEqual([true, false]);
   });
 
-  test("one whose signal has aborted gets no place, though one is free", async () => {
+  test("gives no place to a request whose signal has already aborted, although a place is free", async () => {
     const semaphore = createSemaphore(1);
     expect(await semaphore.acquire(AbortSignal.abort())).toBeNull();
     expect(await semaphore.acquire(NEVER)).toBeFunction();
   });
 
-  test("once closed sends away its waiters and all that come", async () => {
+  test("refuses all present and later waiters after its close", async () => {
     const semaphore = createSemaphore(1);
     const asked = [ask(semaphore), ask(semaphore), ask(semaphore)];
     await settled();
@@ -88,7 +88,7 @@ describe("a semaphore", () => {
     expect(await semaphore.acquire(NEVER)).toBeNull();
   });
 
-  test("never has more holders than places, and ends with every place free, whatever leaves and when", async () => {
+  test("never has more holders than places, and all places are free in the end, for any order of requests and aborts", async () => {
     const semaphore = createSemaphore(3);
     let held = 0;
     let most = 0;

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type Service, startServices, stopServices } from "./service.ts";
 
-/** Services that note what is done to them. */
+/** Services that list the calls that they get. */
 function open(...names: readonly string[]) {
   const done: string[] = [];
   const services = names.map(

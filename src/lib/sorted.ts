@@ -1,5 +1,5 @@
 /**
- * A sorted collection in blocks: adding, removing and finding cost a binary search and a shift of one block, whatever
+ * A sorted collection in blocks: adding, removing and finding cost a binary search and a shift of one block, for any
  * the size, and a million members take eight bytes each. A single array would shift megabytes, a heap could not be
  * read in order, and a tree would cost an object a member.
  */
@@ -18,7 +18,7 @@ export interface Sorted<T> {
 
 const BLOCK = 512;
 
-/** Reading goes on correctly only while nothing is added or removed; a reader that pauses asks again from where it was. */
+/** A read is correct only while nothing is added or removed; a reader that pauses begins again from its last member. */
 export function createSorted<T>(compare: (a: T, b: T) => number): Sorted<T> {
   const blocks: T[][] = [];
   let size = 0;
@@ -33,14 +33,14 @@ export function createSorted<T>(compare: (a: T, b: T) => number): Sorted<T> {
   /** Most members come in order, so the end is tried before the search. */
   function add(member: T): void {
     size++;
-    const tail = blocks.at(-1);
-    if (tail === undefined || compare(memberOf(tail, tail.length - 1), member) < 0) append(tail, member);
+    const last = blocks.at(-1);
+    if (last === undefined || compare(memberOf(last, last.length - 1), member) < 0) append(last, member);
     else insertInto(blockOf(member), member);
   }
 
-  /** Growing at the end leaves full blocks behind. */
-  function append(tail: T[] | undefined, member: T): void {
-    if (tail !== undefined && tail.length < BLOCK) tail.push(member);
+  /** Members that are added at the end fill whole blocks. */
+  function append(last: T[] | undefined, member: T): void {
+    if (last !== undefined && last.length < BLOCK) last.push(member);
     else blocks.push([member]);
   }
 

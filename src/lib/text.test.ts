@@ -19,7 +19,7 @@ const hostile = new Proxy(
   },
 );
 
-describe("any value in words", () => {
+describe("the text of", () => {
   test.each<[string, unknown, string]>([
     ["a string", "as it is", "as it is"],
     ["undefined", undefined, "undefined"],
@@ -30,7 +30,7 @@ describe("any value in words", () => {
     ["an object", { a: [1, "two"] }, '{"a":[1,"two"]}'],
     ["a list", [1, null], "[1,null]"],
     ["an error", new RangeError("too far"), "RangeError: too far"],
-    ["a date that is none", new Date(Number.NaN), "Invalid Date"],
+    ["an invalid date", new Date(Number.NaN), "Invalid Date"],
     ["an object without a prototype", Object.create(null), "{}"],
     ["an object whose JSON is nothing", { toJSON: () => undefined, toString: () => "itself" }, "itself"],
     ["a circular object", circular, "a value that cannot be shown"],

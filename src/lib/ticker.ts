@@ -10,7 +10,7 @@ export type TickerSetup = {
   /** `monotonic`: milliseconds since some start; never goes back. */
   readonly clock: Timers & { monotonic(): number };
   readonly everyMs: number;
-  /** Gets how late the call is, in milliseconds. Returns whether the ticker goes on. */
+  /** Gets the delay of the call, in milliseconds. Returns whether the ticker continues. */
   readonly tick: (lateMs: number) => boolean;
 };
 

@@ -4,7 +4,7 @@ import { createTurns } from "./turns.ts";
 
 class Away extends Error {}
 
-/** Calls that end when the test ends them; `started` lists them in their order. */
+/** Calls that the test ends; `started` lists the started ones in order. */
 function open() {
   const turns = createTurns<string>({ failsAll: (error) => error instanceof Away });
   const started: string[] = [];
@@ -56,7 +56,7 @@ describe("calls with one key", () => {
     expect(started).toEqual(["a", "b"]);
   });
 
-  test("go on behind one that failed", async () => {
+  test("continue after one that failed", async () => {
     const { take, started, fail, end } = open();
     const first = take("k", "a").catch(String);
     const second = take("k", "b");
@@ -67,7 +67,7 @@ describe("calls with one key", () => {
     expect(await second).toBe("b");
   });
 
-  test("fail together, without a try, where the error says so; later ones are tried", async () => {
+  test("fail together if `failsAll` says so for the error; later calls are tried", async () => {
     const { take, started, fail, turns } = open();
     const calls = Promise.allSettled([take("k", "a"), take("k", "b"), take("k", "c")]);
     void take("l", "d");

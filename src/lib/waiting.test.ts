@@ -42,10 +42,10 @@ function open() {
 /** Whether the promise has an outcome by now. */
 async function isOver(promise: Promise<unknown>): Promise<boolean> {
   let over = false;
-  const note = (): void => {
+  const setDone = (): void => {
     over = true;
   };
-  promise.then(note, note);
+  promise.then(setDone, setDone);
   await settled();
   return over;
 }
@@ -85,7 +85,7 @@ describe("sleep", () => {
 });
 
 describe("a sleeper", () => {
-  test("sleeps as long as it was told, unless it is woken", async () => {
+  test("sleeps for the given time, unless it is woken", async () => {
     const { clock, timers, pending } = open();
     const sleeper = createSleeper(timers);
     const undisturbed = sleeper.sleep(1_000);
@@ -98,7 +98,7 @@ describe("a sleeper", () => {
     expect([await isOver(woken), pending.timers]).toEqual([true, 0]);
   });
 
-  test("can be woken a while later, which never makes the sleep longer", async () => {
+  test("can be woken after a delay, which never makes the sleep longer", async () => {
     const { clock, timers, pending } = open();
     const sleeper = createSleeper(timers);
     const sleeping = sleeper.sleep(1_000);
@@ -119,7 +119,7 @@ describe("a sleeper", () => {
 });
 
 describe("within", () => {
-  test("passes an outcome on that comes in time, and removes the timer", async () => {
+  test("returns an outcome that comes in time, and removes the timer", async () => {
     const { timers, pending } = open();
     expect(await within(timers, 1_000, Promise.resolve(1), null)).toBe(1);
     const error = new Error("no");
@@ -127,7 +127,7 @@ describe("within", () => {
     expect(pending.timers).toBe(0);
   });
 
-  test("gives the other value when the time is up, whatever the promise does later", async () => {
+  test("returns the other value when the time is up, and ignores the promise after that", async () => {
     const { clock, timers } = open();
     const { promise, reject } = Promise.withResolvers<number>();
     const limited = within(timers, 1_000, promise, null);

@@ -35,7 +35,7 @@ function readChange(text: string, rev: number): Change {
   const status = STATUS_OF.get(text.charAt(afterVersion + 1));
   const kind = KIND_OF.get(text.charAt(afterVersion + 2));
   if (status === undefined || kind === undefined) {
-    throw new Error(`the change log says ${JSON.stringify(text)}`);
+    throw new Error(`the change log has an unknown entry: ${JSON.stringify(text)}`);
   }
   return {
     rev,

@@ -1,5 +1,5 @@
 /**
- * The parts of which the SQL stores make their tables of columns. Such a table says for each field of a task which columns hold it, how
+ * The parts from which the SQL stores make their tables of columns. Such a table says for each field of a task which columns hold it, how
  * it is written there and how it is read. INSERT, UPDATE, SELECT and the readers of rows are made from it, so a new field is one entry.
  */
 import { changedFields, FIELDS_IN } from "../core/parts.ts";
@@ -22,7 +22,7 @@ export type Value = string | number | null;
 /** A column of which a value of this type is written. */
 type Written<T> = { readonly name: string; readonly type: string; readonly write: (value: T) => Value };
 
-/** How a field lies in a row. */
+/** How a field is stored in a row. */
 export type Field<T> = {
   readonly columns: readonly Written<T>[];
   /** Returns what `write` was given; the constraints of the table make the casts of the readers below true. */
@@ -186,7 +186,7 @@ export function createColumns(fields: FieldTable) {
     all: columnsOfFields(FIELD_NAMES),
     of: columnsOfFields,
     in: (parts: Parts): readonly Column[] => columnsOfFields(FIELDS_IN[parts]),
-    /** What an INSERT of a new task has to say; the id is the store's. */
+    /** The columns of an INSERT of a new task, without the id, which the store gives. */
     ofDraft: columnsOfFields(FIELD_NAMES.filter((name) => name !== "id" && fields[name].isDefault !== true)),
     /** Texts that count towards the size of an answer. */
     sized: (parts: Parts): readonly Column[] =>

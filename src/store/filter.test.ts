@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { isCounted } from "./filter.ts";
 import type { TaskFilter } from "./store.ts";
 
-test("statuses and types are counted by the counts, and with no other condition of a filter", () => {
+test("the counts by type and status are used for conditions on statuses and types only", () => {
   expect(isCounted({})).toBe(true);
   expect(isCounted({ statuses: ["done"], types: ["mail.*"] })).toBe(true);
   const others: readonly TaskFilter[] = [
@@ -20,7 +20,7 @@ test("with a condition that the counts do not know, tasks are counted one by one
   expect(isCounted(filter)).toBe(false);
 });
 
-test("a condition without a value asks for nothing", () => {
+test("a condition without a value is ignored", () => {
   const filter: Record<string, unknown> = { types: ["mail.*"], tags: undefined };
   expect(isCounted(filter)).toBe(true);
 });

@@ -87,10 +87,10 @@ export const partsFor = (filter: TaskFilter): Parts =>
 export const isCounted = (filter: TaskFilter): boolean =>
   Object.entries(filter).every(([name, wanted]) => wanted === undefined || name in BY_GROUP);
 
-/** Whether the filter takes tasks of this type and status, as far as these decide. */
+/** Whether the filter may take tasks of this type and status: its other conditions are not checked. */
 export function takesGroup(filter: TaskFilter, group: Group): boolean {
   for (const name of GROUP_NAMES) {
-    // Condition and wanted value have the same name, which the compiler does not follow through a union of names.
+    // The condition and the value have the same name, but the compiler cannot see that for a union of names.
     const takesIt = BY_GROUP[name] as GroupCondition<Name>;
     const wanted = filter[name];
     if (wanted !== undefined && !takesIt(wanted, group)) return false;

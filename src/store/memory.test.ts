@@ -9,7 +9,7 @@ import type { ChangePage, TaskPage, TaskStore } from "./store.ts";
 import { createExaminee } from "./suite/examinee.ts";
 import { oldDocumentsAfterSteps } from "./suite/once.ts";
 
-/** Places in the ring of the change log. */
+/** The capacity of the change log. */
 const KEPT_CHANGES = 131_072;
 const PIECE = 5_000;
 
@@ -27,7 +27,7 @@ async function fill(store: TaskStore, count: number, now: number): Promise<void>
 
 examineStore("memory", async () => {
   const clock = createManualClock();
-  // Time stands still; only the pauses that a long count makes for others are real.
+  // The clock stands still; only the pauses of a long count are real.
   const store = createMemoryStore({ clock: { ...clock, after: systemClock.after }, epoch: EPOCH });
   return {
     store,
@@ -44,7 +44,7 @@ describe("only in memory", () => {
     return { clock, store: createMemoryStore({ clock, epoch: EPOCH }), t: clock.now() };
   };
 
-  test("old documents are cleared away with the steps that write new ones", async () => {
+  test("steps that write new documents delete expired ones", async () => {
     const { store, t } = open();
     const examinee = createExaminee({
       ...{ store, peer: store, now: () => t, forgetChanges: store.close, close: store.close },
@@ -52,7 +52,7 @@ describe("only in memory", () => {
     expect(await oldDocumentsAfterSteps(examinee)).toEqual([]);
   });
 
-  test("the change log keeps as many changes as its ring has places, and no more", async () => {
+  test("the change log keeps exactly as many changes as its capacity", async () => {
     const { store, t } = open();
     await fill(store, KEPT_CHANGES, t);
     const at = (rev: number): Promise<ChangePage> => store.changes({ epoch: EPOCH, rev }, 2);
@@ -70,17 +70,17 @@ describe("only in memory", () => {
     expect(await at(KEPT_CHANGES)).toMatchObject({ kind: "changes", changes: [change(KEPT_CHANGES + 1)] });
   });
 
-  test("a position ahead of the log is gone, so that a reader never waits for what has been", async () => {
+  test("a position ahead of the log is gone, so that a reader does not wait for changes that were lost", async () => {
     const { store, t } = open();
     await fill(store, 3, t);
     expect((await store.changes({ epoch: EPOCH, rev: 3 }, 10)).kind).toBe("changes");
     expect((await store.changes({ epoch: EPOCH, rev: 4 }, 10)).kind).toBe("gone");
   });
 
-  test("fifty thousand tasks are found, listed and counted right while they are deleted at random", async () => {
+  test("of fifty thousand tasks the remaining ones are found, listed, claimed and counted correctly after random deletions", async () => {
     const { clock, store, t } = open();
     await fill(store, 50_000, t);
-    const staying = new Set<TaskId>(Array.from({ length: 50_000 }, (_, n) => n + 1));
+    const remaining = new Set<TaskId>(Array.from({ length: 50_000 }, (_, n) => n + 1));
     let seed = 42;
     const draw = (below: number): number => {
       seed = (seed * 1_103_515_245 + 12_345) % 2 ** 31;
@@ -88,7 +88,7 @@ describe("only in memory", () => {
     };
     for (let round = 0; round < 45; round++) {
       const refs = Array.from({ length: 1_000 }, () => ({ id: 1 + draw(50_000) }));
-      const expected = refs.map(({ id }) => staying.delete(id));
+      const expected = refs.map(({ id }) => remaining.delete(id));
       expect(await store.remove(refs)).toEqual(expected);
     }
     const ids = Array.from({ length: 50_000 }, (_, n) => n + 1);
@@ -98,26 +98,26 @@ describe("only in memory", () => {
       const tasks = await store.get(ids.slice(from));
       found.push(...tasks.map((task, n) => task?.id === from + n + 1));
     }
-    expect(found).toEqual(ids.map((id) => staying.has(id)));
+    expect(found).toEqual(ids.map((id) => remaining.has(id)));
     const listed: TaskId[] = [];
     let page: TaskPage = { tasks: [], next: { id: 0, finishedAt: null } };
     while (page.next !== null) {
       page = await store.list({ filter: {}, sort: "id", after: page.next, limit: 999 });
       listed.push(...page.tasks.map(({ id }) => id));
     }
-    expect(listed).toEqual([...staying]);
+    expect(listed).toEqual([...remaining]);
     const claimed: TaskId[] = [];
     for (let latest = [0]; latest.length > 0; claimed.push(...latest)) {
       const asks = [{ worker: "w", types: ["*"], max: 50_000, leaseMs: 1 }];
       latest = (await store.claim(asks, { now: t, nonce: "n" })).flat().map(({ id }) => id);
     }
-    expect(claimed).toEqual([...staying]);
+    expect(claimed).toEqual([...remaining]);
     const counting = store.count({});
     await clock.advance(100);
-    expect(await counting).toBe(staying.size);
+    expect(await counting).toBe(remaining.size);
   });
 
-  test("a count of many lets others go on between its pieces", async () => {
+  test("other calls run between the pieces of a long count", async () => {
     const { clock, store, t } = open();
     await fill(store, PIECE + 1, t);
     let counted: number | null = null;
@@ -130,7 +130,7 @@ describe("only in memory", () => {
     expect(counted as number | null).toBe(PIECE);
   });
 
-  test("idempotency keys are forgotten after their time, by the thousand, and only those", async () => {
+  test("thousands of idempotency keys are deleted after their time, and no others", async () => {
     const { store, t } = open();
     const requests = Array.from({ length: 4_000 }, (_, n) => ({
       drafts: [draft(t)],
@@ -151,7 +151,7 @@ describe("only in memory", () => {
     expect(await kinds(t + 5_000)).toEqual(["created", "created", "created", "created"]);
   });
 
-  test("what is remembered of a request is let go after its time", async () => {
+  test("the memory of a remembered request is freed after its time", async () => {
     const { store, t } = open();
     const remember = async (): Promise<WeakRef<object>[]> => {
       const requests = Array.from({ length: 1_000 }, (_, n) => ({
@@ -163,23 +163,23 @@ describe("only in memory", () => {
     };
     const remembered = await remember();
     const kept = async (): Promise<number> => {
-      await settled(); // a reference that was just made or read lasts out its turn
+      await settled(); // a reference that was just made or read is kept until the end of its turn
       Bun.gc(true);
       return remembered.filter((ref) => ref.deref() !== undefined).length;
     };
     expect(await kept()).toBe(1_000);
     await fill(store, 1, t + 1_001);
-    expect(await kept()).toBeLessThan(100); // the collector may take a number on the stack for a reference
+    expect(await kept()).toBeLessThan(100); // the collector may mistake a number on the stack for a reference
   });
 
   test("a commit notifies watchers before it answers", async () => {
     const { store, t } = open();
-    const heard: string[] = [];
-    store.watch((due) => heard.push(`ring ${due}`));
+    const events: string[] = [];
+    store.watch((due) => events.push(`notified ${due}`));
     await store
       .insert([{ drafts: [draft(t, { type: "job" })], idempotency: null }], t)
-      .then(() => heard.push("answer"));
-    expect(heard).toEqual(["ring job", "answer"]);
+      .then(() => events.push("answer"));
+    expect(events).toEqual(["notified job", "answer"]);
   });
 
   test("a closed store notifies no watcher", async () => {

@@ -51,7 +51,7 @@ async function adapterOf(url: string): Promise<Adapter> {
     case "valkeys":
       return redis();
     default:
-      throw new Error(`there is no store for ${scheme}:`); // config knows the schemes
+      throw new Error(`there is no store for ${scheme}:`); // config.ts has checked the scheme
   }
 }
 

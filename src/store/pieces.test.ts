@@ -10,18 +10,18 @@ describe("pieces", () => {
     ["what fits", [1, 2, 3], [[1, 2, 3]]],
     ["too many", [1, 1, 1, 1], [[1, 1, 1], [1]]],
     ["too many bytes", [5, 5, 1], [[5, 5], [1]]],
-    ["one that is too large alone", [1, 99, 1], [[1], [99], [1]]],
+    ["an item that is larger than a piece", [1, 99, 1], [[1], [99], [1]]],
   ])("part %s, in order", (_what, items, parts) => {
     expect(pieces<number>(items, bounds)).toEqual(parts);
   });
 
-  test("count an item for as much as it says", () => {
+  test("count an item with its own size", () => {
     expect(pieces([1, 2, 1, 3], { ...bounds, countOf: (item) => item })).toEqual([[1, 2], [1], [3]]);
   });
 });
 
 describe("a call in pieces", () => {
-  /** Writes but for the piece at this index, which is refused. */
+  /** Writes all pieces except the one at this index, which is refused. */
   async function codeWithout(refusedAt: number, code: ErrorCode): Promise<string> {
     let at = 0;
     try {
@@ -39,11 +39,11 @@ describe("a call in pieces", () => {
     expect(await writeInPieces([["a", "b"], ["c"]], async (part) => part)).toEqual(["a", "b", "c"]);
   });
 
-  test("of which nothing was written is refused", async () => {
+  test("is refused as a whole if nothing was written", async () => {
     expect(await codeWithout(0, "store_rejected")).toBe("store_rejected");
   });
 
-  test("of which a part was written may not be tried again", async () => {
+  test("of which a part was written gets `store_unavailable`, because it must not be tried again", async () => {
     expect(await codeWithout(1, "store_rejected")).toBe("store_unavailable");
     expect(await codeWithout(2, "store_unavailable")).toBe("store_unavailable");
   });

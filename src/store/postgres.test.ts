@@ -8,9 +8,9 @@ import type { TaskStore } from "./store.ts";
 const TABLES = ["tasks", "log_lines", "changes", "idempotency", "census", "notes"];
 
 /**
- * TRUNCATE makes 25 files and lets every session plan its statements anew: 5 ms of the server's processor time for each of 740 cases,
+ * TRUNCATE makes 25 files and lets every session plan its statements again: 5 ms of the server's processor time for each of 740 cases,
  * and the plans. Most cases leave a few rows, which DELETE removes in 0.4 ms; dead rows are truncated away when they become many.
- * The batches go on: a store that is open knows which one it has seen.
+ * The sequence of batches is not reset, because an open store remembers the last batch that it has read.
  */
 const emptied = (schema: string): string => {
   const tables = TABLES.map((table) => `${schema}.${table}`);
@@ -38,7 +38,7 @@ async function openKept(url: string): Promise<Kept> {
 }
 
 /**
- * A schema is made once; each case finds it empty, as if it had just been made. The stores and their connections are used again: two
+ * A schema is created once and emptied for each case. The stores and their connections are used again: two
  * stores for each case were 2,000 backends of the server, half of the CPU seconds of the exam.
  */
 async function examine(name: string, url: () => string, schema: string): Promise<void> {

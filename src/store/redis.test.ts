@@ -26,11 +26,11 @@ async function open(bounds?: ScriptBounds): Promise<Opened> {
 
 examineStore("redis", open);
 
-// Every prefix is too much to list, and most claims take several scripts.
+// Every prefix has too many lanes to list, and most claims take several scripts.
 const TINY = { listed: 1, looked: 2, countedAtOnce: 1 };
-examineStore("redis, in the smallest of scripts,", () => open(TINY), ["claim", "typeCounts", "races"]);
+examineStore("redis with the smallest scripts", () => open(TINY), ["claim", "typeCounts", "races"]);
 
-test("a claim ends at about eight megabytes of tasks, and the next one goes on", async () => {
+test("a claim ends at about eight megabytes of tasks, and the next claim continues", async () => {
   const { url, store } = await openRedis(sharedRedis());
   const payload = JSON.stringify("x".repeat(900_000));
   const drafts = Array.from({ length: 12 }, () => create({ name: "large", payload }, TYPE_DEFAULTS, 0));
@@ -61,7 +61,7 @@ test("a task that is larger than a whole answer is claimed alone", async () => {
   await removeKeys(url);
 });
 
-test("a Redis store whose tasks have all been deleted keeps nothing of them but their changes", async () => {
+test("a Redis store whose tasks have all been deleted keeps only their changes", async () => {
   const { url, store } = await openRedis(sharedRedis());
   const x = createExaminee({
     store,
@@ -82,7 +82,7 @@ test("a Redis store whose tasks have all been deleted keeps nothing of them but 
   await removeKeys(url);
 });
 
-test("a Redis store clears away old documents with the steps that write new ones", async () => {
+test("steps of a Redis store that write new documents delete expired ones", async () => {
   const opened = await open();
   expect(await oldDocumentsAfterSteps(createExaminee(opened))).toEqual([]);
   await opened.close();

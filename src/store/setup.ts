@@ -1,15 +1,15 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../lib/log.ts";
 
-/** What a store needs of the process that opens it. */
+/** The values and effects that a store gets from the process that opens it. */
 export type StoreSetup = {
   /** STORE_URL; config has checked its form. */
   readonly url: string;
   readonly clock: Clock;
   readonly log: Log;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
-  /** A short text that never comes twice. */
+  /** A short text that is different each time. */
   readonly nonce: () => string;
   /** Names this process in the leases of its own pool. */
   readonly worker: string;

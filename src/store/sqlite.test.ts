@@ -23,7 +23,7 @@ const KEPT_CHANGES = 100_000;
 const clock = createManualClock();
 const t = clock.now();
 
-/** Every file of these tests lies in here. */
+/** The folder of all files of these tests. */
 let home = "";
 beforeAll(async () => {
   home = await mkdtemp(join(tmpdir(), "tasktrack-sqlite-"));
@@ -35,7 +35,7 @@ const newPath = (): string => join(home, `${++files}.db`);
 
 const setupOf = (path: string, more: Partial<StoreSetup> = {}): StoreSetup => ({
   url: `sqlite:${path}`,
-  // Time stands still, but what is no longer needed is cleared away all the same.
+  // The clock stands still, but expired rows are still deleted by real timers.
   clock: { ...clock, after: systemClock.after },
   log: createTestLog(),
   random: () => 0.5,
@@ -61,14 +61,14 @@ async function fill(store: TaskStore, count: number, spec: Partial<TaskSpec> = {
 const take = async (store: TaskStore, worker: string, max = 1_000): Promise<RunningTask[]> =>
   only(await store.claim([{ worker, types: ["*"], max, leaseMs: LEASE_MS }], { now: t, nonce: "n" }));
 
-/** The line with which a file is refused. */
+/** The message with which a file is refused. */
 const refusalOf = (path: string): Promise<string> =>
   open(path).then(
     () => "it was opened",
     ({ code, message }: { code: string; message: string }) => `${code}: ${message}`, // a TaskError, as the port says
   );
 
-/** What another program sees in a file that nobody holds. */
+/** Reads a file that no store holds, as another program does. */
 function inspect<T>(path: string, look: (db: Database) => T): T {
   using db = new Database(path);
   return look(db);
@@ -134,7 +134,7 @@ examineStore("sqlite", async () => {
 });
 
 describe("a SQLite file", () => {
-  test("is held by one store of a process, and free again once that is closed", async () => {
+  test("is held by one store of a process, and free after that store is closed", async () => {
     const path = newPath();
     const first = await open(path);
     expect(await refusalOf(path)).toBe(`invalid: STORE_URL: ${path} is held by another process`);
@@ -155,7 +155,7 @@ describe("a SQLite file", () => {
     await store.close();
   });
 
-  test("is not made by the question what it lacks", async () => {
+  test("is not created by a dry run of the migrations", async () => {
     const path = newPath();
     const plan = await migrateStore(setupOf(path), false);
     expect({ ...plan, pending: plan.pending.map(({ name }) => name) }).toEqual({
@@ -168,7 +168,7 @@ describe("a SQLite file", () => {
     await (await open(path)).close();
   });
 
-  test("leaves nothing beside it when it is closed, and no shared memory while it is open", async () => {
+  test("has no other files beside it when it is closed, and no shared memory while it is open", async () => {
     const path = newPath();
     const store = await open(path);
     await fill(store, 10);
@@ -177,9 +177,9 @@ describe("a SQLite file", () => {
     expect([existsSync(`${path}-wal`), existsSync(`${path}-shm`)]).toEqual([false, false]);
   });
 
-  // ---- refused, in one line
+  // ---- refusals, each in one line
 
-  test("that is a folder, or in no folder, is refused", async () => {
+  test("that is a folder, or whose folder does not exist, is refused", async () => {
     expect(await refusalOf(home)).toBe(`invalid: STORE_URL: ${home} is a folder, not a file`);
     const lost = join(home, "nowhere", "tasks.db");
     expect(await refusalOf(lost)).toBe(
@@ -191,7 +191,7 @@ describe("a SQLite file", () => {
     expect(await refusalOf(below)).toBe(`invalid: STORE_URL: ${below} cannot be made: ${file} is no folder`);
   });
 
-  test("that is no database is refused and left as it is", async () => {
+  test("that is not a database is refused and not changed", async () => {
     const path = newPath();
     const text = "It was a dark and stormy night. ".repeat(200);
     await writeFile(path, text);
@@ -199,7 +199,7 @@ describe("a SQLite file", () => {
     expect(await Bun.file(path).text()).toBe(text);
   });
 
-  test("of another program is refused and left as it is", async () => {
+  test("of another program is refused and not changed", async () => {
     const path = newPath();
     inspect(path, (db) => db.run("CREATE TABLE theirs (x)"));
     expect(await refusalOf(path)).toBe(`invalid: STORE_URL: ${path} is a SQLite database of another program`);
@@ -223,7 +223,7 @@ describe("a SQLite file", () => {
     expect(await refusalOf(path)).toBe(`invalid: STORE_URL: ${path} is damaged; restore it from a copy`);
   });
 
-  test("a name that SQLite knows as another thing is a file like any other", async () => {
+  test("may have a name that is special for SQLite", async () => {
     const folder = join(home, "odd");
     await mkdir(folder);
     for (const name of [":memory:", "file:x?mode=memory"]) {
@@ -240,7 +240,7 @@ describe("a SQLite file", () => {
   // ---- a disk that is full
 
   test.skipIf(!canMount())(
-    "on a full disk writes nothing more, says so, and goes on when there is room (skipped where a small disk cannot be mounted)",
+    "on a full disk refuses writes with the reason, and works again when there is space (skipped where a small disk cannot be mounted)",
     async () => {
       const disk = join(home, "disk");
       await mkdir(disk);
@@ -251,7 +251,7 @@ describe("a SQLite file", () => {
         let whole = 0;
         const fillUp = async (): Promise<string> => {
           for (; whole < 10_000; whole += 100) await fill(store, 100, { payload });
-          return "ten megabytes were no more than four";
+          return "ten megabytes fit into four";
         };
         expect(await fillUp().catch(({ code }) => code)).toBe("store_rejected");
         expect(await store.count({})).toBe(whole);
@@ -269,9 +269,9 @@ describe("a SQLite file", () => {
     },
   );
 
-  // ---- another life
+  // ---- another process opens the file
 
-  test("keeps ids, keys, positions and remembered requests from one life to the next", async () => {
+  test("keeps ids, keys, positions and remembered requests when it is closed and opened again", async () => {
     const path = newPath();
     const idempotency = { scope: "", key: "k", fingerprint: "f", until: t + HOUR_MS };
     const request = { drafts: [draft({ key: "live" })], idempotency };
@@ -294,15 +294,15 @@ describe("a SQLite file", () => {
     await second.close();
   });
 
-  test("ends the leases of its holder's former self when it is opened, and no others", async () => {
+  test("is opened with the leases of the process that held it before ended, and no others", async () => {
     const path = newPath();
-    const first = await open(path, { worker: "former-self" });
+    const first = await open(path, { worker: "first-process" });
     await fill(first, 3);
-    const own = only(await take(first, "former-self", 1));
+    const own = only(await take(first, "first-process", 1));
     const remote = only(await take(first, "gpu-1", 1));
     await first.close();
     const time = { ...clock, after: systemClock.after, now: () => t + 10_000 };
-    const second = await open(path, { worker: "new-self", clock: time });
+    const second = await open(path, { worker: "second-process", clock: time });
     const over = await second.list({ filter: { expiredAt: t + 10_000 }, sort: "id", after: null, limit: 10 });
     expect(idsOf(over.tasks)).toEqual([own.id]);
     const found = only(over.tasks);
@@ -310,7 +310,7 @@ describe("a SQLite file", () => {
     expect(await second.replace([{ from: found, to: expire(found, t + 10_000) }])).toEqual(["ok"]);
     expect(await second.get([remote.id])).toEqual([remote]);
     await second.close();
-    const third = await open(path, { worker: "third-self", clock: time });
+    const third = await open(path, { worker: "third-process", clock: time });
     expect(await third.get([remote.id])).toEqual([remote]);
     await third.close();
   });
@@ -328,9 +328,9 @@ describe("a SQLite file", () => {
     await second.close();
   });
 
-  // ---- bounded
+  // ---- size limits
 
-  test("a page of large tasks is short, and the walk is whole", async () => {
+  test("has short pages of large tasks, and all pages together have every task", async () => {
     const store = await open();
     await fill(store, 40, { payload: JSON.stringify("x".repeat(200_000)) });
     const page: TaskPage = await store.list({ filter: {}, sort: "id", after: null, limit: 1_000 });
@@ -342,7 +342,7 @@ describe("a SQLite file", () => {
     await store.close();
   });
 
-  test("a claim of large tasks is short, and the next one goes on", async () => {
+  test("gives a short claim of large tasks, and the next claim continues", async () => {
     const store = await open();
     await fill(store, 30, { payload: JSON.stringify("x".repeat(200_000)) });
     const given: RunningTask[][] = [];
@@ -353,7 +353,7 @@ describe("a SQLite file", () => {
     await store.close();
   });
 
-  test("the last page of a list is known as the last one", async () => {
+  test("has no next cursor on the last page of a list", async () => {
     const store = await open();
     await fill(store, 10);
     for (const limit of [5, 10]) {
@@ -366,7 +366,7 @@ describe("a SQLite file", () => {
     await store.close();
   });
 
-  test("the write-ahead log does not grow with what is written", async () => {
+  test("has a write-ahead log of bounded size", async () => {
     const path = newPath();
     const store = await open(path);
     await fill(store, 12_000, { description: "x".repeat(4_000) });

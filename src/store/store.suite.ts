@@ -1,5 +1,5 @@
 /**
- * The exam of the TaskStore port: every store passes it. Nothing here knows an adapter. Time is passed in as the port says, and ids,
+ * The exam of the TaskStore port: every store passes it. No case depends on an adapter. Time is passed in as the port says, and ids,
  * versions and positions are compared only with what the port promises. Each case gets an empty store of its own.
  */
 import { describe, test } from "bun:test";

@@ -29,7 +29,7 @@ export interface TaskStore {
   readonly durability: string;
 
   /**
-   * Creates tasks; the caller gives the drafts away. Each request is carried out whole or not at all, and all requests of a call
+   * Creates tasks; the caller must not use the drafts afterwards. Each request is carried out whole or not at all, and all requests of a call
    * commit together; a call with more than 1,000 drafts in all may commit in several pieces. Ids are given in the order of the drafts,
    * from 1, each once in the store's life; a repeated or refused request skips none.
    * - A draft with the `key` of a live task (also of an earlier request in the call) is answered with that task: `existing: true`.
@@ -47,10 +47,10 @@ export interface TaskStore {
   get<P extends Parts = "whole">(ids: readonly TaskId[], parts?: P): Promise<(TaskParts[P] | null)[]>;
 
   /**
-   * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. Work is bounded: a page may be short or
+   * One page of the tasks that the filter takes, in the order of `sort`, after the cursor. The work of a call is bounded: a page may be short or
    * empty while `next` is not null. Pages are no snapshot, but walking `next` until it is null shows every task that exists and
-   * matches the whole time exactly once. A page ends at about ANSWER_BYTES of the text of the requested parts; its first task comes
-   * whatever its size.
+   * matches the whole time exactly once. A page ends at about ANSWER_BYTES of the text of the requested parts; its first task is returned
+   * in any size.
    */
   list<P extends Parts = "whole">(query: TaskQuery<P>): Promise<TaskPage<TaskParts[P]>>;
 
@@ -104,9 +104,9 @@ export interface TaskStore {
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
   /**
-   * Takes over tasks of another store as they are, each with its log: id, version, history, lease. A task with an id that exists here
+   * Adds tasks of another store unchanged, each with its log: id, version, history, lease. A task with an id that exists here
    * is left out. The call is carried out whole or not at all, `key_taken` where a live task here holds the key of one of them. Each is
-   * in the change log as created; ids that are given later are higher than all of these. Answers how many were taken over. For
+   * in the change log as created; ids that are given later are higher than all of these. Returns the number of added tasks. For
    * `tasktrack copy`, while no other process writes.
    */
   restore(records: readonly TaskRecord[]): Promise<number>;
@@ -119,7 +119,7 @@ export interface TaskStore {
 
   /**
    * The change log after a position, in order of commit: no change ever commits behind a position that was read. `null` asks for the
-   * present end. `gone` when the position is of another epoch, older than the kept part or ahead of the log; the reader starts anew
+   * present end. `gone` when the position is of another epoch, older than the kept part or ahead of the log; the reader starts again
    * from the position in the answer, which is the present end, or reads everything that is kept from `oldest` on. A new epoch (a
    * server that was restarted, a replica that was promoted) continues with the revs of the one before, as far as that was kept: a rev
    * that was read back from the store itself means the same place in both.
@@ -129,7 +129,7 @@ export interface TaskStore {
   /**
    * Calls `notify` soon after each commit. One call for many commits is fine, and a call may be lost: a reader that must not miss a
    * change also polls. `due` names the types of tasks that became pending in these commits, so that a dispatcher need not ask after
-   * every commit; null when the store cannot tell, as after it was away. A deletion makes nothing due.
+   * every commit; null when the store does not know them, as after an outage. A deletion makes no task due.
    */
   watch(notify: (due: readonly string[] | null) => void): () => void;
 
@@ -238,7 +238,7 @@ export type Ask = {
   readonly types: readonly string[];
   readonly max: number;
   readonly leaseMs: number;
-  /** How many tasks the worker runs at once, where it tells; stores ignore it. */
+  /** How many tasks the worker runs at the same time, if it reports that; stores ignore it. */
   readonly slots?: number;
 };
 export type ClaimTerms = { readonly now: number; readonly nonce: string };

@@ -433,7 +433,7 @@ export function createModel(rules: Rules, state = emptyState(rules.startAt)) {
       lastSaid.set(task.id, "revoked");
     } else {
       task.losses += 1;
-      const message = `Worker ${worker} was not heard of until its lease ran out (loss ${task.losses} of 3)`;
+      const message = `Worker ${worker} sent no heartbeat before its lease ran out (loss ${task.losses} of 3)`;
       endAttempt(task, "lost", { code: "worker_lost", message }, workedUntil);
       if (task.losses < 3) Object.assign(task, { status: "pending", runAt: state.now });
       else Object.assign(task, { status: "failed", finishedAt: state.now });

@@ -13,7 +13,7 @@ export interface ChangeLog {
 
 /**
  * The change log as a ring buffer of typed arrays: always 1.8 MB, no garbage. The other stores also keep an hour; here an hour of
- * creates would be gigabytes, and a reader in the same process that is this far behind had better start anew.
+ * creates would be gigabytes, and a reader in the same process that is this far behind starts again from the present end.
  */
 export function createChangeLog(epoch: string): ChangeLog {
   const ids = new Float64Array(CAPACITY);

@@ -12,7 +12,7 @@ export interface Counts {
 export function createCounts(): Counts {
   const byType = new Map<string, Record<Status, number>>();
 
-  /** A type whose tasks are all gone keeps its entry: there are few types, and most of them get tasks again. */
+  /** A type whose tasks are all deleted keeps its entry: there are few types, and most of them get tasks again. */
   function countsOf(type: string): Record<Status, number> {
     const known = byType.get(type);
     if (known !== undefined) return known;

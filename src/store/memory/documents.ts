@@ -11,9 +11,9 @@ import {
 
 export interface Documents {
   write(writes: readonly DocumentWrite[], now: number): DocumentAnswer[];
-  /** Whether no document of that name is there. */
+  /** Whether there is no document with that name. */
   isFree(document: OnceDocument): boolean;
-  /** Writes a document whose name is free. */
+  /** Writes a document with a name that no document has. */
   writeOnce(document: OnceDocument): void;
   read(prefix: string, now: number, after?: string): DocumentPage;
 }

@@ -39,7 +39,7 @@ export function createEnded(): Ended {
 
 const byEnd = (a: EndedTask, b: EndedTask): number => a.finishedAt - b.finishedAt || a.id - b.id;
 
-/** Has the cursor's place in the order of ends; only these two fields are compared. */
+/** A value at the cursor's place in the order of ends; only these two fields are compared. */
 const probeAt = (cursor: Cursor): EndedTask =>
   ({ id: cursor.id, finishedAt: cursor.finishedAt ?? 0 }) as EndedTask;
 

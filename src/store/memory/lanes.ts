@@ -44,7 +44,7 @@ export function createLanes(): Lanes {
     return lanes;
   }
 
-  /** All types are compared only where a pattern can match many. */
+  /** All types are compared only if a pattern can match several. */
   function pendingTypes(patterns: readonly string[]): Iterable<string> {
     const prefixes = patterns.filter(isPrefix);
     const exact = new Set(patterns.filter((pattern) => !isPrefix(pattern)));

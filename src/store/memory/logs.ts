@@ -4,12 +4,12 @@ import { type NewLogLine, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
 
 export interface Logs {
   append(id: TaskId, lines: readonly NewLogLine[], at: number): void;
-  /** Takes over the log of a task as it is. */
+  /** Sets the whole log of a restored task. */
   restore(id: TaskId, log: readonly LogLine[]): void;
   after(id: TaskId, n: number): LogLine[];
-  /** Whether a change of the task's progress is due for the change log now; notes that it is in there. */
+  /** Whether a change of the task's progress is due for the change log now; if so, its time is stored. */
   isProgressDue(id: TaskId, now: number): boolean;
-  /** The task has ended: if it comes back, its next progress is due at once. */
+  /** The task has ended: if it is retried, its next progress is a change at once. */
   end(id: TaskId): void;
   remove(id: TaskId): void;
 }

@@ -1,4 +1,4 @@
-/** What earlier requests with an idempotency key have created. */
+/** The answers to earlier requests with an idempotency key. */
 import type { Idempotency, InsertAnswer, Inserted } from "../store.ts";
 
 type Remembered = {
@@ -11,7 +11,7 @@ export interface Requests {
   /** The answer to a repeated request; null for one that is not known. */
   earlier(request: Idempotency, now: number): InsertAnswer | null;
   remember(request: Idempotency, tasks: readonly Inserted[]): void;
-  /** Drops requests that no longer count. */
+  /** Deletes expired requests. */
   forget(now: number): void;
 }
 
@@ -27,11 +27,11 @@ export function createRequests(): Requests {
 
   function remember(request: Idempotency, tasks: readonly Inserted[]): void {
     const name = nameOf(request);
-    byName.delete(name); // to the end, where the newest are
+    byName.delete(name); // so that `set` puts it at the end, after the older ones
     byName.set(name, { fingerprint: request.fingerprint, until: request.until, tasks });
   }
 
-  /** All are kept about equally long, so the oldest go first. */
+  /** All are kept for about the same time, so the oldest expire first. */
   function forget(now: number): void {
     for (const [name, { until }] of byName) {
       if (until > now) return;

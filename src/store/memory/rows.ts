@@ -14,9 +14,9 @@ export interface Rows {
   readonly counts: Pick<Counts, "read">;
   /** The id of the live task that holds the key. */
   holderOf(key: string): TaskId | undefined;
-  /** Puts a task in the place of its earlier state; null for a new one. */
+  /** Replaces a task's earlier state, which is null for a new task. */
   place(from: Task | null, to: Task): void;
-  /** Puts a running task in the place of itself with another lease or progress, which no index has. */
+  /** Replaces a running task whose lease or progress has changed: no index contains these. */
   renew(to: RunningTask): void;
   remove(task: Task): void;
 }

@@ -120,12 +120,12 @@ export function createWrites({ rows, logs, documents, requests, publish }: Store
 }
 
 /**
- * The caller has given the draft away, so it becomes the task itself: a copy would take two hundred bytes a task and double the time
+ * The caller does not use the draft any more, so it becomes the task itself: a copy would take two hundred bytes a task and double the time
  * of a create. A draft with an id was inserted before, and is copied.
  */
 function withId(draft: Draft, id: TaskId): PendingTask {
   if (draft.id !== NO_ID) return { ...draft, id };
-  (draft as { id: TaskId }).id = id; // the caller has given the draft away
+  (draft as { id: TaskId }).id = id; // the caller does not use the draft any more
   return draft;
 }
 

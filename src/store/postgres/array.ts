@@ -1,6 +1,6 @@
 /**
- * As `pgArray`, for an array that is unnested beside others. An array that has only nulls is sent empty, because unnest fills shorter arrays
- * with nulls. Most columns of most batches have only nulls.
+ * The same as `pgArray`, for an array that is unnested beside others. An array that has only nulls is sent empty, because unnest
+ * fills shorter arrays with nulls. Most columns of most batches have only nulls.
  */
 export const pgColumn = (members: readonly (string | number | boolean | null)[]): string =>
   members.every((member) => member === null) ? "{}" : pgArray(members);

@@ -4,6 +4,6 @@
 export const bytesBefore = (size: string, order: string): string =>
   `sum(${size}) OVER (ORDER BY ${order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before`;
 
-/** The condition on the rows of such a subquery `from`. */
+/** The condition on the rows of a subquery `from` with that column. */
 export const isWithin = (limit: number, from: string): string =>
   `coalesce(${from}.bytes_before, 0) < ${limit}`;

@@ -1,9 +1,9 @@
 /**
  * Reads the change log so that no commit is ever missed. The changes of one statement are one row, a batch. The numbers of batches come
- * from a sequence, so transactions may commit in another order than they took their numbers. A reader that sees a gap must not go on before
+ * from a sequence, so transactions may commit in another order than the order of their numbers. A reader that sees a gap must not continue before
  * the transaction with the missing number has ended. Every writer holds `gate`, a shared advisory lock, from before it takes a number
- * until it ends. So the holders of that lock are the transactions that may still fill a gap (gaps.ts). Other long transactions do not
- * matter, as they would if the reader waited for the snapshot's horizon, and writers never wait for each other, as they would if numbers
+ * until it ends. So the holders of that lock are the transactions that may still fill a gap (gaps.ts). A reader does not wait for
+ * other long transactions, as it would with the snapshot's horizon. Writers never wait for each other, as they would if numbers
  * were taken under an exclusive lock.
  */
 import type { Clock } from "../../core/clock.ts";
@@ -14,12 +14,12 @@ import { createEpochReader, EPOCH } from "./epoch.ts";
 import { createGaps } from "./gaps.ts";
 import { type Session, statement } from "./statement.ts";
 
-/** A rev is the number of its batch and, below it, its place there from 1. Seventeen years of a thousand batches a second. */
+/** A rev is the number of its batch times this, plus its place in the batch from 1. Enough for seventeen years of a thousand batches a second. */
 export const CHANGES_A_BATCH = 16_384;
 
 /**
- * Batches from that of the reader's position, as many as hold the changes that it wants behind its place there. There is always one row, so
- * that the facts come even where nothing has changed.
+ * Reads batches from the batch of the reader's position on, enough for the wanted number of changes after it. There is always one row, so
+ * that the facts are returned even if nothing has changed.
  */
 const PAGE = `WITH ahead AS (SELECT * FROM tasktrack.changes WHERE batch >= $first ORDER BY batch LIMIT $wanted),
   page AS (
@@ -72,16 +72,16 @@ export function createChangeReader(setup: {
     if (!(await gaps.settle(Number(batch)))) {
       throw new TaskError(
         "store_unavailable",
-        "The store does not answer: its change log does not come to rest",
+        "The store does not answer: open transactions delay the end of its change log",
       );
     }
     return { epoch, rev: Number(batch) * CHANGES_A_BATCH + Number(n) };
   }
 
-  /** Waits for the transactions that may still fill the gap right behind the reader. No change where that takes too long. */
+  /** Waits for the transactions that may still fill the gap right after the reader's position. Returns no changes if that takes too long. */
   async function waitAndRead(after: number, lastSeen: number, limit: number): Promise<readonly Change[]> {
     if (!(await gaps.settle(lastSeen))) return [];
-    return (await readPage(after, limit)).contiguous; // with what was filled meanwhile
+    return (await readPage(after, limit)).contiguous; // including the batches that were filled meanwhile
   }
 
   async function readPage(after: number, limit: number) {

@@ -1,4 +1,4 @@
-/** The table of columns and the tables and functions of the database say the same. */
+/** The table of columns agrees with the tables and functions of the database. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { SQL } from "bun";
 import { openAdmin } from "../../../test/support/postgres.ts";
@@ -64,7 +64,7 @@ describe("the functions", () => {
     expect(Object.fromEntries([...rows].map(({ status, code }) => [status, code]))).toEqual(STATUS_CODES);
   });
 
-  test("a claim counts the same texts as the other answers", async () => {
+  test("a claim counts the size of the same texts as other answers", async () => {
     const text = (name: string): string => `repeat('x', ${name.length * 100})`;
     const sized = new Set(COLUMNS.sized("whole").map(({ name }) => name));
     const values = ALL_COLUMNS.map(({ name, type }) => {

@@ -95,7 +95,7 @@ const SEARCH_TEXT: Written = {
   type: "text",
   of: ({ name, description, payload }) => {
     if (name === undefined || description === undefined || payload === undefined)
-      throw new Error("a light task cannot change what is searched for");
+      throw new Error("a step of a light task cannot change the searched text");
     return searchText({ name, description, payload });
   },
 };
@@ -105,7 +105,7 @@ const SEARCHED: readonly string[] = ["name", "description", "payload"];
 /** The columns of a new task; the others have the defaults of the table. */
 export const DRAFT_COLUMNS: readonly Written[] = [...COLUMNS.ofDraft, SEARCH_TEXT];
 
-/** Every column of a task that is put in as it is. */
+/** Every column of a task that is restored. */
 export const ALL_COLUMNS: readonly Written[] = [...COLUMNS.all, SEARCH_TEXT];
 
 /** The columns in which two states of a task differ: what a step writes, and nothing else. */
@@ -137,7 +137,7 @@ export const valuesOf = (columns: readonly Written[], tasks: readonly Stepped[])
     columns.map(({ name, of }) => [name, pgColumn(tasks.map((task): Value => of(task) ?? null))]),
   );
 
-// ---- what a filter asks of a row
+// ---- the conditions of a filter
 
 /** Adds a parameter to a statement that is being written; returns its place there. */
 export type Bind = (value: Parameter) => string;
@@ -186,9 +186,9 @@ const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses">]-?: 
 
 const CONDITION_NAMES = Object.keys(CONDITIONS) as (keyof typeof CONDITIONS)[]; // its own keys
 
-/** All conditions of a filter but that on the status. */
+/** All conditions of a filter except the one on the status. */
 export const conditionsOn = (filter: TaskFilter, bind: Bind): string =>
-  // Condition and wanted value have the same name, which the compiler does not follow through a union of names.
+  // The condition and the value have the same name, but the compiler cannot see that for a union of names.
   CONDITION_NAMES.map((name) => (CONDITIONS[name] as Condition<keyof TaskFilter>)(filter[name], bind)).join(
     " AND ",
   );

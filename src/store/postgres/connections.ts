@@ -15,7 +15,7 @@ import type { SessionState } from "./settings.ts";
 export interface Connections {
   /** The present client; another one after the connections were opened again. */
   readonly sql: SQL;
-  /** Whether a connection pooler stands before the server: no notification passes it, and no prepared statement stays. */
+  /** Whether a connection pooler is in front of the server: no notification passes it, and no prepared statement stays. */
   readonly isBounced: boolean;
   /** Only behind a connection pooler: whether single statements would run in another isolation level than read committed. */
   readonly isIsolated: boolean;
@@ -23,7 +23,7 @@ export interface Connections {
   fault(): TaskError | null;
   /** The server did not answer a call in time: the connections are opened again, because their state is unknown. */
   onSilence(): void;
-  /** A call failed; the error may say that the server is read-only, or that a connection pooler stands before it. */
+  /** A call failed; the error may say that the server is read-only, or that a connection pooler is in front of it. */
   onError(error: unknown): void;
   /** The server is read-only: calls are refused until the address leads to a server that takes writes. */
   leaveStandby(): void;
@@ -48,12 +48,12 @@ export type ConnectionsSetup = {
 
 /** How long the server may take for an answer. */
 export const CALL_TIMEOUT_MS = 5_000;
-/** The pause between two questions to a server that refuses at once. */
+/** The pause between two checks of a server that refuses at once. */
 const ASK_AGAIN_MS = 250;
 const LISTEN_AGAIN_MS = 1_000;
 
 const SILENT = "PostgreSQL is silent";
-const BEHIND_POOLER = "the connections are made anew for the connection pooler before PostgreSQL";
+const BEHIND_POOLER = "the connections are opened again for the connection pooler in front of PostgreSQL";
 const READ_ONLY = "PostgreSQL is a standby or read-only and takes no writes";
 export const WAITS_WORDS = "waits for a synchronous standby (synchronous_standby_names)";
 const WAITS_FOR_STANDBY = `PostgreSQL ${WAITS_WORDS}; the last writes may have been done`;
@@ -63,7 +63,7 @@ const WAITS = `SELECT EXISTS (
   SELECT FROM pg_catalog.pg_stat_activity WHERE datname = current_database() AND usename = current_user
     AND wait_event = 'SyncRep' AND query_start < clock_timestamp() - interval '2 s') AS waits`;
 
-/** Connects; rejects with words for the operator. */
+/** Connects; rejects with a message for the operator. */
 export async function openConnections(setup: ConnectionsSetup): Promise<Connections> {
   const { server, clock, log } = setup;
   const { address } = server;
@@ -79,7 +79,7 @@ export async function openConnections(setup: ConnectionsSetup): Promise<Connecti
     if (isBounced || isClosed) return;
     isBounced = true;
     log.warn("store_behind_pooler", {
-      message: `A connection pooler stands before PostgreSQL at ${address}; add pgbouncer=1 to STORE_URL`,
+      message: `A connection pooler is in front of PostgreSQL at ${address}; add pgbouncer=1 to STORE_URL`,
     });
     rebuild(true);
     if (away === null) void reconnect(BEHIND_POOLER);
@@ -96,7 +96,7 @@ export async function openConnections(setup: ConnectionsSetup): Promise<Connecti
 
   /**
    * Asks until a server that takes writes answers, on new connections where the last ones led to none. The connections to a
-   * server that waits for its standby are kept: each new one would end up waiting there as well.
+   * server that waits for its standby are kept: each new one would also wait there.
    */
   async function reconnect(reason: string): Promise<void> {
     away = reason;
@@ -112,7 +112,7 @@ export async function openConnections(setup: ConnectionsSetup): Promise<Connecti
     }
   }
 
-  /** Why the server does not serve; null where it does. */
+  /** Why the server cannot be used; null if it can. */
   async function look(): Promise<string | null> {
     const state = await askSession(sql);
     isIsolated = isBounced && !state.isReadCommitted;

@@ -1,4 +1,4 @@
-/** How much a statement reads, as the server counts it: no time is measured. */
+/** The number of rows and index scans of statements, as the server counts them: no time is measured. */
 import { describe, expect, test } from "bun:test";
 import type { SQL } from "bun";
 import { inAdmin, withSchema } from "../../../test/support/postgres.ts";

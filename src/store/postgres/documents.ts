@@ -14,7 +14,7 @@ import { type Session, statement } from "./statement.ts";
 const WRITE = `SELECT name FROM tasktrack.write_notes($names::text[], $values::text[], $untils::bigint[], $seen::integer[],
   $now) AS name`;
 
-/** Reads one document more than a page holds, so that the page tells whether there are others. */
+/** Reads one document more than a page holds, to find out whether there are others. */
 const READ = `WITH found AS MATERIALIZED (
     SELECT name, value, version, until FROM tasktrack.notes
     WHERE name >= $prefix AND name < $top AND name > $after AND until > $now ORDER BY name LIMIT ${DOCUMENTS_PER_PAGE + 1}),
@@ -34,7 +34,7 @@ export function createDocuments(setup: {
 
   async function writeDocuments(writes: readonly DocumentWrite[], now: number): Promise<DocumentAnswer[]> {
     if (writes.length === 0) return [];
-    const inOrder = writes.toSorted((a, b) => (a.name < b.name ? -1 : 1)); // in which they are locked
+    const inOrder = writes.toSorted((a, b) => (a.name < b.name ? -1 : 1)); // the order in which they are locked
     const rows = await write(session, {
       names: pgArray(inOrder.map(({ name }) => name)),
       values: pgArray(inOrder.map(({ value }) => value)),

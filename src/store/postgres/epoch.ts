@@ -17,7 +17,7 @@ export const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $identifier::text, d.o
  */
 const CLUSTER = `SELECT pg_postmaster_start_time()::text AS started_at, system_identifier::text AS identifier FROM pg_control_system()`;
 
-/** The first read learns the identifier, the second has it. More are needed only where the server is restarted meanwhile. */
+/** The first read finds the identifier, the second uses it. More are needed only if the server is restarted meanwhile. */
 const READS_AT_MOST = 5;
 
 /** Runs statements that select EPOCH, with the system identifier. */

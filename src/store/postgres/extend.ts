@@ -8,32 +8,34 @@ import { type Row, type Session, statement, type Values } from "./statement.ts";
 const RENEW = "SELECT id, is_asked_to_stop FROM tasktrack.renew($now, $ids::bigint[], $tokens::text[])";
 
 /** For those with progress or log lines. */
-const SPEAK = `SELECT id, is_asked_to_stop FROM tasktrack.speak($now, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
+const EXTEND_WITH_CONTENT = `SELECT id, is_asked_to_stop FROM tasktrack.speak($now, ${PROGRESS_CHANGE_EVERY_MS}, ${LIMITS.logLinesKept},
   $ids::bigint[], $tokens::text[], $percents::double precision[], $messages::text[], $counts::integer[],
   $line_ids::bigint[], $line_places::integer[], $line_levels::text[], $line_messages::text[])`;
 
 export function createExtend(setup: { readonly session: Session; readonly sql: (text: string) => string }) {
   const { session } = setup;
   const renew = statement(setup.sql(RENEW));
-  const speak = statement(setup.sql(SPEAK));
+  const extendWithContent = statement(setup.sql(EXTEND_WITH_CONTENT));
 
   /** One answer for each heartbeat; a call has at most one heartbeat of a task. */
   return async function extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]> {
-    const inOrder = beats.toSorted((a, b) => a.id - b.id); // in which rows are locked
-    const [speaking, silent] = [inOrder.filter(isSpeaking), inOrder.filter((beat) => !isSpeaking(beat))];
+    const inOrder = beats.toSorted((a, b) => a.id - b.id); // the order in which rows are locked
+    const [withContent, bare] = [inOrder.filter(hasContent), inOrder.filter((beat) => !hasContent(beat))];
     const answers = new Map<TaskId, BeatAnswer>();
-    const note = (rows: readonly Row[]): void => {
+    const setAnswers = (rows: readonly Row[]): void => {
       for (const { id, is_asked_to_stop: isAskedToStop } of rows)
         answers.set(Number(id), isAskedToStop === true ? "cancel" : "ok");
     };
-    if (silent.length > 0) note(await renew(session, { now, ...leasesOf(silent) }));
-    if (speaking.length > 0)
-      note(await speak(session, { now, ...leasesOf(speaking), ...contentsOf(speaking) }));
+    if (bare.length > 0) setAnswers(await renew(session, { now, ...leasesOf(bare) }));
+    if (withContent.length > 0)
+      setAnswers(
+        await extendWithContent(session, { now, ...leasesOf(withContent), ...contentsOf(withContent) }),
+      );
     return beats.map(({ id }) => answers.get(id) ?? "lost");
   };
 }
 
-const isSpeaking = ({ progress, log }: Beat): boolean => progress !== null || log.length > 0;
+const hasContent = ({ progress, log }: Beat): boolean => progress !== null || log.length > 0;
 
 const leasesOf = (beats: readonly Beat[]): Values => ({
   ids: pgArray(beats.map(({ id }) => id)),

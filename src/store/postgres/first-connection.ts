@@ -1,4 +1,4 @@
-/** A client for a PostgreSQL, and the check of its first session: do the settings arrive, and does the server take writes? */
+/** A client for a PostgreSQL, and the check of its first session: whether its settings arrive, and whether the server takes writes. */
 import { SQL } from "bun";
 import { TaskError } from "../../core/error.ts";
 import {
@@ -30,7 +30,7 @@ export function connect(server: ServerUrl, isBounced: boolean): SQL {
   }
 }
 
-/** What runs statements on this client, or in this transaction. */
+/** A session that runs statements on this client, or in this transaction. */
 export const sessionOn = (handle: Pick<SQL, "unsafe">): Session => ({
   rows: async (statement, parameters = []) => handle.unsafe(statement, [...parameters]),
 });
@@ -40,13 +40,13 @@ export const askSession = async (sql: SQL): Promise<SessionState> =>
 
 type First = {
   readonly sql: SQL;
-  /** Whether a connection pooler stands before the server. */
+  /** Whether a connection pooler is in front of the server. */
   readonly isBounced: boolean;
   /** Only behind a connection pooler: whether single statements would run in another isolation level than read committed. */
   readonly isIsolated: boolean;
 };
 
-/** Connects; rejects with words for the operator. */
+/** Connects; rejects with a message for the operator. */
 export async function openFirst(server: ServerUrl): Promise<First> {
   const direct = connect(server, server.isBounced ?? false);
   try {

@@ -7,9 +7,9 @@ const WRITERS = `SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advis
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND classid = 'tasktrack.changes'::regclass::oid AND objid = 0`;
 
-/** The pause between two looks at the transactions that may fill a gap; a commit takes about that long. */
+/** The pause between two reads of the transactions that may fill a gap; a commit takes about that long. */
 const LOOK_AGAIN_MS = 2;
-/** After this time a reader is told of no change, and reads again from the same place. */
+/** After this time a reader gets an answer without changes, and reads again from the same position. */
 const WAIT_AT_MOST_MS = 5_000;
 
 /**
@@ -39,8 +39,8 @@ export function createGaps(setup: {
     },
 
     /**
-     * Waits until all transactions that were writing have ended: each batch up to this one, which is visible already, is then visible or will
-     * never be. False when that takes too long.
+     * Waits until all transactions that were writing have ended: each batch up to this visible one is then visible or will
+     * never be. False if that takes too long.
      */
     async settle(batch: number): Promise<boolean> {
       if (batch <= settled.upTo) return true;

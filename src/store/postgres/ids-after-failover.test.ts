@@ -1,4 +1,4 @@
-/** No id is given a second time by a server that lacks the last tasks that were answered. */
+/** A server that lacks the latest acknowledged tasks gives no id a second time. */
 import { afterAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { SQL } from "bun";
@@ -114,16 +114,16 @@ test("a standby that lagged and was promoted gives no id a second time, and proc
     },
     (count) => count === 1,
   );
-  expect(next).toEqual([latest + 1]); // the same server, started anew
+  expect(next).toEqual([latest + 1]); // the same server after a restart
 }, 300_000);
 
-describe("ids go on higher than any that was given out", () => {
+describe("later ids are higher than all earlier ones", () => {
   const KINDS = [
     ["plain creates", undefined],
     ["keyed creates", "after"],
   ] as const;
 
-  test.each(KINDS)("where an older copy of the database took its name: %s", async (_kind, key) => {
+  test.each(KINDS)("if an older copy of the database gets its name: %s", async (_kind, key) => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const before = await openTestStore(url);
@@ -148,7 +148,7 @@ describe("ids go on higher than any that was given out", () => {
     });
   });
 
-  test("where a dump is restored in place while a process has its connections open: whole, or its rows alone", async () => {
+  test("if a dump, or only the rows of a dump, is restored in place while a process has open connections", async () => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const store = await openTestStore(url);
@@ -167,7 +167,7 @@ describe("ids go on higher than any that was given out", () => {
     });
   });
 
-  test("where the tasks were replicated and the sequence was not", async () => {
+  test("if the tasks were replicated and the sequence was not", async () => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const store = await openTestStore(url);
@@ -184,7 +184,7 @@ describe("ids go on higher than any that was given out", () => {
   });
 
   test.skipIf(postgresTool("pg_dump") === null)(
-    "where a dump was restored into a new database of the same name",
+    "if a dump was restored into a new database of the same name",
     async () => {
       await withDatabase(async (name) => {
         const url = addressOf(sharedPostgres(), name);

@@ -1,4 +1,4 @@
-/** Creates tasks. All requests of a call are one statement together; it is another one where some of them have keys. */
+/** Creates tasks. All requests of a call are one statement; a call with keys has another statement than a call without. */
 import { isTaskError, TaskError } from "../../core/error.ts";
 import type { Draft, TaskId } from "../../core/task.ts";
 import type { Idempotency, InsertAnswer, Inserted, InsertRequest } from "../store.ts";
@@ -20,7 +20,7 @@ const CREATED = `counted AS (
 
 /**
  * Takes the columns of the drafts and the place of the ids that this process has seen; returns the ids in order. In another place it
- * creates nothing. Only a task that is really created draws an id.
+ * creates nothing. Only a task that is really created takes an id.
  */
 const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
   made AS (
@@ -63,7 +63,7 @@ const NOTE_SOURCE = "SELECT tasktrack.note_source() AS source";
 /** More tries than one are needed only where the server changes between two statements. */
 const TRIES = 5;
 
-/** How many keyed drafts one commit creates at most. Other creates with the same keys, or of as many, wait for that commit. */
+/** The highest number of keyed drafts in one commit. Other creates that need locks of the same keys wait for that commit. */
 const KEYED_AT_ONCE = 1_000;
 
 export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: string) => string }) {

@@ -63,7 +63,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
     return total;
   }
 
-  /** How to walk; null where the filter takes no task. */
+  /** The order and the source of the rows; null if the filter can take no task. */
   async function walkOf(filter: TaskFilter, sort: TaskQuery["sort"]): Promise<Walk | null> {
     const byEnd = sort === "finished_at" || sort === "-finished_at";
     const statuses = possibleStatuses(filter).filter((status) => !byEnd || isEndedStatus(status));
@@ -95,7 +95,7 @@ export function createLists(setup: { readonly session: Session; readonly sql: (t
 const TASKS = "tasktrack.tasks";
 
 /**
- * Members of a filter that a walk itself answers: the statuses choose its branches, and of running tasks only the few whose lease is
+ * Members of a filter that the source of the rows answers: the statuses choose its branches, and of running tasks only the few whose lease is
  * over or overlong are read.
  */
 const ANSWERED_BY_A_WALK: ReadonlySet<string> = new Set<keyof TaskFilter>([
@@ -110,7 +110,7 @@ const mayLeaveOut = (filter: TaskFilter, sort: Sort): boolean =>
     ([name, value]) =>
       value !== undefined &&
       !ANSWERED_BY_A_WALK.has(name) &&
-      !(name === "finishedBefore" && sort === "finished_at"), // where this walk ends
+      !(name === "finishedBefore" && sort === "finished_at"), // this walk ends there
   );
 
 /** The condition of another index that holds all tasks of the status. */
@@ -192,7 +192,7 @@ function pageStatement(walk: Walk, query: TaskQuery<Parts>, looksAt: number, bin
     ORDER BY ${order}`;
 }
 
-/** A filtered walk reads a bounded number of rows, however many match; the filter's conditions are applied afterwards. */
+/** A filtered walk reads a bounded number of rows, with any number of matches; the filter's conditions are applied afterwards. */
 function pieceOf(
   walk: Walk,
   { filter, after }: Pick<TaskQuery, "filter" | "after">,

@@ -1,4 +1,4 @@
-/** How calls end, and how one connection can block others. */
+/** The time limits of calls, and connections that may block others. */
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../../test/support/clock.ts";
 import { createTestLog } from "../../../test/support/engine.ts";
@@ -36,7 +36,7 @@ const codeOf = (call: Promise<unknown>): Promise<string> =>
   );
 
 describe("a deadline", () => {
-  test("is that of each statement, not of a transaction", async () => {
+  test("applies to each statement, not to a transaction", async () => {
     await withPool(1, async (pool, clock, events) => {
       const call = pool.transaction(async (session) => {
         for (let n = 0; n < 5; n++) {
@@ -69,7 +69,7 @@ describe("a deadline", () => {
     });
   });
 
-  test("condemns the connections where the server owes an answer", async () => {
+  test("closes all connections if the server does not answer a statement", async () => {
     await withPool(2, async (pool, clock, events) => {
       const slow = codeOf(pool.rows("SELECT pg_sleep(60)"));
       await settled();
@@ -80,7 +80,7 @@ describe("a deadline", () => {
   });
 });
 
-test("searches never hold all the connections", async () => {
+test("does not depend on searches, which never occupy all connections", async () => {
   await withPool(4, async (pool) => {
     const lock = "SELECT pg_advisory_lock_shared(1201)";
     const blocked = Promise.withResolvers<void>();
@@ -133,7 +133,7 @@ describe("a process that is frozen in a transaction", () => {
   }
 });
 
-test("a process that is frozen while it creates keyed tasks has no transaction open", async () => {
+test("a process that is frozen while it creates keyed tasks leaves no transaction open", async () => {
   await withDatabase(async (name) => {
     const url = addressOf(sharedPostgres(), name);
     const creator = Bun.spawn([process.execPath, "--no-env-file", CREATOR, url], { stdout: "pipe" });

@@ -25,9 +25,9 @@ export interface Pool extends Session {
    * ends the transaction: a process that is suspended there would keep its locks.
    */
   transaction<T>(body: (session: Session) => Promise<T>): Promise<T>;
-  /** Runs the body in one transaction on a connection of its own, however long it takes: for changes of the schema. */
+  /** Runs the body in one transaction on a connection of its own, without a time limit: for changes of the schema. */
   patiently<T>(body: (session: ScriptSession) => Promise<T>): Promise<T>;
-  /** Whether a connection pooler stands before the server: no notification passes it, and no prepared statement stays. */
+  /** Whether a connection pooler is in front of the server: no notification passes it, and no prepared statement stays. */
   readonly isBounced: boolean;
   /** Receives notifications until `close`; `onReady` is called at the start and after each interruption. */
   listen: Connections["listen"];
@@ -42,12 +42,12 @@ export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly 
 
 /** How long a call waits for a free connection before it is refused. */
 const WAIT_FOR_CONNECTION_MS = 5_000;
-/** Joined writes wait in their batches; this bounds the others, such as lists. */
+/** Batched writes wait in their batches; this bounds the other calls, such as lists. */
 const CALLS_AT_MOST = 1_000;
 
 type Kind = "search" | "other";
 
-/** Connects; rejects with words for the operator. */
+/** Connects; rejects with a message for the operator. */
 export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   const server = readServerUrl(url);
   const places = createSemaphore(server.connections);
@@ -62,8 +62,8 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
   });
 
   /**
-   * Runs the call with a deadline. A call that the server leaves open condemns the connections, and until the server answers again other
-   * calls are refused at once: a call that had to wait for that one as well would wait twice as long.
+   * Runs the call with a deadline. If the server does not answer in time, all connections are closed, and until the server answers again other
+   * calls are refused at once: a call that waited for the end of this one as well would wait twice as long.
    * The call stops the deadline while no answer of the server is pending, and starts it with the next statement.
    */
   function inTime<T>(call: (sql: SQL, deadline: Deadline) => Promise<T>): Promise<T> {

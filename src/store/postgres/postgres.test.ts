@@ -1,4 +1,4 @@
-/** What only PostgreSQL can get wrong; what every store promises is examined in ../postgres.test.ts. */
+/** Behaviour of the PostgreSQL store alone; the promises of all stores are tested in ../postgres.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { createPostgres, type PostgresServer } from "../../../test/support/servers/postgres.ts";
@@ -26,7 +26,7 @@ async function add(store: TaskStore, name?: string): Promise<void> {
   await store.insert([{ drafts: [draft(now, name)], idempotency: null }], now);
 }
 
-/** The code and words with which a call is refused. */
+/** The code and message with which a call is refused. */
 async function refusalOf(call: Promise<unknown>): Promise<string> {
   try {
     await call;
@@ -37,7 +37,7 @@ async function refusalOf(call: Promise<unknown>): Promise<string> {
   throw new Error("it was not refused");
 }
 
-/** Opens a store in a schema of its own and closes it behind the test. */
+/** Opens a store in a schema of its own and closes it after the test. */
 async function withStore(body: (store: TaskStore, schema: string) => Promise<void>): Promise<void> {
   const schema = uniqueName("own");
   const store = await openTestStore(`${sharedPostgres()}?schema=${schema}`);
@@ -49,7 +49,7 @@ async function withStore(body: (store: TaskStore, schema: string) => Promise<voi
   }
 }
 
-describe("a store that will not do is refused in one line:", () => {
+describe("a store that cannot be used is refused with one line:", () => {
   const there = (): URL => new URL(sharedPostgres());
   const refusals: readonly (readonly [string, () => string, string])[] = [
     [
@@ -58,12 +58,12 @@ describe("a store that will not do is refused in one line:", () => {
       "store_unavailable: STORE_URL: PostgreSQL at 127.0.0.1:1/d:",
     ],
     [
-      "the database is not there",
+      "the database does not exist",
       () => Object.assign(there(), { pathname: "/nowhere" }).href,
       'database "nowhere" does not exist',
     ],
     [
-      "the user is not known",
+      "the user does not exist",
       () => Object.assign(there(), { username: "nobody" }).href,
       'role "nobody" does not exist',
     ],
@@ -73,23 +73,23 @@ describe("a store that will not do is refused in one line:", () => {
       "invalid: STORE_URL: schema must be",
     ],
     [
-      "sslmode is nonsense",
+      "sslmode has an unknown value",
       () => `${there()}?sslmode=nonsense`,
       "invalid: STORE_URL: The argument 'sslmode' must be one of: disable, allow, prefer, require, verify-ca, verify-full",
     ],
-    ["a parameter is not known", () => `${there()}?nonsense=1`, "STORE_URL: PostgreSQL at 127.0.0.1"],
+    ["a parameter is unknown", () => `${there()}?nonsense=1`, "STORE_URL: PostgreSQL at 127.0.0.1"],
     [
-      "TLS is asked for and the server has none",
+      "TLS is required and the server has none",
       () => `${there()}?sslmode=require`,
       "Server does not support SSL; the server has no TLS; leave out sslmode",
     ],
     [
-      "the authority's certificate is no file",
+      "the certificate of the authority cannot be read",
       () => `${there()}?sslmode=verify-ca&sslrootcert=/nowhere.pem`,
       "sslrootcert, sslcert or sslkey names a file that cannot be read",
     ],
     [
-      "so many connections cannot be",
+      "the number of connections is too high",
       () => `${there()}?connections=0`,
       "invalid: STORE_URL: connections must be",
     ],
@@ -100,7 +100,7 @@ describe("a store that will not do is refused in one line:", () => {
     expect(line).not.toInclude("\n");
   });
 
-  test("the role has no right to make or to read the schema", async () => {
+  test("the role has no right to create or to read the schema", async () => {
     const [role, schema] = [uniqueName("poor"), uniqueName("rich")];
     await admin.unsafe(`CREATE ROLE ${role} LOGIN; CREATE SCHEMA ${schema}`).simple();
     for (const name of [schema, uniqueName("new")]) {
@@ -116,7 +116,7 @@ describe("a store that will not do is refused in one line:", () => {
 
   test("its schema is newer than the program", async () => {
     await withStore(async (_, schema) => {
-      await admin.unsafe(`INSERT INTO ${schema}.migrations (number, name) VALUES (99, 'of tomorrow')`);
+      await admin.unsafe(`INSERT INTO ${schema}.migrations (number, name) VALUES (99, 'of a later version')`);
       const line = await refusalOf(openTestStore(`${sharedPostgres()}?schema=${schema}`));
       expect(line).toMatch(
         /^invalid: STORE_URL: the store's schema has number 99, this program knows numbers up to \d+/,
@@ -125,13 +125,13 @@ describe("a store that will not do is refused in one line:", () => {
   });
 });
 
-test("the schema may have a name that is a word of SQL; commits in it are heard", async () => {
+test("the schema's name may be a keyword of SQL; commits in it notify other processes", async () => {
   const url = `${sharedPostgres()}?schema=user`;
   const [store, peer] = [await openTestStore(url), await openTestStore(url)];
-  const heard: unknown[] = [];
-  peer.watch((due) => heard.push(...(due ?? [])));
+  const notified: unknown[] = [];
+  peer.watch((due) => notified.push(...(due ?? [])));
   await add(store);
-  await soon("the commit to be heard", async () => heard.includes(DEFAULT_TYPE));
+  await soon("the notification", async () => notified.includes(DEFAULT_TYPE));
   expect(await peer.count({})).toBe(1);
   expect((await peer.changes(null, 1)).kind).toBe("changes");
   await store.close();
@@ -140,7 +140,7 @@ test("the schema may have a name that is a word of SQL; commits in it are heard"
 });
 
 describe("migrations", () => {
-  test("are carried out once when processes start at once on nothing", async () => {
+  test("are carried out once if several processes start at the same time without a schema", async () => {
     const schema = uniqueName("race");
     const url = `${sharedPostgres()}?schema=${schema}&connections=2`;
     const stores = await Promise.all(Array.from({ length: 6 }, () => openTestStore(url)));
@@ -177,7 +177,7 @@ describe("a reader of the change log", () => {
     return page.changes;
   }
 
-  /** Writes a change as the store does and lets the test say when it commits. */
+  /** Writes a change as the store does; the test commits it later. */
   const hold = async (schema: string, taskId: number) => {
     const session = await admin.reserve();
     await session.unsafe("BEGIN");
@@ -191,7 +191,7 @@ describe("a reader of the change log", () => {
     return { commit: () => end("COMMIT"), rollback: () => end("ROLLBACK") };
   };
 
-  test("knows one epoch from the first read on, however many reads begin at once", async () => {
+  test("gets the same epoch in all first reads, also if many begin at the same time", async () => {
     await withStore(async (store) => {
       // The first read learns which cluster this is. The others are sent before, while and after that is answered; no more, because
       // a limited number of calls may wait for the store.
@@ -205,19 +205,19 @@ describe("a reader of the change log", () => {
     });
   });
 
-  test("waits for a change that was drawn before what it sees", async () => {
+  test("waits for an open transaction whose batch has a lower number", async () => {
     await withStore(async (store, schema) => {
       const from = await end(store);
       const held = await hold(schema, 1_000);
       await add(store);
       const reading = read(store, from);
-      await Promise.race([reading, Bun.sleep(50)]); // long enough for a reader that would not wait
+      await Promise.race([reading, Bun.sleep(50)]); // long enough for a reader that does not wait
       await held.commit();
       expect((await reading).map(({ id }) => id)).toEqual([1_000, 1]);
     });
   });
 
-  test("goes on when what it waited for was undone", async () => {
+  test("continues when the transaction that it waited for was rolled back", async () => {
     await withStore(async (store, schema) => {
       const from = await end(store);
       const held = await hold(schema, 1_000);
@@ -230,7 +230,7 @@ describe("a reader of the change log", () => {
     });
   });
 
-  test("gives no end that a change could still come before", async () => {
+  test("returns no end before which a change can still appear", async () => {
     await withStore(async (store, schema) => {
       const held = await hold(schema, 1_000);
       await add(store);
@@ -244,7 +244,7 @@ describe("a reader of the change log", () => {
     });
   });
 
-  test("is not kept by a stranger's long transaction", async () => {
+  test("does not wait for a long transaction of another program", async () => {
     await withStore(async (store) => {
       const stranger = await admin.reserve();
       await stranger.unsafe("BEGIN");
@@ -259,7 +259,7 @@ describe("a reader of the change log", () => {
     });
   });
 
-  test("is told that its position is gone when the data has another life", async () => {
+  test("gets `gone` for its position if the data has another epoch", async () => {
     await withStore(async (store, schema) => {
       const from = await end(store);
       await admin.unsafe(`UPDATE ${schema}.meta SET epoch = 'another'`);
@@ -267,7 +267,7 @@ describe("a reader of the change log", () => {
     });
   });
 
-  test("loses what is an hour old, but never the last hundred thousand", async () => {
+  test("keeps the changes of the last hour, and at least the last hundred thousand", async () => {
     await withStore(async (store, schema) => {
       const batches = (count: number, at: string): string =>
         `INSERT INTO ${schema}.changes (n, entries, at) SELECT 2, '1 1 p~;2 1 p~', ${at} FROM generate_series(1, ${count})`;
@@ -309,7 +309,7 @@ describe("housekeeping", () => {
   const rowsIn = async (schema: string, table: string): Promise<number> =>
     (await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.${table}`))[0].count;
 
-  test("sums up the type counts, and nobody who counts meanwhile sees another number", async () => {
+  test("sums up the type counts, and a count at the same time gives the same numbers", async () => {
     await withRound(async (store, schema, round) => {
       await admin.unsafe(`INSERT INTO ${schema}.census (type, status, n)
         SELECT 'type' || g % 5, CASE g % 3 WHEN 0 THEN 'done' ELSE 'failed' END, 1 FROM generate_series(1, 30000) g;
@@ -328,7 +328,7 @@ describe("housekeeping", () => {
     });
   });
 
-  test("comes back soon while there is much to sum up, and rests while there is little", async () => {
+  test("runs again soon while there is much to sum up, and later while there is little", async () => {
     await withRound(async (store, schema, round) => {
       await admin.unsafe(
         `INSERT INTO ${schema}.census (type, status, n) SELECT 'a', 'done', 1 FROM generate_series(1, 15000)`,
@@ -343,7 +343,7 @@ describe("housekeeping", () => {
   test.each([
     ["notes", "(name, value, version, until) SELECT 'n' || g, '', 1, 1"],
     ["idempotency", "(scope, key, fingerprint, tasks, until) SELECT '', 'k' || g, '', '[]', 1"],
-  ])("comes back soon while many old rows of %s are left", async (table, rows) => {
+  ])("runs again soon while many old rows of %s are left", async (table, rows) => {
     await withRound(async (_, schema, round) => {
       await admin.unsafe(`INSERT INTO ${schema}.${table} ${rows} FROM generate_series(1, 10001) g`);
       expect(await round()).toBe(100);
@@ -352,7 +352,7 @@ describe("housekeeping", () => {
     });
   });
 
-  test("clears away the documents whose time is over, and only those", async () => {
+  test("deletes the expired documents, and no others", async () => {
     await withRound(async (store, schema, round) => {
       const now = await store.now();
       const writes = [-60_000, -1, 60_000].map((ms) => ({ name: `n${ms}`, value: "", until: now + ms }));
@@ -368,9 +368,11 @@ describe("housekeeping", () => {
 
 // ---- calls of several transactions
 
-describe("of a call that the server refuses in part, the refusal proves that nothing was written", () => {
-  /** Tasks of a store that takes no name "bad" and no document "call/bad". */
-  const withFussyStore = (body: (store: TaskStore, tasks: readonly Task[]) => Promise<void>): Promise<void> =>
+describe("if the server refuses a part of a call, the refusal proves that nothing was written", () => {
+  /** Two tasks in a store that refuses the name "bad" and the document "call/bad". */
+  const withRefusingStore = (
+    body: (store: TaskStore, tasks: readonly Task[]) => Promise<void>,
+  ): Promise<void> =>
     withStore(async (store, schema) => {
       for (let n = 0; n < 2; n++) await add(store);
       await admin.unsafe(`ALTER TABLE ${schema}.tasks ADD CHECK (name <> 'bad');
@@ -383,15 +385,15 @@ describe("of a call that the server refuses in part, the refusal proves that not
   const bad = { name: "call/bad", value: "", until: 2, now: 1 };
   const renamed = (task: Task, name: string) => ({ from: task, to: edit(task, { name }, 1) });
 
-  test("alone or first, but not behind a step that was written", async () => {
-    await withFussyStore(async (store, [a, b]) => {
-      if (a === undefined || b === undefined) throw new Error("there are two tasks");
+  test("for a single or first step, but not after a step that was written", async () => {
+    await withRefusingStore(async (store, [a, b]) => {
+      if (a === undefined || b === undefined) throw new Error("expected two tasks");
       expect(await codeOf(store.replace([{ ...renamed(b, "good"), once: bad }]))).toBe("store_rejected");
       expect(await codeOf(store.replace([renamed(a, "good"), renamed(b, "bad")]))).toBe("store_rejected");
       const tagged = { from: a, to: edit(a, { tags: ["x"] }, 1) };
       expect(await codeOf(store.replace([tagged, renamed(b, "bad")]))).toBe("store_unavailable");
       const [tagged1] = await store.get([a.id]);
-      if (!tagged1) throw new Error("it is there");
+      if (!tagged1) throw new Error("expected the task to exist");
       expect(tagged1.version).toBe(2);
       const call = store.replace([renamed(tagged1, "good"), { ...renamed(b, "good"), once: bad }]);
       expect(await codeOf(call)).toBe("store_unavailable");
@@ -399,9 +401,9 @@ describe("of a call that the server refuses in part, the refusal proves that not
     });
   });
 
-  test("alone, but not behind a task that was deleted", async () => {
-    await withFussyStore(async (store, [a, b]) => {
-      if (a === undefined || b === undefined) throw new Error("there are two tasks");
+  test("for a single deletion, but not after a task that was deleted", async () => {
+    await withRefusingStore(async (store, [a, b]) => {
+      if (a === undefined || b === undefined) throw new Error("expected two tasks");
       expect(await codeOf(store.remove([{ id: b.id, once: bad }]))).toBe("store_rejected");
       expect(await codeOf(store.remove([{ id: a.id }, { id: b.id, once: bad }]))).toBe("store_unavailable");
       expect((await store.get([a.id, b.id])).map((task) => task?.id)).toEqual([undefined, b.id]);
@@ -412,7 +414,7 @@ describe("of a call that the server refuses in part, the refusal proves that not
 // ---- connections
 
 describe("behind PgBouncer", () => {
-  test("it is noticed that no session lasts", async () => {
+  test("the store detects the connection pooler", async () => {
     const pool = await openPool(setupOf(sharedPgbouncer()));
     expect(pool.isBounced).toBe(true);
     await pool.close();
@@ -430,7 +432,7 @@ describe("when the server", () => {
   });
   afterAll(() => server.remove());
 
-  /** Calls until one is answered; every refusal says that the store was away. */
+  /** Calls until one is answered; every refusal before must be `store_unavailable`. */
   async function comesBack(store: TaskStore): Promise<void> {
     await soon("an answer", async () => {
       try {
@@ -444,7 +446,7 @@ describe("when the server", () => {
   }
 
   /** Needs an own server: an old row version is removed at once only if no other transaction of the server may still see it. */
-  test("runs nothing else, a heartbeat touches no index", async () => {
+  test("runs nothing else, a heartbeat changes no index", async () => {
     const schema = uniqueName("own");
     const store = await openTestStore(`${server.url}?schema=${schema}`);
     const admin = new SQL(server.url, { max: 1, prepare: false });
@@ -464,16 +466,16 @@ describe("when the server", () => {
     await store.close(); // a session reports its statistics when it ends
     await soon("the statistics", async () => (await updates()).all >= 550);
     const { all, hot } = await updates();
-    expect(all).toBe(550); // fifty claims, which do touch indexes, and the beats
+    expect(all).toBe(550); // fifty claims, which change indexes, and the heartbeats
     expect(hot).toBeGreaterThan(450);
     await admin.close();
   });
 
-  test("cuts all connections, the store comes back and rings again", async () => {
+  test("cuts all connections, the store works again, and its watchers are notified again", async () => {
     const store = await openTestStore(server.url);
     const peer = await openTestStore(server.url);
-    let rings = 0;
-    store.watch(() => rings++);
+    let notifications = 0;
+    store.watch(() => notifications++);
     const killer = new SQL(server.url, { max: 1 });
     await killer.unsafe(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tasktrack' AND pid <> pg_backend_pid()",
@@ -481,10 +483,10 @@ describe("when the server", () => {
     await killer.close();
     await comesBack(store);
     await comesBack(peer);
-    const before = rings;
-    await soon("a ring from the other door", async () => {
+    const before = notifications;
+    await soon("a notification of the other process", async () => {
       await add(peer).catch(() => undefined); // its connections are found dead one after the other
-      return rings > before;
+      return notifications > before;
     });
     await store.close();
     await peer.close();
@@ -510,7 +512,7 @@ describe("when the server", () => {
     });
   }
 
-  test("is frozen, calls end at their deadline, and work again when it thaws", async () => {
+  test("is frozen, calls end at their deadline, and work again when it continues", async () => {
     const store = await openTestStore(server.url);
     await server.signal("SIGSTOP");
     const calls = Array.from({ length: 20 }, () => refusalOf(store.now()));

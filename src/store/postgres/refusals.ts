@@ -23,7 +23,7 @@ export function startWords(error: unknown): string {
   return cure === undefined ? reason : `${reason}; ${cure}`;
 }
 
-/** These messages are the client's, so they are in English whatever the language of the server is. */
+/** These messages come from the client, so they are in English for any language of the server. */
 const CURES: readonly (readonly [words: RegExp, cure: string])[] = [
   [
     /unable to (verify|get)|self.signed/i,
@@ -49,7 +49,7 @@ const PROVES_ROLLBACK = /^(22|23|40|42|54)/;
 export const settingsDropped = (address: string): TaskError =>
   new TaskError(
     "invalid",
-    `STORE_URL: PostgreSQL at ${address} did not get the settings of the session, so a connection pooler stands before it; use pgbouncer=1`,
+    `STORE_URL: PostgreSQL at ${address} did not get the settings of the session, so a connection pooler is in front of it; use pgbouncer=1`,
   );
 
 export const unfitDefaults = (address: string, cures: readonly string[]): TaskError =>
@@ -58,7 +58,7 @@ export const unfitDefaults = (address: string, cures: readonly string[]): TaskEr
 export const poolerWords = (cures: readonly string[]): string =>
   `the connection pooler passes no settings on, so the role must have them: ${cures
     .map((cure) => `ALTER ROLE … SET ${cure}`)
-    .join("; ")}; then let the pooler connect anew`;
+    .join("; ")}; then let the pooler connect again`;
 
 export const takesNoWrites = (address: string): TaskError =>
   new TaskError(
@@ -92,7 +92,7 @@ export function refusalOf(error: unknown): TaskError {
     : unavailable(isCut(error) ? `${message}; ${MAY_BE_DONE}` : message);
 }
 
-export const MAY_BE_DONE = "what was asked for may have been done";
+export const MAY_BE_DONE = "a write may have been done";
 
 /** The connection ended while an answer was due. */
 const isCut = (error: unknown): boolean =>

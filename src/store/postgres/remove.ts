@@ -16,13 +16,13 @@ export function createRemove(setup: { readonly pool: Pool; readonly sql: (text: 
   const removeTasks = statement(sql(REMOVE));
   const once = createOnceDocuments(sql);
 
-  /** Deletions with notes have a transaction each; the others have one together, before them. */
+  /** Each deletion with a document has a transaction of its own; the others share one transaction before them. */
   async function remove(refs: readonly TaskRef[]): Promise<boolean[]> {
     const indexed = [...refs.entries()];
-    const plain = indexed.filter(([, { once: note }]) => note === undefined);
+    const plain = indexed.filter(([, { once: document }]) => document === undefined);
     const writes: (() => Promise<readonly Removed[]>)[] = indexed.flatMap(([n, ref]) => {
-      const { once: note } = ref;
-      return note === undefined ? [] : [async () => [[n, await removeOnce(ref, note)] as const]];
+      const { once: document } = ref;
+      return document === undefined ? [] : [async () => [[n, await removeOnce(ref, document)] as const]];
     });
     if (plain.length > 0) writes.unshift(() => removePlain(plain));
     const removed = new Map((await writeInTurn(writes)).flat());
@@ -32,12 +32,12 @@ export function createRemove(setup: { readonly pool: Pool; readonly sql: (text: 
   async function removePlain(refs: readonly (readonly [number, TaskRef])[]): Promise<Removed[]> {
     const plain = refs.map(([, ref]) => ref);
     const removed = await removeIn(pool, plain);
-    return refs.map(([n, { id }]) => [n, removed.delete(id)]); // once, also where one id comes twice
+    return refs.map(([n, { id }]) => [n, removed.delete(id)]); // true only once if an id comes twice
   }
 
-  const removeOnce = (ref: TaskRef, note: OnceDocument): Promise<boolean> =>
+  const removeOnce = (ref: TaskRef, document: OnceDocument): Promise<boolean> =>
     pool.transaction((session) =>
-      once(session, note, {
+      once(session, document, {
         run: async () => (await removeIn(session, [ref])).has(ref.id),
         isDone: (isRemoved) => isRemoved,
         otherwise: false,

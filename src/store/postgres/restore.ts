@@ -28,7 +28,7 @@ const PUT = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
 const PUT_LINES = `INSERT INTO tasktrack.log_lines (task_id, n, at, level, message)
   SELECT * FROM unnest($ids::bigint[], $numbers::integer[], $times::bigint[], $levels::text[], $messages::text[])`;
 
-/** A sequence only goes up. */
+/** Never lowers the sequence. */
 const RAISE = `SELECT setval('tasktrack.task_id', greatest($id::bigint, last_value), true) AS id FROM tasktrack.task_id
   WHERE $id::bigint >= last_value`;
 

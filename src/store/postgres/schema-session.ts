@@ -21,7 +21,7 @@ const LIMIT_MIGRATION = `SELECT pg_backend_pid() AS pid, (
   FROM pg_catalog.pg_settings WHERE name IN
     ('idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout')) AS settings`;
 
-/** The pause between two looks at what a migration waits for. */
+/** The pause between two queries for the reason of a migration's wait. */
 const REPORT_WAITS_MS = 5_000;
 const WAITS_FOR = `SELECT wait_event_type AS type, wait_event AS event, array_to_string(pg_blocking_pids(pid), ', ') AS pids
   FROM pg_catalog.pg_stat_activity WHERE pid = $1`;
@@ -33,7 +33,7 @@ type Setup = {
   readonly log: Log;
 };
 
-/** Runs the body in one transaction on a connection of its own, however long it takes. */
+/** Runs the body in one transaction on a connection of its own, without a time limit. */
 export async function inSchemaSession<T>(
   setup: Setup,
   body: (session: ScriptSession) => Promise<T>,
@@ -67,7 +67,7 @@ function reportWaits({ server, connections, clock, log }: Setup, pid: number): (
     after: clock.after,
     round: async () => {
       const [row] = await sessionOn(connections.sql).rows(WAITS_FOR, [pid]);
-      const message = row === undefined ? "" : waitWords(row, said);
+      const message = row === undefined ? "" : waitWords(row);
       if (message !== "" && message !== said) {
         log.warn("store_migration_waits", { message: `PostgreSQL at ${server.address} ${message}` });
       }
@@ -86,12 +86,8 @@ function reportWaits({ server, connections, clock, log }: Setup, pid: number): (
   };
 }
 
-/** Migrations try to lock a table for a moment at a time, and sleep between the tries. */
-const WAITS_FOR_TABLE = "waits for the end of transactions that have locked the table of tasks";
-
 /** A row of WAITS_FOR in words; empty where the process waits for nothing. */
-function waitWords({ type, event, pids }: Row, said: string): string {
+function waitWords({ type, event, pids }: Row): string {
   if (event === "SyncRep") return WAITS_WORDS;
-  if (event === "PgSleep") return said === "" ? WAITS_FOR_TABLE : said;
   return type === "Lock" ? `waits for a lock that is held by process ${pids}` : "";
 }

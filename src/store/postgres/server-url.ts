@@ -10,11 +10,11 @@ export type ServerUrl = {
   /** For the client, without the parameters that are the program's own. */
   readonly url: string;
   readonly connections: number;
-  /** Whether a connection pooler stands before the server; null where the URL does not say so. */
+  /** Whether a connection pooler is in front of the server; null where the URL does not say so. */
   readonly isBounced: boolean | null;
 };
 
-/** Takes STORE_URL apart. Throws in words for the operator. */
+/** Splits STORE_URL into its parts. Throws a message for the operator. */
 export function readServerUrl(text: string): ServerUrl {
   const url = URL.parse(text);
   if (url === null) throw new TaskError("invalid", "STORE_URL is no URL");

@@ -1,4 +1,4 @@
-/** Databases and roles as operators set them up. */
+/** Databases and roles with different settings of operators. */
 import { describe, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { addressOf, inAdmin, withDatabase, withSchema } from "../../../test/support/postgres.ts";
@@ -83,7 +83,7 @@ describe("a database or role whose default isolation is", () => {
   }
 });
 
-test("a database that is not UTF-8 is refused in one line, with the way out", async () => {
+test("a database that is not UTF-8 is refused with one line that names the remedy", async () => {
   await withDatabase(async (name) => {
     const refusal = await openTestStore(addressOf(sharedPostgres(), name)).then(
       () => "opened",
@@ -112,7 +112,7 @@ test("the owner of the schema needs no right to create schemas", async () => {
   await inAdmin((admin) => admin.unsafe(`DROP ROLE ${role}`));
 });
 
-describe("a reader of the change log is told to begin anew", () => {
+describe("a reader of the change log gets `gone`", () => {
   const inDatabase = async (name: string, statements: string): Promise<void> => {
     const sql = new SQL(addressOf(sharedPostgres(), name), { max: 1, prepare: false });
     await sql.unsafe(statements).simple();
@@ -129,7 +129,7 @@ describe("a reader of the change log is told to begin anew", () => {
     return answer.position;
   }
 
-  test("where an older copy of the database took its name", async () => {
+  test("if an older copy of the database gets its name", async () => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const store = await openTestStore(url);
@@ -144,7 +144,7 @@ describe("a reader of the change log is told to begin anew", () => {
     });
   });
 
-  test("where a dump was restored into the same database, whole or its rows alone", async () => {
+  test("if a dump, or only the rows of a dump, was restored into the same database", async () => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const store = await openTestStore(url);
@@ -162,7 +162,7 @@ describe("a reader of the change log is told to begin anew", () => {
     });
   });
 
-  test("but not where another process reads", async () => {
+  test("but not if only another process reads", async () => {
     await withDatabase(async (name) => {
       const url = addressOf(sharedPostgres(), name);
       const [store, peer] = [await openTestStore(url), await openTestStore(url)];
@@ -175,7 +175,7 @@ describe("a reader of the change log is told to begin anew", () => {
   });
 });
 
-test("the locks of a thousand keys take a bounded part of the server's lock table", async () => {
+test("the locks of a thousand keys take a limited part of the server's lock table", async () => {
   await withSchema(async (_, schema) => {
     await inAdmin(async (admin) => {
       const held = await admin.begin(async (session) => {
@@ -189,7 +189,7 @@ test("the locks of a thousand keys take a bounded part of the server's lock tabl
   });
 });
 
-test("sixteen processes that create a thousand keyed tasks each at once are all answered", async () => {
+test("sixteen processes that each create a thousand keyed tasks at the same time all get answers", async () => {
   await withDatabase(async (name) => {
     const url = `${addressOf(sharedPostgres(), name)}?connections=1`;
     const stores = await Promise.all(Array.from({ length: 16 }, () => openTestStore(url)));

@@ -15,7 +15,7 @@ import { SESSION } from "./settings.ts";
 
 const NOW = Date.UTC(2026, 10, 28, 20, 51, 7, 123);
 
-/** What a default may change: a null in an array, a time, a backslash, a double. */
+/** Values whose meaning a default may change: a null in an array, a time, a backslash, a double. */
 async function addAndRead(store: TaskStore): Promise<Task> {
   const drafts = [1, 2].map((n) =>
     create(
@@ -48,7 +48,7 @@ const EXPECTED = {
 
 /** A function that is found before PostgreSQL's own if the schema `public` comes first. */
 const TRAP = `CREATE FUNCTION public.octet_length(text) RETURNS integer LANGUAGE plpgsql AS
-  $$ BEGIN RAISE EXCEPTION 'not the function that was meant'; END $$`;
+  $$ BEGIN RAISE EXCEPTION 'not the function of PostgreSQL'; END $$`;
 
 const DEFAULTS: readonly (readonly [name: string, value: string])[] = [
   ["array_nulls", "off"],
@@ -77,7 +77,7 @@ async function inDatabase(name: string, statement: string): Promise<void> {
   await sql.close();
 }
 
-test("defaults of the database change no answer", async () => {
+test("defaults of the database do not change any answer", async () => {
   const timeouts = ["statement_timeout", "lock_timeout", "idle_session_timeout"].map(
     (name) => [name, "1"] as const,
   );
@@ -90,7 +90,7 @@ test("defaults of the database change no answer", async () => {
 
 describe("behind a connection pooler", () => {
   test.each(DEFAULTS)(
-    "the default %s = %s of the database is refused in one line",
+    "the default %s = %s of the database is refused with one line",
     async (setting, value) => {
       await withDefaults([[setting, value]], async (name) => {
         const refusal = await openTestStore(addressOf(sharedPgbouncer(), name)).then(
@@ -104,7 +104,7 @@ describe("behind a connection pooler", () => {
     },
   );
 
-  test("the same default as PostgreSQL's own is fine", async () => {
+  test("a default that equals PostgreSQL's own default is accepted", async () => {
     await withDefaults([["extra_float_digits", "1"]], async (name) => {
       const store = await openTestStore(addressOf(sharedPgbouncer(), name));
       expect(await addAndRead(store)).toMatchObject(EXPECTED);
@@ -113,7 +113,7 @@ describe("behind a connection pooler", () => {
   });
 });
 
-describe("a connection pooler that drops the settings of a session without a word", () => {
+describe("a connection pooler that silently drops the settings of a session", () => {
   let pooler: BouncerServer;
   beforeAll(async () => {
     const ignored = Object.keys(SESSION).join(", ");
@@ -154,7 +154,7 @@ describe("a connection pooler that drops the settings of a session without a wor
     ["an ordinary PgBouncer", () => Number(new URL(sharedPgbouncer()).port)],
   ] as const;
   test.each(LATER)(
-    "is noticed where the address leads to %s later; the log names pgbouncer=1, and others' commits are still heard",
+    "is noticed if the address later leads to %s; the log names pgbouncer=1, and commits of other processes still notify",
     async (_, port) => {
       await withDatabase(async (name) => {
         const wire = await createWire(Number(new URL(sharedPostgres()).port));
@@ -183,20 +183,20 @@ describe("a connection pooler that drops the settings of a session without a wor
           return true;
         };
         await eventually(worksFiveTimes, (isWell) => isWell);
-        const [said] = logs.flatMap(({ logged }) =>
+        const [logged] = logs.flatMap(({ logged }) =>
           logged.filter(({ event }) => event === "store_behind_pooler"),
         );
-        expect(said?.fields.message).toInclude("pgbouncer=1");
+        expect(logged?.fields.message).toInclude("pgbouncer=1");
 
         const isNoticed = logs.map(({ events }) => events.includes("store_behind_pooler"));
         const [listener, other] = isNoticed[0] ? [first, second] : [second, first];
-        let rings = 0;
-        listener.watch(() => rings++);
+        let notifications = 0;
+        listener.watch(() => notifications++);
         await eventually(
           async () => {
-            const drafts = [create({ name: "heard" }, TYPE_DEFAULTS, NOW)];
+            const drafts = [create({ name: "watched" }, TYPE_DEFAULTS, NOW)];
             await other.insert([{ drafts, idempotency: null }], NOW).catch(() => undefined); // refused once, as above
-            return rings;
+            return notifications;
           },
           (count) => count > 0,
         );
@@ -206,7 +206,7 @@ describe("a connection pooler that drops the settings of a session without a wor
     },
   );
 
-  test("is refused in one line where pgbouncer=0 denies it", async () => {
+  test("is refused with one line if the URL has pgbouncer=0", async () => {
     await expect(openTestStore(`${pooler.url}?pgbouncer=0`)).rejects.toThrow(
       /^STORE_URL: .* did not get the settings of the session, .* use pgbouncer=1$/,
     );

@@ -4,7 +4,7 @@ import type { Row } from "./statement.ts";
 /** The isolation level of every transaction. */
 export const READ_COMMITTED = "isolation level read committed";
 
-/** The server gives up before the program does, so that a slow statement can be told from a server that does not answer. */
+/** The server gives up before the program does, so that a slow statement differs from a server that does not answer. */
 export const STATEMENT_TIMEOUT_MS = 4_500;
 /** Longer than any pause of a running process, short enough for the transactions that wait for its locks. */
 export const IDLE_IN_TRANSACTION_MS = 3_000;

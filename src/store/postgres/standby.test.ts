@@ -23,7 +23,7 @@ afterAll(async () => {
 
 const works = (code: string): boolean => code === "ok";
 
-test("a primary that came back as a standby is left, and the store works at the new primary by itself", async () => {
+test("after a primary has become a standby, the store connects to the new primary by itself", async () => {
   await (await openTestStore(other.url)).close(); // creates the tables that the failover's target would have
   const log = createTestLog();
   const url = primary.url.replace(String(primary.port), String(clients.port));
@@ -32,7 +32,7 @@ test("a primary that came back as a standby is left, and the store works at the 
 
   await primary.demote();
   await eventually(async () => {
-    await codeOf(store.now()); // the call that the sweep makes
+    await codeOf(store.now()); // the sweep makes this call
     return log.logged.some(({ event }) => event === "store_read_only");
   }, Boolean);
   for (const call of [() => store.now(), () => add(store), () => store.get([1])]) {
@@ -46,6 +46,6 @@ test("a primary that came back as a standby is left, and the store works at the 
   await store.close();
 }, 300_000);
 
-test("a store does not start on a standby, and says what to name instead", async () => {
+test("a store does not start on a standby, and the error asks for the primary", async () => {
   await expect(openTestStore(primary.url)).rejects.toThrow("takes no writes; name its primary");
 }, 300_000);

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { type Parameter, type Session, statement } from "./statement.ts";
 
-/** A session that keeps what it is asked to run. */
+/** A session that collects the statements that it gets. */
 function createRecorder(): { session: Session; asked: [string, readonly Parameter[] | undefined][] } {
   const asked: [string, readonly Parameter[] | undefined][] = [];
   return {
@@ -15,14 +15,14 @@ function createRecorder(): { session: Session; asked: [string, readonly Paramete
   };
 }
 
-test("each parameter has one number, however often it occurs, and a call gives the values in that order", async () => {
+test("a parameter that occurs several times has one number, and a call gives the values in that order", async () => {
   const { session, asked } = createRecorder();
   const select = statement("SELECT $ids::bigint[], $now, $ids WHERE $idle AND $$ IS NOT NULL");
   await select(session, { now: 7, idle: false, ids: "{1}" });
   expect(asked).toEqual([["SELECT $1::bigint[], $2, $1 WHERE $3 AND $$ IS NOT NULL", ["{1}", 7, false]]]);
 });
 
-test("a null is a value, and a missing value is a fault of the program", async () => {
+test("null is a value; a missing value is an error of the program", async () => {
   const { session, asked } = createRecorder();
   const select = statement("SELECT $a, $b");
   await select(session, { a: null, b: 0 });

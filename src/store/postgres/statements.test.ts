@@ -69,7 +69,7 @@ test("statements that were planned while the store was empty read few rows of a 
       const page = await store.list({ filter: {}, sort: "-id", after: null, limit: 4 });
       const ids = page.tasks.map(({ id }) => id);
       const [first, second] = await store.get(ids);
-      if (first == null || second == null) throw new Error("they have just been created");
+      if (first == null || second == null) throw new Error("expected the tasks that were just created");
       await store.replace([
         { from: first, to: { ...first, name: "edited", version: first.version + 1 } },
         { from: second, to: cancel(second, 1) },
@@ -80,7 +80,7 @@ test("statements that were planned while the store was empty read few rows of a 
         [{ worker: "w", types: ["*"], max: 1, leaseMs: 60_000 }],
         terms,
       );
-      if (running === undefined) throw new Error("some are due");
+      if (running === undefined) throw new Error("expected due tasks");
       const log = [{ level: "info", message: "a line" }] as const;
       await store.extend([{ id: running.id, token: running.token, progress: null, log }], 2);
       await store.readLog(running.id, 0);

@@ -1,4 +1,4 @@
-/** A server that waits for a synchronous standby which is away: commits are not answered, reads are. */
+/** A server that waits for a synchronous standby that is down: it answers reads, but not commits. */
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { createManualClock } from "../../../test/support/clock.ts";
@@ -10,7 +10,7 @@ import type { Clock } from "../../core/clock.ts";
 import { isTaskError } from "../../core/error.ts";
 import { openPool } from "./pool.ts";
 
-/** As many as there are writes, so that each has one to wait on. */
+/** One connection for each write that waits. */
 const CONNECTIONS = 3;
 
 let server: PostgresServer;
@@ -45,9 +45,9 @@ const count = async (condition: string): Promise<number> => {
   return Number(found);
 };
 
-test("leaves its connections where they wait, makes no more of them, and says that the writes may have been done", async () => {
+test("leaves its waiting connections open, opens no others, and says that the writes may have been carried out", async () => {
   const [clock, log] = [createManualClock(), createTestLog()];
-  let looks = 0; // at the server while it does not serve; each is followed by this pause
+  let looks = 0; // checks of the server while it cannot be used; each is followed by this pause
   const after: Clock["after"] = (delayMs, run) => {
     if (delayMs === 250) looks++;
     return clock.after(delayMs, run);
@@ -88,7 +88,7 @@ test("leaves its connections where they wait, makes no more of them, and says th
     const refusal = await pool.rows("SELECT 1").catch((error: unknown) => String(error));
     expect(refusal).toInclude("waits for a synchronous standby (synchronous_standby_names)");
   }
-  expect(await count("true")).toBeLessThanOrEqual(2 * CONNECTIONS); // those that wait, and those that ask
+  expect(await count("true")).toBeLessThanOrEqual(2 * CONNECTIONS); // the waiting ones, and the ones that check the server
   expect(await count("wait_event = 'SyncRep'")).toBe(3);
   expect(log.events).toEqual(["store_reconnecting", "store_waits_for_standby"]);
 
@@ -103,7 +103,7 @@ test("leaves its connections where they wait, makes no more of them, and says th
   await pool.close();
 }, 300_000);
 
-test("a first start that waits for it says what for, and goes on by itself", async () => {
+test("a first start that waits for the standby logs the reason, and continues by itself", async () => {
   await setStandby("nowhere");
   const log = createTestLog();
   const opening = openTestStore(server.url, { log });

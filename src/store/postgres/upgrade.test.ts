@@ -19,7 +19,7 @@ const CONTENT = `
   INSERT INTO tasktrack.idempotency VALUES ('s', 'r', 'f', 9000000000000000, '[{"id":2,"existing":false}]');
   SELECT count(*) FROM tasktrack.claim(ARRAY['w'], ARRAY['old'], ARRAY[1], ARRAY[60000::bigint], 1, 'n');`;
 
-test("a store of version 0.1.0 is carried over, while statements of its own programs go on", async () => {
+test("a store of version 0.1.0 is upgraded while programs of that version run statements", async () => {
   const schema = uniqueName("old");
   await inAdmin(async (admin) => {
     await admin.unsafe(`CREATE SCHEMA ${schema}`);

@@ -33,7 +33,7 @@ export function createWatch(setup: {
   let seen: number | null = null;
 
   function watch(notify: Notify): () => void {
-    const own: Notify = (due) => notify(due); // the same function may watch twice
+    const own: Notify = (due) => notify(due); // a new function, because the same one may watch twice
     watchers.add(own);
     return () => void watchers.delete(own);
   }

@@ -20,7 +20,7 @@ describe("a Redis URL", () => {
     ["redis://h?db=3", "no parameter db"],
     ["redis://", "must be redis://"],
     ["redis://h:notaport", "must be redis://"],
-  ])("%s is refused with what is wrong", (text, words) => {
+  ])("%s is refused with the reason", (text, words) => {
     try {
       parseAddress(text);
       expect.unreachable();

@@ -36,7 +36,7 @@ function parsed(storeUrl: string): URL {
   const url = URL.parse(storeUrl);
   if (url === null || url.hostname === "") {
     throw invalid(
-      "must be redis://user:password@host:port/database; a special sign in the password is percent-encoded",
+      "must be redis://user:password@host:port/database; percent-encode special characters in the password",
     );
   }
   return url;

@@ -39,7 +39,7 @@ async function commit(): Promise<void> {
   await store.insert([{ drafts: [draft], idempotency: null }], 0);
 }
 
-test("the change log lets go of what is an hour old and not among the last hundred thousand, two entries a commit", async () => {
+test("each commit deletes up to two entries that are an hour old and not among the last hundred thousand changes", async () => {
   const now = await store.now();
   await client.hset(`${prefix}house`, "rev", String(LAST));
   const old = [100_000, 150_000, 180_000];
@@ -52,7 +52,7 @@ test("the change log lets go of what is an hour old and not among the last hundr
   expect(await revs()).toEqual([250_000, LAST + 1, LAST + 2, LAST + 3]);
 });
 
-test("the change log keeps for an hour what is not among the last hundred thousand", async () => {
+test("the change log keeps changes of the last hour that are not among the last hundred thousand", async () => {
   await client.unlink(`${prefix}changes`);
   await client.hset(`${prefix}house`, "rev", String(LAST));
   await append(100, (await store.now()) - HOUR_MS + 10_000);

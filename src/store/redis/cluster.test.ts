@@ -1,4 +1,4 @@
-/** A Redis Cluster: all keys of a store lie in one slot, which one node at a time has. */
+/** A Redis Cluster: all keys of a store are in one slot, which one node at a time has. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { eventually } from "../../../test/support/eventually.ts";
 import {
@@ -27,7 +27,7 @@ async function createNode(): Promise<RedisServer> {
   const node = await createRedis({
     "cluster-enabled": "yes",
     "cluster-port": String(await freePort()),
-    "cluster-node-timeout": "60000", // no node is given up while the machine is busy
+    "cluster-node-timeout": "60000", // no node counts as failed while the machine is busy
     "repl-diskless-sync-delay": "0",
   });
   await node.start();
@@ -70,17 +70,17 @@ test("a store opens through any node: the owner of its slot, another primary, an
   expect((await keysOf(url)).length).toBeGreaterThan(5);
 });
 
-test("a slot that moves to another node is followed, by watchers too; no id is given a second time", async () => {
+test("the store and its watchers follow a slot to another node; no id is given a second time", async () => {
   const { url, store, log } = await open(other.url);
   const { store: peer } = await open(url);
   const id = await add(store);
-  const heard: unknown[] = [];
-  peer.watch((due) => heard.push(...(due ?? [])));
+  const notified: unknown[] = [];
+  peer.watch((due) => notified.push(...(due ?? [])));
   const slot = String(await command(owner, "CLUSTER", "KEYSLOT", prefixOf(url)));
   const [from, to] = [await idOf(owner), await idOf(other)];
   await command(other, "CLUSTER", "SETSLOT", slot, "IMPORTING", from);
   await command(owner, "CLUSTER", "SETSLOT", slot, "MIGRATING", to);
-  await expect(add(store)).rejects.toThrow("Redis refuses: ASK"); // half of the keys are elsewhere
+  await expect(add(store)).rejects.toThrow("Redis refuses: ASK"); // half of the keys are on the other node
   for (let left = 1; left > 0; ) {
     const keys = (await command(owner, "CLUSTER", "GETKEYSINSLOT", slot, "100")) as string[];
     left = keys.length;
@@ -96,11 +96,11 @@ test("a slot that moves to another node is followed, by watchers too; no id is g
   expect(lost[0]).toInclude("has given the store's slot to another node of its cluster");
   await eventually(async () => {
     await add(store, { type: "job" });
-    return heard.includes("job");
+    return notified.includes("job");
   }, Boolean);
 });
 
-test("where the node of STORE_URL is gone, the others are asked for the slot's owner", async () => {
+test("if the node of STORE_URL is down, the other nodes are asked for the slot's owner", async () => {
   const { store } = await open(owner.url);
   const id = await add(store);
   await command(owner, "WAIT", "1", "10000");

@@ -36,7 +36,7 @@ export function createConnection(setup: {
   function end(): void {
     underWay--;
     if (underWay > 0) return;
-    for (const tell of onIdle) tell();
+    for (const resolve of onIdle) resolve();
     onIdle = [];
   }
 

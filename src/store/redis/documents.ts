@@ -34,7 +34,7 @@ export function createDocuments(connection: Connection) {
     let next = after < prefix ? "" : after; // from the prefix, or after the name
     do {
       const args = [prefix, next, String(now), String(READ.count), String(READ.bytes)];
-      const [last, ...fields] = (await connection.run(SCRIPTS.readDocuments, args)) as [string, ...string[]]; // as it says
+      const [last, ...fields] = (await connection.run(SCRIPTS.readDocuments, args)) as [string, ...string[]]; // as read_documents.lua says
       for (let at = 0; at < fields.length; at += 4) {
         const [name, until, version, value] = fields.slice(at, at + 4) as [string, string, string, string];
         documents.push({ name, value, version: Number(version), until: Number(until) });

@@ -24,7 +24,7 @@ let replication: Wire;
 let clients: Wire;
 const stores: TaskStore[] = [];
 
-/** What the store leaves out at most once for all processes, see `idsToSkip`. */
+/** The number of ids that the store skips once for all processes, see `idsToSkip`. */
 const SKIPPED = 100_000;
 
 /** Otherwise a primary waits 5 s before it sends its data. */
@@ -43,7 +43,7 @@ afterEach(async () => {
   await Promise.all([primary, replica].map(end));
 });
 
-/** Redis refuses to end by SIGTERM while it writes its log anew after it became a replica. */
+/** Redis refuses to end by SIGTERM while it rewrites its log after it became a replica. */
 async function end(server: RedisServer): Promise<void> {
   await server.signal("SIGKILL");
   await server.remove();
@@ -69,7 +69,7 @@ async function follow(server: RedisServer, port: number): Promise<void> {
 
 const promote = (server: RedisServer) => command(server, "REPLICAOF", "NO", "ONE");
 
-/** Tasks that the primary acknowledges and the replica never hears of. */
+/** Tasks that the primary acknowledges and the replica never receives. */
 async function addUnreplicated(store: TaskStore): Promise<TaskId[]> {
   replication.hold();
   return [await add(store), await add(store), await add(store)];
@@ -80,9 +80,9 @@ describe("a replica that lagged behind a primary with appendfsync always, and wa
     const { url, store } = await open();
     await follow(replica, replication.port);
     const kept = await add(store);
-    const house = `${prefixOf(url)}house`;
+    const serverKey = `${prefixOf(url)}house`;
     await eventually(
-      () => command(replica, "HGET", house, "id"),
+      () => command(replica, "HGET", serverKey, "id"),
       (id) => id === String(kept),
     );
     const lost = await addUnreplicated(store);
@@ -98,7 +98,7 @@ describe("a replica that lagged behind a primary with appendfsync always, and wa
     expect((await store.changes(position, 10)).kind).toBe("gone");
   });
 
-  test("leaves ids out once, however many processes find it", async () => {
+  test("skips ids once, also with several processes", async () => {
     const { url, store } = await open();
     const { store: peer } = await open(url);
     await follow(replica, replication.port);
@@ -117,7 +117,7 @@ describe("a replica that lagged behind a primary with appendfsync always, and wa
 });
 
 describe("a primary that became a replica", () => {
-  test("is left at the first write, and the store works at the new primary by itself", async () => {
+  test("is left at the first write: the store connects to the new primary by itself", async () => {
     const { store, log } = await open();
     await follow(replica, replication.port);
     const id = await add(store);
@@ -134,7 +134,7 @@ describe("a primary that became a replica", () => {
     ]);
   });
 
-  test("by FAILOVER is left, and the store works at the new primary by itself", async () => {
+  test("by FAILOVER is left: the store connects to the new primary by itself", async () => {
     const { store } = await open();
     await follow(replica, primary.port);
     const id = await add(store);
@@ -148,7 +148,7 @@ describe("a primary that became a replica", () => {
     expect(await codeOf(store.now())).toBe("ok");
   });
 
-  test("is left without a write as well, and is no place to be ready at", async () => {
+  test("is also left without a write, and the store is not ready there", async () => {
     const { store, log } = await open();
     await follow(primary, replica.port);
     const refused = () => codeOf(store.now());
@@ -163,12 +163,12 @@ describe("a primary that became a replica", () => {
     clients.turnTo(replica.port);
     await works(store);
     expect(await codeOf(store.now())).toBe("ok");
-    // However often it was asked in vain, that it is a replica is said once.
+    // It is logged once that the server is a replica, although it was asked many times.
     expect(log.logged.filter(({ event }) => event === "store_away")).toHaveLength(1);
     expect(log.logged.filter(({ event }) => event === "store_back")).toHaveLength(1);
   });
 
-  test("and was promoted again behind an open connection gives no id a second time", async () => {
+  test("and was promoted again during an open connection gives no id a second time", async () => {
     const { store } = await open();
     await follow(replica, replication.port);
     const lost = await addUnreplicated(store);
@@ -182,7 +182,7 @@ describe("a primary that became a replica", () => {
     expect((await store.changes(position, 10)).kind).toBe("gone");
   });
 
-  test("is left by watchers, too: they are notified of commits at the new primary", async () => {
+  test("is also left by watchers: they are notified of commits at the new primary", async () => {
     const { url, store } = await open();
     const notified = await watched(store);
     await follow(replica, replication.port);
@@ -198,7 +198,7 @@ describe("a primary that became a replica", () => {
   });
 });
 
-test("a first replica, which renames the primary's history, is not taken for a loss", async () => {
+test("a first replica changes the replication id of the primary; the store does not take that for a loss", async () => {
   const { url, store } = await open();
   const id = await add(store);
   const { position } = await store.changes(null, 1);
@@ -209,7 +209,7 @@ test("a first replica, which renames the primary's history, is not taken for a l
   expect((await store.changes(position, 10)).kind).toBe("changes");
 });
 
-test("a store does not start on a replica, and says what to name instead", async () => {
+test("a store does not start on a replica, and the error asks for the primary", async () => {
   await follow(replica, primary.port);
   const refused = openRedisStore(redisSetup(replica.url));
   await expect(refused).rejects.toThrow(

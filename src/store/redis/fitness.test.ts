@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await configure({ appendonly: "no" }); // a Redis that still writes its first log does not end when it is told to
+  await configure({ appendonly: "no" }); // a Redis that still writes its first log does not end on request
   client.close();
   await server.remove();
 });
@@ -44,7 +44,7 @@ async function refusal(url: string, more: Partial<StoreSetup> = {}): Promise<Tas
   throw new Error("expected the store not to open");
 }
 
-/** What the store says of its durability, and the events that its opening logged. */
+/** The store's text about its durability, and the events that were logged while it opened. */
 async function opening(url: string, more: Partial<StoreSetup> = {}) {
   const { store, log } = await openRedis(url, more);
   await store.close();
@@ -53,13 +53,17 @@ async function opening(url: string, more: Partial<StoreSetup> = {}) {
 
 const VOLATILE: [string, Record<string, string>, string][] = [
   ["evicts", { "maxmemory-policy": "allkeys-lru" }, "maxmemory-policy allkeys-lru, not noeviction"],
-  ["evicts what is about to expire", { "maxmemory-policy": "volatile-ttl" }, "maxmemory-policy volatile-ttl"],
+  [
+    "evicts keys that are about to expire",
+    { "maxmemory-policy": "volatile-ttl" },
+    "maxmemory-policy volatile-ttl",
+  ],
   ["persists nothing", { appendonly: "no" }, "persists nothing (appendonly no, and no save points)"],
 ];
 
 describe("a server that", () => {
   for (const [what, settings, words] of VOLATILE) {
-    test(`${what} is refused in one line that names the way out`, async () => {
+    test(`${what} is refused with one line that names the remedy`, async () => {
       await configure(settings);
       const { code, message } = await refusal(server.url);
       expect(code).toBe("invalid");
@@ -68,7 +72,7 @@ describe("a server that", () => {
       expect(message).not.toContain("\n");
     });
 
-    test(`${what} is taken by the override, with a warning`, async () => {
+    test(`${what} is accepted with ALLOW_VOLATILE_REDIS, with a warning`, async () => {
       await configure(settings);
       expect((await opening(server.url, { allowVolatileRedis: true })).events).toEqual(["volatile_redis"]);
     });
@@ -77,9 +81,9 @@ describe("a server that", () => {
   test.each([
     ["appends with everysec", {}, "up to two seconds of answered writes may be lost (appendfsync everysec)"],
     ["appends always", { appendfsync: "always" }, "every answered write is on the disk"],
-    ["appends when the system likes", { appendfsync: "no" }, "some tens of seconds"],
-    ["saves snapshots only", { appendonly: "no", save: "60 1" }, "since the last snapshot"],
-  ])("%s says what a crash loses", async (_what, settings, words) => {
+    ["appends with no", { appendfsync: "no" }, "some tens of seconds"],
+    ["only saves snapshots", { appendonly: "no", save: "60 1" }, "since the last snapshot"],
+  ])("%s has a text about the writes that a crash loses", async (_what, settings, words) => {
     await configure(settings);
     const { durability, events } = await opening(server.url);
     expect(durability).toMatch(/^Redis \d+\.\d+\.\d+: /);
@@ -93,14 +97,14 @@ describe("a server that", () => {
       client.send("ACL", ["SETUSER", "managed", "on", ">secret", "~*", "&*", "+@all", "-config"]),
     );
 
-    test("is known by its INFO", async () => {
+    test("is checked by its INFO", async () => {
       await configure({});
       expect((await opening(managed())).events).toEqual([]);
       await configure({ "maxmemory-policy": "allkeys-random" });
       expect((await refusal(managed())).message).toContain("allkeys-random");
     });
 
-    test("and does not append is taken with a warning, for it may save snapshots", async () => {
+    test("and does not append is accepted with a warning, because it may save snapshots", async () => {
       await configure({ appendonly: "no", save: "60 1" });
       const { durability, events } = await opening(managed());
       expect(events).toEqual(["unknown_redis"]);
@@ -108,21 +112,21 @@ describe("a server that", () => {
     });
   });
 
-  test("says nothing of itself is taken with a warning", async () => {
+  test("forbids CONFIG and INFO is accepted with a warning", async () => {
     await client.send("ACL", ["SETUSER", "silent", "on", ">secret", "~*", "&*", "+@all", "-config", "-info"]);
     const { durability, events } = await opening(server.url.replace("://", "://silent:secret@"));
     expect(events).toEqual(["unknown_redis"]);
     expect(durability).toContain("does not say");
   });
 
-  test("forbids what a store does is refused", async () => {
+  test("forbids commands of the store is refused", async () => {
     await client.send("ACL", ["SETUSER", "reader", "on", ">secret", "~*", "&*", "+@read", "+info"]);
     const { code, message } = await refusal(server.url.replace("://", "://reader:secret@"));
     expect(code).toBe("invalid");
     expect(message).toContain("NOPERM");
   });
 
-  test("forbids its user the store's channel is refused; one that forbids it later takes tasks all the same", async () => {
+  test("forbids the store's channel is refused; one that forbids it later still takes tasks", async () => {
     await configure({});
     const user = ["SETUSER", "quiet", "on", ">secret", "~*", "+@all"];
     await client.send("ACL", [...user, "resetchannels"]);
@@ -139,7 +143,7 @@ describe("a server that", () => {
     await store.close();
   });
 
-  test("is a Sentinel is refused, which names what it watches", async () => {
+  test("is a Sentinel is refused, and the error asks for the primary", async () => {
     const sentinel = await createSentinel(server);
     await sentinel.start();
     const { code, message } = await refusal(sentinel.url);
@@ -150,21 +154,21 @@ describe("a server that", () => {
     await sentinel.remove();
   });
 
-  test("does not take the password is refused", async () => {
+  test("does not accept the password is refused", async () => {
     await configure({});
     const { code, message } = await refusal(server.url.replace("://", "://nobody:wrong@"));
     expect(code).toBe("store_unavailable");
     expect(message).toContain("does not take the user, password or database");
   });
 
-  test("is not there is refused, and its address is named", async () => {
+  test("does not exist is refused, and the error has the address", async () => {
     const port = await freePort();
     const { code, message } = await refusal(`redis://127.0.0.1:${port}`);
     expect(code).toBe("store_unavailable");
     expect(message).toContain(`127.0.0.1:${port}`);
   });
 
-  test("has no such database is refused", async () => {
+  test("does not have the database is refused", async () => {
     await configure({});
     expect((await refusal(`${server.url}/99`)).code).toBe("store_unavailable");
   });
@@ -179,7 +183,7 @@ test.each([
   expect(productOf(info)).toEqual({ product, version });
 });
 
-test("KeyDB is called by its name where it is refused", () => {
+test("the refusal of KeyDB names that product", () => {
   const [product, version] = ["KeyDB", "6.3.4"];
   const unknown = {
     mode: "standalone",
@@ -195,7 +199,7 @@ test("KeyDB is called by its name where it is refused", () => {
 });
 
 describe("the schema", () => {
-  test("is planned, brought and then up to date", async () => {
+  test("is planned, migrated and then up to date", async () => {
     await configure({});
     const setup = redisSetup(server.url);
     const numbers = async (apply: boolean) => {
@@ -207,13 +211,13 @@ describe("the schema", () => {
     expect(await numbers(true)).toEqual([2]);
   });
 
-  test("of a newer program is refused, and stays as it is", async () => {
+  test("of a newer program is refused and not changed", async () => {
     const { url } = redisSetup(server.url);
-    const house = `{${new URL(url).searchParams.get("prefix")}}:house`;
-    await client.hset(house, "schema", "99");
+    const serverKey = `{${new URL(url).searchParams.get("prefix")}}:house`;
+    await client.hset(serverKey, "schema", "99");
     const { code, message } = await refusal(url);
     expect(code).toBe("invalid");
     expect(message).toContain("number 99");
-    expect(await client.hgetall(house)).toEqual({ schema: "99" });
+    expect(await client.hgetall(serverKey)).toEqual({ schema: "99" });
   });
 });

@@ -5,7 +5,7 @@ import type { Log } from "../../lib/log.ts";
 
 const OLDEST_VERSION = 7;
 
-/** Facts about the server; null where it does not tell (managed servers forbid CONFIG). */
+/** Facts about the server; null if the server does not report it (managed servers forbid CONFIG). */
 export type Profile = {
   /** Redis, or a compatible product. */
   readonly product: string;
@@ -33,7 +33,7 @@ export async function readProfile(client: RedisClient): Promise<Profile> {
   };
 }
 
-/** Compatible servers name themselves in other fields, and `redis_version` is the version that they resemble. */
+/** Compatible servers have their own name and version in other fields; their `redis_version` is the version of Redis that they resemble. */
 export function productOf(info: Partial<Record<string, string>>): Pick<Profile, "product" | "version"> {
   const version = info.redis_version ?? "unknown";
   if (info.valkey_version !== undefined) return { product: "Valkey", version: info.valkey_version };
@@ -42,7 +42,7 @@ export function productOf(info: Partial<Record<string, string>>): Pick<Profile, 
   return { product: "Redis", version };
 }
 
-/** False also where the server does not tell. */
+/** False also if the server does not report it. */
 export async function isReplica(client: RedisClient): Promise<boolean> {
   const [role] = (await ifAllowed(client.send("ROLE", []), ["unknown"])) as [string]; // as ROLE answers
   return role === "slave" || role === "replica";
@@ -54,7 +54,7 @@ function fieldsOf(info: unknown): Partial<Record<string, string>> {
   return Object.fromEntries(lines.map((line) => line.split(":", 2)).filter((parts) => parts.length === 2));
 }
 
-/** The nodes of a cluster, as CLUSTER SLOTS answers; none where the server does not tell. */
+/** The nodes of a cluster, as CLUSTER SLOTS answers; none if the server does not report them. */
 export const readSlots = (client: RedisClient): Promise<unknown> =>
   ifAllowed<unknown>(client.send("CLUSTER", ["SLOTS"]), []);
 
@@ -85,7 +85,7 @@ export function checkFitness(profile: Profile, allowVolatile: boolean, log: Log)
   else if (profile.eviction === null || persistenceOf(profile) === null) {
     log.warn("unknown_redis", {
       message:
-        "This Redis does not say whether it evicts keys or persists them; without both being right, tasks are lost",
+        "This Redis does not report whether it evicts keys and whether it persists them; tasks are lost if it evicts them or does not persist them",
     });
   }
 }
@@ -100,7 +100,7 @@ export function checkProduct({ product, version, mode }: Profile): void {
   }
 }
 
-/** A policy that evicts keys is refused whatever the memory limit is: once it is reached, tasks are lost without an error. */
+/** A policy that evicts keys is refused for any memory limit: when the limit is reached, tasks are lost without an error. */
 function volatilityOf(profile: Profile): string | null {
   if (profile.eviction !== null && profile.eviction !== "noeviction") {
     return `this Redis evicts keys when its memory is full (maxmemory-policy ${profile.eviction}, not noeviction)`;
@@ -122,7 +122,7 @@ const DURABILITIES: Record<Persistence, string> = {
   always: "every answered write is on the disk (appendfsync always)",
   everysec: "if its machine crashes, up to two seconds of answered writes may be lost (appendfsync everysec)",
   no: "if its machine crashes, some tens of seconds of answered writes may be lost (appendfsync no)",
-  snapshots: "a crash loses what was answered since the last snapshot (appendonly no)",
+  snapshots: "a crash loses the answered writes since the last snapshot (appendonly no)",
   none: "a restart loses everything (appendonly no, no snapshots)",
 };
 

@@ -7,7 +7,7 @@ import type { Nodes } from "./nodes.ts";
 
 /** How long any call and any attempt to connect may take. */
 export const DEADLINE_MS = 5_000;
-/** A node names the owner of the slot; its knowledge may be old. */
+/** The highest number of redirections in one attempt: a node names the owner of the slot, and may be out of date. */
 export const HOPS_AT_MOST = 5;
 const RECONNECT = { firstMs: 50, longestMs: 2_000 };
 
@@ -37,7 +37,7 @@ export type LinkSetup = {
 
 /**
  * A client that neither reconnects nor keeps what it cannot send: its own reconnection would give up after a number of tries,
- * and would send what waits before this program has looked at the server that it came back to.
+ * and would send waiting commands before this program has checked the server to which it reconnected.
  */
 export const createClient = (url: string): RedisClient =>
   new RedisClient(url, { autoReconnect: false, enableOfflineQueue: false, connectionTimeout: DEADLINE_MS });

@@ -16,8 +16,8 @@ import { SCRIPTS, type Script } from "./scripts.ts";
 const SIZE = 100_000;
 const BATCH = 1_000;
 /**
- * A script may cost as much as so many of the server's cheapest commands. On the machine that docs/stores.md was measured on that
- * is 20 ms; both sides are measured in one run, so that a slow or busy machine changes both. The dearest, `insert`, costs 42,000.
+ * The highest cost of a script, as a number of the server's cheapest commands. On the machine of the measurements in docs/stores.md that
+ * is 20 ms; both are measured in one run, so that a slow or busy machine changes both. The most expensive script, `insert`, costs 42,000.
  */
 const COMMANDS_AT_MOST = 90_000;
 /**
@@ -26,13 +26,13 @@ const COMMANDS_AT_MOST = 90_000;
  * the bound itself, on a machine without other work.
  */
 const SLACK = scale(4, 1);
-/** A script that is too long is so each time; now and then one is held up by what the server does to itself. */
+/** A script that takes too long takes too long each time; a single slow run may be caused by other work of the server. */
 const HELD_UP_AT_MOST = 0.5;
-/** So many times a thousand tasks go through each step of their lives. */
+/** This many times a thousand tasks go through each step. */
 const ROUNDS = 5;
 const CLAIMED = 2 * ROUNDS * BATCH;
 const DONE = ROUNDS * BATCH;
-/** A script that is called less often than this is judged as if it were called so often. */
+/** A script that is called less often than this is judged as if it were called this often. */
 const RARE = 4;
 
 const NOW = Date.UTC(2026, 0, 1);
@@ -62,11 +62,11 @@ afterAll(async () => {
 });
 
 /**
- * The same script, which notes at its end how much of the processor it took. The time on the wall, which SLOWLOG tells, would
- * be the machine's as well: beside other work half of all calls took over 20 ms.
+ * The same script, which at its end stores the processor time that it took. The wall-clock time, which SLOWLOG reports, would
+ * depend on the other work of the machine: beside other work half of all calls took over 20 ms.
  */
 function measured(name: string, text: string): Script {
-  const end = text.indexOf("\n"); // the first line says what it may do
+  const end = text.indexOf("\n"); // the first line has the flags of the script
   const around = `${text.slice(0, end)}
 local function spent()
   local cpu = redis.call("INFO", "cpu")
@@ -90,7 +90,7 @@ for n = 1, ${COMMANDS_AT_MOST} do redis.call("EXISTS", KEYS[1]) end`,
 
 let read = 0;
 
-/** How long the calls of each script took since the last look, in microseconds of the processor's time, by its name. */
+/** The processor time of the calls of each script since the last read, in microseconds, by its name. */
 async function newTimes(): Promise<Map<string, number[]>> {
   const log = await Bun.file(join(home, "redis.log")).text();
   const times = new Map<string, number[]>();
@@ -104,7 +104,7 @@ async function newTimes(): Promise<Map<string, number[]>> {
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
-/** @param calls how often each script was called, at least; any other at most a few times */
+/** @param calls the lowest number of calls of each script; other scripts were called a few times at most */
 async function expectNoneSlow(calls: Partial<Record<keyof typeof SCRIPTS, number>>): Promise<void> {
   for (let n = 0; n < 5; n++) await client.send("EVAL", [REFERENCE.text, "1", "no such key"]);
   const times = await newTimes();
@@ -147,7 +147,7 @@ const done = (from: RunningTask) => ({
   to: settle(from, { token: from.token, outcome: { kind: "done", result: '{"ok":true}' } }, NOW + 1, 0),
 });
 
-describe("with a hundred thousand tasks no script holds the server over 20 ms:", () => {
+describe("with a hundred thousand tasks no script blocks the server for more than 20 ms:", () => {
   test("creates of a thousand", async () => {
     await repeat(SIZE / BATCH, (round) => {
       const drafts = Array.from({ length: BATCH }, (_, n) => draft(round * BATCH + n));
@@ -157,7 +157,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ insert: 100 });
   });
 
-  test("claims of a thousand out of 350 lanes, by one and by many", async () => {
+  test("claims of a thousand out of 350 lanes, by one ask and by many", async () => {
     await repeat(ROUNDS, () => claim(BATCH));
     const asks = Array.from({ length: 1_000 }, (_, n) => {
       return { worker: `w${n}`, types: [`type.${n % 50}`, "type.1*"], max: 1, leaseMs: HOUR_MS };
@@ -169,7 +169,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ claim: 40 });
   });
 
-  test("beats of a thousand with progress and lines, and their settles", async () => {
+  test("a thousand heartbeats with progress and lines, and outcomes of these tasks", async () => {
     await repeat(ROUNDS, async () => {
       const running = await claim(BATCH, 10);
       const beats = running.map(({ id, token }) => {
@@ -248,7 +248,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ writeDocuments: 30, readDocuments: 20 });
   });
 
-  test("a sweep after an outage that cost ten thousand leases", async () => {
+  test("a sweep after an outage in which ten thousand leases ended", async () => {
     await repeat(CLAIMED / BATCH, async () => {
       const { tasks } = await store.list({
         filter: { expiredAt: NOW + HOUR_MS },
@@ -261,7 +261,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ rows: 10, pageById: 10 });
   });
 
-  test("the change log from its begin", async () => {
+  test("the change log from its beginning", async () => {
     let position = { ...(await store.changes(null, 1)).position, rev: 0 };
     let count = 0;
     for (;;) {
@@ -284,7 +284,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     const ask = { worker: "w", types: ["big"], max: 20, leaseMs: HOUR_MS };
     const running: RunningTask[] = [];
     while (running.length < 20) {
-      const [some = []] = await store.claim([ask], { now: NOW, nonce: "n" }); // what has eight megabytes in all
+      const [some = []] = await store.claim([ask], { now: NOW, nonce: "n" }); // tasks of eight megabytes in total
       expect(some.length).toBeGreaterThan(0);
       running.push(...some);
     }
@@ -299,7 +299,7 @@ describe("with a hundred thousand tasks no script holds the server over 20 ms:",
     await expectNoneSlow({ insert: 20, claim: 3, rows: 3, replace: 20 });
   });
 
-  test("tasks taken over by five hundred, each with a thousand log lines or a hundred kilobytes", async () => {
+  test("restores of five hundred tasks, each with a thousand log lines or a hundred kilobytes", async () => {
     const log = Array.from({ length: 1_000 }, (_, n) => {
       return { n: n + 1, at: n, level: "info", message: `line ${n} of a thousand` } as const;
     });

@@ -2,7 +2,7 @@ import type { LogLine, TaskId } from "../../core/task.ts";
 import type { Connection } from "./connection.ts";
 import { SCRIPTS } from "./scripts.ts";
 
-/** What one script reads at most. */
+/** The upper bound of one script's reads. */
 const LINES = 500;
 const BYTES = 1_048_576;
 

@@ -1,4 +1,4 @@
-/** What a script does must not grow with the number of types: it is counted in commands, for a command's time is the machine's. */
+/** The work of a script must not grow with the number of types. It is counted in commands, because times depend on the machine. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { RedisClient } from "bun";
 import { NOW, openRedis, prefixOf, removeKeys } from "../../../test/support/redis.ts";
@@ -73,11 +73,11 @@ describe("with many types", () => {
     [few, many] = [(await openRedis(server.url)).store, (await openRedis(server.url)).store];
     await addTypes(few, FEW);
     await addTypes(many, MANY);
-    for (const store of [few, many]) await claim(store, [ask(["*"], 1)]); // the server knows the script from here on
+    for (const store of [few, many]) await claim(store, [ask(["*"], 1)]); // the server has the script from now on
   });
   afterAll(() => Promise.all([few, many].map((store) => store.close())));
 
-  /** The work of the same claim with few types and with many; both are given the same tasks. */
+  /** The work of the same claim with few types and with many; both claims get the same tasks. */
   async function compare(asks: readonly Ask[], now?: number): Promise<readonly [Work, Work]> {
     const given: string[][] = [];
     const workOf = (store: TaskStore) =>
@@ -92,19 +92,19 @@ describe("with many types", () => {
     ["twenty tasks of any type", { asks: [ask(["*"], 20)] }],
     ["a task of any type for each of 16 workers", { asks: Array.from({ length: 16 }, () => ask(["*"], 1)) }],
     ["a task of one type", { asks: [ask([typeOf(90)], 1)] }],
-    ["nothing, where no type is due", { asks: [ask(["*"], 5)], now: NOW - 1 }],
+    ["no task, because no type is due", { asks: [ask(["*"], 5)], now: NOW - 1 }],
   ])("a claim of %s takes as many commands as with few", async (_, { asks, now }: Case) => {
     const [withFew, withMany] = await compare(asks, now);
     expect(withMany).toEqual(withFew);
   });
 
-  test("a claim by a prefix that names a quarter of them takes about as many commands as with few", async () => {
+  test("a claim by a prefix that matches a quarter of the types takes about as many commands as with few types", async () => {
     const [withFew, withMany] = await compare([ask(["video.*"], 3)]);
     expect(withMany.scripts).toBe(withFew.scripts);
-    expect(withMany.commands).toBeLessThan(withFew.commands + 5); // it walks, where the other lists
+    expect(withMany.commands).toBeLessThan(withFew.commands + 5); // it walks through first tasks, and the other claim lists lanes
   });
 
-  test("a claim of a rare kind behind thousands of others finds it in one script", async () => {
+  test("a claim finds a task of a rare type behind thousands of other tasks in one script", async () => {
     const rare = create({ name: "a task", type: "rare.1" }, TYPE_DEFAULTS, NOW);
     await many.insert([{ drafts: [rare], idempotency: null }], NOW);
     const work = await workSince(async () => {
@@ -129,7 +129,7 @@ describe("with many types", () => {
   });
 });
 
-test("a claim by a prefix of which nothing is due goes past thousands of due tasks in bounded scripts", async () => {
+test("a claim by a prefix without due tasks skips thousands of due tasks in bounded scripts", async () => {
   const bounds = { listed: 10, looked: 200, countedAtOnce: 1_000 };
   const { store } = await openRedis(server.url, {}, bounds);
   await addTypes(store, 2_000);
@@ -147,33 +147,33 @@ test("a claim by a prefix of which nothing is due goes past thousands of due tas
   await store.close();
 });
 
-test("a store of version 0.1.0 is carried over in pieces: ids, positions and the order of claims stay", async () => {
+test("a store of version 0.1.0 is upgraded in pieces: ids, positions and the order of claims stay", async () => {
   const { url, store } = await openRedis(server.url);
   await addTypes(store, 3_000);
   const { position } = await store.changes(null, 1);
   await store.close();
-  // What 0.1.0 did not have.
-  const house = `${prefixOf(url)}house`;
+  // Deletes the keys that 0.1.0 did not have.
+  const serverKey = `${prefixOf(url)}house`;
   await removeKeys(url, "first*");
   await removeKeys(url, "priorities");
-  await client.hdel(house, "replid");
-  await client.hset(house, "schema", "1");
+  await client.hdel(serverKey, "replid");
+  await client.hset(serverKey, "schema", "1");
 
   const { store: next } = await openRedis(url);
   expect((await next.changes(position, 1)).kind).toBe("changes");
   const [given = []] = await claim(next, [ask(["*"], 600)]);
   expect(typesOf(given)).toEqual(range(0, 600));
   expect(given.map(({ id }) => id)).toEqual(Array.from({ length: 600 }, (_, n) => n + 1));
-  expect(await client.hget(house, "schema")).toBe("2");
+  expect(await client.hget(serverKey, "schema")).toBe("2");
   await next.close();
 });
 
-test("what a process of version 0.1.0 wrote after that is found at the next start", async () => {
+test("later writes of a process of version 0.1.0 are found at the next start", async () => {
   const { url, store } = await openRedis(server.url);
   await addTypes(store, 3);
   const lane = (n: number): string => `"${typeOf(n)}":0`;
   const key = (name: string): string => prefixOf(url) + name;
-  // As 0.1.0 moves tasks: one to another lane, one earlier, and nothing is noted.
+  // Moves tasks as 0.1.0 does, without the stored first tasks: one to another lane, one to an earlier time.
   const members = await Promise.all([0, 1, 2].map((n) => client.zrange(key(`lane:${lane(n)}`), 0, 0)));
   await client.send("ZREM", [key(`lane:${lane(0)}`), String(members[0])]);
   await client.send("ZREM", [key("lanes"), lane(0)]);

@@ -17,7 +17,7 @@ import { settle } from "../../core/lifecycle.ts";
 import type { TaskStore } from "../store.ts";
 import { DEADLINE_MS } from "./link.ts";
 
-/** Turns of the event loop pass whatever the time is, and none of them waits for a deadline. */
+/** Turns of the event loop do not depend on the time, so this does not wait for a deadline. */
 async function turns(count: number): Promise<string> {
   for (let turn = 0; turn < count; turn++) await settled();
   return `no answer within ${count} turns`;
@@ -72,7 +72,7 @@ describe("a server that is killed", () => {
     });
   });
 
-  test("notifies watchers when it is back, and again of what other processes write then", async () => {
+  test("notifies watchers when it is back, and then again of the commits of other processes", async () => {
     await withStores(async (store, peer) => {
       const notified = await watched(store);
       await restart();
@@ -86,7 +86,7 @@ describe("a server that is killed", () => {
     });
   });
 
-  test("ends the change log's positions, for it may have lost what they stand behind", async () => {
+  test("makes all positions of the change log `gone`, because it may have lost changes before them", async () => {
     await withStores(async (store) => {
       await add(store);
       const { position } = await store.changes(null, 1);
@@ -96,24 +96,24 @@ describe("a server that is killed", () => {
     });
   });
 
-  test("and has lost what it had answered gives no id a second time, and hides no change", async () => {
-    const forgetful = await createRedis({ appendonly: "no", save: "3600 1000000" });
-    await forgetful.start();
+  test("and has lost answered writes gives no id a second time, and hides no change", async () => {
+    const losing = await createRedis({ appendonly: "no", save: "3600 1000000" });
+    await losing.start();
     try {
-      const { store } = await openRedis(forgetful.url, HASTY);
+      const { store } = await openRedis(losing.url, HASTY);
       await add(store);
-      await command(forgetful, "SAVE");
+      await command(losing, "SAVE");
       const lost = [await add(store), await add(store)];
       const { position } = await store.changes(null, 1);
-      await forgetful.signal("SIGKILL");
-      await forgetful.start();
+      await losing.signal("SIGKILL");
+      await losing.start();
       await works(store);
       for (let n = 0; n < 5; n++) expect(await add(store)).toBeGreaterThan(Math.max(...lost));
       expect((await store.changes(position, 10)).kind).toBe("gone");
       expect(await store.get(lost)).toEqual([null, null]);
       await store.close();
     } finally {
-      await forgetful.remove();
+      await losing.remove();
     }
   });
 });
@@ -139,7 +139,7 @@ describe("a server that hangs", () => {
     });
   });
 
-  test("keeps no more than ten thousand calls waiting", async () => {
+  test("has at most ten thousand waiting calls", async () => {
     await withStores(async (store) => {
       await server.signal("SIGSTOP");
       const calls = Array.from({ length: 10_100 }, () => codeOf(store.now()));
@@ -153,7 +153,7 @@ describe("a server that hangs", () => {
 });
 
 describe("connections that the server closes", () => {
-  test("are opened anew, for writing and for watching", async () => {
+  test("are opened again, for writes and for watchers", async () => {
     await withStores(async (store, peer) => {
       const notified = await watched(store);
       for (const type of ["normal", "pubsub"])
@@ -170,7 +170,7 @@ describe("connections that the server closes", () => {
 });
 
 describe("a server that", () => {
-  test("has forgotten the scripts is told them again", async () => {
+  test("has lost the scripts gets them again", async () => {
     await withStores(async (store) => {
       const id = await add(store);
       await command(server, "SCRIPT", "FLUSH");
@@ -179,7 +179,7 @@ describe("a server that", () => {
     });
   });
 
-  test("has been emptied begins a new life with a new epoch", async () => {
+  test("has been emptied begins again with a new epoch", async () => {
     await withStores(async (store) => {
       await add(store);
       const { position } = await store.changes(null, 1);
@@ -192,7 +192,7 @@ describe("a server that", () => {
     });
   });
 
-  test("is full refuses what is new with proof, and lets work that is under way end", async () => {
+  test("is full refuses new tasks with proof, and lets running tasks end", async () => {
     await withStores(async (store) => {
       const id = await add(store, { type: "job" });
       await command(server, "CONFIG", "SET", "maxmemory", "1mb");
@@ -204,10 +204,12 @@ describe("a server that", () => {
         expect(await store.extend([{ id, token: running.token, progress: null, log: [] }], NOW)).toEqual([
           "ok",
         ]);
-        const [beaten] = await store.get([id]);
-        if (beaten?.status !== "running") throw new Error("expected the task to run");
-        const said = { token: running.token, outcome: { kind: "done", result: null } } as const;
-        expect(await store.replace([{ from: beaten, to: settle(beaten, said, NOW + 1, 0) }])).toEqual(["ok"]);
+        const [extended] = await store.get([id]);
+        if (extended?.status !== "running") throw new Error("expected the task to run");
+        const report = { token: running.token, outcome: { kind: "done", result: null } } as const;
+        expect(await store.replace([{ from: extended, to: settle(extended, report, NOW + 1, 0) }])).toEqual([
+          "ok",
+        ]);
         expect(await store.remove([{ id }])).toEqual([true]);
       } finally {
         await command(server, "CONFIG", "SET", "maxmemory", "0");

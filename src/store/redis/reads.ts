@@ -30,7 +30,7 @@ export function createReads(connection: Connection) {
     const tasks: (AnyParts | null)[] = [];
     for (let at = 0; at < fields.length; at += 5) {
       const [head, body, progress, payload, result] = fields.slice(at, at + 5);
-      const row = { head, body, progress, payload, result } as Row; // where there is a head, there is all that was asked for
+      const row = { head, body, progress, payload, result } as Row; // with a head the row has all requested parts
       tasks.push(typeof head === "string" ? partsOf(ids[at / 5] as TaskId, row, parts) : null);
     }
     return tasks;
@@ -73,7 +73,7 @@ export function createReads(connection: Connection) {
     const needed = wider(parts, partsFor(filter));
     const tasks: AnyParts[] = [];
     let after = query.after;
-    let bytes = 0; // of everything that was read, because the filter may leave out most of it
+    let bytes = 0; // of all rows that were read, because the filter may leave out most of them
     for (let seen = 0; seen < budgetOf(filter) || isSweepInVain(filter, tasks); ) {
       const most = isSelective(filter) ? ROWS : Math.min(ROWS, limit - tasks.length + 1);
       const found = await source(after, most);
@@ -116,7 +116,7 @@ const isSelective = (filter: TaskFilter): boolean => conditionsOf(filter).some((
 const isStill = ({ status }: TaskHead, { sort }: TaskQuery<Parts>): boolean =>
   sort === "id" || sort === "-id" || isEndedStatus(status);
 
-/** The place of the walk; in the order of ends it is the end by which the task was found, whatever it is now. */
+/** The place of the walk. In the order of ends it is the end by which the task was found, which may have changed since. */
 const cursorOf = (found: Candidate, task: AnyParts | null): Cursor => ({
   id: found.id,
   finishedAt: found.finishedAt ?? (task !== null && "finishedAt" in task ? task.finishedAt : null),

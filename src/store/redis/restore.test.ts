@@ -43,15 +43,18 @@ function record(id: TaskId, spec: Partial<TaskSpec> = {}, log = LINES): TaskReco
   return { task: { ...task, id }, log };
 }
 
-/** A take-over without its last script; other calls may come in between instead. */
-async function cutShort(records: readonly TaskRecord[], meanwhile: () => Promise<unknown>): Promise<unknown> {
+/** A restore without its last script; `meanwhile` runs in place of that script. */
+async function interrupted(
+  records: readonly TaskRecord[],
+  meanwhile: () => Promise<unknown>,
+): Promise<unknown> {
   const restore = createRestore({
     connection: {
       ...connection,
       run: async (script, args) => {
         if (script !== SCRIPTS.restore) return connection.run(script, args);
         await meanwhile();
-        throw new Error("cut short");
+        throw new Error("interrupted");
       },
     },
     sender: "s",
@@ -60,7 +63,7 @@ async function cutShort(records: readonly TaskRecord[], meanwhile: () => Promise
   return restore(records).catch((error: unknown) => error);
 }
 
-describe("a take-over into Redis", () => {
+describe("a restore into Redis", () => {
   test("that is refused leaves nothing behind", async () => {
     await store.restore([record(1, { key: "k" })]);
     const before = await keysOf(url);
@@ -73,10 +76,10 @@ describe("a take-over into Redis", () => {
     expect(await keysOf(url)).toEqual(["changes", "house"]);
   });
 
-  test("that is interrupted shows nothing, and no other task gets any of its parts", async () => {
+  test("that is interrupted makes no task visible, and no other task gets any of its parts", async () => {
     const records = [record(1), record(2), record(7)];
     let made: TaskId | undefined;
-    await cutShort(records, async () => {
+    await interrupted(records, async () => {
       const drafts = [create({ name: "other" }, TYPE_DEFAULTS, 1_000)];
       const [answer] = await store.insert([{ drafts, idempotency: null }], 1_000);
       made = answer?.kind === "created" ? answer.tasks[0]?.id : undefined;
@@ -88,8 +91,8 @@ describe("a take-over into Redis", () => {
     expect((await store.get([8]))[0]).toMatchObject({ name: "other", payload: null });
   });
 
-  test("that was cut short begins anew when it is made again", async () => {
-    await cutShort([record(1), record(2)], async () => undefined);
+  test("that was interrupted begins from the start when it is repeated", async () => {
+    await interrupted([record(1), record(2)], async () => undefined);
     const again = [record(1, { payload: null }, LINES.slice(1)), record(2, {}, [])];
     expect(await store.restore(again)).toBe(2);
     expect(await store.get([1, 2])).toEqual(again.map(({ task }) => task));
@@ -97,7 +100,7 @@ describe("a take-over into Redis", () => {
     expect(await store.readLog(2, 0)).toEqual([]);
   });
 
-  test("of which the server lost a part meanwhile takes nothing over", async () => {
+  test("of which the server has lost a part adds no task", async () => {
     const keys = ["bodies", "log:2"];
     for (const key of keys) {
       const restore = createRestore({

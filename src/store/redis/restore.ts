@@ -1,7 +1,7 @@
 /**
- * Takes over tasks of another store as they are. A script that made 500 tasks with a thousand log lines each would hold the server for
+ * Restores tasks of another store unchanged. A script that made 500 tasks with a thousand log lines each would hold the server for
  * hundreds of milliseconds. So bodies and log lines are sent first, in pieces, and one last script makes tasks of them, all or none.
- * Until then no task is visible: every read begins at the heads, and only that script writes them. If it never comes, the pieces
+ * Until then no task is visible: every read begins at the heads, and only that script writes them. If it never runs, the pieces
  * stay under ids that are never given out, and the same call deletes them when it is repeated.
  */
 import { dueTypes, isMadeDue } from "../../core/due.ts";
@@ -34,7 +34,7 @@ export function createRestore({ connection, sender, notify }: WritesSetup) {
     return missing.length === 0 ? 0 : take(missing);
   }
 
-  /** Sends the bodies; answers the records with ids that are not in this store. */
+  /** Sends the bodies; returns the records with ids that are not in this store. */
   async function bringBodies(records: readonly TaskRecord[]): Promise<TaskRecord[]> {
     const args = records.flatMap(({ task }) => [
       String(task.id),
@@ -58,7 +58,7 @@ export function createRestore({ connection, sender, notify }: WritesSetup) {
     for (const record of records) pushRecord(args, record);
     const answer = (await connection.run(SCRIPTS.restore, args)) as number | string; // as restore.lua says
     if (answer === "key_taken") throw restoredKeyTaken();
-    if (answer === "lost") throw unavailable("Redis has lost a part of the tasks that were taken over");
+    if (answer === "lost") throw unavailable("Redis has lost a part of the restored tasks");
     if (Number(answer) > 0) notify(dueTypes(records.map(({ task }) => task)));
     return Number(answer);
   }

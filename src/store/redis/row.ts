@@ -47,7 +47,7 @@ const labels: Stored<Task["labels"]> = {
 
 type StoredFields = { readonly [F in keyof Task]?: Stored<Task[F]> };
 
-/** In the head, after its size. */
+/** The fields in the head, after its size. */
 const HEAD = {
   status: plain(),
   version: plain(),
@@ -141,7 +141,7 @@ const jsonOf = (value: unknown): string =>
   typeof value === "string" ? JSON.stringify(value) : String(value); // a number or null
 
 /**
- * The approximate size of the task in an answer; scripts add it up, so that none of them answers with a gigabyte. The lengths of
+ * The approximate size of the task in an answer; scripts add it up, so that no answer has a gigabyte. The lengths of
  * payload and result of a light task are known only to the script that writes it: it adds them to the number after the plus.
  */
 const sizeOf = (task: Stepped): string =>
@@ -202,7 +202,7 @@ function lightOf(id: TaskId, row: Row, empty: Members): LightTask {
 function taskHeadOf(id: TaskId, row: Row): AnyParts {
   const task: Members = { id };
   head.readInto(task, JSON.parse(`[${row.head}]`) as unknown[], SIZE);
-  return narrowed(task as Task, "head"); // the head has some more fields
+  return narrowed(task as Task, "head"); // the stored head has more fields than a read of the head
 }
 
 /** A task that is being read. */

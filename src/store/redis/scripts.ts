@@ -46,7 +46,7 @@ export type Script = { readonly text: string; readonly sha: string };
 
 /**
  * The first line of a script has its flags. With them the server refuses a script before it starts (out of memory, a failing disk, a
- * replica), never in its middle. Only `insert` and `restore` are refused when memory is short: steps that end work must go on.
+ * replica), never in its middle. Only `insert` and `restore` are refused when memory is short: steps that end work must still be possible.
  */
 function scriptOf(source: string): Script {
   const end = source.indexOf("\n");
@@ -58,7 +58,7 @@ function scriptOf(source: string): Script {
 export type ScriptBounds = {
   /** Lanes that an ask of a claim lists. */
   readonly listed: number;
-  /** Lanes that one claim looks at. */
+  /** Lanes that one claim reads. */
   readonly looked: number;
   /** Fields of the counts that one script reads, and as many lanes. */
   readonly countedAtOnce: number;

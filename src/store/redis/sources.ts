@@ -11,7 +11,7 @@ const EXPIRED_AT_ONCE = 5_000;
 /** A task that may be on the page, in the page's order. */
 export type Candidate = { readonly id: TaskId; readonly finishedAt: number | null };
 
-/** The next candidates after a cursor, at most so many; fewer where there are no more. */
+/** The next candidates after a cursor, at most `most`; fewer if there are no more. */
 type Source = (after: Cursor | null, most: number) => Promise<readonly Candidate[]>;
 
 export function createSources(connection: Connection): (query: TaskQuery<Parts>) => Promise<Source> {

@@ -27,7 +27,7 @@ import { createTypeCounts } from "./type-counts.ts";
 import { createWatchers } from "./watchers.ts";
 import { createWrites } from "./writes.ts";
 
-/** `noteAllLanes` carries out migration 2. The number keeps an older program away from data of a newer one. */
+/** `noteAllLanes` carries out migration 2. The number prevents an older program from opening data of a newer one. */
 const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: "tasks, lanes, log lines, changes", text: "" },
   { number: 2, name: "the first task of each lane", text: "" },
@@ -68,10 +68,10 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     },
     onDown: (reason) => {
       const lost = `The connection to Redis at ${address.host} was lost`;
-      const left = `Redis at ${address.host} ${reason}; connecting anew`;
+      const left = `Redis at ${address.host} ${reason}; connecting again`;
       log.warn("store_lost", { message: reason === undefined ? lost : left });
       reasonLeft = reason === undefined ? "" : `it ${reason}`;
-      if (reason !== undefined) watchers.leave(); // they stay with the server that takes the writes
+      if (reason !== undefined) watchers.leave(); // so that watchers subscribe at the server that takes the writes
     },
     onFailure: (error) => {
       const { message } = refusalOf(error);
@@ -230,7 +230,7 @@ async function noteAllLanes(client: RedisClient, { prefix }: Address): Promise<v
   }
 }
 
-/** Refusals that pass without the operator. */
+/** Refusals that end without an action of the operator. */
 const PASSES = /^Redis refuses: (LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b/;
 
 /** The client gives no reason why it could not connect. */
@@ -238,7 +238,7 @@ function openingError(error: unknown, { host }: Address): TaskError {
   const refusal = refusalOf(error);
   const { code, message } = refusal;
   if (code === "store_rejected" && !PASSES.test(message)) {
-    return new TaskError("invalid", `STORE_URL: the server at ${host} will not do. ${message}`);
+    return new TaskError("invalid", `STORE_URL: the server at ${host} cannot be used. ${message}`);
   }
   if (code === "invalid") return refusal;
   return unavailable(

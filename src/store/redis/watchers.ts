@@ -42,7 +42,9 @@ export function createWatchers(setup: {
     prepare: subscribe,
     onUp: () => notify(null), // messages that were sent before are lost
     onDown: () =>
-      log.warn("store_bell_lost", { message: "Redis no longer tells of others' commits; listening anew" }),
+      log.warn("store_bell_lost", {
+        message: "Redis no longer sends notifications of other processes' commits; subscribing again",
+      }),
     onFailure: (error) => log.debug("store_bell_failed", { error: errorText(error) }),
   });
 
@@ -76,7 +78,7 @@ export function createWatchers(setup: {
     notify,
     leave,
     watch: (watcher) => {
-      const own = (due: readonly string[] | null): void => watcher(due); // the same function may watch twice
+      const own = (due: readonly string[] | null): void => watcher(due); // a new function, because the same one may watch twice
       watchers.add(own);
       if (!isSubscribed) {
         isSubscribed = true;

@@ -27,7 +27,7 @@ import type {
   TypeCount,
 } from "../store.ts";
 
-/** A step as it is sent: the state that it was made from, what it changes, and what the change log says of it. */
+/** A step as it is sent: facts about the state before it, the fields that it changes, and its entry in the change log. */
 export type SentStep = {
   readonly id: TaskId;
   readonly version: number;

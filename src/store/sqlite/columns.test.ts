@@ -1,4 +1,4 @@
-/** The table of columns and the table of the file say the same. */
+/** The table of columns agrees with the table of the file. */
 import { Database } from "bun:sqlite";
 import { expect, test } from "bun:test";
 import { COLUMNS } from "./columns.ts";

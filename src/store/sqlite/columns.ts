@@ -78,7 +78,7 @@ export function insertStatement(others: readonly string[] = []): string {
 export const valuesOf = (columns: readonly Column[], task: Readonly<Partial<Task>>): Value[] =>
   columns.map(({ of }) => of(task) ?? null);
 
-/** All but the texts is small. */
+/** All columns except the texts are small. */
 const OTHER_COLUMNS = 500;
 
 /** The approximate number of characters of these parts of the row in an answer. */
@@ -95,7 +95,7 @@ export const cursorOf = (row: Row): Cursor => ({
   finishedAt: row.finished_at as number | null, // the types of these columns
 });
 
-// ---- what a filter asks of a row
+// ---- the conditions of a filter
 
 /** Values of named parameters. */
 export type Values = Record<string, Value>;
@@ -141,11 +141,11 @@ const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses" | "se
 
 const CONDITION_NAMES = Object.keys(CONDITIONS) as (keyof typeof CONDITIONS)[]; // its own keys
 
-/** The conditions that the filter has, but those on the status and on texts. */
+/** The conditions that the filter has, except those on the status and on texts. */
 export const conditionsOn = (filter: TaskFilter, values: Values): string[] =>
   CONDITION_NAMES.flatMap((name) => {
     const wanted = filter[name];
-    // Condition and wanted value have the same name, which the compiler does not follow through a union of names.
+    // The condition and the value have the same name, but the compiler cannot see that for a union of names.
     const condition = CONDITIONS[name] as Condition<keyof TaskFilter>;
     return wanted === undefined ? [] : [condition(wanted, values)];
   });

@@ -24,7 +24,7 @@ Database.MAX_QUERY_CACHE_SIZE = 200;
 /** The path in a STORE_URL. */
 export const pathOf = (url: string): string => url.slice("sqlite:".length);
 
-/** Opens the file, new or old, with the schema brought up to date. Throws in words for the operator. */
+/** Opens the file, new or old, with the schema brought up to date. Throws with a message for the operator. */
 export function openDatabase(path: string): Database {
   const db = lockDatabase(path);
   try {
@@ -69,7 +69,7 @@ function lockDatabase(path: string): Database {
 }
 
 function lock(db: Database, path: string): void {
-  db.run("PRAGMA busy_timeout = 0"); // a process that holds the file holds it for long
+  db.run("PRAGMA busy_timeout = 0"); // waiting is no use: a process that holds the file keeps it for long
   db.run("PRAGMA locking_mode = EXCLUSIVE"); // before the first read, so that the index of the log needs no shared memory
   const mode = db.query<{ journal_mode: string }, []>("PRAGMA journal_mode = WAL").get()?.journal_mode;
   if (mode !== "wal") throw unfit(path, `cannot have a write-ahead log there (journal mode ${mode})`);
@@ -106,7 +106,7 @@ const pragma = (db: Database, name: "user_version" | "application_id"): number =
 
 const hasTables = (db: Database): boolean => db.query("SELECT 1 FROM sqlite_master LIMIT 1").get() !== null;
 
-/** SQLite has one word for all of these. */
+/** SQLite has one error code for all of these. */
 function demandPlace(path: string): void {
   const whole = resolve(path);
   const folder = statSync(dirname(whole), { throwIfNoEntry: false });
@@ -123,9 +123,9 @@ const EXPLANATIONS: readonly (readonly [code: RegExp, fault: string])[] = [
   [/^SQLITE_NOTADB/, "is not a SQLite database"],
   [
     /^SQLITE_(CANTOPEN|PERM|AUTH)/,
-    "cannot be opened for reading and writing; look at the rights of file and folder",
+    "cannot be opened for reading and writing; check the permissions of file and folder",
   ],
-  [/^SQLITE_READONLY/, "cannot be written; look at the rights of file and folder"],
+  [/^SQLITE_READONLY/, "cannot be written; check the permissions of file and folder"],
   [/^SQLITE_FULL/, "cannot be written: the disk is full"],
   [/^SQLITE_CORRUPT/, "is damaged; restore it from a copy"],
 ];

@@ -33,7 +33,7 @@ export function createDocuments(db: Database) {
   );
 
   const writeDocuments = (writes: readonly DocumentWrite[], now: number): DocumentAnswer[] =>
-    writes.map((wish) => writeOne(wish, now));
+    writes.map((write) => writeOne(write, now));
 
   function writeOne({ name, value, until, ifVersion }: DocumentWrite, now: number): DocumentAnswer {
     const version = selectVersion.get(name, now)?.version ?? 0;

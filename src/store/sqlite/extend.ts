@@ -52,17 +52,17 @@ export function createBeats(db: Database, changes: ChangeTable) {
     if (leased === null) return "lost";
     const { version, status, lease_until, lease_ms, revoke_at, progress_at, log_count } = leased;
     const lease = { until: lease_until ?? 0, leaseMs: lease_ms ?? 0 }; // a running task has both
-    const tells = progress !== null && isProgressChangeDue(progress_at, now);
+    const isLogged = progress !== null && isProgressChangeDue(progress_at, now);
     const lines = log_count + log.length;
     updateLeased.run(
       renewedUntil(lease, now),
       progress && JSON.stringify(progress),
-      tells ? now : progress_at,
+      isLogged ? now : progress_at,
       lines,
       id,
     );
     appendLines(id, log, { from: log_count, at: now });
-    if (tells) changes.append({ id, version, status, kind: "progress" }, now);
+    if (isLogged) changes.append({ id, version, status, kind: "progress" }, now);
     return revoke_at === null ? "ok" : "cancel";
   }
 

@@ -166,7 +166,7 @@ function planById(
     arms: armsById(filter, whole).map(({ from, where }) => ({ from, where: [...where, position] })),
     order: forward ? "id" : "id DESC",
     upTo: forward ? "id <= $boundId" : "id >= $boundId",
-    // Expired leases are found in their index, however few they are; a sweep reads only one page.
+    // Expired leases are found in their index, also if they are few; a sweep reads only one page.
     isSelective: !asksForLeases(filter) && (isPicky(filter) || filter.finishedBefore !== undefined),
   };
 }

@@ -29,7 +29,7 @@ export function createRestore(
     return missing.length;
   }
 
-  /** Throws where the key is held, also by one of the same call: then the whole call is rolled back. */
+  /** Throws if another task has the key, also a task of the same call: then the whole call is rolled back. */
   function put({ task, log }: TaskRecord, now: number): void {
     if (task.key !== null && isLive(task) && others.isHeld(task.key)) throw restoredKeyTaken();
     insertTask.run(...valuesOf(COLUMNS.all, task), log.at(-1)?.n ?? 0);

@@ -24,7 +24,7 @@ let files = 0;
 
 function open(): { readonly file: TaskFile; readonly path: string } {
   const path = join(home, `${++files}.db`);
-  return { path, file: openTaskFile({ path, epoch: "one life", holder: "w", now: T }) };
+  return { path, file: openTaskFile({ path, epoch: "one epoch", holder: "w", now: T }) };
 }
 
 const draft = (spec: Partial<TaskSpec> = {}): Draft => create({ name: "a task", ...spec }, TYPE_DEFAULTS, T);
@@ -37,13 +37,13 @@ const drafts = (count: number): InsertRequest => ({
   idempotency: null,
 });
 
-/** What no rule of the house would make; the schema refuses it in the middle of a transaction. */
+/** A request that no rule would make; the schema refuses it in the middle of a transaction. */
 const impossible = (): InsertRequest => ({
-  drafts: [draft(), { ...draft(), name: null } as unknown as Draft], // on purpose
+  drafts: [draft(), { ...draft(), name: null } as unknown as Draft], // invalid on purpose
   idempotency: null,
 });
 
-/** A file's own verbs expect a transaction around them. */
+/** The verbs of a file need a transaction around them. */
 function written<T>(file: TaskFile, write: () => T): T {
   file.begin();
   const answer = write();
@@ -56,8 +56,8 @@ const countIn = (path: string, table: string): number => {
   return db.query<{ n: number }, []>(`SELECT count(*) AS n FROM ${table}`).get()?.n ?? -1;
 };
 
-describe("what nobody needs any more", () => {
-  test("the log lines of deleted tasks go by and by, and only those", () => {
+describe("cleaning up deletes", () => {
+  test("the log lines of deleted tasks in pieces, and no others", () => {
     const { file, path } = open();
     const { verbs } = file;
     const log = Array.from({ length: 700 }, () => ({ level: "info", message: "a line" }) as const);
@@ -79,7 +79,7 @@ describe("what nobody needs any more", () => {
     expect([countIn(path, "log_line"), countIn(path, "orphaned_log")]).toEqual([700, 0]);
   });
 
-  test("idempotency keys go after their time, and only those", () => {
+  test("expired idempotency keys, and no others", () => {
     const { file, path } = open();
     const requests = Array.from({ length: 3_000 }, (_, n) => ({
       drafts: [],
@@ -96,7 +96,7 @@ describe("what nobody needs any more", () => {
     expect(countIn(path, "idempotency")).toBe(500);
   });
 
-  test("documents go after their time, and only those", () => {
+  test("expired documents, and no others", () => {
     const { file, path } = open();
     const writes = Array.from({ length: 3_000 }, (_, n) => ({
       name: `n${n}`,
@@ -114,10 +114,10 @@ describe("what nobody needs any more", () => {
     expect(countIn(path, "note")).toBe(500);
   });
 
-  test("changes go once they are an hour old and a hundred thousand have followed", () => {
+  test("changes that are an hour old and have a hundred thousand changes after them", () => {
     const { file } = open();
     const fill = (count: number, now: number) => written(file, () => file.verbs.insert([drafts(count)], now));
-    const kindAt = (rev: number) => file.verbs.changes({ epoch: "one life", rev }, 1).kind;
+    const kindAt = (rev: number) => file.verbs.changes({ epoch: "one epoch", rev }, 1).kind;
     const cleanUp = (now: number) => written(file, () => file.verbs.cleanUp(now));
 
     for (let made = 0; made < KEPT_CHANGES; made += 5_000) fill(5_000, T);
@@ -163,7 +163,7 @@ describe("a round", () => {
     expect(roundsOf([insert(1), list(2), insert(3)])).toEqual([[1], [2], [3]]);
   });
 
-  test("takes no more rows than a transaction or an answer may have, but a single call whole", () => {
+  test("takes at most the rows of one transaction or answer; a larger call is a round of its own", () => {
     const big = (id: number, rows: number): FileCall => insert(id, [drafts(rows)]);
     expect(roundsOf([big(1, 3_000), big(2, 2_000), big(3, 1), big(4, 7_000), big(5, 1)])).toEqual([
       [1, 2],
@@ -174,14 +174,14 @@ describe("a round", () => {
     expect(roundsOf([get(1), list(2), list(3), get(4), get(5)])).toEqual([[1], [2], [3], [4, 5]]);
   });
 
-  test("answers each call in its place, and tells what has become due", () => {
+  test("answers each call in its place, and returns the types that have become due", () => {
     const { file } = open();
-    const told = runRound(file, [
+    const round = runRound(file, [
       insert(7, [request({ type: "a" }), request({ type: "b", delayMs: 1 })]),
       [8, "get", [[2, 9]]],
       insert(9, [request({ type: "c" })]),
     ]);
-    expect(told).toMatchObject({
+    expect(round).toMatchObject({
       answers: [{ id: 7 }, { id: 8, value: [{ id: 2, type: "b" }, null] }, { id: 9 }],
       due: ["a", "c"],
     });
@@ -190,7 +190,7 @@ describe("a round", () => {
     file.close();
   });
 
-  test("a call that fails takes no neighbour along and leaves nothing behind", () => {
+  test("a call that fails writes nothing, and the other calls are carried out", () => {
     const { file } = open();
     const { answers, due } = runRound(file, [
       insert(1, [request({ type: "a" })]),
@@ -205,7 +205,7 @@ describe("a round", () => {
       { id: 4, value: [{ tasks: [{ id: 2 }] }] },
     ]);
     expect(due).toEqual(["a", "b"]);
-    expect(file.verbs.changes({ epoch: "one life", rev: 0 }, 10)).toMatchObject({
+    expect(file.verbs.changes({ epoch: "one epoch", rev: 0 }, 10)).toMatchObject({
       changes: [
         { rev: 1, id: 1 },
         { rev: 2, id: 2 },
@@ -214,9 +214,9 @@ describe("a round", () => {
     file.close();
   });
 
-  test("a read that fails is answered as a fault, the others as ever", () => {
+  test("a read that fails is answered with an error, and the other reads with their values", () => {
     const { file } = open();
-    const broken = [2, "get", [[{}]]] as unknown as FileCall; // no id at all
+    const broken = [2, "get", [[{}]]] as unknown as FileCall; // an object in place of an id
     expect(runRound(file, [get(1), broken, get(3)]).answers).toMatchObject([
       { id: 1, value: [null] },
       { id: 2, fault: { code: "defect" } },
@@ -226,7 +226,7 @@ describe("a round", () => {
   });
 });
 
-test("what was rolled back is not counted, and the type counts are those of the tasks after the file was opened again", () => {
+test("writes that were rolled back are not counted, and the type counts stay correct when the file is opened again", () => {
   const { file, path } = open();
   written(file, () => file.verbs.insert([drafts(3)], T));
   file.begin();
@@ -239,7 +239,7 @@ test("what was rolled back is not counted, and the type counts are those of the 
   const expected = [{ type: "simulate", counts, oldestRunAt: T }];
   expect(file.verbs.typeCounts()).toEqual(expected);
   file.close();
-  const again = openTaskFile({ path, epoch: "one life", holder: "w", now: T });
+  const again = openTaskFile({ path, epoch: "one epoch", holder: "w", now: T });
   expect(again.verbs.typeCounts()).toEqual(expected);
   again.close();
 });

@@ -26,7 +26,7 @@ export interface TaskFile {
   close(): void;
 }
 
-/** Opens the file and holds it. Throws in words for the operator. */
+/** Opens the file and holds it. Throws with a message for the operator. */
 export function openTaskFile(setup: FileSetup): TaskFile {
   const db = openDatabase(setup.path);
   adopt(db, setup);

@@ -15,12 +15,12 @@ import { openTaskFile, type TaskFile } from "./task-file.ts";
 const QUIET_AFTER = 1_048_576;
 const AT_THE_LATEST = 8 * QUIET_AFTER;
 
-/** An answer alone may be longer, up to the bound of one (list.ts). */
+/** A single answer may be longer, up to its own bound (list.ts). */
 const MESSAGE_TEXT = 1_048_576;
 
 let file: TaskFile | null = null;
 const waiting: FileCall[] = [];
-let closing: number | null = null; // the id of that call
+let closing: number | null = null; // the id of the call `close`
 let isArranged = false;
 let transferred = 0; // characters since the latest checkpoint
 
@@ -36,7 +36,7 @@ function take(call: Call): void {
   else waiting.push(call);
 }
 
-/** After the messages that have come already, so that their calls share a round. */
+/** Runs after the messages that have already arrived, so that their calls share a round. */
 function arrange(): void {
   if (isArranged) return;
   isArranged = true;

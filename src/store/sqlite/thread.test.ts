@@ -24,7 +24,7 @@ function start(entry: string, more: Partial<ThreadSetup> = {}) {
 const isUnavailable = (error: unknown): boolean => isTaskError(error, "store_unavailable");
 
 describe("the thread of a file", () => {
-  test("that dies rejects what waits and what comes, and says why", async () => {
+  test("that dies rejects waiting and later calls, and gives the reason", async () => {
     const { thread, deaths } = start("dying");
     expect(thread.fault()).toBeNull();
     const waiting = [thread.call("get", [1]), thread.call("cleanUp", 0)].map((call) =>
@@ -36,12 +36,12 @@ describe("the thread of a file", () => {
     expect(deaths.length).toBe(1);
   });
 
-  test("whose code is not there is dead", async () => {
+  test("whose code cannot be loaded rejects calls", async () => {
     const { thread } = start("nowhere");
     expect(await thread.call("get", [1]).then(() => false, isUnavailable)).toBe(true);
   });
 
-  test("that does not answer for five seconds is at fault, though it may come back", async () => {
+  test("that does not answer for five seconds reports a fault", async () => {
     const { thread, clock } = start("silent");
     const waiting = thread.call("get", [1]).then(() => false, isUnavailable);
     await clock.advance(5_000);
@@ -52,7 +52,7 @@ describe("the thread of a file", () => {
     expect(await waiting).toBe(true);
   });
 
-  test("that was stopped has not died", async () => {
+  test("that was stopped does not count as dead", async () => {
     const { thread, deaths } = start("silent");
     thread.stop();
     thread.stop();

@@ -5,7 +5,7 @@ import type { Exam } from "./examinee.ts";
 const TOLERANCE_MS = 60_000;
 
 export function examineBasics(exam: Exam): void {
-  exam("the store's clock agrees with the clock of its test", async ({ store, now }) => {
+  exam("the store's clock agrees with the clock of the test", async ({ store, now }) => {
     expect(Math.abs((await store.now()) - now())).toBeLessThan(TOLERANCE_MS);
   });
 
@@ -14,13 +14,13 @@ export function examineBasics(exam: Exam): void {
     expect(await store.now()).toBeGreaterThanOrEqual(first);
   });
 
-  exam("all processes go by one clock", async ({ store, peer }) => {
+  exam("all processes use the same clock", async ({ store, peer }) => {
     const [before, between, after] = [await store.now(), await peer.now(), await store.now()];
     expect(between).toBeGreaterThanOrEqual(before);
     expect(after).toBeGreaterThanOrEqual(between);
   });
 
-  exam("what one process writes another reads", async ({ run, see, beat, peer, removed, t }) => {
+  exam("a process reads the writes of another process", async ({ run, see, beat, peer, removed, t }) => {
     const running = await run({ key: "k" });
     expect(await peer.get([running.id])).toStrictEqual([running]);
     await beat(running, t + 1, { log: [{ level: "info", message: "line" }] });
@@ -36,7 +36,7 @@ export function examineBasics(exam: Exam): void {
     expect(await store.close()).toBeUndefined();
   });
 
-  exam("a store that was never used can be closed twice, at once", async ({ store }) => {
+  exam("a store that was never used can be closed twice at the same time", async ({ store }) => {
     await Promise.all([store.close(), store.close()]);
     expect(await store.close()).toBeUndefined();
   });

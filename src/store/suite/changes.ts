@@ -30,26 +30,26 @@ export function examineChanges(exam: Exam): void {
     const expected: Omit<Change, "rev">[] = [];
     const changes = await x.changesOf(async () => {
       let task: Task = await x.add();
-      const note = (kind: ChangeKind, now: Task): void => {
+      const expectChange = (kind: ChangeKind, now: Task): void => {
         task = now;
         expected.push(changeOf(now, kind));
       };
-      note("created", task);
-      note("changed", await x.step(task, edit(task, { priority: 3 }, x.t)));
-      note("changed", await x.start(task));
-      note("changed", await x.step(task, expire(task, x.t + LEASE_MS)));
+      expectChange("created", task);
+      expectChange("changed", await x.step(task, edit(task, { priority: 3 }, x.t)));
+      expectChange("changed", await x.start(task));
+      expectChange("changed", await x.step(task, expire(task, x.t + LEASE_MS)));
       const running = await x.start(task, { at: x.t + LEASE_MS, nonce: "n2" });
-      note("changed", running);
-      note("changed", await x.settled(running, FAILED, x.t + LEASE_MS));
-      note("changed", await x.step(task, retry(task, x.t + HOUR_MS)));
-      note("changed", await x.step(task, cancel(task, x.t + HOUR_MS)));
+      expectChange("changed", running);
+      expectChange("changed", await x.settled(running, FAILED, x.t + LEASE_MS));
+      expectChange("changed", await x.step(task, retry(task, x.t + HOUR_MS)));
+      expectChange("changed", await x.step(task, cancel(task, x.t + HOUR_MS)));
       await x.removed(task.id);
-      note("deleted", task);
+      expectChange("deleted", task);
     });
     expect(withoutRev(changes)).toEqual(expected);
   });
 
-  exam("revs rise strictly, and the end is where the last one stands", async (x) => {
+  exam("revs rise strictly, and the end is the position of the last change", async (x) => {
     const from = await x.end();
     await x.addAll([{}, {}, {}]);
     const last = await x.add();
@@ -60,7 +60,7 @@ export function examineChanges(exam: Exam): void {
     expect(page).toMatchObject({ kind: "changes", changes: [] });
   });
 
-  exam("the present end shows nothing of what came before", async (x) => {
+  exam("a reader from the present end gets no earlier changes", async (x) => {
     await x.add();
     const from = await x.end();
     const { id } = await x.add();
@@ -68,7 +68,7 @@ export function examineChanges(exam: Exam): void {
     expect(idsOf(changes)).toEqual([id]);
   });
 
-  exam("a reader that knows no position gets the end and no changes", async ({ addAll, store }) => {
+  exam("a reader without a position gets the end and no changes", async ({ addAll, store }) => {
     await addAll([{}, {}]);
     expect(await store.changes(null, 100)).toMatchObject({ kind: "changes", changes: [] });
   });
@@ -86,7 +86,7 @@ export function examineChanges(exam: Exam): void {
     }
   });
 
-  exam("a page holds at most what was asked for", async (x) => {
+  exam("a page has at most the requested number of changes", async (x) => {
     const from = await x.end();
     await x.addAll([{}, {}, {}, {}]);
     for (const limit of [1, 3]) {
@@ -95,7 +95,7 @@ export function examineChanges(exam: Exam): void {
     }
   });
 
-  exam("a position may be read from again and again", async (x) => {
+  exam("a position can be used several times", async (x) => {
     const from = await x.end();
     const last = await x.add();
     const until = ({ id }: Change): boolean => id === last.id;
@@ -103,7 +103,7 @@ export function examineChanges(exam: Exam): void {
     expect(await readChanges(x.store, { from, until })).toEqual(first);
   });
 
-  exam("a reader at the end sees what comes next", async (x) => {
+  exam("a reader at the end gets the next change", async (x) => {
     let position = await x.end();
     for (let n = 0; n < 3; n++) {
       const empty = await x.store.changes(position, 10);
@@ -115,7 +115,7 @@ export function examineChanges(exam: Exam): void {
     }
   });
 
-  exam("a call's changes are all there, whatever their order", async (x) => {
+  exam("all changes of a call are in the log, in any order", async (x) => {
     const tasks = await x.addAll(Array.from({ length: 40 }, (_, n) => ({ key: n === 3 ? "k" : null })));
     const from = await x.end();
     const running = await x.take(["*"], { max: 30 });
@@ -131,9 +131,9 @@ export function examineChanges(exam: Exam): void {
     }
   });
 
-  // ---- what is no change
+  // ---- calls without a change
 
-  exam("what is refused, stale, lost or not there is no change", async (x) => {
+  exam("refused, stale and lost calls and calls for missing tasks are not changes", async (x) => {
     const ended = await x.ended("failed", { key: "other" });
     const task = await x.add({ key: "k" });
     await x.add({ key: "other" });
@@ -155,7 +155,7 @@ export function examineChanges(exam: Exam): void {
     expect(changes).toEqual([]);
   });
 
-  exam("a bare renewal is no change", async (x) => {
+  exam("a heartbeat without progress is not a change", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(async () => {
       for (const later of [1, 5_000, 20_000]) expect(await x.beat(running, x.t + later)).toBe("ok");
@@ -167,7 +167,7 @@ export function examineChanges(exam: Exam): void {
 
   const percent = (n: number) => ({ progress: { percent: n, message: "" } });
 
-  exam("progress is a change that leaves the version alone", async (x) => {
+  exam("progress is a change, and the version stays the same", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(() => x.beat(running, x.t + 1, percent(10)));
     expect(withoutRev(changes)).toEqual([changeOf(running, "progress")]);
@@ -183,7 +183,7 @@ export function examineChanges(exam: Exam): void {
     expect((await x.see(running.id)).progress).toEqual({ percent: 9, message: "" });
   });
 
-  exam("one task's progress does not silence another's", async (x) => {
+  exam("the progress of one task does not suppress that of another", async (x) => {
     await x.addAll([{}, {}, {}]);
     const running = await x.take(["*"]);
     const changes = await x.changesOf(async () => {
@@ -195,7 +195,7 @@ export function examineChanges(exam: Exam): void {
     expect(ascending(idsOf(changes))).toEqual([1, 2, 3]);
   });
 
-  exam("a beat without progress does not put off the next progress", async (x) => {
+  exam("a heartbeat without progress does not delay the next progress", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(async () => {
       await x.beat(running, x.t + 1, percent(1));
@@ -205,7 +205,7 @@ export function examineChanges(exam: Exam): void {
     expect(changes.map(({ kind }) => kind)).toEqual(["progress", "progress"]);
   });
 
-  exam("a change in between does not let progress in more than once a second", async (x) => {
+  exam("progress is a change at most once a second, also if another change comes between", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(async () => {
       await x.beat(running, x.t + 1, percent(1));
@@ -216,13 +216,13 @@ export function examineChanges(exam: Exam): void {
     expect(changes.map(({ kind }) => kind)).toEqual(["progress", "changed"]);
   });
 
-  exam("an attempt that begins anew does not let progress in more than once a second", async (x) => {
+  exam("progress is a change at most once a second, also if a new attempt begins between", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(async () => {
       await x.beat(running, x.t + 1, percent(1));
       const beaten = await x.see(running.id);
-      const said = { token: running.token, outcome: RELEASED };
-      const waiting = await x.step(beaten, settle(beaten, said, x.t + 2, 0));
+      const report = { token: running.token, outcome: RELEASED };
+      const waiting = await x.step(beaten, settle(beaten, report, x.t + 2, 0));
       const again = await x.start(waiting, { at: x.t + 3, nonce: "n2" });
       await x.beat(again, x.t + 4, percent(2));
     });
@@ -231,7 +231,7 @@ export function examineChanges(exam: Exam): void {
 
   // ---- gone
 
-  exam("a position of another epoch is gone, and a new one comes with it", async (x) => {
+  exam("a position of another epoch is gone, and the answer has a new position", async (x) => {
     await x.add();
     const end = await x.end();
     const page = await x.store.changes({ epoch: `${end.epoch}-other`, rev: end.rev }, 10);
@@ -241,19 +241,19 @@ export function examineChanges(exam: Exam): void {
     expect(idsOf(changes)).toEqual([id]);
   });
 
-  exam("all that is kept can be read from the oldest place on, which comes with what is gone", async (x) => {
+  exam("the answer `gone` has the oldest position, from which all kept changes can be read", async (x) => {
     const from = await x.end();
     const { id } = await x.ended("done");
     const until = ({ status }: Change): boolean => status === "done";
     const before = await readChanges(x.store, { from, until });
     const page = await x.store.changes({ epoch: "other", rev: 0 }, 10);
-    if (page.kind !== "gone") throw new Error("expected it to be gone");
+    if (page.kind !== "gone") throw new Error("expected the position to be gone");
     expect(page.oldest.epoch).toBe(page.position.epoch);
     const all = await readChanges(x.store, { from: page.oldest, until });
     expect(all.filter((change) => change.id === id)).toEqual(before);
   });
 
-  exam("a position of an epoch without a name is gone like any other epoch's", async (x) => {
+  exam("a position of an epoch without a name is gone, as that of any other epoch", async (x) => {
     await x.add();
     const { rev } = await x.end();
     for (const at of [0, rev]) {
@@ -261,7 +261,7 @@ export function examineChanges(exam: Exam): void {
     }
   });
 
-  exam("a position older than what is kept is gone", async (x) => {
+  exam("a position older than the kept changes is gone", async (x) => {
     const old = await x.end();
     await x.add();
     await x.forgetChanges();
@@ -271,7 +271,7 @@ export function examineChanges(exam: Exam): void {
     const until = (change: Change): boolean => change.id === id;
     expect(idsOf(await readChanges(x.store, { from: page.position, until }))).toEqual([id]);
     const again = await x.store.changes(old, 10);
-    if (again.kind !== "gone") throw new Error("expected it to be gone");
+    if (again.kind !== "gone") throw new Error("expected the position to be gone");
     expect((await readChanges(x.store, { from: again.oldest, until, limit: 1_000 })).at(-1)?.id).toBe(id);
   });
 

@@ -9,7 +9,7 @@ import {
 } from "../store.ts";
 import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
 
-/** What stands under a prefix at the beginning of the case, or at another time. */
+/** The documents under a prefix at the beginning of the case, or at another time. */
 const read = (x: Examinee, prefix = "", at = x.t): Promise<StoredDocument[]> =>
   walkDocuments(x.store, prefix, at);
 
@@ -18,10 +18,10 @@ async function walkDocuments(
   prefix: string,
   at: number,
 ): Promise<StoredDocument[]> {
-  return (await notePages(store, prefix, at)).flat();
+  return (await documentPages(store, prefix, at)).flat();
 }
 
-async function notePages(
+async function documentPages(
   store: Pick<TaskStore, "readDocuments">,
   prefix: string,
   at: number,
@@ -60,7 +60,7 @@ export function examineDocuments(exam: Exam): void {
     expect((await read(x)).map(({ value }) => value)).toEqual(["", long]);
   });
 
-  exam("every printable name is itself, and no sign in it means another", async (x) => {
+  exam("every printable name is a name of its own, and no character has a special meaning", async (x) => {
     const names = [
       "%",
       "_",
@@ -120,7 +120,7 @@ export function examineDocuments(exam: Exam): void {
     expect(await write(x, { value: null, ifVersion: 1 })).toBe("stale");
   });
 
-  exam("what is not there can be deleted without a word about its version, or as not there", async (x) => {
+  exam("a missing document can be deleted without a version, or with the version 0", async (x) => {
     expect(await write(x, { value: null })).toBe("ok");
     expect(await write(x, { value: null, ifVersion: 0 })).toBe("ok");
     await write(x, {});
@@ -128,7 +128,7 @@ export function examineDocuments(exam: Exam): void {
     expect(await read(x)).toEqual([]);
   });
 
-  exam("a deleted document begins anew", async (x) => {
+  exam("a document that is written after its deletion has the version 1", async (x) => {
     await write(x, {});
     await write(x, {});
     await write(x, { value: null });
@@ -136,7 +136,7 @@ export function examineDocuments(exam: Exam): void {
     expect(only(await read(x))).toMatchObject({ value: "new", version: 1 });
   });
 
-  exam("an expired document counts as not there, to the millisecond", async (x) => {
+  exam("an expired document counts as missing, exactly to the millisecond", async (x) => {
     const until = x.t + 1_000;
     await write(x, { until });
     await write(x, { until });
@@ -148,14 +148,17 @@ export function examineDocuments(exam: Exam): void {
     expect(only(await read(x, "", until))).toMatchObject({ value: "next", version: 1 });
   });
 
-  exam("an expired document is no obstacle to a write, whatever version the write expects", async (x) => {
-    await write(x, { until: x.t + 5 });
-    await write(x, { until: x.t + 5 });
-    expect(await write(x, { value: "next" }, x.t + 5)).toBe("ok");
-    expect(only(await read(x, "", x.t + 5))).toMatchObject({ value: "next", version: 1 });
-  });
+  exam(
+    "a write over an expired document is like a write of a missing one, for each expected version",
+    async (x) => {
+      await write(x, { until: x.t + 5 });
+      await write(x, { until: x.t + 5 });
+      expect(await write(x, { value: "next" }, x.t + 5)).toBe("ok");
+      expect(only(await read(x, "", x.t + 5))).toMatchObject({ value: "next", version: 1 });
+    },
+  );
 
-  exam("each write of a call stands for itself and is answered in its place", async (x) => {
+  exam("each write of a call is carried out on its own and answered in its place", async (x) => {
     await write(x, { name: "b" });
     await write(x, { name: "d" });
     const until = x.t + HOUR_MS;
@@ -177,22 +180,25 @@ export function examineDocuments(exam: Exam): void {
     ]);
   });
 
-  exam("no writes, no answers", async (x) => {
+  exam("a call without writes has no answers", async (x) => {
     expect(await x.store.writeDocuments([], x.t)).toEqual([]);
     expect(await read(x)).toEqual([]);
   });
 
-  exam("documents are neither tasks nor in the change log, and tasks are no documents", async (x) => {
-    await x.add();
-    const from = await x.end();
-    await write(x, {});
-    await write(x, { value: null });
-    expect(await x.end()).toEqual(from);
-    expect(await x.store.count({})).toBe(1);
-    expect(await read(x)).toEqual([]);
-  });
+  exam(
+    "documents are not tasks, tasks are not documents, and documents are not in the change log",
+    async (x) => {
+      await x.add();
+      const from = await x.end();
+      await write(x, {});
+      await write(x, { value: null });
+      expect(await x.end()).toEqual(from);
+      expect(await x.store.count({})).toBe(1);
+      expect(await read(x)).toEqual([]);
+    },
+  );
 
-  exam("of many writers that have seen the same version one writes, and no other", async (x) => {
+  exam("of many writers that have read the same version exactly one writes", async (x) => {
     for (const ifVersion of [0, 1, 2]) {
       const contenders = Array.from({ length: 20 }, (_, n) => ({
         connection: n % 2 === 0 ? x.store : x.peer,
@@ -207,10 +213,10 @@ export function examineDocuments(exam: Exam): void {
     }
   });
 
-  exam("writers who write whatever is there all have their version", async (x) => {
+  exam("writes at the same time without an expected version are all carried out", async (x) => {
     const writes = Array.from({ length: 20 }, (_, n) =>
       (n % 2 === 0 ? x.store : x.peer).writeDocuments(
-        // in different orders, so that a store that locks them one by one must choose an order
+        // in different orders, so that a store that locks the names one by one must sort them first
         (n % 3 === 0 ? ["a", "b", "c"] : ["c", "b", "a"]).map((name) => ({
           name,
           value: `${n}`,
@@ -230,7 +236,7 @@ export function examineDocuments(exam: Exam): void {
       await x.store.writeDocuments(writes.toReversed(), x.t);
     }
     await write(x, { name: "m" });
-    const pages = await notePages(x.store, "n/", x.t);
+    const pages = await documentPages(x.store, "n/", x.t);
     expect(namesOf(pages.flat())).toEqual(names);
     for (const page of pages) expect(page.length).toBeLessThanOrEqual(DOCUMENTS_PER_PAGE);
     expect(namesOf(await read(x, "n/02"))).toEqual(names.slice(2_000));
@@ -246,13 +252,13 @@ export function examineDocuments(exam: Exam): void {
       const writes = names.slice(at, at + 50).map((name) => ({ name, value, until: x.t + HOUR_MS }));
       await x.store.writeDocuments(writes, x.t);
     }
-    const pages = await notePages(x.store, "large/", x.t);
+    const pages = await documentPages(x.store, "large/", x.t);
     expect(namesOf(pages.flat())).toEqual(names);
     for (const page of pages)
       expect(page.length * value.length).toBeLessThanOrEqual(ANSWER_BYTES + value.length);
   });
 
-  exam("expired documents do not end a walk early", async (x) => {
+  exam("pages of expired documents do not end the reading early", async (x) => {
     const names = Array.from({ length: 2_100 }, (_, n) => `n/${String(n).padStart(5, "0")}`);
     for (let at = 0; at < names.length; at += 1_050) {
       const writes = names.slice(at, at + 1_050).map((name, n) => ({

@@ -83,7 +83,7 @@ export function createExaminee(opened: Opened) {
     return only(await store.claim([{ worker, types, max, leaseMs }], { now: at, nonce }));
   }
 
-  /** Claims this very task, which must be the first of its type. */
+  /** Claims this task, which must be the first of its type. */
   async function start(task: Task, terms: Partial<Terms> = {}): Promise<RunningTask> {
     const running = only(await take([task.type], { ...terms, max: 1 }));
     if (running.id !== task.id) throw new Error(`expected to claim task ${task.id}, got ${running.id}`);
@@ -122,8 +122,8 @@ export function createExaminee(opened: Opened) {
     return step(task, cancel(task, at));
   }
 
-  async function beat(task: RunningTask, at: number, said: Partial<Beat> = {}) {
-    return only(await store.extend([beatOf(task, said)], at));
+  async function beat(task: RunningTask, at: number, content: Partial<Beat> = {}) {
+    return only(await store.extend([beatOf(task, content)], at));
   }
 
   async function removed(id: TaskId, version?: number): Promise<boolean> {
@@ -132,10 +132,10 @@ export function createExaminee(opened: Opened) {
 
   const end = async (): Promise<Position> => (await store.changes(null, 1)).position;
 
-  /** The changes that the deeds bring about. A task made last marks where they end. */
-  async function changesOf(deeds: () => Promise<unknown>): Promise<Change[]> {
+  /** The changes that `makeChanges` makes. A task that is created last marks their end. */
+  async function changesOf(makeChanges: () => Promise<unknown>): Promise<Change[]> {
     const from = await end();
-    await deeds();
+    await makeChanges();
     const marker = await add({ type: "marker", runAt: t + 1_000 * HOUR_MS });
     const changes = await readChanges(store, { from, until: (change) => change.id === marker.id });
     return changes.slice(0, -1);
@@ -148,19 +148,19 @@ export function createExaminee(opened: Opened) {
   };
 }
 
-export const beatOf = (task: RunningTask, said: Partial<Beat> = {}): Beat => ({
+export const beatOf = (task: RunningTask, content: Partial<Beat> = {}): Beat => ({
   id: task.id,
   token: task.token,
   progress: null,
   log: [],
-  ...said,
+  ...content,
 });
 
-/** What `lifecycle.claim` makes of a task on an examinee's usual terms. */
+/** The result of `lifecycle.claim` with the usual terms of these tests. */
 export const claimedAs = (task: Task, terms: Partial<Terms> & { readonly at: number }): RunningTask =>
   claim(task, { worker: "w1", leaseMs: LEASE_MS, nonce: "n1", ...terms }, terms.at);
 
-/** The longest wait for a promise of a store without a time. */
+/** The longest wait for something that a store promises without a time limit. */
 const SOON_MS = 120_000;
 
 /** Reads the change log page by page up to the change that is waited for. */
@@ -198,7 +198,7 @@ export async function walk(
   do {
     const page: TaskPage = await store.list({ filter, sort, after, limit });
     expect(page.tasks.length).toBeLessThanOrEqual(limit);
-    expect(page.next).not.toEqual(after ?? "a walk that stands still");
+    expect(page.next).not.toEqual(after ?? "a walk that makes no progress");
     tasks.push(...page.tasks);
     after = page.next;
     await between();
@@ -206,7 +206,7 @@ export async function walk(
   return tasks;
 }
 
-/** Asks again each turn of the event loop until it is so. */
+/** Checks the condition in each turn of the event loop until it is true. */
 export async function soon(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
   const giveUpAt = performance.now() + SOON_MS;
   while (!(await isSo())) {
@@ -215,7 +215,7 @@ export async function soon(what: string, isSo: () => boolean | Promise<boolean>)
   }
 }
 
-/** The tasks of all these ids, however many reads that takes. */
+/** The tasks of all these ids, with as many reads as needed. */
 export async function readTasks(
   store: Pick<TaskStore, "get">,
   ids: readonly TaskId[],
@@ -225,7 +225,7 @@ export async function readTasks(
   return tasks;
 }
 
-/** The one member of a list that must have just one. */
+/** The only member of a list that must have exactly one. */
 export function only<T>(items: readonly T[]): T {
   const [item] = items;
   if (item === undefined || items.length !== 1) throw new Error(`expected one item, got ${items.length}`);

@@ -20,21 +20,21 @@ import {
 const HALF = { percent: 50, message: "half" };
 const LINE = { level: "info", message: "a line" } as const;
 
-/** A beat that says all there is to say, so that a lost one has something to leave behind. */
-const speak = ({ beat }: Examinee, task: RunningTask, at: number): Promise<BeatAnswer> =>
+/** A heartbeat with progress and a log line, so that one that should be lost would leave traces. */
+const extendWithContent = ({ beat }: Examinee, task: RunningTask, at: number): Promise<BeatAnswer> =>
   beat(task, at, { progress: HALF, log: [LINE] });
 
-/** The beat is lost and the task, if there is one, is as it was. */
+/** The heartbeat is lost and the task, if there is one, is unchanged. */
 async function expectLost(x: Examinee, task: RunningTask, at: number): Promise<void> {
   const [before] = await x.store.get([task.id]);
   const log = await x.store.readLog(task.id, 0);
-  expect(await speak(x, task, at)).toBe("lost");
+  expect(await extendWithContent(x, task, at)).toBe("lost");
   expect(await x.store.get([task.id])).toEqual([before ?? null]);
   expect(await x.store.readLog(task.id, 0)).toEqual(log);
 }
 
 export function examineExtend(exam: Exam): void {
-  exam("an extended lease is what lifecycle.extend makes of it", async ({ run, beat, see, t }) => {
+  exam("an extended lease equals the result of lifecycle.extend", async ({ run, beat, see, t }) => {
     const running = await run({}, { leaseMs: 12_345 });
     expect(await beat(running, t + 5_000)).toBe("ok");
     const extended = extend(running, { token: running.token, progress: null }, t + 5_000);
@@ -42,57 +42,66 @@ export function examineExtend(exam: Exam): void {
     expect(extended.lease.until).toBe(t + 17_345);
   });
 
-  exam("a beat leaves version and time of change alone", async ({ run, beat, see, t }) => {
-    const running = await run();
-    await beat(running, t + 5_000, { progress: HALF, log: [LINE] });
-    const { version, updatedAt } = await see(running.id);
-    expect({ version, updatedAt }).toEqual({ version: running.version, updatedAt: running.updatedAt });
-  });
+  exam(
+    "a heartbeat does not change the version and the time of the last change",
+    async ({ run, beat, see, t }) => {
+      const running = await run();
+      await beat(running, t + 5_000, { progress: HALF, log: [LINE] });
+      const { version, updatedAt } = await see(running.id);
+      expect({ version, updatedAt }).toEqual({ version: running.version, updatedAt: running.updatedAt });
+    },
+  );
 
-  exam("a lease's end rises with every beat, though the clock stands still or goes back", async (x) => {
-    let task = await x.run();
-    for (const at of [x.t, x.t, x.t - 5_000, x.t + 1, x.t + 1]) {
-      expect(await x.beat(task, at)).toBe("ok");
-      const extended = extend(task, { token: task.token, progress: null }, at);
-      expect(extended.lease.until).toBeGreaterThan(task.lease.until);
-      expect(await x.see(task.id)).toStrictEqual(extended);
-      task = extended;
-    }
-  });
+  exam(
+    "a lease's end rises with every heartbeat, although the clock stands still or goes back",
+    async (x) => {
+      let task = await x.run();
+      for (const at of [x.t, x.t, x.t - 5_000, x.t + 1, x.t + 1]) {
+        expect(await x.beat(task, at)).toBe("ok");
+        const extended = extend(task, { token: task.token, progress: null }, at);
+        expect(extended.lease.until).toBeGreaterThan(task.lease.until);
+        expect(await x.see(task.id)).toStrictEqual(extended);
+        task = extended;
+      }
+    },
+  );
 
-  exam("progress is stored with the beat", async ({ run, beat, see, t }) => {
+  exam("progress is stored with the heartbeat", async ({ run, beat, see, t }) => {
     const running = await run();
     await beat(running, t + 1, { progress: HALF });
     expect((await see(running.id)).progress).toEqual(HALF);
   });
 
-  exam("a beat without progress leaves the earlier one", async ({ run, beat, see, t }) => {
+  exam("a heartbeat without progress keeps the earlier progress", async ({ run, beat, see, t }) => {
     const running = await run();
     await beat(running, t + 1, { progress: HALF });
     await beat(running, t + 2);
     expect((await see(running.id)).progress).toEqual(HALF);
   });
 
-  exam("later progress takes the place of earlier, also where it is less", async ({ run, beat, see, t }) => {
-    const running = await run();
-    for (const percent of [50, 70, 0]) {
-      await beat(running, t + 1, { progress: { percent, message: "" } });
-      expect((await see(running.id)).progress).toEqual({ percent, message: "" });
-    }
-  });
+  exam(
+    "later progress replaces earlier progress, also with a lower percentage",
+    async ({ run, beat, see, t }) => {
+      const running = await run();
+      for (const percent of [50, 70, 0]) {
+        await beat(running, t + 1, { progress: { percent, message: "" } });
+        expect((await see(running.id)).progress).toEqual({ percent, message: "" });
+      }
+    },
+  );
 
   // ---- cancel
 
-  exam("a beat learns of a cancel request, and is carried out all the same", async (x) => {
+  exam("a heartbeat is answered with a cancel request, and still carried out", async (x) => {
     const running = await x.run();
     const asked = await x.step(running, cancel(running, x.t + 1));
-    expect(await speak(x, running, x.t + 2)).toBe("cancel");
+    expect(await extendWithContent(x, running, x.t + 2)).toBe("cancel");
     const extended = extend(asked, { token: running.token, progress: HALF }, x.t + 2);
     expect(await x.see(running.id)).toStrictEqual(extended);
     expect((await x.store.readLog(running.id, 0)).length).toBe(1);
   });
 
-  exam("a cancel request is told at every beat, also past its grace", async (x) => {
+  exam("every heartbeat is answered with the cancel request, also after its grace", async (x) => {
     const running = await x.run();
     await x.step(running, cancel(running, x.t));
     for (const at of [x.t + 1, x.t + LEASE_MS - 1, x.t + CANCEL_GRACE_MS, x.t + CANCEL_GRACE_MS + 1]) {
@@ -102,26 +111,23 @@ export function examineExtend(exam: Exam): void {
 
   // ---- lost
 
-  exam("a lease is good up to its last millisecond", async ({ run, beat, t }) => {
+  exam("a lease can be extended up to its last millisecond", async ({ run, beat, t }) => {
     expect(await beat(await run(), t + LEASE_MS - 1)).toBe("ok");
   });
 
-  exam(
-    "a lease can be extended past its end as long as it was not judged, with all that the beat brings",
-    async (x) => {
-      for (const late of [0, 1, 10 * HOUR_MS]) {
-        const running = await x.run();
-        const at = x.t + LEASE_MS + late;
-        expect(await speak(x, running, at)).toBe("ok");
-        const extended = extend(running, { token: running.token, progress: HALF }, at);
-        expect(await x.see(running.id)).toStrictEqual(extended);
-        expect(extended.lease.until).toBe(at + LEASE_MS);
-        expect((await x.store.readLog(running.id, 0)).length).toBe(1);
-      }
-    },
-  );
+  exam("a lease can be extended after its end until it is judged, with progress and log lines", async (x) => {
+    for (const late of [0, 1, 10 * HOUR_MS]) {
+      const running = await x.run();
+      const at = x.t + LEASE_MS + late;
+      expect(await extendWithContent(x, running, at)).toBe("ok");
+      const extended = extend(running, { token: running.token, progress: HALF }, at);
+      expect(await x.see(running.id)).toStrictEqual(extended);
+      expect(extended.lease.until).toBe(at + LEASE_MS);
+      expect((await x.store.readLog(running.id, 0)).length).toBe(1);
+    }
+  });
 
-  exam("a bare beat renews a lease past its end as well", async (x) => {
+  exam("a heartbeat without content also renews a lease after its end", async (x) => {
     const running = await x.run();
     expect(await x.beat(running, x.t + LEASE_MS)).toBe("ok");
     expect((await x.see(running.id)).lease?.until).toBe(x.t + 2 * LEASE_MS);
@@ -133,7 +139,7 @@ export function examineExtend(exam: Exam): void {
     await expectLost(x, running, x.t + LEASE_MS);
   });
 
-  exam("a lease that ran out and was judged after a late beat is stale", async (x) => {
+  exam("the loss of a lease is stale if a late heartbeat came before it", async (x) => {
     const running = await x.run();
     await x.beat(running, x.t + LEASE_MS);
     expect(await x.write(running, expire(running, x.t + LEASE_MS))).toBe("stale");
@@ -142,18 +148,18 @@ export function examineExtend(exam: Exam): void {
 
   // ---- the clock was set back
 
-  exam("a beat brings an end that lies too far ahead back to a lease's length from now", async (x) => {
-    for (const said of [{}, { progress: HALF, log: [LINE] }]) {
+  exam("a heartbeat moves an end that is too far ahead back to one length from now", async (x) => {
+    for (const content of [{}, { progress: HALF, log: [LINE] }]) {
       const running = await x.run();
       const at = x.t - HOUR_MS;
-      expect(await x.beat(running, at, said)).toBe("ok");
+      expect(await x.beat(running, at, content)).toBe("ok");
       const { lease } = await x.see(running.id);
       expect(lease).toStrictEqual(extend(running, { token: running.token, progress: null }, at).lease);
       expect(lease?.until).toBe(at + LEASE_MS);
     }
   });
 
-  exam("an end up to two lengths ahead is what clocks that differ may leave, and rises", async (x) => {
+  exam("an end up to two lengths ahead, which clocks that differ may cause, still rises", async (x) => {
     const running = await x.run();
     expect(await x.beat(running, x.t - LEASE_MS)).toBe("ok");
     expect((await x.see(running.id)).lease?.until).toBe(x.t + LEASE_MS + 1);
@@ -161,7 +167,7 @@ export function examineExtend(exam: Exam): void {
     expect((await x.see(running.id)).lease?.until).toBe(x.t);
   });
 
-  exam("progress is a change again at once when the clock was set back", async (x) => {
+  exam("progress is a change again at once after the clock was set back", async (x) => {
     const running = await x.run();
     const changes = await x.changesOf(async () => {
       await x.beat(running, x.t + 2_000, { progress: HALF });
@@ -187,7 +193,7 @@ export function examineExtend(exam: Exam): void {
     }
   });
 
-  exam("a released task cannot be extended, though its token is still there", async (x) => {
+  exam("a released task cannot be extended, although it still has its token", async (x) => {
     const running = await x.run();
     const waiting = await x.settled(running, RELEASED, x.t + 1);
     expect(waiting.token).toBe(running.token);
@@ -205,14 +211,14 @@ export function examineExtend(exam: Exam): void {
     });
   }
 
-  exam("a retried task cannot be extended by the worker it had", async (x) => {
+  exam("a retried task cannot be extended by its earlier worker", async (x) => {
     const running = await x.run();
     const done = await x.settled(running, DONE, x.t + 1);
     await x.step(done, retry(done, x.t + 2));
     await expectLost(x, running, x.t + 3);
   });
 
-  exam("a deleted task and one that never was cannot be extended", async (x) => {
+  exam("a deleted task and one that never existed cannot be extended", async (x) => {
     const running = await x.run();
     await x.removed(running.id);
     await expectLost(x, running, x.t + 1);
@@ -221,7 +227,7 @@ export function examineExtend(exam: Exam): void {
 
   // ---- many in a call
 
-  exam("a lost beat does not affect the others, and each is answered in its place", async (x) => {
+  exam("a lost heartbeat does not affect the others, and each is answered in its place", async (x) => {
     const [a, b, c, d] = [await x.run(), await x.run(), await x.run(), await x.run()];
     await x.removed(b.id);
     await x.step(c, cancel(c, x.t));
@@ -240,20 +246,20 @@ export function examineExtend(exam: Exam): void {
     }
   });
 
-  exam("no beats, no answers", async ({ store, t }) => {
+  exam("a call without heartbeats has no answers", async ({ store, t }) => {
     expect(await store.extend([], t)).toEqual([]);
   });
 
-  exam("hundreds of beats with progress and lines are one call", async (x) => {
+  exam("one call can have hundreds of heartbeats with progress and lines", async (x) => {
     await x.addAll(Array.from({ length: 500 }, () => ({})));
     const running = await x.take(["*"]);
-    const said = (task: RunningTask) => ({
+    const contentOf = (task: RunningTask) => ({
       progress: { percent: task.id % 100, message: `at ${task.id}` },
       log: [{ level: "debug", message: `line of ${task.id}` }] as const,
     });
-    const beats = running.toReversed().map((task) => beatOf(task, said(task)));
+    const beats = running.toReversed().map((task) => beatOf(task, contentOf(task)));
     expect(await x.store.extend(beats, x.t + 7)).toEqual(running.map(() => "ok"));
-    const expected = running.map((task) => extend(task, { token: task.token, ...said(task) }, x.t + 7));
+    const expected = running.map((task) => extend(task, { token: task.token, ...contentOf(task) }, x.t + 7));
     expect(await x.store.get(running.map(({ id }) => id))).toEqual(expected);
     const last = nth(running, 499);
     const line = { n: 1, at: x.t + 7, level: "debug", message: `line of ${last.id}` } as const;

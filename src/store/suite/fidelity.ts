@@ -7,7 +7,7 @@ import { claimedAs, type Exam, FAILED, HOUR_MS, LEASE_MS, nth, RELEASED, type Sp
 const YEAR_0001 = Date.parse("0001-01-01T00:00:00.000Z");
 const YEAR_9999 = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 
-/** Texts that drivers, separators, collations and escapes have been known to hurt. */
+/** Texts that drivers, separators, collations and escapes are known to change. */
 const TEXTS: Record<string, string> = {
   "emoji of several code points": "👩‍👩‍👧‍👦 🏳️‍🌈 👍🏽 🇺🇦",
   "writing from right to left": "שלום עולם — مرحبا بالعالم \u202Eabc\u202C",
@@ -16,8 +16,8 @@ const TEXTS: Record<string, string> = {
   "white space at its ends": " \t a task \r\n ",
   "line ends and control characters": "a\nb\r\nc\u2028d\u0001e\u007Ff\u0085",
   "quotes and escapes": `'; DROP TABLE tasks; -- "x" \\ \\n %s $1 :a ? \${x} \u0060`,
-  "what means nothing elsewhere": "null",
-  "what looks like a number": "007",
+  "the word null": "null",
+  "a text like a number": "007",
   "characters outside the basic plane": "\u{10FFFF}\u{1F600}\u{20000}",
   "noncharacters and a byte order mark": "\uFEFFa\uFFFEb\uFFFF",
 };
@@ -28,11 +28,11 @@ const JSON_TEXTS: Record<string, string> = {
   "a key that comes twice": '{"a":1,"a":2}',
   "the escape of NUL": '{"nul":"\\u0000","key\\u0000":1}',
   "the escape of a lone surrogate": '"\\ud800"',
-  "escapes that need not be": '"\\u0061\\/\\u00e9"',
+  "unnecessary escapes": '"\\u0061\\/\\u00e9"',
   "white space": ' {\n\t"a" : [ 1 , 2 ] } ',
-  "numbers that no double holds": "[12345678901234567890,1e400,0.1000,-0,1E2]",
-  "a text alone": '"text"',
-  "null, which is not the lack of it": "null",
+  "numbers that a double cannot represent": "[12345678901234567890,1e400,0.1000,-0,1E2]",
+  "a string as the whole document": '"text"',
+  "null, which differs from no payload": "null",
   "an empty text": '""',
   "a prototype": '{"__proto__":{"a":1},"constructor":null}',
   depth: `${"[".repeat(64)}${"]".repeat(64)}`,
@@ -45,7 +45,7 @@ const SPECS: Record<string, Spec> = {
   "a due time long ago": { runAt: 0 },
   "the first due time": { runAt: YEAR_0001 },
   "the last due time": { runAt: YEAR_9999 },
-  "no limit of time": { timeoutMs: null },
+  "no time limit": { timeoutMs: null },
   "a limit of one millisecond": { timeoutMs: 1 },
   "a limit of some weeks": { timeoutMs: 40 * 24 * HOUR_MS },
   "one attempt": { maxAttempts: 1 },
@@ -56,7 +56,7 @@ const SPECS: Record<string, Spec> = {
   "a longest key": { key: "🔑".repeat(LIMITS.keyCodePoints) },
   "no description": { description: "" },
   "no tags": { tags: [] },
-  "tags in their order, as often as they come": { tags: ["b", "a", "c", "a"] },
+  "tags in their order, with repetitions": { tags: ["b", "a", "c", "a"] },
   "tags that look like syntax": {
     tags: ["NULL", "a,b", "{x}", '"quoted"', "back\\slash", " spaced ", "", "[1]", "ключ", "😀"],
   },
@@ -76,7 +76,7 @@ const SPECS: Record<string, Spec> = {
 };
 
 const PATCHES: Record<string, TaskPatch> = {
-  "each field at once": {
+  "all fields at the same time": {
     name: "new name",
     description: "new description",
     tags: ["new", "tags"],
@@ -87,13 +87,13 @@ const PATCHES: Record<string, TaskPatch> = {
     timeoutMs: 5_000,
     maxAttempts: 9,
   },
-  "a payload away": { payload: null },
-  "a limit away": { timeoutMs: null },
+  "the removal of a payload": { payload: null },
+  "the removal of a time limit": { timeoutMs: null },
   "tags away": { tags: [] },
   "labels away": { labels: {} },
 };
 
-/** The lives of a task, step by step; after each step the store holds exactly what the rule has made. */
+/** Tasks step by step: after each step the stored task equals the result of the rule. */
 export function examineFidelity(exam: Exam): void {
   for (const [what, text] of Object.entries(TEXTS)) {
     exam(`texts keep ${what}`, async ({ add, see }) => {
@@ -111,7 +111,7 @@ export function examineFidelity(exam: Exam): void {
     });
   }
 
-  exam("a result is kept to the letter", async ({ run, step, see, t }) => {
+  exam("a result is kept exactly", async ({ run, step, see, t }) => {
     for (const result of Object.values(JSON_TEXTS)) {
       const running = await run();
       const outcome = { kind: "done", result } as const;
@@ -120,7 +120,7 @@ export function examineFidelity(exam: Exam): void {
     }
   });
 
-  exam("no payload and no result are null, not a text", async ({ ended, see }) => {
+  exam("a missing payload and a missing result are null, not a text", async ({ ended, see }) => {
     const { payload, result } = await see((await ended("done")).id);
     expect({ payload, result }).toEqual({ payload: null, result: null });
   });
@@ -133,14 +133,14 @@ export function examineFidelity(exam: Exam): void {
   }
 
   for (const [what, patch] of Object.entries(PATCHES)) {
-    exam(`an edit takes or brings ${what}`, async ({ add, step, see, t }) => {
+    exam(`an edit stores ${what}`, async ({ add, step, see, t }) => {
       const task = await add({ payload: "1", timeoutMs: 1, tags: ["old"], key: "k" });
       const edited = await step(task, edit(task, patch, t + 1));
       expect(await see(task.id)).toStrictEqual(edited);
     });
   }
 
-  exam("progress is kept to the letter", async ({ run, beat, see, t }) => {
+  exam("progress is kept exactly", async ({ run, beat, see, t }) => {
     const running = await run();
     let task: Task = running;
     const said = [
@@ -156,7 +156,7 @@ export function examineFidelity(exam: Exam): void {
     }
   });
 
-  exam("errors are kept to the letter, an empty message too", async ({ run, settled, see }) => {
+  exam("errors are kept exactly, also an empty message", async ({ run, settled, see }) => {
     for (const message of ["", ...Object.values(TEXTS).map((text) => text.slice(0, LIMITS.messageLength))]) {
       const failed = await settled(await run(), { ...FAILED, error: { code: "odd-code", message } });
       expect(await see(failed.id)).toStrictEqual(failed);
@@ -164,13 +164,13 @@ export function examineFidelity(exam: Exam): void {
     }
   });
 
-  exam("a worker's name is kept to the letter", async ({ run, see }) => {
+  exam("a worker's name is kept exactly", async ({ run, see }) => {
     const worker = "worker 😀 'one' \\ \"two\"";
     const running = await run({}, { worker });
     expect((await see(running.id)).lease?.worker).toBe(worker);
   });
 
-  exam("what ended well is stored as its rule made it", async ({ run, beat, step, see, t }) => {
+  exam("a successful task is stored as the rules made it", async ({ run, beat, step, see, t }) => {
     const running = await run();
     const progress = { percent: 50, message: "half" };
     await beat(running, t + 1, { progress });
@@ -180,7 +180,7 @@ export function examineFidelity(exam: Exam): void {
     expect(await see(running.id)).toStrictEqual(done);
   });
 
-  exam("a life of failures, releases, losses, retries and cancels is stored step by step", async (x) => {
+  exam("failures, releases, losses, retries and cancels of a task are stored step by step", async (x) => {
     let task: Task = await x.add({ key: "k", maxAttempts: 2, payload: "[1]", tags: ["a"] });
     let at = x.t;
 
@@ -223,7 +223,7 @@ export function examineFidelity(exam: Exam): void {
   });
 
   exam(
-    "the last attempts are kept to the letter, the one before them goes",
+    "the last attempts are kept exactly, earlier ones are removed",
     async ({ add, start, step, see, t }) => {
       let task: Task = await add();
       for (let n = 0; n <= LIMITS.attemptsKept; n++) {

@@ -2,7 +2,7 @@ import { expect } from "bun:test";
 import type { Idempotency, InsertAnswer, InsertRequest } from "../store.ts";
 import { type Exam, type Examinee, HOUR_MS, only, type Spec } from "./examinee.ts";
 
-/** A request under an idempotency key; the key is `k` and lives an hour unless said. */
+/** A request under an idempotency key, by default `k`, which is kept for an hour. */
 const keyed = (
   { draft, t }: Examinee,
   idempotency: Partial<Idempotency> = {},
@@ -23,7 +23,7 @@ const created = (...ids: number[]): InsertAnswer => ({
   tasks: ids.map((id) => ({ id, existing: false })),
 });
 
-/** An answer without what it says of `existing`. */
+/** An answer without `existing`. */
 const kindAndIds = (answer: InsertAnswer) =>
   answer.kind === "mismatch" ? [answer.kind] : [answer.kind, ...answer.tasks.map(({ id }) => id)];
 
@@ -74,7 +74,7 @@ export function examineIdempotency(exam: Exam): void {
       expect(await insertKeyed(x, { key })).toEqual(created(index + 1));
   });
 
-  exam("scope and key are not run together", async (x) => {
+  exam("scope and key are compared separately", async (x) => {
     const pairs: [string, string][] = [
       ["a", "b:c"],
       ["a:b", "c"],
@@ -88,7 +88,7 @@ export function examineIdempotency(exam: Exam): void {
     }
   });
 
-  exam("a request that comes twice in one call is created once", async (x) => {
+  exam("a request that is twice in one call is created once", async (x) => {
     const answers = await x.store.insert([keyed(x), keyed(x)], x.t);
     expect(answers.map(kindAndIds)).toEqual([
       ["created", 1],
@@ -105,7 +105,7 @@ export function examineIdempotency(exam: Exam): void {
     },
   );
 
-  exam("repeats and mismatches leave their neighbours in the call alone", async (x) => {
+  exam("repeats and mismatches do not affect the other requests of the call", async (x) => {
     await insertKeyed(x);
     const answers = await x.store.insert(
       [
@@ -124,60 +124,63 @@ export function examineIdempotency(exam: Exam): void {
     ]);
   });
 
-  exam("a request is known up to its time", async (x) => {
+  exam("a request is remembered until its time", async (x) => {
     await insertKeyed(x, { until: x.t + 1_000 });
     expect(kindAndIds(await insertAt(x, x.t + 999, keyed(x)))).toEqual(["repeated", 1]);
   });
 
-  exam("past its time a request is created anew", async (x) => {
+  exam("after its time a request is created again", async (x) => {
     await insertKeyed(x, { until: x.t + 1_000 });
     expect(await insertAt(x, x.t + 1_001, keyed(x))).toEqual(created(2));
   });
 
-  exam("past its time a key is free for another fingerprint", async (x) => {
+  exam("after its time a key can have another fingerprint", async (x) => {
     await insertKeyed(x, { until: x.t + 1_000 });
     expect(await insertAt(x, x.t + 1_001, keyed(x, { fingerprint: "f2" }))).toEqual(created(2));
     expect(await insertAt(x, x.t + 1_002, keyed(x))).toEqual({ kind: "mismatch" });
   });
 
-  exam("a request that was created anew is known anew", async (x) => {
+  exam("a request that was created again is remembered again", async (x) => {
     await insertKeyed(x, { until: x.t + 1_000 });
     const again = keyed(x, { until: x.t + 5_000 });
     await insertAt(x, x.t + 1_001, again);
     expect(kindAndIds(await insertAt(x, x.t + 4_999, again))).toEqual(["repeated", 2]);
   });
 
-  exam("a repeat does not lengthen the time of the first", async (x) => {
+  exam("a repeat does not lengthen the time of the first request", async (x) => {
     await insertKeyed(x, { until: x.t + 1_000 });
     await insertAt(x, x.t + 500, keyed(x, { until: x.t + 9_000 }));
     expect(await insertAt(x, x.t + 1_001, keyed(x))).toEqual(created(2));
   });
 
-  exam("each request goes by its own time, whatever came before it", async (x) => {
+  exam("each request has its own time, which earlier requests do not change", async (x) => {
     await insertKeyed(x, { key: "long", until: x.t + HOUR_MS });
     await insertKeyed(x, { key: "short", until: x.t + 1_000 });
     expect(await insertAt(x, x.t + 1_001, keyed(x, { key: "short" }))).toEqual(created(3));
     expect(kindAndIds(await insertAt(x, x.t + 1_001, keyed(x, { key: "long" })))).toEqual(["repeated", 1]);
   });
 
-  exam("a repeated request gets its ids also when the tasks have ended or gone", async (x) => {
+  exam("a repeated request also gets its ids after the tasks have ended or were deleted", async (x) => {
     await insertAt(x, x.t, keyed(x, {}, [{}, {}]));
     await x.settled(await x.start(await x.see(1)), { kind: "done", result: null });
     await x.removed(2);
     expect(kindAndIds(await insertAt(x, x.t + 5_000, keyed(x)))).toEqual(["repeated", 1, 2]);
   });
 
-  exam("a request that stood for a task with its key is remembered with that task's id", async (x) => {
-    const holder = await x.add({ key: "task-key" });
-    const request = keyed(x, {}, [{}, { key: "task-key" }]);
-    expect(await insertAt(x, x.t, request)).toEqual({
-      kind: "created",
-      tasks: [
-        { id: 2, existing: false },
-        { id: holder.id, existing: true },
-      ],
-    });
-    await x.removed(holder.id);
-    expect(kindAndIds(await insertAt(x, x.t, request))).toEqual(["repeated", 2, holder.id]);
-  });
+  exam(
+    "a request that was answered with the task of its key is remembered with that task's id",
+    async (x) => {
+      const holder = await x.add({ key: "task-key" });
+      const request = keyed(x, {}, [{}, { key: "task-key" }]);
+      expect(await insertAt(x, x.t, request)).toEqual({
+        kind: "created",
+        tasks: [
+          { id: 2, existing: false },
+          { id: holder.id, existing: true },
+        ],
+      });
+      await x.removed(holder.id);
+      expect(kindAndIds(await insertAt(x, x.t, request))).toEqual(["repeated", 2, holder.id]);
+    },
+  );
 }

@@ -34,7 +34,7 @@ export function examineInsert(exam: Exam): void {
     expect(names).toEqual(["a", "b", "c", "d", "e", "f"]);
   });
 
-  exam("ids go on from call to call without a gap", async ({ add, addAll }) => {
+  exam("ids continue from call to call without a gap", async ({ add, addAll }) => {
     const ids = [await add(), ...(await addAll([{}, {}, {}])), await add()].map(({ id }) => id);
     expect(ids).toEqual([1, 2, 3, 4, 5]);
   });
@@ -54,14 +54,14 @@ export function examineInsert(exam: Exam): void {
     expect(stored.map((task) => task?.name)).toEqual(names);
   });
 
-  exam("a stored task is its draft and an id", async ({ draft, add, see }) => {
+  exam("a stored task equals its draft with an id", async ({ draft, add, see }) => {
     const spec = { name: "n", type: "video.encode", payload: '{"a":1}', priority: 7, tags: ["x"], key: "k" };
     const { id } = await add(spec);
     expect(await see(id)).toStrictEqual({ ...draft(spec), id });
   });
 
   exam(
-    "an id is never given again, not even the latest of a deleted task",
+    "an id is never given again, also not the latest id after its task was deleted",
     async ({ addAll, add, removed }) => {
       await addAll([{}, {}, {}]);
       expect(await removed(3)).toBe(true);
@@ -75,26 +75,26 @@ export function examineInsert(exam: Exam): void {
 
   // ---- keys
 
-  exam("a draft whose key a pending task holds stands for that task", async (x) => {
+  exam("a draft with the key of a pending task is answered with that task", async (x) => {
     const holder = await x.add({ key: "k" });
     const answer = await insertOne(x, [{ key: "k" }]);
     expect(answer).toEqual({ kind: "created", tasks: [{ id: holder.id, existing: true }] });
   });
 
-  exam("a draft whose key a running task holds stands for that task", async (x) => {
+  exam("a draft with the key of a running task is answered with that task", async (x) => {
     const holder = await x.run({ key: "k" });
     const answer = await insertOne(x, [{ key: "k" }]);
     expect(answer).toEqual({ kind: "created", tasks: [{ id: holder.id, existing: true }] });
   });
 
-  exam("a key is held until the end, also while a cancel request is open", async (x) => {
+  exam("a key is taken until the task ends, also after a cancel request", async (x) => {
     const running = await x.run({ key: "k" });
     await x.step(running, cancel(running, x.t));
     const answer = await insertOne(x, [{ key: "k" }]);
     expect(answer).toEqual({ kind: "created", tasks: [{ id: running.id, existing: true }] });
   });
 
-  exam("a draft that stands for a task changes nothing of it", async (x) => {
+  exam("a draft that is answered with a task does not change the task", async (x) => {
     const holder = await x.add({ key: "k", name: "first", priority: 1 });
     await insertOne(x, [{ key: "k", name: "second", priority: 9 }]);
     expect(await x.see(holder.id)).toStrictEqual(holder);
@@ -115,19 +115,22 @@ export function examineInsert(exam: Exam): void {
     expect(answer).toEqual({ kind: "created", tasks: [{ id: id + 1, existing: false }] });
   });
 
-  exam("a key taken by an earlier request of the same call stands for that task", async (x) => {
-    const requests = [[{ key: "k", name: "first" }], [{ name: "other" }], [{ key: "k", name: "third" }]];
-    const answers = await x.store.insert(
-      requests.map((specs) => requestOf(x, specs)),
-      x.t,
-    );
-    expect(answers.map((answer) => (answer.kind === "mismatch" ? [] : answer.tasks))).toEqual([
-      [{ id: 1, existing: false }],
-      [{ id: 2, existing: false }],
-      [{ id: 1, existing: true }],
-    ]);
-    expect((await x.see(1)).name).toBe("first");
-  });
+  exam(
+    "a draft with the key of an earlier request of the same call is answered with that task",
+    async (x) => {
+      const requests = [[{ key: "k", name: "first" }], [{ name: "other" }], [{ key: "k", name: "third" }]];
+      const answers = await x.store.insert(
+        requests.map((specs) => requestOf(x, specs)),
+        x.t,
+      );
+      expect(answers.map((answer) => (answer.kind === "mismatch" ? [] : answer.tasks))).toEqual([
+        [{ id: 1, existing: false }],
+        [{ id: 2, existing: false }],
+        [{ id: 1, existing: true }],
+      ]);
+      expect((await x.see(1)).name).toBe("first");
+    },
+  );
 
   exam("a request may mix tasks that exist with new ones, and no id is skipped", async (x) => {
     await x.addAll([{ key: "a" }, { key: "b" }]);
@@ -145,7 +148,7 @@ export function examineInsert(exam: Exam): void {
     expect((await x.add()).id).toBe(6);
   });
 
-  exam("keys are compared as they are written", async ({ addAll, store, t, draft }) => {
+  exam("keys are compared exactly, character by character", async ({ addAll, store, t, draft }) => {
     const keys = ["key", "Key", "key ", " key", "ké", "ke\u0301", "key%", "k_y", "ключ", "КЛЮЧ", "null"];
     await addAll(keys.map((key) => ({ key })));
     const again = keys.map((key) => ({ drafts: [draft({ key })], idempotency: null }));
@@ -154,11 +157,11 @@ export function examineInsert(exam: Exam): void {
     );
   });
 
-  exam("tasks without a key are never taken for each other", async ({ addAll }) => {
+  exam("several tasks without a key are all created", async ({ addAll }) => {
     expect(idsOf(await addAll([{ key: null }, { key: null }, {}]))).toEqual([1, 2, 3]);
   });
 
-  exam("the key that a retried task took back is held again", async (x) => {
+  exam("the key of a retried task is taken again", async (x) => {
     const task = await x.ended("failed", { key: "k" });
     await x.step(task, retry(task, x.t + 2_000));
     const answer = await insertOne(x, [{ key: "k" }]);
@@ -167,19 +170,19 @@ export function examineInsert(exam: Exam): void {
 
   // ---- get
 
-  exam("get answers in the order of the ids, with null where there is no task", async ({ addAll, store }) => {
+  exam("get answers in the order of the ids, with null for missing tasks", async ({ addAll, store }) => {
     const tasks = await addAll([{ name: "a" }, { name: "b" }, { name: "c" }]);
     await store.remove([{ id: 2 }]);
     const found = await store.get([3, 2, 1, 99, Number.MAX_SAFE_INTEGER]);
     expect(found).toStrictEqual([nth(tasks, 2), null, nth(tasks, 0), null, null]);
   });
 
-  exam("get answers an id as often as it is asked", async ({ add, store }) => {
+  exam("get answers an id that is given several times each time", async ({ add, store }) => {
     const task = await add();
     expect(await store.get([1, 1, 7, 1])).toStrictEqual([task, task, null, task]);
   });
 
-  exam("get of nothing is nothing", async ({ store }) => {
+  exam("get without ids has an empty answer", async ({ store }) => {
     expect(await store.get([])).toEqual([]);
   });
 
@@ -188,7 +191,7 @@ export function examineInsert(exam: Exam): void {
     expect(await store.get(idsOf(tasks).toReversed())).toEqual(tasks.toReversed());
   });
 
-  exam("a task that is due later is stored as it is", async ({ add, see, t }) => {
+  exam("a task that is due later is stored unchanged", async ({ add, see, t }) => {
     const task = await add({ runAt: t + HOUR_MS });
     expect(await see(task.id)).toStrictEqual(task);
   });

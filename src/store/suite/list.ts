@@ -64,7 +64,7 @@ const labelsOf = (n: number): Labels => ({
   ...(n % 3 === 0 ? { "app.kubernetes.io/name": "a:b, 😀", empty: "" } : {}),
 });
 
-/** What becomes of a task of the population, by its id modulo seven: 0 is not due yet, 1 and 6 keep running. */
+/** The state of each task of the population, by its id modulo seven: 0 is not due yet, 1 and 6 keep running. */
 const CANCELLED: ReadonlySet<number> = new Set([4, 6]);
 const OUTCOMES: Readonly<Record<number, Outcome>> = { 2: DONE, 3: FAILED, 4: RELEASED, 5: RELEASED };
 
@@ -76,7 +76,7 @@ async function writeAll({ store }: Examinee, from: readonly Task[], to: readonly
   expect(await store.replace(steps)).toEqual(steps.map(() => "ok"));
 }
 
-/** What the filter means, said once more and plainly. */
+/** The meaning of a filter, in a second and simple implementation. */
 function takes(filter: TaskFilter, task: Task): boolean {
   const { statuses, types, tags, labels, search, finishedBefore, expiredAt, overlongAt } = filter;
   return (
@@ -108,7 +108,7 @@ const FILTERS: Record<string, (t: number) => TaskFilter> = {
   "tasks of any of several statuses": () => ({ statuses: ["pending", "failed", "done"] }),
   "tasks of all statuses": () => ({ statuses: STATUSES }),
   "tasks of a type": () => ({ types: ["video.encode"] }),
-  "tasks of a prefix, but not of its bare beginning": () => ({ types: ["video.*"] }),
+  "tasks of a prefix, but not of the type without the dot": () => ({ types: ["video.*"] }),
   "tasks of a prefix with a wildcard of SQL in it": () => ({ types: ["mail_x.*"] }),
   "tasks of every type by a bare star": () => ({ types: ["*"] }),
   "tasks of any of several types and prefixes, each once": () => ({
@@ -116,7 +116,7 @@ const FILTERS: Record<string, (t: number) => TaskFilter> = {
   }),
   "tasks with a tag": () => ({ tags: ["even"] }),
   "tasks that have all of several tags": () => ({ tags: ["even", "fifth 🌍"] }),
-  "tasks that have no tag in particular": () => ({ tags: [] }),
+  "tasks with any tags, for an empty list of tags": () => ({ tags: [] }),
   "tasks with a label": () => ({ labels: ["region:eu"] }),
   "tasks with a label whose value has a colon": () => ({ labels: ["app.kubernetes.io/name:a:b, 😀"] }),
   "tasks with a label whose value is empty": () => ({ labels: ["empty:"] }),
@@ -124,26 +124,26 @@ const FILTERS: Record<string, (t: number) => TaskFilter> = {
     labels: ["empty:", "region:eu"],
     statuses: ["pending", "done"],
   }),
-  "tasks that have no label in particular": () => ({ labels: [] }),
+  "tasks with any labels, for an empty list of labels": () => ({ labels: [] }),
   "tasks that a word finds": () => ({ search: parseSearch("рыба") }),
   "tasks that a field of the payload finds": () => ({ search: parseSearch("payload.user.name:ann") }),
   "tasks that a search without words finds": () => ({ search: parseSearch("") }),
   "tasks that ended before a time, not at it": (t) => ({ finishedBefore: t + 2_000 }),
   "failed tasks that ended before a time": (t) => ({ statuses: ["failed"], finishedBefore: t + 3_000 }),
-  "leases that are over at a time, also just at it": (t) => ({ expiredAt: t + 20_000 }),
+  "leases that are over at a time, also exactly at it": (t) => ({ expiredAt: t + 20_000 }),
   "leases of a type that are over": (t) => ({
     expiredAt: t + 20_000,
     types: ["video.*"],
     statuses: ["running"],
   }),
-  "a cancel's grace that is over, though the lease is not": (t) => ({ expiredAt: t + 15_000 }),
-  "leases that end too far ahead, for the clock was set back": (t) => ({ overlongAt: t - HOUR_MS }),
+  "a grace of a cancel request that is over, although the lease is not": (t) => ({ expiredAt: t + 15_000 }),
+  "leases that end too far ahead because the clock was set back": (t) => ({ overlongAt: t - HOUR_MS }),
   "leases that end too far ahead for their own length": (t) => ({ overlongAt: t - 15_000 }),
-  "graces of cancel requests that end too far ahead, though the leases do not": (t) => ({
+  "graces of cancel requests that end too far ahead, although the leases do not": (t) => ({
     overlongAt: t - 50_000,
   }),
   "leases of a type that end too far ahead": (t) => ({ overlongAt: t - HOUR_MS, types: ["video.*"] }),
-  "tasks for which all filters hold at once": (t) => ({
+  "tasks that match all conditions": (t) => ({
     statuses: ["done", "failed"],
     types: ["*"],
     tags: ["even"],
@@ -166,12 +166,12 @@ const NOTHING: Record<string, (t: number) => TaskFilter> = {
   "pending tasks that ended": (t) => ({ statuses: ["pending"], finishedBefore: t + HOUR_MS }),
   "ended tasks with a lease": (t) => ({ statuses: ["done"], expiredAt: t + HOUR_MS }),
   "ended tasks with an overlong lease": (t) => ({ statuses: ["done"], overlongAt: t - HOUR_MS }),
-  "leases that end too far ahead, while the clock is right": (t) => ({ overlongAt: t + 1_000 }),
+  "leases that end too far ahead, although the clock was not set back": (t) => ({ overlongAt: t + 1_000 }),
   "a time before any lease is over": (t) => ({ expiredAt: t + 9_999 }),
   "a time before any end": (t) => ({ finishedBefore: t }),
 };
 
-/** Pages of one task are walked where there are few: forty calls for each long list, of 29 in four orders, show nothing more. */
+/** Pages of one task are read only for short lists: for long ones they would need forty calls in each of four orders, and test nothing more. */
 const limitsFor = (count: number): readonly number[] => [count <= 10 ? 1 : 7, 100];
 
 export function examineList(exam: Exam): void {
@@ -191,7 +191,7 @@ export function examineList(exam: Exam): void {
     }
   });
 
-  exam("nothing is found by a filter that takes nothing", async (x) => {
+  exam("a filter that takes no task finds none", async (x) => {
     await populate(x);
     for (const [what, filterAt] of Object.entries(NOTHING)) {
       const filter = filterAt(x.t);
@@ -211,7 +211,7 @@ export function examineList(exam: Exam): void {
     expect(await store.count({})).toBe(0);
   });
 
-  exam("a page goes on behind its cursor, whatever was asked before", async (x) => {
+  exam("a page continues after its cursor, without an earlier call", async (x) => {
     await x.addAll(Array.from({ length: 10 }, () => ({})));
     const page = await x.store.list({ filter: {}, sort: "id", after: { id: 4, finishedAt: null }, limit: 3 });
     expect(idsOf(page.tasks)).toEqual([5, 6, 7]);
@@ -224,7 +224,7 @@ export function examineList(exam: Exam): void {
     expect(idsOf(back.tasks)).toEqual([3, 2, 1]);
   });
 
-  exam("a cursor stands where its task was, though it has been deleted", async (x) => {
+  exam("a cursor keeps the place of its task after the task was deleted", async (x) => {
     const population = await populate(x);
     for (const sort of SORTS) {
       const order = sorted(population, sort);
@@ -249,24 +249,27 @@ export function examineList(exam: Exam): void {
   });
 
   for (const sort of SORTS) {
-    exam(`a walk by ${sort} shows what stays exactly once while others come and go`, async (x) => {
-      const population = await populate(x);
-      const ended = population.filter(isEnded);
-      const leaving = ascending(idsOf(ended.filter((_, n) => n % 3 === 0)));
-      const gone = new Set(leaving);
-      const found = await walk(x.store, { filter: {}, sort, limit: 2 }, async () => {
-        const [first, last] = [leaving.shift(), leaving.pop()];
-        await x.store.remove([first, last].flatMap((id) => (id === undefined ? [] : [{ id }])));
-        if (leaving.length > 0) await x.ended("cancelled", { type: "newcomer" }, x.t + 1_000);
-      });
-      const staying = found.filter((task) => task.type !== "newcomer" && !gone.has(task.id));
-      const expected = sorted(population, sort).filter((task) => !gone.has(task.id));
-      expect(idsOf(staying)).toEqual(idsOf(expected));
-      expect(new Set(idsOf(found)).size).toBe(found.length);
-    });
+    exam(
+      `pages by ${sort} show each remaining task exactly once while others are created and deleted`,
+      async (x) => {
+        const population = await populate(x);
+        const ended = population.filter(isEnded);
+        const leaving = ascending(idsOf(ended.filter((_, n) => n % 3 === 0)));
+        const gone = new Set(leaving);
+        const found = await walk(x.store, { filter: {}, sort, limit: 2 }, async () => {
+          const [first, last] = [leaving.shift(), leaving.pop()];
+          await x.store.remove([first, last].flatMap((id) => (id === undefined ? [] : [{ id }])));
+          if (leaving.length > 0) await x.ended("cancelled", { type: "newcomer" }, x.t + 1_000);
+        });
+        const staying = found.filter((task) => task.type !== "newcomer" && !gone.has(task.id));
+        const expected = sorted(population, sort).filter((task) => !gone.has(task.id));
+        expect(idsOf(staying)).toEqual(idsOf(expected));
+        expect(new Set(idsOf(found)).size).toBe(found.length);
+      },
+    );
   }
 
-  exam("a walk shows once what changes under it but matches throughout", async (x) => {
+  exam("pages show a task once that changes meanwhile but always matches", async (x) => {
     await x.addAll(Array.from({ length: 30 }, () => ({})));
     const found = await walk(
       x.store,
@@ -296,7 +299,7 @@ export function examineList(exam: Exam): void {
     expect(await x.store.count({})).toBe(7_001);
   });
 
-  exam("a count follows what is created, changed and deleted", async (x) => {
+  exam("a count changes with created, changed and deleted tasks", async (x) => {
     await x.addAll([{}, {}, {}]);
     await x.take(["*"], { max: 1 });
     const counts = () =>

@@ -9,7 +9,7 @@ const lines = (from: number, to: number): NewLogLine[] =>
 
 export function examineLog(exam: Exam): void {
   exam(
-    "lines are numbered from 1 and bear the time of their beat, oldest first",
+    "lines are numbered from 1 and have the time of their heartbeat, oldest first",
     async ({ run, beat, store, t }) => {
       const running = await run();
       await beat(running, t + 10, { log: lines(1, 2) });
@@ -22,7 +22,7 @@ export function examineLog(exam: Exam): void {
     },
   );
 
-  exam("a reader gets what comes after the line it has", async ({ run, beat, store, t }) => {
+  exam("a reader gets the lines after the given number", async ({ run, beat, store, t }) => {
     const running = await run();
     await beat(running, t + 10, { log: lines(1, 5) });
     const after = async (n: number) => (await store.readLog(running.id, n)).map((line) => line.n);
@@ -32,25 +32,25 @@ export function examineLog(exam: Exam): void {
     expect(await after(500)).toEqual([]);
   });
 
-  exam("a task without lines and one that never was have an empty log", async ({ add, store }) => {
+  exam("a task without lines and one that never existed have an empty log", async ({ add, store }) => {
     expect(await store.readLog((await add()).id, 0)).toEqual([]);
     expect(await store.readLog(999, 0)).toEqual([]);
   });
 
-  exam("levels and texts are kept to the letter", async ({ run, beat, store, t }) => {
+  exam("levels and texts are kept exactly", async ({ run, beat, store, t }) => {
     const running = await run();
-    const said: NewLogLine[] = [
+    const sent: NewLogLine[] = [
       { level: "debug", message: "" },
       { level: "info", message: " 😀 مرحبا\n\t" },
       { level: "warn", message: `'"\\ {"json": true} %s $1 NULL` },
       { level: "error", message: "ж".repeat(LIMITS.messageLength) },
     ];
-    await beat(running, t + 1, { log: said });
+    await beat(running, t + 1, { log: sent });
     const kept = await store.readLog(running.id, 0);
-    expect(kept.map(({ level, message }) => ({ level, message }))).toEqual(said);
+    expect(kept.map(({ level, message }) => ({ level, message }))).toEqual(sent);
   });
 
-  exam("the last thousand lines are kept and numbers go on", async ({ run, beat, store, t }) => {
+  exam("the last thousand lines are kept, and numbers continue", async ({ run, beat, store, t }) => {
     const running = await run();
     for (let from = 1; from <= 1_201; from += 300) {
       await beat(running, t + from, { log: lines(from, from + 299) });
@@ -61,12 +61,15 @@ export function examineLog(exam: Exam): void {
     expect((await store.readLog(running.id, 1_499)).map(({ n }) => n)).toEqual([1_500]);
   });
 
-  exam("one beat with more than is kept leaves its last thousand", async ({ run, beat, store, t }) => {
-    const running = await run();
-    await beat(running, t + 1, { log: lines(1, LIMITS.logLinesKept + 7) });
-    const kept = await store.readLog(running.id, 0);
-    expect([kept.length, kept.at(0)?.n, kept.at(-1)?.message]).toEqual([1_000, 8, "line 1007"]);
-  });
+  exam(
+    "of a heartbeat with more lines than are kept the last thousand are kept",
+    async ({ run, beat, store, t }) => {
+      const running = await run();
+      await beat(running, t + 1, { log: lines(1, LIMITS.logLinesKept + 7) });
+      const kept = await store.readLog(running.id, 0);
+      expect([kept.length, kept.at(0)?.n, kept.at(-1)?.message]).toEqual([1_000, 8, "line 1007"]);
+    },
+  );
 
   exam("each task has a log of its own", async (x) => {
     const [a, b] = [await x.run(), await x.run()];
@@ -78,7 +81,7 @@ export function examineLog(exam: Exam): void {
     expect(await texts(b.id)).toEqual(["1: line 7"]);
   });
 
-  exam("the log outlives its attempt, and the next one goes on with it", async (x) => {
+  exam("the log is kept after its attempt, and the next attempt continues it", async (x) => {
     const first = await x.run();
     await x.beat(first, x.t + 1, { log: lines(1, 1) });
     const beaten = extend(first, { token: first.token, progress: null }, x.t + 1);
@@ -92,7 +95,7 @@ export function examineLog(exam: Exam): void {
     ]);
   });
 
-  exam("a deleted task takes its log with it", async (x) => {
+  exam("the log is deleted with its task", async (x) => {
     const running = await x.run();
     await x.beat(running, x.t + 1, { log: lines(1, 3) });
     await x.removed(running.id);

@@ -5,7 +5,7 @@ import type { OnceDocument, ReplaceAnswer, TaskStore } from "../store.ts";
 import { type Exam, type Examinee, HOUR_MS, only } from "./examinee.ts";
 
 const documentAt = ({ t }: Examinee, fields: Partial<OnceDocument> = {}): OnceDocument => ({
-  ...{ name: "call/1", value: "what it did", until: t + HOUR_MS, now: t },
+  ...{ name: "call/1", value: "the result", until: t + HOUR_MS, now: t },
   ...fields,
 });
 
@@ -22,7 +22,7 @@ const remove = async (store: TaskStore, id: number, once: OnceDocument, version?
 const valuesOf = async ({ store, t }: Examinee, at = t): Promise<string[]> =>
   (await store.readDocuments("call/", at)).documents.map(({ value }) => value);
 
-/** A step or a deletion that writes a document, and is carried out once however often it comes. */
+/** Steps and deletions that write a document: they are carried out once, however often they are called. */
 export function examineOnce(exam: Exam): void {
   exam("a step and its document are written together", async (x) => {
     const task = await x.add();
@@ -35,7 +35,7 @@ export function examineOnce(exam: Exam): void {
   });
 
   exam(
-    "a step whose document is there is stale and changes nothing, also where it would do more",
+    "a step whose document exists is stale and changes nothing, also if it differs from the first step",
     async (x) => {
       const task = await x.ended("failed");
       const first = retry(task, x.t + 2_000);
@@ -46,11 +46,11 @@ export function examineOnce(exam: Exam): void {
         "stale",
       );
       expect(await x.see(task.id)).toStrictEqual(again);
-      expect(await valuesOf(x)).toEqual(["what it did"]);
+      expect(await valuesOf(x)).toEqual(["the result"]);
     },
   );
 
-  exam("a step that is stale or finds its key taken writes no document", async (x) => {
+  exam("a step that is stale or `key_taken` writes no document", async (x) => {
     const holder = await x.ended("done", { key: "k" });
     const task = await x.add({ key: "k" });
     await x.step(task, edit(task, { name: "new" }, x.t));
@@ -59,7 +59,7 @@ export function examineOnce(exam: Exam): void {
     expect(await valuesOf(x)).toEqual([]);
   });
 
-  exam("a step whose document is there is stale, also where another task holds its key now", async (x) => {
+  exam("a step whose document exists is stale, also if another task has its key now", async (x) => {
     const holder = await x.ended("done", { key: "k" });
     await x.add({ key: "k" });
     const other = await x.add();
@@ -69,7 +69,7 @@ export function examineOnce(exam: Exam): void {
     );
   });
 
-  exam("an expired document is no obstacle to a step", async (x) => {
+  exam("a step is carried out if its document has expired", async (x) => {
     const task = await x.add();
     const [first, second] = [edit(task, { name: "1" }, x.t), edit(task, { name: "2" }, x.t)];
     expect(await write(x, task, first, documentAt(x, { until: x.t + 1_000 }))).toBe("ok");
@@ -80,17 +80,17 @@ export function examineOnce(exam: Exam): void {
     expect(await valuesOf(x, x.t + 1_000)).toEqual(["later"]);
   });
 
-  exam("steps with documents and steps without go together, each on its own", async (x) => {
+  exam("a call may have steps with and without documents, each carried out on its own", async (x) => {
     const tasks = await x.addAll([{}, {}, {}]);
     const steps = tasks.map((task) => ({ from: task, to: edit(task, { name: "new" }, x.t) }));
-    const [a, b, c] = steps as [(typeof steps)[0], (typeof steps)[0], (typeof steps)[0]]; // one for each
+    const [a, b, c] = steps as [(typeof steps)[0], (typeof steps)[0], (typeof steps)[0]]; // one task for each draft
     const answers = await x.store.replace([{ ...a, once: documentAt(x) }, b, { ...c, once: documentAt(x) }]);
     expect(answers).toEqual(["ok", "ok", "stale"]);
     expect((await x.see(c.from.id)).version).toBe(1);
   });
 
   exam(
-    "steps with documents and steps without are carried out in their order, where one frees the key of another",
+    "steps with and without documents are carried out in their order, if one frees the key of another",
     async (x) => {
       const ended = await x.ended("done", { key: "k" });
       const holder = await x.add({ key: "k" });
@@ -106,16 +106,16 @@ export function examineOnce(exam: Exam): void {
     },
   );
 
-  exam("a deletion and its document are written together, and once", async (x) => {
-    const [first, second] = (await x.addAll([{}, {}])) as [Task, Task]; // one for each
+  exam("a deletion and its document are written together, once", async (x) => {
+    const [first, second] = (await x.addAll([{}, {}])) as [Task, Task]; // one task for each draft
     expect(await remove(x.store, first.id, documentAt(x))).toBe(true);
     expect(await remove(x.peer, second.id, documentAt(x))).toBe(false);
     expect(await x.find(first.id)).toBeNull();
     expect(await x.see(second.id)).toStrictEqual(second);
-    expect(await valuesOf(x)).toEqual(["what it did"]);
+    expect(await valuesOf(x)).toEqual(["the result"]);
   });
 
-  exam("a deletion of what is not there, or of another version, writes no document", async (x) => {
+  exam("a deletion of a missing task or of another version writes no document", async (x) => {
     const task = await x.add();
     expect(await remove(x.store, task.id, documentAt(x), 7)).toBe(false);
     expect(await remove(x.store, task.id + 1, documentAt(x))).toBe(false);
@@ -123,15 +123,15 @@ export function examineOnce(exam: Exam): void {
     expect(await remove(x.store, task.id, documentAt(x), task.version)).toBe(true);
   });
 
-  exam("deletions with documents and without go together, each on its own", async (x) => {
-    const [a, b, c] = (await x.addAll([{}, {}, {}])) as [Task, Task, Task]; // one for each
+  exam("a call may have deletions with and without documents, each carried out on its own", async (x) => {
+    const [a, b, c] = (await x.addAll([{}, {}, {}])) as [Task, Task, Task]; // one task for each draft
     const once = documentAt(x);
     expect(await x.store.remove([{ id: a.id, once }, { id: b.id }, { id: c.id, once }])).toEqual([
       ...[true, true, false],
     ]);
   });
 
-  exam("of many that come at once under one document, one is carried out", async (x) => {
+  exam("of many steps at the same time with one document, one is carried out", async (x) => {
     const tasks = await x.addAll(Array.from({ length: 12 }, () => ({})));
     const answers = await Promise.all(
       tasks.map((task, n) => {
@@ -150,7 +150,7 @@ export function examineOnce(exam: Exam): void {
   });
 }
 
-/** The documents that are left of ten steps when they are expired and as many later steps have written documents. */
+/** The documents of ten steps that are left after they have expired and ten later steps have written documents. */
 export async function oldDocumentsAfterSteps(x: Examinee): Promise<string[]> {
   const tasks = await x.addAll(Array.from({ length: 20 }, () => ({})));
   const [first, later] = [tasks.slice(0, 10), tasks.slice(10)];

@@ -36,7 +36,7 @@ type PageOf<P extends Parts> = TaskPage<
   { readonly whole: Task; readonly light: LightTask; readonly head: TaskHead }[P]
 >;
 
-/** All pages, and how many tasks each had. */
+/** The tasks of all pages, page by page. */
 async function pages<P extends Parts>(
   { store }: Examinee,
   query: { readonly parts: P; readonly sort?: Sort; readonly filter?: TaskFilter; readonly limit?: number },
@@ -54,7 +54,7 @@ async function pages<P extends Parts>(
 export function examineParts(exam: Exam): void {
   // ---- which parts
 
-  exam("a read of light tasks or heads gives those parts of the same tasks", async (x) => {
+  exam("a read of light tasks or heads returns those parts of the same tasks", async (x) => {
     const tasks = await variety(x);
     const ids = [...idsOf(tasks), 99, idsOf(tasks)[0] ?? 0];
     for (const parts of ["light", "head"] as const) {
@@ -72,7 +72,7 @@ export function examineParts(exam: Exam): void {
     ).toStrictEqual(tasks);
   });
 
-  exam("a filter finds the same tasks whatever parts are asked for", async (x) => {
+  exam("a filter finds the same tasks for all requested parts", async (x) => {
     await variety(x);
     const filters: TaskFilter[] = [
       { tags: ["a"] },
@@ -98,9 +98,9 @@ export function examineParts(exam: Exam): void {
     }
   });
 
-  // ---- how much
+  // ---- the size of an answer
 
-  exam("a read of many tasks ends at about 8 MiB, and a second read gets the rest", async (x) => {
+  exam("a read of many tasks ends at about 8 MiB, and a second read returns the rest", async (x) => {
     await x.addAll(Array.from({ length: 12 }, () => ({ payload: largePayload })));
     await x.removed(3);
     const ids = Array.from({ length: 14 }, (_, n) => n + 1);
@@ -117,8 +117,8 @@ export function examineParts(exam: Exam): void {
     expect(found).toEqual(ids.map((id) => (id === 3 || id > 12 ? null : id)));
   });
 
-  exam("a page ends at about 8 MiB, and walking the pages shows every task once", async (x) => {
-    // Ten are the fewest that take two pages; each walk of all of them moves a megabyte for each.
+  exam("a page ends at about 8 MiB, and all pages together have every task once", async (x) => {
+    // Ten is the lowest number that needs two pages; each read of all pages moves a megabyte a task.
     await x.addAll(
       Array.from({ length: 11 }, (_, n) => ({ payload: largePayload, tags: n === 5 ? [] : ["most"] })),
     );
@@ -155,7 +155,7 @@ export function examineParts(exam: Exam): void {
     ]);
   });
 
-  exam("payloads do not shorten an answer that does not have them", async (x) => {
+  exam("payloads do not shorten an answer that does not contain them", async (x) => {
     const payload = JSON.stringify("x".repeat(MIB / 2));
     await x.addAll(Array.from({ length: 30 }, () => ({ payload })));
     const ids = Array.from({ length: 30 }, (_, n) => n + 1);
@@ -165,7 +165,7 @@ export function examineParts(exam: Exam): void {
     }
   });
 
-  exam("tasks of fewer characters than every answer has room for are read together", async (x) => {
+  exam("tasks with fewer characters than the lowest bound of an answer are read together", async (x) => {
     const count = 100;
     const payload = JSON.stringify("x".repeat(ANSWER_LEAST_BYTES / count - 2_000));
     await x.addAll(Array.from({ length: count }, () => ({ payload })));
@@ -174,16 +174,16 @@ export function examineParts(exam: Exam): void {
 
   // ---- steps of light tasks
 
-  /** What a rule makes of the task, written as a step of a light task, is what it makes of the whole one. */
+  /** A step of a light task must store the same task as the rule gives for the whole task. */
   const stepsAlike = async (x: Examinee, task: Task, rule: (task: LightTask) => LightTask): Promise<Task> => {
     const light = lightOf(task);
     expect(await x.store.replace([{ from: light, to: rule(light) }])).toEqual(["ok"]);
-    const expected = rule(task) as Task; // of a whole task comes a whole one
+    const expected = rule(task) as Task; // the rule returns a whole task for a whole task
     expect(await x.see(task.id)).toStrictEqual(expected);
     return expected;
   };
 
-  exam("a step of a light task leaves payload and result as they are", async (x) => {
+  exam("a step of a light task does not change payload and result", async (x) => {
     const payload = '{"k":"needle"}';
     const lost = await x.run({ payload });
     await stepsAlike(x, lost, (task) => expire(task, x.t + LEASE_MS));
@@ -211,7 +211,7 @@ export function examineParts(exam: Exam): void {
     await stepsAlike(x, second, (task) => settle(task, { token: second.token, outcome: DONE }, x.t + 7, 0.5));
   });
 
-  exam("steps of light and of whole tasks share a call", async (x) => {
+  exam("a call may have steps of light and of whole tasks", async (x) => {
     const payload = "[1]";
     const tasks = await x.addAll(Array.from({ length: 6 }, () => ({ payload })));
     const steps = tasks.map((task, n) => {
@@ -222,7 +222,7 @@ export function examineParts(exam: Exam): void {
     expect(await x.store.get(idsOf(tasks))).toStrictEqual(tasks.map((task) => cancel(task, x.t + 1)));
   });
 
-  exam("a light task keeps its size for the claims that follow", async (x) => {
+  exam("after a step of a light task later claims still count its size", async (x) => {
     await x.addAll(Array.from({ length: 12 }, () => ({ payload: largePayload })));
     const given: TaskId[] = [];
     while (given.length < 12) {

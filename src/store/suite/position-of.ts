@@ -27,7 +27,7 @@ const addSome = (x: Examinee): Promise<PendingTask[]> =>
 
 export function examinePositionOf(exam: Exam): void {
   for (const [when, later] of Object.entries({ now: 0, between: 45, later: 100 })) {
-    exam(`those that are due and come first are counted (${when})`, async (x) => {
+    exam(`due tasks before the task are counted (${when})`, async (x) => {
       const tasks = await addSome(x);
       const at = x.t + later;
       for (const task of tasks) {
@@ -42,7 +42,7 @@ export function examinePositionOf(exam: Exam): void {
     });
   }
 
-  exam("as many as are ahead are claimed before it", async (x) => {
+  exam("the position is the number of tasks that are claimed before the task", async (x) => {
     const tasks = await addSome(x);
     const of = tasks.filter(({ type, runAt }) => type === "simulate" && runAt <= x.t).toSorted(claimOrder);
     for (const [place, { id }] of of.entries()) expect(await positionOf(x, id)).toBe(place);
@@ -50,7 +50,7 @@ export function examinePositionOf(exam: Exam): void {
     for (const [place, { id }] of of.slice(2).entries()) expect(await positionOf(x, id)).toBe(place);
   });
 
-  exam("it is counted no further than asked for", async (x) => {
+  exam("the position is at most the requested limit", async (x) => {
     const tasks = await x.addAll(Array.from({ length: 30 }, (_, n) => ({ priority: n % 3 })));
     const last = tasks.toSorted(claimOrder).at(-1)?.id ?? 0;
     expect(await positionOf(x, last)).toBe(29);
@@ -59,7 +59,7 @@ export function examinePositionOf(exam: Exam): void {
     }
   });
 
-  exam("a thousand in many lanes are counted to the letter", async (x) => {
+  exam("a thousand tasks in many lanes are counted exactly", async (x) => {
     const tasks = await x.addAll(
       Array.from({ length: 1_050 }, (_, n) => ({ priority: n % 50, runAt: x.t - (n % 7) })),
     );
@@ -69,7 +69,7 @@ export function examinePositionOf(exam: Exam): void {
     }
   });
 
-  exam("a task that is not pending has no place", async (x) => {
+  exam("a task that is not pending has no position", async (x) => {
     await x.add({ priority: 3 });
     const done = await x.ended("done", { type: "a" });
     const running = await x.run({ type: "b" });
@@ -79,8 +79,8 @@ export function examinePositionOf(exam: Exam): void {
     expect(await positionOf(x, Number.MAX_SAFE_INTEGER)).toBeNull();
   });
 
-  exam("the place changes as tasks are edited, cancelled and deleted", async (x) => {
-    const [first, second, third] = (await x.addAll([{}, {}, {}])) as [PendingTask, PendingTask, PendingTask]; // as asked
+  exam("the position changes when tasks are edited, cancelled and deleted", async (x) => {
+    const [first, second, third] = (await x.addAll([{}, {}, {}])) as [PendingTask, PendingTask, PendingTask]; // one task for each draft
     expect(await positionOf(x, third.id)).toBe(2);
     const later = await x.step(first, edit(first, { runAt: x.t + HOUR_MS }, x.t));
     expect(await positionOf(x, third.id)).toBe(1);

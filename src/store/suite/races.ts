@@ -20,10 +20,10 @@ import {
   walk,
 } from "./examinee.ts";
 
-/** How many tasks are contested at once. */
+/** The number of tasks in each race. */
 const CONTESTED = 60;
 
-/** By default each of the 64 claimers gets two answers at least. */
+/** By default each of the 64 claimers gets at least two answers with tasks. */
 const CLAIMED = scale(5_000, 10_000);
 
 const settleAt = (task: RunningTask, at: number): Task =>
@@ -36,11 +36,11 @@ async function runMany(x: Examinee, count = CONTESTED): Promise<RunningTask[]> {
   return running;
 }
 
-/** Odd ones come through one process first, even ones through the other, so that neither side has an advantage. */
+/** For odd numbers the peer is first and for even numbers the store, so that neither process has an advantage. */
 const connectionsOf = ({ store, peer }: Examinee, n: number): readonly [TaskStore, TaskStore] =>
   n % 2 === 0 ? [store, peer] : [peer, store];
 
-/** Two steps from the same version of each task, written at the same moment: one is ok, the other is told stale. */
+/** Two steps from the same version of each task, written at the same moment: one is ok, the other is stale. */
 async function expectOneWinner(
   x: Examinee,
   tasks: readonly Task[],
@@ -84,7 +84,7 @@ export function examineRaces(exam: Exam): void {
       } while (tasks.length > 0);
     };
     await Promise.all(Array.from({ length: 64 }, (_, n) => claimAll(connectionsOf(x, n)[0], n)));
-    await claimAll(x.store, 64); // claimers that found a lane locked have stopped; nothing may be left
+    await claimAll(x.store, 64); // claimers that found a lane locked have stopped; no task may be left
     expect(given).toBe(CLAIMED);
     expect(owners.size).toBe(CLAIMED);
     const stored = await walk(x.store, { sort: "id", limit: 1_000 });
@@ -93,7 +93,7 @@ export function examineRaces(exam: Exam): void {
     );
   });
 
-  exam("claimers with several asks each get different tasks", async (x) => {
+  exam("claimers that each have several asks get different tasks", async (x) => {
     await x.addAll(Array.from({ length: 200 }, (_, n) => ({ type: `t${n % 5}` })));
     const claims = Array.from({ length: 20 }, (_, n) => {
       const asks = [1, 2, 3, 4].map((max) => ({ worker: `w${n}`, types: ["*"], max, leaseMs: LEASE_MS }));
@@ -104,7 +104,7 @@ export function examineRaces(exam: Exam): void {
     expect(await x.store.count({ statuses: ["running"] })).toBe(given.length);
   });
 
-  exam("creates of all processes get different ids, rising within each request", async (x) => {
+  exam("creates of all processes get different ids, which rise within each request", async (x) => {
     const inserts = Array.from({ length: 40 }, (_, n) => {
       const drafts = Array.from({ length: 25 }, () => x.draft());
       return connectionsOf(x, n)[0].insert([{ drafts, idempotency: null }], x.t);
@@ -128,7 +128,7 @@ export function examineRaces(exam: Exam): void {
     expect(await x.store.count({})).toBe(1);
   });
 
-  exam("creates with the same keys in opposite order do not lock each other out", async (x) => {
+  exam("creates with the same keys in opposite order do not deadlock", async (x) => {
     const keys = Array.from({ length: 20 }, (_, n) => `k${n}`);
     const inserts = Array.from({ length: 20 }, (_, n) => {
       const drafts = (n % 2 === 0 ? keys : keys.toReversed()).map((key) => x.draft({ key }));
@@ -156,14 +156,14 @@ export function examineRaces(exam: Exam): void {
 
   // ---- steps
 
-  exam("a sweep and a settle meet on a task: one wins, the other is told", async (x) => {
+  exam("of a sweep and a settle of one task one is written, the other is stale", async (x) => {
     const running = await runMany(x);
     await expectOneWinner(x, running, (task, n) =>
       shuffled(n, [expire(task, x.t + LEASE_MS), settleAt(asRunning(task), x.t + LEASE_MS - 1)]),
     );
   });
 
-  exam("two sweeps meet on a task: one wins, the other is told", async (x) => {
+  exam("of two sweeps of one task one is written, the other is stale", async (x) => {
     const running = await runMany(x);
     await expectOneWinner(x, running, (task) => [
       expire(task, x.t + LEASE_MS),
@@ -172,20 +172,20 @@ export function examineRaces(exam: Exam): void {
     expect((await walk(x.store, { sort: "id", limit: 100 })).every(({ losses }) => losses === 1)).toBe(true);
   });
 
-  exam("a cancel and a settle meet on a task: one wins, the other is told", async (x) => {
+  exam("of a cancel and a settle of one task one is written, the other is stale", async (x) => {
     const running = await runMany(x);
     await expectOneWinner(x, running, (task, n) =>
       shuffled(n, [cancel(task, x.t + 1), settleAt(asRunning(task), x.t + 1)]),
     );
   });
 
-  exam("two retries meet on a task: one wins, the other is told", async (x) => {
+  exam("of two retries of one task one is written, the other is stale", async (x) => {
     const ended = await Promise.all(idsOf(await x.addAll(Array.from({ length: 20 }, () => ({})))).map(x.see));
     const cancelled = await Promise.all(ended.map((task) => x.step(task, cancel(task, x.t + 1))));
     await expectOneWinner(x, cancelled, (task) => [retry(task, x.t + 2), retry(task, x.t + 3)]);
   });
 
-  exam("of two tasks with one key that are retried at the same moment one lives", async (x) => {
+  exam("of two tasks with one key that are retried at the same moment one becomes live", async (x) => {
     const pairs = Array.from({ length: 15 }, async (_, n) => {
       const key = `k${n}`;
       const [a, b] = [await x.ended("cancelled", { key }), await x.ended("cancelled", { key })];
@@ -200,7 +200,7 @@ export function examineRaces(exam: Exam): void {
     await Promise.all(pairs);
   });
 
-  exam("a retry and a create with the same key meet: one task lives", async (x) => {
+  exam("after a retry and a create with the same key at the same time one task is live", async (x) => {
     const pairs = Array.from({ length: 15 }, async (_, n) => {
       const key = `k${n}`;
       const ended = await x.ended("cancelled", { key });
@@ -217,7 +217,7 @@ export function examineRaces(exam: Exam): void {
     await Promise.all(pairs);
   });
 
-  exam("calls with the same tasks in opposite order do not lock each other out", async (x) => {
+  exam("calls with the same tasks in opposite order do not deadlock", async (x) => {
     const running = await runMany(x, 100);
     const steps = running.map((from) => ({ from, to: settleAt(from, x.t + 1) }));
     const [here, there] = await Promise.all([x.store.replace(steps), x.peer.replace(steps.toReversed())]);
@@ -232,9 +232,9 @@ export function examineRaces(exam: Exam): void {
     expect(answers).toEqual(refs.map(() => true));
   });
 
-  // ---- claims and beats against steps
+  // ---- claims and heartbeats against steps
 
-  exam("a cancel and a claim meet on a task: one wins, the other is told", async (x) => {
+  exam("of a cancel and a claim of one task one is written; a late cancel is stale", async (x) => {
     const tasks = await x.addAll(Array.from({ length: CONTESTED }, () => ({})));
     const claims = Array.from({ length: CONTESTED }, (_, n) =>
       connectionsOf(x, n)[0].claim([{ worker: "w1", types: ["*"], max: 1, leaseMs: LEASE_MS }], {
@@ -253,7 +253,7 @@ export function examineRaces(exam: Exam): void {
     }
   });
 
-  exam("an edit and a claim meet on a task: the claim carries the edit, or the edit is told", async (x) => {
+  exam("of an edit and a claim of one task the edit is in the claimed task, or it is stale", async (x) => {
     const tasks = await x.addAll(Array.from({ length: CONTESTED }, () => ({})));
     const edits = tasks.map((from, n) =>
       connectionsOf(x, n)[0].replace([{ from, to: edit(from, { name: "new" }, x.t) }]),
@@ -278,7 +278,7 @@ export function examineRaces(exam: Exam): void {
     }
   });
 
-  exam("a retry and claims meet on a task: it is claimed once, and not before it was retried", async (x) => {
+  exam("claims at the same time as a retry claim the task once, and only after the retry", async (x) => {
     const ended = await x.ended("failed");
     const retries = [0, 1].map((n) =>
       connectionsOf(x, n)[0].replace([{ from: ended, to: retry(ended, x.t + 2_000) }]),
@@ -293,25 +293,28 @@ export function examineRaces(exam: Exam): void {
     expect(only(claimed)).toMatchObject({ id: ended.id, claims: 2, version: ended.version + 2, attempt: 1 });
   });
 
-  exam("a beat and a settle meet on a task: the settle wins, or is told to look again", async (x) => {
-    const running = await runMany(x);
-    await Promise.all(
-      running.map(async (from, n) => {
-        const to = settleAt(from, x.t + 1);
-        const connections = connectionsOf(x, n);
-        const [beaten, settled] = await Promise.all([
-          connections[0].extend([beatOf(from)], x.t + 1),
-          connections[1].replace([{ from, to }]),
-        ]);
-        const extended = extend(from, { token: from.token, progress: null }, x.t + 1);
-        const beatFirst = only(beaten) === "ok";
-        expect([only(beaten), only(settled)]).toEqual(beatFirst ? ["ok", "stale"] : ["lost", "ok"]);
-        expect(await x.see(from.id)).toStrictEqual(beatFirst ? extended : to);
-      }),
-    );
-  });
+  exam(
+    "of a heartbeat and a settle of one task one is written; a late settle is stale, a late heartbeat is lost",
+    async (x) => {
+      const running = await runMany(x);
+      await Promise.all(
+        running.map(async (from, n) => {
+          const to = settleAt(from, x.t + 1);
+          const connections = connectionsOf(x, n);
+          const [beaten, settled] = await Promise.all([
+            connections[0].extend([beatOf(from)], x.t + 1),
+            connections[1].replace([{ from, to }]),
+          ]);
+          const extended = extend(from, { token: from.token, progress: null }, x.t + 1);
+          const beatFirst = only(beaten) === "ok";
+          expect([only(beaten), only(settled)]).toEqual(beatFirst ? ["ok", "stale"] : ["lost", "ok"]);
+          expect(await x.see(from.id)).toStrictEqual(beatFirst ? extended : to);
+        }),
+      );
+    },
+  );
 
-  exam("two beats of one lease both count, and its end rises with each", async (x) => {
+  exam("two heartbeats of one lease at the same time both count, and the end rises with each", async (x) => {
     const running = await runMany(x);
     await Promise.all(
       running.map(async (task, n) => {
@@ -327,44 +330,50 @@ export function examineRaces(exam: Exam): void {
 
   // ---- deletions
 
-  exam("a deletion and a beat meet on a task: it is gone, and leaves no log behind", async (x) => {
-    const running = await runMany(x);
-    await Promise.all(
-      running.map(async (task, n) => {
-        const connections = connectionsOf(x, n);
-        const beat = beatOf(task, {
-          progress: { percent: 1, message: "" },
-          log: [{ level: "info", message: "l" }],
-        });
-        const early = n % 4 < 2 ? connections[0].extend([beat], x.t + 1) : null;
-        const removed = connections[1].remove([{ id: task.id }]);
-        const answer = only(await (early ?? connections[0].extend([beat], x.t + 1)));
-        expect(["ok", "lost"]).toContain(answer);
-        expect(await removed).toEqual([true]);
-        expect(await x.store.get([task.id])).toEqual([null]);
-        expect(await x.store.readLog(task.id, 0)).toEqual([]);
-        expect(await x.store.extend([beat], x.t + 2)).toEqual(["lost"]);
-      }),
-    );
-  });
+  exam(
+    "after a deletion and a heartbeat of one task at the same time the task and its log are deleted",
+    async (x) => {
+      const running = await runMany(x);
+      await Promise.all(
+        running.map(async (task, n) => {
+          const connections = connectionsOf(x, n);
+          const beat = beatOf(task, {
+            progress: { percent: 1, message: "" },
+            log: [{ level: "info", message: "l" }],
+          });
+          const early = n % 4 < 2 ? connections[0].extend([beat], x.t + 1) : null;
+          const removed = connections[1].remove([{ id: task.id }]);
+          const answer = only(await (early ?? connections[0].extend([beat], x.t + 1)));
+          expect(["ok", "lost"]).toContain(answer);
+          expect(await removed).toEqual([true]);
+          expect(await x.store.get([task.id])).toEqual([null]);
+          expect(await x.store.readLog(task.id, 0)).toEqual([]);
+          expect(await x.store.extend([beat], x.t + 2)).toEqual(["lost"]);
+        }),
+      );
+    },
+  );
 
-  exam("a deletion of a version and a settle meet on a task: one wins, the other is told", async (x) => {
-    const running = await runMany(x);
-    await Promise.all(
-      running.map(async (from, n) => {
-        const to = settleAt(from, x.t + 1);
-        const connections = connectionsOf(x, n);
-        const [removed, settled] = await Promise.all([
-          connections[0].remove([{ id: from.id, version: from.version }]),
-          connections[1].replace([{ from, to }]),
-        ]);
-        expect(only(settled)).toBe(only(removed) ? "stale" : "ok");
-        expect(await x.store.get([from.id])).toEqual([only(removed) ? null : to]);
-      }),
-    );
-  });
+  exam(
+    "of a deletion of a version and a settle of one task one is written, the other is refused",
+    async (x) => {
+      const running = await runMany(x);
+      await Promise.all(
+        running.map(async (from, n) => {
+          const to = settleAt(from, x.t + 1);
+          const connections = connectionsOf(x, n);
+          const [removed, settled] = await Promise.all([
+            connections[0].remove([{ id: from.id, version: from.version }]),
+            connections[1].replace([{ from, to }]),
+          ]);
+          expect(only(settled)).toBe(only(removed) ? "stale" : "ok");
+          expect(await x.store.get([from.id])).toEqual([only(removed) ? null : to]);
+        }),
+      );
+    },
+  );
 
-  exam("deletions and claims meet on tasks: what was deleted first is not given out", async (x) => {
+  exam("tasks that were deleted before a claim at the same time are not claimed", async (x) => {
     const refs = idsOf(await x.addAll(Array.from({ length: 200 }, () => ({})))).map((id) => ({
       id,
       version: 1,
@@ -384,9 +393,9 @@ export function examineRaces(exam: Exam): void {
     expect(await x.store.count({})).toBe(removed.filter((gone) => !gone).length);
   });
 
-  // ---- reading
+  // ---- reads
 
-  exam("readers that read while others write miss no change and see each once", async (x) => {
+  exam("readers of the change log get each change once while others write", async (x) => {
     const from = await x.end();
     const seen = [new Map<string, number>(), new Map<string, number>()];
     let written = 0;
@@ -432,7 +441,7 @@ export function examineRaces(exam: Exam): void {
     }
   });
 
-  exam("a walk while others create and end tasks shows each that stays exactly once", async (x) => {
+  exam("pages show each remaining task exactly once while others create and end tasks", async (x) => {
     const staying = idsOf(await x.addAll(Array.from({ length: 100 }, () => ({ type: "staying" }))));
     let walking = true;
     const disturb = async (): Promise<void> => {

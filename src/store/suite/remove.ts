@@ -14,7 +14,7 @@ const STAGES: Record<string, (x: Examinee) => Promise<Task>> = {
 
 export function examineRemove(exam: Exam): void {
   for (const [stage, make] of Object.entries(STAGES)) {
-    exam(`a task that is ${stage} is gone from everywhere once it is deleted`, async (x) => {
+    exam(`a task that is ${stage} is not found by any call after its deletion`, async (x) => {
       const task = await make(x);
       expect(await x.removed(task.id)).toBe(true);
       expect(await x.store.get([task.id])).toEqual([null]);
@@ -34,45 +34,51 @@ export function examineRemove(exam: Exam): void {
     expect(await removed(id)).toBe(false);
   });
 
-  exam("what never was cannot be deleted", async ({ removed }) => {
+  exam("a task that never existed cannot be deleted", async ({ removed }) => {
     expect(await removed(1)).toBe(false);
     expect(await removed(Number.MAX_SAFE_INTEGER)).toBe(false);
   });
 
-  exam("the version that is named is deleted", async ({ add, step, removed, store, t }) => {
+  exam("a task with the given version is deleted", async ({ add, step, removed, store, t }) => {
     const task = await add();
     const edited = await step(task, edit(task, { name: "new" }, t));
     expect(await removed(task.id, edited.version)).toBe(true);
     expect(await store.get([task.id])).toEqual([null]);
   });
 
-  exam("another version than the named one stays", async ({ add, step, removed, see, t }) => {
-    const task = await add();
-    const edited = await step(task, edit(task, { name: "new" }, t));
-    expect(await removed(task.id, task.version)).toBe(false);
-    expect(await removed(task.id, edited.version + 1)).toBe(false);
-    expect(await see(task.id)).toStrictEqual(edited);
-  });
+  exam(
+    "a task with another version than the given one is not deleted",
+    async ({ add, step, removed, see, t }) => {
+      const task = await add();
+      const edited = await step(task, edit(task, { name: "new" }, t));
+      expect(await removed(task.id, task.version)).toBe(false);
+      expect(await removed(task.id, edited.version + 1)).toBe(false);
+      expect(await see(task.id)).toStrictEqual(edited);
+    },
+  );
 
-  exam("a beat does not save a task from being deleted by its version", async ({ run, beat, removed, t }) => {
+  exam("a task can still be deleted by its version after a heartbeat", async ({ run, beat, removed, t }) => {
     const running = await run();
     await beat(running, t + 1);
     expect(await removed(running.id, running.version)).toBe(true);
   });
 
-  exam("each ref of a call stands for itself and is answered in its place", async ({ addAll, store }) => {
-    await addAll([{}, {}, {}, {}]);
-    const refs = [{ id: 4 }, { id: 9 }, { id: 2, version: 7 }, { id: 1, version: 1 }];
-    expect(await store.remove(refs)).toEqual([true, false, false, true]);
-    expect((await store.get([1, 2, 3, 4])).map((task) => task?.id ?? null)).toEqual([null, 2, 3, null]);
-  });
+  exam(
+    "each deletion of a call is carried out on its own and answered in its place",
+    async ({ addAll, store }) => {
+      await addAll([{}, {}, {}, {}]);
+      const refs = [{ id: 4 }, { id: 9 }, { id: 2, version: 7 }, { id: 1, version: 1 }];
+      expect(await store.remove(refs)).toEqual([true, false, false, true]);
+      expect((await store.get([1, 2, 3, 4])).map((task) => task?.id ?? null)).toEqual([null, 2, 3, null]);
+    },
+  );
 
   exam("a task that a call names twice is deleted once", async ({ add, store }) => {
     const { id } = await add();
     expect((await store.remove([{ id }, { id }])).toSorted()).toEqual([false, true]);
   });
 
-  exam("no refs, no answers", async ({ add, store }) => {
+  exam("a call without deletions has no answers", async ({ add, store }) => {
     await add();
     expect(await store.remove([])).toEqual([]);
     expect(await store.count({})).toBe(1);
@@ -88,7 +94,7 @@ export function examineRemove(exam: Exam): void {
     ]);
   });
 
-  exam("a worker whose task was deleted can write nothing more", async (x) => {
+  exam("a worker whose task was deleted can write nothing", async (x) => {
     const running = await x.run();
     await x.removed(running.id);
     expect(await x.beat(running, x.t + 1, { log: [{ level: "info", message: "late" }] })).toBe("lost");
@@ -98,7 +104,7 @@ export function examineRemove(exam: Exam): void {
     expect(await x.store.readLog(running.id, 0)).toEqual([]);
   });
 
-  exam("deleting one of several with the same past leaves the others alone", async (x) => {
+  exam("the deletion of one of several equal tasks does not affect the others", async (x) => {
     const [a, b, c] = [await x.ended("done"), await x.ended("done"), await x.ended("failed")];
     await x.settled(await x.run(), DONE);
     await x.settled(await x.run(), FAILED);

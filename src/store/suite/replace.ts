@@ -8,7 +8,7 @@ const rename = (name: string) => ({ name });
 const finish = (task: RunningTask, at: number) => settle(task, { token: task.token, outcome: DONE }, at, 0);
 
 export function examineReplace(exam: Exam): void {
-  exam("a step from the stored version is written, whole", async ({ add, write, see, t }) => {
+  exam("a step from the stored version is written completely", async ({ add, write, see, t }) => {
     const task = await add();
     const edited = edit(task, { name: "new", tags: ["x"] }, t + 1);
     expect(await write(task, edited)).toBe("ok");
@@ -22,14 +22,14 @@ export function examineReplace(exam: Exam): void {
     expect(await see(task.id)).toStrictEqual(edited);
   });
 
-  exam("a step from a version that is not there yet is stale", async ({ add, write, see, t }) => {
+  exam("a step from a version that does not exist yet is stale", async ({ add, write, see, t }) => {
     const task = await add();
     const ahead = edit(task, rename("first"), t + 1);
     expect(await write(ahead, edit(ahead, rename("second"), t + 2))).toBe("stale");
     expect(await see(task.id)).toStrictEqual(task);
   });
 
-  exam("the loser of a step reads again and wins", async ({ add, step, see, t }) => {
+  exam("a stale step is written after another read", async ({ add, step, see, t }) => {
     const task = await add();
     await step(task, edit(task, rename("first"), t + 1));
     const current = await see(task.id);
@@ -37,13 +37,13 @@ export function examineReplace(exam: Exam): void {
     expect(await see(task.id)).toStrictEqual(second);
   });
 
-  exam("a step that has been written is stale when it comes again", async ({ add, step, write, t }) => {
+  exam("a step that has been written is stale when it is repeated", async ({ add, step, write, t }) => {
     const task = await add();
     const edited = await step(task, edit(task, rename("new"), t + 1));
     expect(await write(task, edited)).toBe("stale");
   });
 
-  exam("a step from before a claim is stale", async ({ add, start, write, see, t }) => {
+  exam("a step that was made before a claim is stale", async ({ add, start, write, see, t }) => {
     const task = await add();
     const running = await start(task);
     expect(await write(task, cancel(task, t + 1))).toBe("stale");
@@ -51,7 +51,7 @@ export function examineReplace(exam: Exam): void {
   });
 
   exam(
-    "a step from before a beat is stale, though the version is the same",
+    "a step that was made before a heartbeat is stale, although the version is the same",
     async ({ run, beat, write, see, t }) => {
       const running = await run();
       await beat(running, t + 1);
@@ -62,7 +62,7 @@ export function examineReplace(exam: Exam): void {
   );
 
   exam(
-    "a step from behind a beat is written with what the beat brought",
+    "a step that was made after a heartbeat is written and keeps the progress",
     async ({ run, beat, step, see, t }) => {
       const running = await run();
       const progress = { percent: 50, message: "half" };
@@ -73,7 +73,7 @@ export function examineReplace(exam: Exam): void {
     },
   );
 
-  exam("an edit of a running task leaves its lease good", async ({ run, beat, step, see, t }) => {
+  exam("an edit of a running task does not end its lease", async ({ run, beat, step, see, t }) => {
     const running = await run();
     const edited = await step(running, edit(running, rename("new"), t + 1));
     expect(await beat(running, t + 2)).toBe("ok");
@@ -83,7 +83,7 @@ export function examineReplace(exam: Exam): void {
   });
 
   exam(
-    "a step of a deleted task and of one that never was is stale",
+    "a step of a deleted task and of one that never existed is stale",
     async ({ add, removed, write, store, t }) => {
       const task = await add();
       await removed(task.id);
@@ -94,7 +94,7 @@ export function examineReplace(exam: Exam): void {
     },
   );
 
-  exam("each step of a call stands for itself and is answered in its place", async (x) => {
+  exam("each step of a call is carried out on its own and answered in its place", async (x) => {
     const tasks = await x.addAll([{}, {}, {}, {}, {}]);
     await x.step(nth(tasks, 1), edit(nth(tasks, 1), rename("moved"), x.t));
     await x.removed(nth(tasks, 3).id);
@@ -106,11 +106,11 @@ export function examineReplace(exam: Exam): void {
     expect(names).toEqual(["new 1", "moved", "new 3", null, "new 5"]);
   });
 
-  exam("no steps, no answers", async ({ store }) => {
+  exam("a call without steps has no answers", async ({ store }) => {
     expect(await store.replace([])).toEqual([]);
   });
 
-  exam("hundreds of different steps are one call", async (x) => {
+  exam("one call can have hundreds of different steps", async (x) => {
     await x.addAll(Array.from({ length: 400 }, (_, n) => ({ payload: `${n}` })));
     const running = await x.take(["*"]);
     const steps = running.map((from, n) => {
@@ -121,7 +121,7 @@ export function examineReplace(exam: Exam): void {
     expect(await x.store.get(idsOf(running))).toEqual(steps.map(({ to }) => to));
   });
 
-  exam("a repeated settle finds what the first has left", async ({ run, step, see, t }) => {
+  exam("a repeated settle finds the state after the first", async ({ run, step, see, t }) => {
     const running = await run();
     const done = await step(running, finish(running, t + 1));
     const again = settle(await see(running.id), { token: running.token, outcome: DONE }, t + 2, 0);
@@ -131,7 +131,7 @@ export function examineReplace(exam: Exam): void {
   // ---- keys
 
   for (const status of ENDED_STATUSES) {
-    exam(`a ${status} task is not retried while a live one holds its key`, async (x) => {
+    exam(`a ${status} task is not retried while a live task has its key`, async (x) => {
       const ended = await x.ended(status, { key: "k" });
       await x.add({ key: "k" });
       expect(await x.write(ended, retry(ended, x.t + 2_000))).toBe("key_taken");
@@ -139,13 +139,13 @@ export function examineReplace(exam: Exam): void {
     });
   }
 
-  exam("a running task holds its key against a retry, too", async (x) => {
+  exam("a retry is also refused while a running task has the key", async (x) => {
     const ended = await x.ended("failed", { key: "k" });
     await x.run({ key: "k" });
     expect(await x.write(ended, retry(ended, x.t + 2_000))).toBe("key_taken");
   });
 
-  exam("a refused retry goes through once the holder of the key has ended", async (x) => {
+  exam("a refused retry succeeds after the task with the key has ended", async (x) => {
     const ended = await x.ended("failed", { key: "k" });
     const holder = await x.run({ key: "k" });
     expect(await x.write(ended, retry(ended, x.t))).toBe("key_taken");
@@ -153,7 +153,7 @@ export function examineReplace(exam: Exam): void {
     expect(await x.write(ended, retry(ended, x.t + 2_000))).toBe("ok");
   });
 
-  exam("a refused retry goes through once the holder of the key is deleted", async (x) => {
+  exam("a refused retry succeeds after the task with the key was deleted", async (x) => {
     const ended = await x.ended("failed", { key: "k" });
     const holder = await x.add({ key: "k" });
     expect(await x.write(ended, retry(ended, x.t))).toBe("key_taken");
@@ -161,7 +161,7 @@ export function examineReplace(exam: Exam): void {
     expect(await x.write(ended, retry(ended, x.t))).toBe("ok");
   });
 
-  exam("a retry is free where others live with other keys or none", async (x) => {
+  exam("live tasks with other keys or without a key do not prevent a retry", async (x) => {
     const withKey = await x.ended("failed", { key: "k" });
     const without = await x.ended("failed");
     await x.addAll([{ key: "K" }, { key: "k2" }, {}]);
@@ -169,7 +169,7 @@ export function examineReplace(exam: Exam): void {
     expect(await x.write(without, retry(without, x.t))).toBe("ok");
   });
 
-  exam("of two retries with one key in a call one goes through", async (x) => {
+  exam("of two retries with one key in a call one succeeds", async (x) => {
     const a = await x.ended("failed", { key: "k" });
     const b = await x.ended("done", { key: "k" });
     const steps = [a, b].map((from) => ({ from, to: retry(from, x.t + 2_000) }));
@@ -178,20 +178,23 @@ export function examineReplace(exam: Exam): void {
     expect(await x.store.count({ statuses: ["pending"] })).toBe(1);
   });
 
-  exam("steps count in their order: what one frees the next may take, but none before it", async (x) => {
-    const ended = await x.ended("failed", { key: "k" });
-    const holder = await x.run({ key: "k" });
-    const revive = { from: ended, to: retry(ended, x.t + 2_000) };
-    const free = { from: holder, to: finish(holder, x.t + 2_000) };
-    expect(await x.store.replace([revive, free])).toEqual(["key_taken", "ok"]);
-    const next = await x.run({ key: "k" });
-    expect(await x.store.replace([{ from: next, to: finish(next, x.t + 2_000) }, revive])).toEqual([
-      "ok",
-      "ok",
-    ]);
-  });
+  exam(
+    "steps are carried out in their order: a later step may take a key that an earlier one frees",
+    async (x) => {
+      const ended = await x.ended("failed", { key: "k" });
+      const holder = await x.run({ key: "k" });
+      const revive = { from: ended, to: retry(ended, x.t + 2_000) };
+      const free = { from: holder, to: finish(holder, x.t + 2_000) };
+      expect(await x.store.replace([revive, free])).toEqual(["key_taken", "ok"]);
+      const next = await x.run({ key: "k" });
+      expect(await x.store.replace([{ from: next, to: finish(next, x.t + 2_000) }, revive])).toEqual([
+        "ok",
+        "ok",
+      ]);
+    },
+  );
 
-  exam("a task never stands in the way of its own key", async (x) => {
+  exam("the key of a task does not prevent steps of the same task", async (x) => {
     const running = await x.run({ key: "k" });
     const waiting = await x.settled(running, RELEASED, x.t + 1);
     const edited = await x.step(waiting, edit(waiting, rename("new"), x.t + 2));

@@ -10,7 +10,7 @@ const LINES: readonly LogLine[] = [
   { n: 42, at: 2_000, level: "warn", message: "Ж 'quoted' \\" },
 ];
 
-/** Tasks with a history in every status, as another store would give them: made here, read, and deleted again. */
+/** Tasks with a history in every status, as from another store: they are created here, read, and deleted again. */
 async function othersTasks(x: Examinee): Promise<Task[]> {
   const running = await x.run({ key: "running", type: "job" });
   await x.beat(running, x.t + 1, { progress: { percent: 40, message: "Ж 'half' \\" } });
@@ -33,11 +33,11 @@ async function othersTasks(x: Examinee): Promise<Task[]> {
 const records = (tasks: readonly Task[], log: readonly LogLine[] = []): TaskRecord[] =>
   tasks.map((task) => ({ task, log }));
 
-/** With ids that this store has not given yet. */
+/** The same tasks with ids that this store has not given yet. */
 const elsewhere = (tasks: readonly Task[]): Task[] => tasks.map((task) => ({ ...task, id: task.id + 1_000 }));
 
 export function examineRestore(exam: Exam): void {
-  exam("tasks are taken over as they are, with their logs", async (x) => {
+  exam("tasks are restored unchanged, with their logs", async (x) => {
     const tasks = elsewhere(await othersTasks(x));
     expect(await x.store.restore(records(tasks, LINES))).toBe(tasks.length);
     expect(await x.store.get(idsOf(tasks))).toStrictEqual(tasks);
@@ -45,10 +45,10 @@ export function examineRestore(exam: Exam): void {
     expect(await x.store.count({})).toBe(tasks.length);
   });
 
-  exam("what was taken over is claimed, beaten, settled, found and listed like any other", async (x) => {
+  exam("restored tasks are claimed, extended, settled, found and listed like others", async (x) => {
     const [pending, running, done, failed] = elsewhere(await othersTasks(x));
     if (pending === undefined || running === undefined || done === undefined || failed === undefined)
-      throw new Error("there are six");
+      throw new Error("expected six tasks");
     await x.store.restore(records([pending, running, done, failed], LINES));
     const claimed = only(await x.take(["simulate"], { at: x.t + HOUR_MS, nonce: "n9" }));
     expect(claimed).toMatchObject({ id: pending.id, claims: pending.claims + 1 });
@@ -65,7 +65,7 @@ export function examineRestore(exam: Exam): void {
     expect(await x.store.count({ expiredAt: x.t + 10 * HOUR_MS })).toBe(1);
   });
 
-  exam("ids that are given later are higher", async (x) => {
+  exam("later ids are higher", async (x) => {
     const tasks = elsewhere(await othersTasks(x));
     await x.store.restore(records(tasks));
     const highest = Math.max(...idsOf(tasks));
@@ -74,10 +74,10 @@ export function examineRestore(exam: Exam): void {
     expect((await x.add()).id).toBe(highest + 2);
   });
 
-  exam("a task that is here already is left as it is, so that a move can be taken up again", async (x) => {
+  exam("a task that already exists is not changed, so that a copy can be continued", async (x) => {
     const tasks = elsewhere(await othersTasks(x));
     const [first] = tasks;
-    if (first === undefined) throw new Error("there are six");
+    if (first === undefined) throw new Error("expected six tasks");
     expect(await x.store.restore(records([first], LINES))).toBe(1);
     const edited = await x.step(first, edit(first, { name: "changed here" }, x.t + 1));
     expect(await x.store.restore(records(tasks, LINES))).toBe(tasks.length - 1);
@@ -85,7 +85,7 @@ export function examineRestore(exam: Exam): void {
     expect((await x.store.readLog(first.id, 0)).length).toBe(LINES.length);
   });
 
-  exam("a task that was deleted here comes with its own log lines and no others", async (x) => {
+  exam("a task that was deleted here gets only the restored log lines", async (x) => {
     const running = await x.run();
     const log = ["old 1", "old 2"].map((message) => ({ level: "info", message }) as const);
     await x.beat(running, x.t + 1, { log });
@@ -99,9 +99,9 @@ export function examineRestore(exam: Exam): void {
     expect(await x.see(task.id)).toStrictEqual(task);
   });
 
-  exam("hundreds of tasks with long logs and large texts come in one call", async (x) => {
+  exam("one call can restore hundreds of tasks with long logs and large texts", async (x) => {
     const [pending, , , , , done] = elsewhere(await othersTasks(x));
-    if (pending === undefined || done === undefined) throw new Error("there are six");
+    if (pending === undefined || done === undefined) throw new Error("expected six tasks");
     const log = Array.from(
       { length: 100 },
       (_, n) => ({ n: n + 7, at: n, level: "info", message: `line ${n}` }) as const,
@@ -118,30 +118,30 @@ export function examineRestore(exam: Exam): void {
     for (const { task, log } of many) expect(await x.store.readLog(task.id, 0)).toEqual([...log]);
   });
 
-  exam("those that are due ring with their types", async (x) => {
+  exam("due tasks notify watchers of their types", async (x) => {
     const [pending] = elsewhere(await othersTasks(x));
-    if (pending === undefined) throw new Error("there are six");
-    const heard = new Set<string>();
+    if (pending === undefined) throw new Error("expected six tasks");
+    const notified = new Set<string>();
     const unwatch = x.store.watch((due) => {
-      for (const type of due ?? ["due"]) heard.add(type);
+      for (const type of due ?? ["due"]) notified.add(type);
     });
     await x.store.restore(records([{ ...pending, type: "due" }]));
-    await soon("a ring", () => heard.has("due"));
+    await soon("a notification", () => notified.has("due"));
     unwatch();
   });
 
-  exam("two of one call that live under one key let nothing in", async (x) => {
+  exam("nothing is restored if two live tasks of the call have one key", async (x) => {
     const [pending] = elsewhere(await othersTasks(x));
-    if (pending === undefined) throw new Error("there are six");
+    if (pending === undefined) throw new Error("expected six tasks");
     const twins = records([pending, { ...pending, id: pending.id + 1 }]);
     const refused = await x.store.restore(twins).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "key_taken" });
     expect(await x.store.count({})).toBe(0);
   });
 
-  exam("a key that a live task holds here lets nothing in", async (x) => {
+  exam("nothing is restored if a live task of this store has a key of the call", async (x) => {
     const [pending, running] = elsewhere(await othersTasks(x));
-    if (pending === undefined || running === undefined) throw new Error("there are six");
+    if (pending === undefined || running === undefined) throw new Error("expected six tasks");
     const holder = await x.add({ key: "pending" });
     const refused = await x.store.restore(records([running, pending])).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "key_taken" });
@@ -150,7 +150,7 @@ export function examineRestore(exam: Exam): void {
     expect(await x.store.restore(records([running, pending]))).toBe(2);
   });
 
-  exam("each is in the change log, whatever their order", async (x) => {
+  exam("each restored task is in the change log, in any order", async (x) => {
     const tasks = elsewhere(await othersTasks(x));
     const changes = await x.changesOf(() => x.store.restore(records(tasks)));
     const byId = changes.map(({ rev: _, ...change }) => change).toSorted((a, b) => a.id - b.id);
@@ -161,7 +161,7 @@ export function examineRestore(exam: Exam): void {
     );
   });
 
-  exam("nothing is taken over from nothing", async ({ store }) => {
+  exam("a call without tasks restores nothing", async ({ store }) => {
     expect(await store.restore([])).toBe(0);
     expect(await store.count({})).toBe(0);
   });

@@ -89,7 +89,7 @@ export function examineSearch(exam: Exam): void {
     }
   });
 
-  exam("a search finds what an edit has written, not what it has overwritten", async (x) => {
+  exam("a search finds the text of an edit, not the text before it", async (x) => {
     const task = await x.add({ name: "old name", payload: '{"a":"old payload"}' });
     await x.step(task, edit(task, { name: "new name", payload: '{"a":"new payload"}' }, x.t));
     expect(await find(x, "old")).toEqual([]);
@@ -98,7 +98,7 @@ export function examineSearch(exam: Exam): void {
     expect(await find(x, "payload.a:new")).toEqual([task.id]);
   });
 
-  exam("a search looks at tasks in every status", async (x) => {
+  exam("a search finds tasks in every status", async (x) => {
     const name = "иголка";
     await x.ended("done", { name });
     await x.ended("failed", { name });

@@ -4,7 +4,7 @@ import { STATUSES, type Status, type Task } from "../../core/task.ts";
 import type { TypeCount } from "../store.ts";
 import { DONE, type Exam, type Examinee, FAILED, HOUR_MS, idsOf, only, RELEASED, walk } from "./examinee.ts";
 
-/** The type counts as counting all tasks one by one would give them. */
+/** The type counts, computed from all tasks one by one. */
 async function counted(x: Examinee): Promise<TypeCount[]> {
   const tasks = await walk(x.store, { sort: "id", limit: 1_000 });
   return [...Map.groupBy(tasks, ({ type }) => type)]
@@ -26,13 +26,13 @@ function oldestOf(tasks: readonly Task[]): number | null {
 const NONE = { pending: 0, running: 0, done: 0, failed: 0, cancelled: 0 };
 
 export function examineTypeCounts(exam: Exam): void {
-  exam("an empty store has nothing to count", async ({ store }) => {
+  exam("an empty store has no counts", async ({ store }) => {
     expect(await store.typeCounts()).toEqual([]);
   });
 
   exam("every type is counted by status, in the order of the types", async (x) => {
     const types = ["b", "a.b", "a", "a_b", "B", "a-b", "a1"];
-    for (const type of types) await x.add({ type, runAt: x.t + 7 }); // later than what ends
+    for (const type of types) await x.add({ type, runAt: x.t + 7 }); // later than the tasks that end
     await x.ended("done", { type: "b" });
     await x.ended("failed", { type: "a" });
     await x.ended("cancelled", { type: "a" });
@@ -42,7 +42,7 @@ export function examineTypeCounts(exam: Exam): void {
     expect(await x.peer.typeCounts()).toStrictEqual(typeCounts);
   });
 
-  exam("each step of a task's life moves it from one count to another", async (x) => {
+  exam("each change of a task's status moves it from one count to another", async (x) => {
     const see = async (status: Status) => {
       const oldestRunAt = status === "pending" ? (await x.see(id)).runAt : null;
       const all = [{ type: "job", counts: { ...NONE, [status]: 1 }, oldestRunAt }];
@@ -75,7 +75,7 @@ export function examineTypeCounts(exam: Exam): void {
     expect(await x.store.typeCounts()).toEqual([]);
   });
 
-  exam("a step that is refused is not counted", async (x) => {
+  exam("a refused step does not change the counts", async (x) => {
     const task = await x.add({ key: "k" });
     await x.store.insert([{ drafts: [x.draft({ key: "k" })], idempotency: null }], x.t);
     const stale = { ...task, version: task.version + 1 };
@@ -90,14 +90,14 @@ export function examineTypeCounts(exam: Exam): void {
     ]);
   });
 
-  exam("a beat is not counted", async (x) => {
+  exam("a heartbeat does not change the counts", async (x) => {
     const running = await x.run();
     await x.beat(running, x.t + 1, { progress: { percent: 1, message: "" } });
     await x.beat(running, x.t + 2);
     expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
   });
 
-  exam("many tasks of many types are counted in one call of each verb", async (x) => {
+  exam("the counts are correct after one call of each method with many tasks of many types", async (x) => {
     await x.addAll(
       Array.from({ length: 600 }, (_, n) => ({ type: `t${n % 7}`, priority: n % 3, runAt: x.t - n })),
     );
@@ -119,7 +119,7 @@ export function examineTypeCounts(exam: Exam): void {
     expect(await x.store.typeCounts()).toStrictEqual(await counted(x));
   });
 
-  exam("what was taken over from another store is counted", async (x) => {
+  exam("restored tasks are counted", async (x) => {
     const made = [
       await x.ended("done", { type: "a" }),
       await x.ended("failed", { type: "a" }),
@@ -128,14 +128,14 @@ export function examineTypeCounts(exam: Exam): void {
     await x.store.remove(idsOf(made).map((id) => ({ id })));
     const records = made.map((task) => ({ task, log: [] }));
     await x.store.restore(records);
-    await x.store.restore(records); // what is here already is not taken over
+    await x.store.restore(records); // the tasks exist already, so they are not counted again
     expect(await x.store.typeCounts()).toStrictEqual([
       { type: "a", counts: { ...NONE, done: 1, failed: 1 }, oldestRunAt: null },
       { type: "b", counts: { ...NONE, pending: 1 }, oldestRunAt: x.t },
     ]);
   });
 
-  exam("the earliest time is that of all lanes of the type, due or not", async (x) => {
+  exam("the earliest time is over all lanes of the type, due or not", async (x) => {
     await x.add({ priority: 5, runAt: x.t + 100 });
     await x.add({ priority: -5, runAt: x.t + 50 });
     await x.add({ priority: 0, runAt: x.t + 200 });
@@ -147,7 +147,7 @@ export function examineTypeCounts(exam: Exam): void {
     expect(await oldest()).toBeNull();
   });
 
-  exam("statuses and types are counted as they are listed", async (x) => {
+  exam("counts by status and type agree with lists", async (x) => {
     for (const type of ["a", "a.b", "b"]) {
       for (const status of ["done", "failed", "cancelled"] as const) await x.ended(status, { type });
       await x.add({ type });
@@ -162,7 +162,7 @@ export function examineTypeCounts(exam: Exam): void {
     }
   });
 
-  exam("nothing is lost or counted twice when many write at once", async (x) => {
+  exam("no task is missed or counted twice when many write at the same time", async (x) => {
     const work = async (connection: typeof x.store, n: number) => {
       const type = `t${n % 3}`;
       const requests = Array.from({ length: 5 }, () => ({ drafts: [x.draft({ type })], idempotency: null }));

@@ -65,7 +65,7 @@ export function examineWatch(exam: Exam): void {
     await expectDue(x, () => x.settled(running, { ...FAILED, retryable: true, retryAfterMs: 0 }));
   });
 
-  exam("a lost task that waits again notifies watchers of its type", async (x) => {
+  exam("a lost task that is pending again notifies watchers of its type", async (x) => {
     const running = await x.run({ type: "job" });
     await expectDue(x, () => x.step(running, expire(running, x.t + LEASE_MS)));
   });
@@ -75,7 +75,7 @@ export function examineWatch(exam: Exam): void {
     await expectDue(x, () => x.step(task, retry(task, x.t + 2_000)));
   });
 
-  exam("an edit that brings a task forward notifies watchers of its type", async (x) => {
+  exam("an edit that makes a task due notifies watchers of its type", async (x) => {
     const task = await x.add({ type: "job", runAt: x.t + HOUR_MS });
     await expectDue(x, () => x.step(task, edit(task, { runAt: x.t }, x.t)));
   });
@@ -83,27 +83,27 @@ export function examineWatch(exam: Exam): void {
   const add = (x: Examinee) => () => x.add({ type: "job" });
   const run = (x: Examinee) => () => x.run({ type: "job" });
 
-  exam("a claim notifies watchers and makes nothing due", async (x) => {
+  exam("a claim notifies watchers and makes no task due", async (x) => {
     await expectNothingDue(x, add(x), (task) => x.start(task));
   });
 
-  exam("an end notifies watchers and makes nothing due", async (x) => {
+  exam("an end notifies watchers and makes no task due", async (x) => {
     await expectNothingDue(x, run(x), (task) => x.settled(task, FAILED));
   });
 
-  exam("a cancel notifies watchers and makes nothing due", async (x) => {
+  exam("a cancel notifies watchers and makes no task due", async (x) => {
     await expectNothingDue(x, add(x), (task) => x.step(task, cancel(task, x.t)));
   });
 
-  exam("a cancel request notifies watchers and makes nothing due", async (x) => {
+  exam("a cancel request notifies watchers and makes no task due", async (x) => {
     await expectNothingDue(x, run(x), (task) => x.step(task, cancel(task, x.t)));
   });
 
-  exam("a deletion notifies watchers and makes nothing due", async (x) => {
+  exam("a deletion notifies watchers and makes no task due", async (x) => {
     await expectNothingDue(x, add(x), (task) => x.removed(task.id));
   });
 
-  exam("progress notifies watchers and makes nothing due", async (x) => {
+  exam("progress notifies watchers and makes no task due", async (x) => {
     const progress = { percent: 1, message: "" };
     await expectNothingDue(x, run(x), (task) => x.beat(task, x.t + 1, { progress }));
   });
@@ -120,7 +120,7 @@ export function examineWatch(exam: Exam): void {
     await watcher.notifiedOf("job");
   });
 
-  exam("a watcher that has stopped is notified no more, the others are", async (x) => {
+  exam("a watcher that has stopped is no longer notified, the others are", async (x) => {
     const [gone, there] = [listen(x.store), listen(x.store)];
     gone.unwatch();
     gone.notified.length = 0;
@@ -129,7 +129,7 @@ export function examineWatch(exam: Exam): void {
     expect(gone.notified).toEqual([]);
   });
 
-  exam("to stop watching twice is to stop once", async (x) => {
+  exam("a second stop of a watcher has no effect", async (x) => {
     const [gone, there] = [listen(x.store), listen(x.store)];
     gone.unwatch();
     gone.unwatch();
@@ -137,19 +137,22 @@ export function examineWatch(exam: Exam): void {
     await there.notifiedOf("job");
   });
 
-  exam("a watcher that stops during a notification does not keep it from the others", async (x) => {
-    let count = 0;
-    const unwatch = x.store.watch(() => {
-      count++;
-      unwatch();
-    });
-    const there = listen(x.store);
-    await x.add({ type: "first" });
-    await there.notifiedOf("first");
-    await x.add({ type: "second" });
-    await there.notifiedOf("second");
-    expect(count).toBeLessThanOrEqual(1);
-  });
+  exam(
+    "a watcher that stops during a notification does not prevent the notification of others",
+    async (x) => {
+      let count = 0;
+      const unwatch = x.store.watch(() => {
+        count++;
+        unwatch();
+      });
+      const there = listen(x.store);
+      await x.add({ type: "first" });
+      await there.notifiedOf("first");
+      await x.add({ type: "second" });
+      await there.notifiedOf("second");
+      expect(count).toBeLessThanOrEqual(1);
+    },
+  );
 
   exam("a notified watcher finds the change in the change log", async (x) => {
     const from = await x.end();

@@ -197,7 +197,6 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
       <TagInput
         label={common.labels}
         tags={form.labels}
-        hasCommas
         placeholder="region:eu"
         onChange={(labels) => onChange({ ...form, labels })}
         error={faults("labels")}

@@ -8,7 +8,7 @@
 -- Guards: the tasks are pending and due, because a lane up to now has no others; an earlier ask chooses first.
 --
 -- An ask that names few lanes lists them. An ask that names more (as `*` does) walks the first tasks of all lanes in the order in
--- which they are claimed, and so looks at about as many lanes as it gets tasks, however many types there are. In both cases a lane
+-- which they are claimed, and so reads about as many lanes as it gets tasks, for any number of types. In both cases a lane
 -- is read only when its first task is the next one.
 if mayLackWrites() then return OTHER_SERVER end
 local now, nowText, nonce, sender = tonumber(ARGV[1]), ARGV[1], ARGV[2], ARGV[3]
@@ -29,9 +29,9 @@ for n = 1, asks do
   cursor = cursor + 4 + types
 end
 wanted = math.min(wanted, mostTasks)
-local looked = 0 -- lanes that were listed or walked past
+local looked = 0 -- the number of lanes that were listed or that walks skipped
 
--- ---- lanes. A lane is known by its stored first task until its turn comes; then it is read in pieces from its beginning, and `at` is
+-- ---- lanes. Only the stored first task of a lane is known until more is needed; then it is read in pieces from its beginning, and `at` is
 -- the next task to be taken.
 
 local lanes = {}
@@ -61,7 +61,7 @@ local function headOf(lane)
 end
 
 -- ---- a heap of lanes of one priority, the one with the best first task on top. Another heap may have taken the task of an entry;
--- entries only get worse by that, so it is enough to look again when one comes to the top.
+-- entries only get worse by that, so it is enough to check an entry again when it is at the top.
 
 local function isBefore(a, b)
   if a.score ~= b.score then return a.score < b.score end
@@ -92,7 +92,7 @@ local function rise(heap, at)
   heap[at] = entry
 end
 
--- False where nothing of the lane is due any more.
+-- False if the lane has no more due tasks.
 local function look(entry)
   local lane = entry.lane
   local text, score = headOf(lane)
@@ -116,7 +116,7 @@ local function renewTop(heap)
   if #heap > 1 then sink(heap, 1) end
 end
 
--- ---- the first tasks of all lanes of a priority, in their order, read in pieces as the walks come to them
+-- ---- the first tasks of all lanes of a priority, in their order, read in pieces when a walk needs them
 
 local WALKED_AT_ONCE = math.max(16, math.min(wanted, 256))
 local indexes = {}
@@ -223,14 +223,14 @@ local function queueFor(starts)
   if queue == nil then
     queue = { heap = {}, groups = {}, known = {}, exact = {}, walked = {}, isWalking = false, listed = 0, passed = 0 }
     fill(queue, starts)
-    queue.cost = 1 + #queue.walked / 8 -- of a lane that is walked past
+    queue.cost = 1 + #queue.walked / 8 -- the cost of a lane that the walk skips
     queue.priorities = prioritiesOf(queue)
     queues[called] = queue
   end
   return queue
 end
 
--- Where the walk of an ask continues that a bound has ended: at this task.
+-- The place, as a text, at which the next script continues the walk of an ask that a bound has ended: this task.
 local function placeAt(priority, score, text) return priority .. " " .. format("%.17g", score) .. " " .. text end
 
 local function resume(queue, place)

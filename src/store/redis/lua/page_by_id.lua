@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- Finds tasks in the order of their ids. All statuses in one script: a task that moves between them is in one of them.
+-- Finds tasks in the order of their ids. All statuses in one script: a task that changes its status is found in exactly one of them.
 -- ARGV: 1 "id" or "-id", 2 the id to continue after ("" from the start), 3 ids at most of each status; then statuses
 -- Returns: for each status its ids, in order; fewer than asked for when there are no more
 local pages = {}

@@ -196,7 +196,7 @@ end
 local function priorityOf(lane) return match(lane, "%-?%d+$") end
 
 -- Stores the first tasks of these lanes: `firsts` has the member and the score of each, separated by a space, "" where the lane is
--- empty. A claim of many types reads first tasks in this order; a look into each lane took 57 ms with 10,000 types.
+-- empty. A claim of many types reads first tasks in this order; a read of each lane took 57 ms with 10,000 types.
 local function noteFirsts(lanes, firsts)
   local noted = lookUp("firsts", lanes)
   local filled, written, emptied, into, out = {}, {}, {}, {}, {}
@@ -324,6 +324,6 @@ local function publish(changes, sender, due)
   trim(last, nowMs)
   local message = { sender }
   for type in pairs(due) do message[#message + 1] = type end
-  -- A user without the right to the channel must not make a step look failed that was carried out.
+  -- A user without the right to the channel must not make a step fail that was carried out.
   redis.pcall("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
 end

@@ -18,7 +18,7 @@ local found = lookUp("heads", ids)
 local heads, bodies, changes, due, answers = {}, {}, {}, {}, {}
 local fields = {} -- of each hash in APART: the entries to write and the ids to delete
 for at, name in ipairs(APART) do fields[at] = { name, {}, {} } end
-local silent = {} -- ended tasks: if they come back, their next progress is in the change log at once
+local silent = {} -- ended tasks: if they are retried, their next progress is in the change log at once
 local done = {}
 
 local function moveKey(id, key, move)

@@ -1,5 +1,5 @@
 #!lua
--- Stores log lines of tasks that are taken over, between restore_bodies.lua and restore.lua. They are not readable yet: `lines`
+-- Stores log lines of tasks that are restored, between restore_bodies.lua and restore.lua. They are not readable yet: `lines`
 -- does not count them.
 -- ARGV: each piece of a log: id, number of lines, lines
 -- Guards: no task has the id.
