@@ -335,9 +335,9 @@ function splitLabel(text: string): readonly [name: string, value: string | null]
   return colon < 0 ? [text, null] : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
-/** Each label as `name:value`, which is how people and filters write it. */
-export const labelTexts = (labels: Labels): string[] =>
-  Object.entries(labels).map(([name, value]) => `${name}:${value}`);
+/** Each label as `name:value`, which is how people and filters write it; none for a task of a server of version 0.1.0. */
+export const labelTexts = (labels: Labels | undefined): string[] =>
+  Object.entries(labels ?? {}).map(([name, value]) => `${name}:${value}`);
 
 /** The labels that are written `name:value`; without a colon the text is a name, and its value is empty. */
 export const labelsFrom = (texts: readonly string[]): Labels =>

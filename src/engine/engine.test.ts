@@ -34,6 +34,14 @@ describe("creating", () => {
     expect(calls.take("insert")).toBe(1);
   });
 
+  test("shares a write with some megabytes at most, and long labels count", async () => {
+    const calls = counting();
+    const { engine } = openEngine(calls);
+    const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`l${n}`, "x".repeat(255)]));
+    await Promise.all(Array.from({ length: 900 }, () => create(engine, { labels })));
+    expect(calls.take("insert")).toBe(2);
+  });
+
   test("during a write waits, and all waiting creates share the next write", async () => {
     const gate = Promise.withResolvers<void>();
     const calls = counting();

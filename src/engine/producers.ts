@@ -161,6 +161,7 @@ function creatingBytes({ specs }: Creating): number {
   let bytes = 0;
   for (const spec of specs) {
     bytes += 200 + spec.name.length + (spec.description?.length ?? 0) + (spec.payload?.length ?? 0);
+    for (const name in spec.labels) bytes += name.length + (spec.labels[name]?.length ?? 0);
   }
   return bytes;
 }

@@ -162,6 +162,19 @@ test("a draft survives a reload and is deleted after it is sent", async () => {
   await shown.close();
 });
 
+test("a comma ends a tag, and is a part of a label", async () => {
+  const shown = await browser.open(`${app.url}/new`);
+  await shown.page.getByRole("textbox", { name: "Name" }).fill("with commas");
+  await shown.page.getByRole("combobox", { name: "Tags" }).pressSequentially("a,b,");
+  await shown.page.getByRole("combobox", { name: "Labels" }).pressSequentially("note:a, b");
+  await shown.page.keyboard.press("Enter");
+  await shown.page.getByRole("button", { name: "Create", exact: true }).click();
+  await shown.page.getByRole("heading", { name: "with commas" }).waitFor();
+  const made = await client.get(idOf(shown.page.url()));
+  expect(made).toMatchObject({ tags: ["a", "b"], labels: { note: "a, b" } });
+  await shown.close();
+});
+
 test("a duplicate starts with the fields of the original task", async () => {
   const { id } = await client.create({
     ...{ name: "the model", description: "as it was", type: "modelled", payload: { deep: [1] }, tags: ["a"] },

@@ -135,6 +135,8 @@ type TagInputProps = Common & {
   readonly onChange: (tags: readonly string[]) => void;
   /** Shown while the user types. */
   readonly suggestions?: readonly string[];
+  /** Whether a tag may have commas; if not, a comma ends the tag. */
+  readonly hasCommas?: boolean;
   /** While there are none; "Add a tag" unless given. */
   readonly placeholder?: string;
 };
@@ -143,6 +145,7 @@ export function TagInput({
   tags,
   onChange,
   suggestions = [],
+  hasCommas = false,
   placeholder,
   ...common
 }: TagInputProps): ReactElement {
@@ -157,7 +160,7 @@ export function TagInput({
   };
 
   const onKeyDown = (event: KeyboardEvent): void => {
-    if (event.key === "Enter" || event.key === ",") {
+    if (event.key === "Enter" || (event.key === "," && !hasCommas)) {
       if (text.trim() === "") return; // Enter in an empty field submits the form
       event.preventDefault();
       add();

@@ -19,6 +19,12 @@ describe("the facts of a task", () => {
     ]);
   });
 
+  test("of a server of version 0.1.0 have no labels", () => {
+    const { labels: _, ...task } = wireTask({ priority: 1 });
+    expect(taskLines(task as ReturnType<typeof wireTask>, HOW)).toContain("  priority  1");
+    expect(taskLines(wireTask({ labels: { region: "eu" } }), HOW)).toContain("  labels   region:eu");
+  });
+
   test("are complete, without control characters", () => {
     const task = wireRunning({
       ...{ name: "a\u001b[2J", description: "one\ntwo\u0007", tags: ["x", "y\r"], key: "k", priority: -3 },

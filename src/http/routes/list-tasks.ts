@@ -143,7 +143,7 @@ export function createListRoute({ engine, clock, log }: ListSetup): Route {
     },
     problems: [],
     run: async (call) => {
-      const query = validate(ListQuery, queryOf(call.request, ["status", "type", "tag"]));
+      const query = validate(ListQuery, queryOf(call.request, ["status", "type", "tag", "label"]));
       const listing = listingOf(query);
       const headers = await countHeaders(call, query, listing);
       return query.limit === undefined

@@ -67,7 +67,7 @@ function reportWaits({ server, connections, clock, log }: Setup, pid: number): (
     after: clock.after,
     round: async () => {
       const [row] = await sessionOn(connections.sql).rows(WAITS_FOR, [pid]);
-      const message = row === undefined ? "" : waitWords(row);
+      const message = row === undefined ? "" : waitWords(row, said);
       if (message !== "" && message !== said) {
         log.warn("store_migration_waits", { message: `PostgreSQL at ${server.address} ${message}` });
       }
@@ -86,8 +86,12 @@ function reportWaits({ server, connections, clock, log }: Setup, pid: number): (
   };
 }
 
+/** Migrations try to lock a table for a moment at a time, and sleep between the tries. */
+const WAITS_FOR_TABLE = "waits for the end of transactions that have locked the table of tasks";
+
 /** A row of WAITS_FOR in words; empty where the process waits for nothing. */
-function waitWords({ type, event, pids }: Row): string {
+function waitWords({ type, event, pids }: Row, said: string): string {
   if (event === "SyncRep") return WAITS_WORDS;
+  if (event === "PgSleep") return said === "" ? WAITS_FOR_TABLE : said;
   return type === "Lock" ? `waits for a lock that is held by process ${pids}` : "";
 }

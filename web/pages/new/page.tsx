@@ -197,6 +197,7 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
       <TagInput
         label={common.labels}
         tags={form.labels}
+        hasCommas
         placeholder="region:eu"
         onChange={(labels) => onChange({ ...form, labels })}
         error={faults("labels")}

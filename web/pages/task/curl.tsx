@@ -3,6 +3,7 @@ import type { ReactElement } from "react";
 import { bodyOf } from "../../../src/client/body.ts";
 import type { TaskSpec } from "../../../src/client/client.ts";
 import { compacted } from "../../../src/core/json-text.ts";
+import { labelTexts } from "../../../src/core/task.ts";
 import type { WrittenTask } from "../../api/written.ts";
 import { useWords } from "../../i18n/language.ts";
 import { shared } from "../../i18n/shared.ts";
@@ -62,7 +63,7 @@ function duplicateOf(task: WrittenTask): TaskSpec {
     ...(payloadText === null ? {} : { payloadText: compacted(payloadText) }),
     ...(priority === 0 ? {} : { priority }),
     ...(tags.length === 0 ? {} : { tags }),
-    ...(Object.keys(labels).length === 0 ? {} : { labels }),
+    ...(labelTexts(labels).length === 0 ? {} : { labels }),
     ...(timeout === null ? {} : { timeout }),
     max_attempts,
   };

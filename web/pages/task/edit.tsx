@@ -225,6 +225,7 @@ function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement
       <TagInput
         label={label.labels}
         tags={form.labels}
+        hasCommas
         placeholder="region:eu"
         error={faults("labels")}
         onChange={(labels) => onChange({ ...form, labels })}

@@ -29,7 +29,7 @@ export function Facts({ task }: { task: Task }): ReactElement {
             <Tags tags={task.tags} />
           </Fact>
         )}
-        {Object.keys(task.labels).length > 0 && (
+        {labelTexts(task.labels).length > 0 && (
           <Fact label={common.labels}>
             <LabelLinks labels={labelTexts(task.labels)} />
           </Fact>
