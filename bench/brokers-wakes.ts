@@ -288,7 +288,7 @@ const printCosts = (groups: readonly Group[], { phase, title, per }: Unit): void
       figure(each(result, (use) => use.emptyClaims)),
     ];
   };
-  const head = ["PostgreSQL, CPU ms", "it / alone", "TaskTrack", "broker", "all", "claims", "in vain"];
+  const head = ["PostgreSQL, CPU ms", "it / alone", "TaskTrack", "broker", "all", "claims", "empty claims"];
   const rows = groups.flatMap((group) => group.map((result) => row(result, group[0])));
   console.log();
   printTable([[title, ...head], ...rows]);

@@ -11,7 +11,7 @@ const RUSSIAN: readonly (readonly [RegExp, string])[] = [
   [/^must be at most (\d+) labels$/, "должно быть не больше $1 ярлыков"],
   [
     /^must have a name of at most (\d+) letters, digits and .*$/,
-    "имя: до $1 латинских букв, цифр и знаков . _ - /, с буквы или цифры в начале",
+    "имя: до $1 латинских букв, цифр и знаков . _ - /; первый знак — буква или цифра",
   ],
   [/^must be a whole number from (-?\d+) to (\d+)$/, "должно быть целым числом от $1 до $2"],
   [/^must be at most (\d+)$/, "должно быть не больше $1"],

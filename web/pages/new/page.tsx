@@ -198,7 +198,7 @@ function MainFields({ form, onChange, faults }: FieldProps): ReactElement {
         label={common.labels}
         tags={form.labels}
         hasCommas
-        placeholder="region:eu"
+        placeholder={common.addLabel}
         onChange={(labels) => onChange({ ...form, labels })}
         error={faults("labels")}
       />

@@ -31,7 +31,7 @@ export const words = defineWords(
     draining: "Draining",
     drainQuestion: (worker: string) => `Drain ${worker}?`,
     drainText:
-      "The worker finishes its running tasks and takes no new tasks for 12 hours or until you resume it.",
+      "The worker finishes its running tasks. It takes no new tasks for 12 hours, unless you resume it earlier.",
     store: "Store",
     ready: "Ready for traffic",
     notReady: "Not ready",
@@ -52,7 +52,7 @@ export const words = defineWords(
     longestRun: "Самое долгое выполнение по минутам",
     lastHour: "Последний час",
     noWork: "За последний час задачи не запускались и не завершались.",
-    asTable: "Показать таблицей",
+    asTable: "Показать в виде таблицы",
     minute: "Минута",
     oldest: "Дольше всех ожидает",
     nothingWaits: "Нет задач, которые ожидают исполнителя.",
@@ -74,7 +74,7 @@ export const words = defineWords(
     draining: "Выводится из работы",
     drainQuestion: (worker) => `Вывести ${worker} из работы?`,
     drainText:
-      "Исполнитель завершит текущие задачи и не будет брать новые 12 часов или пока вы не вернёте его в работу.",
+      "Исполнитель завершит выполняемые задачи. В течение 12 часов он не будет брать новые, если вы не вернёте его в работу раньше.",
     store: "Хранилище",
     ready: "Готов принимать запросы",
     notReady: "Не готов",

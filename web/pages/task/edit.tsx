@@ -226,7 +226,7 @@ function Fields({ form, onChange, isPending, error }: FieldsProps): ReactElement
         label={label.labels}
         tags={form.labels}
         hasCommas
-        placeholder="region:eu"
+        placeholder={common.addLabel}
         error={faults("labels")}
         onChange={(labels) => onChange({ ...form, labels })}
       />

@@ -94,7 +94,7 @@ export const words = defineWords(
 
     editTitle: "Edit the task",
     editOnlyPending:
-      "Payload, priority, scheduled start, timeout and attempts can be changed only while the task is pending. Name, description, tags and labels can be changed at any time.",
+      "Payload, priority, scheduled start, timeout and maximum attempts can be changed only while the task is pending. Name, description, tags and labels can be changed at any time.",
     timeoutHint: "For one attempt, for example 90s or 5m. Empty: no timeout",
     conflict: "This task was changed after you opened the form.",
     conflictFields: (fields: string) => `Changed fields: ${fields}.`,
@@ -214,7 +214,7 @@ export const words = defineWords(
 
     editTitle: "Изменить задачу",
     editOnlyPending:
-      "Входные данные, приоритет, время запуска, тайм-аут и число попыток можно изменить, только пока задача ожидает. Название, описание, метки и ярлыки можно изменить всегда.",
+      "Входные данные, приоритет, время запуска, тайм-аут и максимум попыток можно изменить, только пока задача ожидает. Название, описание, метки и ярлыки можно изменить всегда.",
     timeoutHint: "На одну попытку, например 90s или 5m. Пусто: без тайм-аута",
     conflict: "Задача была изменена после того, как вы открыли форму.",
     conflictFields: (fields) => `Изменённые поля: ${fields}.`,
