@@ -25,7 +25,7 @@ const TAG: Flag = { name: "tag", value: "TAG", about: "a word for searches", isM
 const LABEL: Flag = {
   name: "label",
   value: "NAME:VALUE",
-  about: "a value by name for searches",
+  about: "a named value to filter by, such as region:eu",
   isMany: true,
 };
 
