@@ -228,7 +228,8 @@ export const words = defineWords(
     everyTask: "Это все задачи на сервере.",
     upTo: "Задачи, созданные позже, не изменятся.",
     noneAllowed: "Статус этих задач не допускает этого действия.",
-    someAllowed: (count) => `Не изменятся (статус не допускает этого действия): ${formatNumber("ru", count)}.`,
+    someAllowed: (count) =>
+      `Не изменятся (статус не допускает этого действия): ${formatNumber("ru", count)}.`,
     progressOf: (done, all) => `${formatNumber("ru", done)} из ${formatNumber("ru", all)}`,
     moreTags: (count) => `+${count}`,
   },
