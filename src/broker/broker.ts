@@ -8,10 +8,10 @@ export interface Broker {
   readonly submissions: Submissions;
   readonly eventOutput: EventOutput;
   readonly wakeUps: BrokerWakeUps;
-  /** As operators know it, such as RabbitMQ. */
+  /** The name that operators know, such as RabbitMQ. */
   readonly name: string;
   /** The present state. Never rejects, but takes as long as the broker does. */
   state(): Promise<BrokerState>;
-  /** Closes the connections, after the submissions were closed; safe twice. */
+  /** Closes the connections. The submissions must be closed before. May be called twice. */
   close(): Promise<void>;
 }

@@ -9,10 +9,12 @@ import type { Submission, Submit } from "./submissions.ts";
 /** Delivers submissions to the engine, by the same rules for all brokers. */
 export interface Delivery {
   /**
-   * Submits the message, and publishes its rejection if it was rejected. What fails is tried again after a pause, here: a message
-   * that is returned is delivered again at once, and RabbitMQ 4 drops a message after twenty deliveries. Never rejects.
+   * Submits the message, and publishes its rejection if it was rejected. Never rejects. A failed attempt is repeated here after a
+   * pause, and the message is not returned: the broker delivers a returned message again at once, and RabbitMQ 4 drops a message
+   * after twenty deliveries.
    *
-   * `acknowledge`: the tasks are stored, or the rejection is published, or it is too large for the broker in its shortest form.
+   * `acknowledge`: the tasks are stored, or the rejection is published, or even the shortest form of the rejection is too large for
+   * the broker.
    * `return`: `over` aborted before that.
    * @param over aborts when the message can no longer be acknowledged, or the process stops
    */
@@ -22,7 +24,7 @@ export interface Delivery {
 export type DeliverySetup = {
   /** Publishes a rejection; resolves when the broker has confirmed it. */
   readonly publish: (rejection: Buffer, submission: Submission) => Promise<void>;
-  /** Whether the broker refused a message because it has so many bytes. It would refuse it again. */
+  /** Whether the broker refused a message because of its size. A repeated attempt would be refused too. */
   readonly isTooLarge: (error: unknown, bytes: number) => boolean;
   readonly clock: Clock;
   readonly log: Log;
@@ -68,7 +70,7 @@ export function createDelivery({ publish, isTooLarge, clock, log }: DeliverySetu
     return true;
   }
 
-  /** One outage is logged once, however many rejections wait for its end. */
+  /** Logs each outage once, not once for each rejection that waits for its end. */
   function failed(error: unknown): void {
     if (!isTroubled) log.warn("rejections_wait", { error: errorText(error) });
     isTroubled = true;

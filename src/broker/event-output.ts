@@ -10,7 +10,7 @@ export interface EventOutput {
    */
   publish(events: readonly TaskEvent[], signal: AbortSignal): Promise<void>;
 
-  /** Ends what is under way; safe twice. */
+  /** Stops the call that is under way. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export type TaskEvent = {
   readonly version: number;
 };
 
-/** Rejects as soon as the signal aborts; the sending goes on. */
+/** Rejects as soon as the signal aborts. The sending itself cannot be stopped and goes on. */
 export function unlessAborted(sending: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const unlisten = onAbort(signal, () => reject(givenUp()));

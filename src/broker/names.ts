@@ -1,7 +1,7 @@
 /**
- * What TaskTrack calls its exchanges, queues, topics and groups at a broker. The left side is the name in code. The right side is
+ * The names of TaskTrack's exchanges, queues, topics and groups at a broker. The left side is the name in code. The right side is
  * the name at the broker; it never changes, because deployed brokers have these queues and topics, and producers and consumers use
- * them. Two TaskTracks that share a broker have a prefix each.
+ * them. Each TaskTrack that shares a broker needs its own prefix.
  */
 export const namesUnder = (prefix: string) => ({
   /** RabbitMQ: exchange and queue. Kafka: topic. */

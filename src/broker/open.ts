@@ -3,8 +3,8 @@ import type { Log } from "../lib/log.ts";
 import type { Broker } from "./broker.ts";
 
 /**
- * Opens the broker of QUEUE_URL, and loads its client only then; null if the URL is empty. The broker need not be reachable yet. The
- * files that the URL names must be readable: a TaskError says which one is not.
+ * Opens the broker of QUEUE_URL; null if the URL is empty. The client of the broker is loaded only here. The broker need not be
+ * reachable yet. The files that the URL names must be readable: a TaskError names the one that is not.
  */
 export async function openBroker(
   url: string,

@@ -15,7 +15,7 @@ const { authority, client, stranger } = createCertificates(folder);
 const text = (path: string): string => readFileSync(path, "utf8");
 const OWN = `certfile=${client.certificate}&keyfile=${client.key}`;
 
-test("RabbitMQ's client gets what is in the URL, and nothing else", () => {
+test("RabbitMQ's client gets the options of the URL, and no others", () => {
   expect(rabbitmqOptions("amqp://h")).toEqual({
     connection: { hostname: "h", port: 5672, username: "guest", password: "guest", vhost: "/" },
     names: namesUnder("tasktrack"),
@@ -33,7 +33,7 @@ test("RabbitMQ's client gets what is in the URL, and nothing else", () => {
   });
 });
 
-test("Kafka's client gets what is in the URL, and nothing else", () => {
+test("Kafka's client gets the options of the URL, and no others", () => {
   expect(kafkaOptions("kafka://h:1")).toEqual({
     connection: { bootstrapBrokers: [{ host: "h", port: 1 }] },
     partitions: 6,
@@ -74,7 +74,7 @@ describe("a file that cannot be used is refused in a line that names its paramet
     ["holds a key", `cacertfile=${client.key}`, "cacertfile to name a PEM file with a certificate"],
     ["holds no key", `certfile=${client.certificate}&keyfile=${empty}`, "keyfile to name a PEM file"],
     ["holds nonsense", `cacertfile=${broken}`, "certificates, and a key"],
-    ["is another's key", `certfile=${client.certificate}&keyfile=${stranger.key}`, "certificates, and a key"],
+    ["is the key of another certificate", `certfile=${client.certificate}&keyfile=${stranger.key}`, "certificates, and a key"],
   ])("it %s", async (_, query, expected) => {
     await writeFile(empty, "");
     await writeFile(broken, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n");

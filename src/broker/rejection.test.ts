@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import { rejectionOf, shortRejectionOf } from "./rejection.ts";
 
-/** Half of Kafka's own limit. */
+/** Half of Kafka's default limit. */
 const AT_MOST = 524_288;
 const PROBLEM = JSON.stringify({
   status: 400,
@@ -31,11 +31,11 @@ test("a short body is kept whole, with its problem and key", () => {
   });
 });
 
-test("what is no UTF-8 is kept in base64", () => {
+test("a body that is not UTF-8 is kept in base64", () => {
   expect(written(Buffer.from([0xff, 0xfe]))).toMatchObject({ encoding: "base64", body: "//4=" });
 });
 
-test("of a long body the begin is kept, cut off between two characters", () => {
+test("of a long body the first part is kept, cut off between two characters", () => {
   for (const before of [0, 1, 2, 3]) {
     const found = written(Buffer.from("a".repeat(before) + "\u{1f600}".repeat(262_144)));
     expect(found).toMatchObject({ encoding: "utf-8", truncated: true });
@@ -44,7 +44,7 @@ test("of a long body the begin is kept, cut off between two characters", () => {
   }
 });
 
-test("it is never longer than half of what brokers take, whatever came", () => {
+test("a rejection never exceeds half of the brokers' limit, whatever the body and the problem", () => {
   const long = JSON.stringify({
     ...{ status: 400, code: "invalid", detail: "d".repeat(4_000), request_id: "r" },
     errors: Array.from({ length: 100 }, () => ({ pointer: "\u0001".repeat(400), detail: "x" })),
@@ -66,7 +66,7 @@ test("a key of a megabyte is cut off", () => {
   expect(written(Buffer.from("{}"), { key: "\0".repeat(1_000_000) }).key).toHaveLength(1_000);
 });
 
-test("the short one says why in a sentence, and has no body", () => {
+test("the short form has the reason in a sentence, and no body", () => {
   const problem = JSON.stringify({
     status: 400,
     code: "invalid",

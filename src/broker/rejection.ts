@@ -3,14 +3,14 @@ import type { Submission } from "./submissions.ts";
 
 /** Half of the brokers' default limits (Kafka: 1 MiB), so that it also fits a limit that is set somewhat lower. */
 const REJECTION_BYTES = 524_288;
-/** Of a rejected body. */
+/** The most bytes of a rejected body that are kept. */
 const BODY_KEPT_BYTES = 131_072;
 /** Kafka has no limit for a header except that of the message. */
 const KEY_LENGTH = 1_000;
 
 /**
  * The message that is published to `<prefix>.rejected`: the problem document, as HTTP would have answered, and the body, as text if
- * it is UTF-8. It has REJECTION_BYTES at most: JSON needs six bytes for a control character, so of some bodies less is kept.
+ * it is UTF-8. It has REJECTION_BYTES at most: JSON needs six bytes for a control character, so less is kept of some bodies.
  */
 export function rejectionOf(submission: Submission, problem: string): string {
   for (let kept = BODY_KEPT_BYTES; kept >= 1_024; kept /= 2) {
@@ -22,7 +22,7 @@ export function rejectionOf(submission: Submission, problem: string): string {
 
 const DETAIL_LENGTH = 200;
 
-/** The same without the body, and of the problem only the main members: for a broker with a lower limit. */
+/** The same without the body and with the main members of the problem only, for a broker with a lower limit. */
 export function shortRejectionOf(submission: Submission, problem: string): string {
   const { status, code, detail, request_id } = JSON.parse(problem) as Record<string, unknown>; // the submitter wrote it
   const sentence = typeof detail === "string" ? storableText(detail, DETAIL_LENGTH) : detail;

@@ -104,7 +104,7 @@ type Refusal = {
   readonly name: string;
   /** The server: `host:port`. */
   readonly at: string;
-  /** @param port the gate's, which forwards to the server */
+  /** @param port the port of the proxy that forwards to the server */
   readonly url: (port: number) => string;
   readonly reason: RegExp;
 };

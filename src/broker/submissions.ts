@@ -1,16 +1,16 @@
 /** The port through which a broker delivers submissions: messages that create tasks. */
 export interface Submissions {
   /**
-   * Begins to receive messages, many at once; those that cannot be submitted yet do not hold up the others. An accepted message is
-   * acknowledged after its tasks are stored. A rejected one is acknowledged after its rejection, with the reason, is published. If
-   * `submit` rejects, the message stays with the broker and is delivered again, to this process or to another one.
+   * Begins to receive messages, many at the same time. Messages that cannot be submitted yet do not delay the others. An accepted
+   * message is acknowledged after its tasks are stored. A rejected one is acknowledged after its rejection, with the reason, is
+   * published. If `submit` rejects, the message stays with the broker and is delivered again, to this process or to another one.
    */
   consume(submit: Submit): void;
 
   /** Whether messages are to be received and cannot be, for example because the queue is declared otherwise. The log has the reason. */
   isInterrupted(): boolean;
 
-  /** Receives nothing more, and waits for what is under way, though not for long; safe twice. */
+  /** Receives nothing more, and waits a limited time for unfinished messages. May be called twice. */
   close(): Promise<void>;
 }
 

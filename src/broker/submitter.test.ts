@@ -9,7 +9,7 @@ import { createSubmitter } from "./submitter.ts";
 
 const ALL = { filter: {}, sort: "id", after: null, limit: 1_000 } as const;
 
-/** A submitter on a real store that the test may take away, before or after it has written. */
+/** A submitter on a real store that the test may make unavailable, before or after a write. */
 function openSubmitter() {
   const clock = createManualClock();
   const log = createTestLog();
@@ -30,7 +30,7 @@ function openSubmitter() {
   });
   const submitter = createSubmitter({
     ...{ engine, clock, log },
-    nonce: () => "n", // it is short, and among the messages of a day it does come twice
+    nonce: () => "n", // among the messages of a day, such a short text occurs twice
     requestId: () => "r",
   });
   const submit = (
@@ -52,7 +52,7 @@ const ACCEPTED: SubmissionResult = { kind: "accepted" };
 
 function problemIn(result: SubmissionResult): Record<string, unknown> {
   if (result.kind !== "rejected") throw new Error("it was accepted");
-  return JSON.parse(result.problem) as Record<string, unknown>; // the submitter wrote it
+  return JSON.parse(result.problem) as Record<string, unknown>; // in the form that the submitter writes
 }
 
 describe("a submission", () => {

@@ -12,11 +12,11 @@ import type { Submission, SubmissionResult } from "./submissions.ts";
 /** Creates the tasks of a broker's messages: the same bodies as POST /api/task, by the same rules, with the same refusals. */
 export interface Submitter {
   /**
-   * Resolves when the tasks of a message are stored, or are refused because of the message itself. While the store cannot take them
-   * it waits. Rejects only after `close`.
+   * Resolves when the tasks of a message are stored, or are refused because of the message itself. Waits while the store
+   * does not accept them. Rejects only after `close`.
    */
   submit(submission: Submission): Promise<SubmissionResult>;
-  /** Ends all waits for the store; safe twice. */
+  /** Ends all waits for the store. May be called twice. */
   close(): void;
 }
 
@@ -24,7 +24,7 @@ export type SubmitterSetup = {
   readonly engine: TaskCreator;
   readonly clock: Clock;
   readonly log: Log;
-  /** A short random text, unique among a few; among thousands it is not. */
+  /** A short random text. It is unique among a few texts, but not among thousands. */
   readonly nonce: () => string;
   /** The id of a message in its problem document and in the log. */
   readonly requestId: () => string;
@@ -67,7 +67,7 @@ export function createSubmitter(setup: SubmitterSetup): Submitter {
     return { kind: "rejected", problem: problemDocument(problem ?? DEFECT, requestId) };
   }
 
-  // ---- one outage of the store is logged once, however many messages wait for its end
+  // ---- each outage of the store is logged once, not once for each waiting message
 
   function failed(error: unknown): void {
     if (!isStoreAway && !isTaskError(error, "overloaded")) {
@@ -107,9 +107,9 @@ const DEFECT: Problem = {
 type Keyed = Submission & { readonly key: string };
 
 /**
- * Gives a message without a key one. If the store's answer to a create is lost, its tasks may have been created, and the next attempt
- * finds them by the key. Keys are remembered for a day, so they must be unique for a day: when each was drawn at random, two of
- * 50,000 were equal every fourth time, and the second message was refused, or taken for the first one.
+ * Gives a key to a message that has none. If the store's answer to a create is lost, its tasks may have been created, and the next
+ * attempt finds them by the key. Keys are stored for a day, so they must be unique for a day. When keys were short random texts, two
+ * of 50,000 were equal in every fourth run, and the second message was refused, or counted as the first one.
  */
 const createKeys = (process: string) => {
   let count = 0;

@@ -4,7 +4,7 @@ import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { TaskError } from "../core/error.ts";
 import type { TlsFiles } from "./url.ts";
 
-/** Without `servername`: both clients send and verify the host that they connect to. */
+/** There is no `servername`: both clients send and verify the host that they connect to. */
 export function tlsOptions({ authority, own, isVerified }: TlsFiles): ConnectionOptions {
   const options = {
     rejectUnauthorized: isVerified,

@@ -5,7 +5,7 @@ import { createUnacked } from "./unacked.ts";
 const IDLE_MS = 100;
 const NEVER = new AbortController().signal;
 
-/** So many unacknowledged wake-ups, and the disposition of each. */
+/** This number of unacknowledged wake-ups, and the disposition of each. */
 function openWith(count: number) {
   let idleCalls = 0;
   const clock = createManualClock();

@@ -5,19 +5,19 @@ import type { Disposition } from "./disposition.ts";
 
 /** The wake-ups for one set of types that a broker has delivered to this process and that have not been acknowledged yet. */
 export interface Unacked {
-  /** Adds one; resolves with what its message is to be answered. */
+  /** Adds a wake-up; resolves with the disposition of its message. */
   add(): Promise<Disposition>;
-  /** As that of the port. Wake-ups that are here already are reported at once. */
+  /** The `listen` of the port. Wake-ups that are already here are reported at once. */
   listen(signal: AbortSignal): Promise<WakeUp | null>;
   readonly size: number;
   returnAll(): void;
-  /** Ends every `listen`, and returns all wake-ups, also those that are added later; safe twice. */
+  /** Ends every `listen`, and returns all wake-ups, also those that are added later. May be called twice. */
   close(): void;
 }
 
 export type UnackedSetup = {
   readonly clock: Clock;
-  /** `onIdle` is called once nothing has listened for so long. */
+  /** `onIdle` is called when nothing has listened for this long. */
   readonly idleMs: number;
   readonly onIdle: () => void;
 };
@@ -26,7 +26,7 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
   const listeners = new Set<(wakeUp: WakeUp | null) => void>();
   const unacked: { readonly number: number; readonly dispose: (disposition: Disposition) => void }[] = [];
   let lastNumber = 0;
-  /** Whether a wake-up has been reported and its `ack` is still to come. What is added meanwhile is reported after that. */
+  /** Whether a wake-up was reported and its `ack` has not been called. Wake-ups that are added meanwhile are reported after the `ack`. */
   let isReported = false;
   let isClosed = false;
   let cancelIdle = (): void => undefined;
@@ -45,7 +45,7 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
     for (const listener of [...listeners]) listener(all);
   }
 
-  /** One wake-up stands for all that are here: a claim takes every task that is due. */
+  /** One wake-up for all that are here: a claim takes every task that is due. */
   function allAsOne(): WakeUp {
     const upTo = lastNumber;
     return {

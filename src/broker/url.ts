@@ -22,7 +22,7 @@ export type KafkaUrl = {
   readonly sasl: (Account & { readonly mechanism: SaslMechanism }) | null;
   readonly tls: TlsFiles | null;
   readonly prefix: string;
-  /** Of topics that TaskTrack creates. */
+  /** The number of partitions of topics that TaskTrack creates. */
   readonly partitions: number;
 };
 
@@ -40,8 +40,8 @@ export type TlsFiles = {
 
 const SASL_MECHANISMS = ["plain", "scram-sha-256", "scram-sha-512"] as const;
 /**
- * For a URL with an account and without a mechanism. SCRAM does not send the password, so a wrong guess reveals nothing: a broker
- * that has only PLAIN refuses the handshake, and the refusal is logged. Of the two SCRAM mechanisms it is the stronger one.
+ * The default mechanism for a URL with an account: the stronger of the two SCRAM mechanisms. SCRAM does not send the password, so the
+ * default reveals nothing to a broker that has only PLAIN: that broker refuses the handshake, and the refusal is logged.
  */
 const SASL_DEFAULT: SaslMechanism = "scram-sha-512";
 
@@ -64,7 +64,7 @@ const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
 
 /**
  * @param text begins with one of the four schemes
- * Throws a TaskError whose message says what was expected of QUEUE_URL. It does not repeat the URL, which may have a password.
+ * Throws a TaskError whose message describes the expected QUEUE_URL. It does not repeat the URL, which may have a password.
  */
 export function parseBrokerUrl(text: string): BrokerUrl {
   const [, scheme = "", account, hosts = "", path = "", query = ""] = URL_PARTS.exec(text) ?? [];
@@ -122,7 +122,7 @@ function kafkaUrl(scheme: "kafka" | "kafkas", parts: Parts): KafkaUrl {
 
 const expected = (what: string): TaskError => new TaskError("invalid", what);
 
-/** @param port the default; null: the URL must have one */
+/** @param port the default port; null if the URL must have a port */
 function hostOf(text: string, port: number | null): Host | null {
   const [, address, name, portText] = HOST.exec(text) ?? [];
   const host = address ?? name;
@@ -149,7 +149,7 @@ function saslOf(mechanism: string | undefined, account: Account | null): KafkaUr
   return null;
 }
 
-/** @param instead the scheme with TLS, if this one is without; else null */
+/** @param instead the scheme with TLS, if this scheme has no TLS; otherwise null */
 function tlsOf(given: Parameters, instead: string | null): TlsFiles | null {
   if (instead !== null) {
     if (TLS_NAMES.some((name) => given.has(name)))
@@ -191,7 +191,7 @@ function wholeNumber(
 
 type Parameters = ReadonlyMap<string, string>;
 
-/** Not by URLSearchParams: it parses form encoding, in which a plus in a file's name would be a space. */
+/** URLSearchParams is not used: it parses form encoding, in which a plus in a file name would be a space. */
 function parametersOf(query: string, names: readonly string[]): Parameters {
   const given = new Map<string, string>();
   const fault = `no parameters but ${names.join(", ")}, each once and percent-encoded,`;

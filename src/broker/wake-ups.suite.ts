@@ -1,4 +1,4 @@
-/** The exam of a broker's wake-ups, beyond that of the port: several processes, lost wake-ups, and messages that are none. */
+/** The tests of a broker's wake-ups, in addition to those of the port: several processes, lost wake-ups, and invalid messages. */
 import { describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/eventually.ts";
 import type { OpenedWakeUps } from "../wakeup/wake-ups.suite.ts";
@@ -10,7 +10,7 @@ export type Cluster = {
   join(types: readonly string[]): Promise<Member>;
   /** Sends a message that is no wake-up. */
   sendRaw(text: string): Promise<void>;
-  /** Deletes every wake-up that is not delivered yet, by means of the broker. */
+  /** Deletes, at the broker, every wake-up that is not delivered yet. */
   purge(): Promise<void>;
   close(): Promise<void>;
 };
@@ -21,13 +21,13 @@ export type Member = {
   readonly warnings: () => readonly string[];
 };
 
-/** For Kafka's groups, which are rebalanced for each member. */
+/** Long, because Kafka rebalances a group for each new member. */
 const LIVE_WITHIN_MS = 120_000;
 
 export const untilLive = (isLive: () => boolean): Promise<unknown> =>
   eventually(isLive, (live) => live, LIVE_WITHIN_MS);
 
-/** The wake-ups of one process, for the exam of the port. */
+/** The wake-ups of one process, for the tests of the port. */
 export function asOpened(wakeUps: BrokerWakeUps): OpenedWakeUps {
   const sets = new Set<readonly string[]>();
   const listen: typeof wakeUps.listen = (types, signal) => {
@@ -117,7 +117,7 @@ export function examineBrokerWakeUps(name: string, open: () => Promise<Cluster>)
       abort.abort();
       await gone.wakeUps.close();
       const stays = await cluster.join(["mail"]);
-      await stays.wakeUps.notify(["video"]); // is filtered out, after whatever had come again
+      await stays.wakeUps.notify(["video"]); // filtered out, but only after any wake-up that is delivered again
       expect(await Promise.race([stays.answer, soon()])).toBeNull();
     });
 

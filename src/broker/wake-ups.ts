@@ -9,15 +9,15 @@ import { createUnacked, type Unacked } from "./unacked.ts";
 export type WakeUpTransport = {
   /** For errors, such as RabbitMQ. */
   readonly broker: string;
-  /** What the names of its queues or consumer groups begin with. */
+  /** The prefix of the names of its queues or consumer groups. */
   readonly name: string;
-  /** What one set of types has at the broker. */
+  /** The broker's word for the object that each set of types has. */
   readonly unit: "queue" | "group";
   /** Sends one wake-up for each element. Resolves when the broker has confirmed all of them. */
   readonly send: (types: readonly string[]) => Promise<void>;
   /** Starts to receive the wake-ups of one set of types. */
   readonly receive: (inbox: Inbox) => Receiver;
-  /** A process that has listened to nothing for so long stops receiving. */
+  /** A process that has not listened for this long stops receiving. */
   readonly idleMs: number;
   readonly close: () => Promise<void>;
 };
@@ -25,7 +25,7 @@ export type WakeUpTransport = {
 /** The wake-ups of one set of types in this process. */
 export type Inbox = {
   readonly types: readonly string[];
-  /** Of the queue or the group: the same in every process that takes these types. */
+  /** The name of the queue or the group: the same in every process that takes these types. */
   readonly name: string;
   readonly unacked: Unacked;
   /** Whether a received text is a type that is listened to here. If not, its message is to be acknowledged. */
@@ -35,15 +35,15 @@ export type Inbox = {
 };
 
 export interface Receiver {
-  /** Whether a wake-up that is sent now would be received here. */
+  /** Whether this process would receive a wake-up that is sent now. */
   isLive(): boolean;
   /** Never rejects. */
   close(): Promise<void>;
 }
 
-/** A slow or frozen broker gets no more wake-ups than these; processes find the tasks when they poll. */
+/** While this number of wake-ups is unconfirmed, as with a frozen broker, no more are sent. Processes find the tasks when they poll. */
 const UNCONFIRMED_AT_MOST = 1_000;
-/** By then each process has either received the wake-up, or had no free slot; it polls when a slot becomes free. */
+/** A wake-up older than this is useless: each process has received it, or had no free slot and polls when a slot becomes free. */
 export const WAKE_UP_LIVES_MS = 30_000;
 
 export function createBrokerWakeUps(
@@ -142,7 +142,7 @@ export function nameOfSet(prefix: string, types: readonly string[]): string {
   return `${prefix}:${new Bun.CryptoHasher("sha256").update(text).digest("hex").slice(0, 32)}`;
 }
 
-/** A process that is woken claims as many tasks as it has free slots, so this is how many processes one commit can wake for a type. */
+/** The number of processes that one commit can wake for a type. Each process claims as many tasks as it has free slots. */
 const OF_ONE_TYPE_AT_MOST = 100;
 
 export function wakeUpsFor(types: readonly string[]): string[] {

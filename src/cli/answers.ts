@@ -9,7 +9,7 @@ import type { JsonText } from "../core/task.ts";
 /** Kept outside the answers, so that they have the types of the SDK. */
 const texts = new WeakMap<object, JsonText>();
 
-/** Parses an answer for `textOf`, which then knows the text of the whole answer and of each element of a list. */
+/** Parses an answer and keeps its text, and the text of each element of a list, for `textOf`. */
 export function parseAnswer(text: string): unknown {
   const answer = parseExactly(text);
   keep(answer, text);

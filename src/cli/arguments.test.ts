@@ -23,20 +23,20 @@ const shell: Command = { ...command, positionals: [{ name: "SHELL", choices: ["b
 
 describe("arguments", () => {
   const values: readonly (readonly [string, string[], string, readonly string[]])[] = [
-    ["a value stands behind its flag", ["x", "--priority", "5"], "priority", ["5"]],
-    ["or behind an equals sign", ["x", "--priority=5"], "priority", ["5"]],
+    ["a value follows its flag", ["x", "--priority", "5"], "priority", ["5"]],
+    ["a value may follow an equals sign", ["x", "--priority=5"], "priority", ["5"]],
     ["a number may be negative", ["x", "--priority", "-5"], "priority", ["-5"]],
-    ["so may a word", ["x", "--tag", "-id"], "tag", ["-id"]],
+    ["a value may begin with a hyphen", ["x", "--tag", "-id"], "tag", ["-id"]],
     ["a hyphen alone is a value", ["--payload", "-", "x"], "payload", ["-"]],
     ["a value may hold equals signs and be empty", ["x", "--payload==", "--tag="], "payload", ["="]],
     [
-      "of a flag that may come once the last counts",
+      "of a repeated flag that may not be repeated, the last one counts",
       ["x", "--priority", "1", "--priority", "2"],
       "priority",
       ["2"],
     ],
-    ["one that may be repeated keeps all, in order", ["--tag", "a", "x", "--tag=b"], "tag", ["a", "b"]],
-    ["a flag may stand anywhere", ["--status", "done", "x"], "status", ["done"]],
+    ["a flag that may be repeated has all its values, in order", ["--tag", "a", "x", "--tag=b"], "tag", ["a", "b"]],
+    ["a flag may be anywhere", ["--status", "done", "x"], "status", ["done"]],
   ];
   test.each(values)("%s", (_, argv, flag, expected) => {
     const { given, positionals } = parseArguments(command, argv);
@@ -49,7 +49,7 @@ describe("arguments", () => {
     expect([given.isOn("json"), given.text("priority"), given.texts("tag")]).toEqual([false, undefined, []]);
   });
 
-  test("after two hyphens everything is a word", () => {
+  test("after two hyphens all arguments are positional", () => {
     expect(parseArguments(many, ["--json", "--", "--tag", "-x"])).toMatchObject({
       positionals: ["--tag", "-x"],
     });
@@ -60,14 +60,14 @@ describe("arguments", () => {
   });
 
   const faults: readonly (readonly [string, Command, string[], string])[] = [
-    ["a flag that is not there", command, ["x", "--nope"], "there is no flag --nope"],
+    ["an unknown flag", command, ["x", "--nope"], "there is no flag --nope"],
     [
-      "one that was nearly right",
+      "a misspelt flag",
       command,
       ["x", "--prioritty", "5"],
       "there is no flag --prioritty; did you mean --priority?",
     ],
-    ["one that is similar to a hidden flag", command, ["x", "--secrets"], "there is no flag --secrets"],
+    ["a flag that is similar to a hidden flag", command, ["x", "--secrets"], "there is no flag --secrets"],
     ["a short flag", command, ["x", "-j"], "there is no flag -j"],
     ["a value that is missing at the end", command, ["x", "--tag"], "--tag needs a value: --tag TAG"],
     [
@@ -76,18 +76,18 @@ describe("arguments", () => {
       ["x", "--tag", "--json"],
       "--tag needs a value: --tag TAG",
     ],
-    ["a value too many", command, ["x", "--json=1"], "--json takes no value"],
+    ["a value for a flag without values", command, ["x", "--json=1"], "--json takes no value"],
     [
-      "a word that is no choice",
+      "a value that is not one of the choices",
       command,
       ["x", "--status", "dnoe"],
       '--status: expected pending or done, got "dnoe"; did you mean done?',
     ],
-    ["a word that is missing", command, [], "do needs NAME"],
-    ["a word too many", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote a text with spaces)'],
-    ["a word where none is wanted", none, ["a"], 'do takes flags only; "a" is too many'],
+    ["a missing positional argument", command, [], "do needs NAME"],
+    ["a second positional argument", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote a text with spaces)'],
+    ["a positional argument for a command without any", none, ["a"], 'do takes flags only; "a" is too many'],
     [
-      "a word of its own that is none",
+      "a positional argument that is not one of the choices",
       shell,
       ["bsh"],
       'SHELL: expected bash or zsh, got "bsh"; did you mean bash?',

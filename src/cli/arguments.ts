@@ -17,7 +17,7 @@ export function parseArguments(command: Command, argv: readonly string[]): Parse
   const { tokens } = parseArgs({
     args: joinValues(argv, flags),
     options: Object.fromEntries(flags.map(optionOf)),
-    strict: false, // its messages suggest nothing; the checks are below
+    strict: false, // the checks are below, because the parser's messages suggest no similar word
     allowPositionals: true,
     tokens: true,
   });
@@ -45,7 +45,7 @@ const optionOf = ({ name, value }: Flag) => {
 /** A word with one hyphen may be a value (`--priority -5`, `--sort -id`, `--payload -`). */
 const isFlag = (word: string): boolean => word.startsWith("--") || word === "-h";
 
-/** `--priority -5` becomes `--priority=-5`, because the parser would take it for two flags. `--name --json` lacks a value. */
+/** `--priority -5` becomes `--priority=-5`, because the parser would take it for two flags. In `--name --json`, `--name` has no value. */
 function joinValues(argv: readonly string[], flags: readonly Flag[]): string[] {
   const takesValue = new Set(flags.filter(({ value }) => value !== undefined).map(({ name }) => `--${name}`));
   const joined: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * The command line. Each command loads only the modules that it runs. To load all modules takes three times
- * as long as to load the commands, and ten times as long as the start of the runtime.
+ * The command line. Each command loads only the modules that it runs. Loading all modules takes three times
+ * as long as loading the commands, and ten times as long as the start of the runtime.
  */
 import { ONE_OF_SEVERAL, RUN_HANDLERS } from "./processes.ts";
 import { createTerminal, endWithOutput, outliveOutput } from "./terminal.ts";

@@ -33,7 +33,7 @@ export type Command = {
   readonly positionals: readonly Positional[];
   readonly flags: readonly Flag[];
   readonly examples: readonly Example[];
-  /** The command goes on when its output has no reader, because its work is not its output. Every other command then ends. */
+  /** The command continues when its output pipe is closed, because its output is not its purpose. All other commands end then. */
   readonly outlivesOutput?: true;
   /** Resolves with the exit code. Throws a UsageError for invalid arguments. */
   readonly run: (call: Call) => Promise<number>;

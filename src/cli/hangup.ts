@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 const SIGHUP_BIT = 1n;
 
 /**
- * Whether this process was started to ignore SIGHUP, as by `nohup`: a listener of our own would undo that.
- * Read before a listener is added. False on systems without /proc.
+ * Whether this process was started with SIGHUP ignored, as by `nohup`. A listener for SIGHUP would undo that, so call
+ * this before a listener is added. False on systems without /proc.
  */
 export function ignoresHangup(): boolean {
   const [, ignored] = /^SigIgn:\s*([0-9a-f]+)$/m.exec(processStatus()) ?? [];

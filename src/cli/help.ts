@@ -41,7 +41,7 @@ function placeOf({ name, isMany, isOptional }: Positional): string {
   return isOptional === true ? `[${many}]` : many;
 }
 
-/** The least width of a terminal. */
+/** Lines are broken at this width. */
 const WIDTH = 80;
 const ABOUT_AT = 28;
 

@@ -1,8 +1,8 @@
 import type { Terminal } from "./terminal.ts";
 
 /**
- * Runs a function that a Ctrl-C may end: its signal aborts, the function resolves, and the exit code says
- * that it was interrupted.
+ * Runs a function that a Ctrl-C may end: its signal aborts, the function resolves, and the exit code shows
+ * the interruption.
  * @param run resolves with the exit code of a run that was not interrupted
  */
 export async function interruptible(

@@ -16,7 +16,7 @@ const OTHER_SCREEN = "\u001b[?1049h";
 const OWN_SCREEN = "\u001b[?1049l";
 
 export interface Live {
-  /** The content has changed: it is drawn soon. */
+  /** Call it when the content has changed: it is drawn soon. */
   changed(): void;
   /** Writes a line that stays above the drawn lines. */
   print(line: string): void;
@@ -35,7 +35,7 @@ export function startLines(terminal: Terminal, draw: Draw): Live {
 
   function erase(): string {
     if (drawn.length === 0) return "";
-    // If the terminal has become narrower since, it has broken the lines: they take more rows than were written.
+    // If the terminal has become narrower meanwhile, it has broken the lines, and they take more rows than were written.
     const { columns } = out.size();
     const rows = drawn.reduce((sum, line) => sum + Math.max(1, Math.ceil(widthOf(line) / columns)), 0);
     drawn = [];

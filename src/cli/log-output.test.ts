@@ -25,7 +25,7 @@ function openLog() {
 
 const LONG = "x".repeat(1_000);
 
-test("up to a megabyte is kept for a slow reader, and the log says later how many lines are missing", () => {
+test("up to a megabyte is kept for a slow reader, and the number of missing lines is logged later", () => {
   const x = openLog();
   for (let n = 0; n < 5_000; n++) x.log.info("long", { n, text: LONG });
   const kept = x.waiting();
@@ -34,8 +34,8 @@ test("up to a megabyte is kept for a slow reader, and the log says later how man
   const lines = x
     .takeAll()
     .map((line) => JSON.parse(line) as { readonly event: string; readonly count?: number });
-  const said = lines.filter(({ event }) => event === "log_lines_dropped");
-  expect(said.map(({ count }) => count)).toEqual([5_000 - kept]);
+  const reports = lines.filter(({ event }) => event === "log_lines_dropped");
+  expect(reports.map(({ count }) => count)).toEqual([5_000 - kept]);
   x.log.info("after");
   expect(x.takeAll().at(-1)).toContain('"event":"after"');
 });

@@ -8,8 +8,8 @@ type Stream = { write(text: string, done: (error?: Error | null) => void): unkno
 
 /**
  * A log on a stream whose reader may be slow or gone. The runtime never waits for a pipe: it buffers unread data without a limit
- * (28 MB in three seconds of debug lines). This log buffers up to a megabyte. When there is room again, the log says how many
- * lines are missing. A stream that fails loses its lines and nothing else: see `outliveOutput`.
+ * (28 MB in three seconds of debug lines). This log buffers up to a megabyte. When there is room again, it logs the number
+ * of missing lines. If the stream fails, its lines are lost and the process continues: see `outliveOutput`.
  */
 export function createOutputLog(setup: {
   readonly stream: Stream;

@@ -21,6 +21,6 @@ test.each([
   ["canncel", "cancel"],
   ["zzz", null],
   ["x", null],
-])("by %p was meant %p", (word, meant) => {
+])("the most similar word to %p is %p", (word, meant) => {
   expect(nearest(word, ["add", "list", "watch", "cancel"])).toBe(meant);
 });

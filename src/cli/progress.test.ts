@@ -3,7 +3,7 @@ import { createProgress } from "./progress.ts";
 
 type Terminal = { readonly isTTY?: boolean; readonly columns?: number };
 
-/** A command of 1,000 tasks; what it has written so far, and the hands of its clock. */
+/** A command with 1,000 tasks, its output so far, and a function that moves its clock. */
 function watched(terminal: Terminal, { total = 1_000, done = 0 } = {}) {
   let [text, time] = ["", 0];
   const stream = {
@@ -20,7 +20,7 @@ function watched(terminal: Terminal, { total = 1_000, done = 0 } = {}) {
       progress.advance(count);
     },
     text: () => text,
-    /** What stands in the line of a terminal after each writing. */
+    /** The content of the terminal's line after each write. */
     states: () =>
       text
         .replace(/\n$/, "")
@@ -46,7 +46,7 @@ describe("on a terminal", () => {
     expect(bar.text()).toEndWith("\n");
   });
 
-  test.each([80, 50, 40, 36, 30, 5, 2, 1])("no state is as long as a line of %p columns", (columns) => {
+  test.each([80, 50, 40, 36, 30, 5, 2, 1])("every state is shorter than a line of %p columns", (columns) => {
     const bar = onTerminal(columns);
     for (let n = 0; n < 10; n++) bar.after(500, 100);
     bar.end();
@@ -94,7 +94,7 @@ describe("elsewhere", () => {
     );
   });
 
-  test("earlier work counts as progress and not as speed", () => {
+  test("earlier work counts for the progress and not for the speed", () => {
     const lines = watched({}, { done: 900 });
     lines.after(1_000, 50);
     expect(lines.text()).toBe(" 95 % 950 of 1,000 tasks, 50/s\n");

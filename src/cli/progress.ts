@@ -1,4 +1,4 @@
-/** The progress of a long command: on a terminal a bar that is drawn again and again, elsewhere a line now and then. */
+/** The progress of a long command: on a terminal a bar that is redrawn, elsewhere a line every few seconds. */
 export interface ProgressBar {
   advance(count: number): void;
   /** Shows the last state. */

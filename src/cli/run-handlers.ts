@@ -13,7 +13,7 @@ import { textOf } from "../lib/text.ts";
 import type { FromHandlers, ToHandlers } from "../processor/handler-processes/messages.ts";
 import { FAILED } from "./exit-codes.ts";
 
-/** The last message may not be sendable: the process ends after this time in any case. */
+/** The process ends after this time even if the last message could not be sent. */
 const LAST_WORDS_WITHIN_MS = 500;
 
 /**

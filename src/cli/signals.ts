@@ -4,7 +4,7 @@ import { ignoresHangup } from "./hangup.ts";
 
 const FAILED = 1;
 
-/** npm and the terminal both send a Ctrl-C. A signal this soon after the first is its repetition. */
+/** After a Ctrl-C, both npm and the terminal send a signal. A second signal within this time counts as a copy of the first. */
 const SAME_SIGNAL_MS = 1_000;
 
 /**
@@ -42,7 +42,7 @@ export function stopOnSignal(
         exit(FAILED);
       });
     };
-    // A handler that ignores its abort would keep the process alive. It ends here; its lease runs out.
+    // A handler that ignores its abort would keep the process alive. The process ends here, and the lease of the task expires.
     const exit = (code: number): void => {
       resolve(code);
       process.exit(code);

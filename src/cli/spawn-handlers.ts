@@ -8,9 +8,9 @@ import { FAILED } from "./exit-codes.ts";
 import { RUN_HANDLERS, SELF } from "./processes.ts";
 
 /**
- * Each process leads a session of its own: a Ctrl-C at the terminal reaches the server alone, and one signal reaches all that the
- * process has started. Standard output of handlers goes to the server's standard error, because the server's standard output is its
- * log. Nothing is written to the fourth channel: its end tells the process that this one has ended.
+ * Each process is the leader of its own session: a Ctrl-C at the terminal reaches the server alone, and one signal reaches all
+ * processes that the process has started. Standard output of handlers goes to the server's standard error, because the server's
+ * standard output is its log. Nothing is written to the fourth channel: when it ends, the process knows that the server has ended.
  * @param setup.allowPrivate the addresses that are not public and that `http()` may call, in the form of the setting
  */
 export const spawnHandlers =

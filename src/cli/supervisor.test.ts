@@ -6,7 +6,7 @@ import { createSupervisor, type Exit } from "./supervisor.ts";
 const TERM: Exit = { code: 0, signal: null };
 const KILLED: Exit = { code: null, signal: "SIGKILL" };
 
-/** A supervisor whose processes do what the test says. */
+/** A supervisor whose processes the test controls. */
 function openSupervisor(count: number) {
   const clock = createManualClock();
   const log = createTestLog();
@@ -59,7 +59,7 @@ describe("several processes", () => {
     expect(born).toHaveLength(1);
   });
 
-  test("are restarted one by one when they end, later each time they end soon", async () => {
+  test("are restarted one by one when they end, with longer pauses if they end soon", async () => {
     const { child, clock, born, log } = await openRunning(2);
     const waits: number[] = [];
     for (let pid = 2; pid <= 10; pid++) {
@@ -102,7 +102,7 @@ describe("several processes", () => {
     ["of the signal, before it could listen to it", { code: null, signal: "SIGTERM" }, 0],
     ["badly", { code: 1, signal: null }, 1],
     ["by a kill", KILLED, 1],
-  ] as const)("that are stopped exit by what the worst of them did: %s", async (_, exit, expected) => {
+  ] as const)("that are stopped have the highest exit code of them: %s", async (_, exit, expected) => {
     const { supervisor, child } = await openRunning(2);
     const stopped = supervisor.stop("SIGTERM");
     child(1).ends(exit);

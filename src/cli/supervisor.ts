@@ -24,7 +24,7 @@ export interface Supervisor {
 const FAILED = 1;
 const STOPPING: ReadonlySet<string | null> = new Set(["SIGTERM", "SIGINT", "SIGHUP"]);
 const RESTART = { firstMs: 500, longestMs: 30_000 };
-/** A process that has run this long counts as healthy: its end is the first failure again. */
+/** A process that has run this long counts as healthy: if it ends later, its failures are counted from one again. */
 const STEADY_MS = 60_000;
 
 export function createSupervisor(setup: {
@@ -67,7 +67,7 @@ export function createSupervisor(setup: {
     restarts.add(cancel);
   }
 
-  /** A process that gets the signal before it listens for signals ends by it, which is no failure. */
+  /** A process that gets the signal before it has a listener is ended by the signal. That is not a failure. */
   function note({ code, signal }: Exit): void {
     if (code !== 0 && !STOPPING.has(signal)) exitCode = FAILED;
     if (children.size === 0) allEnded.resolve();

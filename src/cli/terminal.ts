@@ -23,9 +23,9 @@ export interface Terminal {
   readFile(path: string): Promise<string>;
   /** Asks a question; null without a terminal. */
   ask(question: string): Promise<string | null>;
-  /** Calls when the size has changed. The result removes the listener. */
+  /** Calls the listener when the size has changed. The result removes the listener. */
   onResize(run: () => void): () => void;
-  /** Calls with the exit code of a Ctrl-C or another ending signal. The result removes the listener. */
+  /** Calls the listener after a Ctrl-C or another ending signal, with the exit code. The result removes the listener. */
   onInterrupt(run: (exitCode: number) => void): () => void;
   /** Resolves when all output is written, so that a fast writer waits for a slow reader. */
   flushed(): Promise<void>;
@@ -100,7 +100,7 @@ export function endWithOutput(): void {
   }
 }
 
-/** For commands whose work is not their output. A closed pipe, a full disk or a lost terminal costs lines only. */
+/** For commands whose output is not their purpose: after a closed pipe, a full disk or a lost terminal, only lines are lost. */
 export function outliveOutput(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }

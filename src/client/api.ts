@@ -36,7 +36,7 @@ export type ClientOptions = {
 
 export type ApiRequest = {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** With its query. */
+  /** The path with its query. */
   readonly path: string;
   /** JSON. */
   readonly body?: string;
@@ -70,7 +70,7 @@ export interface Api {
   open(request: ApiRequest): Promise<Response>;
   /** The error of an answer that ended too early. */
   brokenOff(cause: unknown): TaskTrackError;
-  /** How long to wait before the next try, after this many. */
+  /** How long to wait before the next try, after this number of tries. */
   backoffMs(tries: number): number;
   pause(ms: number, signal?: AbortSignal | undefined): Promise<void>;
 }
@@ -160,7 +160,8 @@ export function createApi({ url, options, clock, random }: ApiSetup): Api {
   }
 
   /**
-   * Random in the upper half, so that a thousand clients do not all return at the same time after a restart.
+   * Random between half of the pause and the whole pause, so that a thousand clients do not all return at the same time after a
+   * restart.
    */
   const backoffMs = (tries: number): number =>
     Math.ceil(
@@ -196,8 +197,8 @@ const HEADER_NAME = /^[!#$%&'*+.^`|~\w-]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /**
- * Throws TypeError for headers that HTTP cannot transfer: such a request is not tried again. Not left to the
- * runtime, because workerd accepts any text and sends it as UTF-8.
+ * Throws TypeError for headers that HTTP cannot transfer, before the first try. The runtime does not check this
+ * everywhere: workerd accepts any text and sends it as UTF-8.
  */
 function checkHeaders(headers: Readonly<Record<string, string>>): void {
   for (const [name, value] of Object.entries(headers)) {

@@ -53,7 +53,7 @@ export class TaskTrackError extends Error {
 
 /**
  * Thrown by `client.run` if the task failed or was cancelled. `task` is the whole task: `task.status` is
- * "failed" or "cancelled", `task.error` says why. `code` is `task_failed` or `task_cancelled`.
+ * "failed" or "cancelled", `task.error` is the reason. `code` is `task_failed` or `task_cancelled`.
  */
 export class TaskFailed extends TaskTrackError {
   override readonly name: string = "TaskFailed";
@@ -81,7 +81,7 @@ const TRANSIENT: ReadonlySet<number> = new Set([0, 429, 502, 503, 504]);
 export const isRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && error.status >= 400 && error.status < 500 && error.status !== 429;
 
-/** Whether the server refused the content of the body: it may accept a part of it, or a shorter one. */
+/** Whether the server refused the content of the body. It may accept a part of the content, or a shorter body. */
 export const isContentRefusal = (error: unknown): error is TaskTrackError =>
   error instanceof TaskTrackError && CONTENT_REFUSALS.has(error.status);
 

@@ -104,8 +104,8 @@ export interface Client {
 
   /**
    * Makes an ended task pending again and counts its attempts from 0. `wrong_status` if it has not ended,
-   * `key_taken` if another live task has its key. The task is read first and the call applies to that version
-   * alone, so that a repeated try never retries it twice.
+   * `key_taken` if another live task has its key. The task is read first, and the call applies only to that
+   * version, so that a repeated try never retries it twice.
    * @example await client.retry(7);
    */
   retry(id: number, options?: IfVersion & Cancellable): Promise<Task>;
@@ -168,7 +168,7 @@ export interface Client {
 
   /**
    * Submits a task and waits for its end: resolves if it is done, rejects with TaskFailed if it failed or was
-   * cancelled. The signal ends the waiting alone; to stop the work, `cancel` the task.
+   * cancelled. The signal ends only the wait; to stop the work, `cancel` the task.
    * @example
    * const { result } = await client.run(
    *   { name: "thumbnails", type: "image.resize", payload: { width: 640 } },

@@ -1,7 +1,7 @@
 /**
  * Limits the requests that wait at the server. Bun sends at most 256 requests of a process at once, and
  * further ones wait until one has ended: with 256 waits of up to 30 s, heartbeats were late and leases were
- * lost. The limit holds for all clients and workers of the process together.
+ * lost. The limit applies to all clients and workers of the process together.
  */
 import { createSemaphore } from "../lib/semaphore.ts";
 

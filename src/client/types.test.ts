@@ -24,7 +24,7 @@ import type {
 /** The names of the fields that only one side has. */
 type Unshared<A, B> = Exclude<keyof A, keyof B> | Exclude<keyof B, keyof A>;
 
-/** These, and the names of the fields that one side sends and the other side cannot receive. */
+/** In addition, the names of the fields whose values one side sends and the other side cannot receive. */
 type Differing<Sent, Received> =
   | Unshared<Sent, Received>
   | {

@@ -137,7 +137,7 @@ export type TaskQuery = TaskFilter & {
   readonly sort?: Sort | undefined;
   /** The most tasks of a page: 1 to 1,000; 500 unless given. */
   readonly limit?: number | undefined;
-  /** Where to go on: `next` of the page before. */
+  /** `next` of the previous page. */
   readonly cursor?: string | undefined;
 };
 
@@ -243,7 +243,7 @@ export type BulkRequest = {
    * Tasks with a higher id are left out. Give `up_to_id` of the preview, so that newer tasks are not changed.
    */
   readonly up_to_id?: number | undefined;
-  /** Where to go on: `next` of the call before. */
+  /** `next` of the previous call. */
   readonly after_id?: number | undefined;
 };
 
@@ -255,6 +255,6 @@ export type BulkResult = {
   readonly count: number;
   /** Tasks that did not allow the action in their state. */
   readonly refused: number;
-  /** Not null: there may be more; go on with it as `after_id`. */
+  /** If it is not null, there may be more tasks: send it as `after_id` of the next call. */
   readonly next: number | null;
 };

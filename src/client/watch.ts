@@ -14,8 +14,8 @@ export type WatchQuery = {
   /** Only events of tasks that have one of these statuses now. */
   readonly status?: Status | readonly Status[] | undefined;
   /**
-   * Resume after this `eventId`, without missing the latest state or the deletion of a task. Without it: from
-   * now on.
+   * Resume after this `eventId`, without missing the latest state or the deletion of a task. Without it, the
+   * events begin now.
    */
   readonly since?: string | undefined;
   /** Ends the iteration. */
@@ -104,7 +104,7 @@ export async function* watchEvents(
   }
 }
 
-/** A function, because the compiler would take the first answer for all later ones. */
+/** A function, because the compiler would assume that the value never changes after the first check. */
 const isAborted = (signal: AbortSignal | undefined): boolean => signal?.aborted === true;
 
 function eventOf({ event, data }: Block, eventId: string): WatchEvent | null {

@@ -22,7 +22,7 @@ export type ClaimBody = {
   readonly slots?: number;
   readonly lease: string;
   readonly wait?: string;
-  /** A repeated request gets the same leases. A worker that leaves names it. */
+  /** The request id: a claim that is repeated with the same id gets the same leases. A leave names it. */
   readonly request: string;
 };
 
@@ -79,7 +79,7 @@ export type FailBody = {
   readonly retry_after?: string;
 };
 
-/** The caller repeats an outcome as long as the lease can be held, so that few retries suffice here. */
+/** Few, because the caller repeats an outcome itself as long as the lease is held. */
 const RETRIES = 2;
 
 export function createWorkCalls(api: Api): WorkCalls {

@@ -16,8 +16,8 @@ export type WorkerOptions = ClientOptions & {
   /** The handlers, by type, for up to 100 types. A Map may change while the worker runs: see `refresh`. */
   readonly handlers: Readonly<Record<string, Handler>> | ReadonlyMap<string, Handler>;
   /**
-   * Ends by force the handlers that still run three seconds after `stop` has aborted them. Only an owner of
-   * separate processes can do that.
+   * Ends by force the handlers that still run three seconds after `stop` has aborted them. This is possible only if
+   * the handlers run in separate processes.
    */
   readonly kill?: (() => void) | undefined;
   /** The number of tasks that run at the same time; default 10. */
@@ -29,7 +29,7 @@ export type WorkerOptions = ClientOptions & {
    * dies, another one runs its tasks again after this time.
    */
   readonly lease?: string | undefined;
-  /** Gets warnings and errors; default one JSON line each on the console. */
+  /** Gets warnings and errors. By default each is a line of JSON on the console. */
   readonly log?: Log | undefined;
 };
 
@@ -37,7 +37,7 @@ export interface Worker {
   readonly name: string;
   /** The number of running tasks. */
   readonly running: number;
-  /** Starts to claim tasks; once. */
+  /** Starts to claim tasks. May be called once only. */
   start(): void;
   /** Claims again at once, with the types that `handlers` has now. */
   refresh(): void;
@@ -106,7 +106,7 @@ export function createWorker(options: WorkerOptions): Worker {
     void stop(directive === "drain" ? DRAIN_GRACE_MS : GRACE_MS);
   }
 
-  /** A shorter grace than in an earlier call counts. */
+  /** If it is called again, the shorter grace counts. */
   async function stop(graceMs = GRACE_MS): Promise<number> {
     source.leave();
     const left = await processor.stop(graceMs);

@@ -21,7 +21,7 @@ const task = (payload: unknown): HandlerTask => ({
 const fill = (argument: string, payload: unknown = null, allowDashes = false): string =>
   fillIn(parseTemplate(argument), task(payload), allowDashes);
 
-/** What the task is told when the argument cannot be filled in. */
+/** The failure of the task when the argument cannot be filled in. */
 function refusal(argument: string, payload: unknown): unknown {
   try {
     return fill(argument, payload);
@@ -42,7 +42,7 @@ describe("a placeholder in an argument", () => {
     ["{payload.last}", '{"2":1, "1":-0.0}'],
     ["{payload.list}", "[0.10,1e999 ]"],
     ["{payload.text}", "t"],
-  ])("is replaced by the text that was sent: %s is %s", (argument, filled) => {
+  ])("is replaced by the text that was sent: %s becomes %s", (argument, filled) => {
     const payloadText =
       '{"id":3889108265204450030,"list":[0.10,1e999 ],"last":0,"l\\u0061st":{"2":1, "1":-0.0},"text":"t"}';
     const sent = { ...task(null), payload: JSON.parse(payloadText), payloadText };
@@ -55,7 +55,7 @@ describe("a placeholder in an argument", () => {
   });
 
   test.each([
-    ["no place", null, "no place"],
+    ["no placeholder", null, "no placeholder"],
     ["{id} {name} {type} {attempt}", null, "7 a name work.it 2"],
     ["{payload.a}", { a: "text" }, "text"],
     ["{payload.a.b.c}", { a: { b: { c: "deep" } } }, "deep"],
@@ -70,7 +70,7 @@ describe("a placeholder in an argument", () => {
     ["{{{payload.a}}} {{}}", { a: "x" }, "{x} {}"],
     ["{payload.a b-c}", { "a b-c": "any key" }, "any key"],
     ["{payload.a}", { a: "{payload.b} $(rm) `x` ; \n'\"" }, "{payload.b} $(rm) `x` ; \n'\""],
-  ])("%j with %j is %j", (argument, payload, filled) => {
+  ])("%j with %j becomes %j", (argument, payload, filled) => {
     expect(fill(argument, payload)).toBe(filled);
   });
 

@@ -51,7 +51,7 @@ export const hasPlaces = (template: Template): boolean => template.some((part) =
 export function fillIn(template: Template, task: HandlerTask, allowDashes: boolean): string {
   const text = template.map((part) => (typeof part === "string" ? part : textOf(part, task))).join("");
   const [first] = template;
-  // Checks the whole argument, not the first value alone: behind an empty value, the next one begins the argument.
+  // Checks the whole argument, not only the first value: if the first value is empty, the next one begins the argument.
   if (first !== undefined && typeof first !== "string" && text.startsWith("-") && !allowDashes) {
     throw badPayload(
       `${first.text} would become an option: ${JSON.stringify(text.slice(0, 100))} begins with "-"`,

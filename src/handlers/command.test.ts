@@ -1,4 +1,4 @@
-/** Real programs, most of them lines of a shell, as the handler runs them. */
+/** The handler with real programs, most of which are shell scripts of one line. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
@@ -39,7 +39,7 @@ const TASK: HandlerTask = {
   payloadText: null,
 };
 
-/** What the attempt came to: a result, a failure, or what else it threw. */
+/** The end of the attempt: a result, a failure, or another thrown value. */
 type Ended = { readonly result: unknown } | Outcome | { readonly threw: string };
 
 async function endOf(work: Promise<unknown>): Promise<Ended> {
@@ -51,7 +51,7 @@ async function endOf(work: Promise<unknown>): Promise<Ended> {
   }
 }
 
-/** Begins to run a program for a task. */
+/** Starts a program for a task. `logged` waits for a log line with the text. */
 function begin(argv: readonly string[], payload: unknown = null, options: CommandOptions = {}) {
   const seen: Seen = { log: [], progress: [] };
   const abort = new AbortController();
@@ -63,20 +63,20 @@ function begin(argv: readonly string[], payload: unknown = null, options: Comman
       progress: (percent, message = "") => void seen.progress.push({ percent, message }),
     },
   );
-  const said = (text: string): Promise<unknown> =>
+  const logged = (text: string): Promise<unknown> =>
     eventually(
       () => seen.log.some(({ message }) => message.includes(text)),
       (isThere) => isThere,
     );
-  return { ...seen, abort, said, ended: endOf(work) };
+  return { ...seen, abort, logged, ended: endOf(work) };
 }
 
-/** Runs one to its end. */
+/** Runs a program to its end. */
 async function run(argv: readonly string[], payload: unknown = null, options: CommandOptions = {}) {
   const { log, progress, ended } = begin(argv, payload, options);
   return { log, progress, ended: await ended };
 }
-/** An argument without places. */
+/** An argument without placeholders. */
 const literal = (text: string): string => text.replace(/[{}]/g, "$&$&");
 const sh = (script: string, ...args: readonly string[]): string[] => [
   "sh",
@@ -146,7 +146,7 @@ describe("a program is called", () => {
     ["does not read it", "true"],
     ["closes it", "exec 0<&-; sleep 0.05; echo done"],
     ["reads a part of it", "head -c 10"],
-  ])("and a mebibyte on stdin does no harm if the program %s", async (_, script) => {
+  ])("with a mebibyte on stdin, and runs to its end if the program %s", async (_, script) => {
     expect((await run(sh(script), "x".repeat(1_048_576))).ended).toEqual({ result: null });
   });
 
@@ -172,10 +172,10 @@ describe("a command is refused when it is made", () => {
   test.each([
     ["without a program", [], {}],
     ["with an empty one", [""], {}],
-    ["with one that the task would choose", ["{payload.program}"], {}],
-    ["with a place that no task can fill", ["echo", "{payloads.x}"], {}],
-    ["with a brace alone", ["echo", '{"a":1}'], {}],
-    ["with no duration for killAfter", ["true"], { killAfter: "soon" }],
+    ["with a program that the task would choose", ["{payload.program}"], {}],
+    ["with a placeholder that no task can fill", ["echo", "{payloads.x}"], {}],
+    ["with a single brace", ["echo", '{"a":1}'], {}],
+    ["with an invalid killAfter", ["true"], { killAfter: "soon" }],
     ["with a negative killAfter", ["true"], { killAfter: "-1s" }],
     ["with an exit code that means success", ["true"], { permanentExitCodes: [0] }],
     ["with an exit code that no program has", ["true"], { permanentExitCodes: [256] }],
@@ -195,8 +195,8 @@ describe("the output of a program", () => {
   });
 
   test("arrives while the program runs", async () => {
-    const { said, ended, abort, progress } = begin(sh("echo progress 10 begun; echo begun; sleep 60"));
-    await said("begun");
+    const { logged, ended, abort, progress } = begin(sh("echo progress 10 begun; echo begun; sleep 60"));
+    await logged("begun");
     await eventually(
       () => progress,
       (shown) => shown.length === 1,
@@ -215,13 +215,13 @@ describe("the output of a program", () => {
   });
 
   test.each(["progress", "progress 101", "progress -1", "progress 4x", "Progress 4", "a progress 4"])(
-    "is a line when it is %j",
+    "is a log line when it is %j",
     async (line) => {
       expect(await run(["echo", line])).toMatchObject({ progress: [], log: info(line) });
     },
   );
 
-  test("is a new line after each carriage return", async () => {
+  test("has a new line after each carriage return", async () => {
     const { log } = await run(["printf", "10%%\\r20%%\\r\\n30%%"]);
     expect(log).toEqual(info("10%", "20%", "30%"));
   });
@@ -247,7 +247,7 @@ describe("the result", () => {
     const { log, ended } = await run(sh('echo first; printf "%s" "$1"', literal(line)));
     expect(ended).toEqual({ result });
     expect(log).toEqual(info("first"));
-    expect((await run(sh('echo "$1"; echo', literal(line)))).ended).toEqual({ result }); // a blank line is none
+    expect((await run(sh('echo "$1"; echo', literal(line)))).ended).toEqual({ result }); // a blank line at the end is ignored
   });
 
   test.each(["42", "true", "null", '"text"', "{not JSON}", "[info] begun]", "{"])(
@@ -345,31 +345,31 @@ describe("a program fails", () => {
   });
 });
 
-/** Whether the process still does something: one that has ended may stay in the table. */
+/** Whether the process still runs. A process that has ended may stay in the process table. */
 const runs = (pid: number): boolean =>
   !["", "Z"].includes(
     spawnSync("ps", ["-o", "state=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim(),
   );
 
-/** The pids that a program has said in lines such as "child 123". */
+/** The pids in the output of a program, from lines such as "child 123". */
 const pidsIn = ({ log }: Pick<Seen, "log">): number[] =>
   log.flatMap(({ message }) => (/^\w+ \d+$/.test(message) ? [Number(message.split(" ")[1])] : []));
 
-const DEAF = "trap '' TERM; while :; do sleep 1; done";
+const IGNORES_SIGTERM = "trap '' TERM; while :; do sleep 1; done";
 
 describe("a program that is told to stop", () => {
   test("gets SIGTERM and may end by itself", async () => {
     const begun = begin(sh("trap 'echo tidied; exit 0' TERM; echo begun; while :; do sleep 0.02; done"));
-    await begun.said("begun");
+    await begun.logged("begun");
     begun.abort.abort("cancelled");
-    expect(await begun.ended).toEqual({ threw: "Error: Stopped: cancelled" }); // and its 0 is no success
+    expect(await begun.ended).toEqual({ threw: "Error: Stopped: cancelled" }); // its exit code 0 is not a success
     expect(begun.log.at(-1)?.message).toBe("tidied");
   });
 
-  test("but does not is killed after a time, with all that it has started", async () => {
-    const script = `sh -c "${DEAF}" & echo child $!; echo leader $$; ${DEAF}`;
+  test("and does not end is killed after a time, with all processes that it has started", async () => {
+    const script = `sh -c "${IGNORES_SIGTERM}" & echo child $!; echo leader $$; ${IGNORES_SIGTERM}`;
     const begun = begin(sh(script), null, { killAfter: "100ms" });
-    await begun.said("leader");
+    await begun.logged("leader");
     const pids = pidsIn(begun);
     expect(pids.map(runs)).toEqual([true, true]);
     begun.abort.abort("timeout");
@@ -378,10 +378,10 @@ describe("a program that is told to stop", () => {
   });
 
   test("leaves no child behind that ignores the signal", async () => {
-    const begun = begin(sh(`sh -c "${DEAF}" & echo child $!; echo leader $$; wait`), null, {
+    const begun = begin(sh(`sh -c "${IGNORES_SIGTERM}" & echo child $!; echo leader $$; wait`), null, {
       killAfter: "1h",
     });
-    await begun.said("leader");
+    await begun.logged("leader");
     begun.abort.abort("shutdown");
     await begun.ended;
     expect(pidsIn(begun).map(runs)).toEqual([false, false]);
@@ -420,7 +420,7 @@ describe("a program that ends", () => {
 import os, sys, time
 if os.fork() == 0:
     if os.fork() == 0:
-        os._exit(0)                      # stays in the leader's group, dead
+        os._exit(0)                      # a zombie in the leader's group
     os.setsid()                          # its parent leaves the group and never waits for it
     print("parent", os.getpid(), flush=True)
     os.close(1); os.close(2)
@@ -437,31 +437,31 @@ time.sleep(0.3)
 
 describe("the open groups", () => {
   test("are reported as they open and close", async () => {
-    const told: string[] = [];
+    const events: string[] = [];
     const unlisten = listenToGroups({
-      opened: (pid) => told.push(`opened ${pid}`),
-      closed: (pid) => told.push(`closed ${pid}`),
+      opened: (pid) => events.push(`opened ${pid}`),
+      closed: (pid) => events.push(`closed ${pid}`),
     });
     const { log } = await run(sh("echo leader $$"));
     unlisten();
     await run(sh("true"));
     const [pid] = pidsIn({ log });
-    expect(told).toEqual([`opened ${pid}`, `closed ${pid}`]);
+    expect(events).toEqual([`opened ${pid}`, `closed ${pid}`]);
   });
 
   test("are reported to a later listener", async () => {
     const begun = begin(sh("echo leader $$; sleep 60"));
-    await begun.said("leader");
-    const told: number[] = [];
-    listenToGroups({ opened: (pid) => told.push(pid), closed: () => undefined })();
-    expect(told).toEqual(pidsIn(begun));
+    await begun.logged("leader");
+    const opened: number[] = [];
+    listenToGroups({ opened: (pid) => opened.push(pid), closed: () => undefined })();
+    expect(opened).toEqual(pidsIn(begun));
     begun.abort.abort();
     await begun.ended;
   });
 
   test("are all killed together", async () => {
-    const begun = [begin(sh("echo leader $$; sleep 60")), begin(sh(`echo leader $$; ${DEAF}`))];
-    for (const { said } of begun) await said("leader");
+    const begun = [begin(sh("echo leader $$; sleep 60")), begin(sh(`echo leader $$; ${IGNORES_SIGTERM}`))];
+    for (const { logged } of begun) await logged("leader");
     killAllGroups();
     for (const { ended } of begun)
       expect(await ended).toEqual(failed("signal_SIGKILL", "sh was ended by SIGKILL"));
@@ -504,11 +504,11 @@ async function strain(script: string): Promise<Strain> {
   const child = Bun.spawn([process.execPath, "--no-env-file", STRAIN, script], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  return JSON.parse(await new Response(child.stdout).text()) as Strain; // strain.ts has written it
+  return JSON.parse(await new Response(child.stdout).text()) as Strain; // in the form that strain.ts writes
 }
 
 /** Lines and progress are sent four times a second, each time up to a thousand lines and one progress. */
-const TOLD_EVERY_MS = 250;
+const REPORT_EVERY_MS = 250;
 
 describe("100 MB of output need little memory and do not block the worker", () => {
   test.each([
@@ -520,19 +520,19 @@ describe("100 MB of output need little memory and do not block the worker", () =
     ["to stderr", "yes 'warning: the same as before, as it was' | head -c 100000000 >&2"],
   ])("%s", async (_, script) => {
     const { grown, turns, lines, shown, ms } = await strain(script);
-    const times = 2 + ms / TOLD_EVERY_MS;
+    const times = 2 + ms / REPORT_EVERY_MS;
     expect(grown).toBeLessThan(80 * MIB);
     expect(turns).toBeGreaterThan(10);
     expect(lines).toBeLessThanOrEqual(1_001 * times);
     expect(shown).toBeLessThanOrEqual(times);
   });
 
-  test("and a line says how many lines were left out", async () => {
+  test("and a log line has the number of omitted lines", async () => {
     const { log } = await run(sh("seq 1 500000"));
     const left = log.flatMap(({ message }) => /^… (\d+) lines left out$/.exec(message)?.[1] ?? []);
-    const said = log.filter(({ message }) => !message.startsWith("…"));
-    expect(left.reduce((sum, count) => sum + Number(count), 0) + said.length).toBe(500_000);
-    expect(said.slice(-999).map(({ message }) => message)).toEqual(
+    const lines = log.filter(({ message }) => !message.startsWith("…"));
+    expect(left.reduce((sum, count) => sum + Number(count), 0) + lines.length).toBe(500_000);
+    expect(lines.slice(-999).map(({ message }) => message)).toEqual(
       Array.from({ length: 999 }, (_, at) => String(499_002 + at)),
     );
   });

@@ -23,7 +23,7 @@ export type CommandOptions = {
   readonly cwd?: string;
   /** Variables in addition to the environment of the worker. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Exit codes that another attempt would repeat: the task fails at once. */
+  /** Exit codes that another attempt would have again: the task fails at once, without further attempts. */
   readonly permanentExitCodes?: readonly number[];
   /** Allows an argument to begin with a value of the task that begins with "-", although the program takes it for an option. */
   readonly allowDashes?: boolean;
@@ -48,9 +48,9 @@ type Settings = {
 const KILL_AFTER = "2s";
 /** How long the output of an ended program is read, if a process outside its group keeps it open. */
 const DRAIN_MS = 1_000;
-/** How often a process group that was killed is looked at. */
+/** The interval between two checks of a process group that was killed. */
 const LOOK = { firstMs: 1, longestMs: 100 };
-/** How long output is read before other work gets its turn. */
+/** How long output is read before the event loop may do other work. */
 const TURN_MS = 5;
 
 /**
@@ -135,7 +135,7 @@ async function begin(settings: Settings, args: readonly string[], task: HandlerT
     await new Promise((resolve, reject) => child.once("spawn", resolve).once("error", reject));
     return child;
   } catch (error) {
-    throw startFailure(error as NodeJS.ErrnoException, settings); // what spawn throws and emits
+    throw startFailure(error as NodeJS.ErrnoException, settings); // spawn throws and emits such errors
   }
 }
 
@@ -153,10 +153,10 @@ function startFailure(error: NodeJS.ErrnoException, { program, cwd }: Settings):
     case "ENOENT":
     case "ENOTDIR":
       return cwd !== undefined && !existsSync(cwd)
-        ? forGood("command_not_found", `The folder ${cwd} is not there for ${program} to run in`)
+        ? forGood("command_not_found", `The folder ${cwd} is not there, so ${program} cannot run in it`)
         : forGood(
             "command_not_found",
-            `${program} was not found, or what its first line asks to run it with`,
+            `${program} was not found, or the interpreter in its first line was not found`,
           );
     case "EACCES":
     case "EPERM":

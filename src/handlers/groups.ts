@@ -53,8 +53,8 @@ export function signalGroup(pid: number, signal: NodeJS.Signals | 0): boolean {
 export const isGroupGone = (pid: number): boolean => !signalGroup(pid, 0) || isGroupDead(pid);
 
 /**
- * Whether all processes of a group have ended without a parent that waits for them. In a container whose
- * first process does not wait for orphans, they stay in the process table for ever, and `kill` finds them.
+ * Whether all processes of a group have ended and no parent has waited for them. In a container whose first
+ * process does not wait for orphans, they stay in the process table for ever, and `kill` still finds them.
  */
 function isGroupDead(pid: number): boolean {
   const states = statesIn(pid);

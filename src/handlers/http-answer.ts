@@ -4,7 +4,7 @@ import { LIMITS } from "../core/task.ts";
 import { fail, readResult, snooze } from "../processor/handler.ts";
 import type { Answer } from "./http-call.ts";
 
-/** The bounds of a Retry-After: the task waits at least and at most so long. */
+/** The shortest and the longest delay that a Retry-After may cause. */
 const SHORTEST_SNOOZE_MS = 1_000;
 const LONGEST_SNOOZE_MS = 3_600_000;
 
@@ -55,7 +55,7 @@ const isJson = (contentType: string | undefined): boolean =>
 const textOf = ({ body }: Answer): string => new TextDecoder().decode(body);
 
 /**
- * The detail of an error: where a redirect leads (its origin alone, because paths may contain secrets), or
+ * The detail of an error: the target of a redirect (only its origin, because paths may contain secrets), or
  * the first line of the body.
  */
 function detailOf(answer: Answer): string {

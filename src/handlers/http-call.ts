@@ -163,7 +163,7 @@ function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWo
   if (remoteAddress === undefined)
     throw new CallError("network_error", `${host} closed the connection at once`);
   if (parseAddress(remoteAddress)?.value !== parseAddress(address)?.value) {
-    throw new CallError("address_refused", `${host} was to be ${address}, and ${remoteAddress} answered`);
+    throw new CallError("address_refused", `${host} should be ${address}, but ${remoteAddress} answered`);
   }
   judge(remoteAddress, host, world);
 }
@@ -243,7 +243,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     if (bytes > most) answered(answer(true));
   });
   response.once("end", () => answered(answer(false)));
-  // An incomplete body of an error does no harm. An incomplete result is no result.
+  // The incomplete body of an error is good enough for a message. An incomplete result is not a result.
   const broken = (): void =>
     isSuccess
       ? failed(new Error("the connection ended in the middle of the answer"))
@@ -295,8 +295,8 @@ type During = {
 const during = ({ signal }: Call, { clock }: CallWorld, by: number): During => ({ signal, clock, by });
 
 /**
- * A part of the call. It ends by `done`, by an error, by its time limit or by the signal; in the last three
- * cases it is closed. `begin` returns the function that closes it.
+ * A step of the call. It ends by `done`, by an error, by its time limit or by the signal. In the last three
+ * cases the step is closed: `begin` returns the function that closes it.
  */
 function step<T>(
   { signal, clock, by, doing }: During & { readonly doing: string },

@@ -1,6 +1,6 @@
 /**
- * Whom `http()` speaks to. A listener on every address of this machine counts connections, over IPv4 and IPv6: a call that is refused
- * must not have made one. The same calls with the guard off do reach it, so the count means something.
+ * The addresses that `http()` connects to. A listener on all addresses of this machine, IPv4 and IPv6, counts connections. A refused
+ * call must not make a connection. Without the guard the same calls do reach the listener, which shows that the count works.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
@@ -13,20 +13,20 @@ import { type Lookup, systemLookup } from "./http-call.ts";
 
 type Listener = {
   readonly port: number;
-  /** The addresses at which somebody has come since this was last asked. */
+  /** The local addresses of the connections since the previous call. */
   reached(): Promise<string[]>;
   close(): void;
 };
 
-/** Where the connection comes from that is counted last; a port alone may be that of an earlier one, given out again. */
-const MARK = "127.77.7.7";
+/** The source address of the marker connection. A source port is not enough, because the system may have used it before. */
+const MARKER = "127.77.7.7";
 
 async function listen(host: string, answer: string): Promise<Listener> {
-  const visits: { readonly at: string; readonly isMark: boolean }[] = [];
+  const connections: { readonly at: string; readonly isMarker: boolean }[] = [];
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
-    const isMark = socket.remoteAddress?.endsWith(MARK) === true;
-    visits.push({ at: (socket.localAddress ?? "").replace("::ffff:", ""), isMark });
+    const isMarker = socket.remoteAddress?.endsWith(MARKER) === true;
+    connections.push({ at: (socket.localAddress ?? "").replace("::ffff:", ""), isMarker });
     sockets.add(socket);
     socket.on("error", () => undefined).on("close", () => sockets.delete(socket));
     socket.once("data", () => socket.end(answer));
@@ -34,14 +34,14 @@ async function listen(host: string, answer: string): Promise<Listener> {
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   // A server that listens on a port has an address of this kind.
   const { port } = server.address() as AddressInfo;
-  /** Connections are taken in the order in which they came: when a last one is counted, all before it are. */
+  /** Connections are accepted in order: when the marker connection is counted, all earlier connections are counted. */
   const reached = async (): Promise<string[]> => {
-    const last = connect({ port, host: "127.0.0.1", localAddress: MARK });
+    const last = connect({ port, host: "127.0.0.1", localAddress: MARKER });
     await eventually(
-      () => visits.some(({ isMark }) => isMark),
+      () => connections.some(({ isMarker }) => isMarker),
       (isCounted) => isCounted,
     );
-    const all = visits.splice(0).filter(({ isMark }) => !isMark);
+    const all = connections.splice(0).filter(({ isMarker }) => !isMarker);
     last.destroy();
     return all.map(({ at }) => at);
   };
@@ -60,9 +60,9 @@ beforeAll(async () => {
 });
 afterAll(() => guarded.close());
 
-/** Addresses that are this machine, in every way that a host can be written. PORT is the listener's. */
+/** Addresses of this machine, in all notations of a host. PORT is the listener's port. */
 const HERE: readonly string[] = [
-  // the plain ones
+  // the usual notation
   "http://127.0.0.1:PORT/",
   "http://127.0.0.2:PORT/",
   "http://127.0.0.53:PORT/",
@@ -157,7 +157,7 @@ const HERE: readonly string[] = [
   "http://[::ffff:7f00:0001]:PORT/",
   "http://[0:0:0:0:0:ffff:127.0.0.1]:PORT/",
   "http://[::ffff:127.1.2.3]:PORT/",
-  // what stands around the host
+  // the parts of the URL around the host
   "http:127.0.0.1:PORT/",
   "http:/127.0.0.1:PORT/",
   "http:///127.0.0.1:PORT/",
@@ -181,7 +181,7 @@ const HERE: readonly string[] = [
   "http://127.0.0.1:PORT/../../x?y#z",
 ];
 
-/** Addresses that are not to be reached either, but lead to nobody here. */
+/** Other addresses that must be refused. No server listens there in this test. */
 const ELSEWHERE: readonly string[] = [
   // clouds' metadata
   "http://169.254.169.254/latest/meta-data/",
@@ -236,7 +236,7 @@ const ELSEWHERE: readonly string[] = [
   "http://4294967295:PORT/",
   "http://0xffffffff:PORT/",
   "http://037777777777:PORT/",
-  // IPv6 of no one
+  // IPv6 addresses of special ranges
   "http://[::127.0.0.1]:PORT/",
   "http://[::7f00:1]:PORT/",
   "http://[::10.0.0.1]:PORT/",
@@ -266,7 +266,7 @@ const ELSEWHERE: readonly string[] = [
   "http://[4000::1]:PORT/",
 ];
 
-/** What no host can be read from, or nothing but a host is said in. */
+/** Invalid URLs: without a readable host, with an account, or with another scheme. */
 const NO_URL: readonly string[] = [
   "http://user@127.0.0.1:PORT/",
   "http://user:pass@127.0.0.1:PORT/",
@@ -322,7 +322,7 @@ const NO_URL: readonly string[] = [
   "javascript:fetch('http://127.0.0.1:PORT/')",
 ];
 
-/** Names that may or may not be known to this machine's resolver: where they are, they are this machine. */
+/** Names that this machine's resolver may know or not. If it knows them, they are names of this machine. */
 const NAMES_HERE: readonly string[] = [
   "http://a.localhost:PORT/",
   "http://a.b.localhost.:PORT/",
@@ -339,7 +339,7 @@ const NAMES_HERE: readonly string[] = [
 const withPort = (url: string, port = guarded.port): string => url.replaceAll("PORT", String(port));
 const secure = (url: string): string => url.replace(/^(\s*)http:/, "$1https:");
 
-/** How a call ends, in a word: the failure's code, or "reached". */
+/** The end of a call: the code of the failure, or "reached". */
 async function ending(handler: ReturnType<HttpMaker>): Promise<string> {
   const outcome = await runOnce(handler);
   if (outcome.kind === "failed") return `${outcome.error.code}${outcome.retryable ? ", tried again" : ""}`;
@@ -348,7 +348,7 @@ async function ending(handler: ReturnType<HttpMaker>): Promise<string> {
 
 const REFUSED = "address_refused";
 
-/** Runs the calls and gives those that ended in any but these ways; nobody may have come meanwhile. */
+/** Runs the calls, and returns those with another end than the expected ones. */
 async function endingsBut(expected: readonly string[], urls: readonly string[], make: HttpMaker = http) {
   const others: [string, string][] = [];
   for (const url of urls) {
@@ -358,7 +358,7 @@ async function endingsBut(expected: readonly string[], urls: readonly string[], 
   return others;
 }
 
-async function nobodyCame(): Promise<void> {
+async function expectNoConnection(): Promise<void> {
   expect(await guarded.reached()).toEqual([]);
 }
 
@@ -373,24 +373,24 @@ describe("a private address", () => {
     const urls = [...HERE, ...ELSEWHERE].map((url) => withPort(url));
     expect(await endingsBut([REFUSED], urls)).toEqual([]);
     expect(await endingsBut([REFUSED], urls.map(secure))).toEqual([]);
-    await nobodyCame();
+    await expectNoConnection();
   });
 
   test("is never connected to in an invalid URL", async () => {
     for (const url of NO_URL.flatMap((one) => [withPort(one), secure(withPort(one))])) {
       expect([url, thrownBy(() => http(url, { allowPrivate: true }))]).toEqual([url, "TypeError"]);
     }
-    await nobodyCame();
+    await expectNoConnection();
   });
 
   test("is never connected to under a name of the machine's own resolver", async () => {
     const urls = NAMES_HERE.map((url) => withPort(url));
     const unknown = ["network_error, tried again", "http_timeout, tried again"];
     expect(await endingsBut([REFUSED, ...unknown], urls)).toEqual([]);
-    await nobodyCame();
+    await expectNoConnection();
   });
 
-  test("is never connected to if it is this machine's own in its network", async () => {
+  test("is never connected to if it is an address of this machine in its network", async () => {
     const own = Object.values(networkInterfaces()).flatMap((all) => all ?? []);
     const urls = own
       .filter(({ address, scopeid }) => !isPublicAddress(address) && !scopeid)
@@ -398,7 +398,7 @@ describe("a private address", () => {
       .map((host) => `http://${host}:${guarded.port}/`);
     expect(urls).not.toEqual([]);
     expect(await endingsBut([REFUSED], urls)).toEqual([]);
-    await nobodyCame();
+    await expectNoConnection();
     expect(await reachedBy(urls)).toEqual(urls);
   });
 
@@ -422,7 +422,7 @@ function thrownBy(make: () => unknown): string {
   }
 }
 
-/** Those of the URLs by which somebody comes to the listener when every address is allowed. */
+/** The URLs whose calls reach the listener when every address is allowed. */
 async function reachedBy(urls: readonly string[], lookup: Lookup = systemLookup): Promise<string[]> {
   const make = createHttp({ ...httpWorld, lookup, allowPrivate: true });
   const reached: string[] = [];
@@ -433,7 +433,7 @@ async function reachedBy(urls: readonly string[], lookup: Lookup = systemLookup)
   return reached;
 }
 
-/** Answers of a resolver, which the test is. */
+/** A resolver that gives these answers, one after another. */
 const answering = (...answers: readonly (readonly string[])[]) => {
   const asked: string[] = [];
   const lookup: Lookup = async (host) => {
@@ -445,7 +445,7 @@ const answering = (...answers: readonly (readonly string[])[]) => {
 
 const PUBLIC = ["1.1.1.1", "2606:4700:4700::1111"];
 
-/** Answers that hold this machine, alone, first, last or in the middle. */
+/** Answers with addresses of this machine only. */
 const ANSWERS_HERE: readonly (readonly string[])[] = [
   ["127.0.0.1"],
   ["127.8.9.10"],
@@ -478,7 +478,7 @@ const ANSWERS_ELSEWHERE: readonly (readonly string[])[] = [
   ["::127.0.0.1"],
   ["224.0.0.1"],
   ["255.255.255.255"],
-  // what a resolver should not say
+  // answers that no correct resolver gives
   ["127.1"],
   ["0x7f.0.0.1"],
   ["0177.0.0.1"],
@@ -500,7 +500,7 @@ describe("a name", () => {
       const make = createHttp({ ...httpWorld, lookup: answering(answer).lookup });
       expect(await ending(make(url()))).toBe(REFUSED);
       expect(await ending(make(secure(url())))).toBe(REFUSED);
-      await nobodyCame();
+      await expectNoConnection();
     });
   }
 
@@ -515,10 +515,10 @@ describe("a name", () => {
     const handler = createHttp({ ...httpWorld, lookup, allowPrivate: ["127.0.0.1"] })(url());
     expect(await ending(handler)).toBe("reached");
     expect(await guarded.reached()).toEqual(["127.0.0.1"]);
-    expect(asked).toEqual(["rebinding.example"]); // once: nothing on the way to the connection asks again
-    expect(await ending(handler)).toBe(REFUSED); // and the next attempt judges anew
+    expect(asked).toEqual(["rebinding.example"]); // once: the name is not resolved again before the connection
+    expect(await ending(handler)).toBe(REFUSED); // the next attempt resolves and checks again
     expect(asked).toHaveLength(2);
-    await nobodyCame();
+    await expectNoConnection();
   });
 
   test("is not resolved if the URL has an address", async () => {
@@ -529,10 +529,10 @@ describe("a name", () => {
 });
 
 describe("a redirect", () => {
-  // Every address is allowed here: it is not the guard that keeps the call from going on.
+  // Every address is allowed here, so the guard is not the reason that a redirect is not followed.
   const anywhere = createHttp({ ...httpWorld, allowPrivate: true });
 
-  /** How a call to a server that says this ends, once it has been seen that it went there a single time. */
+  /** The end of a call to a server that gives this answer. Expects that the call makes one connection. */
   async function endingAt(answer: string): Promise<string> {
     const server = await listen("127.0.0.1", answer);
     const end = await ending(anywhere(`http://127.0.0.1:${server.port}/`));
@@ -552,12 +552,12 @@ describe("a redirect", () => {
       const answer = `HTTP/1.1 ${status} Go\r\nlocation: ${place}\r\ncontent-length: 0\r\n\r\n`;
       expect([place, await endingAt(answer)]).toEqual([place, `http_${status}`]);
     }
-    await nobodyCame();
+    await expectNoConnection();
   });
 
   test("is not followed in any other form", async () => {
     const to = withPort("http://127.0.0.1:PORT/");
-    const guises = [
+    const forms = [
       `200 OK\r\nrefresh: 0; url=${to}`,
       `200 OK\r\nalt-svc: http/1.1="127.0.0.1:${guarded.port}"`,
       `201 Created\r\nlocation: ${to}`,
@@ -567,8 +567,8 @@ describe("a redirect", () => {
       `421 Misdirected\r\nlocation: ${to}`,
       `103 Early Hints\r\nlink: <${to}>; rel=preconnect\r\n\r\nHTTP/1.1 200 OK`,
     ];
-    for (const guise of guises) await endingAt(`HTTP/1.1 ${guise}\r\ncontent-length: 0\r\n\r\n`);
-    await nobodyCame();
+    for (const form of forms) await endingAt(`HTTP/1.1 ${form}\r\ncontent-length: 0\r\n\r\n`);
+    await expectNoConnection();
   });
 });
 
@@ -586,10 +586,10 @@ describe("allowed addresses", () => {
     [["::1"], "127.0.0.1", REFUSED],
     [[], "127.0.0.1", REFUSED],
     [false, "127.0.0.1", REFUSED],
-    [["0.0.0.0"], "0.0.0.0", REFUSED], // who answers there is 127.0.0.1, which is not allowed
+    [["0.0.0.0"], "0.0.0.0", REFUSED], // the connection to 0.0.0.0 is answered by 127.0.0.1, which is not allowed
   ];
   for (const [allowPrivate, host, end] of cases) {
-    test(`${JSON.stringify(allowPrivate)} and ${host}: ${end}, whether all handlers may or this one`, async () => {
+    test(`${JSON.stringify(allowPrivate)} and ${host}: ${end}, allowed for all handlers or for one`, async () => {
       const url = `http://${host}:${guarded.port}/`;
       expect(await ending(http(url, { allowPrivate }))).toBe(end);
       expect(await ending(createHttp({ ...httpWorld, allowPrivate })(url))).toBe(end);

@@ -1,4 +1,4 @@
-/** `http()` before real servers, on loopback. */
+/** `http()` with real servers on loopback. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
@@ -27,7 +27,7 @@ afterEach(() => {
   for (const server of open.splice(0)) server.close();
 });
 
-/** A server, and how many connections it has had and has. */
+/** Starts a server, and counts all its connections and the open ones. */
 async function listen<S extends Server>(server: S, host = "127.0.0.1", at = 0) {
   const sockets = new Set<Socket>();
   let connections = 0;
@@ -55,10 +55,10 @@ async function listen<S extends Server>(server: S, host = "127.0.0.1", at = 0) {
   };
 }
 
-/** More than a server lets wait to be accepted, 512 unless it says otherwise. */
+/** More connections than fit into a server's queue of unaccepted connections, 512 by default. */
 const WAITING = 600;
 
-/** The port of a server that accepts nobody any more: it is frozen, and its queue is full. */
+/** The port of a server that accepts no connection: it is frozen, and its queue is full. */
 async function listenInVain(): Promise<number> {
   const script = `require("node:net").createServer().listen(0, "127.0.0.1", function () { console.log(this.address().port); })`;
   const child = Bun.spawn([process.execPath, "--no-env-file", "-e", script], { stdout: "pipe" });
@@ -82,24 +82,24 @@ async function listenInVain(): Promise<number> {
   return port;
 }
 
-type Heard = { readonly request: IncomingMessage; readonly body: string };
+type Received = { readonly request: IncomingMessage; readonly body: string };
 
-/** An HTTP server that reads each request whole before it answers, and what it heard. */
-async function serve(answer: (response: ServerResponse, heard: Heard) => void, host = "127.0.0.1", port = 0) {
-  const heard: Heard[] = [];
+/** An HTTP server that reads each whole request before it answers, and the requests that it received. */
+async function serve(answer: (response: ServerResponse, received: Received) => void, host = "127.0.0.1", port = 0) {
+  const received: Received[] = [];
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
       const one = { request, body: Buffer.concat(chunks).toString() };
-      heard.push(one);
+      received.push(one);
       answer(response, one);
     });
   };
-  return Object.assign(await listen(createServer(listener), host, port), { heard });
+  return Object.assign(await listen(createServer(listener), host, port), { received });
 }
 
-/** A server that says these bytes to whoever comes, whatever it is asked. */
+/** A server that answers every request with these bytes. */
 const serveRaw = (bytes: string, then: "end" | "stay") =>
   listen(
     createTcpServer((socket) => {
@@ -110,7 +110,7 @@ const serveRaw = (bytes: string, then: "end" | "stay") =>
     }),
   );
 
-/** How one attempt ends when its server answers so. */
+/** The outcome of one attempt when the server gives this answer. */
 async function against(
   answer: { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string },
   options: HttpOptions = {},
@@ -131,11 +131,11 @@ test("the texts of payload and result stay unchanged", async () => {
     response.end(`\n${KEPT} `);
   });
   const outcome = await runOnce(http(server.url, LOOPBACK), { payload: KEPT });
-  expect(server.heard[0]?.body).toEndWith(`,"payload":${KEPT}}`);
+  expect(server.received[0]?.body).toEndWith(`,"payload":${KEPT}}`);
   expect(outcome).toEqual({ kind: "done", result: KEPT });
 });
 
-/** What the same comes to in a process of its own, for the runtime reads some of its environment at the start alone. */
+/** The result of a call in a process of its own, because the runtime reads some of its environment only at its start. */
 async function inEnvironment(env: Readonly<Record<string, string>>, url: string): Promise<string> {
   const script = `
     const { http } = await import(${JSON.stringify(join(import.meta.dir, "http.ts"))});
@@ -145,7 +145,7 @@ async function inEnvironment(env: Readonly<Record<string, string>>, url: string)
   const child = Bun.spawn([process.execPath, "--no-env-file", "-e", script, url], {
     env: { ...process.env, ...env },
     stdout: "pipe",
-    stderr: "ignore", // a warning that this environment is a bad one
+    stderr: "ignore", // a warning about this environment
   });
   return (await new Response(child.stdout).text()).trim();
 }
@@ -168,7 +168,7 @@ describe("the request", () => {
       payload: '{"n":[1]}',
     };
     await runOnce(http(`${server.url}/hook/%2e?q=1&r=%20#part`, LOOPBACK), { ...task, createdAt: 36 ** 3 });
-    const [{ request, body } = { request: null, body: "" }] = server.heard;
+    const [{ request, body } = { request: null, body: "" }] = server.received;
     expect(JSON.parse(body)).toEqual({ ...task, payload: { n: [1] } });
     expect(body).toEndWith(',"payload":{"n":[1]}}');
     expect([request?.method, request?.url]).toEqual(["POST", "/hook/?q=1&r=%20"]);
@@ -189,7 +189,7 @@ describe("the request", () => {
     const server = await serve((response) => response.end());
     const headers = { Authorization: "Bearer x", "User-Agent": "billing", "X-Own": "1" };
     await runOnce(http(server.url, { ...LOOPBACK, headers }));
-    expect(server.heard[0]?.request.headers).toMatchObject({
+    expect(server.received[0]?.request.headers).toMatchObject({
       authorization: "Bearer x",
       "user-agent": "billing",
       "x-own": "1",
@@ -210,8 +210,8 @@ describe("the request", () => {
       token: "9.z",
     });
     await runOnce(handler, { id: 2, createdAt: NOON });
-    await runOnce(handler, { id: 1, createdAt: NOON + 1 }); // of another store, which counts from one as well
-    const keys = server.heard.map(({ request }) => request.headers["idempotency-key"]);
+    await runOnce(handler, { id: 1, createdAt: NOON + 1 }); // of another store, whose ids begin with one as well
+    const keys = server.received.map(({ request }) => request.headers["idempotency-key"]);
     expect(keys[1]).toBe(keys[0]);
     expect(new Set(keys).size).toBe(3);
   });
@@ -220,7 +220,7 @@ describe("the request", () => {
     const server = await serve((response) => response.end());
     const payload = JSON.stringify("é".repeat(MIB));
     await runOnce(http(server.url, LOOPBACK), { payload });
-    expect(JSON.parse(server.heard[0]?.body ?? "").payload).toBe("é".repeat(MIB));
+    expect(JSON.parse(server.received[0]?.body ?? "").payload).toBe("é".repeat(MIB));
   });
 
   test("does not use a proxy of the environment", async () => {
@@ -239,19 +239,19 @@ describe("the request", () => {
 
 describe("an answer in the 200s", () => {
   const results: readonly (readonly [
-    says: string,
+    kind: string,
     headers: Record<string, string>,
     body: string,
     result: unknown,
   ])[] = [
     ["JSON", JSON_TYPE, '{"a":[1,null]}', { a: [1, null] }],
     ["JSON with a charset", { "content-type": "Application/JSON; charset=utf-8" }, "7", 7],
-    ["JSON of a kind of its own", { "content-type": "application/problem+json" }, '"x"', "x"],
+    ["JSON with a specific media type", { "content-type": "application/problem+json" }, '"x"', "x"],
     ["JSON with a byte order mark", JSON_TYPE, "\uFEFF[1]", [1]],
     ["JSON that is null", JSON_TYPE, "null", null],
-    ["what calls itself JSON and is none", JSON_TYPE, "{oops", "{oops"],
+    ["invalid JSON with the media type of JSON", JSON_TYPE, "{oops", "{oops"],
     [
-      "JSON nested without end",
+      "JSON that is nested too deeply",
       JSON_TYPE,
       "[".repeat(100_000) + "]".repeat(100_000),
       "[".repeat(100_000) + "]".repeat(100_000),
@@ -262,8 +262,8 @@ describe("an answer in the 200s", () => {
     ["text beyond ASCII", { "content-type": "text/html" }, "<p>é😀</p>", "<p>é😀</p>"],
     ["nothing", JSON_TYPE, "", null],
   ];
-  for (const [says, headers, body, result] of results) {
-    test(`that is ${says} gives its result`, async () => {
+  for (const [kind, headers, body, result] of results) {
+    test(`that is ${kind} gives the result`, async () => {
       expect(await against({ status: 200, headers, body })).toEqual(done(result));
     });
   }
@@ -488,7 +488,7 @@ describe("a server that does not answer, or is slow", () => {
       allowPrivate: true,
     });
     expect(await runOnce(handler)).toEqual(done("here"));
-    expect(server.heard[0]?.request.headers.host).toBe(`two.example:${port}`);
+    expect(server.received[0]?.request.headers.host).toBe(`two.example:${port}`);
   });
 
   const SOON = "20ms";
@@ -587,7 +587,7 @@ describe("a server that does not answer, or is slow", () => {
       response.write("x");
       await eventually(
         () => waits,
-        (count) => count > before, // it has come, and the handler waits for the next one
+        (count) => count > before, // it has arrived, and the handler waits for the next one
       );
     }
     response.end();
@@ -703,7 +703,7 @@ describe("TLS", () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), "tasktrack-tls-"));
     const files = ["-keyout", join(folder, "key.pem"), "-out", join(folder, "cert.pem")];
-    const whom = ["-subj", "/CN=hook.example", "-addext", "subjectAltName=DNS:hook.example,IP:127.0.0.1"];
+    const subject = ["-subj", "/CN=hook.example", "-addext", "subjectAltName=DNS:hook.example,IP:127.0.0.1"];
     const kind = [
       "-x509",
       "-newkey",
@@ -714,19 +714,19 @@ describe("TLS", () => {
       "-days",
       "2",
     ];
-    const made = Bun.spawnSync(["openssl", "req", ...kind, ...files, ...whom]);
+    const made = Bun.spawnSync(["openssl", "req", ...kind, ...files, ...subject]);
     if (!made.success) throw new Error(`openssl made no certificate: ${made.stderr.toString()}`);
     cert = await readFile(join(folder, "cert.pem"), "utf8");
     key = await readFile(join(folder, "key.pem"), "utf8");
   });
   afterAll(() => rm(folder, { recursive: true }));
 
-  /** A server under this certificate; it answers with the name that it was asked for while TLS was agreed on. */
+  /** A server with this certificate. It answers with the server name of the TLS handshake and the Host of the request. */
   async function secureServer() {
     let requests = 0;
     const server = createSecureServer({ cert, key }, (request, response) => {
       requests++;
-      // Only the TLS socket under an HTTPS request knows it.
+      // Only the TLS socket of an HTTPS request has it.
       const { servername } = request.socket as unknown as { readonly servername: unknown };
       response.end(JSON.stringify({ servername, host: request.headers.host }));
     });
@@ -807,16 +807,16 @@ describe("invalid options are refused when the handler is created", () => {
     ["a header's name with a space", () => http("https://a.example", { headers: { "a b": "c" } })],
     ["a header's value with a line break", () => http("https://a.example", { headers: { a: "b\r\nc: d" } })],
     ["a header's value beyond Latin-1", () => http("https://a.example", { headers: { a: "\u0416" } })],
-    ["a timeout that is none", () => http("https://a.example", { connectTimeout: "10" })],
-    ["a timeout of nothing", () => http("https://a.example", { idleTimeout: "0s" })],
-    ["a certificate that is none", () => http("https://a.example", { ca: "/etc/ssl/ca.pem" })],
-    ["a range that is none", () => http("https://a.example", { allowPrivate: ["localhost"] })],
+    ["an invalid timeout", () => http("https://a.example", { connectTimeout: "10" })],
+    ["a timeout of zero", () => http("https://a.example", { idleTimeout: "0s" })],
+    ["an invalid certificate", () => http("https://a.example", { ca: "/etc/ssl/ca.pem" })],
+    ["an invalid range", () => http("https://a.example", { allowPrivate: ["localhost"] })],
     [
-      "a range that is none, for the process",
+      "an invalid range for the process",
       () => createHttp({ ...httpWorld, allowPrivate: ["10.0.0.1/8"] }),
     ],
     [
-      "an option that is misspelt",
+      "a misspelt option",
       () => http("https://a.example", Object.fromEntries([["allowPrivat", true]])),
     ],
   ];

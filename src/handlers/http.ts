@@ -25,7 +25,7 @@ export type HttpOptions = {
   readonly ca?: string | readonly string[];
 };
 
-/** Makes a handler whose tasks an HTTP server does. */
+/** Makes a handler that sends its tasks to an HTTP server. */
 export type HttpMaker = (url: string, options?: HttpOptions) => Handler;
 
 export type HttpWorld = {
@@ -158,7 +158,7 @@ function readHeaders(headers: Readonly<Record<string, string>>): Record<string, 
     if (OWN_HEADERS.has(lower)) throw new TypeError(`http: the header ${name} is set by TaskTrack`);
     // The value may be a secret, so it is not shown.
     if (typeof value !== "string" || !/^[\t\x20-\x7e\x80-\xff]*$/.test(value)) {
-      throw new TypeError(`http: expected a text that a header can carry for ${name}`);
+      throw new TypeError(`http: expected a valid header value for ${name}`);
     }
     read[lower] = value;
   }
@@ -203,7 +203,7 @@ const refusalBy =
   (address: string): string | null =>
     allowed.some((ranges) => ranges === "all" || isWithin(address, ranges)) ? null : reservedAs(address);
 
-/** Refuses unknown options: a misspelt one would be a rule without effect. */
+/** Refuses unknown options, because a misspelt option would have no effect. */
 function refuseUnknown(options: HttpOptions): void {
   const unknown = Object.keys(options).find((name) => !OPTIONS.has(name));
   if (unknown !== undefined) throw wrong(`one of ${[...OPTIONS].join(", ")}`, unknown);

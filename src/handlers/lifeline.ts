@@ -1,6 +1,6 @@
 /**
- * Ends the work of a server that has ended. A process that runs handlers holds one end of a pipe, its server
- * the other; a thread reads the pipe. Nothing is ever written to it. When the reading ends, the server has
+ * Ends the work of a server that has ended. A process that runs handlers has one end of a pipe, and its server has
+ * the other end. Nothing is ever written to the pipe; a thread reads it. When the read ends, the server has
  * ended: the thread kills the process groups that handlers have opened, and then its own process. It is a
  * thread, because a handler may block the event loop of the process for ever.
  */
@@ -49,6 +49,6 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // it has ended already
+    // the group has ended already
   }
 }

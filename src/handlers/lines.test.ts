@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createLines, type Line } from "./lines.ts";
 
-/** The lines of these bytes, fed in pieces of this size. */
+/** The lines of these bytes, which come in pieces of this size. */
 function linesOf(bytes: Uint8Array, piece = bytes.length, kept = 100): Line[] {
   const read: Line[] = [];
   const lines = createLines({ bytesKept: () => kept, onLine: (line) => read.push(line) });

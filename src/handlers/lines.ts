@@ -11,7 +11,7 @@ export type Line = {
 
 export interface Lines {
   feed(chunk: Uint8Array): void;
-  /** The bytes after the last end of line are a line, too. */
+  /** Call it at the end: the bytes after the last end of line are a line, too. */
   end(): void;
 }
 
@@ -24,7 +24,7 @@ export type LinesSetup = {
 
 const USUAL_BYTES = 4_096;
 const LF = 10;
-/** A progress bar returns to the begin of its line; each of its states is a line. */
+/** CR ends a line too: a progress bar writes it to return to the start of its line, and each state of the bar is a line. */
 const CR = 13;
 
 export function createLines({ bytesKept, onLine }: LinesSetup): Lines {

@@ -25,10 +25,10 @@ describe("a module of handlers", () => {
     for (const { handler } of read.values()) expect(handler).toBe(work);
   });
 
-  const REFUSED: readonly (readonly [about: string, exported: unknown, says: string])[] = [
+  const REFUSED: readonly (readonly [about: string, exported: unknown, message: string])[] = [
     ["nothing", undefined, "expected a default export of handlers by type"],
     ["null", null, "expected a default export of handlers by type"],
-    ["no type", {}, "expected a default export of handlers by type"],
+    ["an empty object", {}, "expected a default export of handlers by type"],
     ["a list", [work], "expected a default export of handlers by type"],
     ["a function alone", work, "expected a default export of handlers by type"],
     ["a type with a space", { "a b": work }, '"a b" must be 1 to 64 letters'],
@@ -37,7 +37,7 @@ describe("a module of handlers", () => {
     ["a text for a handler", { a: "work" }, '"a": expected a function'],
     ["null for a handler", { a: null }, '"a": expected a function'],
     ["an object without a handler", { a: { timeout: "1s" } }, '"a": expected a function'],
-    ["a field that is none", { a: { handler: work, maxAttempts: 3 } }, '"a": there is no "maxAttempts"'],
+    ["an unknown field", { a: { handler: work, maxAttempts: 3 } }, '"a": there is no "maxAttempts"'],
     [
       "a timeout without a unit",
       { a: { handler: work, timeout: "30" } },
@@ -45,23 +45,23 @@ describe("a module of handlers", () => {
     ],
     ["a timeout as a number", { a: { handler: work, timeout: 30 } }, '"a": timeout: expected a duration'],
     [
-      "a delay beyond all days",
+      "a delay that is too long",
       { a: { handler: work, delay: "9000000h" } },
       '"a": delay: expected a duration',
     ],
-    ["a delay into the past", { a: { handler: work, delay: "-1s" } }, '"a": delay: expected a duration'],
-    ["no attempt", { a: { handler: work, max_attempts: 0 } }, '"a": max_attempts: expected a whole number'],
+    ["a negative delay", { a: { handler: work, delay: "-1s" } }, '"a": delay: expected a duration'],
+    ["no attempts", { a: { handler: work, max_attempts: 0 } }, '"a": max_attempts: expected a whole number'],
     ["half an attempt", { a: { handler: work, max_attempts: 1.5 } }, '"a": max_attempts: expected'],
-    ["a backoff of one", { a: { handler: work, backoff: { base: "1s" } } }, '"a": backoff.max: expected'],
+    ["a backoff without max", { a: { handler: work, backoff: { base: "1s" } } }, '"a": backoff.max: expected'],
     ["a backoff as a text", { a: { handler: work, backoff: "1s" } }, '"a": backoff: expected'],
     [
-      "a backoff that shrinks",
+      "a backoff whose base is longer than max",
       { a: { handler: work, backoff: { base: "2s", max: "1s" } } },
       '"a": backoff: base must not be longer than max',
     ],
   ];
-  test.each(REFUSED)("with %s is refused with a message", (_, exported, says) => {
-    expect(() => readHandlers(exported)).toThrow(says);
+  test.each(REFUSED)("with %s is refused with a message", (_, exported, message) => {
+    expect(() => readHandlers(exported)).toThrow(message);
     expect(() => readHandlers(exported)).toThrow(TypeError);
   });
 });

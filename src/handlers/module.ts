@@ -75,7 +75,7 @@ const FIELDS = ["timeout", "max_attempts", "backoff", "delay"];
 function readDefaults(type: string, given: Readonly<Record<string, unknown>>): TypeDefaults {
   const unknown = Object.keys(given).find((field) => !FIELDS.includes(field));
   if (unknown !== undefined)
-    throw new TypeError(`"${type}": there is no "${unknown}"; it may say ${FIELDS.join(", ")}`);
+    throw new TypeError(`"${type}": there is no "${unknown}"; the fields are ${FIELDS.join(", ")}`);
   const { timeout, max_attempts: maxAttempts, backoff, delay } = given;
   const ms = (field: string, value: unknown): number => durationOf(`"${type}": ${field}`, value);
   return {

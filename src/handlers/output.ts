@@ -11,7 +11,7 @@ export interface Output {
   /** The last line of stderr; empty if there was none. */
   readonly lastError: string;
   /**
-   * Sends the lines that are still held. Returns the result that the last line of stdout contains, parsed, or
+   * Sends the lines that are still buffered. Returns the result that the last line of stdout contains, parsed, or
    * null. In a program that failed, this line is a log line. Throws the verdict `result_too_large`.
    */
   end(succeeded: boolean): unknown;
@@ -95,7 +95,7 @@ const looksLikeResult = ({ text, isCut }: Line): boolean =>
 interface Report {
   log(message: string, level: LogLevel): void;
   progress(percent: number, message: string): void;
-  /** Sends the lines that are still held. */
+  /** Sends the lines that are still buffered. */
   end(): void;
 }
 
@@ -107,8 +107,8 @@ const CHARACTERS_HELD = 1_048_576;
 type Said = { readonly message: string; readonly level: LogLevel };
 
 /**
- * Sends lines and progress a few times a second. Of many lines, it sends the latest, as many as a task keeps,
- * and the number of those left out; of progress, it sends the latest.
+ * Sends lines and progress a few times a second. If there are more lines than a task keeps, it sends the
+ * latest ones and the number of omitted lines. It sends only the latest progress.
  */
 function createReport(context: Pick<HandlerContext, "log" | "progress">, clock: Clock): Report {
   let lines: Said[] = [];
@@ -159,7 +159,7 @@ function createReport(context: Pick<HandlerContext, "log" | "progress">, clock: 
   };
 }
 
-/** The start of the latest lines that may be held. One place is left for the line that says how many were left out. */
+/** The index of the first line that is kept. One place is left for the line with the number of omitted lines. */
 function firstKept(lines: readonly Said[]): number {
   let characters = 0;
   const fewest = Math.max(0, lines.length - (LINES_HELD - 1));

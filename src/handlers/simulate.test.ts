@@ -24,8 +24,8 @@ const TASK: HandlerTask = {
   createdAt: 0,
 };
 
-/** Time that passes in no time; it counts how much of it did. */
-function createHurriedClock(): Clock {
+/** A clock whose timers fire at once. It adds up their delays. */
+function createInstantClock(): Clock {
   let elapsed = 0;
   return {
     now: () => elapsed,
@@ -40,9 +40,9 @@ function createHurriedClock(): Clock {
 
 type Ended = { readonly durationMs: number; readonly failed: boolean };
 
-/** What many runs of one simulation come to. */
+/** The durations and failures of many runs of one simulation. */
 async function simulate(runs: number, setup: Partial<Simulation>): Promise<Ended[]> {
-  const clock = createHurriedClock();
+  const clock = createInstantClock();
   const handler = createSimulate({
     minMs: 3 * MINUTE_MS,
     maxMs: 5 * MINUTE_MS,
@@ -61,7 +61,7 @@ async function simulate(runs: number, setup: Partial<Simulation>): Promise<Ended
   return ended;
 }
 
-/** How far counts are from even: Pearson's sum over all buckets. */
+/** The deviation of the counts from an even distribution: Pearson's chi-squared statistic. */
 function chiSquare(counts: readonly number[]): number {
   const even = counts.reduce((sum, count) => sum + count, 0) / counts.length;
   return counts.reduce((sum, count) => sum + (count - even) ** 2 / even, 0);
@@ -76,7 +76,7 @@ describe("simulated work takes a time", () => {
       counts[bucket] = (counts[bucket] ?? 0) + 1;
     }
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(RUNS);
-    // With 19 degrees of freedom even draws exceed 43.8 once in a thousand seeds, and this seed is fixed.
+    // With 19 degrees of freedom, even draws exceed 43.8 for one seed of a thousand. This seed is fixed, so the test always has the same result.
     expect(chiSquare(counts)).toBeLessThan(43.8);
   });
 
@@ -95,7 +95,7 @@ describe("simulated work takes a time", () => {
   });
 
   test("that its result names", async () => {
-    const clock = createHurriedClock();
+    const clock = createInstantClock();
     const handler = createSimulate({
       minMs: 500,
       maxMs: 90_000,
@@ -105,7 +105,7 @@ describe("simulated work takes a time", () => {
     });
     const { signal } = new AbortController();
     const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
-    const { simulated } = value as { simulated: string }; // no verdict: it never fails
+    const { simulated } = value as { simulated: string }; // not a verdict, because the rate of failures is 0
     expect(parseDurationMs(simulated)).toBeCloseTo(clock.monotonic(), 6);
   });
 });
@@ -123,13 +123,13 @@ describe("simulated work fails", () => {
     expect(share).toBeLessThanOrEqual(most);
   });
 
-  test("never at a rate of 0 and always at a rate of 1, at the very ends of the draw", async () => {
+  test("never at a rate of 0 and always at a rate of 1, also for the smallest and the largest draw", async () => {
     const [lowest] = await simulate(1, { failureRate: 0, random: () => 0 });
     const [highest] = await simulate(1, { failureRate: 1, random: () => MOST });
     expect([lowest?.failed, highest?.failed]).toEqual([false, true]);
   });
 
-  test("whether it takes long or not", async () => {
+  test("independent of its duration", async () => {
     const ended = await simulate(RUNS, { failureRate: 0.5, random: createRandom(5) });
     const mean = (runs: readonly Ended[]) =>
       runs.reduce((sum, { durationMs }) => sum + durationMs, 0) / runs.length;
@@ -144,7 +144,7 @@ describe("simulated work fails", () => {
       maxMs: 0,
       failureRate: 1,
       random: () => 0,
-      clock: createHurriedClock(),
+      clock: createInstantClock(),
     });
     const { signal } = new AbortController();
     const value = await handler(TASK, { signal, progress: () => undefined, log: () => undefined });
@@ -160,7 +160,7 @@ describe("simulated work fails", () => {
   });
 });
 
-/** A run under a clock whose hands the test moves. */
+/** A run with a clock that the test moves. */
 function begin(durationMs: number, abort = new AbortController()) {
   const clock = createManualClock();
   const shown: { readonly at: number; readonly percent: number }[] = [];
@@ -223,11 +223,11 @@ describe("simulated work reports what it does", () => {
       maxMs: 1_000,
       failureRate: 1,
       random: () => 0,
-      clock: createHurriedClock(),
+      clock: createInstantClock(),
     });
     const { signal } = new AbortController();
     await handler(TASK, { signal, progress: () => undefined, log: (...line) => void lines.push(line) });
-    expect(lines.at(-1)).toEqual(["The work fails, as SIMULATE_FAILURE_RATE=1 says", "warn"]);
+    expect(lines.at(-1)).toEqual(["The work fails because of SIMULATE_FAILURE_RATE=1", "warn"]);
   });
 });
 
@@ -253,7 +253,7 @@ describe("simulated work shows its progress", () => {
     );
   });
 
-  test("and ends not before its time", async () => {
+  test("and does not end before its time", async () => {
     const { clock, state } = begin(4 * MINUTE_MS);
     await clock.advance(4 * MINUTE_MS - 1);
     expect(state()).toBe("running");
@@ -263,7 +263,7 @@ describe("simulated work shows its progress", () => {
 });
 
 describe("an abort ends simulated work", () => {
-  test("at once, in the middle of a step, and nothing goes on after it", async () => {
+  test("at once in the middle of a step, and no timer remains", async () => {
     const { clock, shown, abort, state } = begin(4 * MINUTE_MS);
     await clock.advance(30_000);
     abort.abort("cancelled");
@@ -283,7 +283,7 @@ describe("an abort ends simulated work", () => {
     expect(shown).toEqual([]);
   });
 
-  test("that has ended already, without effect", async () => {
+  test("without effect if the work has ended already", async () => {
     const { clock, abort, state } = begin(1_000);
     await clock.advance(1_000);
     abort.abort("cancelled");

@@ -24,7 +24,7 @@ const PHASES = [
   { from: 0.8, words: "writing the result" },
 ] as const;
 
-/** Shorter work writes no log. Simulated tasks may stand for a load, and a few lines each would be most of it. */
+/** Shorter work writes no log: in a load test of short tasks, their log lines would be most of the load. */
 const LOGGED_FROM_MS = 1_000;
 
 /**
@@ -44,7 +44,7 @@ export const createSimulate =
       log("Done");
       return { simulated: formatDurationMs(durationMs) };
     }
-    log(`The work fails, as SIMULATE_FAILURE_RATE=${failureRate} says`, "warn");
+    log(`The work fails because of SIMULATE_FAILURE_RATE=${failureRate}`, "warn");
     return fail(`Simulated failure: ${failureRate} of all simulated tasks fail (SIMULATE_FAILURE_RATE)`, {
       code: "simulated_failure",
     });

@@ -14,7 +14,7 @@ export type Access = Scope | "open";
 
 export type Principal = { readonly name: string; readonly scopes: ReadonlySet<Scope> };
 
-/** Each caller, as long as there are no keys. */
+/** The principal of every request, as long as there are no keys. */
 export const ANONYMOUS: Principal = { name: "anonymous", scopes: new Set(SCOPES) };
 
 export const mayCall = ({ scopes }: Principal, access: Access): boolean =>

@@ -50,7 +50,7 @@ const parse = (bytes: Uint8Array, atMost: number): JsonBody | Promise<JsonBody> 
   bytes.length > LARGE_BODY ? parseLater(bytes, atMost) : parseBytes(bytes, atMost);
 
 /**
- * Bodies of this length take milliseconds to decode, to parse and to check. Each step then has its own turn
+ * Longer bodies take milliseconds to decode, to parse and to check, so each of these steps has its own turn
  * of the event loop.
  */
 const LARGE_BODY = 131_072;
@@ -165,7 +165,7 @@ function checkMediaType(headers: RequestHeaders, accepts: ReadonlySet<string>): 
 /** Stops at the first chunk that exceeds the limit, and leaves the rest for `discardBody`. */
 async function readChunks({ body }: Request, atMost: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array();
-  const reader = body.getReader(); // a loop by `for await` would cancel the rest
+  const reader = body.getReader(); // `for await` would cancel the rest of the body
   const chunks: Uint8Array[] = [];
   let length = 0;
   while (length <= atMost) {

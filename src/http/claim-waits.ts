@@ -8,11 +8,11 @@ import { LONGEST_WAIT_MS } from "./waits.ts";
 export type ClaimAsk = Parameters<Workers["claim"]>[0];
 
 export interface ClaimWaits {
-  /** Resolves with the tasks of the claim; with none when the time is over, the signal aborts or the wait is ended. */
+  /** Resolves with the tasks of the claim, or with none when the time is over, the signal aborts or the wait is ended. */
   wait(ask: ClaimAsk, withinMs: number, signal: AbortSignal): Promise<readonly RunningTask[]>;
   /** Ends the waits of this worker. */
   endOf(worker: string): void;
-  /** Ends all waits, and each later one at once. */
+  /** Ends all waits. A later wait ends at once. */
   close(): void;
 }
 

@@ -31,7 +31,7 @@ export interface Claims {
   leave(worker: string, requests: readonly string[]): Promise<void>;
   /** Ends the waits of this worker in this process. */
   endWaitsOf(worker: string): void;
-  /** Ends all waits, and each later one at once. */
+  /** Ends all waits. A later wait ends at once. */
   close(): void;
 }
 
@@ -130,7 +130,7 @@ export function createClaims({ engine, clock, leaseMs }: ClaimsSetup): Claims {
   }
 
   /**
-   * Starts again if the claim has stored its leases meanwhile. After that, only leaving writes this document.
+   * Starts again if the claim has stored its leases meanwhile. After that, only a leave writes this document.
    */
   async function endClaim(name: string): Promise<void> {
     const claiming = underWay.get(name);

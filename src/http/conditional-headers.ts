@@ -10,8 +10,8 @@ export const etagOf = ({ version }: Pick<Task, "version">): string => `"v${versi
 
 /**
  * `If-Match` as a condition on the task; undefined without it. Tags that are no versions match nothing. An
- * empty header comes from a client that has lost the version, and is refused as invalid, not as a task that
- * has changed.
+ * empty header comes from a client that has lost the version. It is refused as `invalid`, because a 412 would
+ * mean that the task has changed.
  */
 export function ifMatch(headers: RequestHeaders): Condition | undefined {
   const header = headers["if-match"];

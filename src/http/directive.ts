@@ -1,4 +1,4 @@
-/** The directive in answers to workers: go on, or take no more tasks. */
+/** The directive in answers to workers: continue, or claim no more tasks. */
 import { z } from "zod";
 import type { Workers } from "../engine/workers.ts";
 

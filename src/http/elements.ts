@@ -1,7 +1,7 @@
 /**
  * The elements of a heartbeat and of a list of completions, checked one by one: a fault in one element has no
  * effect on the leases of the others. An invalid progress or log line does not end the lease of its own
- * element: it is dropped, and the answer says so.
+ * element: it is dropped, and the answer lists it.
  */
 import { z } from "zod";
 import { type FieldFault, TaskError } from "../core/error.ts";

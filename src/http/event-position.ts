@@ -5,8 +5,8 @@ export const formatPosition = ({ epoch, rev }: Position): string =>
   Buffer.from(`${rev}:${epoch}`).toString("base64url");
 
 /**
- * The position in the id of an event. An id that is invalid gives a position of no log, so that its reader is
- * reset. All numbers that a store can give are accepted: those of PostgreSQL grow by 16,384 with each commit
+ * The position in the id of an event. An invalid id gives a position that exists in no log, so that its reader
+ * gets a reset. All numbers that a store can give are accepted: those of PostgreSQL grow by 16,384 with each commit
  * and have 16 digits after two years of a thousand commits a second.
  */
 export function parsePosition(eventId: string): Position {

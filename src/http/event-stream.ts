@@ -23,7 +23,7 @@ export type EventStreamSetup = {
 };
 
 const HEARTBEAT_MS = 15_000;
-/** How much is buffered for a slow client. No more is generated until the client has read some of it. */
+/** The most characters that are buffered for a slow client. No more are generated until the client has read some. */
 const BEHIND_BYTES = 256 * 1_024;
 /** A client with a full buffer that reads nothing for this long counts as stuck. */
 const STUCK_MS = 2_000;

@@ -40,7 +40,7 @@ const RUNTIME_BODY_BYTES = Number.MAX_SAFE_INTEGER;
  * requests.
  */
 const IDLE_S = 120;
-/** The runtime's shortest timeout: how long a connection that is to be cut may still be idle. */
+/** The runtime's shortest timeout. A connection that must be closed gets it as its idle timeout. */
 const CUT_AFTER_S = 1;
 
 export function createHttp(setup: HttpSetup): HttpServer {
@@ -65,7 +65,7 @@ export function createHttp(setup: HttpSetup): HttpServer {
         idleTimeout: IDLE_S,
         maxRequestBodySize: RUNTIME_BODY_BYTES,
         development: false,
-        // Must be given: `development: false` turns it on, and a second server would share the port unseen.
+        // Must be set: `development: false` turns it on, and then a second server would share the port without an error.
         reusePort: setup.sharesPort,
         routes: table,
         fetch: fallback,

@@ -30,7 +30,7 @@ export type RoutesSetup = HealthSetup &
   StatsSetup &
   ClaimsSetup &
   Omit<ClaimSetup & DrainSetup & OutcomesSetup & HeartbeatSetup, "claims"> & {
-    /** Whether the server has the API and the web UI, or the probes alone. */
+    /** Whether the server has the API and the web UI, or only the probes. */
     readonly hasApi: boolean;
     readonly version: string;
   };

@@ -59,8 +59,8 @@ const optionsOf = (methods: Methods): Route => ({
 function noRoute(routes: Routes, path: string, method: string) {
   const known = Object.entries(routes).find(([pattern]) => pathPattern(pattern).test(path));
   const allow = known === undefined ? "" : allowed(known[1]);
-  // Bun routes by the path as it was sent, but shows it normalized. A path that has the method and is here
-  // nevertheless was sent as `/api/../x`.
+  // Bun routes by the path as it was sent, but shows it normalized. If a path with this method comes here
+  // nevertheless, it was sent as `/api/../x`.
   if (allow === "" || allow.split(", ").includes(method)) {
     return refuse("unknown_route", `There is nothing at ${path}`);
   }

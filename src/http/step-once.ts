@@ -27,7 +27,7 @@ export async function stepOnce<T extends Pick<Task, "id" | "version" | "status">
     return { task: first, status: first.status, headers: { etag: etagOf(first) } };
   }
   const { earlier } = done;
-  if (earlier === null) throw new Error("a deletion is noted under another name than a step");
+  if (earlier === null) throw new Error("the key of a step has the document of a deletion");
   const task = await look(earlier);
   return { task, status: earlier.status, headers: { etag: etagOf(task), ...REPLAYED } };
 }

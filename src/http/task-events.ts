@@ -63,7 +63,7 @@ export function createTaskEvents({ engine, clock, filter, isOver }: TaskEventsSe
   }
 
   /**
-   * Empty if the filter excludes the task, and if the task was deleted since: the event of its deletion
+   * Empty if the filter excludes the task, or if the task was deleted meanwhile: the event of its deletion
    * follows.
    */
   function textOf({ kind, id, rev }: Change, tasks: ReadonlyMap<TaskId, LightTask>, epoch: string): string {

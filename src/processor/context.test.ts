@@ -3,19 +3,19 @@ import { createContext, type Unsent } from "./context.ts";
 
 function open() {
   const unsent: Unsent = { progress: null, log: [] };
-  let [told, over] = [0, false];
+  let [reports, over] = [0, false];
   const context = createContext({
     unsent,
     signal: () => AbortSignal.abort("x"),
     isOver: () => over,
-    onReport: () => void told++,
+    onReport: () => void reports++,
   });
   const end = (): void => {
     over = true;
   };
-  // Untyped, as a module in JavaScript sees it.
+  // Without types, as a module in JavaScript uses it.
   const loose = context as unknown as Record<"progress" | "log", (...words: unknown[]) => void>;
-  return { unsent, loose, end, told: () => told };
+  return { unsent, loose, end, reports: () => reports };
 }
 
 const hostile = new Proxy(() => undefined, {
@@ -43,10 +43,10 @@ describe("progress and log lines of a handler", () => {
     [hostile, hostile, 0, "a value that cannot be shown"],
     [{}, "x".repeat(10_001), 0, "x".repeat(10_000)],
   ])("progress(%p, %p)", (percent, message, kept, words) => {
-    const { unsent, loose, told } = open();
+    const { unsent, loose, reports } = open();
     loose.progress(percent, message);
     expect(unsent.progress).toEqual({ percent: kept, message: words });
-    expect(told()).toBe(1);
+    expect(reports()).toBe(1);
   });
 
   test.each<[unknown, unknown, string, string]>([
@@ -76,10 +76,10 @@ describe("progress and log lines of a handler", () => {
   });
 
   test("have no effect after the end of the attempt", () => {
-    const { unsent, loose, end, told } = open();
+    const { unsent, loose, end, reports } = open();
     end();
     loose.progress(1);
     loose.log("late");
-    expect({ unsent, told: told() }).toEqual({ unsent: { progress: null, log: [] }, told: 0 });
+    expect({ unsent, reports: reports() }).toEqual({ unsent: { progress: null, log: [] }, reports: 0 });
   });
 });

@@ -34,7 +34,7 @@ describe("an attempt", () => {
     ["nothing", undefined, null],
     ["null", null, "null"],
     ["a function", () => 1, null],
-    ["what JSON knows", { a: ["ж", 1e21] }, '{"a":["ж",1e+21]}'],
+    ["a value that JSON has", { a: ["ж", 1e21] }, '{"a":["ж",1e+21]}'],
   ])("that returns %s is done", async (_, value, result) => {
     expect(await outcomeOf(() => value)).toEqual({ kind: "done", result });
   });
@@ -60,7 +60,7 @@ describe("an attempt", () => {
       },
       "no x",
     ],
-  ])("that returns %s fails for good, in words", async (_, value, words) => {
+  ])("that returns %s fails permanently, with a message", async (_, value, words) => {
     expect(await outcomeOf(() => value)).toEqual({
       kind: "failed",
       error: {
@@ -74,7 +74,7 @@ describe("an attempt", () => {
 
   test.each<[string, unknown, string]>([
     ["an error", new Error("broken"), "broken"],
-    ["an error without words", new RangeError(), "RangeError"],
+    ["an error without a message", new RangeError(), "RangeError"],
     ["a text", "just so", "just so"],
     ["an object", { reason: "full" }, '{"reason":"full"}'],
     ["nothing", undefined, "undefined"],

@@ -35,7 +35,7 @@ export async function attempt(
   }
 }
 
-/** A result that cannot be written as JSON is a permanent failure: another attempt would do the same work for the same result. */
+/** A result that cannot be written as JSON is a permanent failure, because another attempt would have the same result. */
 function doneOutcome(value: unknown): Outcome {
   try {
     return { kind: "done", result: resultTextOf(value) };

@@ -13,12 +13,12 @@ export type HandlerTask = Pick<
   readonly payload: unknown;
   /** The payload as the text that was sent: it has the digits that a JavaScript number loses, and its keys in their order. */
   readonly payloadText: JsonText | null;
-  /** How many earlier attempts ended with the loss of their worker. How much of the work they did is unknown. */
+  /** The number of earlier attempts whose worker was lost. It is unknown how much of the work they did. */
   readonly losses: number;
   /**
    * When the task was created, in epoch milliseconds. Together with the id, it identifies the task outside of
-   * the server: it stays through edits, attempts and retries, and another store that gives the same id gives
-   * it at another time.
+   * the server: it does not change with edits, attempts and retries, and a task with the same id in another store
+   * has another creation time.
    */
   readonly createdAt: number;
 };

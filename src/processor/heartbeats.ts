@@ -76,14 +76,14 @@ export function createHeartbeats(setup: {
     if (answer === "cancel") stopRun(run, "cancelled");
   }
 
-  /** An answer to a heartbeat that was sent before a suspension is older than the assumption made since, so it is ignored. */
+  /** Ignores the answer to a heartbeat from before a suspension: the process has assumed a later end of the lease since (`isAsking`). */
   function renew(run: Run, leaseEndsAt: number): void {
     if (leaseEndsAt < run.leaseEndsAt) return;
     run.leaseEndsAt = leaseEndsAt;
     run.isAsking = false;
   }
 
-  /** The content of the failed heartbeat goes with the next one, but newer progress replaces the old. */
+  /** The next heartbeat repeats the content of the failed one. Newer progress replaces the old progress. */
   function onFailure(run: Run, failed: Heartbeat | undefined): void {
     run.progress ??= failed?.progress ?? null;
     run.log = [...(failed?.log ?? []), ...run.log].slice(-LIMITS.logLinesKept);

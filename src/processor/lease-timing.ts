@@ -1,21 +1,21 @@
-/** When a lease is renewed and given up, in milliseconds: parts of its length. */
+/** When a lease is renewed and given up. All times are in milliseconds and are fractions of the length of the lease. */
 export type LeaseTiming = {
   readonly leaseMs: number;
   /** From one heartbeat to the next. */
   readonly renewEveryMs: number;
-  /** A handler is told to stop so long before the end of a lease that was not renewed. */
+  /** A handler is told to stop this long before the end of a lease that was not renewed. */
   readonly giveUpMs: number;
-  /** A handler that has not stopped is killed so long before the end of the lease. */
+  /** A handler that has not stopped is killed this long before the end of the lease. */
   readonly cutOffMs: number;
-  /** How often the leases that may be due are looked at. */
+  /** The interval between two checks of the leases that may be due. */
   readonly tickMs: number;
-  /** How often all leases are looked at, at most. */
+  /** The shortest interval between two checks of all leases. */
   readonly lookEveryMs: number;
 };
 
 /**
- * To give up and to kill may each be late by one tick and one look, so the kill happens at the latest a forty-eighth of the lease before
- * its end.
+ * The stop and the kill may each be late by one tick and one check of all leases. So the kill happens at least 1/48 of the lease
+ * before the end of the lease.
  */
 export function leaseTiming(leaseMs: number): LeaseTiming {
   const tickMs = Math.min(250, leaseMs / 24);

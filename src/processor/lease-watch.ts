@@ -33,7 +33,8 @@ export function createLeaseWatch(setup: {
 
   /**
    * Gives up expired leases, even while the source does not answer, and sends the heartbeats that are due without waiting for the
-   * answer. All runs are looked at when one of them may be due, but not at every tick: a hundred thousand take milliseconds.
+   * answer. All runs are checked when one of them may be due, but not at every tick, because a hundred thousand runs take
+   * milliseconds.
    */
   function look(now: number): void {
     const all = now >= lookDueAt;
@@ -48,7 +49,7 @@ export function createLeaseWatch(setup: {
     if (due.length > 0) void heartbeats.sendAll(due);
   }
 
-  /** Tells the handler to stop, and kills it shortly before the end of the lease. Returns when to look at the run again. */
+  /** Tells the handler to stop, and kills it shortly before the end of the lease. Returns the time of the next check. */
   function giveUp(run: Run, now: number): number {
     stopRun(run, "lost");
     const cutOffAt = run.leaseEndsAt - timing.cutOffMs;
@@ -58,9 +59,9 @@ export function createLeaseWatch(setup: {
   }
 
   /**
-   * This process was suspended, or its event loop was blocked. The server may not have judged these leases yet, and a server that
-   * was suspended too has judged none. So a heartbeat is sent for each lease that seems over, and the task is given up if no answer
-   * comes soon.
+   * This process was suspended, or its event loop was blocked. The server may not have ended these leases yet, and a server
+   * that was suspended too has ended none of them. So a heartbeat is sent for each lease that seems over. If no answer comes soon,
+   * the task is given up.
    */
   function afterSuspension(now: number): void {
     for (const run of runs) {

@@ -1,6 +1,6 @@
 /**
- * A processor that loses its source, with handlers in separate processes that ignore every signal to stop. After the end of a
- * lease another processor may have the task: by then the first processor's process must have ended.
+ * A processor that loses its source. Its handlers are in separate processes and ignore every signal to stop. After the end of a
+ * lease another processor may run the task, so the process of the first processor must have ended by then.
  */
 import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../test/support/clock.ts";
@@ -14,22 +14,22 @@ import type { TaskSource } from "./source.ts";
 
 type Loss = {
   readonly leaseMs: number;
-  /** When the source is lost, after the claim. */
+  /** The time from the claim to the loss of the source. */
   readonly lostAtMs: number;
-  /** How it is lost: its calls fail at once, or get no answer. */
+  /** Calls of a lost source fail at once, or get no answer. */
   readonly how: "fails" | "is silent";
-  /** When the task's own timeout ends it, after the claim. */
+  /** The timeout of the task. */
   readonly timeoutMs: number | null;
-  /** When a beat says that the task is cancelled, after the claim. */
+  /** The time from the claim until the answer to a heartbeat is `cancel`. */
   readonly cancelAtMs: number | null;
 };
 
-/** When, after the claim, the handler was told to stop and its process was killed, and until when its lease lasted. */
+/** The times from the claim to the stop of the handler, to the kill of its process, and to the end of its lease. */
 async function lose(loss: Loss) {
   const { leaseMs } = loss;
   const clock = createManualClock();
   const log = createTestLog();
-  let toldAt = Number.NaN;
+  let stoppedAt = Number.NaN;
   let killedAt = Number.NaN;
   let leaseEndsAt = leaseMs;
   let isOffered = true;
@@ -52,7 +52,7 @@ async function lose(loss: Loss) {
       return {
         pid: 1,
         send: (message: ToHandlers) => {
-          if (message.kind === "stop") toldAt = clock.monotonic();
+          if (message.kind === "stop") stoppedAt = clock.monotonic();
         },
         kill: () => {
           if (!isAlive) return;
@@ -93,11 +93,11 @@ async function lose(loss: Loss) {
   while (Number.isNaN(killedAt) && clock.monotonic() < loss.lostAtMs + 2 * leaseMs + 60_000) {
     await clock.advance(leaseMs / 100);
   }
-  return { toldAt, killedAt, leaseEndsAt };
+  return { stoppedAt, killedAt, leaseEndsAt };
 }
 
 const LEASES = [1_000, 1_200, 2_000, 3_000, 5_000, 10_000, 29_000, 30_000, 60_000];
-/** The phases of a lease at which the source is lost, so that the beats in flight are at every stage. */
+/** When the source is lost, in lengths of the lease, so that heartbeats are interrupted at every stage. */
 const PHASES = [0, 0.2, 0.334, 0.5, 0.9, 1.13, 1.7];
 
 describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
@@ -107,10 +107,10 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
 
   test("the process is killed before the lease ends, and the handler is told to stop earlier", async () => {
     for (const loss of losses) {
-      const { toldAt, killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs: null, cancelAtMs: null });
+      const { stoppedAt, killedAt, leaseEndsAt } = await lose({ ...loss, timeoutMs: null, cancelAtMs: null });
       expect(killedAt).toBeLessThanOrEqual(leaseEndsAt);
-      expect(toldAt).toBeGreaterThanOrEqual(leaseEndsAt - leaseMs / 6); // not earlier than necessary
-      expect(killedAt - toldAt).toBeGreaterThanOrEqual(leaseMs / 60); // the handler always has some time to stop
+      expect(stoppedAt).toBeGreaterThanOrEqual(leaseEndsAt - leaseMs / 6); // not earlier than necessary
+      expect(killedAt - stoppedAt).toBeGreaterThanOrEqual(leaseMs / 60); // the handler always has some time to stop
     }
   });
 
@@ -130,8 +130,8 @@ describe.each(LEASES)("with a lease of %i ms", (leaseMs) => {
 });
 
 test("with a long lease a handler has seconds to stop", async () => {
-  const { toldAt, killedAt } = await lose({
+  const { stoppedAt, killedAt } = await lose({
     ...{ leaseMs: 30_000, lostAtMs: 1_000, how: "fails", timeoutMs: null, cancelAtMs: null },
   });
-  expect(killedAt - toldAt).toBeGreaterThanOrEqual(3_000);
+  expect(killedAt - stoppedAt).toBeGreaterThanOrEqual(3_000);
 });

@@ -10,7 +10,7 @@ import type { ClaimedTask, TaskSource } from "./source.ts";
 
 const RETRY_AFTER_MS = 1_000;
 
-/** Resolves when the source has the outcome, or when the lease is lost: as long as it is held, a failed report is tried again. */
+/** Resolves when the source has the outcome, or when the lease is lost. While the lease is held, a failed report is repeated. */
 export type ReportOutcome = (run: Run, outcome: Outcome) => Promise<void>;
 
 export function createOutcomeReport(setup: {

@@ -21,8 +21,8 @@ const away = (): Promise<never> => Promise.reject(new TaskError("store_unavailab
 const silent = (): Promise<never> => new Promise(() => undefined);
 
 /**
- * A source of tasks whose every answer the test decides. It hands out what is offered, first come, first served, and
- * writes down what it is told.
+ * A source of tasks whose answers the test decides. It gives out the offered tasks in their order, and records all
+ * calls.
  */
 function createSource(clock: ManualClock) {
   const offered: RunningTask[] = [];
@@ -46,7 +46,7 @@ function createSource(clock: ManualClock) {
     hint: (id: TaskId, version: number | null) => {
       for (const listener of listeners) listener({ id, version });
     },
-    // What the test may put in the way.
+    // The test may replace these.
     onClaim: async (): Promise<void> => undefined,
     onExtend: async (_beat: Heartbeat): Promise<Answer> => "ok",
     onSettle: async (): Promise<void> => undefined,
@@ -81,7 +81,7 @@ function createSource(clock: ManualClock) {
   return source satisfies TaskSource;
 }
 
-/** One run of a handler: the test says when and how it ends. */
+/** One run of a handler. The test decides when and how it ends. */
 type Run = {
   readonly task: HandlerTask;
   readonly context: HandlerContext;
@@ -89,13 +89,13 @@ type Run = {
   readonly crash: (error: unknown) => void;
 };
 
-/** A handler that works until it is told to end; it heeds the abort signal, or ignores it. */
-function createWork({ heeds = true } = {}) {
+/** A handler that runs until the test ends it. It obeys the abort signal, or ignores it. */
+function createWork({ obeys = true } = {}) {
   const runs: Run[] = [];
   const handler: Handler = (task, context) => {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     runs.push({ task, context, finish: resolve, crash: reject });
-    if (heeds) context.signal.addEventListener("abort", () => reject(new Error("told to stop")));
+    if (obeys) context.signal.addEventListener("abort", () => reject(new Error("told to stop")));
     return promise;
   };
   const run = (at: number): Run => {
@@ -160,7 +160,7 @@ describe("slots", () => {
     expect(work.runs).toHaveLength(6);
   });
 
-  test("are claimed for as far as they are free, for the types with handlers, under the worker's name", async () => {
+  test("cause claims for the free ones only, for the types with handlers, under the worker's name", async () => {
     const work = createWork();
     const { source } = open(work.handler, {
       concurrency: 5,
@@ -204,8 +204,8 @@ describe("slots", () => {
     expect(source.requests.map(({ max }) => max)).toEqual([1_000]);
   });
 
-  test("stay taken until the handler has ended, though it was told to stop long ago", async () => {
-    const work = createWork({ heeds: false });
+  test("stay taken until the handler has ended, even long after it was told to stop", async () => {
+    const work = createWork({ obeys: false });
     const { source, clock, processor } = open(work.handler, { concurrency: 1 });
     source.onExtend = async () => "lost";
     source.offer(...tasks(2));
@@ -219,7 +219,7 @@ describe("slots", () => {
   });
 
   test("may both run one task, if it comes back while its lost run goes on", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, clock, processor } = open(work.handler, { concurrency: 2 });
     source.onExtend = async ({ token }) => (token === "1.t" ? "lost" : "ok");
     source.offer(task(1));
@@ -231,7 +231,7 @@ describe("slots", () => {
 
     work.run(0).finish();
     await settled();
-    expect(processor.running).toBe(2); // the second run of 1, and 3 in the slot that fell free
+    expect(processor.running).toBe(2); // the second run of task 1, and task 3 in the slot that became free
     expect(work.runs).toHaveLength(3);
     await clock.advance(LEASE_MS);
     const renewed = source.beatsOf(1).filter(({ beat }) => beat.token === "2.t");
@@ -339,11 +339,11 @@ describe("the outcome of a run", () => {
     ["a text", returning("text"), done('"text"')],
     ["null", returning(null), done("null")],
     ["nothing", returning(undefined), done(null)],
-    ["half an emoji, which JSON can say", returning("\ud83d"), done('"\\ud83d"')],
-    ["a function, which JSON cannot say", returning(() => 1), done(null)],
+    ["half an emoji, which JSON can contain", returning("\ud83d"), done('"\\ud83d"')],
+    ["a function, which JSON cannot contain", returning(() => 1), done(null)],
     ["fail()", returning(fail("no")), failed("no")],
     [
-      "fail() with a code that is final",
+      "fail() that is permanent",
       returning(fail("no", { code: "bad_input", retryable: false })),
       failed("no", { code: "bad_input", retryable: false }),
     ],
@@ -360,13 +360,13 @@ describe("the outcome of a run", () => {
     ["nothing", throwing(undefined), failed("undefined")],
     ["fail()", throwing(fail("no", { code: "x" })), failed("no", { code: "x" })],
     [
-      "an error before it was a promise",
+      "an error before it returned a promise",
       () => {
         throw new Error("early");
       },
       failed("early"),
     ],
-    ["an error with a text that no store takes", throwing(new Error("a\0b\ud800")), failed("a\ufffdb\ufffd")],
+    ["an error with a text that no store accepts", throwing(new Error("a\0b\ud800")), failed("a\ufffdb\ufffd")],
   ])("after it threw %s", async (_what, handler, outcome) => {
     const { source } = open(handler);
     source.offer(task(1));
@@ -378,22 +378,22 @@ describe("the outcome of a run", () => {
     {},
     {
       has: () => {
-        throw new Error("not to be looked at");
+        throw new Error("must not be read");
       },
     },
   );
 
   test.each<[string, string, Handler]>([
-    ["it returned a circle", "result_not_json", returning(circle)],
+    ["it returned a circular object", "result_not_json", returning(circle)],
     ["it returned a bigint", "result_not_json", returning({ n: 1n })],
     [
-      "it returned what throws when it is written",
+      "it returned an object that throws when it is written as JSON",
       "result_not_json",
       returning({ toJSON: () => JSON.parse("{") }),
     ],
-    ["it threw what throws when it is read", "handler_error", throwing(Object.create(null))],
-    ["it threw what throws when it is looked at", "handler_error", throwing(hostile)],
-  ])("is a failure of its own, never of the processor, when %s", async (_what, code, handler) => {
+    ["it threw an object that throws when it becomes a text", "handler_error", throwing(Object.create(null))],
+    ["it threw an object that throws when it is read", "handler_error", throwing(hostile)],
+  ])("is a failure of the task, never of the processor, when %s", async (_what, code, handler) => {
     const { source, processor } = open(handler);
     source.offer(task(1), task(2));
     await settled();
@@ -448,9 +448,9 @@ describe("a timeout", () => {
     expect(source.settles).toEqual([{ id: 1, token: "1.t", outcome: timedOut }]);
   });
 
-  test("stays the failure, whatever error the handler throws later", async () => {
+  test("remains the failure, whatever error the handler throws later", async () => {
     for (const verdict of [fail("my own words"), fail("final", { retryable: false })]) {
-      const work = createWork({ heeds: false });
+      const work = createWork({ obeys: false });
       const { source, clock } = open(work.handler);
       source.offer(task(1, { timeoutMs: 5_000 }));
       await clock.advance(8_000);
@@ -461,7 +461,7 @@ describe("a timeout", () => {
   });
 
   test("does not replace a result that the handler still returns", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, clock } = open(work.handler);
     source.offer(task(1, { timeoutMs: 5_000 }));
     await clock.advance(8_000);
@@ -470,8 +470,8 @@ describe("a timeout", () => {
     expect(source.settles.map(({ outcome }) => outcome)).toEqual([{ kind: "done", result: "1" }]);
   });
 
-  test("keeps lease and slot of a handler that ignores it", async () => {
-    const work = createWork({ heeds: false });
+  test("keeps the lease and the slot of a handler that ignores it", async () => {
+    const work = createWork({ obeys: false });
     const { source, clock, processor } = open(work.handler);
     source.offer(task(1, { timeoutMs: 5_000 }));
     await clock.advance(2 * LEASE_MS);
@@ -599,10 +599,10 @@ describe("heartbeats", () => {
     work.run(0).context.progress(50);
     work.run(0).context.log("half way");
     await clock.advance(LEASE_MS);
-    const news = source.beatsOf(1).map(({ beat }) => [beat.progress?.percent ?? null, beat.log.length]);
-    expect(news.length).toBeGreaterThanOrEqual(3);
-    expect(news[0]).toEqual([50, 1]);
-    for (const later of news.slice(1)) expect(later).toEqual([null, 0]);
+    const contents = source.beatsOf(1).map(({ beat }) => [beat.progress?.percent ?? null, beat.log.length]);
+    expect(contents.length).toBeGreaterThanOrEqual(3);
+    expect(contents[0]).toEqual([50, 1]);
+    for (const later of contents.slice(1)) expect(later).toEqual([null, 0]);
   });
 
   test("carry the last progress and lines before the outcome is reported", async () => {
@@ -677,11 +677,11 @@ describe("heartbeats", () => {
   test("repeat the last progress and lines if the source failed at the end", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
-    const said: string[] = [];
+    const sent: string[] = [];
     let reachable = false;
     source.onExtend = async ({ log }) => {
       if (!reachable) return away();
-      said.push(...log.map(({ message }) => message));
+      sent.push(...log.map(({ message }) => message));
       return "ok";
     };
     source.onSettle = () => (reachable ? Promise.resolve() : away());
@@ -693,7 +693,7 @@ describe("heartbeats", () => {
     reachable = true;
     await clock.advance(3_000);
     expect(source.settles).toHaveLength(1);
-    expect(said).toEqual(["the last"]);
+    expect(sent).toEqual(["the last"]);
   });
 
   test.each([
@@ -701,12 +701,12 @@ describe("heartbeats", () => {
     [250, 100],
     [Number.NaN, 0],
     [33.3, 33.3],
-  ])("carry a progress of %d as %d", async (said, percent) => {
+  ])("carry a progress of %d as %d", async (reported, percent) => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.offer(task(1));
     await settled();
-    work.run(0).context.progress(said);
+    work.run(0).context.progress(reported);
     await clock.advance(2_000);
     expect(source.beats[0]?.beat.progress).toEqual({ percent, message: "" });
   });
@@ -738,15 +738,15 @@ describe("heartbeats", () => {
   });
 
   test("answered with cancel do not drop a result", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, clock } = open(work.handler);
     source.onExtend = async () => "cancel";
     source.offer(task(1));
     await clock.advance(LEASE_MS);
-    work.run(0).finish("all the same");
+    work.run(0).finish("in time");
     await settled();
     expect(source.settles.map(({ outcome }) => outcome)).toEqual([
-      { kind: "done", result: '"all the same"' },
+      { kind: "done", result: '"in time"' },
     ]);
   });
 
@@ -762,7 +762,7 @@ describe("heartbeats", () => {
   });
 
   test("answered with lost drop even a result", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, clock, log } = open(work.handler);
     source.onExtend = async () => "lost";
     source.offer(task(1));
@@ -773,7 +773,7 @@ describe("heartbeats", () => {
     expect(log.events).toContain("outcome_dropped");
   });
 
-  test("that fail for a while do no harm", async () => {
+  test("that fail for a while have no effect on the run", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.offer(task(1));
@@ -854,7 +854,7 @@ describe("a run of a process that was suspended for three leases", () => {
     ["is away", away],
     ["is silent", silent],
   ])(
-    "is given up after a sixth of a lease where the source %s, however often it stands still",
+    "is given up after a sixth of a lease where the source %s, however often it is suspended",
     async (_how, onExtend) => {
       const { clock, work } = await openStalled(onExtend);
       await clock.advance(LEASE_MS / 6 - 2 * TICK_MS);
@@ -956,7 +956,7 @@ describe("an outcome that cannot be reported", () => {
   });
 });
 
-describe("a hint that something happened to a task", () => {
+describe("a hint that a task has changed", () => {
   test("is followed by a heartbeat at once, whose answer counts", async () => {
     const work = createWork();
     const { source } = open(work.handler);
@@ -977,7 +977,7 @@ describe("a hint that something happened to a task", () => {
     ["an older version", 1, 4, 0],
     ["a task that is not here", 7, 9, 0],
     ["the end of a task that is not here", 7, null, 0],
-  ])("of %s leads to that beat or none", async (_what, id, version, beats) => {
+  ])("of %s leads to the expected number of heartbeats", async (_what, id, version, beats) => {
     const { source } = open(createWork().handler);
     source.offer(task(1, { version: 5 }));
     await settled();
@@ -996,7 +996,7 @@ describe("a hint that something happened to a task", () => {
 });
 
 describe("a stop", () => {
-  /** Runs the clock until the stop is over, and says how long that took. */
+  /** Moves the clock until the stop is over, and measures the time. */
   async function stopped(stop: Promise<number>, clock: ManualClock, atMostMs = 60_000) {
     const from = clock.monotonic();
     const lefts: number[] = [];
@@ -1015,7 +1015,7 @@ describe("a stop", () => {
     expect(processor.running).toBe(0);
   });
 
-  test("lets what runs finish, and claims no more meanwhile", async () => {
+  test("lets running tasks finish, and claims no more meanwhile", async () => {
     const work = createWork();
     const { source, processor, clock } = open(work.handler, { concurrency: 2 });
     source.offer(...tasks(5));
@@ -1065,7 +1065,7 @@ describe("a stop", () => {
   });
 
   test("leaves a handler that ignores the abort, counts it, and does not give its task back", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, processor, clock } = open(work.handler);
     source.offer(...tasks(3));
     await settled();
@@ -1082,7 +1082,7 @@ describe("a stop", () => {
   });
 
   test("counts a result that comes after the abort", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { source, processor, clock } = open(work.handler);
     source.offer(task(1));
     await settled();
@@ -1220,7 +1220,7 @@ describe("with the engine as its source", () => {
   });
 
   test("the run of a deleted task is aborted at once and its result is dropped", async () => {
-    const work = createWork({ heeds: false });
+    const work = createWork({ obeys: false });
     const { engine, clock, processor } = openWithEngine(work.handler);
     await clock.advance(1);
     const id = await create(engine);

@@ -1,7 +1,7 @@
 /**
- * Claims as many tasks as it has free slots, runs each to its end, keeps their leases and reports the outcomes. It knows its source
- * only by the TaskSource port. A slot and a lease end only when the handler has ended: a task that may still be running is not given
- * to another worker.
+ * Claims as many tasks as it has free slots, runs each to its end, keeps their leases and reports the outcomes. It uses its source
+ * only through the TaskSource port. A slot and a lease end only when the handler has ended: a task that may still be running is
+ * not given to another worker.
  */
 import type { Clock } from "../core/clock.ts";
 import type { TaskId } from "../core/task.ts";
@@ -49,7 +49,7 @@ export type ProcessorSetup = {
 
 /** How long an aborted handler may take to end. */
 export const KILL_AFTER_MS = 3_000;
-/** How long the end of killed handlers is waited for, and their tasks are given back. */
+/** The time limit for the end of killed handlers and the return of their tasks. */
 const GONE_AFTER_MS = 2_000;
 
 const CLAIM_AT_MOST = 1_000;
@@ -62,7 +62,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const heartbeats = createHeartbeats({ source, timing, stopRun, clock, log });
   const leases = createLeaseWatch({ runs: slots.runs, heartbeats, timing, stopRun, clock });
   const report = createOutcomeReport({ source, heartbeats, clock, log });
-  // Half of the slots, so that while the outcomes of one half are reported, tasks for the other half are claimed.
+  // Half of the slots: tasks for one half are claimed while the outcomes of the other half are reported.
   const claimAtMost = Math.min(Math.ceil(setup.concurrency / 2), CLAIM_AT_MOST);
   let claiming = new AbortController();
   let closed = false;

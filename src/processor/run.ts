@@ -8,11 +8,11 @@ import { createStop, type Stop, type StopReason } from "./stop.ts";
 export type Run = {
   readonly task: ClaimedTask;
   readonly stop: Stop;
-  /** Aborted just before the lease ends: work that can be ended by force is ended. */
+  /** Aborts just before the lease ends: then work that can be ended by force is ended. */
   readonly over: Stop;
   /**
-   * The lease is assumed to last longer than it was renewed for, once: this process was suspended, and asks whether it still
-   * holds the lease.
+   * This process was suspended and has asked the source whether it still holds the lease. Until the answer, it assumes so, once
+   * for a short time.
    */
   isAsking: boolean;
   /** The lease is not held any more: the outcome cannot be reported. */
@@ -43,5 +43,5 @@ export const createRun = (task: ClaimedTask, leasedAt: number, timing: LeaseTimi
   ended: Promise.resolve(),
 });
 
-/** Tells the handler to stop. The first reason counts, but a lost lease is noted in any case. */
+/** Tells the handler to stop. The first reason counts, but a lost lease is recorded in any case. */
 export type StopRun = (run: Run, reason: StopReason) => void;

@@ -6,7 +6,7 @@ import type { Run } from "./run.ts";
 export interface Slots {
   readonly runs: ReadonlySet<Run>;
   readonly free: number;
-  /** The run of this task; of several, the one that began last: a lost task may come back while its earlier run still ends. */
+  /** The latest run of this task. A lost task may come back before its earlier run has ended, so there may be several. */
   latest(id: TaskId): Run | undefined;
   take(run: Run): void;
   release(run: Run): void;

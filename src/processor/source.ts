@@ -2,8 +2,8 @@ import type { Outcome } from "../core/outcome.ts";
 import type { LogLevel, Progress, RunningTask, TaskId } from "../core/task.ts";
 
 /**
- * Gives tasks to a processor. The engine is one, an HTTP client another. The processor treats them alike, so
- * the same processor runs inside the server and inside a worker of the SDK.
+ * The port from which a processor gets its tasks. The engine is one source, an HTTP client another: the same
+ * processor runs inside the server and inside a worker of the SDK.
  */
 export interface TaskSource {
   /**
@@ -27,7 +27,7 @@ export interface TaskSource {
 
   /**
    * Calls the listener when a task has changed (`version` null: it was deleted). Its worker should then send
-   * a heartbeat. A source need not call: the answer to the next heartbeat has the same information.
+   * a heartbeat. A source need not call the listener: the answer to the next heartbeat has the same information.
    */
   onRevoked(listener: (hint: { readonly id: TaskId; readonly version: number | null }) => void): () => void;
 }

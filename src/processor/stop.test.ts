@@ -5,11 +5,11 @@ describe("an order to stop", () => {
   test("aborts a signal that was read before", () => {
     const stop = createStop();
     const { signal } = stop;
-    const heard: unknown[] = [];
-    signal.addEventListener("abort", () => heard.push(signal.reason));
+    const reasons: unknown[] = [];
+    signal.addEventListener("abort", () => reasons.push(signal.reason));
     expect([stop.reason, signal.aborted]).toEqual([null, false]);
     stop.order("cancelled");
-    expect(heard).toEqual(["cancelled"]);
+    expect(reasons).toEqual(["cancelled"]);
     expect(stop.signal).toBe(signal);
   });
 

@@ -7,7 +7,7 @@ const file = (name: string): UiFile => ({
   name,
   type: "text/html",
   hash: "h",
-  contents: { br: bytes(`b ${name}`), gzip: bytes(""), identity: bytes(`as it is: ${name} — é`) },
+  contents: { br: bytes(`b ${name}`), gzip: bytes(""), identity: bytes(`plain: ${name} — é`) },
 });
 
 test("unpacking returns the packed files", () => {

@@ -3,7 +3,7 @@
  * and the cache: a length (4 bytes, big-endian), that many bytes of JSON, then the contents.
  */
 
-/** The encodings of each content. A browser names those that it accepts. */
+/** The encodings of each file. A browser names the encodings that it accepts. */
 export const ENCODINGS = ["br", "gzip", "identity"] as const;
 export type Encoding = (typeof ENCODINGS)[number];
 

@@ -12,7 +12,7 @@ export function createCombinedWakeUps(broker: BrokerWakeUps, store: Pick<WakeUps
     try {
       const first = await Promise.race([fromBroker, listenToStore(types, either.signal)]);
       either.abort();
-      return (await fromBroker) ?? first; // if both came at once, the broker's is to be acknowledged
+      return (await fromBroker) ?? first; // if both came at once, the broker's wake-up must be acknowledged
     } finally {
       either.abort();
       either.unlink();

@@ -8,7 +8,7 @@ import { examineWakeUps } from "./wake-ups.suite.ts";
 
 function open() {
   const clock = createManualClock();
-  const store = createMemoryStore({ clock, epoch: "one life" });
+  const store = createMemoryStore({ clock, epoch: "one epoch" });
   const wakeUps = createStoreWakeUps(store);
   const t = clock.now();
 
@@ -37,7 +37,7 @@ examineWakeUps("store", async () => {
   };
 });
 
-/** A store that notifies when the test says so, and counts its watchers. */
+/** A store whose notifications the test sends, and that counts its watchers. */
 function createWatchable() {
   const watchers = new Set<(due: readonly string[] | null) => void>();
   const watch: TaskStore["watch"] = (notify) => {
@@ -75,7 +75,7 @@ describe("the store as the source of wake-ups", () => {
     expect(await waiting).not.toBeNull();
   });
 
-  test("a commit that does not say which types are due wakes all", async () => {
+  test("a commit without the types of its due tasks wakes all", async () => {
     const store = createWatchable();
     const wakeUps = createStoreWakeUps(store);
     const waiting = [wakeUps.listen(["mail"], never), wakeUps.listen(["video.*"], never)];

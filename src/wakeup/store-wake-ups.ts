@@ -32,5 +32,5 @@ export function createStoreWakeUps(store: Pick<TaskStore, "watch">): WakeUps {
   };
 }
 
-/** Comes from no broker, so there is nothing to acknowledge. */
+/** The wake-up comes from no broker, so there is nothing to acknowledge. */
 const WAKE_UP: WakeUp = { ack: async () => undefined };

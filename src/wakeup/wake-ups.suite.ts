@@ -1,11 +1,11 @@
 /**
- * The exam of the port of wake-ups, for every adapter. The port allows that a wake-up is lost; in the undisturbed conditions of a
- * test none may be.
+ * The tests of the port of wake-ups, for every adapter. The port allows that a wake-up is lost, but in these tests nothing
+ * disturbs the adapter, so no wake-up may be lost.
  */
 import { describe, expect, test } from "bun:test";
 import type { WakeUp, WakeUps } from "./wake-ups.ts";
 
-/** An adapter without wake-ups in it, as its test opens it for each case. */
+/** An adapter without waiting wake-ups, opened for each case. */
 export type OpenedWakeUps = {
   readonly wakeUps: WakeUps;
   /** Lets tasks of these types become due, and notifies of them. */
@@ -53,10 +53,10 @@ const MATCHING: readonly (readonly [claim: string, listensTo: readonly string[],
 
 const OTHER: readonly (readonly [claim: string, listensTo: readonly string[], due: string])[] = [
   ["another type is not reported", ["mail"], "simulate"],
-  ["a type that only begins alike is not reported", ["mail"], "mailbox"],
+  ["a longer type with the same beginning is not reported", ["mail"], "mailbox"],
   ["a longer exact type does not match a shorter one", ["mail.send"], "mail"],
-  ["a prefix does not match its bare beginning", ["video.*"], "video"],
-  ["a prefix does not match a type that only looks alike", ["a_b.*"], "axb.c"],
+  ["a prefix does not match its text without the dot", ["video.*"], "video"],
+  ["a prefix does not match a type that has another character in place of `_`", ["a_b.*"], "axb.c"],
   ["types are case-sensitive", ["Mail"], "mail"],
   ["a call without types reports nothing", [], "mail"],
 ];
@@ -120,7 +120,7 @@ export function examineWakeUps(name: string, open: () => Promise<OpenedWakeUps>)
     });
 
     exam(
-      "a wake-up that is not acknowledged yet does not hold up the next one",
+      "a wake-up that is not acknowledged yet does not delay the next one",
       async ({ wakeUps, becomeDue, listening }) => {
         const [first, second] = [listen(wakeUps, ["a"]), listen(wakeUps, ["b"])];
         await listening();
@@ -153,7 +153,7 @@ export function examineWakeUps(name: string, open: () => Promise<OpenedWakeUps>)
       expect(await listener.answer).not.toBeNull();
     });
 
-    exam("all waiting calls are told", async ({ wakeUps, becomeDue, listening }) => {
+    exam("all waiting calls report the wake-up", async ({ wakeUps, becomeDue, listening }) => {
       const listeners = [["mail"], ["mail"], ["*"], ["ma*", "video"], ["mail", "video"]].map((types) =>
         listen(wakeUps, types),
       );
@@ -233,7 +233,7 @@ export function examineWakeUps(name: string, open: () => Promise<OpenedWakeUps>)
       expect(listener.result()).toBeNull();
     });
 
-    exam("close is safe twice, and without any call", async ({ wakeUps }) => {
+    exam("close may be called twice, and without any call of listen", async ({ wakeUps }) => {
       expect(await wakeUps.close()).toBeUndefined();
       expect(await wakeUps.close()).toBeUndefined();
     });

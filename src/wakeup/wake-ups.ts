@@ -1,6 +1,6 @@
 /**
- * The port of wake-ups. A wake-up says that there may be work of these types, nothing more. It may be lost, doubled, late or out of
- * order, and only latency changes, because the store is the truth and every process that waits for work also polls it.
+ * The port of wake-ups. A wake-up means only that there may be work of these types. It may be lost, doubled, late or out of order:
+ * this changes only the latency, because tasks are in the store, and every process that waits for work also polls the store.
  */
 export interface WakeUps {
   /**
@@ -10,13 +10,13 @@ export interface WakeUps {
   notify(types: readonly string[]): Promise<void>;
 
   /**
-   * Waits for the next wake-up for one of these types (exact, or a prefix ending in `*`). A wake-up that came before the call may be
-   * reported or not; one that comes after it is not missed while the connection stands. Resolves to null as soon as `signal` aborts or
-   * `close` is called. A process without a free slot does not listen, and after a while receives no wake-ups.
+   * Waits for the next wake-up for one of these types (exact, or a prefix ending in `*`). A wake-up that came before the call may
+   * be reported or not; one that comes after it is not missed while the connection is open. Resolves to null as soon as `signal`
+   * aborts or `close` is called. A process without a free slot does not listen, and after a while receives no wake-ups.
    */
   listen(types: readonly string[], signal: AbortSignal): Promise<WakeUp | null>;
 
-  /** Ends every `listen`; safe twice. */
+  /** Ends every `listen`. May be called twice. */
   close(): Promise<void>;
 }
 

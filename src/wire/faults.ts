@@ -27,7 +27,7 @@ export function faultsOf(issues: readonly z.core.$ZodIssue[]): Faults {
 
 const NAMED_IN_SENTENCE = 10;
 
-/** The faults as one sentence, for clients that read the message alone. */
+/** The faults as one sentence, for clients that read only the message. */
 export function sentenceOf({ listed, omitted }: Faults): string {
   const named = listed.slice(0, NAMED_IN_SENTENCE);
   const more = listed.length - named.length + omitted;

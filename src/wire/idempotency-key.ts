@@ -1,7 +1,7 @@
 /** Keys under which a repeated request or message is carried out once, and fingerprints of the bodies. */
 import { TaskError } from "../core/error.ts";
 
-/** Returns the key if it is valid. Throws `invalid`, with the name of its header or property. */
+/** Returns the key if it is valid. Otherwise throws `invalid` with the name of its header or property. */
 export function checkedKey(key: string, name: string): string {
   if (/^[\x20-\x7e]{1,255}$/.test(key)) return key;
   const detail = "must be 1 to 255 printable ASCII characters";
@@ -25,6 +25,6 @@ function inOrder(value: unknown): unknown {
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(inOrder);
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  // An object, so that no array of a client is equal to it.
+  // An object, so that it differs from every array that a client may send.
   return { members: members.map(([name, member]) => [name, inOrder(member)]) };
 }

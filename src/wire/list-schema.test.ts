@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { z } from "zod";
 import { listOf, membersOf } from "./list-schema.ts";
 
-/** An element that counts how often one was looked at. */
+/** An element that counts how often elements were examined. */
 function counting() {
   let looks = 0;
   const element = z.unknown().transform((value) => {

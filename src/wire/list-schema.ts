@@ -2,7 +2,7 @@ import { z } from "zod";
 import { LIMITS } from "../core/task.ts";
 
 /**
- * How many times more values than members a filter may have: equal values count once, but each is examined.
+ * The limit of values in a filter, as a multiple of its limit of different members: equal values count once, but each is examined.
  */
 const REPEATED = 10;
 

@@ -44,7 +44,7 @@ export const PROBLEM_STATUS: Readonly<Record<ProblemCode, number>> = {
   not_ready: 503,
 };
 
-/** A refusal, with all that the client is told. */
+/** A refusal with everything that its answer contains. */
 export type Problem = {
   readonly code: ProblemCode;
   readonly message: string;
@@ -54,7 +54,7 @@ export type Problem = {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** Makes a refusal to be thrown. It is no Error, because an expected answer needs no stack. */
+/** Makes a refusal, which the caller throws. It is not an Error, because an expected answer needs no stack. */
 export const refuse = (
   code: ProblemCode,
   message: string,

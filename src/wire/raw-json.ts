@@ -7,7 +7,7 @@ import { elementsOf, memberOf, type Span, startOf } from "../core/json-text.ts";
 import type { JsonText } from "../core/task.ts";
 import type { JsonBody } from "./json-body.ts";
 
-/** The text in place of a value. Its key is a symbol, which no client can send. */
+/** The text that replaces a value. Its key is a symbol, which no client can send. */
 type RawJson = { readonly [RAW]: JsonText };
 const RAW: unique symbol = Symbol("raw JSON");
 

@@ -20,7 +20,7 @@ export function submit<C>(engine: TaskCreator<C>, body: JsonBody, named: Submiss
   const specs = specsOf(body);
   if (named === null) return engine.create(specs, null);
   const creating = engine.create(specs, { ...named, fingerprint: fingerprintOf(body.text) });
-  // A key that version 0.1 stored, up to a day ago, has a fingerprint of the earlier kind. Nothing was
+  // A key that version 0.1 stored up to a day ago has a fingerprint of the earlier kind. Nothing was
   // created.
   return creating.catch((error: unknown) => {
     if (!isTaskError(error, "idempotency_mismatch")) throw error;

@@ -114,7 +114,7 @@ const labels = z
     examples: [{ region: "eu" }],
   });
 
-/** Every store keeps this order, whatever the order of the request was. */
+/** Sorts the names: every store keeps this order, whatever the order in the request. */
 function sortedByName(labels: Labels): Labels {
   const names = Object.keys(labels).sort();
   return Object.fromEntries(names.map((name) => [name, labels[name] ?? ""]));

@@ -24,7 +24,7 @@ afterAll(async () => {
   await producer.close();
 });
 
-/** A process that accepts what earlier tests have left, and passes its own submissions to `submit`. */
+/** A process that accepts the messages of earlier tests, and passes its own submissions to `submit`. */
 async function openSubmissions(own: string, submitOwn: Submit = async () => ACCEPTED) {
   const seen: Submission[] = [];
   const broker = openKafkaBroker(sharedKafka(), { clock: systemClock, log: createTestLog() });
@@ -71,11 +71,11 @@ async function listen(topic: string): Promise<string[]> {
 
 const unique = (): string => crypto.randomUUID();
 
-test("each message is delivered once, and its key is its id or its place", async () => {
+test("each message is delivered once, and its key is its id or its position", async () => {
   const own = unique();
   const x = await openSubmissions(own);
   await eventually(
-    () => submit([`${own} plain`]).then(x.texts, x.texts), // until the topic exists
+    () => submit([`${own} plain`]).then(x.texts, x.texts), // repeated until the topic exists
     (texts) => texts.length > 0,
     WITHIN_MS,
   );
@@ -85,12 +85,12 @@ test("each message is delivered once, and its key is its id or its place", async
   expect(new Set(places.map(({ key }) => key)).size).toBe(places.length);
   expect(places[0]?.key).toMatch(/^tasktrack\.submit\/\d+\/\d+$/);
   expect(places[0]?.scope).toMatch(/^kafka:.+/);
-  const named = x.seen.find((submission) => textOf(submission).endsWith("named")); // partitions have no common order
+  const named = x.seen.find((submission) => textOf(submission).endsWith("named")); // there is no order between partitions
   expect(named).toMatchObject({ key: "m1", scope: "kafka" });
   await x.close();
 });
 
-test("an accepted message is not delivered again, another one is delivered to the next process", async () => {
+test("an accepted message is not delivered again; a message that was not accepted is delivered to the next process", async () => {
   const own = unique();
   const gate = Promise.withResolvers<SubmissionResult>();
   const first = await openSubmissions(own, (submission) =>
@@ -109,7 +109,7 @@ test("an accepted message is not delivered again, another one is delivered to th
   await second.close();
 });
 
-test("a rejected message is published with its problem, and holds up no other message", async () => {
+test("a rejected message is published with its problem, and delays no other message", async () => {
   const own = unique();
   const problem = JSON.stringify({ status: 400 });
   const x = await openSubmissions(own, async (submission) =>
@@ -126,7 +126,7 @@ test("a rejected message is published with its problem, and holds up no other me
   await x.close();
 });
 
-/** A process with its own prefix that rejects all messages, and whose topic of rejections accepts so many bytes a message. */
+/** A process with its own prefix that rejects all messages, and whose topic of rejections accepts messages of this size. */
 async function openRejecting(own: { readonly bytesAtMost: number; readonly problem: string }) {
   const prefix = `rejecting-${unique()}`;
   const topics = { submit: `${prefix}.submit`, rejected: `${prefix}.rejected` };
@@ -194,7 +194,7 @@ test("a topic that is too small for a rejection gets one without its body", asyn
   await x.close();
 });
 
-test("a topic that is too small for any rejection holds up nothing: the rejection is logged", async () => {
+test("if the topic is too small for any rejection, the rejection is logged and delays nothing", async () => {
   const x = await openRejecting({
     bytesAtMost: 100,
     problem: JSON.stringify({ status: 400, detail: "no name" }),
@@ -239,7 +239,7 @@ test("events of a task are in order", async () => {
   await broker.close();
 });
 
-test("a second error of a connection, to which the client does not listen, ends nothing", async () => {
+test("a second error of a connection, for which the client has no listener, does not end the process", async () => {
   const admin = ignoreLateErrors(new Admin({ clientId: "test", bootstrapBrokers: brokers }));
   const sockets: Socket[] = [];
   admin.on("client:broker:connect", ({ connection }) => sockets.push(connection.socket));

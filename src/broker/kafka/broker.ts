@@ -40,7 +40,7 @@ export function openKafkaBroker(
 
   /** A create may fail because the topic exists or the account may not create it. The metadata request shows what is missing. */
   async function createTopics(): Promise<void> {
-    // A broker that refuses the connection does so here at once. With a request for each topic and the client's retries it took a minute.
+    // If the broker refuses the connection, this call fails at once. One request for each topic, with the client's retries, took a minute.
     await probe();
     for (const topic of topics) {
       const own =
@@ -71,7 +71,7 @@ export function openKafkaBroker(
     return probing;
   }
 
-  /** A topic may have been deleted: the next `ready` looks again. */
+  /** A topic may have been deleted: the next `ready` checks again. */
   function doubt(): void {
     isReady = false;
   }
@@ -97,7 +97,7 @@ export function openKafkaBroker(
     name: "Kafka",
     state,
     close: async () => {
-      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection
+      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // if a close fails, the end of the connection ends it
       await producer.close();
       await admin.close();
     },

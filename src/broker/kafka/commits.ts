@@ -1,7 +1,7 @@
 import type { Consumer, Message } from "@platformatic/kafka";
 import { createOffsets } from "./offsets.ts";
 
-/** Commits the offsets of a topic whose messages are under way at the same time and end in any order. */
+/** Commits the offsets of a topic whose messages are processed at the same time and end in any order. */
 export interface Commits {
   begin(message: Message): void;
   end(message: Message): void;
@@ -9,7 +9,7 @@ export interface Commits {
   finish(): Promise<void>;
 }
 
-/** After a commit that failed, messages that have ended may be read again. It has no other consequence. */
+/** Called when a commit fails. The only consequence: messages that have ended may be read again. */
 export function createCommits(setup: {
   readonly consumer: Consumer;
   readonly topic: string;

@@ -1,4 +1,4 @@
-/** Which offset of each partition can be committed, while messages are under way at the same time and end in any order. */
+/** Finds the offset of each partition that can be committed, while messages are processed at the same time and end in any order. */
 export interface Offsets {
   begin(partition: number, offset: bigint): void;
   end(partition: number, offset: bigint): void;

@@ -10,7 +10,7 @@ import { createCommits } from "./commits.ts";
 import { ignoreLateErrors, onLostMembership } from "./errors.ts";
 import type { KafkaConnection } from "./options.ts";
 
-/** Under way at once. Their creates share writes, so this makes thousands a second, and bounds the memory. */
+/** Messages that are processed at the same time. They share writes, so this allows thousands a second; it also bounds the memory. */
 const UNDER_WAY_AT_MOST = { messages: 1_000, bytes: 64 * 1_048_576 };
 const RETRY_MS = 1_000;
 
@@ -22,7 +22,10 @@ export type KafkaSubmissionsSetup = {
   readonly ready: () => Promise<unknown>;
   /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;
-  /** Creates the topics where they are missing; resolves with the id of the topic of submissions. A topic that is created anew has another id. */
+  /**
+   * Creates missing topics; resolves with the id of the topic of submissions. A topic that is deleted and created again has
+   * another id.
+   */
   readonly topicId: () => Promise<string>;
   readonly clock: Clock;
   readonly log: Log;
@@ -45,7 +48,10 @@ export function createKafkaSubmissions(setup: KafkaSubmissionsSetup): Submission
     }
   }
 
-  /** One membership of the group. Messages that are under way at its end are read again; their keys are known by then. */
+  /**
+   * One membership of the group. Messages that have not ended before its end are read again. Their keys are stored by then, so they
+   * create no second task.
+   */
   async function session(submit: Submit): Promise<void> {
     const topicId = await setup.topicId();
     if (stopping.signal.aborted) return;
@@ -72,7 +78,7 @@ export function createKafkaSubmissions(setup: KafkaSubmissionsSetup): Submission
       if (stopping.signal.aborted) return;
       for await (const message of from) {
         await underWay.room();
-        if (stopping.signal.aborted) continue; // to the end of what was fetched: the client reports an error for a stream that is left before
+        if (stopping.signal.aborted) continue; // reads the fetched messages to the end: if the loop ends earlier, the client reports an error
         underWay.add(message);
       }
     } finally {
@@ -129,7 +135,10 @@ const newConsumer = ({ connection, names }: KafkaSubmissionsSetup): Consumer =>
 
 type UnderWay = ReturnType<typeof createUnderWay>;
 
-/** The messages of one session that are being delivered: all at once; commits stop before the first one that is under way. */
+/**
+ * The messages of one session that are being delivered, at the same time. A commit ends before the first message that is not
+ * delivered.
+ */
 function createUnderWay(session: {
   readonly delivery: Delivery;
   readonly commits: ReturnType<typeof createCommits>;
@@ -164,7 +173,7 @@ function createUnderWay(session: {
       const { messages, bytes: bytesAtMost } = UNDER_WAY_AT_MOST;
       while (deliveries.size >= messages || bytes >= bytesAtMost) await Promise.race(deliveries);
     },
-    /** Does not wait for rejections that cannot be published: another member of the group may have their partition by now. */
+    /** Does not wait for rejections that cannot be published: another member of the group may have the partition already. */
     end: async () => {
       over.abort();
       over.unlink();
@@ -174,7 +183,7 @@ function createUnderWay(session: {
   };
 }
 
-/** By the limit of the topic or of the broker. It may be changed at any time, but a message is not kept until it is. */
+/** The limit is that of the topic or of the broker. It may be raised later, but TaskTrack does not keep a message until then. */
 const isTooLarge = (error: unknown): boolean =>
   error instanceof Error && TOO_LARGE.some((id) => findErrorBy(error, "apiId", id) !== null);
 
@@ -182,7 +191,7 @@ const TOO_LARGE = ["MESSAGE_TOO_LARGE", "RECORD_LIST_TOO_LARGE"];
 
 const sizeOf = ({ value }: Message): number => value?.length ?? 0;
 
-/** The key is the id that the producer gave it, else its place in the topic, which is unique as long as the topic exists. */
+/** The key is the id from the producer. Without one it is the position in the topic, which is unique as long as the topic exists. */
 function submissionOf(message: Message, topicId: string): Submission {
   const body = message.value ?? Buffer.alloc(0);
   const key = headerOf(message, "idempotency-key") ?? headerOf(message, "message-id");

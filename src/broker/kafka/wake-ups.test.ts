@@ -109,7 +109,7 @@ test("a member that could not join its group again starts anew", async () => {
   watch.close();
 });
 
-test("a member that is closed before the topic exists joins no group, beside the next one", async () => {
+test("a member that is closed before the topic exists does not join the group beside the next member", async () => {
   const topic = await newTopic(1);
   const clock = createManualClock(Date.now());
   const gate = Promise.withResolvers<void>();
@@ -125,7 +125,7 @@ test("a member that is closed before the topic exists joins no group, beside the
   const early = wakeUps.listen(["mail"], abort.signal); // waits for the topic
   abort.abort();
   expect(await early).toBeNull();
-  await clock.advance(30_000); // until it is idle and is closed
+  await clock.advance(30_000); // now it is idle and is closed
   const late = wakeUps.listen(["mail"], NEVER);
   await untilLive(() => wakeUps.isLive(["mail"]));
   await send(topic, "mail", BigInt(clock.now()));

@@ -12,9 +12,9 @@ import { createBrokerWakeUps, type Inbox, type Receiver, WAKE_UP_LIVES_MS } from
 import { createCommits } from "./commits.ts";
 import { ignoreLateErrors, onLostMembership } from "./errors.ts";
 
-/** Unacknowledged in this process; the rest of a partition waits behind them. */
+/** The limit of unacknowledged wake-ups in this process. Later ones in the partition wait. */
 const UNACKED_AT_MOST = 20;
-/** To leave the group and to join it again halts all of its members for a moment, so a busy process stays for a while. */
+/** Leaving and joining a group stops all its members for a moment, so a process that is only busy stays in the group for this long. */
 const IDLE_MS = 30_000;
 const RETRY_MS = 1_000;
 
@@ -91,7 +91,7 @@ function createReceiver(setup: KafkaWakeUpsSetup, inbox: Inbox): Receiver {
       if (isOver()) return;
       for await (const message of stream) {
         while (unacked.size >= UNACKED_AT_MOST && !isOver()) await acknowledged.promise;
-        if (isOver()) continue; // to the end of what was fetched: the client reports an error for a stream that is left before
+        if (isOver()) continue; // reads the fetched messages to the end: if the loop ends earlier, the client reports an error
         commits.begin(message);
         void dispositionOf(message).then((disposition) => {
           if (disposition === "acknowledge") commits.end(message);
@@ -102,7 +102,7 @@ function createReceiver(setup: KafkaWakeUpsSetup, inbox: Inbox): Receiver {
     } finally {
       member = null;
       stream = null;
-      if (!isOver()) unacked.returnAll(); // else that was done, and what is unacknowledged belongs to the next receiver
+      if (!isOver()) unacked.returnAll(); // after the end, the unacknowledged wake-ups belong to the next receiver
       await commits.finish();
       await consumer.close(true);
     }
@@ -142,7 +142,7 @@ const newConsumer = (options: KafkaWakeUpsSetup["options"], groupId: string): Co
       sessionTimeout: 10_000,
       heartbeatInterval: 1_000,
       rebalanceTimeout: 10_000,
-      heartbeatStallTimeout: 10_000, // the client's own is minutes
+      heartbeatStallTimeout: 10_000, // the client's default is minutes
       maxWaitTime: 500,
     }),
   );

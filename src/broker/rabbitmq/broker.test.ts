@@ -15,8 +15,8 @@ import { createRabbitmqEventOutput } from "./event-output.ts";
 import { createRabbitmqSubmissions } from "./submissions.ts";
 
 /**
- * RabbitMQ 3.10 may break a connection that publishes to a quorum queue that has just been declared, so these are declared, and have
- * accepted a message each, before the tests; between tests they are emptied and not deleted.
+ * RabbitMQ 3.10 may break a connection that publishes to a quorum queue which was declared a moment ago. So before the tests these
+ * queues are declared, and each accepts a message. Between tests they are emptied and not deleted.
  */
 async function prepareQueues(url: string): Promise<void> {
   const names = namesUnder("tasktrack");
@@ -124,7 +124,7 @@ test("a message is acknowledged after it was submitted, and delivered again if i
   expect(await lengthOf("tasktrack.submit")).toBe(0);
 });
 
-test("a rejected message is published with its problem, and holds up no other message", async () => {
+test("a rejected message is published with its problem, and delays no other message", async () => {
   const problem = JSON.stringify({ status: 400, code: "invalid" });
   const x = await openSubmissions(async ({ body }) =>
     Buffer.from(body).toString() === "bad" ? { kind: "rejected", problem } : ACCEPTED,
@@ -264,7 +264,7 @@ test("a rejection that cannot be published is tried again after a pause, and its
       return clock.after(ms, run);
     },
   };
-  await connection.queueDeclare({ queue: names.rejections, exclusive: true }); // another declaration than that of TaskTrack
+  await connection.queueDeclare({ queue: names.rejections, exclusive: true }); // not as TaskTrack declares it
   let submits = 0;
   const submissions = createRabbitmqSubmissions({
     ...{ publishing: connection, listening: connection, names, clock: waits, log: createTestLog() },
@@ -313,7 +313,7 @@ describe("a server that accepts only short messages", () => {
     await server.remove();
   });
 
-  test("gets a too large rejection without its body, and the others as they are", async () => {
+  test("gets a rejection that is too large without its body, and the others unchanged", async () => {
     const log = createTestLog();
     const names = namesUnder("tasktrack");
     for (const queue of [names.submissions, names.rejections]) await own.queuePurge({ queue });
@@ -328,7 +328,7 @@ describe("a server that accepts only short messages", () => {
     const bodies = ["a", "b".repeat(1_400), "c"];
     for (const body of bodies)
       await sender.send({ routingKey: names.submissions, durable: true }, Buffer.from(body));
-    const found = new Set<string>(); // one that was sent together with the long one may be published twice
+    const found = new Set<string>(); // a rejection that was sent together with the long one may be published twice
     const next = async (): Promise<number> => {
       const message = await own.basicGet({ queue: names.rejections, noAck: true });
       if (message) found.add((message.body as { readonly body: string }).body);
@@ -342,7 +342,7 @@ describe("a server that accepts only short messages", () => {
     expect(await ownLength(names.submissions)).toBe(0);
   });
 
-  test("messages under way when the connection breaks are delivered again on the next one, without waiting for a pause to end", async () => {
+  test("messages that are unfinished when the connection breaks are delivered again on the next connection, without a pause", async () => {
     const names = { ...namesUnder("tasktrack"), rejections: "not-to-be-used-yet" };
     const other = new Connection({ url: server.url });
     other.on("error", () => undefined); // breaks with the others

@@ -8,7 +8,10 @@ import { rabbitmqOptions } from "./options.ts";
 import { createRabbitmqSubmissions } from "./submissions.ts";
 import { createRabbitmqWakeUps } from "./wake-ups.ts";
 
-/** A connection is opened again without end; to a server that is frozen it is closed after two missed heartbeats. */
+/**
+ * A broken connection is opened again, without a limit of attempts. A connection to a frozen server is closed after two missed
+ * heartbeats.
+ */
 const RECONNECTION = { acquireTimeout: 5_000, retryLow: 250, retryHigh: 5_000, heartbeat: 10 };
 
 /**
@@ -62,7 +65,7 @@ export function openRabbitmqBroker(
     name: "RabbitMQ",
     state: async () => state(),
     close: async () => {
-      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // one that fails is ended with its connection
+      await Promise.allSettled([wakeUps.close(), eventOutput.close()]); // if a close fails, the end of the connection ends it
       await Promise.all([publishing.close(), listening.close()]);
     },
   };

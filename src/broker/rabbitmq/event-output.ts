@@ -3,7 +3,7 @@ import type { Connection } from "rabbitmq-client";
 import { type EventOutput, givenUp, type TaskEvent, unlessAborted } from "../event-output.ts";
 import type { Names } from "../names.ts";
 
-/** Sent at a time. Between two batches the signal and the connection are looked at. */
+/** The size of a batch. The signal and the connection are checked between two batches. */
 const BATCH = 100;
 
 export function createRabbitmqEventOutput(connection: Connection, names: Pick<Names, "events">): EventOutput {
@@ -21,7 +21,10 @@ export function createRabbitmqEventOutput(connection: Connection, names: Pick<Na
     }
   }
 
-  /** All at once, in order, on one channel. If one fails, it waits for the others before it rejects, so that none is under way then. */
+  /**
+   * Sends all events at once, in order, on one channel. If one fails, it waits for the others before it rejects, so that no send
+   * goes on.
+   */
   async function sendAll(events: readonly TaskEvent[]): Promise<void> {
     const confirms = await Promise.allSettled(events.map(send));
     for (const confirm of confirms) if (confirm.status === "rejected") throw confirm.reason;

@@ -4,7 +4,7 @@ import type { Channel, Connection } from "rabbitmq-client";
  * A connection whose channels deliver each body as the bytes that were sent. The client parses bodies whose content type is JSON
  * and decodes those whose content type is text, whatever their length and depth, and has no option to turn that off: numbers of
  * more than 15 digits were changed, bytes that are not UTF-8 became U+FFFD, and JSON with a hundred thousand levels could not be
- * written again. It decides by the content type alone, so that is hidden from it.
+ * written again. The client decides by the content type alone, so the content type is hidden from it.
  */
 export function withRawBodies(connection: Connection): Pick<Connection, "createConsumer"> {
   const acquire: Connection["acquire"] = async (options) =>

@@ -9,7 +9,7 @@ import type { Submission, Submissions, Submit } from "../submissions.ts";
 import { withRawBodies } from "./raw-bodies.ts";
 import { replyOf } from "./replies.ts";
 
-/** The server counts messages, not bytes: of the longest accepted ones, 200 MiB. Their creates share writes, so it is fast enough. */
+/** RabbitMQ limits messages, not bytes: 200 of the largest size have 200 MiB. 200 are fast enough, because their creates share writes. */
 const PREFETCH = 200;
 /** The server has stored a message once it has confirmed it; a quorum queue also survives the loss of a node. */
 const STORED = { durable: true, arguments: { "x-queue-type": "quorum" } } as const;
@@ -32,7 +32,7 @@ export function createRabbitmqSubmissions(setup: {
     clock,
     log,
   });
-  let bytesAtMost = Number.POSITIVE_INFINITY; // as far as the server has reported it
+  let bytesAtMost = Number.POSITIVE_INFINITY; // the limit that the server has reported, if any
   let over = new AbortController(); // of all deliveries under way
   let consumer: Consumer | null = null;
   let isClosed = false;
@@ -64,7 +64,7 @@ export function createRabbitmqSubmissions(setup: {
 
   /**
    * If a message is too large, the server closes the channel, and all unconfirmed messages on it fail. The client reports the reason
-   * to the first of them, even if another one was too large. So the limit is remembered, and no longer message is sent again.
+   * to the first of them, even if another one was too large. So the limit is stored, and no message above it is sent again.
    */
   async function publish(rejection: Buffer, submission: Submission): Promise<void> {
     if (rejection.length > bytesAtMost) throw new Error(`RabbitMQ takes ${bytesAtMost} bytes at most`);
@@ -82,7 +82,7 @@ export function createRabbitmqSubmissions(setup: {
     bytesAtMost = Number.POSITIVE_INFINITY;
   }
 
-  /** Messages under way can no longer be acknowledged, and the client consumes again only when none is under way. */
+  /** The unfinished messages can no longer be acknowledged, and the client consumes again only after all of them have ended. */
   function endDeliveries(): void {
     over.abort();
     if (!isClosed) over = new AbortController();
@@ -113,12 +113,12 @@ function limitIn(error: unknown): number | null {
   return bytes === undefined ? null : Number(bytes);
 }
 
-/** An id that is not plain text is left out: the client would cut it off within a character. The rejection's body has it. */
+/** Omits an id that is not ASCII: the client would cut it off within a character. The rejection's body contains the id. */
 const messageIdOf = ({ key }: Submission) =>
   key !== null && /^[\x20-\x7e]{1,255}$/.test(key) ? { messageId: key } : {};
 
 const submissionOf = ({ body, messageId }: AsyncMessage): Submission => ({
-  body: body as Uint8Array, // withRawBodies
+  body: body as Uint8Array, // because of withRawBodies
   key: messageId ?? null,
   scope: "amqp",
 });

@@ -61,7 +61,7 @@ examineBrokerWakeUps("RabbitMQ", async () => {
 const lengthOf = async (queue: string): Promise<number> =>
   (await listening.queueDeclare({ queue, passive: true })).messageCount;
 
-test("many wake-ups wake many processes, each with no more than its share", async () => {
+test("many wake-ups wake many processes, and no process gets more than its prefetch limit", async () => {
   const exchange = newExchange();
   const members = await Promise.all([1, 2, 3].map(() => join(exchange, ["mail"])));
   await members[0]?.wakeUps.notify(["mail", "mail", "mail"]);
@@ -81,7 +81,7 @@ test("a process without a free slot returns its wake-ups, and gets no more", asy
   );
   expect(busy.wakeUps.isLive(["mail"])).toBe(false);
   const idle = await join(exchange, ["mail"]);
-  await (await idle.answer)?.ack(1); // the other one may still be on its way
+  await (await idle.answer)?.ack(1); // the second wake-up may not have arrived yet
   await (await idle.wakeUps.listen(["mail"], NEVER))?.ack(1);
   for (const { wakeUps } of [busy, idle]) await wakeUps.close();
   expect(await lengthOf(`${exchange}:mail`)).toBe(0);
@@ -97,7 +97,7 @@ test("a thousand tasks that become due at once send no more than a hundred wake-
   await wakeUps.close();
 });
 
-/** A connection through a proxy that can swallow what is sent, or break. */
+/** A connection through a proxy that can drop the sent data, or break. */
 async function connectByProxy() {
   const { hostname, port } = new URL(sharedRabbitmq());
   const sockets = new Set<Socket>();
@@ -144,7 +144,7 @@ async function connectByProxy() {
   };
 }
 
-test("a connection that is lost during the cancellation of a consumer ends nothing", async () => {
+test("the loss of a connection during the cancellation of a consumer does not end the process", async () => {
   const proxy = await connectByProxy();
   const { wakeUps } = open(newExchange(), proxy.connection);
   const abort = new AbortController();

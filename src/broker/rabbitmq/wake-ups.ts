@@ -14,17 +14,17 @@ const QUEUE_LIVES_MS = 24 * 3_600_000;
 const QUEUE_LENGTH_AT_MOST = 10_000;
 /** Wake-ups delivered to one process at a time: enough for a claim, and most are left for other processes. */
 const PREFETCH = 20;
-/** A pool is often without a free slot for a moment. One that has none for longer returns its wake-ups. */
+/** A process often has no free slot for a moment. If it has none for longer than this, it returns its wake-ups. */
 const IDLE_MS = 100;
 
-/** A wake-up is not worth a write to disk: the queue survives a restart of the server, its messages need not. */
+/** The queue survives a restart of the server, but its messages are not written to disk: a lost wake-up costs only latency. */
 const queueOptions = {
   durable: true,
   arguments: { "x-expires": QUEUE_LIVES_MS, "x-max-length": QUEUE_LENGTH_AT_MOST },
 };
 
 export type RabbitmqWakeUpsSetup = {
-  /** While the server is short of memory or disk it reads nothing from a connection that publishes, so there are two. */
+  /** While the server is short of memory or disk, it reads nothing from a connection that publishes. So there are two connections. */
   readonly publishing: Connection;
   readonly listening: Connection;
   readonly clock: Clock;
@@ -39,8 +39,8 @@ export function createRabbitmqWakeUps(setup: RabbitmqWakeUpsSetup): BrokerWakeUp
   const publisher = publishing.createPublisher({ confirm: true, exchanges: [exchange] });
 
   async function send(types: readonly string[]): Promise<void> {
-    // The client would keep the messages until it is connected, and send them when they are of no use any more.
-    if (!publishing.ready) throw new Error("RabbitMQ is away, or takes nothing");
+    // The client would keep the messages until it is connected, and send them when they are useless.
+    if (!publishing.ready) throw new Error("RabbitMQ is away, or accepts no messages");
     const sent = types.map((type) =>
       publisher.send({ exchange: name, routingKey: type, expiration: String(WAKE_UP_LIVES_MS) }, NOTHING),
     );
@@ -77,7 +77,7 @@ export function createRabbitmqWakeUps(setup: RabbitmqWakeUpsSetup): BrokerWakeUp
       return inbox.concerns(type) ? inbox.unacked.add() : "acknowledge";
     }
 
-    /** The consumer is not told of a lost connection; it consumes again a while after the connection is back. */
+    /** The consumer does not report a lost connection. It consumes again some time after the connection is back. */
     function connected(): void {
       isReady = false;
     }
@@ -88,7 +88,7 @@ export function createRabbitmqWakeUps(setup: RabbitmqWakeUpsSetup): BrokerWakeUp
         isOver = true;
         isReady = false;
         listening.off("connection", connected);
-        await consumer.close().catch(inbox.interrupted); // fails where the connection is lost, which ends the consumer, too
+        await consumer.close().catch(inbox.interrupted); // it fails if the connection is lost, which also ends the consumer
       },
     };
   }
@@ -109,7 +109,7 @@ export function createRabbitmqWakeUps(setup: RabbitmqWakeUpsSetup): BrokerWakeUp
 
 const NOTHING = Buffer.alloc(0);
 
-/** A binding of AMQP matches whole words only: for a prefix within a word it matches more, which is filtered at receipt. */
+/** An AMQP binding matches whole words only. For a prefix that ends within a word it matches too much; the receiver filters that. */
 function bindingOf(pattern: string): string {
   if (!pattern.endsWith("*")) return pattern;
   const words = pattern.slice(0, -1).split(".").slice(0, -1);

@@ -11,7 +11,7 @@ export type Watched = {
   readonly tasks: Iterable<Seen>;
   readonly stats: Stats | null;
   readonly url: string;
-  /** The time since when the server does not answer; null while it does. */
+  /** When the server stopped answering; null while it answers. */
   readonly awaySince: number | null;
 };
 
@@ -73,15 +73,15 @@ function inTime(a: string | null, b: string | null): number {
 }
 
 /**
- * Chooses rows for the room: each group has a right to a quarter of it. Rows that are left go to the running
- * tasks, then to the pending, then to the ended ones.
+ * Chooses rows for the room: each group gets up to a quarter of it. Rows that are left over go first to the
+ * running tasks, then to the pending tasks, then to the ended tasks.
  */
 export function chooseRows(tasks: readonly Seen[], room: number): Seen[] {
   const groups = GROUPS.map(({ statuses, order }) =>
     tasks.filter(({ task }) => statuses.includes(task.status)).sort((a, b) => order(a.task, b.task)),
   );
-  const sure = Math.floor(room / 4);
-  const given = groups.map((group) => Math.min(group.length, sure));
+  const quarter = Math.floor(room / 4);
+  const given = groups.map((group) => Math.min(group.length, quarter));
   let left = room - given.reduce((sum, one) => sum + one, 0);
   for (const [at, group] of groups.entries()) {
     const more = Math.min(left, group.length - (given[at] ?? 0));

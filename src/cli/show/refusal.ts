@@ -3,7 +3,7 @@ import { harmless } from "./text.ts";
 
 /**
  * An error of the server for people: its sentence with code and request id, then a line for each invalid
- * field. If the server did not answer: its address, and how to name another.
+ * field. If the server did not answer, it names the address of the server and the flag for another address.
  * @param about the subject, such as "task 7", if it is not clear from the command
  */
 export function refusalLines(

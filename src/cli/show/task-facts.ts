@@ -37,7 +37,7 @@ export function taskLines(task: Task, { now, paint }: How): string[] {
   return [paint("bold", `Task ${task.id}  ${harmless(task.name)}`), ...factLines(facts)];
 }
 
-/** Whether it was due later than at its creation. Simulated work waits a moment, which does not count. */
+/** Whether it was due later than at its creation. The short delay of simulated tasks does not count. */
 const wasDueLater = ({ run_at, created_at }: Task): boolean =>
   Date.parse(run_at) - Date.parse(created_at) > 1_500;
 

@@ -32,7 +32,7 @@ const cases: readonly (readonly [string, Task, readonly string[], string])[] = [
     "Task 7 running 45% cutting",
   ],
   [
-    "running, of which nothing is known",
+    "running, without progress",
     wireRunning(),
     ["7", "running", "work", "name", "1m00s", "10s", "1/3", ""],
     "Task 7 running",
@@ -75,7 +75,7 @@ describe("a task on one line", () => {
     expect(taskSentence(seen(task), HOW)).toBe(sentence);
   });
 
-  test("a running task has run on since its state was received", () => {
+  test("the duration of a running task grows after its state was received", () => {
     const later = { ...HOW, now: NOON + 5_000 };
     expect(taskRow(seen(wireRunning()), later)[5]?.text).toBe("15s");
     expect(taskRow(seen(wireEnded("done")), later)[5]?.text).toBe("5.0s");

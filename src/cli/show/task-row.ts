@@ -6,7 +6,7 @@ import type { Cell, Column } from "./table.ts";
 import { cutTo, harmless, widthOf } from "./text.ts";
 import { briefly, wireMs } from "./time.ts";
 
-/** A task, and when its state was received: a running task has run on since. Times are of this machine, in milliseconds. */
+/** A task, and when its state was received: a running task has continued since. Times are of this machine, in milliseconds. */
 export type Seen = { readonly task: TaskState; readonly seenAt: number };
 
 export const TASK_COLUMNS: readonly Column[] = [

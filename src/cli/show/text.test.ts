@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { cutTo, harmless, harmlessJson, harmlessLines, padLeftTo, padTo, widthOf } from "./text.ts";
 
-/** What no terminal may get from a stranger. */
+/** Text that must not reach a terminal if it comes from another user. */
 const COMMANDING = /[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
 
 describe("unsafe text", () => {
@@ -17,20 +17,20 @@ describe("unsafe text", () => {
     expect(harmless(text)).toBe(shown);
   });
 
-  test("no character of the basic plane that a terminal obeys is left", () => {
+  test("no control character of the basic plane is left", () => {
     for (let code = 0; code <= 0xffff; code++) {
       expect(COMMANDING.test(harmless(String.fromCharCode(code)))).toBe(false);
     }
   });
 
-  test("as JSON it stays the same value, without control characters", () => {
+  test("JSON keeps its value, without control characters", () => {
     const value = { name: "\u001b[31m \u007f\u009b \u202e\u2028 日本" };
     const json = harmlessJson(JSON.stringify(value));
     expect(JSON.parse(json)).toEqual(value);
     expect(COMMANDING.test(json)).toBe(false);
   });
 
-  test("lines can be kept apart", () => {
+  test("several lines may stay separate lines", () => {
     expect(harmlessLines("a\r\nb\u001b\n")).toEqual(["a", "b\\x1b", ""]);
   });
 });
@@ -44,7 +44,7 @@ describe("width", () => {
     ["abcdef", 0, ""],
     ["日本語", 6, "日本語"],
     ["日本語", 5, "日本…"],
-    ["日本語", 4, "日…"], // half a character is none
+    ["日本語", 4, "日…"], // a wide character does not fit in half
     [`${FAMILY}${FAMILY}`, 3, `${FAMILY}…`],
     [`${FAMILY}${FAMILY}`, 2, "…"],
     ["e\u0301e\u0301e\u0301", 3, "e\u0301e\u0301e\u0301"],
@@ -56,7 +56,7 @@ describe("width", () => {
     expect(widthOf(cut)).toBeLessThanOrEqual(width);
   });
 
-  test("a cut leaves no colour behind", () => {
+  test("a cut ends the colours of the text", () => {
     expect(cutTo("\u001b[31mabcdef\u001b[39m", 3)).toBe("\u001b[31mab…\u001b[39m");
   });
 

@@ -32,7 +32,7 @@ export const widthOf = (text: string): number => Bun.stringWidth(text);
 /** Cuts a text to a width between visible characters, and marks the cut. Colours stay complete. */
 export function cutTo(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  // With a wide character across the edge, the text is one column too wide: then one column less is tried.
+  // If a wide character crosses the limit, the text is one column too wide, and one column less is tried.
   for (let room = width; room > 0; room--) {
     const cut = Bun.sliceAnsi(text, 0, room, { ellipsis: "…" });
     if (widthOf(cut) <= width) return cut;

@@ -5,11 +5,11 @@ import { linkedAbort } from "../../lib/waiting.ts";
 import { OK, TASK_CANCELLED, TASK_FAILED } from "../exit-codes.ts";
 
 export type Follower = {
-  /** The present state of a task: called with the first read of each, and with each change. */
+  /** Called with the state of each task at the first read, and at each change. */
   readonly onTask: (task: TaskState) => void;
   /** The task was deleted, or its store was replaced. */
   readonly onDeleted: (id: number) => void;
-  /** Whether the server answers. The connection is retried without a call. */
+  /** Called when the server stops answering, and when it answers again. The connection is retried without further calls. */
   readonly onConnection: (isConnected: boolean) => void;
 };
 

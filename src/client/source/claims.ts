@@ -10,7 +10,7 @@ import { createLeasedTasks } from "./leased-tasks.ts";
 import { createLeave, type Leave } from "./leave.ts";
 
 export interface Claims extends Pick<Leave, "leave" | "left"> {
-  /** Waits for at least one task. Without any when the signal aborts, or after `leave`. */
+  /** Waits for at least one task. Resolves without tasks when the signal aborts, or after `leave`. */
   claim(request: ClaimRequest, signal: AbortSignal): Promise<Claimed>;
   /** The types of the claims that are sent from now on. */
   askFor(types: readonly string[]): void;
@@ -31,7 +31,7 @@ export type ClaimsSetup = {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly log: Log;
-  /** A text that never comes twice. */
+  /** Returns a different text at each call. */
   readonly nonce: () => string;
   readonly onDirective: (directive: Directive | undefined) => void;
 };
@@ -40,7 +40,7 @@ const LONGEST_WAIT_MS = 25_000;
 
 export function createClaims(setup: ClaimsSetup): Claims {
   const { calls, worker, leaseMs, clock } = setup;
-  // A lease is counted from when its claim was sent, so a claim that waits longer than this would bring one that is half over.
+  // A lease is counted from the time when its claim was sent: after a longer wait, a large part of the lease would be over.
   const waitMs = Math.floor(Math.min(LONGEST_WAIT_MS, leaseMs / 3));
   const arrived = createLeasedTasks(leaseMs);
   const unanswered = new Set<string>(); // the request ids of claims without an answer
@@ -48,15 +48,15 @@ export function createClaims(setup: ClaimsSetup): Claims {
   let types: readonly string[] = [];
   let slots = 1;
   let isPolling = false;
-  let pollRequest: string | null = null; // of the poll that is to be sent again, because its answer was lost
-  let sending: Promise<unknown> | null = null; // the request with a claim that is under way
-  let sentRequest: string | null = null; // of its claim; after a lost answer the next claim is sent under it
+  let pollRequest: string | null = null; // the request id of a poll whose answer was lost; the next poll repeats it
+  let sending: Promise<unknown> | null = null; // the unanswered request that has a claim
+  let sentRequest: string | null = null; // the request id of that claim; if the answer is lost, the next claim repeats it
 
   // ---- long polls
 
   /**
-   * While a request with a claim is under way, a poll does not wait at the server. Otherwise a task that comes with the answer to that
-   * request would wait for the end of the poll, up to 25 s beside a free slot.
+   * While another request with a claim has no answer, a poll does not wait at the server. Otherwise a task in that answer would not
+   * start before the end of the poll, for up to 25 s, although a slot is free.
    */
   async function claim(request: ClaimRequest, signal: AbortSignal): Promise<Claimed> {
     types = request.types;
@@ -82,7 +82,7 @@ export function createClaims(setup: ClaimsSetup): Claims {
     if (!departure.isLeaving) await sleep(clock, polls.pauseMs(), departure.signal);
   };
 
-  /** A poll that fails is sent again under its request id: if the server gave it tasks, they come with the next answer. */
+  /** A failed poll is sent again under its request id: if the server has leased tasks to it, the next answer has them. */
   async function poll(max: number, withinMs: number): Promise<Claimed> {
     const sentAt = clock.monotonic();
     const requestId = pollRequest ?? lostRequest() ?? setup.nonce();

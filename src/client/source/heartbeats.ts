@@ -1,4 +1,4 @@
-/** Heartbeats over HTTP: those of one turn share a request. */
+/** Heartbeats over HTTP: those of one turn of the event loop share a request. */
 import { TaskError } from "../../core/error.ts";
 import { createBatch } from "../../lib/batch.ts";
 import { errorText, type Log } from "../../lib/log.ts";
@@ -43,8 +43,8 @@ export function createExtend({ heartbeat, log }: HeartbeatsSetup): (beat: Heartb
   }
 
   /**
-   * Progress and log lines never cost a lease. A server that judges a heartbeat as a whole (0.1.0) gets the refused heartbeat
-   * again without them. A lease that the server refuses even then is invalid.
+   * Progress and log lines never cost a lease. A server of version 0.1.0 refuses a heartbeat as a whole: it gets the refused
+   * heartbeat again without progress and log lines. A lease that the server refuses even then is invalid.
    */
   return async (beat) => {
     try {
@@ -61,7 +61,7 @@ export function createExtend({ heartbeat, log }: HeartbeatsSetup): (beat: Heartb
 }
 
 const encoder = new TextEncoder();
-/** The size as sent: a control character takes six bytes. The server cuts off a body that is too large without an answer. */
+/** The size as JSON, in which a control character takes six bytes. The server closes the connection for a body that is too large. */
 const jsonBytes = (value: unknown): number => encoder.encode(JSON.stringify(value)).length;
 
 function piecesOf({ id, token, progress, log }: Heartbeat): BeatBody[] {

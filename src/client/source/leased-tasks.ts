@@ -2,9 +2,9 @@ import { parseDurationMs } from "../../core/duration.ts";
 import type { Claimed, ClaimedTask } from "../../processor/source.ts";
 import type { LeasedTask } from "../work.ts";
 
-/** Tasks that have arrived with their leases, and have not been handed to the processor. */
+/** Tasks that have arrived with their leases, and that the processor has not taken yet. */
 export interface LeasedTasks {
-  /** @param sentAt when the request was sent that brought them; monotonic */
+  /** @param sentAt when their request was sent; monotonic */
   add(tasks: readonly LeasedTask[], sentAt: number): void;
   /** Up to `max` tasks of one answer; null if there are none. */
   take(max: number): Claimed | null;

@@ -1,14 +1,14 @@
-/** The end of a worker's claims: the server ends those that it has not answered, and tasks that were not started go back. */
+/** The end of a worker's claims: the server ends the unanswered claims, and tasks that were not started are given back. */
 import { errorText, type Log } from "../../lib/log.ts";
 import type { ClaimedTask } from "../../processor/source.ts";
 import { isRefusal } from "../error.ts";
 import type { WorkCalls } from "../work.ts";
 
 export interface Leave {
-  /** Stops claiming: the server ends the claims without an answer, and takes back their tasks. Safe twice. */
+  /** Stops claiming: the server ends the claims without an answer, and takes back their tasks. May be called twice. */
   leave(): void;
   readonly isLeaving: boolean;
-  /** Aborts when claims that are under way must end. */
+  /** Aborts when unanswered claims must end. */
   readonly signal: AbortSignal;
   /** Resolves when the server has ended the claims, or could not be reached in time; at once before `leave`. */
   left(): Promise<void>;
@@ -25,7 +25,7 @@ export type LeaveSetup = {
   readonly unanswered: ReadonlySet<string>;
 };
 
-/** A server that does not answer delays the end of a worker for so long. */
+/** A server that does not answer delays the end of a worker by at most this time. */
 const LEAVE_WITHIN_MS = 3_000;
 
 export function createLeave({ calls, worker, leaseMs, log, unanswered }: LeaveSetup): Leave {
@@ -34,9 +34,10 @@ export function createLeave({ calls, worker, leaseMs, log, unanswered }: LeaveSe
   let left: Promise<void> = Promise.resolve();
 
   /**
-   * The server gets a call, because a proxy may keep a claim whose client has gone, and would take a task that no worker runs. A server of
-   * version 0.1.0 does not know the call. There the claim is cut off; the round trip lets the server see that before this worker
-   * gives tasks back, which the claim would get otherwise.
+   * Calls the server, because a proxy may keep a claim open after its client has disconnected: the claim would take a task that no
+   * worker runs. A server of version 0.1.0 does not have this call. There the worker closes the claim's connection, and then sends
+   * a heartbeat: when it is answered, the server has seen the end of the claim, and the claim cannot get the tasks that this
+   * worker gives back.
    */
   async function endClaims(): Promise<void> {
     const withinMs = Math.min(LEAVE_WITHIN_MS, leaseMs / 3);

@@ -19,7 +19,7 @@ type Completed = CompleteAnswer["tasks"][number];
 export type OutcomesSetup = {
   readonly complete: (completions: readonly Completion[]) => Promise<CompleteAnswer>;
   readonly calls: Pick<WorkCalls, "fail" | "release">;
-  /** Resolves when the claims of this worker have ended: they would get a task that is given back. */
+  /** Resolves when the claims of this worker have ended. Until then, they could get the task that is given back. */
   readonly left: () => Promise<void>;
   readonly log: Log;
 };
@@ -31,7 +31,7 @@ export function createSettle({ complete, calls, left, log }: OutcomesSetup): Tas
     send: completeAll,
     keyOf: ({ id }) => id,
     sizeOf: ({ result }) => 100 + (result?.length ?? 0),
-    provesRollback: isContentRefusal, // refused as a whole; the calls are sent again in halves until the invalid one is found
+    provesRollback: isContentRefusal, // the server refused the whole request; it is split in halves again and again, until the invalid outcome is found
     overloaded: () => new TaskError("overloaded", "Too many outcomes wait for the server"),
     limits: REQUEST_LIMITS,
   });

@@ -1,6 +1,7 @@
 /**
- * The TaskSource of a worker outside the server: the server's own processor gets its tasks over HTTP. The completes of one turn share a
- * request, and its answer brings the next tasks; the heartbeats of one turn share a request as well.
+ * The TaskSource of a worker outside the server: the same processor as in the server, but its tasks come over HTTP. The completes
+ * of one turn of the event loop share a request, whose answer has the next tasks. The heartbeats of one turn share a request as
+ * well.
  */
 import type { TaskSource } from "../../processor/source.ts";
 import type { BeatAnswer, BeatBody, CompleteAnswer, Completion, Directive } from "../work.ts";
@@ -11,14 +12,14 @@ import { createSettle } from "./outcomes.ts";
 export interface HttpSource extends TaskSource {
   /** Stops claiming: the server ends the claims that it has not answered and takes back their tasks. May be called twice. */
   leave(): void;
-  /** Claims these types from now on; a claim that waits goes on with the types that it has. */
+  /** Claims these types from now on. A claim that already waits keeps its types. */
   askFor(types: readonly string[]): void;
   /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
   close(): Promise<void>;
 }
 
 export type HttpSourceSetup = Omit<ClaimsSetup, "onDirective"> & {
-  /** The server's directive, when it is not to go on. */
+  /** Called with the server's directive, unless it is `run`. */
   readonly onDirective: (directive: Exclude<Directive, "run">) => void;
 };
 

@@ -28,7 +28,7 @@ export function createDrainRoutes({ engine, claims }: DrainSetup) {
     body: EMPTY_BODY,
     answers: {
       200: {
-        description: "The next answers to the worker tell it",
+        description: "Later answers to the worker have the directive `drain`",
         schema: WorkerAnswer,
       },
     },
@@ -47,7 +47,7 @@ export function createDrainRoutes({ engine, claims }: DrainSetup) {
     id: "undrainWorker",
     summary: "End the draining of a worker: it gets tasks again",
     access: "manage",
-    answers: { 204: { description: "The next answers to the worker tell it" } },
+    answers: { 204: { description: "Later answers to the worker have the directive `run`" } },
     problems: [],
     run: async ({ params, reply }) => {
       const { worker } = validate(DrainParams, { worker: params.name ?? "" });

@@ -42,7 +42,7 @@ export type HeartbeatSetup = {
 
 export function createHeartbeatRoute({ engine, leaseMs }: HeartbeatSetup): Route {
   async function renew(beats: readonly Beat[]): Promise<readonly BeatAnswer[]> {
-    // Before `extend`, which forgets a lease whose task is to be cancelled.
+    // Read before `extend`, because `extend` forgets the lease of a task that is being cancelled.
     const lasting = await engine.leaseMs(beats);
     const statuses = await engine.extend(beats);
     return beats.map((_, at) => {
@@ -55,7 +55,7 @@ export function createHeartbeatRoute({ engine, leaseMs }: HeartbeatSetup): Route
 
   return {
     id: "renewLeases",
-    summary: "Renew all leases of a worker, with progress and log lines; the answer says which work to stop",
+    summary: "Renew all leases of a worker, with progress and log lines; the answer names the work to stop",
     access: "work",
     description:
       "Each element is checked by itself. An invalid progress or log line is dropped and named in `errors`, and the lease is renewed nevertheless. An element without a valid id and token is `lost`. Only a body that is not an object of `worker` and `leases`, or that names a task twice, is refused as a whole.",

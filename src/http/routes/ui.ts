@@ -18,7 +18,7 @@ export type UiSetup = {
  */
 const PAGES = ["/tasks", "/tasks/:id", "/new", "/overview"];
 
-/** The UI loads its own files alone, and no page may show it in a frame. */
+/** The UI loads only its own files, and no page may show it in a frame. */
 const PAGE_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -33,7 +33,7 @@ const PAGE_POLICY = [
 const PAGE_HEADERS = {
   "content-security-policy": PAGE_POLICY,
   "referrer-policy": "same-origin",
-  "cache-control": "no-cache", // validated at each load, and answered with 304 while it is the same
+  "cache-control": "no-cache", // the browser asks at each load, and gets a 304 while the document is the same
 };
 
 /** The name of an asset changes with its content. */
@@ -125,7 +125,7 @@ function answerWith(file: UiFile, { headers, reply }: Call, own: Readonly<Record
   });
 }
 
-/** The smallest one that the client accepts. */
+/** The smallest encoding that the client accepts. */
 function encodingFor(headers: RequestHeaders): Encoding {
   const taken = codingsOf(headers);
   return ENCODINGS.find((encoding) => taken.includes(encoding)) ?? "identity";

@@ -5,12 +5,12 @@ import type { RequestHeaders } from "../route.ts";
 import { hostName } from "./host-name.ts";
 import type { Stage } from "./stage.ts";
 
-/** Host and port by RFC 3986, without the comma: it joins the values of a repeated header. */
+/** Host and port by RFC 3986, without the comma, because a comma joins the values of a repeated header. */
 const HOST = /^(?:\[[\da-f:.]+\]|[\w.~!$&'()*+;=%-]*)(?::\d*)?$/i;
 
 export type HostSetup = {
   readonly httpHost: string;
-  /** Browsers may name any port with such a name. */
+  /** Browsers may use these names with any port. */
   readonly allowedHosts: readonly HostPattern[];
 };
 
@@ -46,8 +46,8 @@ export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
 }
 
 /**
- * Over plain http, the GET of a page after DNS rebinding differs from that of another client by its
- * User-Agent alone.
+ * Over plain http, after DNS rebinding, the GET of a page differs from the GET of another client only by its
+ * User-Agent.
  */
 const isBrowser = (headers: RequestHeaders): boolean =>
   headers.origin !== undefined ||

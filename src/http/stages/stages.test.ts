@@ -87,7 +87,7 @@ describe("a browser may use the Host", () => {
   ] as const)("%j: %p", (host, expected) => {
     expect(verdict({ host, ...BROWSER })).toBe(expected);
     expect(verdict({ host, "sec-fetch-site": "none" })).toBe(expected);
-    expect(verdict({ host })).toBeNull(); // a page cannot use a client that is no browser
+    expect(verdict({ host })).toBeNull(); // without a browser's User-Agent there is no page, so every Host is accepted
   });
 });
 
@@ -100,7 +100,7 @@ describe("a change may come from", () => {
     ["the address bar", { "sec-fetch-site": "none" }, null],
     ["another port", { origin: "http://localhost:3000" }, "forbidden_origin"],
     ["no port", { origin: "http://localhost" }, "forbidden_origin"],
-    ["a hidden origin", { origin: "null" }, "forbidden_origin"],
+    ["an opaque origin", { origin: "null" }, "forbidden_origin"],
     ["an empty origin", { origin: "" }, "forbidden_origin"],
     ["another site", { "sec-fetch-site": "cross-site" }, "forbidden_origin"],
     ["a sibling site", { "sec-fetch-site": "same-site" }, "forbidden_origin"],
@@ -183,7 +183,7 @@ describe("a refusal of another origin shows the compared headers", () => {
     expect(passStages(call, cured)).toBe(call);
   });
 
-  test("and no entry for a page without a name, nor after Sec-Fetch-Site has decided", () => {
+  test("and no entry for a page without a host, or if Sec-Fetch-Site has decided", () => {
     expect(messageOf({ origin: "null" })).toContain('"null"');
     expect(messageOf({ origin: "null" })).not.toContain("ALLOWED_HOSTS");
     const message = messageOf({ origin: "http://a.example", "sec-fetch-site": "same-site" });

@@ -17,12 +17,12 @@ const RELEASED: Outcome = { kind: "released", delayMs: 0 };
 const CRASHED: ProcessExit = { code: 3, signal: null };
 const KILLED: ProcessExit = { code: null, signal: "SIGKILL" };
 
-/** A process that does what the test says; a killed one ends at once. */
+/** A process that the test controls. If it is killed, it ends at once. */
 type Born = {
   readonly pid: number;
   readonly got: ToHandlers[];
   readonly killedGroups: number[][];
-  says(message: FromHandlers): void;
+  sends(message: FromHandlers): void;
   ends(exit: ProcessExit): void;
 };
 
@@ -41,7 +41,7 @@ function openProcesses(count: number) {
         isOver = true;
         on.ended(exit);
       };
-      const one: Born = { pid: born.length + 1, got: [], killedGroups: [], says: on.message, ends: end };
+      const one: Born = { pid: born.length + 1, got: [], killedGroups: [], sends: on.message, ends: end };
       born.push(one);
       return {
         pid: one.pid,
@@ -59,12 +59,12 @@ function openProcesses(count: number) {
     return found;
   };
   const ready = (pid: number, type = "work"): void =>
-    process(pid).says({ kind: "ready", types: [[type, TYPE_DEFAULTS]] });
+    process(pid).sends({ kind: "ready", types: [[type, TYPE_DEFAULTS]] });
 
-  /** Time passes, and these processes say that they live. */
+  /** Moves the clock while these processes send heartbeats. */
   async function live(ms: number, ...pids: number[]): Promise<void> {
     for (let past = 0; past < ms; past += HEARTBEAT_EVERY_MS) {
-      for (const pid of pids) process(pid).says({ kind: "heartbeat" });
+      for (const pid of pids) process(pid).sends({ kind: "heartbeat" });
       await clock.advance(Math.min(HEARTBEAT_EVERY_MS, ms - past));
     }
   }
@@ -97,15 +97,15 @@ const TASK: HandlerTask = {
   },
 };
 
-/** Gives a task to a process; `outcome` is null as long as it works. */
-function hand({ processes }: ReturnType<typeof openProcesses>, task: Partial<HandlerTask> = {}) {
+/** Runs a task; `outcome` is null until the task has ended. */
+function runTask({ processes }: ReturnType<typeof openProcesses>, task: Partial<HandlerTask> = {}) {
   const stop = new AbortController();
-  const said: unknown[] = [];
-  const given = { outcome: null as Outcome | null, said, stop: (reason: StopReason) => stop.abort(reason) };
+  const reported: unknown[] = [];
+  const given = { outcome: null as Outcome | null, reported, stop: (reason: StopReason) => stop.abort(reason) };
   const context = {
     signal: stop.signal,
-    progress: (percent: number, message = "") => void said.push([percent, message]),
-    log: (message: string, level = "info") => void said.push(`${level}: ${message}`),
+    progress: (percent: number, message = "") => void reported.push([percent, message]),
+    log: (message: string, level = "info") => void reported.push(`${level}: ${message}`),
   };
   void processes.handler({ ...TASK, ...task }, context).then((value) => {
     given.outcome = readVerdict(value) ?? given.outcome;
@@ -131,14 +131,14 @@ describe("a module", () => {
   test("that cannot be loaded rejects the start with its own error, and no process is started again", async () => {
     const { processes, born, process, clock } = openProcesses(3);
     const started = processes.start();
-    process(1).says({ kind: "load_failed", message: "SyntaxError: Unexpected }" });
+    process(1).sends({ kind: "load_failed", message: "SyntaxError: Unexpected }" });
     process(1).ends({ code: 1, signal: null });
     expect(started).rejects.toThrow("SyntaxError: Unexpected }");
     await clock.advance(100_000);
     expect(born).toHaveLength(1);
   });
 
-  test("that takes more than a minute to load is given up", async () => {
+  test("that takes more than a minute to load is an error", async () => {
     const { processes, clock, process } = openProcesses(1);
     const started = processes.start().catch((error: Error) => error.message);
     await clock.advance(70_000);
@@ -146,7 +146,7 @@ describe("a module", () => {
     expect(process(1).killedGroups).not.toHaveLength(0);
   });
 
-  test("that waits without end while it loads is given up, although its process sends heartbeats", async () => {
+  test("that waits without end while it loads is an error, although its process sends heartbeats", async () => {
     const { processes, live } = openProcesses(1);
     const started = processes.start().catch((error: Error) => error.message);
     await live(70_000, 1);
@@ -157,12 +157,12 @@ describe("a module", () => {
 describe("a task", () => {
   test("goes to the process with the fewest runs, and its outcome is returned", async () => {
     const opened = await openStarted(2);
-    const first = hand(opened);
-    hand(opened);
-    hand(opened);
+    const first = runTask(opened);
+    runTask(opened);
+    runTask(opened);
     await settled();
     expect([1, 2].map((pid) => runsOf(opened.process(pid)).length).sort()).toEqual([1, 2]);
-    opened.process(1).says({ kind: "ended", run: 1, outcome: DONE });
+    opened.process(1).sends({ kind: "ended", run: 1, outcome: DONE });
     await settled();
     expect(first.outcome).toEqual(DONE);
   });
@@ -170,8 +170,8 @@ describe("a task", () => {
   test("is not given to a quiet process while another one is ready", async () => {
     const opened = await openStarted(2);
     await opened.live(4_000, 2);
-    hand(opened);
-    hand(opened);
+    runTask(opened);
+    runTask(opened);
     await settled();
     expect(runsOf(opened.process(1))).toHaveLength(0);
     expect(runsOf(opened.process(2))).toHaveLength(2);
@@ -179,17 +179,17 @@ describe("a task", () => {
 
   test("shows its progress and its log lines", async () => {
     const opened = await openStarted(1);
-    const task = hand(opened);
+    const task = runTask(opened);
     await settled();
     const log = [{ level: "warn", message: "careful" } as const];
-    opened.process(1).says({ kind: "update", run: 1, progress: { percent: 40, message: "half" }, log });
-    expect(task.said).toEqual([[40, "half"], "warn: careful"]);
+    opened.process(1).sends({ kind: "update", run: 1, progress: { percent: 40, message: "half" }, log });
+    expect(task.reported).toEqual([[40, "half"], "warn: careful"]);
   });
 
   test("waits in its slot for a process, and is given back if none is ready in time", async () => {
     const opened = await openStarted(1);
     opened.process(1).ends(CRASHED);
-    const lucky = hand(opened);
+    const lucky = runTask(opened);
     await opened.clock.advance(100);
     opened.ready(2);
     await settled();
@@ -197,7 +197,7 @@ describe("a task", () => {
     expect(lucky.outcome).toBeNull();
 
     opened.process(2).ends(CRASHED);
-    const unlucky = hand(opened);
+    const unlucky = runTask(opened);
     await opened.clock.advance(10_000);
     expect(unlucky.outcome).toEqual({ kind: "released", delayMs: 10_000 });
   });
@@ -206,12 +206,12 @@ describe("a task", () => {
 describe("a process that ends", () => {
   test("loses all its tasks once, and its process groups are killed; it is replaced", async () => {
     const opened = await openStarted(1);
-    const tasks = [hand(opened), hand(opened)];
+    const tasks = [runTask(opened), runTask(opened)];
     await settled();
-    opened.process(1).says({ kind: "group", pid: 77, isOpen: true });
-    opened.process(1).says({ kind: "group", pid: 78, isOpen: true });
-    opened.process(1).says({ kind: "group", pid: 78, isOpen: false });
-    opened.process(1).says({ kind: "uncaught_error", message: "TypeError: x" });
+    opened.process(1).sends({ kind: "group", pid: 77, isOpen: true });
+    opened.process(1).sends({ kind: "group", pid: 78, isOpen: true });
+    opened.process(1).sends({ kind: "group", pid: 78, isOpen: false });
+    opened.process(1).sends({ kind: "uncaught_error", message: "TypeError: x" });
     opened.process(1).ends(CRASHED);
     await settled();
     const lost = {
@@ -236,41 +236,41 @@ describe("a process that ends", () => {
     for (let pid = 1; pid <= 9; pid++) await die(pid);
     expect(pauses).toEqual([100, 200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000]);
     opened.ready(10);
-    hand(opened);
+    runTask(opened);
     await settled();
-    opened.process(10).says({ kind: "ended", run: 1, outcome: DONE });
+    opened.process(10).sends({ kind: "ended", run: 1, outcome: DONE });
     await die(10);
     expect(pauses.at(-1)).toBe(100);
   });
 
   test("makes its tasks run in processes of their own the next time, so that tasks without a fault are not lost again", async () => {
     const opened = await openStarted(1);
-    const suspects = [hand(opened, { losses: 1 }), hand(opened, { losses: 1 })];
+    const suspects = [runTask(opened, { losses: 1 }), runTask(opened, { losses: 1 })];
     await settled();
     opened.ready(2);
     opened.ready(3);
     await settled();
     expect(runsOf(opened.process(1))).toHaveLength(0);
     opened.process(2).ends(CRASHED);
-    opened.process(3).says({ kind: "ended", run: 2, outcome: DONE });
+    opened.process(3).sends({ kind: "ended", run: 2, outcome: DONE });
     await settled();
     expect(suspects.map(({ outcome }) => outcome?.kind)).toEqual(["lost", "done"]);
-    expect(opened.process(3).killedGroups).not.toHaveLength(0); // it was there for this one task
+    expect(opened.process(3).killedGroups).not.toHaveLength(0); // the process was started for this task only
     await opened.clock.advance(20_000);
-    expect(opened.born.slice(3).length).toBeLessThanOrEqual(1); // the usual one, which was silent here, and no other
+    expect(opened.born.slice(3).length).toBeLessThanOrEqual(1); // at most the replacement of the first process, which sent no messages in this test
   });
 });
 
 describe("tasks that were lost before, and run alone", () => {
-  /** Four handlers run, each in its own process: as many as may run at once. */
+  /** Four tasks run, each in its own process: the limit. */
   async function openFull() {
     const opened = await openStarted(1);
-    const running = [2, 3, 4, 5].map(() => hand(opened, { losses: 1 }));
+    const running = [2, 3, 4, 5].map(() => runTask(opened, { losses: 1 }));
     await settled();
     for (const pid of [2, 3, 4, 5]) opened.ready(pid);
     await settled();
     const end = async (pid: number, run: number): Promise<void> => {
-      opened.process(pid).says({ kind: "ended", run, outcome: DONE });
+      opened.process(pid).sends({ kind: "ended", run, outcome: DONE });
       await settled();
     };
     return { ...opened, running, end };
@@ -278,17 +278,17 @@ describe("tasks that were lost before, and run alone", () => {
 
   test("wait until one of the others has ended", async () => {
     const opened = await openFull();
-    hand(opened, { losses: 1 });
+    runTask(opened, { losses: 1 });
     await settled();
     expect(opened.born).toHaveLength(5);
     await opened.end(2, 1);
     expect(opened.born).toHaveLength(6);
   });
 
-  test("leave every place to the others when they are told to stop while they wait", async () => {
+  test("leave all places to the other tasks if they are told to stop while they wait", async () => {
     const opened = await openFull();
-    const staying = [1, 2, 3, 4].map(() => hand(opened, { losses: 1 }));
-    const leaving = [1, 2, 3, 4].map(() => hand(opened, { losses: 1 }));
+    const staying = [1, 2, 3, 4].map(() => runTask(opened, { losses: 1 }));
+    const leaving = [1, 2, 3, 4].map(() => runTask(opened, { losses: 1 }));
     await settled();
     for (const task of leaving) task.stop("cancelled");
     await settled();
@@ -305,7 +305,7 @@ describe("tasks that were lost before, and run alone", () => {
 describe("a process that sends no messages", () => {
   test("is killed after ten seconds, and all its tasks are lost once", async () => {
     const opened = await openStarted(1);
-    const task = hand(opened);
+    const task = runTask(opened);
     await opened.clock.advance(SILENT_AFTER_MS);
     expect(task.outcome).toBeNull();
     await opened.clock.advance(1_500);
@@ -317,10 +317,10 @@ describe("a process that sends no messages", () => {
 
   test("is not killed if the server was suspended and the messages of the process were waiting", async () => {
     const opened = await openStarted(1);
-    const task = hand(opened);
+    const task = runTask(opened);
     for (let times = 0; times < 3; times++) {
       await opened.clock.stall(6 * SILENT_AFTER_MS);
-      opened.process(1).says({ kind: "heartbeat" });
+      opened.process(1).sends({ kind: "heartbeat" });
       await opened.live(5_000, 1);
     }
     expect(task.outcome).toBeNull();
@@ -329,7 +329,7 @@ describe("a process that sends no messages", () => {
 
   test("is not killed while it sends heartbeats", async () => {
     const opened = await openStarted(1);
-    const task = hand(opened);
+    const task = runTask(opened);
     await opened.live(120_000, 1);
     expect(task.outcome).toBeNull();
   });
@@ -346,8 +346,8 @@ describe("a task that goes on after its abort", () => {
     "(%s) is killed after %i ms, and the other tasks of its process are given back",
     async (reason, patienceMs) => {
       const opened = await openStarted(1);
-      const guilty = hand(opened);
-      const neighbour = hand(opened);
+      const guilty = runTask(opened);
+      const neighbour = runTask(opened);
       await settled();
       guilty.stop(reason);
       await settled();
@@ -355,18 +355,18 @@ describe("a task that goes on after its abort", () => {
       await opened.live(patienceMs - 1_000, 1);
       expect(guilty.outcome).toBeNull();
       await opened.live(2_000, 1);
-      expect(guilty.outcome).toEqual(RELEASED); // why it was stopped decides what becomes of it
+      expect(guilty.outcome).toEqual(RELEASED); // the reason of the stop decides the outcome
       expect(neighbour.outcome).toEqual(RELEASED);
     },
   );
 
   test("does not end its process if it ends in time", async () => {
     const opened = await openStarted(1);
-    const task = hand(opened);
-    const neighbour = hand(opened);
+    const task = runTask(opened);
+    const neighbour = runTask(opened);
     await settled();
     task.stop("timeout");
-    opened.process(1).says({ kind: "ended", run: 1, outcome: RELEASED });
+    opened.process(1).sends({ kind: "ended", run: 1, outcome: RELEASED });
     await opened.live(60_000, 1);
     expect(neighbour.outcome).toBeNull();
   });
@@ -375,7 +375,7 @@ describe("a task that goes on after its abort", () => {
 describe("a module that is loaded again", () => {
   test("gets the new tasks, while the old processes end with their last task", async () => {
     const opened = await openStarted(2);
-    const old = hand(opened);
+    const old = runTask(opened);
     await settled();
     const busy = runsOf(opened.process(1)).length === 1 ? 1 : 2;
     const reloaded = opened.processes.reload();
@@ -385,10 +385,10 @@ describe("a module that is loaded again", () => {
     expect(opened.types.at(-1)).toEqual(["other"]);
     expect(opened.process(busy).killedGroups).toEqual([]);
     expect(opened.process(3 - busy).killedGroups).not.toEqual([]);
-    hand(opened);
+    runTask(opened);
     await settled();
     expect(runsOf(opened.process(3))).toHaveLength(1);
-    opened.process(busy).says({ kind: "ended", run: 1, outcome: DONE });
+    opened.process(busy).sends({ kind: "ended", run: 1, outcome: DONE });
     await settled();
     expect(old.outcome).toEqual(DONE);
     expect(opened.process(busy).killedGroups).not.toEqual([]);
@@ -400,11 +400,11 @@ describe("a module that is loaded again", () => {
   test("but has an error, leaves the old processes running", async () => {
     const opened = await openStarted(1);
     const reloaded = opened.processes.reload();
-    opened.process(2).says({ kind: "load_failed", message: "SyntaxError" });
+    opened.process(2).sends({ kind: "load_failed", message: "SyntaxError" });
     opened.process(2).ends(CRASHED);
     await reloaded;
     expect(opened.log.events).toContain("handlers_not_reloaded");
-    const task = hand(opened);
+    const task = runTask(opened);
     await settled();
     expect(runsOf(opened.process(1))).toHaveLength(1);
     expect(task.outcome).toBeNull();
@@ -416,7 +416,7 @@ describe("a module that is loaded again", () => {
 describe("a kill", () => {
   test("ends all processes, gives their tasks back and starts no process again", async () => {
     const opened = await openStarted(2);
-    const tasks = [hand(opened), hand(opened), hand(opened, { losses: 1 })];
+    const tasks = [runTask(opened), runTask(opened), runTask(opened, { losses: 1 })];
     await settled();
     opened.processes.kill();
     await opened.clock.advance(60_000);

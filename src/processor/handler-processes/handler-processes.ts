@@ -1,7 +1,7 @@
 /**
- * Handlers in processes of their own. To the processor, all of this is one handler: it ends when the work has ended or has been
- * killed, never before. Leases, heartbeats and timeouts stay with the processor. A process that ended is replaced. A process that is
- * silent, or runs a task for too long after its abort, is killed with all that it has started.
+ * Handlers in processes of their own. For the processor, all processes together are one handler. It ends only when the work has
+ * ended or has been killed. Leases, heartbeats and timeouts stay with the processor. A process that ended is replaced. A process
+ * that is silent, or runs a task for too long after its abort, is killed with all that it has started.
  */
 import type { Clock } from "../../core/clock.ts";
 import { TaskError } from "../../core/error.ts";
@@ -36,9 +36,9 @@ export type HandlerProcessesSetup = {
   readonly log: Log;
 };
 
-/** So many processes, or twice the usual number, may run one task each. */
+/** At most this number of processes, or twice `processes` if that is more, run a single task each. */
 const SOLO_AT_LEAST = 4;
-/** Without any process a task waits this long in its slot, and is then given back for as long. */
+/** If no process is ready, a task waits this long in its slot. It is then given back, and is due again after the same time. */
 const WAIT_FOR_PROCESS_MS = 10_000;
 
 export function createHandlerProcesses(setup: HandlerProcessesSetup): HandlerProcesses {
@@ -52,7 +52,7 @@ export function createHandlerProcesses(setup: HandlerProcessesSetup): HandlerPro
   }
 
   /**
-   * A task that was running when a process ended runs in a process of its own the next time. If it was the cause, it stops no other
+   * A task that was running when its process ended runs in a process of its own the next time. If it caused the end, it ends no other
    * task again, and only this task is lost three times.
    */
   async function runSolo(task: HandlerTask, context: RunContext): Promise<Outcome> {

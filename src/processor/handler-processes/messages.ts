@@ -5,7 +5,7 @@ import type { LogLevel, Progress } from "../../core/task.ts";
 import type { HandlerTask } from "../handler.ts";
 import type { StopReason } from "../stop.ts";
 
-/** A task in transit: its payload is sent as text, because the pipe would print a parsed payload again. */
+/** A task in transit: its payload is sent as text, because the pipe would print a parsed payload in another form. */
 export type SentTask = Omit<HandlerTask, "payload">;
 
 /** `run` numbers the runs of one server. */

@@ -48,7 +48,7 @@ export type ProcessSetSetup = {
 
 type Launch = {
   readonly isSolo: boolean;
-  /** How many processes before it, one after another, have ended without having worked. */
+  /** The number of previous processes in a row that have ended before they finished a task. */
   readonly failures: number;
   /** Called once with null when the module is loaded, or with the error; null for a process that is restarted instead. */
   readonly onLoaded: ((fault: string | null) => void) | null;

@@ -28,7 +28,7 @@ export type SpawnHandlers = (on: {
 type State = "loading" | "ready" | "retired";
 export type KillReason = "overtime" | "silence" | "shutdown";
 
-/** What is known of a process that has ended. */
+/** A process that has ended. */
 export type EndedProcess = {
   readonly state: State;
   /** A handler has ended in it. */
@@ -42,7 +42,7 @@ export type EndedProcess = {
 export interface HandlerProcess {
   readonly pid: number;
   readonly isSolo: boolean;
-  /** How many runs it has, with a large surcharge if it is quiet; null if it takes no tasks. */
+  /** The number of its runs, plus a large number if it is quiet; null if it accepts no tasks. */
   load(): number | null;
   run(task: HandlerTask, context: RunContext): Promise<Outcome>;
   /** Takes no more tasks, and is killed when its last run has ended. */
@@ -131,7 +131,8 @@ export function startHandlerProcess(setup: HandlerProcessSetup): HandlerProcess 
   }
 
   /**
-   * A run that ended because the process was killed for another run loses nothing. A crash or a silence may be the fault of any run.
+   * A run is given back if it was told to stop, or if the process was killed for a shutdown or because of a run that did not stop.
+   * After a crash or a silence, any run may be the cause, so the other runs are lost.
    */
   function lastOutcome(wasStopped: boolean, why: string): Outcome {
     const isInnocent = killedFor === "shutdown" || killedFor === "overtime";

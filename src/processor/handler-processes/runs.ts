@@ -16,7 +16,7 @@ export interface Runs {
   /** Passes on progress and log lines. No effect if the run has ended. */
   report(update: Extract<FromHandlers, { kind: "update" }>): void;
   end(id: number, outcome: Outcome): void;
-  /** Ends all runs; `outcomeOf` gets for each whether it was told to stop. */
+  /** Ends all runs. The argument of `outcomeOf` is whether the run was told to stop. */
   endAll(outcomeOf: (wasStopped: boolean) => Outcome): void;
   /** Whether a run goes on for too long after its abort. */
   hasOvertime(): boolean;
@@ -35,7 +35,7 @@ export type RunsSetup = {
 type Run = {
   readonly context: RunContext;
   readonly end: (outcome: Outcome) => void;
-  /** The run was told to stop, and must have ended by then; monotonic. */
+  /** A run that was told to stop must have ended by this time; monotonic. */
   killAt: number;
 };
 

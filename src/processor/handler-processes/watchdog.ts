@@ -15,8 +15,8 @@ export interface Watchdog {
   /** The last message is older than two heartbeats. */
   isQuiet(): boolean;
   /**
-   * Called at each round. True when the process must be killed: two rounds in a row found it silent. One round is no proof,
-   * because a server that was suspended itself has not read the messages yet.
+   * Called at each round. True when the process must be killed: two rounds in a row found it silent. One round is not
+   * enough: if the server itself was suspended, it has not read the messages of the process yet.
    */
   isSilent(isLoading: boolean): boolean;
 }
