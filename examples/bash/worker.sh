@@ -18,16 +18,16 @@ sixth=$(seconds $((lease * 1000 / 6)))
 worker=$HOSTNAME-$$
 result_bytes=1048576 # a larger result is not kept
 
-stopping='' # ask for no more, give back what runs
-draining='' # ask for no more, finish what runs
-refusal=''  # the answer to what was said last
-job=''      # what is waited for: the claim, or the work
+stopping='' # claim no more tasks, give back the running task
+draining='' # claim no more tasks, finish the running task
+refusal=''  # the answer to the last outcome
+job=''      # the process group that the script waits for: the claim, or the work
 
 files=$(mktemp -d)
 trap 'rm -rf "$files"' EXIT
 trap 'stopping=1; end_group "$job"' TERM INT
 
-# end_group GROUP: SIGTERM, and SIGKILL two seconds later to the remaining processes.
+# end_group GROUP: sends SIGTERM, and two seconds later SIGKILL to the remaining processes.
 end_group() {
   local tenth
   [[ $1 ]] || return
@@ -39,24 +39,24 @@ end_group() {
   kill -KILL -- "-$1" 2>/dev/null
 }
 
-# await GROUP: waits until a job has ended; the status is the job's. A signal to the worker ends the job, but not the wait.
+# await GROUP: waits until a job has ended, and returns its status. A signal to the worker ends the job; await then waits for its end.
 await() {
   local status
   job=$1
-  [[ $stopping ]] && end_group "$job" # the signal came before there was a job to end
+  [[ $stopping ]] && end_group "$job" # the signal came before the job was known
   wait "$job"
   status=$?
   while kill -0 "$job" 2>/dev/null; do
     wait "$job"
     status=$?
   done
-  kill -KILL -- "-$job" 2>/dev/null # what it has left behind
+  kill -KILL -- "-$job" 2>/dev/null # the processes that the job has left
   job=''
   return $status
 }
 
-# post PATH SECONDS: sends the JSON on stdin and prints the answer. 0: success; 1: the request may be repeated; 2: refused for good;
-# 3: the lease is lost.
+# post PATH SECONDS: sends the JSON on stdin and prints the answer. 0: success; 1: the request may be repeated; 2: refused, also if it
+# is repeated; 3: the lease is lost.
 post() {
   local answer
   answer=$(curl -sS --max-time "$2" -H 'Content-Type: application/json' --data-binary @- \
@@ -72,9 +72,9 @@ post() {
 
 now_ms() { echo $((${EPOCHREALTIME/[.,]/} / 1000)); }
 
-# claim: waits for a task, which comes into the file claim. The wait is short, so that a lease is never half over when it comes. Where
-# no answer comes, as after a signal, it says that the worker leaves: the server ends the claim, which a proxy may have kept, and takes
-# back its task.
+# claim: waits for a task and writes the answer into the file claim. The wait is short, so that less than half of a lease is over when its
+# task arrives. Without an answer, as after a signal, it sends a leave: the server ends the claim, which a proxy may have kept open, and
+# releases its task.
 claim() {
   local body request=$worker-$EPOCHREALTIME status
   body=$(jq -nc --arg worker "$worker" --arg type "$type" --arg lease "${lease}s" --arg wait "${sixth}s" --arg request "$request" \
@@ -89,20 +89,20 @@ claim() {
   return $status
 }
 
-# beat ID TOKEN GROUP: renews the lease after each third of it, and ends the command when the task was cancelled or lost (which it writes
-# into the file verdict), or when the worker has ended.
+# beat ID TOKEN GROUP: renews the lease after each third of its length. Ends the command when the task is cancelled or lost, and writes
+# that into the file verdict. Also ends the command when the worker has ended.
 beat() {
-  local heard=$claimed_at self=$BASHPID body answer status
+  local renewed_at=$claimed_at self=$BASHPID body answer status
   while sleep "$third"; do
-    if (($(ps -o ppid= -p "$self") != $$)); then # killed: nobody is left to say how it goes
+    if (($(ps -o ppid= -p "$self") != $$)); then # the worker was killed: no process can report the outcome
       end_group "$3"
       rm -rf "$files"
       return
     fi
     status=ok
-    if is_held; then # else it may be another's by now, as after a sleep of the whole machine
+    if is_held; then # otherwise another worker may have the task, as after the machine was suspended
       body=$(beat_body "$1" "$2")
-      answer=$(post /api/worker/heartbeat "$third" <<<"$body") && heard=$(now_ms) &&
+      answer=$(post /api/worker/heartbeat "$third" <<<"$body") && renewed_at=$(now_ms) &&
         status=$(jq -r '.leases[0].status' <<<"$answer")
       [[ $(jq -r .directive <<<"$answer" 2>/dev/null) =~ drain|stop ]] && touch "$files/drain"
     fi
@@ -114,10 +114,10 @@ beat() {
   done
 }
 
-# is_held: in a heartbeat, whether less than five sixths of the lease are over.
-is_held() { (($(now_ms) - heard < lease * 5000 / 6)); }
+# is_held: for beat; whether less than five sixths of the lease are over.
+is_held() { (($(now_ms) - renewed_at < lease * 5000 / 6)); }
 
-# beat_body ID TOKEN: what the command wrote as its progress is cut and put between 0 and 100, so that it never costs the lease.
+# beat_body ID TOKEN: a heartbeat with the progress of the command. The progress is made valid, so that the server accepts the heartbeat.
 beat_body() {
   local percent message
   read -r percent message < <(head -c 4096 "$files/progress")
@@ -126,9 +126,9 @@ beat_body() {
      | {$worker, leases: [{$id, $token} + if $percent then {progress: {$percent, $message}} else {} end]}'
 }
 
-# say VERB ID: ends the attempt with the file body, and repeats the request until the server answers or the lease is lost: a repetition
-# has no further effect. After SIGTERM it tries for a third of a lease. The status is that of post.
-say() {
+# settle VERB ID: ends the attempt with the file body. It repeats the request until the server answers or the lease is lost; a repetition
+# has no further effect. After SIGTERM it tries for a third of a lease. Returns the status of post.
+settle() {
   local answer status pause=1 until=''
   while :; do
     answer=$(post "/api/task/$2/$1" "$third" <"$files/body")
@@ -142,37 +142,37 @@ say() {
     sleep "$pause"
     ((pause = pause < 5 ? pause + 1 : 5))
   done
-  ((status == 0)) || echo "task $2: $1 was not heard: ${answer:0:1000}" >&2
+  ((status == 0)) || echo "task $2: $1 failed: ${answer:0:1000}" >&2
   refusal=${answer:0:1000}
   return $status
 }
 
 give_back() {
   jq -nc --arg token "$2" '{$token}' >"$files/body"
-  say release "$1"
+  settle release "$1"
 }
 
 # fail ID TOKEN CODE RETRYABLE: reads the message from stdin.
 fail() {
   head -c 4000 | jq -Rsc --arg token "$2" --arg code "$3" --argjson retryable "$4" \
     '{$token, error: {$code, message: rtrimstr("\n")}, $retryable}' >"$files/body"
-  say fail "$1"
+  settle fail "$1"
 }
 
-# complete ID TOKEN: the output is the result: JSON as it is, anything else as a text. One that cannot be sent, or that the server
-# refuses, fails the task: another attempt would not change that.
+# complete ID TOKEN: sends the output as the result: JSON unchanged, other output as a text. A result that cannot be sent, or that the
+# server refuses, fails the task permanently, because another attempt would have the same result.
 complete() {
   local size
   size=$(wc -c <"$files/output")
   if ((size <= result_bytes)); then
     { printf '{"token":%s,"result":' "$(jq -n --arg token "$2" '$token')"; result; echo '}'; } >"$files/body"
-    size=$(($(wc -c <"$files/body") - ${#2} - 24)) # without what is around the result
+    size=$(($(wc -c <"$files/body") - ${#2} - 24)) # without the JSON around the result
   fi
   if ((size > result_bytes)); then
     fail "$1" "$2" result_too_large false <<<"The result has $size bytes; at most $result_bytes are kept"
     return
   fi
-  say complete "$1"
+  settle complete "$1"
   (($? != 2)) || fail "$1" "$2" result_refused false <<<"The server refused the result: $refusal"
 }
 
@@ -187,8 +187,8 @@ result() {
   fi
 }
 
-# payload: of the one task in a claim's answer, without white space between its tokens. grep takes the JSON apart and awk counts the
-# brackets, because jq before 1.7 rounds numbers beyond 2^53: the payload is the member "payload" in {"tasks":[{ … }]}.
+# payload: prints the payload of the task in a claim's answer, without white space between its tokens. It does not use jq, because jq before
+# 1.7 rounds numbers beyond 2^53: grep splits the JSON into tokens, and awk counts brackets to find "payload" in {"tasks":[{ … }]}.
 payload() {
   LC_ALL=C grep -aoE '"([^"\\]|\\.)*"|[][{},:]|[^][{},:"[:space:]]+' | LC_ALL=C awk '
     BEGIN { ORS = "" }

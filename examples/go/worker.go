@@ -51,23 +51,23 @@ type Worker struct {
 	Name   string // shown in leases, history and statistics
 	Types  []string
 	Slots  int
-	Lease  time.Duration // how long a task stays this worker's without a heartbeat
+	Lease  time.Duration // how long the worker keeps a task without a heartbeat
 	Handle Handler
 
 	mu       sync.Mutex
 	runs     map[*run]struct{}
-	drain    context.CancelFunc // asks for no more
-	stop     context.CancelFunc // ends what runs, too
-	stopping context.Context    // has ended when the worker stops
+	drain    context.CancelFunc // claims no more tasks
+	stop     context.CancelFunc // also ends the running tasks
+	stopping context.Context    // ends when the worker stops
 }
 
 // A run is a task that occupies a slot.
 type run struct {
 	task     Task
 	cancel   context.CancelFunc
-	lost     bool      // nobody is left to tell how it goes
-	until    time.Time // surely not after the end of the lease
-	progress *progress // what the next heartbeat brings
+	lost     bool      // the lease is over: the outcome is not reported
+	until    time.Time // not later than the end of the lease
+	progress *progress // for the next heartbeat
 }
 
 type progress struct {
@@ -84,7 +84,7 @@ func (w *Worker) Run(ctx context.Context) {
 	claiming, drain := context.WithCancel(ctx)
 	w.drain = drain
 	defer drain()
-	beating, stopBeating := context.WithCancel(context.Background()) // leases are held until the last end is told
+	beating, stopBeating := context.WithCancel(context.Background()) // leases are renewed until the last outcome is reported
 	defer stopBeating()
 	go w.beat(beating)
 	go w.watch(beating)
@@ -101,7 +101,7 @@ func (w *Worker) Run(ctx context.Context) {
 		}
 	}
 	for i := 0; i < w.Slots; i++ {
-		slots <- struct{}{} // each run has given its slot back
+		slots <- struct{}{} // waits until each run has released its slot
 	}
 }
 
@@ -121,8 +121,9 @@ func takeSlots(ctx context.Context, slots chan struct{}) int {
 	}
 }
 
-// claim waits for tasks, and asks again soon when there are none. The wait is short, so that a lease is never half over when it
-// comes. Cut off, it says that the worker leaves: the server ends the claim, which a proxy may have kept, and gives back its tasks.
+// claim waits for tasks; it returns none if there are none for a while. The wait is short, so that less than half of a lease is over
+// when its task arrives. Without an answer it sends a leave: the server ends the claim, which a proxy may have kept open, and releases
+// its tasks.
 func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
 	sentAt := time.Now()
 	if most == 0 {
@@ -139,7 +140,7 @@ func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
 	}
 	err := w.post(ctx, wait, "/api/worker/claim", body, &answer)
 	if err != nil {
-		// The claim may have reached the server, or reach it later, and its tasks would wait for the end of their leases.
+		// The claim may have reached the server, or may reach it later. Without the leave, its tasks would wait until their leases end.
 		leave := map[string]any{"worker": w.Name, "requests": []string{request}}
 		if err := w.post(context.Background(), 0, "/api/worker/leave", leave, nil); err != nil {
 			log.Printf("leave: %v", err)
@@ -149,11 +150,12 @@ func (w *Worker) claim(ctx context.Context, most int) ([]Task, time.Time) {
 		log.Printf("no tasks: %v", err)
 		pause(ctx, time.Second)
 	}
-	w.heed(answer.Directive)
+	w.follow(answer.Directive)
 	return answer.Tasks, sentAt
 }
 
-func (w *Worker) heed(directive string) {
+// follow obeys a directive of the server.
+func (w *Worker) follow(directive string) {
 	switch directive {
 	case "drain":
 		w.drain()
@@ -170,32 +172,32 @@ func (w *Worker) begin(ctx context.Context, task Task, sentAt time.Time, freeSlo
 	w.mu.Unlock()
 	go func() {
 		defer freeSlot()
-		defer func() { // also of a handler that ends its goroutine
+		defer func() { // deferred, because a handler may end its goroutine
 			cancel()
 			w.mu.Lock()
 			delete(w.runs, r)
 			w.mu.Unlock()
 		}()
-		w.live(ctx, r)
+		w.execute(ctx, r)
 	}()
 }
 
-// live runs a task and reports its outcome.
-func (w *Worker) live(ctx context.Context, r *run) {
+// execute runs a task and reports its outcome.
+func (w *Worker) execute(ctx context.Context, r *run) {
 	log.Printf("task %d: attempt %d", r.task.ID, r.task.Attempt)
 	result, failed := w.attempt(ctx, r)
 	switch {
-	case failed == nil: // also of who was told to stop: what is done is done
+	case failed == nil: // a result counts also after a stop
 		w.complete(r, result)
 	case ctx.Err() != nil: // after a cancel this ends the task as cancelled
-		w.tell(r, "release", map[string]any{})
+		w.settle(r, "release", map[string]any{})
 	default:
 		w.fail(r, *failed)
 	}
 }
 
-// attempt: whatever goes wrong in the work is the task's failure, not the worker's. So is a result that is no JSON, such as NaN or a
-// channel, which another attempt would not change.
+// attempt calls the handler. Every error of the handler, also a panic, fails the task and not the worker. A result that is not JSON, such
+// as NaN or a channel, fails the task permanently, because another attempt would have the same result.
 func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, failed *failure) {
 	defer func() {
 		if thrown := recover(); thrown != nil {
@@ -222,7 +224,7 @@ func (w *Worker) attempt(ctx context.Context, r *run) (result json.RawMessage, f
 	return result, nil
 }
 
-// clamp: a percent that is not a number would fail the heartbeat, and with it all leases.
+// clamp makes a percentage valid: NaN cannot be written as JSON, and the heartbeat for all leases would fail.
 func clamp(percent float64) float64 {
 	if math.IsNaN(percent) {
 		return 0
@@ -237,25 +239,25 @@ func shorten(text string) string {
 	return text
 }
 
-// complete: a result that the server refuses fails the task.
+// complete reports the result. If the server refuses it, the task fails.
 func (w *Worker) complete(r *run, result json.RawMessage) {
 	var refused refusal
-	err := w.tell(r, "complete", map[string]any{"result": result})
+	err := w.settle(r, "complete", map[string]any{"result": result})
 	if errors.As(err, &refused) && refused.status != http.StatusConflict { // 409: the lease is lost
 		w.fail(r, failure{"result_refused", "The server refused the result: " + err.Error(), false})
 	}
 }
 
 func (w *Worker) fail(r *run, failed failure) {
-	w.tell(r, "fail", map[string]any{
+	w.settle(r, "fail", map[string]any{
 		"error":     map[string]string{"code": failed.code, "message": shorten(failed.message)},
 		"retryable": failed.retryable,
 	})
 }
 
-// tell says how an attempt ended until the server answers, as long as the lease lasts: the same word twice is the same as once. Once
-// the worker stops it tries for a third of a lease, no longer.
-func (w *Worker) tell(r *run, verb string, body map[string]any) error {
+// settle reports an outcome. It repeats the request until the server answers or the lease is lost; a repetition has no further effect.
+// When the worker stops, it tries for a third of a lease.
+func (w *Worker) settle(r *run, verb string, body map[string]any) error {
 	body["token"] = r.task.Lease.Token
 	var stopAt time.Time
 	for wait := 250 * time.Millisecond; ; wait = shorter(2*wait, 5*time.Second) {
@@ -298,7 +300,7 @@ func (w *Worker) isLost(r *run) bool {
 	return r.lost
 }
 
-// beat renews all leases, after each third of a lease.
+// beat renews all leases after each third of a lease.
 func (w *Worker) beat(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.beatOnce(ctx)
@@ -306,7 +308,7 @@ func (w *Worker) beat(ctx context.Context) {
 	}
 }
 
-// watch ends in time the runs whose lease can no longer be renewed, whether the server answers or not.
+// watch ends runs before the end of their lease if it was not renewed. It does not depend on answers of the server.
 func (w *Worker) watch(ctx context.Context) {
 	for ctx.Err() == nil {
 		w.giveUp()
@@ -314,7 +316,7 @@ func (w *Worker) watch(ctx context.Context) {
 	}
 }
 
-// giveUp ends the runs whose lease may soon belong to another worker.
+// giveUp ends the runs whose lease is almost over: another worker may get the task soon.
 func (w *Worker) giveUp() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -341,13 +343,13 @@ func (w *Worker) beatOnce(ctx context.Context) {
 		Leases    []struct {
 			Status    string   `json:"status"`
 			ExpiresIn duration `json:"expires_in"`
-		} `json:"leases"` // in the order in which they were sent
+		} `json:"leases"` // in the order of the request
 	}
 	err := w.post(ctx, 0, "/api/worker/heartbeat", map[string]any{"worker": w.Name, "leases": leases}, &answer)
 	if err != nil || len(answer.Leases) != len(runs) {
-		return // the next beat may get through
+		return // the next heartbeat may succeed
 	}
-	w.heed(answer.Directive)
+	w.follow(answer.Directive)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i, lease := range answer.Leases {
@@ -356,14 +358,14 @@ func (w *Worker) beatOnce(ctx context.Context) {
 			runs[i].lose()
 		case "cancel":
 			runs[i].cancel()
-			fallthrough // the lease holds on while the work ends
+			fallthrough // the lease was renewed: it holds while the work ends
 		default:
 			runs[i].until = sentAt.Add(time.Duration(lease.ExpiresIn))
 		}
 	}
 }
 
-// due takes the progress and log lines of the runs.
+// due returns the runs with a lease, and a heartbeat for each of them. It takes the progress of the runs.
 func (w *Worker) due() (runs []*run, leases []map[string]any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -420,7 +422,7 @@ func (w *Worker) post(ctx context.Context, wait time.Duration, path string, body
 	return json.Unmarshal(answer, into)
 }
 
-// pause waits, but not for longer than the context lasts.
+// pause waits until the time is over or the context ends.
 func pause(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()

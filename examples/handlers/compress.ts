@@ -1,5 +1,5 @@
 /**
- * Compresses a file, however large, in flat memory: the work of type "file.compress". Its progress is counted in bytes. The file at
+ * Compresses a file of any size with constant memory: the work of type "file.compress". Its progress is counted in bytes. The file at
  * `output` is always complete: it is written under another name beside it, and removed when the task fails or is stopped.
  */
 import { createReadStream, createWriteStream } from "node:fs";
@@ -13,12 +13,12 @@ type Job = { readonly input: string; readonly output: string; readonly format: k
 
 const FORMATS = {
   gzip: () => createGzip(),
-  // 11, the default, takes minutes for what 5 does in seconds and saves a tenth.
+  // 11, the default, takes minutes instead of seconds, and saves only a tenth.
   brotli: () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
   zstd: () => createZstdCompress(),
 };
 
-/** Payload: `{ "input": PATH, "output": PATH, "format": "gzip" | "brotli" | "zstd" }`, of which gzip is the default. */
+/** Payload: `{ "input": PATH, "output": PATH, "format": "gzip" | "brotli" | "zstd" }`. The default format is gzip. */
 export const compress: Handler = async (task, { signal, progress, log }) => {
   const job = jobOf(task.payload);
   if (job === null) {
@@ -27,7 +27,7 @@ export const compress: Handler = async (task, { signal, progress, log }) => {
     });
   }
   const { input, output, format } = job;
-  const { size } = await stat(input); // what is not there fails the attempt: it may come yet
+  const { size } = await stat(input); // a missing file fails the attempt only, because it may exist later
   const part = `${output}.${task.id}-${task.attempt}.part`;
   log(`${input}: ${size} bytes, ${format}`);
   try {
@@ -42,12 +42,12 @@ export const compress: Handler = async (task, { signal, progress, log }) => {
 };
 
 /** Reports after each chunk how many bytes have passed. */
-function meterOf(tell: (bytes: number) => void): Transform {
+function meterOf(report: (bytes: number) => void): Transform {
   let bytes = 0;
   return new Transform({
     transform(chunk: Uint8Array, _encoding, next) {
       bytes += chunk.length;
-      tell(bytes);
+      report(bytes);
       next(null, chunk);
     },
   });
@@ -55,7 +55,7 @@ function meterOf(tell: (bytes: number) => void): Transform {
 
 function jobOf(payload: unknown): Job | null {
   if (typeof payload !== "object" || payload === null) return null;
-  const { input, output, format = "gzip" } = payload as Record<string, unknown>; // any object has any member, if only undefined
+  const { input, output, format = "gzip" } = payload as Record<string, unknown>; // a missing member reads as undefined
   if (typeof input !== "string" || typeof output !== "string" || input === output) return null;
   return isFormat(format) ? { input, output, format } : null;
 }

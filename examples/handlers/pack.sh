@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# pack.sh FOLDER OUTPUT: packs a folder into OUTPUT, which has another name until it is complete. Its "progress" lines
+# pack.sh FOLDER OUTPUT: packs a folder into OUTPUT. The file has another name until it is complete. Its "progress" lines
 # are the task's progress, and its last line is the result. A cancel of the task ends the script and its child processes.
 set -euo pipefail
 

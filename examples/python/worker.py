@@ -67,7 +67,7 @@ def text_of(error):
 
 
 class Lease:
-    """The lease of a task: a thread renews it after each third of it, and receives a cancel."""
+    """The lease of a task. A thread renews it after each third of its length, and gets cancel requests."""
 
     def __init__(self, task, claimed_at):
         self.id, self.token = task["id"], task["lease"]["token"]
@@ -79,13 +79,13 @@ class Lease:
         threading.Thread(target=self.keep, daemon=True).start()
 
     def report(self, percent, message=""):
-        """Reports the progress, from 0 to 100; an invalid value never costs the lease."""
+        """Reports the progress, from 0 to 100. An invalid percentage is made valid, so that the server accepts the heartbeat."""
         percent = float(percent)
         percent = 0 if math.isnan(percent) else max(0, min(100, percent))
         self.progress = {"percent": percent, "message": str(message)[:MESSAGE_LENGTH]}
 
     def keep(self):
-        """Sends heartbeats, and stops the task in time if the lease can no longer be renewed, whether the server answers or not."""
+        """Sends heartbeats. Stops the task before the end of its lease if the lease was not renewed, even if the server does not answer."""
         next_beat = time.monotonic() + LEASE / 3
         while not self.ended.wait(LEASE / 12):
             if time.monotonic() > self.held_until - LEASE / 6:
@@ -116,10 +116,10 @@ class Lease:
         self.cancelled.set()
         self.ended.set()
 
-    def say(self, verb, **body):
+    def settle(self, verb, **body):
         """
-        Ends the attempt, and says so until the server answers or the lease is lost: the same word twice is the same as once.
-        Raises Refused. After SIGTERM it tries for a third of a lease, no longer.
+        Reports the outcome. Repeats the request until the server answers or the lease is lost; a repetition has no further effect.
+        Raises Refused. After SIGTERM it tries for a third of a lease.
         """
         pause, stop_at = 0.25, None
         while not self.lost.is_set():
@@ -133,10 +133,10 @@ class Lease:
                     break
             self.lost.wait(pause)
             pause = min(5, 2 * pause)
-        print(f"task {self.id}: {verb} was not heard", flush=True)
+        print(f"task {self.id}: {verb} failed", flush=True)
 
     def fail(self, code, message, retryable):
-        self.say("fail", error={"code": code, "message": message[:MESSAGE_LENGTH]}, retryable=retryable)
+        self.settle("fail", error={"code": code, "message": message[:MESSAGE_LENGTH]}, retryable=retryable)
 
     def complete(self, result):
         """A result that cannot be sent, or that the server refuses, fails the task, because another attempt would have the same result."""
@@ -147,7 +147,7 @@ class Lease:
         if size > RESULT_BYTES:
             return self.fail("result_too_large", f"The result has {size} bytes; at most {RESULT_BYTES} are kept", False)
         try:
-            self.say("complete", result=result)
+            self.settle("complete", result=result)
         except Refused as refused:
             if refused.status == 409:
                 raise  # the lease is lost
@@ -172,7 +172,7 @@ def run(task, claimed_at):
         try:
             result = work(task, lease)
         except Stop:
-            lease.say("release")  # after a cancel this ends the task as cancelled
+            lease.settle("release")  # after a cancel this ends the task as cancelled
         except (Exception, SystemExit) as error:  # an error in the handler fails the task and does not end the worker
             lease.fail("handler_error", text_of(error), True)
         else:

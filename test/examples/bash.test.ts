@@ -5,7 +5,7 @@ import { examineWorker } from "./worker.suite.ts";
 
 const SCRIPT = join(import.meta.dir, "../../examples/bash/worker.sh");
 
-/** What the script calls, and Debian's package of it. */
+/** The programs that the script needs, with their Debian packages. */
 const TOOLS = [
   ["curl", "curl"],
   ["jq", "jq"],
@@ -22,7 +22,7 @@ function install(): void {
   }
 }
 
-/** What it writes to stdout, as the payload says. */
+/** A command that writes the output that the payload selects. */
 const WORK = `
 many() { head -c "$1" /dev/zero | tr '\\0' "$2"; }
 payload=$(cat)

@@ -15,7 +15,7 @@ const RESULTS_BINARY = join(folder, "results");
 const EXAMPLE = join(import.meta.dir, "../../examples/go");
 const SLOTS = 3;
 
-/** A handler of its own in place of the counting one. */
+/** The program with a test handler instead of the counting handler. */
 const RESULTS_MAIN = `package main
 
 import (
@@ -89,7 +89,7 @@ function build(): void {
     find: () => findBinary("go", ["/usr/local/go/bin"]),
   });
   if (go === null) throw new Error("the test of the worker in Go needs go: install Debian's golang-go");
-  const cache = join(tmpdir(), "tasktrack-go-cache"); // kept: without it a build takes a minute
+  const cache = join(tmpdir(), "tasktrack-go-cache"); // kept between runs: without it a build takes a minute
   const env = { GOCACHE: cache, ...process.env, CGO_ENABLED: "0", GOTOOLCHAIN: "local" };
   const compile = (cwd: string, binary: string): void => {
     const built = spawnSync(go, ["build", "-o", binary, "."], { cwd, env, encoding: "utf8" });

@@ -1,4 +1,4 @@
-/** The handlers of the examples, in a real worker before a real server. */
+/** The handlers of the examples in a real worker with a real server. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
@@ -25,9 +25,9 @@ import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";
 
 const MIB = 1_048_576;
-/** So large that a compression of it is still under way when its first progress is seen. */
+/** So large that its compression still runs when the first progress is seen. */
 const LARGE = 220 * MIB;
-/** Of many chunks, and small enough to be compressed and unpacked in three formats within seconds. */
+/** It has many chunks, and is small enough to be compressed and unpacked in three formats within seconds. */
 const MODERATE = 32 * MIB;
 
 let server: ServerProcess;
@@ -59,7 +59,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** A file, half of it noise and half of it text, so that it neither shrinks to nothing nor stays as it is. */
+/** A file of random bytes and text, half of each: it can be compressed, but not to almost nothing. */
 async function writeMixed(path: string, size: number): Promise<void> {
   const file = await open(path, "w");
   const noise = randomBytes(MIB);
@@ -93,7 +93,7 @@ const isEnded = ({ finished_at }: Task): boolean => finished_at !== null;
 const isAtWork = ({ progress }: Task): boolean => progress !== null && progress.percent > 0;
 const parts = (): string[] => readdirSync(folder).filter((name) => name.endsWith(".part"));
 
-/** Follows a task to its end: the percents that it has shown. */
+/** Follows a task to its end; returns all percentages of its progress. */
 async function percentsOf(id: number): Promise<number[]> {
   const shown: number[] = [];
   await becomes(id, (task) => {
@@ -139,8 +139,8 @@ describe("file.compress", () => {
   test.each([
     ["no payload", null],
     ["no output", { input: "/x" }],
-    ["a format of its own", { input: "/x", output: "/y", format: "toString" }],
-    ["a file that would be its own output", { input: "/x", output: "/x" }],
+    ["an unknown format", { input: "/x", output: "/y", format: "toString" }],
+    ["the same file as input and output", { input: "/x", output: "/x" }],
   ])("fails permanently with %s", async (_, payload) => {
     work(compressing);
     const task = await becomes(await submit("file.compress", payload), isEnded);
@@ -206,8 +206,8 @@ test("file.checksum keeps the checksum in the task's log", async () => {
 });
 
 test("a task of a command that ignores SIGTERM is given back when its worker stops", async () => {
-  const worker = work({ deaf: command(["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 1; done"]) });
-  const id = await submit("deaf", null);
+  const worker = work({ unstoppable: command(["sh", "-c", "trap '' TERM; echo unstoppable; while :; do sleep 1; done"]) });
+  const id = await submit("unstoppable", null);
   await eventually(
     () => client.log(id),
     (lines) => lines.length === 1,

@@ -4,7 +4,7 @@ import { examineWorker } from "./worker.suite.ts";
 
 const FOLDER = join(import.meta.dir, "../../examples/python");
 
-/** Work of its own in place of the counting one. */
+/** The worker with a test handler instead of the counting handler. */
 const RESULTS = `
 import datetime, sys
 sys.dont_write_bytecode = True

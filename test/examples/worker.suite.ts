@@ -1,4 +1,4 @@
-/** What a worker in any language is examined on, as a process: it works, and what becomes of its task when it dies, freezes, … */
+/** Tests of an example worker as a process, in any language: work, heartbeats, stops, deaths, freezes and outages of the server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -11,21 +11,21 @@ import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type ServerProcess, tasktrack } from "../support/server-process.ts";
 
 export type WorkerExam = {
-  /** The command that starts a worker, named after host and pid, for tasks of this type, which count to `payload.seconds`. */
+  /** The command that starts a worker for tasks of this type, which count to `payload.seconds`. The worker's name is host and pid. */
   readonly command: (server: string, type: string) => readonly string[];
   /** Installs and builds what the command needs. */
   readonly prepare: () => void;
-  /** How many tasks it works on at once. */
+  /** The number of tasks that it runs at the same time. */
   readonly slots: number;
   /**
-   * How many cases run side by side: most of a case is waiting for a lease, a heartbeat or a pause. Few where a worker starts many
-   * programs, so that it starts them well within its lease on a machine that is busy with other tests.
+   * The number of cases that run at the same time: a case mostly waits for a lease, a heartbeat or a pause. It is small for a
+   * worker that starts many programs, so that they start within its lease on a busy machine.
    */
   readonly atOnce: number;
-  /** What it does on SIGTERM with a task that it works on. */
+  /** The effect of SIGTERM on a running task. */
   readonly onStop: "gives back" | "finishes";
   /**
-   * The same worker for tasks whose `payload.kind` says what the work comes to, and what becomes of each. The result of the kind
+   * The same worker for tasks whose `payload.kind` selects the result, and the expected end of each task. The result of the kind
    * "echo" is the payload.
    */
   readonly results: {
@@ -38,9 +38,9 @@ type ResultExam =
   | { readonly status: "done"; readonly result: unknown }
   | { readonly status: "failed"; readonly code: string };
 
-/** Of whole seconds, because a shell counts in them; long enough for one on a machine that is busy with other tests. */
+/** Whole seconds, because the worker in bash needs them; long enough for it on a machine that is busy with other tests. */
 const LEASE_MS = 3_000;
-/** A cancelled task is ended by the server itself when its worker has not done so within half a minute. */
+/** The server itself ends a cancelled task if its worker does not end it within half a minute. */
 const LONG_BEFORE_THAT_MS = CANCEL_GRACE_MS - 5_000;
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -56,28 +56,28 @@ type Seen = {
 };
 
 const FOR_EVER = new AbortController().signal;
-/** A net alone: it includes the wait for a place among those at once. */
+/** Only a case that hangs takes this long. It includes the wait until the case may run. */
 const CASE_WITHIN_MS = 300_000;
 
-/** A worker as a process, in a session of its own. */
+/** A worker process, which is the leader of its own session. */
 type Worker = { readonly pid: number; readonly child: ChildProcess; readonly ended: Promise<number | null> };
 
-/** Of all processes of a session, whatever group they are in, a column of `ps`. */
+/** A column of `ps` for all processes of a session, in all its groups. */
 const columnOf = (session: number, column: string): string[] =>
   spawnSync("ps", ["-o", `${column}=`, "-s", String(session)], { encoding: "utf8" })
     .stdout.split("\n")
     .filter((line) => line.trim() !== "");
 
 const processesOf = (session: number): number[] => columnOf(session, "pid").map(Number);
-const standStill = (session: number): boolean =>
+const areStopped = (session: number): boolean =>
   columnOf(session, "stat").every((state) => /^[TZ]/.test(state));
 
-/** One that is started at this moment is not seen yet, so again until all of them stand. */
+/** A process that starts at this moment may be missed, so the signal is sent until all processes are stopped. */
 async function freezeAll(session: number): Promise<void> {
   do {
     signalAll(session, "SIGSTOP");
     await Bun.sleep(1);
-  } while (!standStill(session));
+  } while (!areStopped(session));
 }
 
 function signalAll(session: number, signal: NodeJS.Signals): void {
@@ -85,7 +85,7 @@ function signalAll(session: number, signal: NodeJS.Signals): void {
     try {
       process.kill(pid, signal);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // what process.kill throws; it has just ended
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // process.kill throws this type; ESRCH: the process has just ended
     }
   }
 }
@@ -114,14 +114,14 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       detached: true,
       stdio: ["ignore", "ignore", "inherit"],
     });
-    const ended = once(child, "exit").then(([code]) => code as number | null); // what `exit` says
+    const ended = once(child, "exit").then(([code]) => code as number | null); // the first argument of `exit`
     return { pid: child.pid ?? Number.NaN, child, ended };
   }
 
   async function ask<T>(method: string, path: string, body?: unknown): Promise<T> {
     const init = body === undefined ? {} : { body: JSON.stringify(body) };
     const answer = await fetch(`${url}/api/${path}`, { method, ...init });
-    return (await answer.json()) as T; // as CONTRACT has it
+    return (await answer.json()) as T; // in the form that the API documents
   }
 
   const submit = async (type: string, payload: unknown, fields: object = {}): Promise<number> => {
@@ -136,8 +136,8 @@ export function examineWorker(title: string, exam: WorkerExam): void {
   const isTaken = (task: Seen): boolean => isRunning(task) && task.attempt === 2;
 
   /**
-   * Between worker and server: answers these requests itself, and passes the others on. A request whose client has gone goes on,
-   * as behind HAProxy, Apache httpd and Varnish.
+   * A proxy between worker and server. It answers some requests itself and forwards the others. A forwarded request continues
+   * after its client has disconnected, as with HAProxy, Apache httpd and Varnish.
    */
   function startProxy(answer: (path: string) => Response | null | Promise<Response | null>) {
     const asked: string[] = [];
@@ -166,7 +166,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     };
   }
 
-  /** What a case starts, and ends with it. */
+  /** The workers and proxies of a case. They end with the case. */
   function createOwn() {
     const workers: Worker[] = [];
     const proxies: ReturnType<typeof startProxy>[] = [];
@@ -189,14 +189,14 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     };
   }
 
-  function examine(title: string, deed: (own: ReturnType<typeof createOwn>) => Promise<void>): void {
+  function examine(title: string, action: (own: ReturnType<typeof createOwn>) => Promise<void>): void {
     test.concurrent(
       title,
       async () => {
         const leave = await places.acquire(FOR_EVER);
         const own = createOwn();
         try {
-          await deed(own);
+          await action(own);
         } finally {
           await own.end();
           leave?.();
@@ -207,7 +207,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
   }
 
   describe(title, () => {
-    examine("works off tasks and keeps what they come to", async ({ start }) => {
+    examine("completes tasks and stores their results", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const ids = [await submit(type, { seconds: 0 }), await submit(type, { seconds: 0.2 })];
@@ -215,7 +215,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect((await look(ids[1] ?? 0)).result).toMatchObject({ counted: 0.2 });
     });
 
-    examine("works on as many tasks at once as it has slots", async ({ start }) => {
+    examine("runs as many tasks at the same time as it has slots", async ({ start }) => {
       const type = `count-${++types}`;
       const ids: number[] = [];
       for (let n = 0; n <= exam.slots; n++) ids.push(await submit(type, { seconds: 60 }));
@@ -223,8 +223,8 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       const running = (): Promise<Seen[]> =>
         ask<Seen[]>("GET", `task?view=full&type=${type}&status=running&limit=100`);
       await eventually(running, (tasks) => tasks.length === exam.slots);
-      await becomes(ids[0] ?? 0, ({ progress }) => progress !== null); // a beat later …
-      expect(await running()).toHaveLength(exam.slots); // … they are no more
+      await becomes(ids[0] ?? 0, ({ progress }) => progress !== null); // after a heartbeat …
+      expect(await running()).toHaveLength(exam.slots); // … there are still no more
     });
 
     examine("holds a task for longer than its lease, and shows its progress", async ({ start }) => {
@@ -235,7 +235,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
     });
 
-    examine("fails what it cannot do, and says why", async ({ start }) => {
+    examine("fails a task with an invalid payload, with a message", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const id = await submit(type, { seconds: "many" });
@@ -244,7 +244,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(failed.error?.message).not.toBe("");
     });
 
-    examine("hears of a cancel with its next heartbeat, and ends the work", async ({ start }) => {
+    examine("gets a cancel request with its next heartbeat, and ends the work", async ({ start }) => {
       const type = `count-${++types}`;
       const worker = start(type);
       const id = await submit(type, { seconds: 60 });
@@ -259,7 +259,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(worker.child.exitCode).toBeNull();
     });
 
-    examine("gives up a task that was deleted", async ({ start }) => {
+    examine("stops the work on a deleted task", async ({ start }) => {
       const type = `count-${++types}`;
       start(type);
       const ids: number[] = [];
@@ -270,13 +270,13 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     });
 
     examine(
-      "killed in the middle of a task, it loses it to another, and nothing of it goes on",
+      "killed during a task, it loses the task to another worker, and all its processes end",
       async ({ start }) => {
         const type = `count-${++types}`;
         const first = start(type);
         const id = await submit(type, { seconds: 60 });
         await becomes(id, isRunning);
-        process.kill(first.pid, "SIGKILL"); // the process alone, not what it has started
+        process.kill(first.pid, "SIGKILL"); // only this process, not its child processes
         start(type);
         const taken = await becomes(id, isTaken);
         expect(taken.attempts[0]?.outcome).toBe("lost");
@@ -288,14 +288,14 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     );
 
     examine(
-      "frozen for longer than its lease, it loses its task to another and does not disturb it",
+      "frozen for longer than its lease, it loses its task to another worker and does not disturb that worker",
       async ({ start }) => {
         const type = `count-${++types}`;
         const first = start(type);
         const id = await submit(type, { seconds: 4 });
         await becomes(id, isRunning);
         await freezeAll(first.pid);
-        start(type, url, exam.command, 3 * LEASE_MS); // a busy machine must not end its lease, too
+        start(type, url, exam.command, 3 * LEASE_MS); // long, so that its lease does not end on a busy machine
         await becomes(id, isTaken);
         signalAll(first.pid, "SIGCONT");
         const done = await becomes(id, isEnded);
@@ -306,7 +306,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     );
 
     examine(
-      `told to stop by SIGTERM it ${exam.onStop} what it has, asks for no more and ends`,
+      `after SIGTERM it ${exam.onStop} its running tasks, claims no more and ends`,
       async ({ start }) => {
         const type = `count-${++types}`;
         const worker = start(type);
@@ -321,17 +321,17 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       },
     );
 
-    examine("told to stop while it waits for tasks, it ends and takes none with it", async ({ start }) => {
+    examine("after SIGTERM while it waits for tasks, it ends and holds no task", async ({ start }) => {
       const type = `count-${++types}`;
       const worker = start(type);
       await becomes(await submit(type, { seconds: 0 }), isEnded);
       process.kill(worker.pid, "SIGTERM");
       expect(await worker.ended).toBe(0);
-      // The server may give it to who has just gone, and takes it back as soon as it sees that.
+      // The server may lease the task to the worker that has just ended, and releases it when it notices the end.
       await becomes(await submit(type, { seconds: 0 }), (task) => !isRunning(task) && task.attempt === 0);
     });
 
-    examine("fails a task whose result cannot be sent, in words, and goes on", async ({ start }) => {
+    examine("fails a task whose result cannot be sent, with a message, and continues", async ({ start }) => {
       const type = `result-${++types}`;
       const worker = start(type, url, exam.results.command);
       for (const [kind, expected] of Object.entries(exam.results.kinds)) {
@@ -349,7 +349,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(await worker.ended).toBe(0);
     });
 
-    examine("passes every digit of whole numbers on, from the payload to the result", async ({ start }) => {
+    examine("keeps every digit of whole numbers from the payload to the result", async ({ start }) => {
       const type = `result-${++types}`;
       start(type, url, exam.results.command);
       const payload =
@@ -358,14 +358,14 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         method: "POST",
         body: `{"name":"payload","type":"${type}","tags":["payload"],"max_attempts":1,"payload":${payload}}`,
       });
-      const { task_id: id } = (await answer.json()) as { readonly task_id: number }; // as CONTRACT has it
+      const { task_id: id } = (await answer.json()) as { readonly task_id: number }; // in the form that the API documents
       expect(await becomes(id, isEnded)).toMatchObject({ status: "done" });
       const text = await (await fetch(`${url}/api/task/${id}`)).text();
       expect(compacted(valueAt(text, ["result"]) ?? "")).toBe(payload);
     });
 
     examine(
-      "told to stop while its claim is on the way behind a proxy, it takes no task with it",
+      "after SIGTERM while a proxy delays its claim, it holds no task",
       async ({ start, before }) => {
         const type = `count-${++types}`;
         const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
@@ -393,7 +393,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
     );
 
     describe("that cannot report its outcome", () => {
-      examine("says it again while the server is away, and then it counts", async ({ start, before }) => {
+      examine("repeats the outcome while the server is away, until it is stored", async ({ start, before }) => {
         const type = `count-${++types}`;
         let away = 2;
         const proxy = before((path) =>
@@ -405,7 +405,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         expect(proxy.count("/complete")).toBe(3);
       });
 
-      examine("fails the task when its result is refused, and lives", async ({ start, before }) => {
+      examine("fails the task when its result is refused, and continues", async ({ start, before }) => {
         const type = `count-${++types}`;
         const proxy = before((path) =>
           path.endsWith("/complete") ? new Response("<html>too much</html>", { status: 413 }) : null,
@@ -423,7 +423,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       });
 
       examine(
-        "drops it when everything is refused, and goes on with the next task",
+        "drops the outcome when everything is refused, and continues with the next task",
         async ({ start, before }) => {
           const type = `count-${++types}`;
           const refused = new Set<string>();
@@ -444,7 +444,7 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         },
       );
 
-      examine("ends all the same when it is told to, where nobody answers", async ({ start, before }) => {
+      examine("ends after SIGTERM although no server answers", async ({ start, before }) => {
         const type = `count-${++types}`;
         const proxy = before((path) =>
           path.endsWith("/complete") ? new Response("no server", { status: 503 }) : null,
@@ -460,22 +460,22 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       });
 
       examine(
-        "drops it when the lease cannot be held any longer, and asks for the next task",
+        "drops the outcome when the lease cannot be renewed, and claims the next task",
         async ({ start, before }) => {
           const type = `count-${++types}`;
-          const told = new Set<string>();
+          const reported = new Set<string>();
           const proxy = before((path) => {
-            if (path.endsWith("/complete")) told.add(path);
+            if (path.endsWith("/complete")) reported.add(path);
             const isAway = path.endsWith("/complete") || path.endsWith("/heartbeat");
             return isAway ? new Response("no server", { status: 503 }) : null;
           });
           start(type, proxy.url);
           for (let n = 0; n < exam.slots; n++) await submit(type, { seconds: 0 });
           await eventually(
-            () => told.size,
+            () => reported.size,
             (size) => size === exam.slots,
           );
-          const claims = proxy.count("/claim"); // no slot is free
+          const claims = proxy.count("/claim"); // all slots are in use at this moment
           await eventually(
             () => proxy.count("/claim"),
             (count) => count > claims,
@@ -484,9 +484,9 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       );
     });
 
-    examine("that is drained finishes what it has, asks for no more and ends", async ({ start }) => {
+    examine("that is drained finishes its running tasks, claims no more and ends", async ({ start }) => {
       const type = `count-${++types}`;
-      const worker = start(type, url, exam.command, 3 * LEASE_MS); // a busy machine must not end the lease first
+      const worker = start(type, url, exam.command, 3 * LEASE_MS); // long, so that its lease does not end on a busy machine
       const id = await submit(type, { seconds: 1.5 });
       await becomes(id, isRunning);
       await ask("POST", `worker/${hostname()}-${worker.pid}/drain`);
