@@ -1,7 +1,7 @@
 /**
- * Every store answers every request alike: random requests with hostile values go to four servers, one on each store, and every
- * answer is compared with that of the server on the memory store, text by text. No answer is a 5xx. ALIKE_SEED=… repeats a
- * run, ALIKE_RUNS=… sets the number of runs.
+ * All stores give the same answers: random requests with hostile values go to four servers, one on each store. The text of every
+ * answer is compared with the answer of the server on the memory store. No answer is a 5xx. ALIKE_SEED=… repeats a run,
+ * ALIKE_RUNS=… sets the number of runs.
  */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -28,7 +28,7 @@ type Step = {
   readonly at: number;
 };
 
-// ---- values, as JSON text: a number such as 1e999 has no other form
+// ---- values, as JSON text, because JavaScript cannot represent numbers such as 1e999
 
 const json = (value: unknown): string => JSON.stringify(value);
 
@@ -144,7 +144,7 @@ const duration = fc
   )
   .map(json);
 
-/** None that ends while the test runs: whether a task is due by then would be a matter of speed. */
+/** No time or delay ends while the test runs: whether a task is due would depend on the speed of the machine. */
 const delay = fc
   .constantFrom(
     ...["0s", "0", "-0", "3600.0005s", "1h", "24h", "8760h", "8760.0000001h", "876000h", "876000h1ns"],
@@ -188,7 +188,7 @@ const anyJson = fc.oneof(
   fc.constantFrom("null", " [ ] ", "true", '"\\u0000\\ud800"', `${"[".repeat(60)}${"]".repeat(60)}`),
 );
 
-/** A value of the right kind most of the time, else of any. */
+/** Mostly a value of the right kind, sometimes a value of another kind. */
 const mostly = (member: fc.Arbitrary<string>): fc.Arbitrary<string> =>
   fc.oneof({ weight: 9, arbitrary: member }, { weight: 1, arbitrary: fc.oneof(anyJson, number, textJson) });
 
@@ -220,7 +220,7 @@ const fields: Fields = {
   tags: mostly(listOf(textJson)),
   labels: mostly(objectOf({ l: textJson, "app/name": textJson })),
 };
-/** Few of the optional fields, or hardly any create would be without a fault. */
+/** Few optional fields: with many, almost every create would have an invalid field. */
 const specOf = (optional: Fields): fc.Arbitrary<string> =>
   fc
     .subarray(Object.keys(optional), { maxLength: 3 })
@@ -341,7 +341,7 @@ const bulkBody = objectOf(
 );
 
 const worker = fc.oneof({ weight: 3, arbitrary: fc.constant('"w"') }, { weight: 1, arbitrary: textJson });
-/** Leases outlive the test: when one ends is not what is compared. */
+/** Leases are longer than the test, because their ends are not compared. */
 const lease = fc.constantFrom('"1h"', '"24h"', '"3600.0005s"', '"24h1ns"', '"0.9995s"', '""');
 const claimBody = objectOf(
   {
@@ -459,7 +459,7 @@ const steps = fc.array(
   { minLength: STEPS, maxLength: STEPS },
 );
 
-/** Each of these was a 503 on one store alone. */
+/** Each of these was a 503 on one store only. */
 const EXAMPLES: [Step[]][] = [
   { method: "GET", target: "/api/task?tag=%00", body: null },
   { method: "POST", target: "/api/task/bulk", body: '{"filter":{"tag":["\\ud800"]},"action":"cancel"}' },
@@ -529,9 +529,9 @@ async function answerOf(
   });
   const answer = await response.text();
   if (target.endsWith("/claim")) noteTokens(side, answer);
-  // These two speak of moments, spans and workers: they are compared by their status alone.
-  const isOfMoments = response.ok && /\/(?:explain|stats)$/.test(target);
-  return { status: response.status, body: isOfMoments ? "" : masked(answer) };
+  // These two answers have times, durations and workers, so only their status is compared.
+  const hasTimes = response.ok && /\/(?:explain|stats)$/.test(target);
+  return { status: response.status, body: hasTimes ? "" : masked(answer) };
 }
 
 function noteTokens(side: Side, answer: string): void {
@@ -539,21 +539,21 @@ function noteTokens(side: Side, answer: string): void {
   for (const { id, lease } of tasks) side.tokens.set(id, lease.token);
 }
 
-/** Without what differs from server to server: moments, spans that grow, tokens and ids of requests. */
+/** Replaces the values that differ between servers: times, growing durations, tokens and request ids. */
 const masked = (answer: string): string =>
   answer
     .replaceAll(/"(created_at|updated_at|started_at|finished_at|at)":"[^"]*"/g, '"$1":"…"')
     .replaceAll(/"(duration|expires_in|request_id|token)":"[^"]*"/g, '"$1":"…"')
     .replaceAll(/"run_at":"2\d{3}-[^"]*"/g, '"run_at":"…"');
 
-/** The ids of all tasks, oldest first: the same on every side, or an earlier step would have failed. */
+/** The ids of all tasks, oldest first. They are the same on all servers; otherwise an earlier step would have failed. */
 async function idsOf({ client }: Side): Promise<number[]> {
   const response = await client.send({ target: "/api/task" });
-  return ((await response.json()) as { id: number }[]).map(({ id }) => id); // the contract's shape
+  return ((await response.json()) as { id: number }[]).map(({ id }) => id); // in the form that the API documents
 }
 
 test(
-  "every request is answered alike on every store, and is no fault of the server",
+  "every request has the same answer on every store, and no answer is a 5xx",
   async () => {
     console.log(`ALIKE_SEED=${SEED} ALIKE_RUNS=${RUNS}`);
     const seen = new Map<number, number>();
@@ -588,7 +588,7 @@ test(
   TIMEOUT_MS,
 );
 
-/** The next run begins without tasks; keys and drained workers stay, alike on every side. */
+/** The next run begins without tasks. Keys and drained workers remain, the same on all servers. */
 async function clear(side: Side): Promise<void> {
   side.tokens = new Map();
   const body = '{"filter":{},"all":true,"action":"delete"}';

@@ -1,4 +1,4 @@
-/** The five basic calls as clients see them: exact bytes, tasks from creation to end, and lists that are long or fail. */
+/** The five basic calls over HTTP: exact bytes, tasks from their creation to their end, long lists, and lists that fail. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
@@ -55,10 +55,10 @@ type Scenario = {
   readonly it: string;
   readonly call: readonly [method: string, path: string, body?: string, type?: string];
   readonly status: number;
-  /** The whole body; or how it begins. */
+  /** The whole body, or its beginning. */
   readonly body?: string;
   readonly begins?: string;
-  /** Exact, beside those that every answer bears. */
+  /** The exact headers, in addition to those of every answer. */
   readonly headers?: Readonly<Record<string, string | null>>;
 };
 
@@ -70,21 +70,21 @@ const NOT_FOUND =
 
 const scenarios: readonly Scenario[] = [
   {
-    it: "a store without tasks lists as an empty array",
+    it: "the list of a store without tasks is an empty array",
     call: ["GET", "/api/task"],
     status: 200,
     body: "[]",
     headers: JSON_HEADERS,
   },
   {
-    it: "a created task is answered with its id and where it is",
+    it: "the answer to a create has the id and the location of the task",
     call: ["POST", "/api/task", '{"name":"someName","description":"some description"}'],
     status: 201,
     body: '{"message":"Task created successfully","task_id":1}',
     headers: { ...JSON_HEADERS, location: "/api/task/1" },
   },
   {
-    it: "a refused create takes no id",
+    it: "a refused create uses no id",
     call: ["POST", "/api/task", '{"name":""}'],
     status: 400,
     headers: { "content-type": "application/problem+json", location: null },
@@ -97,13 +97,13 @@ const scenarios: readonly Scenario[] = [
     headers: { location: "/api/task/2" },
   },
   {
-    it: "curl's form type is taken as JSON",
+    it: "a body with curl's form type is read as JSON",
     call: ["POST", "/api/task", '{"name":"three","description":null}', "application/x-www-form-urlencoded"],
     status: 201,
     body: '{"message":"Task created successfully","task_id":3}',
   },
   {
-    it: "the list has four fields a task, ids ascending",
+    it: "the list has four fields for each task, in the order of ids",
     call: ["GET", "/api/task"],
     status: 200,
     body:
@@ -119,7 +119,7 @@ const scenarios: readonly Scenario[] = [
     body: '[{"id":1,"name":"someName","description":"some description","status":"pending"}]',
   },
   {
-    it: "a task begins with its six fields",
+    it: "the JSON of a task begins with the six fields of the first version",
     call: ["GET", "/api/task/1"],
     status: 200,
     begins:
@@ -134,14 +134,14 @@ const scenarios: readonly Scenario[] = [
     begins: '{"id":2,"name":"two","description":"","status":"pending",',
   },
   {
-    it: "a patch answers with the id",
+    it: "the answer to a patch has the id",
     call: ["PATCH", "/api/task/1", '{"name":" newName "}'],
     status: 200,
     body: '{"message":"Task updated successfully","task_id":1}',
     headers: JSON_HEADERS,
   },
   {
-    it: "a patch of the name leaves the description",
+    it: "a patch of the name keeps the description",
     call: ["GET", "/api/task/1"],
     status: 200,
     begins: '{"id":1,"name":"newName","description":"some description","status":"pending",',
@@ -158,7 +158,7 @@ const scenarios: readonly Scenario[] = [
     status: 200,
   },
   {
-    it: "patches show in the list",
+    it: "the list shows patched tasks",
     call: ["GET", "/api/task?limit=2"],
     status: 200,
     body:
@@ -166,7 +166,7 @@ const scenarios: readonly Scenario[] = [
       '{"id":2,"name":"two","description":"","status":"pending"}]',
   },
   {
-    it: "a delete answers with nothing",
+    it: "the answer to a delete has no body",
     call: ["DELETE", "/api/task/2"],
     status: 204,
     body: "",
@@ -200,7 +200,7 @@ const scenarios: readonly Scenario[] = [
     headers: { location: "/api/task/4" },
   },
   {
-    it: "the deleted are gone from the list",
+    it: "deleted tasks are not in the list",
     call: ["GET", "/api/task"],
     status: 200,
     body:
@@ -222,21 +222,21 @@ const scenarios: readonly Scenario[] = [
     headers: JSON_HEADERS,
   },
   {
-    it: "HEAD of what is missing says so without a body",
+    it: "HEAD of a missing task is a 404 without a body",
     call: ["HEAD", "/api/task/2"],
     status: 404,
     body: "",
     headers: { "content-type": "application/problem+json" },
   },
   {
-    it: "OPTIONS names the list's methods",
+    it: "OPTIONS lists the methods of the list",
     call: ["OPTIONS", "/api/task"],
     status: 204,
     body: "",
     headers: { allow: "GET, POST, HEAD, OPTIONS" },
   },
   {
-    it: "OPTIONS names a task's methods, whether it is there or not",
+    it: "OPTIONS lists the methods of a task, even if the task does not exist",
     call: ["OPTIONS", "/api/task/2/"],
     status: 204,
     body: "",
@@ -250,7 +250,7 @@ const scenarios: readonly Scenario[] = [
     headers: JSON_HEADERS,
   },
   {
-    it: "the server is ready, and says how well it keeps its tasks",
+    it: "the server is ready, and describes how it keeps its tasks",
     call: ["GET", "/readyz"],
     status: 200,
     body: '{"status":"ready","store":"Memory of this process: tasks end with it"}',
@@ -288,7 +288,7 @@ describe("byte for byte:", () => {
   });
 
   test.each(["/api/task", "/api/task/1", "/api/task?limit=1", "/openapi.json", "/nope"])(
-    "HEAD %s bears the headers of the GET",
+    "HEAD %s has the headers of the GET",
     async (path) => {
       const headersOf = async (method: string): Promise<Record<string, string>> => {
         const { headers } = await exchange(server.url, { method, target: path });
@@ -299,13 +299,13 @@ describe("byte for byte:", () => {
       expect(ofGet["content-length"]).toMatch(/^[1-9]/);
       const ofHead = await headersOf("HEAD");
       if (path !== "/nope") return expect(ofHead).toEqual(ofGet);
-      const { "content-length": _, ...others } = ofGet; // its length is that of the request id too
+      const { "content-length": _, ...others } = ofGet; // the length depends on the request id
       expect(ofHead).toMatchObject(others);
     },
   );
 });
 
-// ---- the life of a task
+// ---- a task from its creation to its end
 
 describe("with the default settings,", () => {
   let clock: ManualClock;
@@ -343,7 +343,7 @@ describe("with the default settings,", () => {
     { draw: 0.999999, status: "done", duration: "5m0s" },
     { draw: 0.1999, status: "failed", duration: "3m23.988s" },
     { draw: 0, status: "failed", duration: "3m0s" },
-  ])("work that draws $draw ends $status after $duration", async ({ draw, status, duration }) => {
+  ])("work with the random number $draw ends $status after $duration", async ({ draw, status, duration }) => {
     const server = await start(() => draw);
     await post(server.url, { name: "x" });
     await clock.advance(SECOND + 3 * MINUTE - 1);
@@ -355,7 +355,7 @@ describe("with the default settings,", () => {
     await server.stop();
   });
 
-  test("of 25 tasks ten run, and each further start follows an end at once", async () => {
+  test("of 25 tasks ten run, and each end is followed by a start at once", async () => {
     const server = await start(Math.random);
     await server.app.engine.create(Array.from({ length: 25 }, (_, at) => ({ name: `task ${at + 1}` })));
     await clock.advance(SECOND);
@@ -408,7 +408,7 @@ describe("a patch changes a task that is", () => {
   });
 });
 
-// ---- delete of what runs
+// ---- the delete of running tasks
 
 describe("a delete of a running task", () => {
   test("aborts its work within 50 ms, frees its slot for the next task, and discards its outcome", async () => {
@@ -551,7 +551,7 @@ describe("a whole list that is streamed", () => {
   const PAGE = 1_000;
   const PAGES = 20;
   const COUNT = PAGE * PAGES;
-  /** So long that no buffer on the way holds the whole list; the store keeps it once. */
+  /** So long that no buffer between store and client can hold the whole list. The store has this text once. */
   const DESCRIPTION = "x".repeat(5_000);
   let server: RunningApp;
 
@@ -596,19 +596,19 @@ describe("a whole list that is streamed", () => {
     let doomed = COUNT;
     let created = 0;
     for await (const chunk of response.body ?? []) {
-      text += decoder.decode(chunk as Uint8Array, { stream: true }); // a fetched body's chunks are bytes
+      text += decoder.decode(chunk as Uint8Array, { stream: true }); // the chunks of a fetched body are bytes
       for (let n = 0; n < 3 && doomed > 0; n++, doomed -= 3) {
         expect((await remove(server.url, doomed)).status).toBe(204);
       }
       if (created++ < 10) expect((await post(server.url, { name: "late" })).status).toBe(201);
     }
-    const ids = idsOf(JSON.parse(text) as Summary[]); // the shape is shown by the scenarios above
+    const ids = idsOf(JSON.parse(text) as Summary[]); // the tests above show the form
     expect(ids.every((id, at) => at === 0 || id > (ids[at - 1] ?? 0))).toBe(true);
     const listed = new Set(ids);
     const isSurvivor = (id: number): boolean => id % 3 !== COUNT % 3;
     const everyId = Array.from({ length: COUNT }, (_, at) => at + 1);
     expect(everyId.filter((id) => isSurvivor(id) && !listed.has(id))).toEqual([]);
-    // The list did overlap with what happened to it: some of the deleted are not in it, some of the new ones are.
+    // The list overlapped with the changes: some deleted tasks are missing, and some new tasks are present.
     expect(everyId.every((id) => listed.has(id))).toBe(false);
     expect(ids.some((id) => id > COUNT)).toBe(true);
   });
@@ -631,10 +631,10 @@ describe("a list without pages whose store fails in the middle", () => {
     await server.stop();
   });
 
-  test("is broken off, so that it never looks complete", async () => {
+  test("is cut off, so that it never looks complete", async () => {
     const thrown = await exchange(httpServer.url, { target: "/api/task" }).catch((error: unknown) => error);
     expect(thrown).toBeInstanceOf(ConnectionCut);
-    const { received } = thrown as ConnectionCut; // just shown
+    const { received } = thrown as ConnectionCut; // as the line above checks
     expect(received).toStartWith("HTTP/1.1 200 ");
     expect(received).not.toEndWith("0\r\n\r\n");
   });
@@ -658,7 +658,7 @@ describe("a list without pages whose store fails in the middle", () => {
 });
 
 describe("a list of a few tasks among many", () => {
-  const MANY = 12_000; // more than one look of the store
+  const MANY = 12_000; // more than the store examines in one step
   let server: RunningApp;
 
   beforeAll(async () => {
@@ -684,7 +684,7 @@ describe("a list of a few tasks among many", () => {
   });
 
   test.each(["?status=failed", "?status=failed&limit=10"])(
-    "lets others go first between two looks: %s",
+    "lets other requests run between two reads of the store: %s",
     async (query) => {
       let looks = 0;
       let turns = 0;

@@ -3,8 +3,8 @@ import { dirname, join, relative } from "node:path";
 import { Glob } from "bun";
 
 /**
- * The rules of imports: which folder may import which. A file's name in the list means that file alone; `type` means
- * that only its types may be used.
+ * The rules of imports: which folder may import which. The name of a file means only this file; `type` means
+ * that only types may be imported.
  */
 const MAY_IMPORT: Record<string, readonly string[]> = {
   core: ["core"],
@@ -82,7 +82,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   "version.ts": [],
 };
 
-/** What comes from outside the project, and which part, folder or file may use it. */
+/** The external modules, and the part, folder or file that may import each of them. */
 const MAY_USE: Record<string, readonly string[]> = {
   bun: ["store/postgres", "store/redis"],
   "@platformatic/kafka": ["broker/kafka"],
@@ -103,7 +103,7 @@ const MAY_USE: Record<string, readonly string[]> = {
   "node:zlib": ["http/compression.ts"],
 };
 
-/** Effects come in through app.ts: a file that reads the clock, draws at random or reads the environment itself is listed here. */
+/** app.ts passes the clock, random numbers and the environment to all parts. The files that use them directly are listed here. */
 const EFFECTS =
   /\b(Date\.now|performance\.now|Math\.random|crypto\.|setTimeout|setInterval|process\.env|Bun\.env|new Date\(\))/;
 const EFFECTS_ALLOWED = [
@@ -113,7 +113,7 @@ const EFFECTS_ALLOWED = [
   "cli/spawn-handlers.ts",
   "cli/terminal.ts",
   "lib/system-chance.ts",
-  "handlers/command.ts", // what it starts inherits the environment
+  "handlers/command.ts", // its child processes inherit the environment
 ];
 
 const SOURCE = join(import.meta.dir, "../src");
@@ -124,7 +124,7 @@ const files = [...new Glob("**/*.ts").scanSync(SOURCE)]
 type Import = {
   readonly target: string;
   readonly isType: boolean;
-  /** Loaded when it is needed, by `import()`, so that it closes no circle. */
+  /** It is loaded by `import()` when it is needed, so it makes no circle of imports. */
   readonly isLazy: boolean;
 };
 
@@ -147,7 +147,7 @@ function importsOf(text: string): Import[] {
   return [...first, ...later];
 }
 
-/** The first folder below src, or the file itself where it lies in src. */
+/** The first folder below src, or the file itself if it is directly in src. */
 const partOf = (file: string): string => file.split("/")[0] ?? file;
 
 function faultOf(file: string, { target, isType }: Import): string | null {
@@ -214,7 +214,7 @@ describe("the source", () => {
     );
   });
 
-  test("time, random numbers and the environment come in through the setup", async () => {
+  test("time, random numbers and the environment come from the setup", async () => {
     const reading = await Promise.all(
       files.map(async (file) => (EFFECTS.test(code(await textOf(file))) ? file : null)),
     );
@@ -227,7 +227,7 @@ describe("the source", () => {
 const FUNCTION_LINES = 120;
 const FILE_LINES = 400;
 
-/** The words that the comments of src and web should do without, where a noun of the field says more. */
+/** Words that comments of src and web should replace by exact nouns. */
 const VAGUE_WORDS = /\b(who|whom|whoever|somebody|nobody)\b/gi;
 const VAGUE_WORDS_AT_MOST = 15;
 

@@ -1,7 +1,7 @@
 /**
- * The command line before a server of its own. Most cases run a command in the test's process, because a start takes more
- * time than the command; every command also runs once as its users run it, as a process, and so does each case about signals,
- * streams and the environment.
+ * The command line with a server of its own. Most cases run a command in the test's process, because the start of a process takes
+ * longer than the command. Every command also runs once as a process, as users run it. Cases about signals, streams and the
+ * environment run as processes too.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -45,8 +45,8 @@ async function cli(...args: readonly string[]): Promise<Omit<Ended, "signal">> {
 
 const client = () => createClient(url);
 
-/** What it wrote, where all is well; nothing in it commands a terminal. */
-async function said(...args: readonly string[]): Promise<string> {
+/** The output of a command that succeeds. It has no control characters. */
+async function outputOf(...args: readonly string[]): Promise<string> {
   const ended = await cli(...args);
   expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code: 0, stderr: "" });
   expect(ended.stdout.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
@@ -55,15 +55,15 @@ async function said(...args: readonly string[]): Promise<string> {
 
 const idIn = async (stdout: Promise<string>): Promise<number> => Number(/\d+/.exec(await stdout)?.[0]);
 
-/** A task that nobody works on, so that the test says what becomes of it. */
+/** A task that no worker claims, so that only the test changes it. */
 const addIdle = (...flags: readonly string[]): Promise<number> =>
-  idIn(said("add", "idle", "--type", "idle", "--quiet", ...flags));
+  idIn(outputOf("add", "idle", "--type", "idle", "--quiet", ...flags));
 
 describe("add", () => {
   test("prints the id", async () => {
-    expect(await said("add", "someName")).toMatch(/^Task \d+ created\n$/);
-    expect(await said("add", "someName", "--quiet")).toMatch(/^\d+\n$/);
-    expect(JSON.parse(await said("add", "someName", "--json"))).toEqual({
+    expect(await outputOf("add", "someName")).toMatch(/^Task \d+ created\n$/);
+    expect(await outputOf("add", "someName", "--quiet")).toMatch(/^\d+\n$/);
+    expect(JSON.parse(await outputOf("add", "someName", "--json"))).toEqual({
       id: expect.any(Number),
       existing: false,
     });
@@ -71,7 +71,7 @@ describe("add", () => {
 
   test("sends all fields of a task", async () => {
     const id = await idIn(
-      said(
+      outputOf(
         ...["add", "full", "--type", "idle", "--description", "words", "--priority", "-5", "--tag", "a"],
         ...["--tag", "b", "--timeout", "5m", "--max-attempts", "7", "--backoff", "2s,1m", "--key", "one"],
         ...["--payload", '{"n":[1]}', "--run-at", "2100-01-01T00:00:00Z", "--quiet"],
@@ -88,14 +88,14 @@ describe("add", () => {
       },
       ...{ max_attempts: 7, key: "one", payload: { n: [1] }, run_at: "2100-01-01T00:00:00.000Z" },
     });
-    expect(await said("add", "again", "--type", "idle", "--key", "one")).toBe(`Task ${id} exists already\n`);
+    expect(await outputOf("add", "again", "--type", "idle", "--key", "one")).toBe(`Task ${id} exists already\n`);
     await client().remove(id);
   });
 
   test("accepts a delay, and creates one task for a repeated idempotency key", async () => {
     const flags = ["add", "later", "--type", "idle", "--delay", "1h", "--idempotency-key", "k", "--quiet"];
-    const first = await said(...flags);
-    expect(await said(...flags)).toBe(first);
+    const first = await outputOf(...flags);
+    expect(await outputOf(...flags)).toBe(first);
     const { run_at, created_at } = await client().get(Number(first));
     expect(Date.parse(run_at) - Date.parse(created_at)).toBe(3_600_000);
   });
@@ -111,8 +111,8 @@ describe("add", () => {
       ["list", "--type", "idle", "--all", "--json"],
     ];
     for (const args of asked)
-      expect((await said(...args)).replaceAll(/\s/g, "")).toContain(payload.replaceAll(" ", ""));
-    await said("edit", String(id), "--payload", "[0.10]");
+      expect((await outputOf(...args)).replaceAll(/\s/g, "")).toContain(payload.replaceAll(" ", ""));
+    await outputOf("edit", String(id), "--payload", "[0.10]");
     expect(await (await fetch(`${url}/api/task/${id}`)).text()).toContain(',"payload":[0.10],');
   });
 
@@ -128,15 +128,15 @@ describe("add", () => {
   });
 
   test("--wait prints a line for each change until the end", async () => {
-    const lines = (await said("add", "waited", "--wait")).trimEnd().split("\n");
+    const lines = (await outputOf("add", "waited", "--wait")).trimEnd().split("\n");
     expect(lines[0]).toMatch(/^Task \d+ created$/);
     expect(lines.at(-1)).toMatch(/^Task \d+ done in \S+s$/);
     expect(new Set(lines).size).toBe(lines.length);
   });
 
   test("--wait --quiet prints the id only, --wait --json the task at its end", async () => {
-    expect(await said("add", "waited", "--wait", "--quiet")).toMatch(/^\d+\n$/);
-    expect(JSON.parse(await said("add", "waited", "--wait", "--json"))).toMatchObject({
+    expect(await outputOf("add", "waited", "--wait", "--quiet")).toMatch(/^\d+\n$/);
+    expect(JSON.parse(await outputOf("add", "waited", "--wait", "--json"))).toMatchObject({
       ...{ status: "done", result: { simulated: "300ms" } },
     });
   });
@@ -162,12 +162,12 @@ test("each command that ends by itself runs as a process, and its exit code is t
     [["lst"], 2, /^$/],
     [["get", "seven"], 2, /^$/],
   ];
-  for (const [args, expected, says] of steps) {
+  for (const [args, expected, output] of steps) {
     const { code, stdout, stderr } = await begin(args).ended;
     expect({ args, code, complains: stderr !== "" }).toEqual({
       ...{ args, code: expected, complains: expected === 1 || expected === 2 },
     });
-    expect(stdout).toMatch(says);
+    expect(stdout).toMatch(output);
     if (stderr !== "") expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
   }
 });
@@ -193,7 +193,7 @@ describe("the exit code of a command that waits", () => {
   });
 
   test("is the highest of several", async () => {
-    const done = await idIn(said("add", "a", "--quiet"));
+    const done = await idIn(outputOf("add", "a", "--quiet"));
     const [cancelled, open] = [await addIdle(), await addIdle()];
     await client().cancel(cancelled);
     const waiting = begin(["watch", String(done), String(cancelled), String(open)]);
@@ -224,7 +224,7 @@ describe("the exit code of a command that waits", () => {
 
 describe("list", () => {
   const names = async (...flags: readonly string[]): Promise<string[]> =>
-    JSON.parse(await said("list", "--json", ...flags)).map(({ name }: { name: string }) => name);
+    JSON.parse(await outputOf("list", "--json", ...flags)).map(({ name }: { name: string }) => name);
 
   beforeAll(async () => {
     const spec = (n: number) => ({ name: `listed ${n}`, type: `list.${n % 2}`, tags: [`t${n}`, "l"] });
@@ -271,7 +271,7 @@ describe("list", () => {
   test("shows hostile names completely and without control characters", async () => {
     const name = "\u001b[2J\u001b]0;owned\u0007 \u009b31m two\nlines \u202eevil 日本";
     await client().create({ name, type: "hostile" });
-    const table = await said("list", "--type", "hostile");
+    const table = await outputOf("list", "--type", "hostile");
     expect(table).toInclude("\\x1b[2J\\x1b]0;owned\\x07 \\x9b31m two\\nlines \\u202eevil 日本");
     expect(table.trimEnd().split("\n")).toHaveLength(2);
     expect(await names("--type", "hostile")).toEqual([name]);
@@ -300,19 +300,19 @@ describe("get", () => {
   test("shows the fields, and as JSON the answer of the API", async () => {
     const id = await addIdle("--payload", '{"a":"\\u001b[31m"}', "--tag", "x", "--description", "two\nlines");
     await client().cancel(id);
-    const text = await said("get", String(id));
+    const text = await outputOf("get", String(id));
     expect(text.split("\n")[0]).toBe(`Task ${id}  idle`);
     expect(text).toMatch(/^ {2}status +cancelled$/m);
     expect(text).toMatch(/^ {2}description +two\n {15}lines$/m);
     expect(text).toInclude('"a": "\\u001b[31m"');
-    expect(JSON.parse(await said("get", String(id), "--json"))).toEqual(
+    expect(JSON.parse(await outputOf("get", String(id), "--json"))).toEqual(
       JSON.parse(await (await fetch(`${url}/api/task/${id}`)).text()),
     );
   });
 
   test("shows attempts, progress and result", async () => {
-    const id = await idIn(said("add", "worked", "--wait", "--quiet"));
-    const text = await said("get", String(id));
+    const id = await idIn(outputOf("add", "worked", "--wait", "--quiet"));
+    const text = await outputOf("get", String(id));
     expect(text).toMatch(/^ {2}attempts +1 {2}\S+ \S+Z {2}\+\S+ +done on /m);
     expect(text).toMatch(/^ {2}result +\{\n {14}"simulated": "300ms"\n/m);
   });
@@ -333,23 +333,23 @@ describe("change", () => {
       "--payload",
       "null",
     ];
-    expect(await said("edit", String(id), ...flags)).toBe(`Task ${id} changed\n`);
+    expect(await outputOf("edit", String(id), ...flags)).toBe(`Task ${id} changed\n`);
     expect(await client().get(id)).toMatchObject({ name: "new", tags: ["x"], priority: 9, timeout: null });
-    await said("edit", String(id), "--label", "region:eu", "--label", "url:http://x");
+    await outputOf("edit", String(id), "--label", "region:eu", "--label", "url:http://x");
     expect((await client().get(id)).labels).toEqual({ region: "eu", url: "http://x" });
-    expect(await said("get", String(id))).toContain("labels    region:eu, url:http://x");
-    expect(await said("list", "--label", "region:eu", "--label", "url:http://x")).toContain("new");
-    await said("edit", String(id), "--no-labels");
+    expect(await outputOf("get", String(id))).toContain("labels    region:eu, url:http://x");
+    expect(await outputOf("list", "--label", "region:eu", "--label", "url:http://x")).toContain("new");
+    await outputOf("edit", String(id), "--no-labels");
     expect((await client().get(id)).labels).toEqual({});
-    await said("edit", String(id), "--no-tags");
+    await outputOf("edit", String(id), "--no-tags");
     expect((await client().get(id)).tags).toEqual([]);
   });
 
   test("cancel, retry and remove print a line for each task", async () => {
     const [a, b] = [await addIdle(), await addIdle()];
-    expect(await said("cancel", String(a), String(b))).toBe(`Task ${a} cancelled\nTask ${b} cancelled\n`);
-    expect(await said("retry", String(a))).toBe(`Task ${a} is pending again\n`);
-    expect(await said("remove", String(a), String(b))).toBe(`Task ${a} deleted\nTask ${b} deleted\n`);
+    expect(await outputOf("cancel", String(a), String(b))).toBe(`Task ${a} cancelled\nTask ${b} cancelled\n`);
+    expect(await outputOf("retry", String(a))).toBe(`Task ${a} is pending again\n`);
+    expect(await outputOf("remove", String(a), String(b))).toBe(`Task ${a} deleted\nTask ${b} deleted\n`);
   });
 
   test("a refusal of one task does not stop the others", async () => {
@@ -384,13 +384,13 @@ describe("change", () => {
     const refused = await cli(name, "--type", type);
     expect(refused).toMatchObject({ code: 2, stdout: "" });
     expect(refused.stderr).toStartWith(`tasktrack: ${name} would change 3 tasks, and there is no terminal`);
-    expect(await said(name, "--type", type, "--yes")).toBe(`3 tasks ${past}\n`);
+    expect(await outputOf(name, "--type", type, "--yes")).toBe(`3 tasks ${past}\n`);
     expect((await cli(name, "--type", "no.such", "--yes")).stderr).toBe("tasktrack: no task matches\n");
   });
 });
 
 describe("log, explain and stats", () => {
-  /** A task with log lines, in the hands of a worker of the test's own. */
+  /** A task that the test has claimed; the test adds log lines and completes it. */
   async function claimed() {
     const id = await addIdle("--priority", "999");
     const call = async (path: string, body: unknown) => {
@@ -411,11 +411,11 @@ describe("log, explain and stats", () => {
   test("log shows the lines, of a level and above", async () => {
     const { id, log, complete } = await claimed();
     await log("first\u001b[2J", { level: "warn", message: "second" });
-    expect(await said("log", String(id))).toMatch(
+    expect(await outputOf("log", String(id))).toMatch(
       /^\S+ \S+Z info {2}first\\x1b\[2J\n\S+ \S+Z warn {2}second\n$/,
     );
-    expect((await said("log", String(id), "--level", "warn")).trimEnd().split("\n")).toHaveLength(1);
-    expect(JSON.parse(await said("log", String(id), "--json"))).toMatchObject([
+    expect((await outputOf("log", String(id), "--level", "warn")).trimEnd().split("\n")).toHaveLength(1);
+    expect(JSON.parse(await outputOf("log", String(id), "--json"))).toMatchObject([
       { n: 1 },
       { n: 2, level: "warn" },
     ]);
@@ -443,19 +443,19 @@ describe("log, explain and stats", () => {
 
   test("explain prints the reason in a sentence", async () => {
     const id = await addIdle("--delay", "1h");
-    expect(await said("explain", String(id))).toStartWith(`Task ${id}: It waits for its time: it is due in `);
-    expect(JSON.parse(await said("explain", String(id), "--json"))).toMatchObject({ id, reason: "not_due" });
+    expect(await outputOf("explain", String(id))).toStartWith(`Task ${id}: It waits for its time: it is due in `);
+    expect(JSON.parse(await outputOf("explain", String(id), "--json"))).toMatchObject({ id, reason: "not_due" });
   });
 
   test("stats shows all statistics", async () => {
-    const text = await said("stats");
+    const text = await outputOf("stats");
     expect(text.split("\n")[0]).toMatch(/^\d+ running, [\d,]+ pending, \d+ done, \d+ failed, \d+ cancelled$/);
     for (const part of ["The last hour", "TYPE ", "WORKER ", "Tags: "]) expect(text).toInclude(`\n${part}`);
-    expect(Object.keys(JSON.parse(await said("stats", "--json")))).toContain("oldest_waiting");
+    expect(Object.keys(JSON.parse(await outputOf("stats", "--json")))).toContain("oldest_waiting");
   });
 });
 
-/** `log --follow`, once it has shown a line. */
+/** Runs `log --follow`; resolves when it has shown a line. */
 async function followsLog(server: string, id: number): Promise<ServerProcess> {
   const call = async (path: string, body: unknown) => {
     const response = await fetch(server + path, { method: "POST", body: JSON.stringify(body) });
@@ -505,8 +505,8 @@ describe("watch in a pipe", () => {
   });
 
   test("watch ID --json prints a line for each state, all with the same members", async () => {
-    const id = await idIn(said("add", "x", "--quiet"));
-    const lines = (await said("watch", String(id), "--json"))
+    const id = await idIn(outputOf("add", "x", "--quiet"));
+    const lines = (await outputOf("watch", String(id), "--json"))
       .trimEnd()
       .split("\n")
       .map((line) => JSON.parse(line));
@@ -570,10 +570,10 @@ describe("an error", () => {
   });
 
   test.each([
-    ["a server that is not there", ["list"], { TASKTRACK_URL: "http://127.0.0.1:1" }],
-    ["the same for a table that would be live", ["watch"], { TASKTRACK_URL: "http://127.0.0.1:1" }],
-    ["one that a flag names", ["cancel", "1", "2", "--url", "http://127.0.0.1:1"], {}],
-  ])("is said of %s with its address and the way out", async (_, args, env) => {
+    ["a server that does not exist", ["list"], { TASKTRACK_URL: "http://127.0.0.1:1" }],
+    ["a server that does not exist, for a live table", ["watch"], { TASKTRACK_URL: "http://127.0.0.1:1" }],
+    ["a server that a flag names", ["cancel", "1", "2", "--url", "http://127.0.0.1:1"], {}],
+  ])("about %s names the address and the flag for another address", async (_, args, env) => {
     const { code, stdout, stderr } = await begin(args, env).ended;
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: (task 1: )?http:\/\/127\.0\.0\.1:1 does not answer: /);
@@ -602,11 +602,11 @@ describe("an error", () => {
     [["list", "--url", "here"], "expected the server's address"],
     [["completion", "csh"], "SHELL: expected bash, zsh or fish"],
   ];
-  test.each(usage)("of the command line is one line and exit code 2: %j", async (args, says) => {
+  test.each(usage)("of the command line is one line and exit code 2: %j", async (args, message) => {
     const { code, stdout, stderr } = await cli(...args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: [^\n]+\n$/);
-    expect(stderr).toInclude(says);
+    expect(stderr).toInclude(message);
   });
 });
 
@@ -630,24 +630,24 @@ describe("help", () => {
   ];
 
   test("lists every command, and describes the exit codes", async () => {
-    const text = await said("--help");
+    const text = await outputOf("--help");
     for (const name of NAMES) expect(text).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
     expect(text).toInclude("3    the task failed");
     expect(text).toInclude("TASKTRACK_URL");
   });
 
   test.each(NAMES)("%s has a page with its flags and an example", async (name) => {
-    const text = await said(name, "--help");
+    const text = await outputOf(name, "--help");
     expect(text).toStartWith(`Usage: tasktrack ${name} `);
     expect(text).toMatch(/^ {2}--help +this page$/m);
     expect(text).toInclude(`\nExamples:\n`);
-    expect(await said("help", name)).toBe(text);
+    expect(await outputOf("help", name)).toBe(text);
     const [words = ""] = text.split("Examples:");
     for (const line of words.split("\n")) expect(Bun.stringWidth(line)).toBeLessThanOrEqual(80);
   });
 
   test("of serve has every setting", async () => {
-    const text = await said("serve", "--help");
+    const text = await outputOf("serve", "--help");
     for (const { flag, name } of settings) {
       expect(text).toInclude(`--${flag} VALUE`);
       expect(text).toInclude(`${name}, default `);

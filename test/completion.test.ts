@@ -1,4 +1,4 @@
-/** The completion scripts in the shells they are for. */
+/** The completion scripts, each in its shell. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
@@ -36,7 +36,7 @@ function inShell(shell: Shell, args: readonly string[]): string {
 
 const words = (text: string): string[] => text.split(/\s+/).filter((word) => word !== "");
 
-/** What the shell offers for a line of which these are the words; the last one is being written. */
+/** The completions of the shell for a line with these words. The last word is incomplete. */
 const completions: Readonly<Record<"bash" | "fish", (line: readonly string[]) => string[]>> = {
   bash: (line) => {
     const array = line.map((word) => `'${word}'`).join(" ");
@@ -55,14 +55,14 @@ test.each(SHELLS)("%s accepts its script", (shell) => {
   inShell(shell, ["-n", scripts.get(shell) ?? ""]);
 });
 
-/** What is written, and what may follow. */
+/** The words of a line, and the expected completions. */
 const LINES: readonly (readonly [string, readonly string[], readonly string[]])[] = [
   ["commands", ["tasktrack", "re"], ["retry", "remove"]],
   ["flags", ["tasktrack", "add", "--pa"], ["--payload"]],
-  ["flags behind others", ["tasktrack", "list", "--all", "--ta"], ["--tag"]],
+  ["flags after other flags", ["tasktrack", "list", "--all", "--ta"], ["--tag"]],
   ["statuses", ["tasktrack", "list", "--status", "d"], ["done"]],
   ["shells", ["tasktrack", "completion", "f"], ["fish"]],
-  ["no flag that is not spoken of", ["tasktrack", "copy", "--"], ["--from", "--help", "--to"]],
+  ["no hidden flag", ["tasktrack", "copy", "--"], ["--from", "--help", "--to"]],
 ];
 
 describe.each(["bash", "fish"] as const)("%s", (shell) => {
@@ -85,7 +85,7 @@ describe("zsh", () => {
   afterAll(() => zsh.close());
 
   test.each(LINES)("offers %s", async (_, line, expected) => {
-    for (const key of ["C-u", "C-l"]) zsh.press(key); // a line of its own, on an empty screen
+    for (const key of ["C-u", "C-l"]) zsh.press(key); // clears the line and the screen
     await zsh.until((screen) => screen.join("") === ">");
     zsh.write(line.join(" "));
     zsh.press("Tab");
@@ -102,7 +102,7 @@ describe("zsh", () => {
   });
 });
 
-test("bash offers a value behind an equals sign", () => {
+test("bash offers a value after an equals sign", () => {
   expect(completions.bash(["tasktrack", "list", "--status", "=", "f"])).toEqual(["failed"]);
   expect(completions.bash(["tasktrack", "list", "--status", "="])).toContain("pending");
 });

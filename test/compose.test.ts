@@ -1,4 +1,4 @@
-/** The compose file: what can be shown of it without a Docker. */
+/** The compose file, as far as it can be tested without Docker. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { readConfig } from "../src/config.ts";
@@ -11,9 +11,9 @@ type Service = {
   readonly stop_grace_period?: string;
   readonly depends_on?: Readonly<Record<string, unknown>>;
 };
-const { services } = Bun.YAML.parse(text) as { readonly services: Readonly<Record<string, Service>> }; // as the file says
+const { services } = Bun.YAML.parse(text) as { readonly services: Readonly<Record<string, Service>> }; // the file has this form
 
-/** The lines at its head, as a person would copy them. */
+/** The commands in the comment at its beginning, which users copy. */
 const commands = [...text.matchAll(/^# {3}(.*docker compose.* up)$/gm)].map(([, command = ""]) => command);
 
 const settingsOf = (command: string): Record<string, string> =>
@@ -37,7 +37,7 @@ test.each(commands)("%s: the settings are valid, and each server that they name 
 });
 
 test.each(["tasktrack", "worker"])(
-  "%s has more time to stop than it takes, and waits for what it needs",
+  "%s has more time to stop than its shutdown takes, and waits for its servers",
   (name) => {
     const service = services[name];
     expect(service?.stop_grace_period).toBe("35s");

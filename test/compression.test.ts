@@ -1,4 +1,4 @@
-/** Lists, tasks and logs are compressed for clients that take it, and are the same text. */
+/** Lists, tasks and logs are compressed for clients that accept it. The decompressed text is the same. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { gunzipSync } from "node:zlib";
 import { type Client, createClient } from "../src/client/client.ts";
@@ -22,7 +22,7 @@ beforeAll(async () => {
 });
 afterAll(() => app.stop());
 
-/** As it was sent: `decompress` is Bun's own switch. */
+/** The body as it was sent; `decompress` is an option of Bun. */
 const ask = (path: string, accept: string): Promise<Response> =>
   fetch(app.url + path, { headers: { "accept-encoding": accept }, decompress: false } as RequestInit);
 
@@ -32,7 +32,7 @@ describe.each([
   ["a long task", () => `/api/task/${large}`],
   ["the OpenAPI document", () => "/openapi.json"],
 ])("%s", (_, path) => {
-  test("is compressed for a client that takes gzip, and is the same text", async () => {
+  test("is compressed for a client that accepts gzip, and is the same text", async () => {
     const zipped = await ask(path(), "gzip, deflate, br");
     const plain = await ask(path(), "identity");
     expect(zipped.headers.get("content-encoding")).toBe("gzip");
@@ -46,7 +46,7 @@ describe.each([
   });
 
   test.each(["identity", "br", "gzip;q=0", "deflate, gzip;q=0.0", ""])(
-    "is sent as it is for a client that takes %p",
+    "is sent uncompressed for a client that accepts %p",
     async (accept) => {
       const response = await ask(path(), accept);
       expect(response.headers.get("content-encoding")).toBeNull();
@@ -55,7 +55,7 @@ describe.each([
   );
 });
 
-test("a task of less than 1 KiB is sent as it is", async () => {
+test("a task of less than 1 KiB is sent uncompressed", async () => {
   const response = await ask("/api/task/1", "gzip");
   expect(response.headers.get("content-encoding")).toBeNull();
   expect(response.headers.get("vary")).toBeNull();
@@ -68,7 +68,7 @@ test("HEAD answers as GET, without the body", async () => {
   expect(await response.text()).toBe("");
 });
 
-test("a client that does not name a coding gets none", async () => {
+test("a client without Accept-Encoding gets an uncompressed answer", async () => {
   const raw = createRawClient(app.url);
   const response = await raw.send({ target: "/api/task?limit=50" });
   expect(response.headers.get("content-encoding")).toBeNull();
@@ -80,7 +80,7 @@ test("the client of the SDK reads a compressed list", async () => {
   expect((await client.page({ type: "many", limit: 1_000 })).tasks).toHaveLength(1_000);
 });
 
-/** An engine whose list has no end, unless it fails; `asked` says how many pages were asked for. */
+/** An engine with an endless list, which may fail. `asked` is the number of requested pages. */
 function endlessList({ failsAt = Number.POSITIVE_INFINITY } = {}) {
   const state = { asked: 0 };
   const page = async () => {
@@ -88,11 +88,11 @@ function endlessList({ failsAt = Number.POSITIVE_INFINITY } = {}) {
     const task = pendingTask({ id: state.asked, name: crypto.randomUUID(), description: randomText() });
     return { tasks: Array.from({ length: 100 }, () => task), next: { id: state.asked, at: null } };
   };
-  const engine = { list: page, now: () => 0 } as unknown as Engine; // no other verb is asked
+  const engine = { list: page, now: () => 0 } as unknown as Engine; // no other method is called
   return { engine, asked: () => state.asked };
 }
 
-/** So that it cannot be made much shorter. */
+/** A text that can hardly be compressed. */
 const randomText = (): string => crypto.getRandomValues(Buffer.alloc(5_000)).toString("base64");
 
 describe.each(["gzip", "identity"])("a list that is sent by %s while it is read", (accept) => {
@@ -113,7 +113,7 @@ describe.each(["gzip", "identity"])("a list that is sent by %s while it is read"
     await httpServer.close();
   });
 
-  test("is broken off, not ended, when the store fails in the middle", async () => {
+  test("is cut off, not ended, when the store fails in the middle", async () => {
     const { engine } = endlessList({ failsAt: 3 });
     const httpServer = openHttpServer(engine);
     const headers = { "accept-encoding": accept };
@@ -124,7 +124,7 @@ describe.each(["gzip", "identity"])("a list that is sent by %s while it is read"
   });
 });
 
-/** The value that a count has kept for a tenth of a second. */
+/** The value of a counter after it has not changed for a tenth of a second. */
 const untilConstant = async (count: () => number): Promise<number> => {
   let before = -1;
   return eventually(

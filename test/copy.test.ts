@@ -1,4 +1,4 @@
-/** `tasktrack copy`: tasks move from any store to any other and stay what they are. */
+/** `tasktrack copy`: tasks are copied between all kinds of stores, without changes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -14,7 +14,7 @@ import { type Ended, killLeftovers, type ServerProcess, tasktrack } from "./supp
 import { openTestStore } from "./support/stores.ts";
 
 const TASKS = 300;
-/** Enough that a copy is killed in its middle. */
+/** So many that a copy can be killed before its end. */
 const MANY = 4_000;
 
 let home = "";
@@ -29,11 +29,11 @@ function newPlace(name: "PostgreSQL" | "Redis"): string {
   return place.storeUrl;
 }
 
-/** Opens the store for a while. */
-async function within<T>(url: string, deed: (store: TaskStore) => Promise<T>): Promise<T> {
+/** Opens the store, calls the function and closes the store. */
+async function within<T>(url: string, use: (store: TaskStore) => Promise<T>): Promise<T> {
   const store = await openTestStore(url);
   try {
-    return await deed(store);
+    return await use(store);
   } finally {
     await store.close();
   }
@@ -41,7 +41,7 @@ async function within<T>(url: string, deed: (store: TaskStore) => Promise<T>): P
 
 type All = ReadonlyMap<TaskId, TaskRecord>;
 
-/** A new file with so many tasks, and what is in it. */
+/** A new SQLite file with this number of tasks, and its content. */
 async function newSource(count: number): Promise<{ readonly url: string; readonly all: All }> {
   const url = newFile();
   const all = await within(url, async (store) => {
@@ -91,7 +91,7 @@ describe("a copy", () => {
     expect(await within(from, (store) => addTo(store))).toMatchObject([{ tasks: [{ id: highest + 1 }] }]);
   });
 
-  test("prints the counts of both stores, and nothing that only a terminal understands", async () => {
+  test("prints the counts of both stores, and no control characters", async () => {
     const { code, stdout, stderr } = await copied(source.url, newFile());
     const count = (status: string): number =>
       [...source.all.values()].filter(({ task }) => task.status === status).length;
@@ -109,7 +109,7 @@ describe("a copy", () => {
   });
 
   test.each(["PostgreSQL", "Redis", "SQLite"] as const)(
-    "that is finished, into %s, is found finished",
+    "into %s that is complete has nothing left to do",
     async (name) => {
       const to = name === "SQLite" ? newFile() : newPlace(name);
       const look = (store: TaskStore) =>
@@ -137,7 +137,7 @@ describe("a copy that is killed in the middle", () => {
     many = await newSource(MANY);
   });
 
-  /** Whether it was killed: on a busy machine a copy may have ended before it is seen to have begun. */
+  /** Resolves with whether the copy was killed. On a busy machine it may have ended before the test sees its beginning. */
   const kill = async (copy: ServerProcess): Promise<boolean> => {
     copy.kill("SIGKILL");
     return (await copy.ended).signal === "SIGKILL";
@@ -146,7 +146,7 @@ describe("a copy that is killed in the middle", () => {
   async function expectCompletion(to: string, before: All): Promise<void> {
     expect(before.size).toBeGreaterThan(0);
     expect(before.size).toBeLessThan(MANY);
-    for (const [id, record] of before) expect(record).toStrictEqual(many.all.get(id) as TaskRecord); // it is there
+    for (const [id, record] of before) expect(record).toStrictEqual(many.all.get(id) as TaskRecord); // the source has this id
     const { code, stdout } = await copied(many.url, to);
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(String(MANY)) });
     expect(await allIn(to)).toStrictEqual(many.all);
@@ -174,7 +174,7 @@ describe("a copy that is killed in the middle", () => {
       const copy = started(many.url, to);
       let isOver = false;
       void copy.ended.then(() => (isOver = true));
-      // No other process may look into the file; what the first calls write makes its log that large.
+      // No other process may open the file. Its log reaches this size after the first calls of the copy.
       await eventually(
         () => isOver || (existsSync(log) && Bun.file(log).size > 600_000),
         (isInTheMiddle) => isInTheMiddle,
@@ -240,7 +240,7 @@ describe("a copy is refused in one line,", () => {
   });
 
   test.each(["PostgreSQL", "Redis", "SQLite"] as const)(
-    "from %s where there is no store, and none is made there",
+    "from %s without a store, and no store is created there",
     async (name) => {
       const from = name === "SQLite" ? newFile() : newPlace(name);
       const args = ["--from", from, "--to", newFile()];

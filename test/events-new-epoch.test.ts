@@ -1,4 +1,7 @@
-/** Events out when the store's change log gets a new epoch: a server that was restarted, has lost its end, or took over. */
+/**
+ * Published events when the store's change log gets a new epoch: after a restart, after a loss of its last changes, and after a
+ * failover.
+ */
 import { afterEach, describe, expect, test } from "bun:test";
 import type { EventOutput, TaskEvent } from "../src/broker/event-output.ts";
 import { createEngine, type Engine } from "../src/engine/engine.ts";
@@ -21,7 +24,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-/** A process that publishes, and the broker to which it does. */
+/** A process that publishes events, and its broker. */
 async function openPublisher(url: string) {
   const store = await openStore({ ...redisSetup(url, BRIEF_PAUSES), url });
   closing.push(store.close);
@@ -46,7 +49,7 @@ async function openPublisher(url: string) {
   return {
     ...{ engine, broker, log },
     create: (count: number) => createWhenAnswered(engine, count),
-    /** Resolves when an event has come of each of them. */
+    /** Resolves when an event of each of these tasks was published. */
     publishes: (ids: readonly number[]) =>
       eventually(
         () => ids.filter((id) => !published().has(id)),
@@ -66,7 +69,7 @@ const engineOn = (store: TaskStore, log: ReturnType<typeof createTestLog>): Engi
     retentions: [],
   });
 
-/** Tries until the store, which may just have been restarted, takes them. */
+/** Tries until the store accepts the tasks; it may still be starting. */
 async function createWhenAnswered(engine: Engine, count: number): Promise<number[]> {
   const specs = Array.from({ length: count }, () => ({ name: "x" }));
   const create = async (): Promise<number[] | null> =>

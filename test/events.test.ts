@@ -25,7 +25,7 @@ const isDeleted =
     event === "deleted" && data.id === id;
 const isReset = ({ event }: SeenEvent): boolean => event === "reset";
 
-/** What a client that mirrors all tasks knows after these events: id → status. */
+/** The state that a client has after these events: id → status. */
 function mirror(events: readonly SeenEvent[], known: ReadonlyMap<number, string> = new Map()) {
   const tasks = new Map(known);
   for (const { event, data } of events) {
@@ -161,7 +161,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     client.close();
   });
 
-  // ---- coming back
+  // ---- reconnects
 
   test("are resumed after any id without missing a task's latest state or its end", async () => {
     const first = await openEvents(server.url);
@@ -199,7 +199,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     ["of another store", Buffer.from("1:other").toString("base64url")],
     ["from the future", "OTk5OTk5OTk5OmFiYw"],
     ["of a store without a name", Buffer.from("1:").toString("base64url")],
-    ["that is none", "nonsense"],
+    ["that is invalid", "nonsense"],
     ["that is a number", "7"],
   ])("after an id %s begin with a reset, and its id may be resumed from", async (_, lastEventId) => {
     const client = await openEvents(server.url, { lastEventId });
@@ -213,7 +213,7 @@ describe.each(STORES)("events of a store in %s", (_, STORE_URL) => {
     again.close();
   });
 
-  // ---- a crowd, and its end
+  // ---- many clients, and the end of a stream
 
   test("are the same for a hundred clients", async () => {
     const clients = await Promise.all(Array.from({ length: 100 }, () => openEvents(server.url)));
@@ -243,7 +243,7 @@ describe("an event stream", () => {
     await server.close();
   });
 
-  test("releases everything when its client disconnects", async () => {
+  test("releases all its resources when its client disconnects", async () => {
     const server = openMemoryServer();
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
     const watches = (count: number) =>
@@ -339,7 +339,7 @@ describe("an event stream", () => {
   test("is ended when the server stops; the server does not wait for streams", async () => {
     const server = await startApp({ ROLE: "api" }, { clock: createManualClock() });
     const clients = await Promise.all(Array.from({ length: 20 }, () => openEvents(server.url)));
-    await server.stop(); // no time passes here: it waits for no deadline
+    await server.stop(); // the clock does not move, so the stop waits for no time limit
     await eventually(
       () => clients.filter(({ isOver }) => isOver).length,
       (over) => over === clients.length,

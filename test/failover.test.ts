@@ -1,4 +1,4 @@
-/** What clients see where the primary of a store lives on as a replica, and when its address leads to the new primary. */
+/** The answers to clients after the primary of a store has become a replica, and after its address leads to the new primary. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { createWire, type Wire } from "./chaos/wire.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
@@ -23,7 +23,7 @@ afterAll(async () => {
   await server.stop();
   clients.close();
   for (const redis of [primary, other]) {
-    await redis.signal("SIGKILL"); // it refuses SIGTERM while it writes its log anew after it became a replica
+    await redis.signal("SIGKILL"); // SIGKILL, because it ignores SIGTERM while it rewrites its log as a new replica
     await redis.remove();
   }
 }, 300_000);

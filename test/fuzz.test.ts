@@ -1,6 +1,6 @@
 /**
- * Five thousand requests, from the plausible to the absurd: none is a fault of the server, and every answer is one that
- * the OpenAPI document knows. `FUZZ_SEED=…` repeats a run, `FUZZ_RUNS=…` sets how often fifty requests are sent.
+ * Five thousand requests, valid and invalid: no answer is a 5xx, and the OpenAPI document allows every
+ * answer. `FUZZ_SEED=…` repeats a run, `FUZZ_RUNS=…` sets how often fifty requests are sent.
  */
 
 import { afterAll, beforeAll, expect, test } from "bun:test";
@@ -17,12 +17,12 @@ const SEED = Number(process.env.FUZZ_SEED || Date.now() % 2 ** 31);
 /** A request; `@n` in its target stands for the id of the n-th task of this run, alive or not. */
 type Step = {
   readonly request: RawRequest;
-  /** What a live task is answered with; null where anything documented will do. */
+  /** The status of the answer if the task exists; null if every documented answer is right. */
   readonly expects: 200 | 201 | 204 | null;
 };
 type Header = readonly [string, string];
 
-// ---- the plausible
+// ---- valid requests
 
 const JSON_TYPE: Header = ["Content-Type", "application/json"];
 
@@ -31,7 +31,7 @@ const name = fc
   .filter((text) => text.trim() !== "");
 const description = fc.option(fc.string({ unit: "grapheme", maxLength: 80 }));
 const span = fc.constantFrom("0s", "1ms", "1.5s", "72h");
-/** No key: another live task may hold it, which is another answer. */
+/** Without a key: another live task could have it, and the answer would differ. */
 const createBody = fc.record(
   {
     name,
@@ -66,7 +66,7 @@ const create = fc.tuple(createBody, slash, fc.boolean()).map(
     expects: 201,
   }),
 );
-/** Under few keys, so that some come again and some with another body. */
+/** With few keys, so that some keys are repeated, with the same body or another one. */
 const createOnce = fc.tuple(name, fc.constantFrom("k1", "k2", "k3")).map(
   ([name, key]): Step => ({
     request: {
@@ -81,14 +81,14 @@ const createOnce = fc.tuple(name, fc.constantFrom("k1", "k2", "k3")).map(
 const read = fc
   .tuple(fc.constantFrom("GET", "HEAD"), someTask)
   .map(([method, target]): Step => ({ request: { method, target }, expects: 200 }));
-/** Any version of a task that is there is one that the client has. */
+/** `*` matches every version of a task that exists. */
 const readKnown = someTask.map(
   (target): Step => ({ request: { target, headers: [["If-None-Match", "*"]] }, expects: null }),
 );
 const wait = fc
   .tuple(someTask, fc.constantFrom("0s", "1ms", "2.5ms"))
   .map(([target, time]): Step => ({ request: { target: `${target}?wait=${time}` }, expects: 200 }));
-/** Only asked for and left again: an event stream has no end. */
+/** A HEAD request, because an event stream has no end. */
 const follow = fc
   .constantFrom("", "?status=done", "?type=a.*&task=1")
   .map((query): Step => ({ request: { method: "HEAD", target: `/api/events${query}` }, expects: 200 }));
@@ -98,7 +98,7 @@ const edit = fc.tuple(someTask, patchBody).map(
     expects: 200,
   }),
 );
-/** Whether its status allows it is the task's affair. */
+/** The status of the task may allow the call or not. */
 const act = fc
   .tuple(
     fc.nat(20),
@@ -185,9 +185,9 @@ const list = fc
     return { request: { target: `/api/task?${text}` }, expects: 200 };
   });
 
-// ---- the absurd
+// ---- invalid requests
 
-const targetText = fc.stringMatching(/^[!-~\u00a1-\u00ff]{0,30}$/); // what may stand in a request line
+const targetText = fc.stringMatching(/^[!-~\u00a1-\u00ff]{0,30}$/); // the characters that a request line may have
 const path = fc.oneof(
   { weight: 4, arbitrary: someTask },
   { weight: 2, arbitrary: fc.constantFrom("/api/task", "/api/task/", "/livez", "/readyz/", "/openapi.json") },
@@ -365,7 +365,7 @@ const seen = new Map<number, number>(); // status → how often
 
 beforeAll(async () => {
   const env = { SIMULATE_MIN: "0s", SIMULATE_MAX: "10ms", SIMULATE_FAILURE_RATE: "0.3" };
-  server = await startApp(env, { logLevel: "debug" }); // its lines are written about requests, and may fail too
+  server = await startApp(env, { logLevel: "debug" }); // at this level each request writes log lines, which are tested as well
   client = createRawClient(server.url);
   checker = createOpenApiChecker(await fetchOpenApi(server.url));
 });
@@ -409,7 +409,7 @@ const isPage = ({ target }: { readonly target: string }): boolean =>
   /^\/(?:tasks|tasks\/[^/]*|new|overview)?\/?(?:\?.*)?$/.test(target);
 const PAGE_STATUSES: ReadonlySet<number> = new Set([200, 204, 304]);
 
-/** What lies outside the API is refused with a page where HTML is asked for. */
+/** Paths outside of the API are refused with a page if the request accepts HTML. */
 const isRefusedPage = (
   { method, target, headers = [] }: RawRequest,
   { status, headers: answered }: Response,
@@ -422,13 +422,13 @@ const isRefusedPage = (
     URL.parse(target, "http://localhost")?.pathname ?? "/api",
   );
 
-/** A cancel of a task that runs at that very moment, which is up to the machine; task-model.test.ts cancels running work. */
+/** The answer to a cancel of a task that runs at this moment, which depends on the machine. task-model.test.ts tests it. */
 const BY_CHANCE = 202;
 
 /** Tasks that were deleted because a random id was the id of another command's task. */
 const strays = new Set<number>();
 
-/** Only the path: a query may have a percent sign that begins no character. */
+/** Reads only the path, because a query may have an invalid percent encoding. */
 const strayOf = ({ target }: RawRequest): number =>
   Number(/\/task\/(\d+)/.exec(decodeURI(target.split("?", 1)[0] ?? ""))?.[1]);
 
@@ -437,9 +437,9 @@ const removeIfThere = (id: number): Promise<void> =>
     if (!isTaskError(error, "not_found") || !strays.has(id)) throw error;
   });
 
-/** The tasks that a 201 names; an answer that is given again names some that may be gone. */
+/** The tasks of a 201. None for a repeated answer, because its tasks may have been deleted. */
 async function createdIds(response: Response): Promise<number[]> {
-  const answer = (await response.json()) as { task_id: number } | { task_ids: number[] }; // the checker has seen it
+  const answer = (await response.json()) as { task_id: number } | { task_ids: number[] }; // the checker has checked the form
   if (response.headers.get("idempotent-replayed") !== null) return [];
   if ("task_ids" in answer) return answer.task_ids;
   expect(response.headers.get("location")).toBe(`/api/task/${answer.task_id}`);
@@ -447,7 +447,7 @@ async function createdIds(response: Response): Promise<number[]> {
 }
 
 test(
-  "no request is a fault of the server, and the OpenAPI document knows every answer",
+  "no answer is a 5xx, and the OpenAPI document allows every answer",
   async () => {
     console.log(`fuzz: FUZZ_SEED=${SEED}`);
     await fc.assert(

@@ -1,4 +1,7 @@
-/** A server that runs a module of handlers, from its source and as an executable of one file: what is in it and what breaks it. */
+/**
+ * A server with a module of handlers, from its source and as a single-file executable: handlers that work, and handlers that fail
+ * in all ways.
+ */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -72,11 +75,11 @@ function commandOf(pid: string): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
   } catch {
-    return ""; // it has gone meanwhile
+    return ""; // the process has ended meanwhile
   }
 }
 
-/** A module of its own, so that its processes can be told from others'. */
+/** A module with a unique path, so that its processes can be identified by their command line. */
 function writeModule(name: string, text: string): string {
   const path = join(home, name);
   writeFileSync(path, text);
@@ -85,7 +88,7 @@ function writeModule(name: string, text: string): string {
 
 const DEATHS: readonly (readonly [string, string])[] = [
   ["exits", "exit code 3"],
-  ["rejects", "nobody listens"],
+  ["rejects", "not caught"],
   ["crashes", "SIGSEGV"],
 ];
 
@@ -111,7 +114,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
           method: "POST",
           body: `{"name":"x","type":"${type}","payload":${payload}}`,
         });
-        const { task_id } = (await response.json()) as { task_id: number }; // the contract's shape
+        const { task_id } = (await response.json()) as { task_id: number }; // in the form that the API documents
         await ended(task_id);
         const answer = await (await fetch(`${url}/api/task/${task_id}`)).text();
         expect(answer).toContain(`,"result":${result},"error":null`);
@@ -151,7 +154,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
   );
 
   test(
-    "stops with the module's own error when it cannot be loaded",
+    "ends with the error of the module when the module cannot be loaded",
     async () => {
       const HANDLERS = writeModule(
         "broken.ts",
@@ -195,7 +198,7 @@ describe.each(PROGRAMS)("a server with handlers, %s,", (_, start) => {
       expect(outcomesOf(await after.running(id))).toEqual(["lost"]);
       await eventually(
         () => processesOf(`sleep ${mark}`),
-        ({ length }) => length === 2, // the second run's
+        ({ length }) => length === 2, // the process of the second run
       );
       after.server.kill("SIGKILL");
       await after.server.ended;
@@ -228,7 +231,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "gives its types their own defaults, which a task may change",
+    "applies the defaults of each type, which a task may override",
     async () => {
       const { client, add } = await open(tasktrack);
       const [usual, own] = await Promise.all([
@@ -260,7 +263,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "goes on when a handler allocates two gigabytes",
+    "continues when a handler allocates two gigabytes",
     async () => {
       const { add, ended } = await open(tasktrack);
       expect(await ended(await add({ type: "hogs" }))).toMatchObject({ status: "done", result: 2 ** 31 });
@@ -269,7 +272,7 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "passes a cancel request on within seconds, and a command's whole tree ends",
+    "passes on a cancel request within seconds, and all processes of a command end",
     async () => {
       const { client, add, ended, running } = await open(tasktrack);
       const [patient, tree] = await Promise.all([add({ type: "patient" }), add({ type: "tree" })]);
@@ -290,9 +293,9 @@ describe("a server with handlers", () => {
   test(
     "that stops kills a handler that ignores its abort, and gives its task back",
     async () => {
-      const STORE_URL = `sqlite:${join(home, "deaf.db")}`;
+      const STORE_URL = `sqlite:${join(home, "unstoppable.db")}`;
       const first = await open(tasktrack, { STORE_URL });
-      const id = await first.add({ type: "deaf" });
+      const id = await first.add({ type: "unstoppable" });
       await first.running(id);
       first.server.kill("SIGTERM");
       expect(await first.server.ended).toMatchObject({ code: 0 });
@@ -304,13 +307,13 @@ describe("a server with handlers", () => {
   );
 
   test(
-    "keeps neither files nor zombies of a process that has ended",
+    "keeps no open files and no zombies of a process that has ended",
     async () => {
       const { server, add, ended } = await open(tasktrack, { HANDLER_PROCESSES: "1" });
       const files = (): number => readdirSync(`/proc/${server.pid}/fd`).length;
       await ended(await add({ type: "exits" }));
       const before = files();
-      // Each task is lost three times, so six more processes die: a file kept of each would be more than four.
+      // Each task is lost three times, so six more processes end. If a file of each stayed open, there would be more than four.
       for (let round = 0; round < 2; round++) await ended(await add({ type: "exits" }));
       await eventually(files, (now) => now <= before + 4);
       await eventually(
@@ -358,17 +361,17 @@ describe("a worker with the module", () => {
       const good = await ended(await add({ type: "good", payload: 1 }));
       expect(good).toMatchObject({ status: "done", result: { got: 1 } });
       expect(good.attempts[0]?.worker).toBe("far-away");
-      const deaf = await add({ type: "deaf" });
-      await running(deaf);
+      const unstoppable = await add({ type: "unstoppable" });
+      await running(unstoppable);
       worker.kill("SIGTERM");
       expect(await worker.ended).toMatchObject({ code: 0 });
-      expect(outcomesOf(await client.get(deaf))).toEqual(["released"]);
+      expect(outcomesOf(await client.get(unstoppable))).toEqual(["released"]);
     },
     SLOW_MS,
   );
 
   test(
-    "claims types that its module has got meanwhile",
+    "claims types that were added to its module meanwhile",
     async () => {
       const { url, add, ended } = await open(tasktrack, { HANDLERS: "" });
       const module = writeModule("growing.ts", "export default { a: async () => 1 };\n");

@@ -9,7 +9,7 @@ type Headers = readonly (readonly [string, string])[];
 type Refused = {
   readonly it: string;
   readonly send: RawRequest | string;
-  /** Of the fields at fault. */
+  /** The pointers of the invalid fields. */
   readonly pointers?: readonly string[];
   readonly allow?: string;
 };
@@ -42,7 +42,7 @@ const bytes = (...parts: (string | readonly number[])[]): Uint8Array =>
 const nested = (depth: number): string => `{"name":"x","a":${"[".repeat(depth - 1)}${"]".repeat(depth - 1)}}`;
 const padded = (length: number): string => '{"name":"x"}'.padEnd(length, " ");
 
-// ---- 400 invalid: it is JSON, but no task
+// ---- 400 invalid: JSON that is not a valid task
 
 const unknownFields = (count: number): Record<string, number> =>
   Object.fromEntries(Array.from({ length: count }, (_, n) => [`k${n}`, 1]));
@@ -57,7 +57,7 @@ const fields: readonly Refused[] = [
   { it: "an empty name", send: post(named("")), pointers: ["/name"] },
   { it: "a name of spaces", send: post(named("   ")), pointers: ["/name"] },
   { it: "a name of tabs and line ends", send: post(named("\t\r\n\v\f")), pointers: ["/name"] },
-  { it: "a name of Unicode's spaces", send: post(named("\u00a0\u2003\u3000\ufeff")), pointers: ["/name"] },
+  { it: "a name of Unicode spaces", send: post(named("\u00a0\u2003\u3000\ufeff")), pointers: ["/name"] },
   { it: "a name of 256 letters", send: post(named("x".repeat(256))), pointers: ["/name"] },
   { it: "a name of 256 emoji", send: post(named("🦊".repeat(256))), pointers: ["/name"] },
   { it: "a name with a lone high surrogate", send: post('{"name":"\\ud800"}'), pointers: ["/name"] },
@@ -94,12 +94,12 @@ const fields: readonly Refused[] = [
     pointers: ["/description"],
   },
   {
-    it: "two faults, both of which are named",
+    it: "two faults, which are both named",
     send: post('{"name":"","description":7}'),
     pointers: ["/name", "/description"],
   },
   ...["id", "status", "created_at", "duration", "version", "attempt", "result"].map((field) => ({
-    it: `the server's own field ${field}`,
+    it: `the field ${field}, which only the server sets`,
     send: post(`{"name":"x","${field}":1}`),
     pointers: [`/${field}`],
   })),
@@ -144,12 +144,12 @@ const fields: readonly Refused[] = [
     send: post(value),
   })),
   {
-    it: "a wrong name whose first key was right, for the last one wins",
+    it: "a valid name and then an invalid one, because the last one counts",
     send: post('{"name":"x","name":7}'),
     pointers: ["/name"],
   },
   {
-    it: "64 levels under an unknown key, which are parsed",
+    it: "64 levels below an unknown key, which are parsed",
     send: post(nested(64)),
     pointers: ["/a"],
   },
@@ -281,14 +281,14 @@ const waitsAndEvents: readonly Refused[] = [
   pointers: [pointer ?? ""],
 }));
 
-// ---- 400 malformed_body: it is no JSON at all
+// ---- 400 malformed_body: invalid JSON
 
 const malformed: readonly Refused[] = [
   { it: "no body", send: post(undefined) },
   { it: "an empty body", send: post("") },
   { it: "an empty body in chunks", send: { ...post(""), chunked: true } },
   { it: "a body of white space", send: post(" \n") },
-  { it: "a body that is one word of a megabyte", send: post("x".repeat(BODY_BYTES)) },
+  { it: "a body of one word with a megabyte", send: post("x".repeat(BODY_BYTES)) },
   ...[
     '{"name":"x"',
     '{"name":',
@@ -307,17 +307,17 @@ const malformed: readonly Refused[] = [
     "name=x",
     "<name>x</name>",
   ].map((text) => ({ it: `the body ${JSON.stringify(text)}`, send: post(text) })),
-  { it: "a byte that is no UTF-8", send: post(bytes('{"name":"', [0xff], '"}')) },
+  { it: "a byte that is not UTF-8", send: post(bytes('{"name":"', [0xff], '"}')) },
   { it: "an overlong slash", send: post(bytes('{"name":"', [0xc0, 0xaf], '"}')) },
   { it: "half a euro sign", send: post(bytes('{"name":"', [0xe2, 0x82], '"}')) },
   { it: "a surrogate in UTF-8", send: post(bytes('{"name":"', [0xed, 0xa0, 0x80], '"}')) },
-  { it: "what lies beyond Unicode", send: post(bytes('{"name":"', [0xf4, 0x90, 0x80, 0x80], '"}')) },
+  { it: "a code point beyond Unicode", send: post(bytes('{"name":"', [0xf4, 0x90, 0x80, 0x80], '"}')) },
   { it: "UTF-16", send: post(Buffer.from('{"name":"x"}', "utf16le")) },
-  { it: "a patch that is no UTF-8", send: { ...patch(""), body: bytes('{"name":"', [0xfe], '"}') } },
+  { it: "a patch that is not UTF-8", send: { ...patch(""), body: bytes('{"name":"', [0xfe], '"}') } },
   { it: "65 levels", send: post(nested(65)) },
   { it: "10,000 levels", send: post(nested(10_000)) },
   { it: "500,000 brackets that are never closed", send: post("[".repeat(500_000)) },
-  { it: "10,000 objects in one another", send: post('{"name":'.repeat(10_000)) },
+  { it: "10,000 nested objects", send: post('{"name":'.repeat(10_000)) },
   { it: "a patch without a body", send: call("PATCH", "/api/task/1") },
 ];
 
@@ -330,7 +330,7 @@ const tooLarge: readonly Refused[] = [
   { it: "2 MiB in chunks", send: { ...post(padded(2 * BODY_BYTES)), chunked: true } },
   { it: "a patch of 2 MiB", send: patch(padded(2 * BODY_BYTES)) },
   {
-    it: "a terabyte that is announced",
+    it: "a Content-Length of a terabyte",
     send: "POST /api/task HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 1099511627776\r\n\r\n{",
   },
 ];
@@ -430,10 +430,10 @@ const unknownRoutes: readonly Refused[] = [
 ].map((target) => ({ it: `GET ${target}`, send: get(target) }));
 
 const moreUnknown: readonly Refused[] = [
-  { it: "POST to nowhere", send: { ...post(named("x")), target: "/api/nope" } },
-  { it: "DELETE of nowhere", send: call("DELETE", "/api/nope/1") },
-  { it: "OPTIONS of nowhere", send: call("OPTIONS", "/nope") },
-  { it: "PROPFIND of nowhere", send: call("PROPFIND", "/nope") },
+  { it: "POST to an unknown path", send: { ...post(named("x")), target: "/api/nope" } },
+  { it: "DELETE of an unknown path", send: call("DELETE", "/api/nope/1") },
+  { it: "OPTIONS of an unknown path", send: call("OPTIONS", "/nope") },
+  { it: "PROPFIND of an unknown path", send: call("PROPFIND", "/nope") },
 ];
 
 const missing: readonly Refused[] = [
@@ -485,14 +485,14 @@ const UNSAFE = [
 ] as const;
 const FOREIGN: readonly (readonly [string, Headers])[] = [
   ["another origin", [["Origin", "http://evil.example"]]],
-  ["an origin that hides itself", [["Origin", "null"]]],
+  ["an opaque origin", [["Origin", "null"]]],
   ["another port of this host", [["Origin", "http://localhost:3000"]]],
-  ["an origin that only begins like ours", [["Origin", "http://localhost.evil.example"]]],
-  ["an origin that is none", [["Origin", "localhost"]]],
+  ["an origin that only begins like the server's", [["Origin", "http://localhost.evil.example"]]],
+  ["an invalid origin", [["Origin", "localhost"]]],
   ["another site", [["Sec-Fetch-Site", "cross-site"]]],
   ["a sibling of this site", [["Sec-Fetch-Site", "same-site"]]],
   [
-    "another site under our name",
+    "another site with the Origin of the server",
     [
       ["Origin", "http://localhost"],
       ["Sec-Fetch-Site", "cross-site"],
@@ -502,8 +502,8 @@ const FOREIGN: readonly (readonly [string, Headers])[] = [
 ];
 
 const foreignOrigins: readonly Refused[] = UNSAFE.flatMap((request) =>
-  FOREIGN.map(([who, headers]) => ({
-    it: `a ${request.method} from ${who}`,
+  FOREIGN.map(([source, headers]) => ({
+    it: `a ${request.method} from ${source}`,
     send: { ...request, headers: [...(request.headers ?? []), ...headers] },
   })),
 );
@@ -536,7 +536,7 @@ const foreignHosts: readonly Refused[] = [
     ]),
   },
   {
-    it: "a rebound page's POST that says same-origin",
+    it: "a rebound page's POST with Sec-Fetch-Site: same-origin",
     send: post(named("x"), [
       ...JSON_TYPE,
       ["Host", "evil.example"],
@@ -549,7 +549,7 @@ const foreignHosts: readonly Refused[] = [
     send: call("DELETE", "/api/task/1", [["Host", "evil.example"], MOZILLA]),
   },
   {
-    it: "a rebound page's GET of what is not there",
+    it: "a rebound page's GET of an unknown path",
     send: get("/nope", [["Host", "evil.example"], MOZILLA]),
   },
 ];
@@ -567,10 +567,10 @@ const badHosts: readonly Refused[] = [
     ]),
   },
   {
-    it: "two Host headers on a POST, both of them ours",
+    it: "two equal and valid Host headers on a POST",
     send: post(named("x"), [...JSON_TYPE, ["Host", "localhost"], ["Host", "localhost"]]),
   },
-  { it: "a bad Host where nothing is", send: get("/nope", [["Host", "a b"]]) },
+  { it: "an invalid Host for an unknown path", send: get("/nope", [["Host", "a b"]]) },
 ];
 
 // ---- the tables against one server
@@ -601,7 +601,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** What a refused request must leave as it was. */
+/** The state that a refused request must not change. */
 const state = async (): Promise<string> => (await fetch(`${server.url}/api/task?view=full`)).text();
 
 for (const [status, code, rows] of TABLES) {
@@ -624,11 +624,11 @@ test("the tables above have at least sixty requests, all different", () => {
   expect(new Set(names).size).toBe(names.length);
 });
 
-test("no request above was logged as a fault of the server", () => {
+test("no request above was logged as an error of the server", () => {
   expect(server.lines.filter((line) => line.includes('"level":"error"'))).toEqual([]);
 });
 
-// ---- what only looks hostile
+// ---- valid requests that look hostile
 
 type Served = { readonly it: string; readonly send: RawRequest | string; readonly status: number };
 
@@ -654,14 +654,14 @@ const servedBodies: readonly Served[] = [
   created("a name of 255 letters in white space", post(named(` \t${"x".repeat(255)}\n `))),
   created("a name in every script", post(named("नमस्ते مرحبا 你好 \u202e"))),
   created("a surrogate pair, escaped", post('{"name":"\\ud83e\\udd8a"}')),
-  created("markup, which is only text here", post(named("<script>alert(1)</script>"))),
+  created("markup, which is treated as text", post(named("<script>alert(1)</script>"))),
   created("a name that exists already", post(named("someName"))),
   created(
     "a description of 10,000 emoji",
     post(JSON.stringify({ name: "x", description: "🦊".repeat(10_000) })),
   ),
   created("a description of null", post('{"name":"x","description":null}')),
-  created("a key twice, for the last one wins", post('{"name":7,"name":"x"}')),
+  created("a key twice, of which the last one counts", post('{"name":7,"name":"x"}')),
   created("brackets within a text", post(named("[{".repeat(100)))),
   created("brackets behind an escaped quote", post(named(`"\\"${"[".repeat(100)}`))),
   created("white space around the JSON", post(' \r\n\t{"name":"x"}\n')),
@@ -681,7 +681,7 @@ const servedTypes: readonly Served[] = [
   ].map((type) => created(`a body of ${type}`, post(named("x"), [["Content-Type", type]]))),
   created("a body without a type", post(named("x"), [])),
   created(
-    "a body that is said to be as it is",
+    "a body with the encoding identity",
     post(named("x"), [...JSON_TYPE, ["Content-Encoding", "identity"]]),
   ),
   created(
@@ -705,13 +705,13 @@ const servedOrigins: readonly Served[] = [
       MOZILLA,
     ]),
   ),
-  created("what a person typed", post(named("x"), [...JSON_TYPE, ["Sec-Fetch-Site", "none"]])),
+  created("a request from the address bar", post(named("x"), [...JSON_TYPE, ["Sec-Fetch-Site", "none"]])),
   created(
     "a page of an allowed host",
     post(named("x"), [...JSON_TYPE, ["Host", "other.example:81"], ["Origin", "http://other.example:81"]]),
   ),
   read(
-    "another page's GET, which it may send and not read",
+    "a GET of another page, which cannot read the answer",
     get("/api/task", [
       ["Origin", "http://evil.example"],
       ["Sec-Fetch-Site", "cross-site"],
@@ -736,11 +736,11 @@ const servedOrigins: readonly Served[] = [
   ),
   ...["", "%00", "localhost:99999", "a_b", "xn--e1afmkfd.example"].map((host) =>
     read(
-      `the Host ${JSON.stringify(host)}, as long as it is no browser's`,
+      `the Host ${JSON.stringify(host)}, if the client is not a browser`,
       get("/api/task", [["Host", host]]),
     ),
   ),
-  read("a client without a name for a foreign host", get("/api/task/1", [["Host", "evil.example"]])),
+  read("a client without User-Agent for a foreign host", get("/api/task/1", [["Host", "evil.example"]])),
 ];
 
 const servedRest: readonly Served[] = [
@@ -750,7 +750,7 @@ const servedRest: readonly Served[] = [
   { it: "HTTP/1.0, which needs no Host", send: "GET /api/task HTTP/1.0\r\n\r\n", status: 200 },
   { it: "HTTP/1.0 for one task", send: "GET /api/task/1 HTTP/1.0\r\nHost: localhost\r\n\r\n", status: 200 },
   {
-    it: "a POST that waits for leave to go on",
+    it: "a POST with Expect: 100-continue",
     send: post(named("x"), [...JSON_TYPE, ["Expect", "100-continue"]]),
     status: 201,
   },
@@ -791,7 +791,7 @@ describe("a request id", () => {
   });
 
   test.each(["", "<script>", "a b", "x".repeat(65), "a\tb", "ä"])(
-    "that could do harm is replaced: %j",
+    "that could be harmful is replaced: %j",
     async (id) => {
       const response = await exchange(server.url, get("/nope", [["X-Request-Id", id]]));
       const problem = await expectProblem(response, { status: 404, code: "unknown_route" });
@@ -801,21 +801,21 @@ describe("a request id", () => {
   );
 });
 
-// ---- what is no HTTP; the runtime answers, before there is a request
+// ---- invalid HTTP: the runtime answers before there is a request
 
 describe("refused with 400 by the HTTP parser:", () => {
   const head = "POST /api/task HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
   const rows: readonly (readonly [string, string])[] = [
     ["noise", "\x00\x01\x02 noise\r\n\r\n"],
     ["no Host in HTTP/1.1", "GET /api/task HTTP/1.1\r\n\r\n"],
-    ["a length that is no number", `${head}Content-Length: abc\r\n\r\n{}`],
-    ["a length below nothing", `${head}Content-Length: -1\r\n\r\n{}`],
+    ["a length that is not a number", `${head}Content-Length: abc\r\n\r\n{}`],
+    ["a negative length", `${head}Content-Length: -1\r\n\r\n{}`],
     ["two lengths", `${head}Content-Length: 2\r\nContent-Length: 12\r\n\r\n{"name":"x"}`],
     [
-      "a length and chunks, as smugglers send them",
+      "a length and chunks, as for request smuggling",
       `${head}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
     ],
-    ["chunks in a coding within", `${head}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`],
+    ["chunks and another coding", `${head}Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n`],
   ];
   test.each(rows)("%s", async (_, text) => {
     const before = await state();
@@ -825,7 +825,7 @@ describe("refused with 400 by the HTTP parser:", () => {
   });
 });
 
-test("a client that disconnects in the middle of its body is not logged as a fault of the server", async () => {
+test("a client that disconnects in the middle of its body is not logged as an error of the server", async () => {
   const before = await state();
   const cut = "POST /api/task HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
   expect((await exchange(server.url, cut)).status).toBe(400);

@@ -1,4 +1,4 @@
-/** A type whose work an HTTP server does, from end to end: a real server, a real worker, a real receiver. */
+/** `http()` from end to end, with a real server, a real worker and a real receiver. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,12 +16,12 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** A receiver that gives these answers, one after the other, and a worker that sends it the tasks of a type of its own. */
+/** A receiver that gives these answers one after another, and a worker that sends it the tasks of this type. */
 async function receive(type: string, answers: readonly ((response: ServerResponse) => void)[]) {
-  const heard: IncomingMessage["headers"][] = [];
+  const received: IncomingMessage["headers"][] = [];
   const receiver = createServer((request, response) => {
-    heard.push(request.headers);
-    request.resume().on("end", () => answers[Math.min(heard.length, answers.length) - 1]?.(response));
+    received.push(request.headers);
+    request.resume().on("end", () => answers[Math.min(received.length, answers.length) - 1]?.(response));
   });
   await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
   // A server that listens on a port has an address of this kind.
@@ -34,7 +34,7 @@ async function receive(type: string, answers: readonly ((response: ServerRespons
     receiver.closeAllConnections();
     receiver.close();
   };
-  return { heard, stop };
+  return { received, stop };
 }
 
 const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
@@ -42,7 +42,7 @@ const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
 
 describe("a task of an HTTP handler", () => {
   test("fails, waits for Retry-After and is done, with one Idempotency-Key in all calls", async () => {
-    const { heard, stop } = await receive("hook.retried", [
+    const { received, stop } = await receive("hook.retried", [
       (response) => response.writeHead(500).end("no"),
       (response) => response.writeHead(429, { "retry-after": "1" }).end(),
       (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"sent":true}'),
@@ -53,14 +53,14 @@ describe("a task of an HTTP handler", () => {
     expect(task.attempts.map(({ outcome }) => outcome)).toEqual(["failed", "released", "done"]);
     await server.app.engine.retry(id);
     await becomes(id, ({ status, attempts }) => status === "done" && attempts.length === 4);
-    expect(heard.map((headers) => headers["x-tasktrack-attempt"])).toEqual(["1", "2", "2", "1"]);
-    expect(new Set(heard.map((headers) => headers["idempotency-key"])).size).toBe(1);
+    expect(received.map((headers) => headers["x-tasktrack-attempt"])).toEqual(["1", "2", "2", "1"]);
+    expect(new Set(received.map((headers) => headers["idempotency-key"])).size).toBe(1);
     await stop();
   });
 
   test("closes its connection when it is cancelled", async () => {
     let closed = false;
-    const { heard, stop } = await receive("hook.cancelled", [
+    const { received, stop } = await receive("hook.cancelled", [
       (response) =>
         response
           .once("close", () => (closed = true))
@@ -69,7 +69,7 @@ describe("a task of an HTTP handler", () => {
     ]);
     const id = await create(server.app.engine, { type: "hook.cancelled" });
     await eventually(
-      () => heard.length,
+      () => received.length,
       (count) => count === 1,
     );
     await server.app.engine.cancel(id);

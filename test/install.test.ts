@@ -1,4 +1,4 @@
-/** The first thing that a newcomer sees: `npm ci`. */
+/** `npm ci`, the first command of a new user. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
 
@@ -9,12 +9,12 @@ type Locked = {
 };
 
 const ROOT = join(import.meta.dir, "..");
-/** The last of each line that the tests of the SDK and README name; npm compares them with what packages ask for. */
+/** The latest version of each supported line of Node.js. npm compares them with the `engines` of packages. */
 const NODES = ["20.20.2", "22.23.3", "24.0.0"];
 
 /**
- * The Kafka client asks for Node.js 22.22, though Bun runs it: npm has no switch for one package, so the lock file leaves its
- * `engines` out. `npm install` may put them in again; then remove them by hand.
+ * The Kafka client requires Node.js 22.22, but Bun runs it. npm cannot ignore this for one package, so the lock file omits its
+ * `engines`. `npm install` may add them again; then remove them by hand.
  */
 test.each(NODES)("npm ci prints no warning on Node.js %s", async (version) => {
   const lock = (await Bun.file(join(ROOT, "package-lock.json")).json()) as {

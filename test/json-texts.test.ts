@@ -1,4 +1,4 @@
-/** Payloads and results are the text that came: byte for byte, on every store and through every route of HTTP. */
+/** Payloads and results keep the text that was sent, byte for byte, on every store and through every route. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,7 +25,7 @@ const RUNS = 40;
 
 const KEPT = '{"id":3889108265204450030,"x":1e999, "2":1,\n"10":-0.0,"10":[ ]}';
 
-/** The text of a member, as it stands in an answer. */
+/** The text of a member in an answer. */
 const written = (text: string, object: number, member: string): string => {
   const span = memberOf(text, object, member);
   return span === null ? "is missing" : text.slice(span.start, span.end);
@@ -61,7 +61,7 @@ describe.each(STORES)("on %s", (_, url) => {
     JSON.parse(text);
     return written(text, startOf(text), member);
   };
-  /** Claims all tasks of the type: their tokens, and their payloads as they came. */
+  /** Claims all tasks of the type; returns their tokens and the texts of their payloads. */
   async function claim(type: string): Promise<{ id: number; token: string; payload: string }[]> {
     const text = await answer(
       "POST",
@@ -137,7 +137,7 @@ describe.each(STORES)("on %s", (_, url) => {
     }
   });
 
-  test("a payload that is null, or that a later key makes null, is no payload", async () => {
+  test("a payload that is null, or that a later key makes null, is stored as no payload", async () => {
     for (const members of [
       '"payload":null',
       '"payload":[1],"payload":null',

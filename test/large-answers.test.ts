@@ -1,4 +1,4 @@
-/** Answers to one request end at about 8 MiB, and nothing is lost by that. */
+/** An answer ends at about 8 MiB, and the remaining tasks come in later answers. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { uniqueName } from "./support/stores.ts";
 const COUNT = 40;
 const PAYLOAD = "x".repeat(700_000);
 const IDS = Array.from({ length: COUNT }, (_, n) => n + 1);
-/** The answer that is being filled when it reaches half of the store's bound may have one more page of the store. */
+/** An answer that has reached half of the store's limit may get one more page of the store. */
 const MOST_BYTES = 13 * 1_048_576;
 
 const STORES: Readonly<Record<string, (folder: string) => string>> = {
@@ -61,7 +61,7 @@ for (const [name, urlIn] of Object.entries(STORES)) {
       expect(shown.every(({ payload }) => payload === PAYLOAD)).toBe(true);
     });
 
-    test("a list without a limit is whole", async () => {
+    test("a list without a limit has all tasks", async () => {
       const response = await fetch(`${server.url}/api/task?view=full`);
       const tasks = (await response.json()) as Whole[];
       expect(tasks.map(({ id }) => id)).toEqual(IDS);

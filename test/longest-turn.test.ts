@@ -1,7 +1,7 @@
 /**
- * No request holds the event loop for long, whatever it asks for: with 100,000 tasks in memory, every route gets its largest
- * input, and what it looks at between two turns of the event loop is counted: tasks (each read of a name) and characters of
- * payloads. Counts do not depend on the machine.
+ * No request blocks the event loop for long. With 100,000 tasks in memory, every route gets its largest input. The test counts the
+ * tasks (reads of a name) and the characters of payloads that are read in each turn of the event loop. Counts do not depend on the
+ * machine.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { create, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
@@ -16,14 +16,14 @@ import { type HttpServer, openHttpServer } from "./support/http-server.ts";
 const TASKS = 100_000;
 const LARGE = 40;
 
-/** The memory store looks at 5,000 rows a call, and some of it reads a name twice. */
+/** The memory store examines 5,000 rows a call, and reads the names of some of them twice. */
 const MOST_TASKS = 15_000;
-/** A search takes up to a mebibyte of payloads and one task more, and asks for each payload up to four times. */
+/** A search examines up to a mebibyte of payloads and one more task, and reads each payload up to four times. */
 const MOST_SEARCHED = 8 * 1_048_576;
-/** A page of whole tasks is measured before it is handed out: eight mebibytes of lengths. */
+/** The length of a page of whole tasks is measured before it is returned: up to eight mebibytes. */
 const MOST_CHARACTERS = 20 * 1_048_576;
 
-/** What was looked at since the last turn of the event loop, and the most of any turn. */
+/** Counts the reads since the last turn of the event loop, and keeps the highest counts. */
 function createMeter() {
   let [tasks, characters] = [0, 0];
   let most = { tasks: 0, characters: 0 };
@@ -36,7 +36,7 @@ function createMeter() {
   }
 
   return {
-    /** A draft whose name and payload count when they are read; a store that takes it over counts with it. */
+    /** A draft that counts each read of its name and payload, also after the store has taken it. */
     counted(draft: Draft): Draft {
       const { name, payload } = draft;
       const nameCounted = (): string => {
@@ -52,12 +52,12 @@ function createMeter() {
         payload: { get: payloadCounted, enumerable: true, configurable: true },
       });
     },
-    async during(deed: () => Promise<unknown>): Promise<typeof most> {
+    async during(action: () => Promise<unknown>): Promise<typeof most> {
       [tasks, characters] = [0, 0];
       most = { tasks: 0, characters: 0 };
       isMeasuring = true;
       setImmediate(turn);
-      await deed();
+      await action();
       isMeasuring = false;
       turn();
       return most;
@@ -65,7 +65,7 @@ function createMeter() {
   };
 }
 
-describe("with 100,000 tasks in memory no turn of the event loop visits many:", () => {
+describe("with 100,000 tasks in memory no turn of the event loop reads many:", () => {
   const meter = createMeter();
   let httpServer: HttpServer;
   let close = async (): Promise<void> => undefined;

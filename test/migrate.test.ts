@@ -13,12 +13,12 @@ import { type Ended, killLeftovers, tasktrack } from "./support/server-process.t
 import { sharedPostgres, sharedRedis } from "./support/servers/shared.ts";
 import { openTestStore } from "./support/stores.ts";
 
-/** A store's URL, and what another program sees and does there. */
+/** The URL of a store, and its state and changes as by another program. */
 type Place = {
   readonly storeUrl: string;
-  /** Whether nothing is there. */
+  /** Whether the store does not exist. */
   isEmpty(): Promise<boolean>;
-  /** As a later version of this program would leave it. */
+  /** Changes the schema number as a later version of this program would do. */
   makeNewer(): Promise<unknown>;
   remove(): Promise<unknown>;
 };
@@ -43,7 +43,7 @@ function sqlitePlace(): Place {
       using db = new Database(path);
       db.run("PRAGMA user_version = 99");
     },
-    remove: async () => undefined, // with the folder
+    remove: async () => undefined, // it is removed with the folder
   };
 }
 
@@ -82,8 +82,8 @@ function redisPlace(): Place {
 const migrate = (args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ended> =>
   tasktrack(["migrate", ...args], { cwd: home, env }).ended;
 
-/** What it says, where all is well. */
-async function said(args: readonly string[]): Promise<string> {
+/** The output of a command that succeeds. */
+async function outputOf(args: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await migrate(args);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
@@ -103,23 +103,23 @@ describe.each([
 
   test("--dry-run prints the missing migrations, and changes nothing", async () => {
     const args = ["--dry-run", "--store", place.storeUrl];
-    const first = await said(args);
+    const first = await outputOf(args);
     expect(first.split("\n")[0]).toBe(`${place.storeUrl} has schema number 0`);
     expect(first).toMatch(/^ {2}would apply 1: tasks/m);
     expect(first.includes("\n-- 1\n")).toBe(name !== "Redis"); // Redis needs no script
-    expect(await said(args)).toBe(first);
+    expect(await outputOf(args)).toBe(first);
     expect(await place.isEmpty()).toBe(true);
   });
 
   test("applies the migrations, once", async () => {
     const args = ["--store", place.storeUrl];
-    expect(await said(args)).toMatch(
+    expect(await outputOf(args)).toMatch(
       / had schema number 0\n {2}applied 1: tasks[^\n]*\n( {2}applied \d+: [^\n]*\n)*$/,
     );
     expect(await place.isEmpty()).toBe(false);
     const upToDate = `${place.storeUrl} has schema number ${newest}\n  up to date\n`;
-    expect(await said(args)).toBe(upToDate);
-    expect(await said(["--dry-run", ...args])).toBe(upToDate);
+    expect(await outputOf(args)).toBe(upToDate);
+    expect(await outputOf(["--dry-run", ...args])).toBe(upToDate);
   });
 
   test("leaves the tasks of a store that is up to date as they are", async () => {
@@ -128,7 +128,7 @@ describe.each([
     const all = await readAll(store);
     const { position } = await store.changes(null, 1);
     await store.close();
-    await said(["--store", place.storeUrl]);
+    await outputOf(["--store", place.storeUrl]);
     const again = await openTestStore(place.storeUrl);
     expect(await readAll(again)).toStrictEqual(all);
     expect((await again.changes(null, 1)).position).toEqual(position);
@@ -138,7 +138,7 @@ describe.each([
   test("has nothing to do after a start", async () => {
     const other = placeOf();
     await (await openTestStore(other.storeUrl)).close();
-    expect(await said(["--store", other.storeUrl])).toEndWith("\n  up to date\n");
+    expect(await outputOf(["--store", other.storeUrl])).toEndWith("\n  up to date\n");
     await other.remove();
   });
 
@@ -169,16 +169,16 @@ describe("migrate", () => {
     const { code, stdout } = await migrate([], { STORE_URL: storeUrl });
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(storeUrl) });
     expect(await isEmpty()).toBe(false);
-    expect(await said([])).toBe("memory: has schema number 0\n  up to date\n");
+    expect(await outputOf([])).toBe("memory: has schema number 0\n  up to date\n");
   });
 
   test.each([
     [
-      "a store that is not known",
+      "an unknown store",
       ["--store", "mysql://u:secret@host/db"],
       /^tasktrack: STORE_URL: .*:\*\*\*@host/,
     ],
-    ["a flag that is not known", ["--force"], /--force/],
+    ["an unknown flag", ["--force"], /--force/],
   ])("is refused in one line with %s", async (_case, args, line) => {
     const { code, stdout, stderr } = await migrate(args);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
@@ -191,7 +191,7 @@ describe("migrate", () => {
     "postgres://u:secret@127.0.0.1:1/db",
     "redis://u:secret@127.0.0.1:1",
     "sqlite:no/such/folder/a.db",
-  ])("says in one line that %s cannot be reached", async (url) => {
+  ])("reports in one line that %s cannot be reached", async (url) => {
     const { code, stdout, stderr } = await migrate(["--store", url]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     expect(stderr).toMatch(/^tasktrack: STORE_URL: [^\n]+\n$/);

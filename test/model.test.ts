@@ -279,7 +279,7 @@ const rules = fc.record({
 });
 
 test(
-  "engine and model agree on every answer and on all that can be seen",
+  "engine and model agree on every answer and on all visible state",
   async () => {
     console.log(`MODEL_SEED=${SEED} MODEL_RUNS=${RUNS}`);
     await fc.assert(

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 describe("the OpenAPI document", () => {
-  test("is one of version 3.1 and says whose it is", () => {
+  test("has version 3.1, and the name and version of TaskTrack", () => {
     expect(document.openapi).toMatch(/^3\.1\.\d+$/);
     expect(document.info).toMatchObject({
       title: "TaskTrack",
@@ -29,7 +29,7 @@ describe("the OpenAPI document", () => {
     });
   });
 
-  test("has the five verbs, the probes and itself", () => {
+  test("has the five basic calls, the probes and its own path", () => {
     const routes = operationsOf(document).map(({ method, path }) => `${method} ${path}`);
     expect(routes).toEqual(
       expect.arrayContaining([
@@ -73,7 +73,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  test("documents what every request may be refused with", () => {
+  test("documents all refusals of every request", () => {
     for (const { operation } of operationsOf(document)) {
       expect(Object.keys(operation.responses)).toEqual(
         expect.arrayContaining(["400", "403", "405", "414", "431", "500", "503"]),
@@ -90,7 +90,7 @@ describe("the OpenAPI document", () => {
     }
   });
 
-  /** A path's query parameters, and whether one of them takes a value. */
+  /** The query parameters of a path, and whether their schemas accept a value. */
   const queryOf = (path: string) => {
     const parameters = document.paths[path]?.get?.parameters ?? [];
     const takes = (name: string, value: unknown): boolean => {
@@ -100,7 +100,7 @@ describe("the OpenAPI document", () => {
     return { parameters, takes };
   };
 
-  test("declares the parameters of events and waits with schemas that take what these take", () => {
+  test("declares the parameters of events and waits with schemas that accept the same values as the server", () => {
     const { parameters, takes } = queryOf("/api/events");
     expect(parameters.map(({ name }) => name).toSorted()).toEqual([
       "Last-Event-ID",
@@ -114,7 +114,7 @@ describe("the OpenAPI document", () => {
     expect(queryOf("/api/task/{id}").takes("wait", "30s")).toBe(true);
   });
 
-  test("declares the list's parameters with schemas that take what the list takes", () => {
+  test("declares the parameters of the list with schemas that accept the same values as the server", () => {
     const { parameters, takes } = queryOf("/api/task");
     expect(parameters.map(({ name }) => name).toSorted()).toEqual([
       "Prefer",
@@ -139,7 +139,7 @@ describe("the OpenAPI document", () => {
     expect(takes("cursor", "aWQ6MQ")).toBe(true);
   });
 
-  test("holds JSON Schemas of draft 2020-12 and nothing else, with examples that they take", () => {
+  test("has only JSON Schemas of draft 2020-12, with valid examples", () => {
     const schemas = operationsOf(document).flatMap(({ operation }) => [
       ...(operation.parameters ?? []).map(({ schema }) => schema),
       ...Object.values(operation.requestBody?.content ?? {}).map(({ schema }) => schema),
@@ -169,7 +169,7 @@ describe("the OpenAPI document", () => {
   const bodyOf = (path: string, method: "post" | "patch") =>
     checker.compile(document.paths[path]?.[method]?.requestBody?.content["application/json"]?.schema ?? {});
 
-  test("takes the bodies of the contract and no others", () => {
+  test("accepts valid bodies and no others", () => {
     const create = bodyOf("/api/task", "post");
     const patch = bodyOf("/api/task/{id}", "patch");
     expect(create({ name: "someName", description: "some description" })).toBe(true);
@@ -181,7 +181,7 @@ describe("the OpenAPI document", () => {
     for (const wrong of [{}, { name: null }, { status: "done" }, "x"]) expect(patch(wrong)).toBe(false);
   });
 
-  test("takes an array of tasks in place of one", () => {
+  test("accepts an array of tasks instead of one task", () => {
     const create = bodyOf("/api/task", "post");
     expect(create([{ name: "x" }, { name: "y", payload: [1, null] }])).toBe(true);
     for (const wrong of [[{}], [{ name: "x", id: 1 }], [[{ name: "x" }]]]) expect(create(wrong)).toBe(false);
@@ -195,7 +195,7 @@ describe("the OpenAPI document", () => {
     ["priority", [-1_000, 1_000], [1_001, 0.5]],
     ["tags", [[], ["x"]], [[""], ["x".repeat(65)], Array(21).fill("x")]],
     ["backoff", [{ base: "1s", max: "1h" }], [{ base: "1s" }, { base: "1s", max: "soon" }]],
-  ])("says which values a task's %s may have", (field, good, bad) => {
+  ])("defines the valid values of a task's %s", (field, good, bad) => {
     const create = bodyOf("/api/task", "post");
     const taken = (values: readonly unknown[]) =>
       values.map((value) => create({ name: "x", [field]: value }));
@@ -221,12 +221,12 @@ describe("for generators of clients the OpenAPI document", () => {
     }
   });
 
-  test("leaves room for fields that later versions add to answers", () => {
+  test("allows fields that later versions add to answers", () => {
     const closed = answers().flatMap(({ answer }) => partsOf(resolved(answer)).filter(isClosed));
     expect(closed).toEqual([]);
   });
 
-  test("has one answer schema for all that a create answers, and for each operation that succeeds in several ways", () => {
+  test("has one schema for all successful answers of a create, and of each operation that succeeds in several ways", () => {
     for (const { operation } of operationsOf(document)) {
       const successes = Object.entries(operation.responses).filter(([status]) => Number(status) < 300);
       const schemas = successes.flatMap(([, { content }]) => Object.values(content ?? {}));
@@ -234,7 +234,7 @@ describe("for generators of clients the OpenAPI document", () => {
     }
   });
 
-  test("has no choice between objects but one: a task or an array of tasks", () => {
+  test("has only one choice between objects: a task or an array of tasks", () => {
     const parts = partsOf(document).filter((part) => "oneOf" in part || "anyOf" in part);
     const choices = parts.filter(({ oneOf, anyOf }) => !isNullable(oneOf ?? anyOf));
     const named = Object.entries(document.components.schemas).filter(([, part]) => choices.includes(part));
@@ -242,11 +242,11 @@ describe("for generators of clients the OpenAPI document", () => {
     expect(choices.length).toBe(2);
   });
 
-  test("has no constants, which are types of their own in few languages", () => {
+  test("has no constants, which few languages support as types", () => {
     expect(partsOf(document).filter((part) => "const" in part)).toEqual([]);
   });
 
-  test("says which integers need 64 bits, and that other numbers have the precision of a double", () => {
+  test("declares which integers need 64 bits, and that other numbers have the precision of a double", () => {
     for (const part of partsOf(document)) {
       if (part.type === "number") expect(part).toMatchObject({ format: "double" });
       if (part.type !== "integer") continue;
@@ -256,7 +256,7 @@ describe("for generators of clients the OpenAPI document", () => {
     }
   });
 
-  test("names one media type for a request body, and shows an example", () => {
+  test("has one media type and an example for each request body", () => {
     const bodies = operationsOf(document).flatMap(({ operation }) => operation.requestBody ?? []);
     expect(bodies.length).toBeGreaterThan(8);
     for (const { content } of bodies) {
@@ -266,14 +266,14 @@ describe("for generators of clients the OpenAPI document", () => {
     }
   });
 
-  test("names no body where none is needed, so that a call has no argument for it", () => {
+  test("has no body if none is needed, so that the generated call has no argument for it", () => {
     const withoutBody = operationsOf(document)
       .filter(({ operation, method }) => method === "POST" && operation.requestBody === undefined)
       .map(({ operation }) => operation.operationId);
     expect(withoutBody.sort()).toEqual(["cancelTask", "drainWorker", "retryTask"]);
   });
 
-  test("says that it needs no credentials, and sorts its operations by tags that it describes", () => {
+  test("declares that it needs no credentials, and groups its operations by described tags", () => {
     expect(document.security).toEqual([]);
     const described = document.tags.map(({ name }) => name);
     expect(document.tags.every(({ description }) => description.length > 0)).toBe(true);
@@ -320,7 +320,7 @@ describe("for generators of clients the OpenAPI document", () => {
     );
   });
 
-  test("documents the request headers that mean something", () => {
+  test("documents the request headers that have an effect", () => {
     const headersOf = (path: string, method: string) =>
       (document.paths[path]?.[method]?.parameters ?? [])
         .filter((parameter) => parameter.in === "header")
@@ -370,7 +370,7 @@ function partsWithExamples(schema: unknown): WithExamples[] {
     : inside;
 }
 
-describe("an answer is found out by the document when", () => {
+describe("the document detects an invalid answer when", () => {
   const problem = {
     error: "Task not found",
     type: "about:blank",
@@ -392,7 +392,7 @@ describe("an answer is found out by the document when", () => {
   const bulk = { method: "POST", target: "/api/task/bulk" };
   const summary = { id: 1, name: "x", description: "", status: "done" };
 
-  test("it is right, by finding nothing", async () => {
+  test("it is valid, without a fault", async () => {
     expect(await checker.faults(task, refusal(problem))).toEqual([]);
     expect(await checker.faults({ method: "GET", target: "/nope" }, refusal(problem))).toEqual([]);
     expect(await checker.faults({ ...task, method: "DELETE" }, answer(204, null))).toEqual([]);
@@ -405,11 +405,11 @@ describe("an answer is found out by the document when", () => {
 
   test.each([
     ["its status is not documented", task, answer(418, {})],
-    ["its type is not documented", task, answer(404, problem)],
-    ["its type is HTML", list, answer(200, [], "text/html")],
-    ["its body is not of the schema", list, answer(200, [{ id: "1" }])],
+    ["its media type is not documented", task, answer(404, problem)],
+    ["its media type is HTML", list, answer(200, [], "text/html")],
+    ["its body does not match the schema", list, answer(200, [{ id: "1" }])],
     ["its body lacks a field", task, answer(200, { id: 1, name: "x", description: "", status: "done" })],
-    ["its body has a field too many", list, answer(200, [{ ...summary, colour: "red" }])],
+    ["its body has an unknown field", list, answer(200, [{ ...summary, colour: "red" }])],
     ["a listed task is neither short nor whole", list, answer(200, [{ ...summary, version: 1 }])],
     ["a create answers with no id", create, answer(201, { message: "Task created successfully" })],
     ["a create answers with part of a task", create, answer(200, summary)],
@@ -417,7 +417,7 @@ describe("an answer is found out by the document when", () => {
     ["its code is unknown", task, refusal({ ...problem, code: "oops" })],
     ["it lacks the member `error`", task, refusal({ ...problem, error: undefined })],
     ["it has no request id", list, Response.json([])],
-    ["something is at an unknown path", { method: "GET", target: "/nope" }, answer(200, [])],
+    ["an unknown path is answered with 200", { method: "GET", target: "/nope" }, answer(200, [])],
   ] as const)("%s", async (_, request, response) => {
     expect(await checker.faults(request, response)).not.toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** What clients see while the store's server is away, is silent, and is back. */
+/** The answers to clients while the store's server is down, while it does not answer, and after it is back. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type RunningApp, startApp } from "./support/app.ts";
 import { openEvents } from "./support/events.ts";
@@ -22,7 +22,7 @@ afterAll(async () => {
 const isReady = (): Promise<boolean> => fetch(`${server.url}/readyz`).then(({ status }) => status === 200);
 const becomesReady = (ready: boolean): Promise<boolean> => eventually(isReady, (answer) => answer === ready);
 
-/** Each API call says that it cannot be answered now, and when to come again. */
+/** Each API call is answered with 503 and Retry-After. */
 async function expectUnavailable(): Promise<void> {
   const calls = [
     fetch(`${server.url}/api/task`),
@@ -40,9 +40,9 @@ async function expectUnavailable(): Promise<void> {
 
 test.each([
   ["is killed", "SIGKILL"],
-  ["falls silent", "SIGSTOP"],
+  ["stops answering", "SIGSTOP"],
 ] as const)(
-  "a store whose server %s is a 503 with Retry-After; streams and waits live through it",
+  "while a store's server %s, calls get a 503 with Retry-After; streams and waits continue afterwards",
   async (_, signal) => {
     await becomesReady(true);
     const { engine } = server.app;

@@ -19,7 +19,7 @@ const ENV = {
 
 const MAIN = join(import.meta.dir, "../src/main.ts");
 
-/** Each step of it is a line of the log. */
+/** Each step of a task is a line of the log. */
 async function expectItWorks(url: string): Promise<void> {
   const client = createClient(url);
   for (let n = 0; n < 10; n++)
@@ -30,7 +30,7 @@ describe("a server whose log is no longer read", () => {
   test.each([
     ["tasktrack serve", () => tasktrack(["serve"], { env: ENV })],
     ["npm start", () => npmStart(ENV)],
-  ])("goes on, and ends as ever: %s", async (_, start) => {
+  ])("continues, and ends as usual: %s", async (_, start) => {
     const server = start();
     const url = await server.url();
     server.closeOutput();
@@ -85,7 +85,7 @@ test("a server whose log is read slowly answers all requests, and logs later how
   const server = tasktrack(["serve"], { env: ENV });
   const url = await server.url();
   server.pauseOutput();
-  const path = `/${"x".repeat(4_000)}`; // which is in the log line of the request
+  const path = `/${"x".repeat(4_000)}`; // the log line of the request contains it
   const ask = async (): Promise<number> => (await fetch(`${url}${path}`)).status;
   for (let round = 0; round < ROUNDS; round++) {
     expect(new Set(await Promise.all(Array.from({ length: AT_ONCE }, ask)))).toEqual(new Set([404]));

@@ -1,7 +1,7 @@
 /**
- * What only looks at tasks, or changes their status, moves no payload: of 500 tasks with 20 KB each, every operation below reads
- * less than a tenth of the payloads. Counted is what comes over the connection from PostgreSQL and Redis, and what the store
- * answers on SQLite, whose thread sends the same as text.
+ * Operations that only examine tasks or change their status transfer no payloads: of 500 tasks with 20 KB each, every operation
+ * below reads less than a tenth of the payloads. For PostgreSQL and Redis the bytes of the connection are counted. For SQLite the
+ * answers of the store are counted as JSON text, as its thread sends them.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -29,7 +29,7 @@ type Counted = {
   readonly close: () => Promise<void>;
 };
 
-/** The store behind a connection that counts what comes from the server. */
+/** The store with a proxy that counts the bytes from the server. */
 async function behindGate(url: string, more: string): Promise<Counted> {
   const to = new URL(url);
   const gate: Gate = await openGate(Number(to.port));
@@ -46,7 +46,7 @@ async function behindGate(url: string, more: string): Promise<Counted> {
   };
 }
 
-/** The store with its answers counted as the JSON in which they come from the thread. */
+/** The SQLite store. Its answers are counted as JSON text, as they come from its thread. */
 async function inThread(): Promise<Counted> {
   const folder = await mkdtemp(join(tmpdir(), "tasktrack-parts-"));
   const store = await openTestStore(`sqlite:${join(folder, "tasks.db")}`);
@@ -100,7 +100,7 @@ for (const [name, open] of Object.entries(STORES)) {
       await counted.close();
     });
 
-    /** Claims every task for another process; the leases end in so many milliseconds. */
+    /** Claims every task for another process; the leases end after this number of milliseconds. */
     async function claimAll(leaseMs: number): Promise<Beat[]> {
       const claimed: Beat[] = [];
       const now = await counted.store.now();
@@ -115,7 +115,7 @@ for (const [name, open] of Object.entries(STORES)) {
       return claimed;
     }
 
-    /** Runs the operation, which reads some of each task, but no payload. */
+    /** Runs the operation. It must read some bytes of each task, but no payloads. */
     async function expectLittle(operation: () => Promise<unknown>): Promise<void> {
       const before = counted.received();
       await operation();

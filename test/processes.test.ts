@@ -1,4 +1,4 @@
-/** One server in several processes: one port, one store, one end. */
+/** One server in several processes, which share a port and a store and end together. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { SQL } from "bun";
 import { openEvents } from "./support/events.ts";
@@ -35,7 +35,7 @@ const named = (server: ServerProcess, event: string): LogEvent[] =>
   server.events().filter((logged) => logged.event === event);
 const pidsOf = (events: readonly LogEvent[]): number[] => events.map(({ pid }) => Number(pid));
 
-/** Resolves with the pids of the processes when so many listen. */
+/** Resolves with the pids of the processes when this number of them listens. */
 const listening = async (server: ServerProcess, count: number): Promise<number[]> =>
   pidsOf(
     await eventually(
@@ -145,12 +145,12 @@ describe("--processes", () => {
     const server = serve({ PROCESSES: "2" });
     await listening(server, 2);
     server.kill("SIGKILL");
-    await server.ended; // with the last process that writes to its output
+    await server.ended; // resolves when the last process with its output has ended
     expect(named(server, "parent_gone")).toHaveLength(2);
     expect(named(server, "stopped")).toHaveLength(2);
   });
 
-  test("are refused a port that is in use, also by processes that share it", async () => {
+  test("are refused with a port that is in use, also by processes that share it", async () => {
     const holder = serve({ PROCESSES: "2" });
     const { port } = new URL(await holder.url());
     for (const PROCESSES of ["1", "2"]) {
@@ -174,7 +174,7 @@ describe("--processes", () => {
   });
 
   test.each(["memory:", "sqlite:tasks.db"])(
-    "are refused a store that they could not share: %s",
+    "are refused with a store that processes cannot share: %s",
     async (url) => {
       const { code, stderr } = await serve({ PROCESSES: "2", STORE_URL: url }).ended;
       expect([code, stderr]).toEqual([

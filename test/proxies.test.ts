@@ -32,7 +32,7 @@ const proxyAt = (name: string): ProxyServer => {
   return proxy;
 };
 
-/** A connection to the proxy whose requests name the site. */
+/** A connection to the proxy whose requests have the Host of the site. */
 function clientOf(name: string): RawClient {
   const client = createRawClient(proxyAt(name).url);
   return {
@@ -80,7 +80,7 @@ describe.each(PROXIES)("behind %s", (name) => {
     client.close();
   });
 
-  test("a worker that stops takes no task with it", async () => {
+  test("a worker that stops holds no task", async () => {
     const type = `stopped-behind-${name}`;
     const worker = createWorker({
       ...{ url: proxyAt(name).url, headers: { host: SITE }, log: createTestLog(), lease: "60s" },
@@ -99,7 +99,7 @@ describe.each(PROXIES)("behind %s", (name) => {
     );
     await worker.stop(0);
     const second = await create(engine, { type });
-    await engine.claimNow(ask({ types: ["none"] })); // the second task was dispatched by then
+    await engine.claimNow(ask({ types: ["none"] })); // the second task was dispatched before this call
     expect(await engine.get(second)).toMatchObject({ status: "pending", attempts: [] });
   });
 
@@ -153,7 +153,7 @@ describe.each(PROXIES)("behind %s", (name) => {
   });
 });
 
-/** Clients that read no answer before they have sent the whole body. They print a status a line, or what went wrong. */
+/** Clients that read no answer before they have sent the whole body. They print each status on a line, or an error. */
 const CLIENTS = [
   {
     program: "python3",
@@ -174,7 +174,7 @@ for url in sys.argv[3:]:
     flag: "-e",
     script: `
 const [, site, length, ...urls] = process.argv;
-// fetch names the host of its URL, whatever header is given
+// fetch sends the host of its URL as Host, even if another header is given
 require("node:dns").lookup = (name, options, done) => done(null, [{ address: "127.0.0.1", family: 4 }]);
 (async () => {
   for (const url of urls) {

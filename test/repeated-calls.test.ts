@@ -1,6 +1,6 @@
 /**
- * A runtime may send a request again by itself, inside one call of `fetch`, when the connection that it kept turns out to be closed.
- * Under a key the second one is answered as the first one was, on every store and in every process.
+ * A runtime may repeat a request inside one call of `fetch`, when its kept connection was closed. With an idempotency key, the
+ * repeated request gets the answer of the first one, on every store and in every process.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createClient } from "../src/client/client.ts";
@@ -196,7 +196,7 @@ describe.each(everyPairing("repeated").slice(0, 4))("calls that are repeated, on
     });
   });
 
-  test("the SDK's calls survive a runtime that sends each request twice", async () => {
+  test("the SDK's calls have the right answers in a runtime that sends each request twice", async () => {
     const twice = async (url: string, init: RequestInit): Promise<Response> => {
       await (await fetch(url, init)).text(); // its answer was lost with the connection
       return fetch(url.replace(server.url, peer.url), init);

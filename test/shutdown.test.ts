@@ -1,4 +1,4 @@
-/** Starts and ends of the real process: signals, exit codes, settings, and what clients see meanwhile. */
+/** Starts and ends of the real process: signals, exit codes, settings, and the answers to clients meanwhile. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -50,7 +50,7 @@ const passes = (ms: number): Promise<number> => {
 
 test("a start on a SQLite file releases the running tasks of the killed server at once, whatever the lease", async () => {
   const folder = await mkdtemp(join(tmpdir(), "tasktrack-killed-"));
-  // Half of this lease, for which a lease of a worker elsewhere is left alone after a start, is longer than the test waits.
+  // After a start, leases of other workers are not ended for half of their length, which is longer than this test waits.
   const env = { ...HERE, ...FOR_EVER, STORE_URL: `sqlite:${join(folder, "tasks.db")}`, LEASE: "1h" };
   const killed = tasktrack(["serve"], { env });
   const url = await killed.url();
@@ -70,52 +70,52 @@ test("a start on a SQLite file releases the running tasks of the killed server a
   await rm(folder, { recursive: true });
 });
 
-// ---- connections while the server goes
+// ---- connections during a shutdown
 
-const KNOCK_EVERY_MS = 20;
+const REQUEST_EVERY_MS = 20;
 
-type Outcome = "answered" | "caught by the close" | "refused" | string;
+type Outcome = "answered" | "reset by the close" | "refused" | string;
 
 /**
- * Sends requests on new connections until no server listens any more; without a pause when the end is near. Five servers that
- * were asked without a pause for the whole of their grace kept the machine busy for ten seconds.
+ * Sends requests on new connections until no server listens any more; without a pause when the end is near. Earlier there was no
+ * pause at all: with five servers, the machine was busy for ten seconds.
  */
-async function knockUntilClosed(url: string, isNearItsEnd: () => boolean): Promise<Outcome[]> {
+async function requestUntilClosed(url: string, isNearItsEnd: () => boolean): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   for (;;) {
-    const outcome = await knock(url);
+    const outcome = await requestOnce(url);
     outcomes.push(outcome);
     if (outcome === "refused") return outcomes;
-    await (isNearItsEnd() ? otherTurn() : Bun.sleep(KNOCK_EVERY_MS));
+    await (isNearItsEnd() ? otherTurn() : Bun.sleep(REQUEST_EVERY_MS));
   }
 }
 
-async function knock(url: string): Promise<Outcome> {
+async function requestOnce(url: string): Promise<Outcome> {
   try {
     const response = await exchange(url, { target: "/api/task/1" });
     return response.status === 200 || response.status === 404 ? "answered" : `status ${response.status}`;
   } catch (error) {
-    if (error instanceof ConnectionCut) return error.received === "" ? "caught by the close" : String(error);
+    if (error instanceof ConnectionCut) return error.received === "" ? "reset by the close" : String(error);
     const code = error instanceof Error && "code" in error ? error.code : null;
     return code === "ECONNREFUSED"
       ? "refused"
       : code === "ECONNRESET"
-        ? "caught by the close"
+        ? "reset by the close"
         : String(error);
   }
 }
 
 /**
- * Answered to the last, then refused. Between the two the kernel itself may reset one connection: one that it has opened
- * and whose request has not yet come when the listener closes, which no program ever saw.
+ * All requests are answered, and later ones are refused. In between, the kernel may reset one connection: it had accepted the
+ * connection, but the server had not received its request when the listener closed.
  */
 function expectAnsweredToTheLast(outcomes: readonly Outcome[]): void {
-  const caught = outcomes.indexOf("caught by the close");
+  const caught = outcomes.indexOf("reset by the close");
   const answered = outcomes.slice(0, caught === -1 ? -1 : caught);
   expect(answered.length).toBeGreaterThan(10);
   expect(answered.filter((outcome) => outcome !== "answered")).toEqual([]);
   expect(outcomes.slice(answered.length)).toEqual(
-    caught === -1 ? ["refused"] : ["caught by the close", "refused"],
+    caught === -1 ? ["refused"] : ["reset by the close", "refused"],
   );
 }
 
@@ -139,7 +139,7 @@ const endings: readonly Ending[] = [
 ];
 
 describe("work that can end in the grace period ends, other work is released, and every request is answered:", () => {
-  /** Work that ends when the file is there that its payload names. */
+  /** Work that ends when the file of its payload exists. */
   const MODULE = `export default {
     gated: async ({ payload }, { signal }) => {
       while (!(await Bun.file(payload).exists())) {
@@ -155,7 +155,7 @@ describe("work that can end in the grace period ends, other work is released, an
   });
   afterAll(() => rm(home, { recursive: true }));
 
-  /** A busy machine needs some of it until the test has seen all that there is to see within the grace. */
+  /** Long, because on a busy machine the checks within the grace take seconds. */
   const GRACE_MS = 10_000;
   const envOf = (handlers: string) => ({
     ...{ ...HERE, LOG_LEVEL: "debug", DISPATCH_INTERVAL: "0s", SHUTDOWN_GRACE: `${GRACE_MS}ms` },
@@ -175,7 +175,7 @@ describe("work that can end in the grace period ends, other work is released, an
       const half = openConnection(url);
       const request = encode({ method: "POST", target: "/api/task", body: '{"name":"half"}' });
       half.write(request.subarray(0, -5));
-      const knocking = knockUntilClosed(url, () =>
+      const knocking = requestUntilClosed(url, () =>
         server.events().some(({ event }) => event === "task_stopping"),
       );
 
@@ -226,7 +226,7 @@ test("a list that is being sent is finished before the server closes", async () 
   const stopped = server.stop();
   expect(await response.json()).toHaveLength(COUNT);
   expect(await stopped).toBe(0);
-  expect(await knock(server.url)).toBe("refused");
+  expect(await requestOnce(server.url)).toBe("refused");
 });
 
 // ---- two signals
@@ -238,7 +238,7 @@ describe("a second signal", () => {
     const url = await server.url();
     await becomes(url, await createTask(url), "running");
     server.kill("SIGTERM");
-    server.kill("SIGINT"); // at once: a second may pass before a busy machine has answered that it is draining
+    server.kill("SIGINT"); // without waiting for an answer: on a busy machine that may take more than a second
     expect((await server.ended).code).toBe(0);
     expect(server.events().map(({ event }) => event)).toContain("task_done");
   });
@@ -256,9 +256,9 @@ describe("a second signal", () => {
   });
 });
 
-// ---- starts that must not be
+// ---- starts that are refused
 
-/** Ended, with one line said and nothing logged. */
+/** Expects that the process ends with one line on stderr and no log. */
 async function expectRefusal(server: ServerProcess, code: number): Promise<string> {
   const ended = await server.ended;
   expect(ended).toMatchObject({ code, stdout: "" });
@@ -275,7 +275,7 @@ describe("a start is refused with one line:", () => {
     await holder.stop();
   });
 
-  test("the host is not of this machine", async () => {
+  test("the host is not an address of this machine", async () => {
     const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, HTTP_HOST: "192.0.2.1" } }), 1);
     expect(line).toInclude("192.0.2.1");
   });
@@ -318,12 +318,12 @@ describe("a start is refused with one line:", () => {
     [["serve", "--port"], "--port"],
     [["serve", "now"], "now"],
     [["server"], 'there is no command "server"'],
-  ])("tasktrack %p", async (args, says) => {
-    expect(await expectRefusal(tasktrack(args, { env: HERE }), 2)).toInclude(says);
+  ])("tasktrack %p", async (args, message) => {
+    expect(await expectRefusal(tasktrack(args, { env: HERE }), 2)).toInclude(message);
   });
 });
 
-// ---- where settings come from
+// ---- sources of settings
 
 describe("settings", () => {
   let folder: string;
@@ -335,7 +335,7 @@ describe("settings", () => {
   type Source = { readonly file?: string; readonly env?: Record<string, string>; readonly flags?: string[] };
   const rows: readonly (readonly [string, Source, string])[] = [
     ["come from .env in the working directory", { file: "ROLE=api" }, "api"],
-    ["in .env may be quoted and remarked upon", { file: '# a remark\nROLE="api" # another\n' }, "api"],
+    ["in .env may have quotes and comments", { file: '# a remark\nROLE="api" # another\n' }, "api"],
     ["come from the environment before .env", { file: "ROLE=api", env: { ROLE: "all" } }, "all"],
     ["come from flags before the environment", { env: { ROLE: "all" }, flags: ["--role", "api"] }, "api"],
     ["may be written in any case", { env: { ROLE: "API" } }, "api"],
@@ -350,7 +350,7 @@ describe("settings", () => {
     expect((await server.ended).code).toBe(0);
   });
 
-  test("come from no other file, whatever NODE_ENV says", async () => {
+  test("come from no other file, whatever the value of NODE_ENV", async () => {
     const cwd = join(folder, "others");
     await mkdir(cwd);
     for (const name of [".env.local", ".env.production", ".env.development", ".env.test", ".env.example"]) {
@@ -363,13 +363,13 @@ describe("settings", () => {
     await server.ended;
   });
 
-  test("that are bad in .env stop the start", async () => {
+  test("that are invalid in .env prevent the start", async () => {
     await writeFile(join(folder, ".env"), "WORKER_CONCURRENCY=many");
     const line = await expectRefusal(tasktrack(["serve"], { cwd: folder, env: HERE }), 2);
     expect(line).toInclude("WORKER_CONCURRENCY");
   });
 
-  test("from a .env that cannot be read stop the start", async () => {
+  test("from a .env that cannot be read prevent the start", async () => {
     const cwd = join(folder, "unreadable");
     await mkdir(join(cwd, ".env"), { recursive: true });
     expect(await expectRefusal(tasktrack(["serve"], { cwd, env: HERE }), 2)).toInclude(".env");
@@ -381,7 +381,7 @@ describe("a start on an address that is not loopback", () => {
     ["127.0.0.1", []],
     ["localhost", []],
     ["0.0.0.0", ["open_to_the_network"]],
-  ])("says so loudly in one line: %s", async (host, warnings) => {
+  ])("logs one warning: %s", async (host, warnings) => {
     const server = tasktrack(["serve"], { env: { HTTP_HOST: host, HTTP_PORT: "0" } });
     await server.url();
     server.kill("SIGTERM");
@@ -394,22 +394,22 @@ describe("a start on an address that is not loopback", () => {
 // ---- help and version
 
 describe("the command line", () => {
-  const said = async (...args: string[]): Promise<string> => {
+  const outputOf = async (...args: string[]): Promise<string> => {
     const { code, stdout, stderr } = await tasktrack(args).ended;
     expect([code, stderr]).toEqual([0, ""]);
     return stdout;
   };
 
   test.each(["--version", "-v"])("prints its version: %s", async (flag) => {
-    expect(await said(flag)).toBe(`${packageJson.version}\n`);
+    expect(await outputOf(flag)).toBe(`${packageJson.version}\n`);
   });
 
   test.each([[["--help"]], [["-h"]], [["help"]], [[]]])("prints its help: tasktrack %p", async (args) => {
-    expect(await said(...args)).toInclude("tasktrack <command>");
+    expect(await outputOf(...args)).toInclude("tasktrack <command>");
   });
 
   test("prints every setting with its flag and its default", async () => {
-    const help = await said("serve", "--help");
+    const help = await outputOf("serve", "--help");
     for (const { name, flag, fallback } of settings) {
       expect(help).toInclude(`--${flag} VALUE`);
       expect(help).toInclude(`${name}, default ${fallback === "" ? "(none)" : fallback}`);

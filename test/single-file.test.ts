@@ -1,4 +1,4 @@
-/** The single-file executable carries all that it loads by name: the thread of a SQLite file, its migrations, the web UI. */
+/** The single-file executable contains everything that it loads by name: the thread for SQLite, the migrations, the web UI. */
 import { afterAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** The whole of a task over HTTP, as every store must play it. */
+/** Tasks over HTTP with every store: fields, validation, keys, waits, edits, steps, logs, lists and bulk actions. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Engine } from "../src/engine/engine.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
@@ -20,7 +20,7 @@ const call = (method: string, path: string, body?: unknown, headers: Headers = {
   });
 
 const post = (path: string, body?: unknown, headers: Headers = {}) => call("POST", path, body, headers);
-const jsonOf = async (response: Response): Promise<Json> => (await response.json()) as Json; // the OpenAPI tests know them
+const jsonOf = async (response: Response): Promise<Json> => (await response.json()) as Json; // the OpenAPI tests check the form
 const see = async (id: number): Promise<Json> => jsonOf(await call("GET", `/api/task/${id}`));
 
 async function add(body: Json = {}): Promise<number> {
@@ -43,7 +43,7 @@ async function idsAt(path: string): Promise<number[]> {
   return ((await response.json()) as { id: number }[]).map(({ id }) => id);
 }
 
-/** Of a walk through a long list; WALK_PAGE=1000 makes that a list of a hundred thousand. */
+/** The page size of the test with a long list. With WALK_PAGE=1000 the list has a hundred thousand tasks. */
 const PAGE = Number(process.env.WALK_PAGE || 20);
 
 let types = 0;
@@ -59,7 +59,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
 
   describe("creating", () => {
     test("a task has all fields of its create", async () => {
-      const said = {
+      const taskFields = {
         name: "full",
         description: "d",
         type: ownType(),
@@ -72,8 +72,8 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
         labels: { region: "eu", "app/name": "тест: a" },
         key: `key-${types}`,
       };
-      const id = await add({ ...said, backoff: { base: "2s", max: "1m" } });
-      expect(await see(id)).toMatchObject({ ...said, run_at: "2027-01-31T10:00:00.250Z", status: "pending" });
+      const id = await add({ ...taskFields, backoff: { base: "2s", max: "1m" } });
+      expect(await see(id)).toMatchObject({ ...taskFields, run_at: "2027-01-31T10:00:00.250Z", status: "pending" });
       expect((await engine.get(id)).backoff).toEqual({ baseMs: 2_000, maxMs: 60_000 });
     });
 
@@ -162,23 +162,23 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
         ],
         "/1/key",
       ],
-      ["an element that is no object", [{ name: "a" }, 1], "/1"],
+      ["an element that is not an object", [{ name: "a" }, 1], "/1"],
       ["a type with a space", { name: "x", type: "a b" }, "/type"],
       ["a type of 65 letters", { name: "x", type: "a".repeat(65) }, "/type"],
-      ["a priority that is no whole number", { name: "x", priority: 1.5 }, "/priority"],
-      ["a time that is none", { name: "x", run_at: "tomorrow" }, "/run_at"],
+      ["a priority that is not a whole number", { name: "x", priority: 1.5 }, "/priority"],
+      ["an invalid time", { name: "x", run_at: "tomorrow" }, "/run_at"],
       ["a month that is not in the calendar", { name: "x", run_at: "2026-13-01T00:00:00Z" }, "/run_at"],
       ["a day that is not in the calendar", { name: "x", run_at: "2027-02-30T00:00:00Z" }, "/run_at"],
       [
-        "a time that is past the year 9999 in UTC",
+        "a time after the year 9999 in UTC",
         { name: "x", run_at: "9999-12-31T23:59:59-00:01" },
         "/run_at",
       ],
       ["a time and a delay", { name: "x", run_at: "2026-01-01T00:00:00Z", delay: "1s" }, "/delay"],
-      ["a delay into the past", { name: "x", delay: "-1s" }, "/delay"],
-      ["a timeout of nothing", { name: "x", timeout: "0s" }, "/timeout"],
+      ["a negative delay", { name: "x", delay: "-1s" }, "/delay"],
+      ["a timeout of zero", { name: "x", timeout: "0s" }, "/timeout"],
       ["no attempts", { name: "x", max_attempts: 0 }, "/max_attempts"],
-      ["half a backoff", { name: "x", backoff: { base: "1s" } }, "/backoff/max"],
+      ["a backoff without max", { name: "x", backoff: { base: "1s" } }, "/backoff/max"],
       ["21 tags", { name: "x", tags: new Array(21).fill("t") }, "/tags"],
       ["an empty tag", { name: "x", tags: ["a", ""] }, "/tags/1"],
       [
@@ -192,9 +192,9 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       ["a label whose name has a colon", { name: "x", labels: { "a:b": "c" } }, "/labels/a:b"],
       ["a label without a name", { name: "x", labels: { "": "c" } }, "/labels/"],
       ["an empty key", { name: "x", key: "" }, "/key"],
-      ["a field of the server's", { name: "x", attempt: 1 }, "/attempt"],
+      ["a field that only the server sets", { name: "x", attempt: 1 }, "/attempt"],
     ];
-    test.each(bad)("%s is refused, and the error names its place", async (_, body, pointer) => {
+    test.each(bad)("%s is refused, and the error has its pointer", async (_, body, pointer) => {
       const problem = await expectProblem(await post("/api/task", body), { status: 400, code: "invalid" });
       expect(problem.errors?.map((fault) => fault.pointer)).toContain(pointer);
     });
@@ -281,7 +281,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect(again.headers.get("idempotent-replayed")).toBe("true");
     });
 
-    test("says that a live task with the key exists if that task has not ended in time", async () => {
+    test("reports that a live task with the key exists, if that task has not ended in time", async () => {
       const type = ownType();
       const task_id = await add({ type, key: type });
       const response = await post("/api/task", { name: "x", type, key: type }, { prefer: "wait=0" });
@@ -323,7 +323,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
   });
 
   describe("conditions", () => {
-    test("an ETag is the version, and 304 says that the client has it", async () => {
+    test("an ETag is the version, and a 304 means that the client has it", async () => {
       const type = ownType();
       const id = await add({ type });
       const etag = (await call("GET", `/api/task/${id}`)).headers.get("etag") ?? "";
@@ -333,7 +333,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       expect((await known("*")).status).toBe(304);
       expect((await known('"v2"')).status).toBe(200);
       await start(type);
-      expect((await known('"v2"')).status).toBe(200); // it runs: its duration grows
+      expect((await known('"v2"')).status).toBe(200); // 200, because the duration of a running task grows
     });
 
     test("a step on another version is refused with 412 and changes nothing", async () => {

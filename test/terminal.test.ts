@@ -1,4 +1,4 @@
-/** What a person sees: the program in a terminal, whose screen is read back. */
+/** The program in a real terminal; the tests read the screen. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -12,10 +12,10 @@ import { openTmux, type Tmux } from "./support/tmux.ts";
 const SERVER = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", SHUTDOWN_GRACE: "0s", DISPATCH_INTERVAL: "0s" };
 const HOSTILE = "\u001b[2J\u001b[31m\u202e 日本語 👨‍👩‍👧 é \u0007";
 
-/** One whose tasks run for ever, and one whose tasks are run by a worker of the test. */
+/** `slow`: a server whose tasks run for ever. `quick`: a server whose tasks are run by a worker of the test. */
 let [slow, quick, home] = ["", "", ""];
 let worker: ReturnType<typeof createWorker>;
-/** By the name of a task, what its work waits for; other work ends at once. */
+/** The tasks with these names end when the promise resolves. Other tasks end at once. */
 const ends = { bar: Promise.withResolvers<void>(), plain: Promise.withResolvers<void>() };
 beforeAll(async () => {
   const forEver = { SIMULATE_MIN: "1h", SIMULATE_MAX: "1h", WORKER_CONCURRENCY: "3" };
@@ -61,7 +61,7 @@ async function terminal(url: string, { columns = 80, rows = 24, env = {} } = {})
 
 const shows = (text: string) => (screen: readonly string[]) => screen.some((line) => line.includes(text));
 
-/** Waits for the exit code of the program before. */
+/** Waits for the exit code of the previous program. */
 async function exitCode(tmux: Tmux): Promise<number> {
   tmux.run("echo CODE=$?");
   const screen = await tmux.until((lines) => lines.some((line) => /^CODE=\d+$/.test(line)));
@@ -141,7 +141,7 @@ describe("the live table", () => {
     const tmux = await terminal(slow);
     tmux.resize(100, 6);
     tmux.run("tasktrack watch");
-    const ages = new Set<string>(); // told each second; the last look for so few rows comes within two
+    const ages = new Set<string>(); // the ages change every second; after two seconds the last read for so few rows is over
     await tmux.until((lines) => {
       if (rowsOf(lines).length === 2) ages.add(lines[1] ?? "");
       return ages.size === 5;
@@ -169,14 +169,14 @@ describe("the live table", () => {
     const env = { ...SERVER, HTTP_PORT: port, STORE_URL: `sqlite:${join(home, "away.db")}` };
     const first = tasktrack(["serve"], { env });
     const url = await first.url();
-    await createClient(url).create({ name: "it stays", type: "nobody" });
+    await createClient(url).create({ name: "it stays", type: "absent" });
     const tmux = await terminal(url);
     tmux.run("tasktrack watch");
     await tmux.until(shows("it stays"));
     first.kill("SIGKILL");
     await tmux.until((lines) => shows("has not answered for")(lines) && shows("it stays")(lines));
     await tasktrack(["serve"], { env }).url();
-    await createClient(url).create({ name: "it is new", type: "nobody" });
+    await createClient(url).create({ name: "it is new", type: "absent" });
     await tmux.until((lines) => shows("it is new")(lines) && !shows("has not answered")(lines));
   });
 });
@@ -214,9 +214,9 @@ describe("a progress bar", () => {
   test("there is one for each of several tasks; ended tasks are above", async () => {
     const client = createClient(slow);
     const ids = await client.createMany([
-      { name: "a", type: "nobody" },
-      { name: "b", type: "nobody" },
-      { name: "c", type: "nobody" },
+      { name: "a", type: "absent" },
+      { name: "b", type: "absent" },
+      { name: "c", type: "absent" },
     ]);
     const tmux = await terminal(slow);
     tmux.run(`tasktrack watch ${ids.join(" ")}`);
@@ -286,7 +286,7 @@ describe("other output", () => {
     );
     await eventually(
       async () => {
-        await createClient(quick).create({ name: HOSTILE, type: "nobody" });
+        await createClient(quick).create({ name: HOSTILE, type: "absent" });
         return readFile(join(home, "watch.txt"), "utf8").catch(() => "");
       },
       (text) => text.includes("pending"),
@@ -305,18 +305,18 @@ describe("other output", () => {
       { name: "y", type: "asked" },
     ]);
     const tmux = await terminal(slow);
-    for (const [answer, says, code] of [
+    for (const [answer, output, code] of [
       ["", "tasktrack: nothing was done", 1],
       ["no", "tasktrack: nothing was done", 1],
       ["y", "2 tasks deleted", 0],
     ] as const) {
-      // An answer to the question before, which still stands there, would be read by the shell.
+      // Clears the previous question: otherwise the test would type the answer before the new question appears.
       tmux.run("clear");
       await tmux.until((screen) => !shows("(y/N)")(screen));
       tmux.run("tasktrack remove --type asked");
       await tmux.until(shows("remove 2 tasks? (y/N)"));
       tmux.run(answer);
-      await tmux.until(shows(says));
+      await tmux.until(shows(output));
       expect(await exitCode(tmux)).toBe(code);
     }
     expect((await client.page({ type: "asked" })).tasks).toEqual([]);

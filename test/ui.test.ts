@@ -1,4 +1,4 @@
-/** How the web UI's files are served; what they show is tested in test/web. */
+/** How the files of the web UI are served. test/web tests the pages themselves. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { Engine } from "../src/engine/engine.ts";
@@ -14,7 +14,7 @@ afterAll(() => app.stop());
 
 const HTML = { accept: "text/html,application/xhtml+xml,*/*;q=0.8" };
 
-/** As it was sent: `decompress` is Bun's own switch. */
+/** The body as it was sent; `decompress` is an option of Bun. */
 const ask = (path: string, headers: Record<string, string> = {}, method = "GET"): Promise<Response> =>
   fetch(app.url + path, { headers, method, decompress: false } as RequestInit);
 
@@ -25,7 +25,7 @@ async function assetPath(ending: string): Promise<string> {
 
 describe("pages", () => {
   test.each(["/", "/tasks", "/tasks/7", "/new", "/overview", "/tasks?status=failed"])(
-    "a browser that goes to %s gets the one document",
+    "a browser that opens %s gets the document of the UI",
     async (path) => {
       const response = await ask(path, HTML);
       expect(response.status).toBe(200);
@@ -43,7 +43,7 @@ describe("pages", () => {
     expect(headers.get("referrer-policy")).toBe("same-origin");
   });
 
-  test("a document has no script and no style within itself", async () => {
+  test("a document has no inline script and no inline style", async () => {
     const page = await (await ask("/", { ...HTML, "accept-encoding": "identity" })).text();
     expect(page).not.toMatch(/<style|style=|\son\w+=|<script(?![^>]*\bsrc=)/);
   });
@@ -73,7 +73,7 @@ describe("pages", () => {
   });
 
   test.each(["/nothing", "/<script>alert(1)</script>"])(
-    "%s is a page that says so in a browser, and JSON elsewhere",
+    "%s is an error page in a browser, and JSON for other clients",
     async (path) => {
       const page = await ask(path, HTML);
       expect([page.status, page.headers.get("content-type")]).toEqual([404, "text/html; charset=utf-8"]);
@@ -96,7 +96,7 @@ describe("pages", () => {
     },
   );
 
-  test("a page takes no other method", async () => {
+  test("a page accepts no other method", async () => {
     const response = await ask("/tasks", HTML, "POST");
     expect(response.headers.get("allow")).toBe("GET, HEAD, OPTIONS");
     await expectProblem(response, { status: 405, code: "method_not_allowed" });

@@ -1,6 +1,7 @@
 /**
- * An answer that does not need the request's body. A client, or a proxy, that has sent a part of its body must not find a connection that
- * lives on: one of the two would take the next request for the rest of the body, or the rest for a request.
+ * Answers to requests whose body the server does not need. If only a part of the body was sent, the connection must be closed:
+ * otherwise the client (or proxy) or the server would treat the next request as the rest of the body, or the rest of the body as a
+ * request.
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { DISCARD_BYTES, DISCARD_MS } from "../src/http/body.ts";
@@ -19,7 +20,7 @@ beforeAll(async () => {
 afterAll(() => server.stop());
 
 const SMUGGLED = '{"name":"smuggled"}';
-/** A body that would create a task if it were taken for a request. */
+/** A body that would create a task if the server read it as a request. */
 const BODY = `POST /api/task HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${SMUGGLED.length}\r\n\r\n${SMUGGLED}`;
 const NEXT = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -56,7 +57,7 @@ async function everyRequest(): Promise<Head[]> {
 }
 
 describe.each(FRAMINGS)("every method on every path with $it,", (framing) => {
-  test("of which a part has come, has no answer yet or one that closes the connection", async () => {
+  test("with an incomplete body, has no answer yet, or an answer that closes the connection", async () => {
     const requests = await everyRequest();
     expect(requests.length).toBeGreaterThan(150);
     const connections = requests.map((head) => {
@@ -64,7 +65,7 @@ describe.each(FRAMINGS)("every method on every path with $it,", (framing) => {
       connection.write(headOf(head, framing) + framing.body.slice(0, 20));
       return { ...head, connection };
     });
-    // What is answered too early is answered by now; what is not may be answered at any time without a fault.
+    // An answer that is too early has come by now. A request without an answer may be answered later.
     await fetch(`${server.url}/livez`);
     await clock.advance(DISCARD_MS);
     await fetch(`${server.url}/livez`);
@@ -77,7 +78,7 @@ describe.each(FRAMINGS)("every method on every path with $it,", (framing) => {
     await expectNothingSmuggled();
   });
 
-  test("that has arrived, has one answer, and so has the next request on the same connection", async () => {
+  test("with a complete body, has one answer, and so has the next request on the same connection", async () => {
     const answered = async (head: Head): Promise<string> => {
       const connection = openConnection(server.url);
       connection.write(headOf(head, framing) + framing.body);
@@ -129,9 +130,9 @@ const REFUSALS: readonly Refusal[] = [
   { it: "two hosts", status: 400, method: "POST", target: "/api/task", headers: "Host: a,b\r\n" },
   { it: "an unknown path", status: 404, method: "POST", target: "/nothing" },
   { it: "an unknown page", status: 404, method: "DELETE", target: "/nothing" },
-  { it: "an id that is none", status: 400, method: "POST", target: "/api/task/x/cancel" },
-  { it: "a method that a path does not take", status: 405, method: "PUT", target: "/api/task" },
-  { it: "a method that no path takes", status: 405, method: "PROPFIND", target: "/api/task" },
+  { it: "an invalid id", status: 400, method: "POST", target: "/api/task/x/cancel" },
+  { it: "a method that the path does not have", status: 405, method: "PUT", target: "/api/task" },
+  { it: "a method that no path has", status: 405, method: "PROPFIND", target: "/api/task" },
   { it: "a long URL", status: 414, method: "POST", target: `/api/task?${"a".repeat(9_000)}` },
   {
     it: "a media type",
@@ -191,7 +192,7 @@ describe.each(FRAMINGS)("with $it whose rest does not come,", (framing) => {
 const TOO_LONG = `POST /api/task HTTP/1.1\r\n${LOCAL}${JSON_TYPE}`;
 
 describe("a body that is too long", () => {
-  test("and is announced but never sent is refused after a while, and the connection is closed", async () => {
+  test("and is announced but not sent is refused after a while, and the connection is closed", async () => {
     const connection = openConnection(server.url);
     connection.write(`${TOO_LONG}Content-Length: ${2 * BODY_BYTES}\r\n\r\n{`);
     const answer = await isAnswered(connection);
@@ -200,7 +201,7 @@ describe("a body that is too long", () => {
     await isClosed(connection);
   });
 
-  test("and longer than what is discarded is refused at once, and the connection is closed", async () => {
+  test("and longer than the discard limit is refused at once, and the connection is closed", async () => {
     const connection = openConnection(server.url);
     connection.write(`${TOO_LONG}Content-Length: ${DISCARD_BYTES + 1}\r\n\r\n{`);
     const response = await connection.read();
@@ -208,7 +209,7 @@ describe("a body that is too long", () => {
     await isClosed(connection);
   });
 
-  test("and endless is refused when as much as is discarded has come, and the connection is closed", async () => {
+  test("and endless is refused when the discard limit is reached, and the connection is closed", async () => {
     const connection = openConnection(server.url);
     connection.write(`${TOO_LONG}Transfer-Encoding: chunked\r\n\r\n`);
     const chunk = `${BODY_BYTES.toString(16)}\r\n${"a".repeat(BODY_BYTES)}\r\n`;
@@ -246,7 +247,7 @@ describe.each(FRAMINGS)("with $it", (framing) => {
       try {
         while (statuses.length < 2) statuses.push((await connection.read()).status);
       } catch {
-        // the runtime closes a connection on which a request comes before the one before it is answered
+        // the runtime closes a connection if a request arrives before the previous one is answered
       }
       connection.close();
       expect([refusal.status, 200]).toEqual([...statuses, ...[refusal.status, 200].slice(statuses.length)]);
@@ -255,7 +256,7 @@ describe.each(FRAMINGS)("with $it", (framing) => {
   );
 });
 
-// ---- what proxies and servers have been known to understand differently; the runtime refuses it
+// ---- framings that some proxies and servers understand differently; the runtime refuses them
 
 const AMBIGUOUS: readonly (readonly [it: string, headers: string, isChunked: boolean])[] = [
   ["both framings", `Transfer-Encoding: chunked\r\n${LENGTH}`, true],
@@ -265,13 +266,13 @@ const AMBIGUOUS: readonly (readonly [it: string, headers: string, isChunked: boo
   ["a length with a sign", `Content-Length: +${BODY.length}`, false],
   ["a length in hexadecimal", `Content-Length: 0x${BODY.length.toString(16)}`, false],
   ["an empty length", "Content-Length:", false],
-  ["a length beyond all numbers", "Content-Length: 99999999999999999999999", false],
+  ["a length that is too large", "Content-Length: 99999999999999999999999", false],
   ["a space before the colon", "Transfer-Encoding : chunked", true],
   ["a vertical tab before the coding", "Transfer-Encoding: \v" + "chunked", true],
   ["another coding as well", "Transfer-Encoding: gzip, chunked", true],
-  ["a coding and none", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", true],
-  ["none and a coding", "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", true],
-  ["no coding beside a length", `Transfer-Encoding: identity\r\n${LENGTH}`, false],
+  ["chunked and then identity", "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", true],
+  ["identity and then chunked", "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", true],
+  ["identity and a length", `Transfer-Encoding: identity\r\n${LENGTH}`, false],
   ["an unknown coding", "Transfer-Encoding: xchunked", true],
 ];
 

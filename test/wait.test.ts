@@ -1,4 +1,4 @@
-/** A client that asks for a task and waits for its end. */
+/** Requests for a task that wait for its end. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import type { Clock } from "../src/core/clock.ts";
 import { type RunningApp, startApp } from "./support/app.ts";
@@ -9,7 +9,7 @@ import { expectProblem } from "./support/problem.ts";
 import { encode, exchange, openConnection } from "./support/raw.ts";
 import { claim, create, DONE } from "./support/verbs.ts";
 
-/** What is answered by then has not waited for its time to be over, however slow the machine is. */
+/** A request that is answered within this time has not waited until its own time limit, even on a slow machine. */
 const LONG_BEFORE_60_S = 30_000;
 
 type Seen = { readonly id: number; readonly status: string };
@@ -81,7 +81,7 @@ describe("GET /api/task/:id?wait=", () => {
     expect((await fetch(`${own.url}/api/task/${id}`)).status).toBe(200);
     const stopped = own.stop();
     expect((await answer).status).toBe(200);
-    await stopped; // no time passes here: it waits for no deadline
+    await stopped; // the clock does not move, so the stop waits for no time limit
   });
 
   test("ends when its client disconnects", async () => {
@@ -119,7 +119,7 @@ describe("GET /api/task/:id?wait=", () => {
   });
 });
 
-/** A server whose timers are known: what it waits for it waits for no longer than these. */
+/** A server that records the delays of its timers. A wait cannot be longer than its timer. */
 async function startTimed() {
   const clock = createManualClock();
   const timers: number[] = [];

@@ -26,7 +26,7 @@ const post = (path: string, body: unknown, signal?: AbortSignal): Promise<Respon
   });
 const jsonOf = async <T = Json>(response: Response): Promise<T> => {
   expect(response.status).toBe(200);
-  return (await response.json()) as T; // the OpenAPI document knows it
+  return (await response.json()) as T; // in the form that the OpenAPI document defines
 };
 const see = async (id: number): Promise<Json> => jsonOf(await fetch(`${server.url}/api/task/${id}`));
 
@@ -92,7 +92,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const gone = new AbortController();
     const leaving = post("/api/worker/claim", { worker: "w1", types: [type], wait: "60s" }, gone.signal);
     gone.abort();
-    await leaving.catch(() => undefined); // it was cut, as it was meant to be
+    await leaving.catch(() => undefined); // the request was aborted by the test
     const id = await add({ type });
     const task = await eventually(
       () => claim(type, { wait: "1s" }),
@@ -169,7 +169,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const waiting = await add({ type });
     const late = { worker: "w1", types: [type], wait: "60s", request: type };
     await leave([type]);
-    await leave([type]); // once more changes nothing
+    await leave([type]); // a repetition changes nothing
     expect(await claim(type, { wait: "60s", request: type })).toEqual([]);
     const answer = await post(`/api/task/${id}/complete`, { token: lease.token, claim: late });
     expect(await jsonOf(answer)).toMatchObject({ task_id: id, tasks: [] });
@@ -273,7 +273,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const { id, lease } = await start(type);
     const good = { id, token: lease.token };
     const bad = [null, [], "x", {}, { id: "1", token: "1.x" }, { id, token: 5 }, { id: 0, token: "1.x" }];
-    const { leases } = await beat([...bad, good].map((each) => each as Json)); // as only a broken client sends them
+    const { leases } = await beat([...bad, good].map((each) => each as Json)); // invalid elements, as a broken client may send them
     expect(leases.at(-1)).toMatchObject({ id, status: "ok" });
     expect(leases.map((answer) => [answer.id, answer.status]).slice(0, -1)).toEqual(
       bad.map((_, at) => [at === 5 ? id : null, "lost"]),
@@ -295,14 +295,14 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const type = ownType();
     for (let n = 0; n < 2; n++) await add({ type });
     const [first, second] = await claim(type, { max: 2 });
-    const said = [
+    const report = [
       { id: first?.id, token: first?.lease.token, result: 1 },
       { id: "x", token: "1.x" },
       { id: second?.id, token: second?.lease.token, outcome: "good" },
       null,
       { id: second?.id, token: second?.lease.token },
     ];
-    const answer = await jsonOf<{ tasks: Json[] }>(await post("/api/worker/complete", { tasks: said }));
+    const answer = await jsonOf<{ tasks: Json[] }>(await post("/api/worker/complete", { tasks: report }));
     expect(answer.tasks).toEqual([
       { id: first?.id, status: "ok" },
       { id: null, status: "invalid", errors: [{ pointer: "/tasks/1/id", detail: "must be a number" }] },
@@ -316,7 +316,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
   });
 
   test.each(["1.\0", "\ud800", "\udc00.x"])(
-    "the token %j belongs to no lease, alike on every store",
+    "the token %j belongs to no lease, on every store",
     async (token) => {
       const type = ownType();
       const id = await add({ type });
@@ -343,7 +343,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
   );
 
   test.each(["a\0b", "\ud800"])(
-    "the text %j is refused as a name and kept readable in what is said",
+    "the text %j is refused as a worker's name, and its invalid characters are replaced in progress, log and errors",
     async (text) => {
       const type = ownType();
       const id = await add({ type });
@@ -352,8 +352,8 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
       await expectProblem(await post("/api/worker/heartbeat", { worker: text, leases: [] }), refused);
       const { lease } = await start(type);
       const readable = text.toWellFormed().replaceAll("\0", "\ufffd");
-      const said = { id, token: lease.token, progress: { percent: 1, message: text }, log: [text] };
-      expect((await beat([said])).leases).toMatchObject([{ status: "ok" }]);
+      const report = { id, token: lease.token, progress: { percent: 1, message: text }, log: [text] };
+      expect((await beat([report])).leases).toMatchObject([{ status: "ok" }]);
       expect((await see(id)).progress).toEqual({ percent: 1, message: readable });
       const log = await jsonOf<Json[]>(await fetch(`${server.url}/api/task/${id}/log`));
       expect(log).toMatchObject([{ message: readable }]);
@@ -384,10 +384,10 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const type = ownType();
     const id = await add({ type });
     const { lease } = await start(type);
-    const said = { token: lease.token, result: { ok: ["да"] } };
+    const report = { token: lease.token, result: { ok: ["да"] } };
     const answers = [
-      await post(`/api/task/${id}/complete`, said),
-      await post(`/api/task/${id}/complete`, said),
+      await post(`/api/task/${id}/complete`, report),
+      await post(`/api/task/${id}/complete`, report),
     ];
     for (const answer of answers)
       expect(await jsonOf(answer)).toEqual({ message: "Task completed", task_id: id });
@@ -411,16 +411,16 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
     const type = ownType();
     for (let n = 0; n < 4; n++) await add({ type });
     const tasks = await claim(type, { max: 3 });
-    const said = tasks.map(({ id, lease }, n) => ({ id, token: n === 1 ? "9.x" : lease.token, result: n }));
+    const report = tasks.map(({ id, lease }, n) => ({ id, token: n === 1 ? "9.x" : lease.token, result: n }));
     const answer = await jsonOf<{ tasks: Json[]; claimed: Leased[] }>(
-      await post("/api/worker/complete", { tasks: said, claim: { worker: "w1", types: [type], max: 9 } }),
+      await post("/api/worker/complete", { tasks: report, claim: { worker: "w1", types: [type], max: 9 } }),
     );
     expect(answer.tasks.map(({ status }) => status)).toEqual(["ok", "lease_lost", "ok"]);
     expect(answer.claimed.length).toBe(1);
     expect((await see(tasks[2]?.id ?? 0)).result).toBe(2);
   });
 
-  test("a failed attempt is retried after its delay, and is final if it says so", async () => {
+  test("a failed attempt is retried after its delay, and not at all if it is not retryable", async () => {
     const type = ownType();
     const id = await add({ type });
     const first = await start(type);
@@ -582,7 +582,7 @@ test("the shutdown of the server does not wait for waiting claims", async () => 
   expect((await fetch(`${own.url}/api/task`)).status).toBe(200);
   const stopped = own.stop();
   expect(await (await waiting).json()).toEqual({ tasks: [], directive: "run" });
-  await stopped; // no time passes here: it waits for no deadline
+  await stopped; // the clock does not move, so the stop waits for no time limit
 });
 
 describe.each(everyPairing("twice").slice(2))("two processes on %s", (_, settings) => {

@@ -1,6 +1,6 @@
 /**
- * Submissions, events and wake-ups by a broker, while the broker and the servers are broken. One file for both suites, so that they
- * share the two brokers.
+ * Submissions, events and wake-ups by a broker, while the broker and the servers fail. One file has both suites, so that they share
+ * the two brokers.
  */
 import { afterAll } from "bun:test";
 import { killLeftovers } from "../support/server-process.ts";

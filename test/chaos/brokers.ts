@@ -1,4 +1,4 @@
-/** Brokers that the tests break, and the faults of their wake-ups: all deleted, or each sent ten times more. */
+/** Brokers that the tests disturb, and the faults of their wake-ups: all are deleted, or each is sent ten more times. */
 import { test } from "bun:test";
 import { Admin, Consumer, Producer } from "@platformatic/kafka";
 import { Connection } from "rabbitmq-client";
@@ -13,9 +13,9 @@ export type BrokerName = "RabbitMQ" | "Kafka";
 export const BROKERS: readonly BrokerName[] = ["RabbitMQ", "Kafka"];
 
 /**
- * The brokers on which a claim is shown: on both in `npm run chaos`, on one in a usual run. There it is the broker whose own
- * mechanism the claim depends on most (groups and partitions of Kafka, queues and confirms of RabbitMQ). Both brokers for each
- * claim took 190 s of the processor, a fifth of the whole suite.
+ * The brokers with which a claim is tested: both in `npm run chaos`, one in a usual run. A usual run takes the broker whose mechanism
+ * matters most for the claim (groups and partitions of Kafka, queues and confirms of RabbitMQ). With both brokers, this file took
+ * 190 s of the processor, a fifth of the whole suite.
  */
 export const usuallyOn = (name: BrokerName): readonly BrokerName[] => (isFull ? BROKERS : [name]);
 
@@ -25,11 +25,11 @@ export interface BrokenBroker {
   readonly url: string;
   /** The URL for one TaskTrack of several on this broker. */
   urlFor(prefix: string): string;
-  /** How many processes receive wake-ups for simulated work, by the broker's count. */
+  /** The number of processes that receive wake-ups for simulated work, as the broker counts them. */
   receivers(prefix: string): Promise<number>;
   /** Deletes the wake-ups for simulated work that are not delivered; resolves with their number, or null if the broker does not count them. */
   purge(prefix: string): Promise<number | null>;
-  /** From now on each wake-up is sent ten times more, in random order. */
+  /** From now on each wake-up is sent ten more times, in random order. */
   multiply(prefix: string): Promise<Multiplier>;
   /** Blocks or unblocks connections that publish. */
   readonly alarm: ((isOn: boolean) => Promise<void>) | null;
@@ -42,15 +42,15 @@ export interface Multiplier {
   stop(): Promise<void>;
 }
 
-/** For all tests together: they begin at once and run one after the other. */
+/** The time limit of each test. It includes the time of the other tests: all begin at once and run one after another. */
 const TURNS_WITHIN_MS = 1_200_000;
 
 const brokers = new Map<BrokerName, Promise<BrokenBroker>>();
 const turns = new Map<BrokerName, Promise<unknown>>();
 
 /**
- * A claim that holds with each of these brokers. One broker of each kind serves all tests, which break it one after the other: a
- * start takes three to five seconds of the processor. The two kinds are broken at the same time, except where it is measured.
+ * Tests a claim with each of these brokers. All tests share one broker of each kind and disturb it one after another, because a start
+ * takes three to five seconds of the processor. The two kinds are tested at the same time, except in measurements.
  */
 export function testBrokers(
   names: readonly BrokerName[],
@@ -78,7 +78,7 @@ const openBroker = (name: BrokerName): Promise<BrokenBroker> =>
   name === "Kafka" ? openKafka() : openRabbitmq();
 
 const COPIES = 10;
-/** So many wake-ups are mixed at a time. */
+/** The number of wake-ups whose copies are mixed. */
 const MIXED = 50;
 const SEND_EVERY_MS = 100;
 const WITHIN_MS = 60_000;
@@ -117,7 +117,7 @@ async function openRabbitmq(): Promise<BrokenBroker> {
   await server.start();
   const connect = async <T>(body: (connection: Connection) => Promise<T>): Promise<T> => {
     const connection = new Connection({ url: server.url, acquireTimeout: WITHIN_MS, retryHigh: 1_000 });
-    connection.on("error", () => undefined); // it is restarted on purpose
+    connection.on("error", () => undefined); // the test restarts the broker
     try {
       return await body(connection);
     } finally {
@@ -205,7 +205,7 @@ async function openKafka(): Promise<BrokenBroker> {
         const before = await idOf(admin, topic);
         if (before === null) throw new Error("there is no topic of wake-ups");
         await admin.deleteTopics({ topics: [topic] });
-        // It is created again here, or by a process that misses it.
+        // The topic is created again here, or by a process that needs it.
         const make = (): Promise<unknown> =>
           admin.createTopics({ topics: [topic], partitions: 24, replicas: 1 }).catch(() => null);
         await eventually(

@@ -31,7 +31,7 @@ function faultsOfNames(asked: readonly Asked[], stored: readonly Stored[]): stri
   const names = new Set(asked.map(({ name }) => name));
   const seen = new Set<string>();
   return stored.flatMap(({ id, name }) => {
-    if (!names.has(name)) return [`nobody asked for task ${id} "${name}"`];
+    if (!names.has(name)) return [`no create had the name of task ${id} "${name}"`];
     if (seen.has(name)) return [`"${name}" was asked for once and is there twice`];
     seen.add(name);
     return [];
@@ -66,8 +66,8 @@ export function faultsOfExecutions(executions: readonly Execution[]): string[] {
 }
 
 /**
- * Of a task that was not edited, cancelled or released: it has ended once, with the outcome of its last attempt; no two leases were
- * alive at the same time; starts, claims and versions were counted one by one.
+ * Checks a task that was not edited, cancelled or released. It has ended once, with the outcome of its last attempt. No two leases
+ * overlap. Starts, claims and versions increase by one.
  */
 export function faultsOfLife(task: Task): string[] {
   const { id, attempts, status } = task;

@@ -1,4 +1,4 @@
-/** Claims until nothing is left, with so many claimers at once, and settles or releases the tasks. */
+/** Claims tasks until none are left, with several claimers at the same time, and settles or releases them. */
 import { settle } from "../../src/core/lifecycle.ts";
 import type { RunningTask } from "../../src/core/task.ts";
 import type { TaskStore } from "../../src/store/store.ts";

@@ -15,7 +15,7 @@ import { most, report, SHORT_LEASE_MS, scale, testStores } from "./scale.ts";
 const DELAY_MS = 3_000;
 /** The process reads the store's time once a second and rounds it; the error is half a round trip. A task that is due early starts at once. */
 const CLOCK_ERROR_MS = DELAY_MS / 2;
-/** How late something may start or be written on a machine that is busy with other tests. With a wrong clock it is an hour late. */
+/** The allowed delay on a machine that is busy with other tests. With a wrong clock, the delay is an hour. */
 const LATE_MS = 120_000;
 
 afterAll(killLeftovers);
@@ -27,7 +27,7 @@ function faultsOfTimes(task: Task, { askedAt, tookMs }: Asked): string[] {
     ms >= from - CLOCK_ERROR_MS && ms <= until + CLOCK_ERROR_MS;
   const simulated = parseDurationMs(String(JSON.parse(task.result ?? "{}").simulated)) ?? Number.NaN;
   const first = attempts[0]?.startedAt ?? Number.NaN;
-  const worked = workedMs - (attempts.length > 1 ? Number(startedAt) - first : 0); // of the last attempt, approximately
+  const worked = workedMs - (attempts.length > 1 ? Number(startedAt) - first : 0); // approximately, of the last attempt
   const checks: [boolean, string][] = [
     [isNear(createdAt, askedAt, askedAt + tookMs), `asked for at ${askedAt}, created at ${createdAt}`],
     [runAt === createdAt + DELAY_MS || attempts.length > 1, `created at ${createdAt}, due at ${runAt}`],
@@ -45,7 +45,7 @@ function faultsOfTimes(task: Task, { askedAt, tookMs }: Asked): string[] {
 async function expectRunningTimes(url: string, asked: readonly Asked[]): Promise<void> {
   const running = async () => {
     const response = await fetch(`${url}/api/task?status=running&limit=1000&view=full`);
-    return (await response.json()) as { readonly id: number; readonly duration: string }[]; // openapi.test.ts shows it
+    return (await response.json()) as { readonly id: number; readonly duration: string }[]; // openapi.test.ts checks the form
   };
   const tasks = await eventually(running, ({ length }) => length > 0);
   const now = Date.now();
@@ -78,8 +78,8 @@ else {
       expectHourOff(slow, -1);
       expectHourOff(fast, 1);
 
-      const load = createSteadily(slow.url, { perSecond: 20 }); // until the kill, independent of the time of the starts
-      await expectRunningTimes(slow.url, load.asked); // in the fast one, which runs alone
+      const load = createSteadily(slow.url, { perSecond: 20 }); // until the kill, however long the starts take
+      await expectRunningTimes(slow.url, load.asked); // of the fast process, which runs alone
       const right = await startMember({ ...work, WORKER_CONCURRENCY: "100" });
       const deaths = new Map([await killAtWork(fast)]);
       await eventually(
@@ -107,7 +107,7 @@ else {
   );
 }
 
-/** Its log shows its own time: this checks that its clock is wrong. */
+/** The log has the time of the process's own clock: this checks that the clock is wrong. */
 function expectHourOff(member: Member, hours: number): void {
   const saidAt = Date.parse(String(member.events().find(({ event }) => event === "listening")?.time));
   expect(Math.abs(saidAt - Date.now() - hours * 3_600_000)).toBeLessThan(60_000);

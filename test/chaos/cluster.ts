@@ -3,22 +3,22 @@ import { eventually } from "../support/eventually.ts";
 import { type LogEvent, type ServerProcess, tasktrack } from "../support/server-process.ts";
 import { runningIn } from "./history.ts";
 
-/** One life of a process. */
+/** A process from its start to its end. */
 export type Life = {
   readonly pid: number;
   readonly process: ServerProcess;
-  /** When its death was observed, epoch milliseconds; null while it lives. */
+  /** When its end was observed, in epoch milliseconds; null while it runs. */
   diedAt: number | null;
 };
 
 export interface Member {
-  /** Of the current life. */
+  /** The URL of the current process. */
   readonly url: string;
   readonly lives: readonly Life[];
   readonly current: Life;
-  /** The log of the current life so far. */
+  /** The log of the current process so far. */
   events(): readonly LogEvent[];
-  /** Starts the next life; resolves when it listens. */
+  /** Starts the next process; resolves when it listens. */
   start(): Promise<void>;
   /** kill -9; resolves when it is dead. */
   kill(): Promise<Life>;
@@ -66,7 +66,7 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
         return await process.url();
       } catch (error) {
         if (tries === STARTS || !/not answer/.test(process.written().stderr)) throw error;
-        lives.pop(); // it has done nothing
+        lives.pop(); // this process has done nothing
       }
     }
   }
@@ -105,14 +105,14 @@ export function createMember(env: Readonly<Record<string, string>>): Member {
   };
 }
 
-/** A process that listens already. */
+/** Starts a process; resolves when it listens. */
 export async function startMember(env: Readonly<Record<string, string>>): Promise<Member> {
   const member = createMember(env);
   await member.start();
   return member;
 }
 
-/** kill -9 while it runs tasks, so that the kill hits some. Resolves with its process and the time at which its death was observed. */
+/** kill -9 while the process runs tasks. Resolves with its pid and the time at which its end was observed. */
 export async function killAtWork(
   worker: Member,
   { tasks = 2 } = {},

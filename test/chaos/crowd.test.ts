@@ -28,7 +28,7 @@ async function fill(store: TaskStore, count: number): Promise<TaskId[]> {
 
 testStores(
   SHARED,
-  `${CLAIMERS} claimers in ${PROCESSES} processes get each task once, and again only what was given back`,
+  `${CLAIMERS} claimers in ${PROCESSES} processes get each task once, and again only after a release`,
   async (name) => {
     for (const releases of isFull ? [0, 0.3] : [0.3]) {
       const place = corner(name);
@@ -56,7 +56,7 @@ async function readChanges(
   for (let position = from; ; ) {
     const isLast = writersEnded(); // before the read, which then contains everything that they wrote
     const page = await store.changes(position, 1_000);
-    if (page.kind === "gone") throw new Error("the change log went on too far");
+    if (page.kind === "gone") throw new Error("the change log no longer has the position");
     position = page.position;
     read.push(...page.changes);
     if (isLast && page.changes.length === 0) return read;
@@ -69,7 +69,7 @@ testStores(
   async (name) => {
     const place = corner(name);
     const orders = Array.from({ length: scale(5, 16) }, (_, seed): WriterOrders => {
-      return { storeUrl: place.storeUrl, seed, deeds: scale(160, 1_000) };
+      return { storeUrl: place.storeUrl, seed, calls: scale(160, 1_000) };
     });
     const [written, read] = await withStore(place.storeUrl, async (store) => {
       const { position } = await store.changes(null, 1);
@@ -88,6 +88,6 @@ testStores(
 );
 
 function seenOf({ id, version, kind }: Change): Seen {
-  if (kind === "progress") throw new Error(`nobody made progress with task ${id}`);
+  if (kind === "progress") throw new Error(`unexpected progress of task ${id}`);
   return { id, version, kind };
 }

@@ -1,4 +1,7 @@
-/** A client of one process's event stream misses nothing while other processes write and work, and while that process is killed. */
+/**
+ * A client of one process's event stream misses no change while other processes write and run tasks, and while that process is
+ * killed.
+ */
 import { afterAll, expect } from "bun:test";
 import { type EventsClient, openEvents, type SeenEvent } from "../support/events.ts";
 import { eventually } from "../support/eventually.ts";
@@ -10,7 +13,7 @@ import { corner, SHARED } from "./places.ts";
 import { report, scale, testStores } from "./scale.ts";
 
 const KILLS = scale(2, 10);
-const DEEDS = scale(200, 4_000);
+const CALLS = scale(200, 4_000);
 
 afterAll(killLeftovers);
 
@@ -22,8 +25,8 @@ type Shown = {
 };
 const stateOf = ({ status, version, name }: Shown): string => `${status}, version ${version}, "${name}"`;
 
-/** Creates, edits and deletes at random; resolves with the number of successful calls. */
-async function doDeeds(url: string, seed: number, told: () => void): Promise<number> {
+/** Creates, edits and deletes tasks at random; resolves with the number of successful calls. */
+async function callAtRandom(url: string, seed: number, onCall: () => void): Promise<number> {
   const draw = createRandom(seed);
   const ids: number[] = [];
   let done = 0;
@@ -36,15 +39,15 @@ async function doDeeds(url: string, seed: number, told: () => void): Promise<num
     if (response.ok) done++;
     return response;
   };
-  for (let deed = 0; deed < DEEDS; deed++) {
+  for (let at = 0; at < CALLS; at++) {
     const drawn = draw();
     const id = some();
     if (drawn < 0.5 || id === undefined) {
-      const response = await call("POST", "", { name: `made by deed ${deed}` });
-      ids.push(((await response.json()) as { task_id: number }).task_id); // api.test.ts shows it
-    } else if (drawn < 0.8) await call("PATCH", `/${id}`, { name: `edited by deed ${deed}` });
+      const response = await call("POST", "", { name: `created by call ${at}` });
+      ids.push(((await response.json()) as { task_id: number }).task_id); // api.test.ts checks the form
+    } else if (drawn < 0.8) await call("PATCH", `/${id}`, { name: `edited by call ${at}` });
     else await call("DELETE", `/${id}`);
-    told();
+    onCall();
   }
   return done;
 }
@@ -54,7 +57,7 @@ const JSON_BODY = { "content-type": "application/json" };
 /** A client that reconnects with the id of its last event when its stream ends. */
 async function followThroughout(server: Member) {
   const clients: EventsClient[] = [await openEvents(server.url)];
-  const latest = (): EventsClient => clients.at(-1) as EventsClient; // it has at least one
+  const latest = (): EventsClient => clients.at(-1) as EventsClient; // there is at least one
 
   return {
     latest,
@@ -70,7 +73,7 @@ async function followThroughout(server: Member) {
       const view = new Map<number, string>();
       for (const { event, data } of clients.flatMap(({ events }) => events)) {
         if (event === "deleted") view.delete(Number(data.id));
-        else view.set(Number(data.id), stateOf(data as Shown)); // events.test.ts shows it
+        else view.set(Number(data.id), stateOf(data as Shown)); // events.test.ts checks the form
       }
       return view;
     },
@@ -89,22 +92,22 @@ testStores(
     const place = corner(name);
     const common = { STORE_URL: place.storeUrl, LEASE: "1s" };
     const work = { SIMULATE_MIN: "1ms", SIMULATE_MAX: "300ms", WORKER_CONCURRENCY: "20" };
-    const [told, writing, working] = await Promise.all([
+    const [streaming, writing, working] = await Promise.all([
       startMember({ ...common, ROLE: "api" }),
       startMember({ ...common, ROLE: "api" }),
       startMember({ ...common, ...work, ROLE: "worker" }),
     ]);
-    const client = await followThroughout(told);
+    const client = await followThroughout(streaming);
 
-    let deeds = 0;
-    const doing = doDeeds(writing.url, 20_260_102, () => void deeds++);
+    let answered = 0;
+    const doing = callAtRandom(writing.url, 20_260_102, () => void answered++);
     for (let kill = 1; kill <= KILLS; kill++) {
       await eventually(
-        () => deeds,
-        (count) => count >= (kill * DEEDS) / (KILLS + 1),
+        () => answered,
+        (count) => count >= (kill * CALLS) / (KILLS + 1),
       );
-      await told.kill();
-      await told.start();
+      await streaming.kill();
+      await streaming.start();
       await client.comeBack();
     }
     const done = await doing;
@@ -118,8 +121,8 @@ testStores(
     );
     expect(client.events().filter(({ event }) => event === "reset")).toEqual([]);
     client.latest().close();
-    for (const member of [told, writing, working]) expect(await member.stop()).toBe(0);
-    report(`events through kills, ${name}`, { kills: KILLS, deeds: done, events: client.events().length });
+    for (const member of [streaming, writing, working]) expect(await member.stop()).toBe(0);
+    report(`events through kills, ${name}`, { kills: KILLS, calls: done, events: client.events().length });
     await place.remove();
   },
 );

@@ -22,7 +22,7 @@ const ENDS: ReadonlySet<string> = new Set([
   "outcome_dropped",
 ]);
 
-/** The executions of one life of a process; the death of the process ends those that were running. */
+/** The executions in one process. Executions that were running when the process died end with it. */
 export function executionsOf({ pid, process, diedAt }: Pick<Life, "pid" | "diedAt"> & Logged): Execution[] {
   const { ended, open } = readOn(process);
   const cut = [...open].map(([taskId, from]) => ({ taskId, pid, from, until: diedAt }));
@@ -59,7 +59,7 @@ function readOn(process: Logged["process"]): Reading {
   return reading;
 }
 
-/** The tasks that a living process has started and not ended. */
+/** The tasks that a running process has started and not ended. */
 export const runningIn = ({ process, diedAt }: Life): number[] =>
   diedAt === null ? [...readOn(process).open.keys()] : [];
 
@@ -87,7 +87,7 @@ export const readAllTasks = (storeUrl: string): Promise<Task[]> =>
     return tasks;
   });
 
-/** For each lease that was lost with a killed process: from its death until the task's next start, or its end, in milliseconds. */
+/** For each lease that was lost with a killed process: the milliseconds from its death to the next start, or the end, of the task. */
 export function recoveries(tasks: readonly Task[], deaths: ReadonlyMap<number, number>): number[] {
   return tasks.flatMap((task) =>
     task.attempts.flatMap((attempt, at) => {
@@ -99,5 +99,5 @@ export function recoveries(tasks: readonly Task[], deaths: ReadonlyMap<number, n
   );
 }
 
-/** A worker's name ends in its process. */
+/** A worker's name ends with the pid of its process. */
 export const pidOf = (worker: string): number => Number(worker.slice(worker.lastIndexOf("-") + 1));

@@ -1,4 +1,4 @@
-/** The whole server is killed during its work, again and again: everything that it has acknowledged is there afterwards. */
+/** The whole server is killed during its work, several times. All acknowledged tasks exist afterwards. */
 import { Database } from "bun:sqlite";
 import { afterAll, expect } from "bun:test";
 import { create, settle, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
@@ -17,7 +17,7 @@ const KILLS = scale(3, 20);
 const CLIENTS = 16;
 /** Ended tasks in the store at the start of a server. */
 const STANDING = scale(2_000, 100_000);
-/** Far more than it takes on a machine that is busy with other tests; a test that exceeds it hangs. */
+/** Only a test that hangs takes this long, also on a machine that is busy with other tests. */
 const READY_WITHIN_MS = 120_000;
 
 afterAll(killLeftovers);
@@ -27,7 +27,7 @@ testStores(DURABLE, "kill -9 under load loses no acknowledged task and doubles n
   await stand(place.storeUrl);
   const server = createMember({
     STORE_URL: place.storeUrl,
-    // Short work, so that claims and settles are under way as well at the kill.
+    // Short work, so that the kill also interrupts claims and settles.
     SIMULATE_MIN: "1ms",
     SIMULATE_MAX: "20ms",
     LEASE: "1s",
@@ -52,7 +52,7 @@ testStores(DURABLE, "kill -9 under load loses no acknowledged task and doubles n
   const own = listed.filter(({ name }) => !name.startsWith("standing"));
   expect(faultsOfCreates(asked, own)).toEqual([]);
   expect(listed.length - own.length).toBe(STANDING);
-  // The sweeps find the tasks that were running at a kill, and these end.
+  // The sweep finds the tasks that were running at a kill, and they end.
   await allEnded(server.url);
   expect(await server.stop()).toBe(0);
   report(`kill -9, ${name}`, {

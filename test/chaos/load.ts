@@ -9,7 +9,7 @@ export type Asked = {
   /** Null if the connection broke. */
   readonly status: number | null;
   readonly retryAfter: string | null;
-  /** Of a 201. */
+  /** The id in a 201; otherwise null. */
   readonly id: number | null;
 };
 
@@ -22,7 +22,7 @@ async function ask(name: string, send: Send): Promise<Asked> {
   const asked = { name, askedAt, tookMs: performance.now() - from };
   if (response === null) return { ...asked, status: null, retryAfter: null, id: null };
   const { status } = response;
-  const id = status === 201 ? ((await response.json()) as { task_id: number }).task_id : null; // api.test.ts shows it
+  const id = status === 201 ? ((await response.json()) as { task_id: number }).task_id : null; // api.test.ts checks the form
   return { ...asked, status, retryAfter: response.headers.get("retry-after"), id };
 }
 

@@ -13,16 +13,16 @@ import { report, scale } from "./scale.ts";
 const KILLS = scale(2, 5);
 const MESSAGES = scale(400, 10_000);
 const BAD_EVERY = 100;
-/** So many kills of one of three servers, about one in so many milliseconds, while messages are sent at an even rate. */
+/** The number of kills of one of three servers, and the time between them, while messages are sent at an even rate. */
 const KILLS_OF_THREE = scale(3, 12);
 const KILL_EVERY_MS = scale(1_500, 5_000);
 const PER_SECOND = (0.8 * MESSAGES) / ((KILLS_OF_THREE * KILL_EVERY_MS) / 1_000);
 const TASKS = scale(200, 3_400);
-/** Each is created, claimed and done: more than 10,000 changes in `npm run chaos`. */
+/** Each task is created, claimed and done: more than 10,000 changes in `npm run chaos`. */
 const TASKS_AT_ONCE = 50;
 const WITHIN_MS = 600_000;
 
-/** A producer and consumers of other programs, at a broker under a prefix of their own. */
+/** A producer and consumers as other programs have them, at a broker with their own prefix. */
 interface OtherEnd {
   /** Sends it until the broker has confirmed it. */
   submit(message: Message): Promise<void>;
@@ -41,11 +41,11 @@ type Rejected = {
 
 async function openRabbitmq(url: string, prefix: string): Promise<OtherEnd> {
   const connection = new Connection({ url, acquireTimeout: 60_000, retryHigh: 1_000 });
-  connection.on("error", () => undefined); // it is restarted on purpose
+  connection.on("error", () => undefined); // the test restarts the broker
   const publisher = connection.createPublisher({
     confirm: true,
     maxAttempts: 1_000,
-    // As the server declares them: messages that are published before they exist are lost.
+    // Declared as the server declares them. Without this, messages that are published before the server has declared them are lost.
     queues: ["submit", "rejected"]
       .map((name) => `${prefix}.${name}`)
       .map((queue) => ({
@@ -100,7 +100,7 @@ async function openKafka(url: string, prefix: string): Promise<OtherEnd> {
       (found) => found !== null,
     );
     stream?.on("data", ({ value, partition }) => tell(value.toString(), partition));
-    stream?.on("error", () => undefined); // it is restarted on purpose
+    stream?.on("error", () => undefined); // the test restarts the broker
   }
 
   return {
@@ -159,7 +159,7 @@ function testMessages(
     try {
       await body({ ends, server: another(), another }, broker);
     } finally {
-      for (const member of members) if (member.lives.length > 0) await member.kill(); // of a test that failed
+      for (const member of members) if (member.lives.length > 0) await member.kill(); // still runs if the test has failed
       await ends.close();
       await place.remove();
     }
@@ -176,13 +176,13 @@ async function killAndStart(server: Member): Promise<void> {
 type Listed = { readonly id: number; readonly name: string };
 
 const tasksOf = async ({ url }: Member): Promise<Listed[]> =>
-  (await (await fetch(`${url}/api/task`)).json()) as Listed[]; // api.test.ts shows it
+  (await (await fetch(`${url}/api/task`)).json()) as Listed[]; // api.test.ts checks the form
 
 const bodyOf = (n: number): string =>
   isBad(n) ? '{"nome":"bad"}' : JSON.stringify({ name: `message ${n}` });
 const isBad = (n: number): boolean => n % BAD_EVERY === 0;
 
-/** Fifty at a time, and at most so many a second. */
+/** Sends fifty messages at the same time, and at most this number in a second. */
 async function submitAll(ends: OtherEnd, perSecond = Number.POSITIVE_INFINITY): Promise<void> {
   const startedAt = performance.now();
   let next = 0;
@@ -251,7 +251,7 @@ testMessages(
   "kills of three servers that share the submissions lose no message and create no task twice",
   { ROLE: "api" },
   async (x, { name }) => {
-    await x.server.start(); // makes the tables
+    await x.server.start(); // creates the tables
     const servers = [x.server, x.another(), x.another()] as const;
     await Promise.all(servers.slice(1).map((server) => server.start()));
     const submitting = submitAll(x.ends, PER_SECOND);
@@ -279,7 +279,7 @@ testMessages(
 
 // ---- events
 
-/** The number of runs of events that have been seen before. */
+/** The number of sequences of repeated events. */
 function repeatsIn(events: readonly TaskEvent[]): number {
   const seen = new Set<string>();
   let repeats = 0;

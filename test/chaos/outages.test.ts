@@ -1,4 +1,4 @@
-/** The store fails in every possible way under a working server: clients get 503, and no task is lost or stuck. */
+/** The store of a working server is restarted, killed, frozen and disconnected: clients get 503, and no task is lost or stuck. */
 import { afterAll, expect } from "bun:test";
 import type { Task } from "../../src/core/task.ts";
 import { eventually } from "../support/eventually.ts";
@@ -12,7 +12,7 @@ import { expectWithin, isFull, median, most, quantile, report, scale, testStores
 
 const PER_SECOND = scale(20, 50);
 const STEADY_MS = scale(500, 2_000);
-/** Only a load that never recovers takes so long; the time that it takes is reported. */
+/** Only a load that never recovers takes this long. The actual time is reported. */
 const BACK_WITHIN_MS = 300_000;
 /** The store's own limit is 5 s. */
 const ANSWERED_WITHIN_MS = 6_500;
@@ -25,8 +25,8 @@ afterAll(killLeftovers);
 type Scene = { readonly place: ServedPlace; readonly server: Member; readonly load: SteadyLoad };
 
 /**
- * A server with work, under a steady load of creates; checks at its end what holds after every outage. If an outage swallows the answer
- * of a claim, its tasks are claimed again after the lease: with short leases the end waits for those as well.
+ * A server with tasks, under a steady load of creates. At its end it checks the invariants of every outage. If the answer to a
+ * claim is lost, its tasks are claimed again after their leases, and the end waits for them: so leases are short.
  */
 async function withLoad(
   { place, leaseMs }: { readonly place: ServedPlace; readonly leaseMs: number },
@@ -34,7 +34,7 @@ async function withLoad(
 ): Promise<readonly Asked[]> {
   const server = await startMember({
     ...{ STORE_URL: place.storeUrl, LEASE: `${leaseMs}ms`, WORKER_CONCURRENCY: "50" },
-    // Slow work if there are few tasks, so that some run at any moment.
+    // If there are few tasks, the work is slow, so that some tasks run at any moment.
     ...(isFull
       ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "200ms" }
       : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "800ms" }),
@@ -45,7 +45,7 @@ async function withLoad(
   expect(faultsOfAnswers(load.asked)).toEqual([]);
   if (leaseMs < LONG_LEASE_MS) await allEnded(server.url, BACK_WITHIN_MS);
   expect(faultsOfCreates(load.asked, await readAllTasks(place.storeUrl))).toEqual([]);
-  expect(server.lives).toHaveLength(1); // it was never restarted
+  expect(server.lives).toHaveLength(1); // the server was never restarted
   expect(await server.stop()).toBe(0);
   return load.asked;
 }
@@ -98,7 +98,7 @@ testStores(
 
 type Silence = {
   readonly from: number;
-  /** The tasks that ran when it began. */
+  /** The tasks that ran when the freeze began. */
   readonly running: readonly number[];
 };
 

@@ -1,4 +1,4 @@
-/** The stores of these tests: a file or a server of the test's own, or a schema or prefix on the shared servers. */
+/** The stores of these tests: an own file or server, or a schema or prefix on the shared servers. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,7 +14,7 @@ export interface Place {
   remove(): Promise<void>;
 }
 
-/** A place whose server can be broken. */
+/** A store whose server the test may stop and disconnect. */
 export interface ServedPlace extends Place {
   /** Stops it cleanly, or by SIGKILL. */
   end(how: "fast" | "kill"): Promise<void>;
@@ -33,7 +33,7 @@ export const SHARED: readonly ServerName[] = ["PostgreSQL", "Redis"];
 export type DurableName = ServerName | "SQLite";
 export const DURABLE: readonly DurableName[] = ["SQLite", ...SHARED];
 
-/** It is empty, and no other test uses it. */
+/** An empty store that no other test uses. */
 export function corner(name: ServerName): Place {
   const own = uniqueName("chaos");
   if (name === "PostgreSQL") {
@@ -44,14 +44,14 @@ export function corner(name: ServerName): Place {
   return { storeUrl, remove: () => removeKeys(storeUrl) };
 }
 
-/** A store that has written every acknowledged write to disk. */
+/** A store that writes every acknowledged write to disk. */
 export async function durablePlace(name: DurableName): Promise<Place> {
   if (name !== "SQLite") return servedPlace(name);
   const home = await mkdtemp(join(tmpdir(), "tasktrack-chaos-"));
   return { storeUrl: `sqlite:${join(home, "tasks.db")}`, remove: () => rm(home, { recursive: true }) };
 }
 
-/** A server of the test's own that has written every acknowledged write to disk. */
+/** A server for one test, which writes every acknowledged write to disk. */
 export async function servedPlace(name: ServerName): Promise<ServedPlace> {
   const server =
     name === "PostgreSQL" ? await createPostgres() : await createRedis({ appendfsync: "always" });

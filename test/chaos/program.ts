@@ -1,4 +1,4 @@
-/** A small program of the tests in a process of its own. Its argument is JSON, and it prints what it did, as lines of JSON. */
+/** A small test program in a process of its own. Its argument is JSON, and it reports its actions as lines of JSON. */
 import { join } from "node:path";
 import type { TaskStore } from "../../src/store/store.ts";
 import { withStore } from "./history.ts";
@@ -7,8 +7,8 @@ import { withStore } from "./history.ts";
 export type Orders = { readonly storeUrl: string; readonly seed: number };
 
 /**
- * Runs processes of a program in this folder, which begin at once when the last one is ready. Resolves with their lines when all have
- * ended without an error.
+ * Runs several processes of a program in this folder. They begin at the same time, when the last one is ready. Resolves with their
+ * lines when all have ended without an error.
  */
 export async function runPrograms<Line>(name: string, orders: readonly Orders[]): Promise<Line[]> {
   const children = orders.map((order) =>
@@ -20,10 +20,10 @@ export async function runPrograms<Line>(name: string, orders: readonly Orders[])
     const outputs = children.map(({ stdout }) => readLines(stdout));
     await Promise.all(outputs.map((lines) => lines.next())); // each reports that it is ready
     for (const { stdin } of children) stdin.end();
-    const said = await Promise.all(outputs.map((lines) => Array.fromAsync(lines)));
+    const printed = await Promise.all(outputs.map((lines) => Array.fromAsync(lines)));
     const codes = await Promise.all(children.map(({ exited }) => exited));
     if (codes.some((code) => code !== 0)) throw new Error(`${name} ended with ${codes.join()}`);
-    return said.flat() as Line[]; // the lines of the program of this name
+    return printed.flat() as Line[]; // the lines of the program of this name
   } finally {
     for (const child of children) child.kill("SIGKILL");
   }
@@ -48,7 +48,7 @@ export async function main<O extends Orders>(
   const lines: string[] = [];
   await withStore(orders.storeUrl, async (store) => {
     process.stdout.write('"ready"\n');
-    await Bun.stdin.text(); // ends at the start
+    await Bun.stdin.text(); // stdin ends when the process may start
     await work(store, orders, (line) => void lines.push(JSON.stringify(line)));
   });
   await Bun.write(Bun.stdout, lines.map((line) => `${line}\n`).join(""));

@@ -5,15 +5,15 @@ export const isFull = process.env.CHAOS === "full";
 
 export const scale = (usual: number, full: number): number => (isFull ? full : usual);
 
-/** A short lease that a living worker keeps also on a busy machine: it renews it every third of that time. */
+/** A short lease that a running worker keeps even on a busy machine. It is renewed after each third of its length. */
 export const SHORT_LEASE_MS = scale(4_000, 1_000);
 
-/** Only a test that hangs takes so long; its waits have limits of their own. */
+/** Only a test that hangs takes this long. Its waits have their own limits. */
 const WITHIN_MS = 900_000;
 
 /**
- * A claim that holds on each of these stores; its name begins with the store's. The stores are tested at the same time, because a test
- * mostly waits, and one after the other in `npm run chaos`, which measures.
+ * Tests a claim on each of these stores. The stores are tested at the same time, because a test mostly waits; in `npm run chaos`,
+ * which measures, they are tested one after another.
  */
 export function testStores<Name extends string>(
   names: readonly Name[],
@@ -25,8 +25,8 @@ export function testStores<Name extends string>(
 }
 
 /**
- * A time limit is checked only when these tests run alone (`npm run chaos`). Beside other work the machine itself may stop for seconds:
- * there every test checks the order of events, and the time is only reported.
+ * A time limit is checked only when these tests run alone (`npm run chaos`). Beside other work the machine may stop
+ * for seconds; then each test checks only the order of events, and reports the time.
  */
 export function expectWithin(ms: number, limitMs: number): void {
   if (isFull) expect(ms).toBeLessThan(limitMs);
@@ -38,7 +38,7 @@ export function report(what: string, numbers: Readonly<Record<string, number | s
   console.info(`  chaos: ${what}: ${words.join(", ")}`);
 }
 
-/** The value below which this share of all lies, rounded. */
+/** The quantile of the values for this share, rounded. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN);

@@ -1,6 +1,6 @@
 /**
- * No living worker loses its lease to a freeze of the server, or to a change of its clock: the worker sends heartbeats over HTTP all the
- * time, and every answer confirms its lease. A dead worker is still detected.
+ * A running worker does not lose its lease because of a freeze of the server or a change of the server's clock: it sends
+ * heartbeats over HTTP all the time, and every answer confirms its lease. A dead worker is still detected.
  */
 import { afterAll, expect, test } from "bun:test";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -65,13 +65,13 @@ function keepBeating(url: string, worker: string, lease: Claimed) {
 
 async function lossesOf(url: string, id: number): Promise<number> {
   const response = await fetch(`${url}/api/task/${id}`);
-  const { attempts } = (await response.json()) as { attempts: { outcome: string }[] }; // openapi.test.ts shows it
+  const { attempts } = (await response.json()) as { attempts: { outcome: string }[] }; // openapi.test.ts checks the form
   return attempts.filter(({ outcome }) => outcome === "lost").length;
 }
 
 /**
- * One worker lives and one dies; then the failure. The living worker never gets the status lost, and its result counts; the task of the
- * dead one is detected as lost.
+ * One worker sends heartbeats and one is dead, while the server is disturbed. The running worker never gets the status `lost`, and
+ * its result counts. The task of the dead worker is detected as lost.
  */
 async function expectFair(
   server: Member,
@@ -144,7 +144,7 @@ else {
       const toldOf = (count: number) =>
         eventually(
           () => server.events().filter(({ event }) => event === "store_clock_set").length,
-          (told) => told >= count,
+          (reported) => reported >= count,
         );
       await expectFair(server, async () => {
         for (const [at, hours] of [1, 0, -1, 0].entries()) {

@@ -1,6 +1,6 @@
 /**
- * The wake-ups of a broker are deleted and multiplied, the broker is restarted, killed, frozen and out of memory, and the workers are
- * killed: no task is lost, none is run by two workers, and no client waits for a wake-up.
+ * Wake-ups are deleted and multiplied; the broker is restarted, killed, frozen and short of memory; workers are killed. No task is
+ * lost, no task is run by two workers at the same time, and no client waits for a wake-up.
  */
 import { expect } from "bun:test";
 import type { Ready } from "../../src/client/types.ts";
@@ -19,17 +19,17 @@ import { expectWithin, isFull, median, most, quantile, report, SHORT_LEASE_MS, s
 
 /** The usual DISPATCH_INTERVAL. */
 const POLL_MS = 1_000;
-/** For tests that show that wake-ups work: a task that starts long before the next poll was started by a wake-up. */
+/** Long, for tests of wake-ups: a task that starts long before the next poll was started by a wake-up. */
 const RARE_POLL_MS = scale(60_000, 5_000);
 const ENDED_WITHIN_MS = 300_000;
 const STEADY_MS = scale(500, 3_000);
 const PER_SECOND = scale(20, 50);
 /**
- * The start of a broker takes seconds, on a busy machine many. The full load meanwhile would make the machine even busier: at 50 a
- * second it was 10,000 tasks, and most of the processor time of this file.
+ * The rate of creates while a broker starts, which takes many seconds on a busy machine. At the full rate of 50 a second there
+ * were 10,000 tasks, which took most of the processor time of this file.
  */
 const PER_SECOND_AT_STARTS = scale(2, 50);
-/** A create that waits for a broken broker waits for longer than that. */
+/** A create that waited for a broken broker would take longer than this. */
 const CREATED_WITHIN_MS = 2_000;
 
 /** The present cluster of each broker. */
@@ -40,7 +40,7 @@ const testWakeUps: typeof testBrokers = (names, claim, body) =>
     try {
       await body(broker);
     } finally {
-      await clusters.get(broker.name)?.close(); // of a test that failed
+      await clusters.get(broker.name)?.close(); // still open if a test has failed
     }
   });
 
@@ -51,7 +51,7 @@ type Cluster = {
   readonly api: Member;
   readonly workers: readonly Member[];
   readonly pollMs: number;
-  /** Kills all processes and removes the data; safe twice. */
+  /** Kills all processes and removes the data. May be called twice. */
   close(): Promise<void>;
 };
 
@@ -62,7 +62,7 @@ type Work = {
   readonly pollMs: number;
 };
 
-/** Opens a schema on the shared PostgreSQL, a prefix at the broker, a process that creates tasks and some that work on them. */
+/** Opens a schema on the shared PostgreSQL, a prefix at the broker, a process that creates tasks and workers. */
 async function openCluster(
   broker: BrokenBroker,
   work: Work,
@@ -99,17 +99,17 @@ async function createMany({ api }: Cluster, count: number, fields: object = {}):
     ...{ method: "POST", target: "/api/task", body: JSON.stringify(tasks) },
   });
   expect(response.status).toBe(201);
-  return ((await response.json()) as { readonly task_ids: number[] }).task_ids; // api.test.ts shows it
+  return ((await response.json()) as { readonly task_ids: number[] }).task_ids; // api.test.ts checks the form
 }
 
 async function statusOf({ api }: Cluster, id: number | undefined): Promise<unknown> {
   const task = await (await fetch(`${api.url}/api/task/${id}`)).json();
-  return (task as { readonly status: unknown }).status; // api.test.ts shows it
+  return (task as { readonly status: unknown }).status; // api.test.ts checks the form
 }
 
 /**
- * Waits until the broker sends wake-ups to each worker. If polls are rare, also until wake-ups start tasks: four tasks in a row are
- * started within a tenth of the time between two polls each, which happens with polls alone once in a thousand times.
+ * Waits until the broker sends wake-ups to each worker. If polls are rare, it also waits until wake-ups start tasks: four tasks in
+ * a row each start within a tenth of the time between two polls. With polls alone, this happens once in a thousand times.
  */
 async function areWoken(cluster: Cluster): Promise<void> {
   const pickup = async (): Promise<number> => {
@@ -159,13 +159,13 @@ async function hasState({ broker, api }: Cluster, state: BrokerState): Promise<v
   expect(await eventually(ask, isSo, ENDED_WITHIN_MS)).toEqual(ready);
 }
 
-const stateIn = (ready: unknown): string | undefined => (ready as Ready).broker?.state; // api.test.ts shows the rest
+const stateIn = (ready: unknown): string | undefined => (ready as Ready).broker?.state; // api.test.ts checks the rest
 
 // ---- lost and multiplied wake-ups
 
 const DUE = scale(100, 1_000);
 
-/** Fills all slots, lets as many tasks become due behind them and deletes their wake-ups; again if a slow machine was late. */
+/** Fills all slots, lets the same number of tasks become due, and deletes their wake-ups. Repeats this if a slow machine was late. */
 async function purgeWhileBusy(cluster: Cluster): Promise<Purge> {
   const { broker, prefix, workers, api } = cluster;
   for (;;) {
@@ -211,7 +211,7 @@ testWakeUps(
     expect(new Set(startsOf(tasks))).toEqual(new Set([1]));
     const started = tasks.filter(({ id }) => due.has(id)).map(startOf);
     expect(started).toHaveLength(DUE);
-    // The rest of the running work, and a poll of the workers that were not woken.
+    // The time until the running tasks end and the workers without a wake-up poll.
     expectWithin(most(started) - purgedAt, workMs + RARE_POLL_MS + 10_000);
     report(`wake-ups purged, ${broker.name}`, {
       ...{ due: DUE, purged: purged ?? "the topic" },
@@ -240,7 +240,7 @@ testWakeUps(
   },
 );
 
-testWakeUps(usuallyOn("RabbitMQ"), "a high priority overtakes the backlog of low ones", async (broker) => {
+testWakeUps(usuallyOn("RabbitMQ"), "a task of high priority starts before the backlog of low priority", async (broker) => {
   const backlog = scale(200, 10_000);
   const slots = 10;
   // Slow work, so that the backlog still exists when the task of high priority is created, and small differences of clocks do not matter.
@@ -255,11 +255,11 @@ testWakeUps(usuallyOn("RabbitMQ"), "a high priority overtakes the backlog of low
   const behind = low.filter((at) => at > startedAt).length;
   const between = low.filter((at) => at > createdAt && at < startedAt).length;
   report(`priority, ${broker.name}`, { backlog, behind, between, "started after ms": startedAt - createdAt });
-  expect(behind).toBeGreaterThan(backlog / 10); // else there was no backlog
+  expect(behind).toBeGreaterThan(backlog / 10); // otherwise there was no backlog
   expect(between).toBeLessThanOrEqual(2 * slots); // those that were being claimed at that moment
 });
 
-// ---- a broker that is away
+// ---- a broker that does not answer
 
 type Span = { readonly from: number; readonly to: number };
 
@@ -268,7 +268,7 @@ const isIn =
   (at: number): boolean =>
     spans.some(({ from, to }) => at >= from && at <= to);
 
-/** A cluster under a steady load; checks at its end what holds after every failure. */
+/** A cluster under a steady load. At its end it checks the invariants of every failure. */
 async function withLoad(
   broker: BrokenBroker,
   work: Work,
@@ -291,7 +291,7 @@ async function withLoad(
   return { tasks, asked: load.asked, broken };
 }
 
-/** Resolves when all requests until now, some of them sent while the broker was broken, are answered: no create waits for the broker. */
+/** Resolves when all requests so far are answered, also those that were sent while the broker was broken. */
 async function isAnswered(load: SteadyLoad, brokenAt: number): Promise<void> {
   await eventually(
     () => load.asked.filter(({ askedAt }) => askedAt > brokenAt).length,
@@ -330,7 +330,7 @@ function timesOf({ asked, tasks, broken }: Outcome): Readonly<Record<string, str
   };
 }
 
-/** From the return of the broker until the beginning of a second in which as many tasks start as 90 % of those created in a second. */
+/** The time from the return of the broker to the first second in which 90 % of the usual number of tasks start. */
 function backAfter(tasks: readonly Task[], { to }: Span): number {
   const starts = tasks.map(startOf);
   const startedFrom = (from: number): number => starts.filter((at) => at >= from && at < from + 1_000).length;
@@ -446,7 +446,7 @@ testWakeUps(["RabbitMQ"], "short of memory, it is logged once and delays nothing
   report(`short of memory, ${broker.name}`, { tasks: outcome.tasks.length, ...timesOf(outcome) });
 });
 
-// ---- workers that die
+// ---- workers that are killed
 
 testWakeUps(
   usuallyOn("Kafka"),
@@ -475,7 +475,7 @@ testWakeUps(
     expect(faultsOfAnswers(load.asked)).toEqual([]);
     expect(faultsOfCreates(load.asked, tasks)).toEqual([]);
     const lost = tasks.filter(({ attempts }) => attempts.length > 1).length;
-    expect(lost).toBeGreaterThan(0); // else no kill has hit a task
+    expect(lost).toBeGreaterThan(0); // otherwise no kill has interrupted a task
     const pickups = pickupsOf(tasks);
     report(`a worker of the group killed, ${broker.name}`, {
       ...{

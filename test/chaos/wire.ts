@@ -1,4 +1,4 @@
-/** A TCP proxy that can hold the data: it is not lost, only late. */
+/** A TCP proxy that can delay the data without losing it. */
 import { connect, createServer, type Socket } from "node:net";
 
 export interface Wire {

@@ -1,4 +1,7 @@
-/** Workers that are killed, frozen or cut off while others work: no task is lost, none is run by two, no late outcome counts. */
+/**
+ * Workers that are killed, frozen or disconnected while others run tasks: no task is lost, none is run by two workers, no late
+ * outcome counts.
+ */
 import { afterAll, expect } from "bun:test";
 import { eventually } from "../support/eventually.ts";
 import { killLeftovers, type LogEvent } from "../support/server-process.ts";
@@ -18,13 +21,13 @@ afterAll(killLeftovers);
 
 testStores(
   SHARED,
-  "a worker killed every second, of three, costs no task more than its lease; none is run by two",
+  "if one of three workers is killed every second, each task is delayed by its lease at most, and none is run by two workers",
   async (name) => {
     const kills = scale(4, 30);
     const place = corner(name);
     const shared = { STORE_URL: place.storeUrl, LEASE: `${SHORT_LEASE_MS}ms` };
     const api = await startMember({ ...shared, ROLE: "api" });
-    // Slow work if there are few tasks, so that each worker has several at any moment.
+    // If there are few tasks, the work is slow, so that each worker has several tasks at any moment.
     const length = isFull
       ? { SIMULATE_MIN: "50ms", SIMULATE_MAX: "500ms" }
       : { SIMULATE_MIN: "200ms", SIMULATE_MAX: "1s" };
@@ -56,7 +59,7 @@ testStores(
     expect(executions.length).toBeGreaterThanOrEqual(tasks.length);
     expect(faultsOfExecutions(executions)).toEqual([]);
     const recovered = recoveries(tasks, deaths);
-    expect(recovered.length).toBeGreaterThan(kills); // else no kill has hit a task
+    expect(recovered.length).toBeGreaterThan(kills); // otherwise no kill has interrupted a task
     expectWithin(most(recovered), RECOVERED_WITHIN_MS);
     report(`a worker killed every second, ${name}`, {
       ...{ kills, tasks: tasks.length, executions: executions.length, "leases lost": recovered.length },
@@ -71,11 +74,11 @@ const PAIR_LEASE_MS = SHORT_LEASE_MS;
 /** What is left until then. */
 const twoLeasesFrom = (at: number): number => Math.max(0, at + 2 * PAIR_LEASE_MS - performance.now());
 
-/** Two workers; the second takes over every task of the first. */
+/** Two workers. The second worker takes over every task of the first. */
 async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
   const common = { LEASE: `${PAIR_LEASE_MS}ms`, WORKER_CONCURRENCY: "20" };
   const api = await startMember({ ...common, STORE_URL: storeUrl, ROLE: "api" });
-  // Short enough to end before the lease is lost.
+  // Shorter than the time until the lease is lost.
   const work = { ...common, ROLE: "worker", SIMULATE_MIN: "800ms", SIMULATE_MAX: "1500ms" };
   const first = await startMember({ ...work, STORE_URL: storeUrlOfFirst });
 
@@ -94,7 +97,7 @@ async function openPair(storeUrl: string, storeUrlOfFirst = storeUrl) {
   /** The running tasks by the store. */
   async function running(): Promise<number[]> {
     const response = await fetch(`${api.url}/api/task?status=running&limit=1000`);
-    return ((await response.json()) as { readonly id: number }[]).map(({ id }) => id); // api.test.ts shows it
+    return ((await response.json()) as { readonly id: number }[]).map(({ id }) => id); // api.test.ts checks the form
   }
 
   /** Disturbs the first worker while it runs tasks; resolves with these, and starts again if all had ended before. */
@@ -145,7 +148,7 @@ async function expectTakenOver(
 
 testStores(
   SHARED,
-  "a worker frozen for two leases loses its tasks to another; its late outcomes are refused, and it works on",
+  "a worker that is frozen for two leases loses its tasks to another worker; its late outcomes are refused, and it continues",
   async (name) => {
     const place = corner(name);
     const { api, first, occupyFirst, troubleFirst, startSecond } = await openPair(place.storeUrl);
@@ -164,7 +167,7 @@ testStores(
     expect(idsOf(first.events(), "task_done").filter((id) => held.includes(id))).toEqual([]);
 
     expect(await second.stop()).toBe(0);
-    await has(first, "task_done", await occupyFirst()); // alone again
+    await has(first, "task_done", await occupyFirst()); // it is the only worker again
     await allEnded(api.url);
     for (const member of [api, first]) expect(await member.stop()).toBe(0);
     await place.remove();
@@ -191,7 +194,7 @@ testStores(
       () => idsOf(first.events(), "task_stopping", "outcome_dropped"),
       (ended) => held.every((id) => ended.includes(id)),
     );
-    // Work that ended while the proxy held its outcome.
+    // The tasks whose outcome the proxy delayed.
     const late = (): number => idsOf(first.events(), "outcome_dropped").length;
     await eventually(late, (count) => count > 0);
     await expectTakenOver(place.storeUrl, { held, first, second });

@@ -1,4 +1,4 @@
-/** Creates, claims, settles and deletes tasks at random, beside other such processes, and reports each of its changes. */
+/** Creates, claims, settles and deletes tasks at random, while other processes do the same, and reports each of its changes. */
 import { create, settle, TYPE_DEFAULTS } from "../../src/core/lifecycle.ts";
 import type { TaskId } from "../../src/core/task.ts";
 import type { TaskStore } from "../../src/store/store.ts";
@@ -7,11 +7,11 @@ import { DONE, RELEASED } from "../support/verbs.ts";
 import type { Seen } from "./checkers.ts";
 import { main, type Orders } from "./program.ts";
 
-export type WriterOrders = Orders & { readonly deeds: number };
+export type WriterOrders = Orders & { readonly calls: number };
 
 const LEASE_MS = 60_000;
-/** Calls that one process has under way. */
-const HANDS = 4;
+/** The number of calls at the same time in one process. */
+const AT_ONCE = 4;
 
 function createWriter(store: TaskStore, draw: () => number, say: (seen: Seen) => void) {
   const mine: TaskId[] = [];
@@ -49,21 +49,21 @@ function createWriter(store: TaskStore, draw: () => number, say: (seen: Seen) =>
     if (isRemoved === true) say({ id, version: 0, kind: "deleted" });
   }
 
-  const doSomething = (): Promise<void> => {
+  const callAtRandom = (): Promise<void> => {
     const drawn = draw();
     if (drawn < 0.45) return insert();
     return drawn < 0.85 ? claimAndSettle() : remove();
   };
-  return { doSomething };
+  return { callAtRandom };
 }
 
 const tasksOf = (answer: Awaited<ReturnType<TaskStore["insert"]>>[number]) =>
   answer.kind === "created" ? answer.tasks : [];
 
-await main<WriterOrders>(async (store, { seed, deeds }, say) => {
+await main<WriterOrders>(async (store, { seed, calls }, say) => {
   const writer = createWriter(store, createRandom(seed), say);
-  const hand = async (): Promise<void> => {
-    for (let done = 0; done < deeds / HANDS; done++) await writer.doSomething();
+  const callInTurn = async (): Promise<void> => {
+    for (let done = 0; done < calls / AT_ONCE; done++) await writer.callAtRandom();
   };
-  await Promise.all(Array.from({ length: HANDS }, hand));
+  await Promise.all(Array.from({ length: AT_ONCE }, callInTurn));
 });

@@ -1,4 +1,4 @@
-/** Tools that judge the OpenAPI document, and the server by it. */
+/** Tools that check the OpenAPI document, and check the server against it. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,12 +16,12 @@ async function lint(url: string): Promise<void> {
   try {
     await writeFile(join(folder, "openapi.json"), await (await fetch(`${url}/openapi.json`)).text());
     const program = join(await npmPackages("redocly"), ".bin/redocly");
-    const told = command(
+    const options = command(
       process.execPath,
       ...["--bun", program, "lint", "openapi.json", "--max-problems", "20"],
     );
     await runCommand(
-      { ...told, env: { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" } },
+      { ...options, env: { REDOCLY_TELEMETRY: "off", REDOCLY_SUPPRESS_UPDATE_NOTICE: "true" } },
       folder,
     );
   } finally {
@@ -29,12 +29,12 @@ async function lint(url: string): Promise<void> {
   }
 }
 
-/** Its seed is fixed: another draw would be another test. */
+/** The seed is fixed, so that each run is the same test. */
 async function sendWhatItAllows(url: string): Promise<void> {
   const program = join(await pythonPackages("schemathesis"), "schemathesis");
   const config = join(import.meta.dir, "schemathesis/schemathesis.toml");
-  const told = ["run", `${url}/openapi.json`, "--phases", "coverage,fuzzing", "--max-examples", "10"];
-  const args = ["--config-file", config, ...told, "--seed", "1", "--no-color", "--request-timeout", "70"];
+  const options = ["run", `${url}/openapi.json`, "--phases", "coverage,fuzzing", "--max-examples", "10"];
+  const args = ["--config-file", config, ...options, "--seed", "1", "--no-color", "--request-timeout", "70"];
   await runCommand(command(program, ...args), tmpdir());
 }
 

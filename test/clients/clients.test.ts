@@ -1,4 +1,4 @@
-/** The three generators that cost least; `npm run clients` tries all. */
+/** The three fastest generators. `npm run clients` tries all. */
 import { afterAll, beforeAll, expect, test } from "bun:test";
 import { type RunningApp, startApp } from "../support/app.ts";
 import { CLIENTS, STEPS, tryClient } from "./clients.ts";

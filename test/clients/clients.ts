@@ -1,4 +1,4 @@
-/** Clients that generators make of the OpenAPI document: each is generated, compiled and run against a live server. */
+/** Clients that generators make from the OpenAPI document. Each is generated, compiled and run against a live server. */
 import { cp, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,14 +18,14 @@ import {
   runCommand,
 } from "./programs.ts";
 
-/** What each client does in turn; its program prints `ok` and the step when the answer was right. */
+/** The steps of each client. Its program prints `ok` and the step if the answer was right. */
 export const STEPS = [
   ...["create", "batch", "list", "get", "wait", "claim", "heartbeat"],
   ...["complete", "fail", "patch", "delete", "404", "409"],
 ] as const;
 
 type GeneratedClient = {
-  /** The name of its folder, which holds its program and the versions of all that it needs. */
+  /** The name of its folder, which has its program and the versions of its dependencies. */
   readonly name: string;
   readonly generator: string;
   readonly language: string;
@@ -48,7 +48,7 @@ const inGo = async ({ url, kind }: Place, generate: (go: string) => Command | Pr
 /** The repository's compiler is a native program: it takes a tenth of the processor time of those that the generators depend on. */
 const TSC = join(import.meta.dir, "../../node_modules/typescript/bin/tsc");
 
-/** By Bun, for a generator may need a later Node.js than the machine has; the client itself runs on Node.js. */
+/** Bun runs the generator, because it may need a later Node.js than the machine has. The client itself runs on Node.js. */
 const inTypeScript = async (
   name: string,
   { folder, url, kind }: Place,
@@ -188,7 +188,7 @@ export const CLIENTS: readonly GeneratedClient[] = [
   },
 ];
 
-/** The steps that came out right, or why none was tried. */
+/** The successful steps, or the reason why no step was tried. */
 export type Report =
   | { readonly kind: "ran"; readonly steps: readonly string[]; readonly fault: string | null }
   | { readonly kind: "not run"; readonly reason: string };

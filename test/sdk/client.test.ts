@@ -1,4 +1,4 @@
-/** The SDK's client before a whole server. */
+/** The SDK's client with a whole server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createClient, TaskFailed, TaskTrackError, type WatchEvent } from "../../src/client/client.ts";
 import { type RunningApp, startApp } from "../support/app.ts";
@@ -117,7 +117,7 @@ describe("the client", () => {
   });
 
   test("explains a task and returns statistics", async () => {
-    const { id } = await client().create({ name: "why", type: "nobody.takes.it" });
+    const { id } = await client().create({ name: "why", type: "absent.type" });
     expect(await client().explain(id)).toMatchObject({ id, status: "pending", reason: "no_worker" });
     expect(Object.keys(await client().stats()).length).toBeGreaterThan(0);
   });
@@ -182,7 +182,7 @@ describe("the client", () => {
   });
 });
 
-/** Between the client and the server: what the network may do to a request. */
+/** A `fetch` with faults of a network. */
 const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
   const left = [...faults];
   const sent: { readonly method: string; readonly key: string | null }[] = [];
@@ -200,14 +200,14 @@ const flaky = (faults: readonly ("refused" | "lost" | "busy")[]) => {
 
 describe("waiting", () => {
   test("resolves with the task in any ended status", async () => {
-    const { id } = await client().create({ name: "ends", type: "nobody" });
+    const { id } = await client().create({ name: "ends", type: "absent" });
     const waiting = client().wait(id);
     await client().cancel(id);
     expect(await waiting).toMatchObject({ id, status: "cancelled" });
   });
 
   test("resolves with the task when the time is over", async () => {
-    const { id } = await client().create({ name: "stays", type: "nobody" });
+    const { id } = await client().create({ name: "stays", type: "absent" });
     expect(await client().wait(id, { withinMs: 20 })).toMatchObject({ id, status: "pending" });
   });
 });
@@ -278,7 +278,7 @@ describe("watching", () => {
     const { events, watching } = collect(server.url, abort.signal);
     const { id } = await client().run({ name: "first" });
     const probe = () => client().create({ name: "probe" });
-    await eventually(probe, () => events.length > 0); // the stream begins at the present, so something must happen
+    await eventually(probe, () => events.length > 0); // the stream begins with the next change, so the test makes changes
     const place = events.at(-1)?.eventId ?? "";
     await client().remove(id);
     await eventually(
@@ -321,30 +321,30 @@ describe("watching", () => {
   test("reports when it is connected, misses no later change, and reports when the connection is lost", async () => {
     const first = await startApp();
     const abort = new AbortController();
-    const told: (boolean | string)[] = [];
+    const reported: (boolean | string)[] = [];
     const watching = (async () => {
-      const onConnection = (isConnected: boolean): void => void told.push(isConnected);
+      const onConnection = (isConnected: boolean): void => void reported.push(isConnected);
       for await (const event of createClient(first.url).watch({ signal: abort.signal, onConnection })) {
-        if (event.kind === "task") told.push(event.task.status);
+        if (event.kind === "task") reported.push(event.task.status);
       }
     })();
     await eventually(
-      () => told,
+      () => reported,
       ([connected]) => connected === true,
     );
-    await createClient(first.url).create({ name: "only once", type: "nobody" });
+    await createClient(first.url).create({ name: "only once", type: "absent" });
     await eventually(
-      () => told,
+      () => reported,
       ([, status]) => status === "pending",
     );
     await first.stop();
     await eventually(
-      () => told,
+      () => reported,
       (all) => all[2] === false,
     );
     abort.abort();
     await watching;
-    expect(told.slice(0, 3)).toEqual([true, "pending", false]);
+    expect(reported.slice(0, 3)).toEqual([true, "pending", false]);
   });
 
   test("is refused for an invalid query", async () => {

@@ -1,5 +1,5 @@
 /**
- * What the SDK must do on every runtime, in JavaScript and with the web's standards alone: it runs as it is on Node.js, Bun, Deno, in
+ * Tests of the SDK for every runtime, in JavaScript with web standards only: they run unchanged on Node.js, Bun, Deno, in
  * workerd and in browsers. `examine` resolves with a line for each case: "ok NAME", or "failed NAME: why".
  */
 
@@ -17,7 +17,10 @@ const rejection = (call) =>
 const nothing = () => undefined;
 const silent = { isDebug: false, debug: nothing, info: nothing, warn: nothing, error: nothing };
 
-/** @param sdk the module "tasktrack"  @param url the server's  @param runtime makes the types of its tasks its own */
+/**
+ * @param sdk the module "tasktrack"  @param url the server's  @param runtime a part of the types of its tasks, so that runtimes do
+ * not share types
+ */
 const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail, snooze }, url, runtime) => {
   const client = createClient(url);
   const typeOf = (name) => `exam.${runtime}.${name}`;
@@ -73,7 +76,7 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
       await worker.stop(0);
     },
 
-    async "works, with progress and log lines, and says how each task ended"() {
+    async "runs tasks, with progress and log lines, and reports their outcomes"() {
       const type = typeOf("work");
       const hostile = new Proxy({}, { has: () => true, get: () => hostile });
       const worker = work(type, async ({ payload }, { progress, log }) => {
@@ -104,7 +107,7 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
 
     async "stops work that is cancelled"() {
       const type = typeOf("cancel");
-      // Progress brings a heartbeat each second, which hears of the cancel.
+      // Progress causes a heartbeat each second, and its answer has the cancel request.
       const worker = work(type, async (_, { signal, progress }) => {
         await until(() => {
           progress(50);
@@ -119,7 +122,7 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
       await worker.stop(0);
     },
 
-    async "takes no task with it when it stops"() {
+    async "holds no task after its stop"() {
       const type = typeOf("stop");
       const worker = work(type, async () => null);
       await client.run({ name: "first", type });
@@ -134,7 +137,7 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
       const type = typeOf("watch");
       const abort = new AbortController();
       const seen = [];
-      const ids = new Set(); // deletions are told whatever their type was
+      const ids = new Set(); // events of deletions have no type, so they come for all tasks
       const watching = (async () => {
         const onConnection = (isConnected) => seen.push(isConnected);
         for await (const event of client.watch({ type, signal: abort.signal, onConnection })) {
@@ -178,9 +181,9 @@ const casesOf = ({ createClient, createWorker, TaskFailed, TaskTrackError, fail,
       expectEqual((await client.wait(id, { withinMs: 10 })).status, "pending");
     },
 
-    async "says that nobody answers, and what cannot be sent"() {
-      const nobody = createClient("http://127.0.0.1:1", { retries: 0 });
-      expectEqual((await rejection(nobody.get(1))).code, "unreachable");
+    async "reports that no server answers, and that a header cannot be sent"() {
+      const absent = createClient("http://127.0.0.1:1", { retries: 0 });
+      expectEqual((await rejection(absent.get(1))).code, "unreachable");
       let thrown = null;
       try {
         createClient(url, { headers: { "x-name": "имя" } });

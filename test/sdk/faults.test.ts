@@ -1,4 +1,4 @@
-/** What runtimes do differently, and what callers get wrong: every call of the SDK ends, and says what went wrong. */
+/** Differences between runtimes, and errors of callers: every call of the SDK ends, with a clear error. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createApi } from "../../src/client/api.ts";
 import { createClient, createWorker, TaskTrackError } from "../../src/client/client.ts";
@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** As Deno 2.9 does half a minute after the answer has begun: the request's signal no longer ends its body. */
+/** A `fetch` as in Deno 2.9, half a minute after the answer has begun: the signal no longer ends the body. */
 const deafFetch = (url: string, init: RequestInit): Promise<Response> =>
   fetch(url, { ...init, signal: null });
 
@@ -53,7 +53,7 @@ describe("a stream in a runtime that ignores the signal", () => {
       options: {
         fetch: async (url) => {
           opened.push(url);
-          return new Response(new ReadableStream()); // says nothing for ever, and never ends
+          return new Response(new ReadableStream()); // sends nothing and never ends
         },
       },
       clock,
@@ -61,24 +61,24 @@ describe("a stream in a runtime that ignores the signal", () => {
     });
     const { watchEvents } = await import("../../src/client/watch.ts");
     const abort = new AbortController();
-    const told: boolean[] = [];
+    const reported: boolean[] = [];
     const next = watchEvents(
       { api: silent, clock },
       {
         signal: abort.signal,
-        onConnection: (isConnected) => void told.push(isConnected),
+        onConnection: (isConnected) => void reported.push(isConnected),
       },
     ).next();
     await eventually(
-      () => told,
+      () => reported,
       (all) => all.length === 1,
     );
     await clock.advance(60_000);
     await eventually(
-      () => told,
+      () => reported,
       (all) => all.length >= 2,
     );
-    expect(told.slice(0, 2)).toEqual([true, false]);
+    expect(reported.slice(0, 2)).toEqual([true, false]);
     abort.abort();
     expect((await next).done).toBe(true);
   });
@@ -93,7 +93,7 @@ describe("errors of the caller", () => {
     expect(() => createWorker(worker)).toThrow(TypeError);
   });
 
-  test("an idempotency key or a place in the events that cannot be sent is a TypeError, and nothing is sent", async () => {
+  test("an idempotency key or an event id that cannot be sent is a TypeError, and nothing is sent", async () => {
     let sent = 0;
     const counted = (url: string, init: RequestInit): Promise<Response> => {
       sent++;
@@ -148,7 +148,7 @@ describe("an incomplete answer", () => {
     );
   });
 
-  /** A runtime may end the body of an aborted request as if it were whole. */
+  /** A runtime may end the body of an aborted request as if it were complete. */
   const endsOnAbort = async (_: string, { signal }: RequestInit): Promise<Response> => {
     const body = new ReadableStream({
       start: (controller) => signal?.addEventListener("abort", () => controller.close()),
@@ -217,7 +217,7 @@ test("retries last longer than the half minute of a restart, for all random paus
     const clock = {
       ...createManualClock(),
       after: (delayMs: number, run: () => void): (() => void) => {
-        const isDeadline = delayMs === 30_000; // of one try
+        const isDeadline = delayMs === 30_000; // the time limit of one try
         if (!isDeadline) {
           pausedMs += delayMs;
           queueMicrotask(run);

@@ -1,4 +1,4 @@
-/** The package as it is published: on the runtimes that it promises, and in a strict project of somebody else's. */
+/** The published package on all supported runtimes, and in a strict TypeScript project. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -7,30 +7,30 @@ import { type RunningApp, startApp } from "../support/app.ts";
 import { installRuntimes, RUNTIMES } from "../support/runtimes.ts";
 
 const ROOT = join(import.meta.dir, "../..");
-/** Of exam.mjs. */
+/** The number of cases in exam.mjs. */
 const CASES = 11;
 let home: string;
 let server: RunningApp;
 
-/** Not `spawnSync`: the server lives in this process. */
-async function run(command: readonly string[]): Promise<{ readonly code: number; readonly said: string }> {
+/** Not `spawnSync`, because the server runs in this process. */
+async function run(command: readonly string[]): Promise<{ readonly code: number; readonly output: string }> {
   const child = Bun.spawn([...command], { cwd: home, stdout: "pipe", stderr: "pipe" });
-  const said = await new Response(child.stdout).text();
+  const output = await new Response(child.stdout).text();
   const complained = await new Response(child.stderr).text();
-  return { code: await child.exited, said: said + complained };
+  return { code: await child.exited, output: output + complained };
 }
 
-/** The same cases on each runtime; handlers that start programs on those that can. */
+/** The cases of exam.mjs on each runtime, and a handler that starts a program. */
 const SCRIPT = `
 import * as sdk from "tasktrack";
 import { command } from "tasktrack/handlers";
 import { examine } from "./exam.mjs";
 const [url, runtime] = globalThis.Deno?.args ?? process.argv.slice(2);
 for (const line of await examine(sdk, url, runtime)) console.log(line);
-const echo = command(["echo", '{{"said":{payload.word}}}']);
+const echo = command(["echo", '{{"output":{payload.word}}}']);
 const task = { id: 1, name: "n", description: "", type: "t", tags: [], attempt: 1, losses: 0, createdAt: 0, payload: { word: 5 } };
-const { said } = await echo(task, { signal: new AbortController().signal, progress() {}, log() {} });
-console.log("said", said);
+const { output } = await echo(task, { signal: new AbortController().signal, progress() {}, log() {} });
+console.log("output", output);
 `;
 
 const CONSUMER = `
@@ -76,7 +76,7 @@ beforeAll(async () => {
     join(ROOT, "scripts/build-sdk.ts"),
     join(home, "node_modules/tasktrack"),
   ]);
-  expect(built).toEqual({ code: 0, said: "" });
+  expect(built).toEqual({ code: 0, output: "" });
   await cp(join(home, "node_modules/tasktrack"), join(home, "vendor"), { recursive: true });
 });
 afterAll(async () => {
@@ -96,15 +96,15 @@ describe("the SDK", () => {
     "passes its exam on %s",
     async (name) => {
       const program = name === "bun" ? process.execPath : paths[name];
-      const { code, said } = await run([
+      const { code, output } = await run([
         program,
         ...(name === "deno" ? DENO : []),
         "script.mjs",
         server.url,
         name,
       ]);
-      const lines = said.trimEnd().split("\n");
-      expect(lines.filter((line) => !line.startsWith("ok "))).toEqual(["said 5"]);
+      const lines = output.trimEnd().split("\n");
+      expect(lines.filter((line) => !line.startsWith("ok "))).toEqual(["output 5"]);
       expect({ code, cases: lines.length - 1 }).toEqual({ code: 0, cases: CASES });
     },
   );
@@ -119,7 +119,7 @@ describe("the SDK", () => {
       "consumer.ts",
       "by-path.ts",
     ]);
-    expect(checked).toEqual({ code: 0, said: "" });
+    expect(checked).toEqual({ code: 0, output: "" });
   });
 });
 
@@ -141,7 +141,7 @@ test.each([["bundler"], ["nodenext"]])(
       ...options,
       ...["--module", module, "--moduleResolution", resolution, "consumer.ts"],
     ]);
-    expect(compiled).toEqual({ code: 0, said: "" });
+    expect(compiled).toEqual({ code: 0, output: "" });
   },
 );
 

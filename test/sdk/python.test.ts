@@ -1,4 +1,4 @@
-/** The example in Python, as a process: it works, and what becomes of its task when it dies, freezes or is told to stop. */
+/** The example in Python as a process: work, heartbeats, a kill, a suspension, a cancel request and SIGTERM. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { CANCEL_GRACE_MS } from "../../src/core/lease.ts";
@@ -10,7 +10,7 @@ import { create } from "../support/verbs.ts";
 
 const SCRIPT = join(import.meta.dir, "../../examples/python/worker.py");
 const LEASE_MS = 3_000;
-/** A cancelled task is ended by the server itself when its worker has not done so within half a minute. */
+/** The server itself ends a cancelled task if its worker does not end it within half a minute. */
 const LONG_BEFORE_THAT_MS = CANCEL_GRACE_MS - 5_000;
 
 let server: RunningApp;
@@ -43,7 +43,7 @@ const isEnded = ({ finishedAt }: Task): boolean => finishedAt !== null;
 const submit = (type: string, seconds: number): Promise<number> =>
   create(server.app.engine, { type, payload: JSON.stringify({ seconds }) });
 
-/** A late word of a worker that has lost its lease. */
+/** A late outcome of a worker that has lost its lease. */
 const completeLate = async (id: number, token: string | null): Promise<{ status: number; code: unknown }> => {
   const response = await fetch(`${server.url}/api/task/${id}/complete`, {
     method: "POST",
@@ -59,7 +59,7 @@ describe("the worker in Python", () => {
     const ids = [await submit(type, 0), await submit(type, 0), await submit(type, 0.2)];
     for (const id of ids) expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
     const { result } = await server.app.engine.get(ids[2] ?? 0);
-    expect(result).toInclude('"counted": 0.2'); // as Python prints it
+    expect(result).toInclude('"counted": 0.2'); // in the form of Python's JSON
   });
 
   test("holds a task for longer than its lease", async () => {

@@ -1,4 +1,4 @@
-/** The worker's source over HTTP: what it holds on to, what it claims, and how it says an outcome, before a whole server. */
+/** The worker's source over HTTP with a whole server: its listeners and timers, its claims, its heartbeats and its outcomes. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type ClientOptions, createApi, type Fetch } from "../../src/client/api.ts";
 import { createWorker } from "../../src/client/client.ts";
@@ -24,7 +24,7 @@ afterAll(() => server.stop());
 let types = 0;
 const ownType = (): string => `source-${++types}`;
 
-/** Whose listeners are counted: those that were added and have neither been removed nor called. */
+/** An abort signal that counts its listeners: those that were added, and neither removed nor called. */
 function countingSignal() {
   const controller = new AbortController();
   const { signal } = controller;
@@ -42,7 +42,7 @@ function countingSignal() {
   return { controller, signal, listeners: () => listeners };
 }
 
-/** Whose timers are counted: those that were set and have neither been cancelled nor run. */
+/** A clock that counts its timers: those that were set, and neither cancelled nor run. */
 function countingClock() {
   const timers = new Set<object>();
   const clock: Clock = {
@@ -63,7 +63,7 @@ function countingClock() {
   return { clock, timers: () => timers.size };
 }
 
-/** A source of a worker of its own; `asked` are the paths of its requests. */
+/** The source of a new worker; `asked` has the paths of its requests. */
 function openSource(type: string, options: { readonly fetch?: Fetch; readonly clock?: Clock } = {}) {
   const asked: string[] = [];
   const through = options.fetch ?? fetch;
@@ -109,7 +109,7 @@ describe("the source of a worker", () => {
     source.leave();
     controller.abort();
     await source.close();
-    expect(count(LEAVE)).toBe(0); // nothing waited, so there is nothing to end
+    expect(count(LEAVE)).toBe(0); // no claim waited, so there is nothing to end
   });
 
   test("sends one leave after any number of claims, and its waiting claim ends", async () => {
@@ -145,10 +145,10 @@ describe("the source of a worker", () => {
     source.leave();
     expect((await waiting).tasks).toEqual([]);
     await source.close();
-    expect(count(HEARTBEAT)).toBe(1); // the server has seen by then that the claim's client is gone
+    expect(count(HEARTBEAT)).toBe(1); // after its answer, the server has noticed that the claim's client has disconnected
   });
 
-  test("asks again under the same request id after an answer was lost, and gets its tasks", async () => {
+  test("claims again under the same request id after an answer was lost, and gets its tasks", async () => {
     const type = ownType();
     const ids = [await create(server.app.engine, { type }), await create(server.app.engine, { type })];
     const requests: unknown[] = [];
@@ -157,7 +157,7 @@ describe("the source of a worker", () => {
         const answer = await fetch(url, init);
         if (!url.endsWith(CLAIM)) return answer;
         requests.push(JSON.parse(String(init.body)).request);
-        if (requests.length <= 3) throw new TypeError("connection reset"); // as often as one claim is tried
+        if (requests.length <= 3) throw new TypeError("connection reset"); // the number of tries of one claim
         return answer;
       },
     });
@@ -175,7 +175,7 @@ describe("the source of a worker", () => {
     await source.close();
   });
 
-  test("leaves the tasks of a lost answer to others at once", async () => {
+  test("releases the tasks of a lost answer at once, for other workers", async () => {
     const type = ownType();
     const id = await create(server.app.engine, { type });
     const { source, wish } = openSource(type, {
@@ -218,7 +218,7 @@ describe("the source of a worker", () => {
     return { source, next, complete, recover, claim: () => source.claim(wish, signal) };
   }
 
-  test("gets with a claim the tasks that came with the lost answer to a complete", async () => {
+  test("gets the tasks of a complete's lost answer with its next claim", async () => {
     const { source, next, complete, recover, claim } = await openWithLostCompletes();
     const claimed = await claim();
     expect(claimed.tasks.map(({ id }) => id)).toEqual([next]);
@@ -238,7 +238,7 @@ describe("the source of a worker", () => {
     await source.close();
   });
 
-  test("leaves the tasks of the lost answer to a complete to others at once", async () => {
+  test("releases the tasks of a complete's lost answer at once, for other workers", async () => {
     const { source, next } = await openWithLostCompletes();
     source.leave();
     await source.close();
@@ -265,7 +265,7 @@ describe("the source of a worker", () => {
     const controller = new AbortController();
     const { source, wish } = openSource(type, {
       fetch: async (url, init) => {
-        const answer = await fetch(url, { ...init, signal: null }); // it is on its way already
+        const answer = await fetch(url, { ...init, signal: null }); // the request is already sent
         if (url.endsWith(CLAIM)) await held;
         return answer;
       },
@@ -315,7 +315,7 @@ describe("a worker with a free slot", () => {
       new Promise((resolve, reject) => {
         events.push(`${payload} begun`);
         ends.set(payload, () =>
-          payload === "fails" ? reject(new Error("as it is meant to")) : resolve(null),
+          payload === "fails" ? reject(new Error("expected failure")) : resolve(null),
         );
       });
     const worker = createWorker({
@@ -330,7 +330,7 @@ describe("a worker with a free slot", () => {
         const { pathname } = new URL(url);
         const isWaiting = pathname === CLAIM && !String(init.body).includes('"wait":"0s"');
         const answer = await fetch(url, init);
-        if (isWaiting && (await answer.clone().text()).includes('"tasks":[]')) events.push("waited in vain");
+        if (isWaiting && (await answer.clone().text()).includes('"tasks":[]')) events.push("ended without a task");
         if (pathname === "/api/worker/complete") {
           events.push("complete answered");
           await held;
@@ -355,11 +355,11 @@ describe("a worker with a free slot", () => {
     ends.get("ends")?.();
     await happened("complete answered"); // the third task is leased; the answer is on its way
     ends.get("fails")?.();
-    await happened("fail answered"); // a slot is free, and its claim has nothing to find
+    await happened("fail answered"); // a slot is free, but no task is due for its claim
     await new Promise((resolve) => setImmediate(resolve));
     release();
     await happened("brought begun");
-    expect(events).not.toContain("waited in vain");
+    expect(events).not.toContain("ended without a task");
     ends.get("brought")?.();
     await worker.stop(0);
   });
@@ -386,7 +386,7 @@ describe("an outcome that the server refuses", () => {
   test.each([
     ["of 5 MB", "x".repeat(5_000_000)],
     ["of 20 MB", "x".repeat(20_000_000)],
-    ["of a byte too many", "x".repeat(1_048_575)],
+    ["that is one byte too long", "x".repeat(1_048_575)],
   ])("a result %s fails the task, and is not even sent", async (_, text) => {
     const { task, error, count } = await settled(done(JSON.stringify(text)));
     expect(error).toBeNull();
@@ -407,7 +407,7 @@ describe("an outcome that the server refuses", () => {
     const { task, error } = await settled({
       kind: "failed",
       error: { code: "x", message: "the reason" },
-      retryable: "never" as unknown as boolean, // as a module in JavaScript may say it
+      retryable: "never" as unknown as boolean, // as a module in JavaScript may set it
       retryAfterMs: null,
     });
     expect(error).toBeNull();
@@ -449,7 +449,7 @@ describe("an outcome that the server refuses", () => {
 });
 
 describe("the heartbeats of a source", () => {
-  /** A server of version 0.1.0, which refused a whole heartbeat for one bad element. */
+  /** A server of version 0.1.0, which refuses a whole heartbeat because of one invalid element. */
   const older: Fetch = async (url, init) => {
     const isRefused =
       url.endsWith(HEARTBEAT) &&
@@ -541,7 +541,7 @@ describe("a worker whose types change", () => {
     await worker.stop(0);
   });
 
-  test("and that stops while all its slots are taken claims no more", async () => {
+  test("and that stops while all its slots are taken claims no more tasks", async () => {
     const type = ownType();
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const worker = createWorker({

@@ -1,4 +1,4 @@
-/** The SDK's worker, over HTTP before a whole server. */
+/** The SDK's worker over HTTP, with a whole server. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createWorker, fail, type Handler, snooze, type WorkerOptions } from "../../src/client/client.ts";
 import type { Task } from "../../src/core/task.ts";
@@ -16,7 +16,7 @@ afterAll(() => server.stop());
 
 let types = 0;
 
-/** Counts what is asked on the way to the server. */
+/** A proxy that counts the requests to the server. */
 function listening() {
   const asked: string[] = [];
   const through = async (url: string, init: RequestInit): Promise<Response> => {
@@ -30,7 +30,7 @@ const COMPLETE = "/api/worker/complete";
 const HEARTBEAT = "/api/worker/heartbeat";
 const CLAIM = "/api/worker/claim";
 
-/** A worker for a type of its own, begun. */
+/** A started worker with a new type. */
 function work(handler: Handler, options: Partial<WorkerOptions> = {}) {
   const type = `type-${++types}`;
   const log = createTestLog();
@@ -49,7 +49,7 @@ const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
   eventually(() => server.app.engine.get(id), is);
 const ended = (id: number): Promise<Task> => becomes(id, ({ finishedAt }) => finishedAt !== null);
 
-/** Ends as the signal says. */
+/** Rejects with the reason of the signal when it aborts. */
 const untilAborted: Handler = (_task, { signal }) =>
   new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 
@@ -190,7 +190,7 @@ describe("a worker over HTTP", () => {
     );
     await worker.stop(0);
     const id = await create(server.app.engine, { type });
-    await create(server.app.engine, { type: `${type}-other` }); // the server has dispatched the first one by then
+    await create(server.app.engine, { type: `${type}-other` }); // the server has dispatched the first task before this create
     expect(await server.app.engine.get(id)).toMatchObject({ status: "pending", attempts: [] });
     proxy.close();
   });
@@ -208,28 +208,28 @@ describe("a worker over HTTP", () => {
       },
     );
     const { type, worker } = work(async ({ payload }, context) => {
-      const loose = context as unknown as Record<"progress" | "log", (...words: unknown[]) => void>; // as JavaScript sees it
+      const loose = context as unknown as Record<"progress" | "log", (...words: unknown[]) => void>; // without types, as JavaScript uses it
       if (payload === "throws") throw hostile;
       if (payload === "neighbour") return null;
       for (const message of [undefined, null, { n: 1 }, 5n, hostile]) loose.log(message, "warning");
       for (const percent of [null, "x", 5n, hostile, Number.NaN]) loose.progress(percent, null);
       loose.progress(33.3, hostile);
-      return "said";
+      return "returned";
     });
-    const says = await create(server.app.engine, { type, payload: '"says"' });
+    const returns = await create(server.app.engine, { type, payload: '"returns"' });
     const throws = await create(server.app.engine, { type, payload: '"throws"', maxAttempts: 1 });
     const neighbour = await create(server.app.engine, { type, payload: '"neighbour"' });
-    expect(await ended(says)).toMatchObject({ status: "done", attempt: 1, result: '"said"' });
+    expect(await ended(returns)).toMatchObject({ status: "done", attempt: 1, result: '"returned"' });
     expect(await ended(throws)).toMatchObject({ status: "failed", error: { code: "handler_error" } });
     expect(await ended(neighbour)).toMatchObject({ status: "done", attempt: 1 });
-    const lines = await server.app.engine.readLog(says, 0);
+    const lines = await server.app.engine.readLog(returns, 0);
     expect(lines.map(({ level, message }) => [level, message])).toEqual(
       ["undefined", "null", '{"n":1}', "5", "a value that cannot be shown"].map((text) => ["warn", text]),
     );
     await worker.stop(0);
   });
 
-  /** Objects that answer every question, or say that they are verdicts and are none. */
+  /** Objects that have every member, or that look like verdicts but are invalid. */
   const hostileValues = (): (readonly [string, unknown])[] => {
     const verdict = Symbol.for("tasktrack.verdict");
     const text = Symbol.for("tasktrack.text");
@@ -255,7 +255,7 @@ describe("a worker over HTTP", () => {
         },
       ],
       [
-        "a failure that says nothing of retries",
+        "a failure without `retryable`",
         { [verdict]: { kind: "failed", error: { code: "x", message: "y" } } },
       ],
       ["a release whose delay is a text", { [verdict]: { kind: "released", delayMs: "soon" } }],
@@ -273,7 +273,7 @@ describe("a worker over HTTP", () => {
     return proxy;
   };
 
-  test("lives whatever a handler throws or returns, and each task ends", async () => {
+  test("continues whatever a handler throws or returns, and each task ends", async () => {
     const values = hostileValues();
     const { type, worker } = work(async ({ payload }) => {
       const { at, throws } = payload as { readonly at: number; readonly throws: boolean }; // as below
@@ -299,7 +299,7 @@ describe("a worker over HTTP", () => {
     ["a bigint", { n: 1n }, "result_not_json"],
     ["a text of 5 MB", { toJSON: () => "x".repeat(5_000_000) }, "result_too_large"],
     [
-      "what throws when it is written",
+      "an object that throws when it is written as JSON",
       {
         toJSON: () => {
           throw new Error("no");
@@ -307,7 +307,7 @@ describe("a worker over HTTP", () => {
       },
       "result_not_json",
     ],
-  ])("fails a task for good whose result is %s, and lives", async (_, result, code) => {
+  ])("permanently fails a task whose result is %s, and continues", async (_, result, code) => {
     const { type, worker } = work(async ({ payload }) => (payload === null ? result : payload));
     const bad = await create(server.app.engine, { type });
     const good = await create(server.app.engine, { type, payload: "1" });

@@ -4,7 +4,7 @@ import type { Clock } from "../../src/core/clock.ts";
 export interface ManualClock extends Clock {
   /** Advances the time, fires the due timers in order, and runs everything that follows from them. */
   advance(ms: number): Promise<void>;
-  /** Simulates a process that is frozen for so long: no timer fires meanwhile, and then all due timers fire, late. */
+  /** Simulates a process that is frozen for this time: no timer fires meanwhile, and all due timers fire at the end. */
   stall(ms: number): Promise<void>;
   /** Sets the wall clock forward or back; the monotonic clock is not affected. */
   set(byMs: number): void;

@@ -17,8 +17,8 @@ export interface OpenEngine {
 }
 
 /**
- * A real engine on a real memory store, with a clock that the test moves. It does not sweep by itself. `around` puts something
- * between the engine and the store: a counter, a gate, a fault.
+ * A real engine on a real memory store, with a clock that the test moves. It does not sweep by itself. `around` wraps the
+ * store, for example with a counter, a gate or a fault.
  */
 export function openEngine(
   setup: Partial<EngineSetup> & {
@@ -48,7 +48,7 @@ export const createTestStore = (clock: Clock): TaskStore => createMemoryStore({ 
 
 export type Logged = { readonly level: Level; readonly event: string; readonly fields: LogFields };
 
-/** A log that keeps its events. */
+/** A log that keeps its events for the test. */
 export interface TestLog extends Log {
   readonly logged: readonly Logged[];
   readonly events: readonly string[];

@@ -15,7 +15,7 @@ export interface EventsClient {
   readonly lastEventId: string;
   /** Whether the server has ended the stream, or cut it. */
   readonly isOver: boolean;
-  /** Resolves when an event like this has come, with all that came until then. */
+  /** Resolves when an event that matches has come, with all events so far. */
   until(is: (event: SeenEvent) => boolean): Promise<readonly SeenEvent[]>;
   close(): void;
 }

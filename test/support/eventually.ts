@@ -1,11 +1,11 @@
 import { setTimeout as wait } from "node:timers/promises";
 
-/** Often at first, so that no test is slow; less often later, so that tests that wait for long leave the processor to the others. */
+/** The pauses are short at first, so that no test is slow, and longer later, so that long waits use little processor time. */
 const PAUSE = { firstMs: 2, growth: 1.25, mostMs: 100 };
-/** A busy machine may stop a process for seconds. Only a test that fails waits for so long. */
+/** A busy machine may stop a process for seconds. Only a test that fails waits this long. */
 const PATIENCE_MS = 120_000;
 
-/** Asks again until the answer satisfies; throws with the last answer if it does not within the time. */
+/** Asks again until the answer satisfies the condition. Throws with the last answer when the time is over. */
 export async function eventually<T>(
   ask: () => T | Promise<T>,
   satisfies: (answer: T) => boolean,

@@ -9,7 +9,7 @@ export type Pairing = readonly [
   env: { readonly STORE_URL: string; readonly QUEUE_URL?: string },
 ];
 
-/** A fresh store of each kind, and one with each broker, by name and settings: for scenarios with the same result on all of them. */
+/** The names and settings of a new store of each kind, and of one with each broker, for tests with the same result on all of them. */
 export function everyPairing(topic: string): readonly Pairing[] {
   const folder = mkdtempSync(join(tmpdir(), `tasktrack-${topic}-`));
   process.on("exit", () => rmSync(folder, { recursive: true, force: true }));

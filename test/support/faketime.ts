@@ -9,9 +9,9 @@ const library = findOrInstall({
 });
 
 /** Null, or the reason why no clock can be shifted here. */
-export const cannotShift = library === null ? "libfaketime is not here: install it, or run as root" : null;
+export const cannotShift = library === null ? "libfaketime is missing: install it, or run as root" : null;
 
-/** The environment of a process whose clock is so many hours ahead, and runs at normal speed. */
+/** The environment of a process whose clock is ahead by this number of hours, and runs at normal speed. */
 export const shiftedBy = (hours: number): Record<string, string> => ({
   LD_PRELOAD: library ?? "",
   FAKETIME: `${hours < 0 ? "" : "+"}${hours}h`,

@@ -4,14 +4,14 @@ import { connect, createServer, type Socket } from "node:net";
 export interface Gate {
   readonly port: number;
   readonly passed: () => number;
-  /** Bytes that came from the server. */
+  /** The number of bytes from the server. */
   readonly received: () => number;
   close(): void;
 }
 
 /**
- * With `keepsRequests` the connection to the server stays open after the client has closed its own, as with HAProxy, Apache httpd and
- * Varnish by default while the server has not answered: the server does not learn that the client is gone.
+ * With `keepsRequests`, the connection to the server stays open after the client has closed its connection, until the server has
+ * answered. HAProxy, Apache httpd and Varnish do this by default. The server does not learn that the client has disconnected.
  */
 export async function openGate(
   to: number,

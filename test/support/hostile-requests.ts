@@ -14,7 +14,7 @@ const BODY_BYTES = 1_048_576;
 const many = <T>(count: number, make: (n: number) => T): T[] =>
   Array.from({ length: count }, (_, n) => make(n));
 
-/** As many of these, separated by commas, as fit into a body. */
+/** This text repeated, separated by commas, as often as a body has room for. */
 const filled = (part: string): string =>
   Array(Math.floor((BODY_BYTES - 200) / (part.length + 1)))
     .fill(part)
@@ -54,14 +54,14 @@ function reads(): HostileRequest[] {
     get("a list that few tasks match", `?limit=1&${many(100, (n) => `type=zz${n}*`).join("&")}`),
     get("a list by a hundred tags", `?limit=1000&${many(100, (n) => `tag=zz${n}`).join("&")}`),
     get("a list by a hundred labels", `?limit=1000&${many(100, (n) => `label=l:zz${n}`).join("&")}`),
-    get("a list by more tags than that", `?${many(101, (n) => `tag=zz${n}`).join("&")}`, { status: 400 }),
+    get("a list by 101 tags", `?${many(101, (n) => `tag=zz${n}`).join("&")}`, { status: 400 }),
     get("a search for one word", "?q=nothing", { isSearch: true }),
     get("a search for 32 words", `?q=${words(32).replaceAll(" ", "+")}`, { isSearch: true }),
     get("a search for a field", "?q=payload.a.b:nothing", { isSearch: true }),
-    get("a search for more words", `?q=${words(33).replaceAll(" ", "+")}`, { status: 400 }),
+    get("a search for 33 words", `?q=${words(33).replaceAll(" ", "+")}`, { status: 400 }),
     get("a search in the largest tasks", "?type=large&q=nothing", { isSearch: true }),
     get("ended tasks, of which there are none", "?sort=-finished_at&limit=1000"),
-    get("why a task waits", "/99999/explain"),
+    get("an explanation of a pending task", "/99999/explain"),
     { name: "statistics", method: "GET", path: "/api/stats", status: 200 },
   ];
 }
@@ -109,7 +109,7 @@ function writes(): HostileRequest[] {
     ),
     post("a thousand creates", "/api/task", JSON.stringify(many(1_000, longTask)), 201),
     post("creates of nothing", "/api/task", `[${filled("{}")}]`, 400),
-    post("creates that are nested as deep as may be", "/api/task", `[${filled(deepest)}]`, 400),
+    post("creates with the deepest allowed nesting", "/api/task", `[${filled(deepest)}]`, 400),
     post(
       "a payload of a mebibyte of lists",
       "/api/task",

@@ -10,7 +10,7 @@ export interface HttpServer {
   close(): Promise<void>;
 }
 
-/** The HTTP server alone, on a free port of 127.0.0.1, with an engine of the test. */
+/** Only the HTTP server, on a free port of 127.0.0.1, with an engine of the test. */
 export function openHttpServer(engine: Engine, setup: Partial<HttpSetup> = {}): HttpServer {
   const lines: string[] = [];
   const http = createHttp({

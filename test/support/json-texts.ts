@@ -2,7 +2,7 @@ import fc from "fast-check";
 
 /**
  * JSON documents of any shape: numbers that a double cannot represent, keys that JavaScript would reorder, repeated keys, escapes,
- * text that looks like the end of a member, and white space anywhere. Never null alone, which means no payload.
+ * text that looks like the end of a member, and white space anywhere. Never only `null`, which means no payload.
  */
 const space = fc.constantFrom("", "", " ", "\n", "\t \r");
 const number = fc.constantFrom(

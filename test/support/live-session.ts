@@ -1,4 +1,4 @@
-/** A session of a user on this store and this broker: every verb once, workers, events, a restart. */
+/** A session of a user with this store and this broker: every call once, workers, events, and a restart. */
 import { expect } from "bun:test";
 import { Consumer, Producer } from "@platformatic/kafka";
 import type { TaskEvent } from "../../src/broker/event-output.ts";
@@ -88,14 +88,14 @@ export async function liveSession(env: {
 /** A message creates a task, and its events are published. */
 async function throughKafka(host: string): Promise<void> {
   const producer = new Producer({ clientId: "test", bootstrapBrokers: [host] });
-  const ear = new Consumer({ clientId: "ear", groupId: "ear", bootstrapBrokers: [host] });
-  const heard: TaskEvent[] = [];
-  const stream = await ear.consume({ topics: ["tasktrack.events"], mode: "earliest" });
-  stream.on("data", ({ value }) => heard.push(JSON.parse(value.toString()) as TaskEvent)); // as the event output writes it
+  const consumer = new Consumer({ clientId: "consumer", groupId: "consumer", bootstrapBrokers: [host] });
+  const received: TaskEvent[] = [];
+  const stream = await consumer.consume({ topics: ["tasktrack.events"], mode: "earliest" });
+  stream.on("data", ({ value }) => received.push(JSON.parse(value.toString()) as TaskEvent)); // in the form of the event output
   const value = Buffer.from('{"name":"by Kafka"}');
   await producer.send({ messages: [{ topic: "tasktrack.submit", value }], acks: -1 });
-  const outcomes = () => heard.filter(({ event }) => event === "task.done").map(({ id }) => id);
-  await eventually(outcomes, (ids) => new Set(ids).size >= 5); // four that were created over HTTP, and this one
-  await ear.close(true);
+  const outcomes = () => received.filter(({ event }) => event === "task.done").map(({ id }) => id);
+  await eventually(outcomes, (ids) => new Set(ids).size >= 5); // four tasks that were created over HTTP, and this one
+  await consumer.close(true);
   await producer.close();
 }

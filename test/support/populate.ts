@@ -17,10 +17,10 @@ const AT_ONCE = 1_000;
 /** A store bounds the number of calls that wait for its connections, and calls that wait too long fail. */
 const LOGS_AT_ONCE = 50;
 
-type Fate = {
+type Kind = {
   readonly spec?: Partial<TaskSpec>;
-  /** What happens after the claim; without it the task is never claimed. */
-  readonly deed?: (task: RunningTask, now: number) => Task;
+  /** The change after the claim. Without it, the task is never claimed. */
+  readonly change?: (task: RunningTask, now: number) => Task;
   readonly log?: readonly NewLogLine[];
 };
 
@@ -36,8 +36,8 @@ const failed = (retryable: boolean) =>
 const lines = (count: number): NewLogLine[] =>
   Array.from({ length: count }, (_, n) => ({ level: n % 7 === 0 ? "warn" : "info", message: `line ${n} Ж` }));
 
-/** Tasks take these in turn. */
-const FATES: readonly Fate[] = [
+/** The kinds of tasks, which are used in turn. */
+const KINDS: readonly Kind[] = [
   {},
   { spec: { payload: '{"z":1,"a":"\\u0000 Ж"}', tags: ["a", "ü"], priority: -3 } },
   {
@@ -48,41 +48,41 @@ const FATES: readonly Fate[] = [
       backoff: { baseMs: 5, maxMs: 50 },
     },
   },
-  { deed: (task) => task, log: lines(3) },
-  { deed: cancel, log: lines(1) },
-  { spec: { payload: "[1]" }, deed: settled({ kind: "done", result: '{"b":2,"a":1}' }), log: lines(20) },
-  { spec: { description: "ends badly" }, deed: failed(false), log: lines(2) },
-  { deed: failed(true) },
-  { deed: settled({ kind: "released", delayMs: 5_000 }) },
-  { deed: (task) => expire(task, task.lease.until) },
-  { deed: (task, now) => retry(failed(false)(task, now), now + 2_000) },
-  { spec: { tags: ["long log"] }, deed: settled({ kind: "done", result: null }), log: lines(1_005) },
+  { change: (task) => task, log: lines(3) },
+  { change: cancel, log: lines(1) },
+  { spec: { payload: "[1]" }, change: settled({ kind: "done", result: '{"b":2,"a":1}' }), log: lines(20) },
+  { spec: { description: "ends badly" }, change: failed(false), log: lines(2) },
+  { change: failed(true) },
+  { change: settled({ kind: "released", delayMs: 5_000 }) },
+  { change: (task) => expire(task, task.lease.until) },
+  { change: (task, now) => retry(failed(false)(task, now), now + 2_000) },
+  { spec: { tags: ["long log"] }, change: settled({ kind: "done", result: null }), log: lines(1_005) },
 ];
 
 const CANCELLED = 13;
 
 function draftOf(n: number, now: number): Draft {
-  const fate = n % FATES.length;
+  const kind = n % KINDS.length;
   const key = n % 2 === 0 ? `key ${n}` : null;
-  const spec = { name: `task ${n} Ж`, type: `fate.${fate}`, key, ...FATES[fate]?.spec };
+  const spec = { name: `task ${n} Ж`, type: `kind.${kind}`, key, ...KINDS[kind]?.spec };
   return create(spec, TYPE_DEFAULTS, now);
 }
 
-/** Fills an empty store with so many tasks. Long logs are in the first few only: there are a thousand lines in each. */
+/** Fills an empty store with this number of tasks. Long logs are in the first few only: there are a thousand lines in each. */
 export async function populate(store: TaskStore, count: number): Promise<void> {
   const now = await store.now();
   for (let made = 0; made < count; made += AT_ONCE) {
     const drafts = Array.from({ length: Math.min(AT_ONCE, count - made) }, (_, n) => draftOf(made + n, now));
     await store.insert([{ drafts, idempotency: null }], now);
   }
-  for (const [fate, { deed, log = [] }] of FATES.entries()) {
-    if (deed === undefined) continue;
+  for (const [kind, { change, log = [] }] of KINDS.entries()) {
+    if (change === undefined) continue;
     for (;;) {
-      const tasks = await claim(store, `fate.${fate}`, now);
+      const tasks = await claim(store, `kind.${kind}`, now);
       if (tasks.length === 0) break;
       await beat(store, tasks, log, now);
       const beaten = (await store.get(tasks.map(({ id }) => id))) as RunningTask[]; // claimed and beaten just now
-      const steps = beaten.map((from) => ({ from, to: stepped(from, deed, now) }));
+      const steps = beaten.map((from) => ({ from, to: stepped(from, change, now) }));
       await store.replace(steps.filter(({ from, to }) => from !== to));
     }
   }
@@ -90,8 +90,8 @@ export async function populate(store: TaskStore, count: number): Promise<void> {
 }
 
 /** A step of two rules raises the version once. */
-const stepped = (from: RunningTask, deed: NonNullable<Fate["deed"]>, now: number): Task => {
-  const to = deed(from, now);
+const stepped = (from: RunningTask, change: NonNullable<Kind["change"]>, now: number): Task => {
+  const to = change(from, now);
   return to === from ? to : { ...to, version: from.version + 1 };
 };
 

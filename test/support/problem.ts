@@ -19,7 +19,7 @@ const FAULTS_AT_MOST = 100;
 
 const MEMBERS = ["error", "type", "title", "status", "detail", "code", "request_id"];
 
-/** Checks everything that is promised of every refusal, and returns its body for further checks. */
+/** Checks the properties of every refusal, and returns its body for further checks. */
 export async function expectProblem(
   response: Response,
   expected: { readonly status: number; readonly code: ProblemCode },

@@ -8,13 +8,13 @@ export type RawRequest = {
   /** Sent as they are, in order; Host is added unless one is given. */
   readonly headers?: readonly (readonly [name: string, value: string])[];
   readonly body?: string | Uint8Array;
-  /** In pieces, without a Content-Length. */
+  /** Whether the body is sent in chunks, without a Content-Length. */
   readonly chunked?: boolean;
 };
 
-/** A connection that ended before its answer was whole. */
+/** A connection that ended before its answer was complete. */
 export class ConnectionCut extends Error {
-  /** Everything that was received. */
+  /** All received bytes. */
   readonly received: string;
 
   constructor(reason: string, received: Buffer) {
@@ -23,7 +23,7 @@ export class ConnectionCut extends Error {
   }
 }
 
-/** A connection that is kept for the next request, and opened anew when the server has closed it. */
+/** A client that keeps its connection for the next request, and opens a new one when the server has closed it. */
 export interface RawClient {
   /** Rejects with ConnectionCut, or with the system's error if no server listens. */
   send(request: RawRequest): Promise<Response>;
@@ -62,10 +62,10 @@ export async function exchange(url: string, request: RawRequest | string): Promi
 
 export interface Connection {
   readonly isOver: boolean;
-  /** Received and not read yet. */
+  /** The received bytes that were not read yet. */
   readonly received: string;
   write(bytes: Uint8Array | string): void;
-  /** The next whole answer. */
+  /** The next complete answer. */
   read(isHead?: boolean): Promise<Response>;
   /** Reads nothing more from the connection. */
   pause(): void;
@@ -127,7 +127,7 @@ export function openConnection(url: string): Connection {
   };
 }
 
-// ---- out
+// ---- requests
 
 export function encode({ method = "GET", target, headers = [], body, chunked = false }: RawRequest): Buffer {
   const lines = [`${method} ${target} HTTP/1.1`];
@@ -151,12 +151,12 @@ function inChunks(bytes: Buffer): Buffer {
   return Buffer.concat([...parts, Buffer.from("0\r\n\r\n")]);
 }
 
-// ---- in
+// ---- answers
 
 type Parsed = { readonly response: Response; readonly length: number };
 type Framed = { readonly body: Buffer; readonly end: number };
 
-/** The first whole answer in these bytes; null if it is incomplete. */
+/** The first complete answer in these bytes; null if it is incomplete. */
 function parseAnswer(bytes: Buffer, isHead: boolean, isOver: boolean): Parsed | null {
   const headEnd = bytes.indexOf("\r\n\r\n");
   if (headEnd < 0) return null;

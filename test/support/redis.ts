@@ -15,7 +15,7 @@ import { tryWhereBusy } from "./stores.ts";
 
 export const NOW = Date.UTC(2026, 0, 1);
 
-/** Pauses are twenty times shorter; deadlines are not, because a busy machine needs more than a twentieth of them for an answer. */
+/** Pauses are twenty times shorter. Deadlines are not shorter, because on a busy machine an answer may need them. */
 export const HASTY: Partial<StoreSetup> = {
   clock: {
     ...systemClock,
@@ -119,11 +119,11 @@ export const removeKeys = (url: string, name = "*"): Promise<void> =>
 
 async function onServer<T>(
   url: string,
-  deed: (client: RedisClient, prefix: string) => Promise<T>,
+  action: (client: RedisClient, prefix: string) => Promise<T>,
 ): Promise<T> {
   const client = new RedisClient(url.split("?", 1)[0]);
   try {
-    return await deed(client, prefixOf(url));
+    return await action(client, prefixOf(url));
   } finally {
     client.close();
   }

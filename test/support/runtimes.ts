@@ -42,8 +42,9 @@ export function installRuntimes<N extends string>(
 }
 
 /**
- * One `npm pack` for all, and of each package only the program: ten seconds of the processor for five runtimes, where five installs took
- * twenty-four. Written under other names first, so that an interrupted run leaves nothing incomplete.
+ * One `npm pack` for all packages, and only the program of each package is unpacked. For five runtimes this takes ten seconds of
+ * the processor; five installs took twenty-four. Files have temporary names at first, so that an interrupted run leaves no
+ * incomplete file.
  */
 function install(runtimes: readonly RuntimePackage[]): void {
   if (runtimes.length === 0) return;

@@ -1,4 +1,4 @@
-/** The server as users run it: a process that is used over HTTP and by signals. */
+/** The server as a process, as users run it. Tests use it over HTTP and send signals. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { eventually } from "./eventually.ts";
@@ -26,9 +26,9 @@ export interface ServerProcess {
   /** Its output is not read until it is resumed. */
   pauseOutput(): void;
   resumeOutput(): void;
-  /** To the started process only. */
+  /** Sends a signal to the started process only. */
   kill(signal: NodeJS.Signals): void;
-  /** To it and all processes that it has started. */
+  /** Sends a signal to the process and all processes that it has started. */
   killGroup(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
 }
@@ -71,7 +71,7 @@ function start(
     stdio: ["pipe", "pipe", "pipe"],
   });
   started.add(child);
-  child.stdin.on("error", () => undefined).end(input); // a program that reads nothing may end before
+  child.stdin.on("error", () => undefined).end(input); // a program that does not read its input may end first
   let stdout = "";
   let stderr = "";
   let over = false;
@@ -96,7 +96,7 @@ function start(
   const events = (): readonly LogEvent[] => {
     const end = stdout.lastIndexOf("\n") + 1;
     for (const line of stdout.slice(parsedUpTo, end).split("\n")) {
-      if (line.startsWith("{")) parsed.push(JSON.parse(line) as LogEvent); // the log's own lines
+      if (line.startsWith("{")) parsed.push(JSON.parse(line) as LogEvent); // the lines of the log are JSON objects
     }
     parsedUpTo = end;
     return [...parsed];

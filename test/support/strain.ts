@@ -1,7 +1,7 @@
 /**
  * Runs a shell script as a `command()` in a process of its own; resolves with the additional memory in bytes, the turns of the event
- * loop meanwhile, and the length of the forwarded output. In a process that has run a thousand tests before, it would measure the
- * garbage collector.
+ * loop meanwhile, and the length of the forwarded output. In a process that has already run a thousand tests, it would
+ * measure the garbage collector.
  */
 import { command } from "../../src/handlers/command.ts";
 

@@ -20,7 +20,7 @@ export interface Tmux {
   /** Whether the program uses the alternate screen, and whether the cursor is visible. */
   state(): { readonly isOtherScreen: boolean; readonly isCursorShown: boolean };
   resize(columns: number, rows: number): void;
-  /** Waits until the screen satisfies; throws with the screen if it does not. */
+  /** Waits until the screen satisfies the condition. Throws with the screen when the time is over. */
   until(satisfies: (screen: readonly string[]) => boolean): Promise<string[]>;
   close(): void;
 }

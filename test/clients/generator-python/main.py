@@ -1,4 +1,4 @@
-"""Calls a server through the client that openapi-generator makes for Python; prints each step that came out right."""
+"""Calls a server through the client that openapi-generator makes for Python; prints each successful step."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-// Calls a server through the client that openapi-generator makes for TypeScript; prints each step that came out right.
+// Calls a server through the client that openapi-generator makes for TypeScript; prints each successful step.
 import { Configuration, ResponseError, TasksApi, WorkersApi } from "./generated/index.js";
 
 declare const process: { readonly argv: readonly string[] };

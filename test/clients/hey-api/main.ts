@@ -1,4 +1,4 @@
-// Calls a server through the client that hey-api generates; prints each step that came out right.
+// Calls a server through the client that hey-api generates; prints each successful step.
 import { client } from "./generated/client.gen.js";
 import * as api from "./generated/sdk.gen.js";
 

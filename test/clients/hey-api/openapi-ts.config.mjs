@@ -1,4 +1,4 @@
-// It looks for a tsconfig.json from its own folder upwards, and writes imports that Node.js can follow only if it finds one.
+// The generator searches its folder and the folders above for a tsconfig.json. Without one it writes imports that Node.js cannot resolve.
 export default {
   input: "openapi.json",
   output: { path: "generated", tsConfigPath: `${process.cwd()}/tsconfig.json` },

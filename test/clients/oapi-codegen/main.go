@@ -1,4 +1,4 @@
-// Calls a server through the client that oapi-codegen generates; prints each step that came out right.
+// Calls a server through the client that oapi-codegen generates; prints each successful step.
 package main
 
 import (

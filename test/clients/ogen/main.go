@@ -1,4 +1,4 @@
-// Calls a server through the client that ogen generates; prints each step that came out right.
+// Calls a server through the client that ogen generates; prints each successful step.
 package main
 
 import (

@@ -1,4 +1,4 @@
-"""Calls a server through the client that openapi-python-client generates; prints each step that came out right."""
+"""Calls a server through the client that openapi-python-client generates; prints each successful step."""
 
 import sys
 

@@ -1,4 +1,4 @@
-// Calls a server through openapi-fetch with the types that openapi-typescript generates; prints each step that came out right.
+// Calls a server through openapi-fetch with the types that openapi-typescript generates; prints each successful step.
 import createClient from "openapi-fetch";
 import type { paths } from "./generated/schema.js";
 

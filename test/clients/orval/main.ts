@@ -1,4 +1,4 @@
-// Calls a server through the client that orval generates; prints each step that came out right.
+// Calls a server through the client that orval generates; prints each successful step.
 import * as api from "./generated/client.js";
 
 declare const process: { readonly argv: readonly string[] };

@@ -1,4 +1,4 @@
-/** Handlers that misbehave in every way, and some that do not. */
+/** Handlers that fail in all ways, and some that work. */
 import { command, fail, type Handlers, snooze } from "tasktrack/handlers";
 
 const until = (signal: AbortSignal): Promise<never> =>
@@ -32,10 +32,10 @@ export default {
     timeout: "1s",
     max_attempts: 1,
   },
-  deaf: () => Bun.sleep(600_000),
+  unstoppable: () => Bun.sleep(600_000),
   exits: async () => process.exit(3),
   rejects: async () => {
-    void Promise.reject(new Error("nobody listens"));
+    void Promise.reject(new Error("not caught"));
     await Bun.sleep(600_000);
   },
   crashes: async () => {

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import { findBinary, findOrInstall } from "./runner.ts";
 
 export interface Certificates {
-  /** The certificate of the authority that has signed all of them except the stranger's. */
+  /** The certificate of the authority that has signed all of them except the stranger's certificate. */
   readonly authority: string;
-  /** A server by the name `localhost`, and not by its address. */
+  /** The certificate of a server with the name `localhost`, and not its address. */
   readonly byName: Certificate;
-  /** A server by the address 127.0.0.1, and not by its name. */
+  /** The certificate of a server with the address 127.0.0.1, and not its name. */
   readonly byAddress: Certificate;
   readonly client: Certificate;
   readonly stranger: Certificate;

@@ -27,7 +27,7 @@ export function embeddedPostgres(version: EmbeddedVersion): string | null {
   return join(isRoot ? readableCopy(folder) : folder, "bin/postgres");
 }
 
-/** Once, into a folder that appears complete or not at all. */
+/** Unpacks it once. The folder gets its name only when it is complete. */
 function download(version: EmbeddedVersion): string | null {
   const home = join(CACHE, `postgres-${version}`);
   if (existsSync(home)) return home;
@@ -53,10 +53,10 @@ function linkLibraries(native: string): void {
   const links = JSON.parse(readFileSync(join(native, "pg-symlinks.json"), "utf8")) as {
     source: string;
     target: string;
-  }[]; // as the package's own script reads it
+  }[]; // in the form that the package's own script reads
   for (const { source, target } of links) {
     const path = join(native, "..", target);
-    if (!existsSync(path)) symlinkSync(basename(source), path); // both lie in one folder
+    if (!existsSync(path)) symlinkSync(basename(source), path); // both are in the same folder
   }
 }
 

@@ -9,16 +9,16 @@ export interface KafkaServer extends TestServer {
   readonly url: string;
 }
 
-/** Beside the listener without authentication, which the tests use, it has one for each kind of security. */
+/** The listeners with authentication, one for each kind. Most tests use the listener without authentication. */
 export type SecuredKafka = KafkaServer & { readonly secured: KafkaListeners };
 
 export type KafkaListeners = {
   readonly certificates: Certificates;
   /** SASL over a plain connection: PLAIN and SCRAM-SHA-256. */
   readonly sasl: string;
-  /** SASL over TLS, by the name localhost: PLAIN and SCRAM-SHA-512. */
+  /** SASL over TLS, with a certificate for the name localhost: PLAIN and SCRAM-SHA-512. */
   readonly saslTls: string;
-  /** TLS with certificates on both sides, by the address. */
+  /** TLS with certificates on both sides; the server's certificate is for its address. */
   readonly mutualTls: string;
 };
 
@@ -33,7 +33,7 @@ export const NEWER_KAFKA = "4.3.1";
 const CACHE = join(import.meta.dir, "../../../node_modules/.cache");
 const jarsOf = (version: string): string => join(CACHE, `kafka-${version}`);
 
-/** For a short start, which takes most of the time of a test. */
+/** Options of Java for a short start, because the start takes most of the time of a test. */
 const QUICK_TO_START = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 
 /**
@@ -81,7 +81,7 @@ export async function createSecuredKafka(account: Account): Promise<SecuredKafka
     ]),
   });
   if (certificates === null)
-    throw new Error("a secured Kafka needs Java on the machine: compose has none such");
+    throw new Error("a Kafka with authentication needs Java on the machine: the compose file has no such server");
   const secured = {
     certificates,
     sasl: `127.0.0.1:${sasl}`,
@@ -144,9 +144,9 @@ const WRITE_ARCHIVE = "-XX:ArchiveClassesAtExit=";
 const archiveOf = (version: string): string => join(CACHE, `kafka-${version}.jsa`);
 
 /**
- * Starts and stops a Kafka once, which then writes its loaded classes into an archive. A start from it takes 1.9 s of the processor
- * instead of 4.0 s. Java ignores an archive that another version of it wrote. Only the version that the tests share is started often
- * enough for that.
+ * Starts and stops a Kafka once, so that Java writes the loaded classes into an archive. With the archive, a start takes 1.9 s of the
+ * processor instead of 4.0 s. Java ignores an archive of another Java version. Only the Kafka version that the tests share is started
+ * often enough to make an archive useful.
  */
 async function archiveClasses(version: string): Promise<void> {
   const archive = archiveOf(version);
@@ -237,7 +237,10 @@ const pomOf = (version: string): string => `<project xmlns="http://maven.apache.
 </project>
 `;
 
-/** With Maven, which uses the machine's mirrors and verifies its downloads; once, into a folder that appears complete or not at all. */
+/**
+ * Downloads the jars once with Maven, which uses the machine's mirrors and verifies the files. The folder gets its name when it is
+ * complete.
+ */
 async function fetchJars(version: string): Promise<void> {
   if (existsSync(jarsOf(version))) return;
   const mvn = findOrInstall({ name: "kafka", debianPackage: "maven", find: () => findBinary("mvn") });

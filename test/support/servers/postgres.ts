@@ -8,7 +8,7 @@ export interface PostgresServer extends TestServer {
   readonly url: string;
   /** Restarts it as a standby, which has no primary and accepts no writes. */
   demote(): Promise<void>;
-  /** Restarts it as a standby that takes over, as after a failover: on a new timeline. */
+  /** Restarts it as a standby that becomes the primary, as after a failover: on a new timeline. */
   promote(): Promise<void>;
 }
 
@@ -25,8 +25,8 @@ export const createPostgres = (
 ): Promise<PostgresServer> => createCluster(settings, null, version);
 
 /**
- * A standby with the present data of the primary. After its start it follows the primary, which it reaches at `port`, and takes over
- * after pg_promote().
+ * A standby with the present data of the primary. After its start it follows the primary, which it reaches at `port`, and becomes
+ * the primary after pg_promote().
  */
 export async function createStandby(
   primary: PostgresServer,
@@ -34,7 +34,7 @@ export async function createStandby(
   settings: Readonly<Record<string, string>> = {},
 ): Promise<PostgresServer> {
   if (postgresTool("postgres") === null)
-    throw new Error("A standby of PostgreSQL needs its server on the machine: not by compose");
+    throw new Error("A standby of PostgreSQL needs PostgreSQL on the machine: compose cannot run it");
   const following = { primary_conninfo: `host=127.0.0.1 port=${port} user=${USER}` };
   return createCluster({ ...settings, ...following }, primary);
 }
@@ -51,7 +51,7 @@ async function createCluster(
     debianPackage: "postgresql",
     find: () => (version === null ? findBinary("postgres", postgresFolders()) : embeddedPostgres(version)),
     account: "postgres",
-    stopSignal: "SIGINT", // fast: the sessions are cut, the data is whole
+    stopSignal: "SIGINT", // fast shutdown: sessions are ended, and the data is complete
     prepare: async ({ directory, binary, port, run }) => {
       data = join(directory, "data");
       if (primary === null) {
@@ -82,7 +82,7 @@ async function createCluster(
   const start = (): Promise<void> => server.start().then(() => takesQueries(url));
   async function demote(): Promise<void> {
     if (data === "")
-      throw new Error("PostgreSQL becomes a standby where its server is on the machine: not by compose");
+      throw new Error("Only a PostgreSQL on the machine can become a standby: compose cannot run it");
     await server.signal("SIGINT");
     await makeStandby(data);
     await start();
@@ -104,7 +104,7 @@ async function createCluster(
 async function makeStandby(data: string): Promise<void> {
   const standby = join(data, "standby.signal");
   await writeFile(standby, "");
-  await chmod(standby, 0o666); // the server's account opens it
+  await chmod(standby, 0o666); // the account of the server must open it
 }
 
 /** The port is open while the server still recovers. */

@@ -40,7 +40,7 @@ function binaryOf(name: ProxyName): string {
   );
 }
 
-/** One call for all packages: each one alone would update the lists of packages again. */
+/** One call for all packages: a call for each package would update the lists of packages again. */
 function installMissing(names: readonly ProxyName[]): void {
   const missing = names.map((name) => KINDS[name]).filter(({ binary }) => findBinary(binary) === null);
   const debianPackage = missing.map((kind) => kind.debianPackage).join(" ");

@@ -11,12 +11,15 @@ export interface RabbitmqServer extends TestServer {
   control(args: readonly string[]): Promise<void>;
 }
 
-/** Beside the listener without TLS, which the tests use, it has one with TLS. */
+/** The listener with TLS. Most tests use the listener without TLS. */
 export type SecuredRabbitmq = RabbitmqServer & { readonly secured: RabbitmqListeners };
 
 export type RabbitmqListeners = {
   readonly certificates: Certificates;
-  /** TLS, by the name localhost; a client needs no certificate, but if it has one the authority must have signed it. */
+  /**
+   * The server's certificate is for the name localhost. A client needs no certificate; if it has one, the authority must have
+   * signed it.
+   */
   readonly tls: string;
 };
 
@@ -27,7 +30,7 @@ const SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 const CONTROL = "/usr/lib/rabbitmq/bin/rabbitmqctl";
 
 /**
- * A RabbitMQ of its own: node, cookie, data, and also the daemon by which Erlang nodes find each other.
+ * A new RabbitMQ with its own node, cookie, data, and daemon by which Erlang nodes find each other.
  * @param settings lines of rabbitmq.conf; not supported for a server of compose
  */
 export const createRabbitmq = (settings: readonly string[] = []): Promise<RabbitmqServer> =>
@@ -51,7 +54,7 @@ export async function createSecuredRabbitmq(tenant: Tenant): Promise<SecuredRabb
     ];
   });
   if (certificates === null)
-    throw new Error("a secured RabbitMQ needs its server on the machine: compose has none such");
+    throw new Error("a RabbitMQ with TLS needs its server on the machine: the compose file has no such server");
   return { ...server, secured: { certificates, tls: `localhost:${tls}` } };
 }
 
@@ -89,7 +92,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
   const server = await createServerOf({
     name: "rabbitmq",
     debianPackage: "rabbitmq-server",
-    // Debian's script on the PATH changes the account; the one below it takes its whole setup from the environment.
+    // Debian's script on the PATH changes the account. This script takes its whole setup from the environment.
     find: () => (findBinary("rabbitmq-server", ["/usr/lib/rabbitmq/bin"]) === SERVER ? "/usr/bin/env" : null),
     account: null,
     stopSignal: "SIGTERM",
@@ -107,7 +110,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
       `RABBITMQ_CONFIG_FILE=${join(directory, "rabbitmq.conf")}`,
       `RABBITMQ_ENABLED_PLUGINS_FILE=${join(directory, "plugins")}`,
       "RABBITMQ_CONF_ENV_FILE=/dev/null",
-      `ERL_CRASH_DUMP=${join(directory, "erl_crash.dump")}`, // without it in the working directory
+      `ERL_CRASH_DUMP=${join(directory, "erl_crash.dump")}`, // otherwise it would be in the working directory
       `RABBITMQ_DIST_PORT=${nodesPort}`,
       `ERL_EPMD_PORT=${epmdPort}`,
       "ERL_EPMD_ADDRESS=127.0.0.1",
@@ -121,7 +124,7 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
     url: `amqp://guest:guest@127.0.0.1:${server.port}`,
     control: async (args) => {
       if (home === "")
-        throw new Error("RabbitMQ is controlled where its server is on the machine: not by compose");
+        throw new Error("Only a RabbitMQ on the machine can be controlled, not one of compose");
       const { PATH = "" } = process.env;
       const env = {
         ...{ PATH, HOME: home, RABBITMQ_CONF_ENV_FILE: "/dev/null", ERL_EPMD_PORT: String(epmdPort) },
@@ -130,10 +133,10 @@ async function open(settings: (directory: string) => Promise<readonly string[]>)
       const control = Bun.spawn([CONTROL, "-n", `test${server.port}@localhost`, ...args], {
         ...{ env, stdout: "pipe", stderr: "pipe" },
       });
-      const said = await Promise.all(
+      const printed = await Promise.all(
         [control.stdout, control.stderr].map((stream) => new Response(stream).text()),
       );
-      if ((await control.exited) !== 0) throw new Error(`rabbitmqctl ${args.join(" ")}: ${said.join("")}`);
+      if ((await control.exited) !== 0) throw new Error(`rabbitmqctl ${args.join(" ")}: ${printed.join("")}`);
     },
     remove: async () => {
       await server.remove();

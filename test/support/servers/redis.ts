@@ -9,7 +9,7 @@ export interface RedisServer extends TestServer {
 /**
  * A Redis of its own that appends every write to its log on disk and evicts nothing.
  * @param settings options of redis.conf, by name
- * @param program the path of another server than the one on the PATH
+ * @param program the path of the server, if it is not the one on the PATH
  */
 export async function createRedis(
   settings: Readonly<Record<string, string>> = {},
@@ -53,7 +53,7 @@ export async function createSentinel(primary: RedisServer): Promise<RedisServer>
     },
     args: ({ directory }) => [join(directory, "sentinel.conf"), "--sentinel"],
     composeEnv: () => {
-      throw new Error("a Sentinel needs its server on the machine: not by compose");
+      throw new Error("a Sentinel needs Redis on the machine: compose cannot run it");
     },
   });
   return { ...server, url: `redis://127.0.0.1:${server.port}` };

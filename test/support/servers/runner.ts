@@ -20,7 +20,7 @@ export interface TestServer {
   start(): Promise<void>;
   /** Sends a signal; if the signal ends it, resolves when the last of its processes is gone. */
   signal(name: NodeJS.Signals): Promise<void>;
-  /** Ends it and removes its data; safe twice. */
+  /** Ends it and removes its data. May be called twice. */
   remove(): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export type Place = {
   readonly run: (command: string, args: readonly string[]) => void;
 };
 
-/** The start of a broker takes ten seconds of the processor. Only one that hangs takes so long, also beside twenty others. */
+/** The start of a broker takes ten seconds of the processor. Only a start that hangs takes this long, even beside twenty others. */
 const READY_WITHIN_MS = 600_000;
 const COMPOSE_FILE = join(import.meta.dir, "compose.yaml");
 
@@ -125,11 +125,11 @@ function createLocal(program: Program, place: Place, account: Account | null): T
   };
 }
 
-/** Freezes all processes of a server, the first one first, so that it starts no more of them. */
+/** Freezes all processes of a server. The parent is frozen first, so that it starts no more processes. */
 async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promise<void> {
   const everyone = () => [parent, ...childrenOf(parent)];
   for (const pid of everyone()) sendTo(pid, name);
-  // A process on another core stops a moment later, and may have started another one before.
+  // A process on another core stops a moment later, and may have started another process before that.
   while (name === "SIGSTOP" && !everyone().every(isStopped)) {
     for (const pid of everyone()) sendTo(pid, name);
     await Bun.sleep(1);
@@ -138,10 +138,10 @@ async function freezeOrThaw(parent: number, name: "SIGSTOP" | "SIGCONT"): Promis
 
 type Identity = { readonly pid: number; readonly startedAt: string | null };
 
-/** With its start time, because a process id may be given to another process later. */
+/** A process with its start time, because its id may be given to another process later. */
 const identityOf = (pid: number): Identity => ({ pid, startedAt: startTimeOf(pid) });
 
-/** The processes that would survive the death of this one, which is frozen meanwhile and starts no more. */
+/** The child processes, which would survive the end of this process. It is frozen meanwhile, so that it starts no more. */
 async function orphansOf(parent: number): Promise<Identity[]> {
   if (!existsSync("/proc")) return [];
   sendTo(parent, "SIGSTOP");
@@ -280,11 +280,11 @@ function run(command: string, args: readonly string[], account: Account | null):
 
 /** Below the ports that the system assigns to outgoing connections and for port 0, so that none of these is taken by chance. */
 const PORTS = { from: 10_000, to: 32_000 };
-/** Parallel processes search in ranges of their own, and give no port twice, because a server takes a while until it listens. */
+/** Parallel processes search in different ranges. No port is given twice, because a server does not listen at once. */
 const PORTS_OF_A_PROCESS = 250;
 const places = Math.floor((PORTS.to - PORTS.from) / PORTS_OF_A_PROCESS);
 const place = PORTS.from + (process.pid % places) * PORTS_OF_A_PROCESS;
-/** Two processes of two runs may search in the same range: they begin at a random port of it. */
+/** Processes of two test runs may search in the same range, so each begins at a random port of the range. */
 let drawn = Math.floor(Math.random() * PORTS_OF_A_PROCESS);
 
 /** A port on which no process listens at this moment. */

@@ -15,10 +15,10 @@ export const sharedRedis = (): string => variable("TEST_REDIS_URL");
 export const sharedRabbitmq = (): string => variable("TEST_RABBITMQ_URL");
 export const sharedKafka = (): string => variable("TEST_KAFKA_URL");
 
-/** Beside these listeners it has the one without authentication, at this URL. */
+/** The broker at this URL also has these listeners with authentication. */
 type Secured<Listeners> = { readonly url: string; readonly secured: Listeners };
 
 export const sharedSecuredRabbitmq = () => securedOf<RabbitmqListeners>("TEST_SECURED_RABBITMQ");
 export const sharedSecuredKafka = () => securedOf<KafkaListeners>("TEST_SECURED_KAFKA");
 
-const securedOf = <Listeners>(name: string): Secured<Listeners> => JSON.parse(variable(name)); // as the runner writes it
+const securedOf = <Listeners>(name: string): Secured<Listeners> => JSON.parse(variable(name)); // in the form that the runner writes

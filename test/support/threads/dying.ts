@@ -1,4 +1,4 @@
-/** Takes the place of a store's thread, and ends at the first call. */
+/** Replaces the thread of a store, and ends at the first call. */
 self.onmessage = () => {
   throw new Error("of a broken heart");
 };

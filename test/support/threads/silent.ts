@@ -1,2 +1,2 @@
-/** Takes the place of a store's thread, and answers no call, like a disk that hangs. */
+/** Replaces the thread of a store, and answers no call, as if the disk did not respond. */
 self.onmessage = () => undefined;
