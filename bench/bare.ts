@@ -1,6 +1,6 @@
 /**
- * The upper limit: Bun's own server and route table around a Map, with the same JSON answers as TaskTrack for create and
- * get. No validation, no limits, no engine, no store: the difference to TaskTrack is the cost of those.
+ * The upper limit: Bun's own server and route table with a Map, and the same JSON answers as TaskTrack for create and get. It has no
+ * validation, no limits, no engine and no store. The difference to TaskTrack is the cost of these.
  */
 type Stored = {
   readonly id: number;

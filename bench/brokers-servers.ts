@@ -25,7 +25,7 @@ export interface Producer {
 export type Message = { readonly body: Buffer; readonly id: string | null };
 
 const SUBMIT = "tasktrack.submit";
-/** How many are sent and not confirmed at most, on both. */
+/** The most messages that are sent and not confirmed, for both brokers. */
 const UNCONFIRMED = 1_000;
 const KAFKA_BATCH = 100;
 const CONNECTED_WITHIN_MS = 10_000;
@@ -74,7 +74,10 @@ const openRabbitmqProducer = async (url: string): Promise<Producer> => {
   await connection.onConnect(CONNECTED_WITHIN_MS);
   const publisher = connection.createPublisher({ confirm: true });
 
-  /** One message per publish, as usual for a producer. Directly to the queue; a message without a route would be confirmed as well. */
+  /**
+   * One message per publish, as usual for a producer. It goes directly to the queue, because RabbitMQ also confirms messages
+   * without a route.
+   */
   const sendOne = ({ body, id }: Message): Promise<void> =>
     publisher.send(
       {
@@ -120,7 +123,7 @@ const inBatches = (messages: readonly Message[]): Message[][] =>
     messages.slice(at * KAFKA_BATCH, (at + 1) * KAFKA_BATCH),
   );
 
-/** So many at once: each confirm lets the next one start. */
+/** Runs this number of calls at the same time: each end starts the next call. */
 const sendAll = async <T>(
   items: readonly T[],
   atOnce: number,

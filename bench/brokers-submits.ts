@@ -18,7 +18,7 @@ export type SubmitsSize = {
 
 /** A producer for a server that has just started. */
 interface Way {
-  /** Submits so many tasks; resolves with the seconds from the first send until all are stored. */
+  /** Submits this number of tasks; resolves with the seconds from the first send until all are stored. */
   submit(tasks: number): Promise<number>;
   /** Sends one more. */
   submitOne(): Promise<unknown>;
@@ -53,7 +53,7 @@ const ask = async (store: PostgresStore, what: string): Promise<number> => {
   return row.n;
 };
 
-/** The end of an index, which is cheap to read. */
+/** The highest id, which is at the end of an index and cheap to read. */
 const lastId = (store: PostgresStore): Promise<number> => ask(store, "coalesce(max(id), 0)");
 const countStored = (store: PostgresStore): Promise<number> => ask(store, "count(*)");
 
@@ -83,7 +83,7 @@ const untilStored = async (store: PostgresStore, tasks: number): Promise<void> =
   await until(what, are(countStored), LOOK_EVERY_MS);
 };
 
-/** The count after no more are created. */
+/** The number of tasks after no more are created. */
 const countAtRest = async (store: PostgresStore): Promise<number> => {
   let count = -1;
   const isStill = async (): Promise<boolean> => {
@@ -225,7 +225,7 @@ const print = (results: Results): void => {
   printTable([["into PostgreSQL", ...head, "server", "store", "broker"], ...rows]);
 };
 
-/** In turns, each on an empty store; each round begins with the next one. */
+/** The sides take turns, each with an empty store. Each round begins with another side. */
 export const measureSubmits = async (
   store: PostgresStore,
   [rabbitmq, kafka]: readonly [Broker, Broker],

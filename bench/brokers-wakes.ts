@@ -1,7 +1,7 @@
 /**
  * Wake-ups: one process with ROLE=api creates tasks, one or more with ROLE=worker work on them, on PostgreSQL alone or with a
  * broker. Measures the throughput, the time from the create to the start of a task, and the processor time of each part, especially
- * while there is little or nothing to do: then the cost of unnecessary wake-ups shows.
+ * when there are few tasks or none, because this shows the cost of unnecessary wake-ups.
  */
 import type { Broker } from "./brokers-servers.ts";
 import { cpuSeconds } from "./machine.ts";
@@ -129,7 +129,7 @@ const usedBy = async (store: PostgresStore, { api, workers, broker }: Fleet): Pr
   broker: broker?.cpuSeconds() ?? 0,
 });
 
-/** The usage while a function creates so many tasks, until all of them have ended. */
+/** The usage while a function creates this number of tasks, until all of them have ended. */
 const meter = async (
   store: PostgresStore,
   fleet: Fleet,
@@ -239,7 +239,7 @@ const measureSide = async (
 // ---- tables
 
 type Result = { readonly name: string; readonly isAlone: boolean; readonly measured: Measured[] };
-/** The first is PostgreSQL alone, with as many processes. */
+/** The first row is PostgreSQL without a broker, with the same number of processes. */
 type Group = readonly Result[];
 
 const of = (result: Result | undefined, value: (measured: Measured) => number): number =>
@@ -264,7 +264,7 @@ const printSpeeds = (groups: readonly Group[]): void => {
   printTable([["worker processes", ...head, `over ${DISPATCH_INTERVAL_MS} ms`], ...rows]);
 };
 
-/** Per second of the phase, or per so many of its tasks. */
+/** The costs per second of the phase, or per this number of its tasks. */
 type Unit = {
   readonly phase: "idle" | "trickle" | "load";
   readonly title: string;
@@ -294,7 +294,7 @@ const printCosts = (groups: readonly Group[], { phase, title, per }: Unit): void
   printTable([[title, ...head], ...rows]);
 };
 
-/** In turns, each on an empty store; each round begins with the next side. */
+/** The sides take turns, each with an empty store. Each round begins with another side. */
 export const measureWakes = async (
   store: PostgresStore,
   brokers: readonly Broker[],

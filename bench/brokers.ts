@@ -1,4 +1,7 @@
-/** The gains and costs of a broker: submissions by it and by HTTP, and wake-ups by it and by PostgreSQL alone. */
+/**
+ * The gains and costs of a broker: submissions by the broker and by HTTP, and wake-ups by the broker and by PostgreSQL without a
+ * broker.
+ */
 import { startKafka, startRabbitmq } from "./brokers-servers.ts";
 import { measureSubmits, type SubmitsSize } from "./brokers-submits.ts";
 import { measureWakes, WAKES_SETTINGS, type WakesSize } from "./brokers-wakes.ts";

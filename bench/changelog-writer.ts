@@ -1,6 +1,6 @@
 /**
  * One of several processes that create tasks at once: `CREATORS` calls of the engine are always under way. Prints a line when
- * it is ready, starts when it reads a line, and prints how many tasks it has created in so many milliseconds.
+ * it is ready, starts when it reads a line, and prints how many tasks it has created in this number of milliseconds.
  *
  *   STORE_URL=postgres://… bun bench/changelog-writer.ts MILLISECONDS
  */

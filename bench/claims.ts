@@ -1,6 +1,6 @@
 /**
- * Does the time of a claim depend on how many other tasks are stored? Directly on the port of the store: claim ten, end them as done,
- * insert ten new ones, so that the size of the backlog stays the same. Only the claim is timed.
+ * Measures whether the time of a claim depends on the number of other tasks in the store. It uses the port of the store directly:
+ * it claims ten tasks, ends them as done and inserts ten new ones, so that the backlog keeps its size. Only the claim is timed.
  */
 import type { SQL } from "bun";
 import { create, settle, TYPE_DEFAULTS } from "../src/core/lifecycle.ts";
@@ -31,7 +31,7 @@ const FILL_AT_ONCE = 1_000;
 const DAY_MS = 86_400_000;
 
 /** Most tasks are `common`; a worker takes `rare` only; of `later` all but a few are due tomorrow. */
-const [COMMON, RARE, LATER, NOBODY] = ["common", "rare", "later", "nobody"] as const;
+const [COMMON, RARE, LATER, ABSENT] = ["common", "rare", "later", "absent"] as const;
 
 const draft = (type: string, runAt: number): Draft =>
   create(
@@ -137,7 +137,7 @@ const timeOne = async ({ store, type, name }: Scenario): Promise<number> => {
   const startedAt = performance.now();
   const tasks = await claim(store, type, AT_ONCE);
   const elapsed = performance.now() - startedAt;
-  const expected = type === NOBODY ? 0 : AT_ONCE;
+  const expected = type === ABSENT ? 0 : AT_ONCE;
   if (tasks.length !== expected) {
     throw new Error(`${name}: a claim of ${AT_ONCE} got ${tasks.length} tasks, not ${expected}`);
   }
@@ -148,7 +148,7 @@ const timeOne = async ({ store, type, name }: Scenario): Promise<number> => {
   return elapsed;
 };
 
-/** In turns, so that other activity of the machine affects all of them alike. The first round is the warm-up. */
+/** The kinds take turns, so that other activity of the machine affects all of them equally. The first round is the warm-up. */
 const measure = async (scenarios: readonly Scenario[], { rounds, claims }: Size): Promise<Measured[]> => {
   const measured = scenarios.map(({ name }): Measured => ({ name, times: [] }));
   for (let round = 0; round <= rounds; round += 1) {
@@ -188,7 +188,7 @@ const compare = async (
         store: large,
         type: LATER,
       },
-      { name: "a type of which there is none", store: large, type: NOBODY },
+      { name: "a type without tasks", store: large, type: ABSENT },
     ],
     size,
   );

@@ -39,7 +39,7 @@ async function fill({ port }: Server): Promise<void> {
   }
 }
 
-/** Requests it so many times, several at once; returns the server's processor time per answer. */
+/** Requests the path this number of times, several at once; returns the server's processor time per answer. */
 async function sample(
   { port, pid }: Server,
   path: string,

@@ -1,4 +1,7 @@
-/** Handlers in an endless loop, at least one on each core: does the API still answer in time? In turns with the same server idle. */
+/**
+ * Measures whether the API answers in time while handlers are in endless loops, at least one on each core. Alternates with an idle
+ * server.
+ */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import type { LoadResult } from "./load.ts";
@@ -17,7 +20,7 @@ const addLoops = async (server: Server, count: number): Promise<void> => {
   }
 };
 
-/** One round: a new server, with so many loops, under the same load. */
+/** One round: a new server with this number of loops, under the same load. */
 const measure = async (loops: number, seconds: number): Promise<LoadResult> => {
   const server = await startTasktrack({ HANDLERS: MODULE, DISPATCH_INTERVAL: "0s" });
   await addLoops(server, loops);
@@ -52,7 +55,7 @@ export const handlers = async (quick: boolean): Promise<Verdict[]> => {
   ];
   printTable([
     [`create at ${PER_SECOND}/s, ms, medians of ${rounds}`, "p50", "p99", "most"],
-    row("no handler at work", idle),
+    row("no handler running", idle),
     row(`${loops} handlers in endless loops`, busy),
   ]);
   const what = `create p99 beside ${loops} looping handlers`;

@@ -1,6 +1,6 @@
 /**
- * The load generator: a process, so that it can be pinned to another core. Keep-alive connections with one request in flight
- * on each; the bytes of the requests are prepared before; the status of every answer is checked.
+ * The load generator: a process, so that it can be pinned to another core. It uses keep-alive connections with one
+ * request at a time on each. The bytes of the requests are prepared before. The status of every answer is checked.
  *
  *   bun bench/load.ts '{"port":8080,"kind":"get","connections":64,"requests":100000,"ids":1000,"firstId":1,"perSecond":null,
  *     "post":{"path":"/api/task","body":"{\"name\":\"task 00000000\"}","status":201},"forMs":null}'
@@ -11,19 +11,23 @@ import type { Socket } from "bun";
 
 export type LoadPlan = {
   readonly port: number;
-  /** create: POSTs. get: GETs of `ids` ids from `firstId` up, drawn evenly. brief: the same from /api/brief. churn: a POST, then
-   * the DELETE of the task it made; one such pair counts as one request and only the POST is timed. */
+  /**
+   * create: POSTs. get: GETs of `ids` ids from `firstId` up, drawn evenly. brief: the same from /api/brief. churn: a POST, then the
+   * DELETE of the created task; such a pair counts as one request, and only the POST is timed.
+   */
   readonly kind: "create" | "get" | "brief" | "churn";
   readonly connections: number;
   readonly requests: number;
   readonly ids: number;
   readonly firstId: number;
-  /** null: every connection sends again as soon as it has its answer. A number: requests leave on a timetable,
-   * and latency counts from the time in the table, so that a stall is charged to every request it held up. */
+  /**
+   * null: every connection sends again as soon as it has its answer. A number: requests are sent at fixed times, and latency counts
+   * from these times, so that a stall adds to the latency of every request that it delays.
+   */
   readonly perSecond: number | null;
   /** The body of a POST, and the expected status. */
   readonly post: Post;
-  /** null: all requests are sent. A number: none leaves later than this, and `requests` is the most. */
+  /** null: all requests are sent. A number: no request is sent later than this, and `requests` is the maximum. */
   readonly forMs: number | null;
 };
 
@@ -64,7 +68,7 @@ type Run = {
   readonly idle: Connection[];
   readonly overdue: number[];
   readonly done: PromiseWithResolvers<void>;
-  /** On performance's clock; no request leaves later. */
+  /** No request is sent later than this; a time of `performance.now`. */
   endsAt: number;
   issued: number;
   timed: number;
@@ -266,13 +270,13 @@ const connect = async (run: Run): Promise<Connection> => {
   return connection;
 };
 
-/** Sends the requests that are due by the timetable; one without a free connection waits, and its time runs. */
+/** Sends the requests that are due. A request without a free connection waits, and its latency already counts. */
 const sendDue = (run: Run, startedAt: number, perSecond: number): void => {
   const elapsedSeconds = (performance.now() - startedAt) / 1000;
   const due = Math.min(run.plan.requests, Math.floor(elapsedSeconds * perSecond));
   for (let planned = run.issued + run.overdue.length; planned < due; planned += 1) {
     const at = startedAt + ((planned + 1) / perSecond) * 1000;
-    const connection = run.idle.shift(); // the longest idle: the runtime closes one that never sends within ten seconds
+    const connection = run.idle.shift(); // the connection that was idle longest: the runtime closes a connection that is idle for ten seconds
     if (connection === undefined) {
       run.overdue.push(at);
     } else {

@@ -37,7 +37,10 @@ const allow = (cores: string): void => {
   Bun.spawnSync(["taskset", "-acp", cores, String(process.pid)]);
 };
 
-/** The benchmark itself reads the streamed list and takes samples; on the load's core it does not slow down the server. */
+/**
+ * The benchmark itself reads the streamed list and takes samples. It runs on the load's core, so that it does not slow down the
+ * server.
+ */
 export const pinSelf = (core: number): void => allow(String(core));
 
 /** Processes that are started meanwhile may run on every core; after that the benchmark is on the load's core again. */
@@ -93,7 +96,7 @@ export const parentOf = (pid: number, command: string): number => {
   return stat.parent;
 };
 
-/** Null if it has ended: its parent has its time. */
+/** Null if the process has ended: the time of its parent then includes its time. */
 const statIfAlive = (pid: number): Stat | null => {
   try {
     return statOf(pid);
@@ -102,7 +105,7 @@ const statIfAlive = (pid: number): Stat | null => {
   }
 };
 
-/** A process and its children, those that have ended too. */
+/** The time of a process and its children, also of those that have ended. */
 export const cpuSecondsWithChildren = (pid: number): number => {
   const { own, ended } = statOf(pid);
   const children = readdirSync("/proc")

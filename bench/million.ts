@@ -1,4 +1,4 @@
-/** One million tasks in memory: the memory of one, the time of the verbs, and whether the whole list stalls them. */
+/** One million tasks in memory: the memory of a task, the time of each call, and whether a whole list delays the calls. */
 import { rssBytes, sampleRss } from "./machine.ts";
 import { figure, median, megabytes, printTable, spread, type Verdict } from "./report.ts";
 import { type Loaded, load, type Server, startTasktrack, stop } from "./servers.ts";
@@ -123,7 +123,7 @@ const compare = async (many: Server, size: Size): Promise<Verdict[]> => {
   }));
 };
 
-/** The list is no snapshot: tasks that are created meanwhile may follow, but each of the old ones is in it exactly once. */
+/** The list is not a snapshot: it may have tasks that are created meanwhile, but each older task is in it exactly once. */
 const demandWholeList = (list: unknown, firstId: number, tasks: number): void => {
   if (!Array.isArray(list) || list.length < tasks) {
     throw new Error(`the list should be an array of at least ${tasks} tasks`);
@@ -157,7 +157,7 @@ const streamOnce = async (server: Server, check: (list: unknown) => void): Promi
   return { seconds, bytes: whole.length };
 };
 
-/** One list after the other until told to stop, unparsed: parsing would take the load generator's core. */
+/** Reads one list after another until `stop`. It does not parse them, because parsing would use the load generator's core. */
 const streamWhile = (server: Server) => {
   let wanted = true;
   const streams = async (): Promise<number> => {

@@ -1,4 +1,7 @@
-/** The peers, with which TaskTrack is compared: npm packages in their own folder, installed at the first use, each on its faster runtime. */
+/**
+ * The libraries that TaskTrack is compared with. They are npm packages in a separate folder, installed at the first use, each on
+ * its faster runtime.
+ */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bun, freePort, type Server, startServer } from "./servers.ts";
@@ -29,7 +32,7 @@ export const installPeers = (): void => {
     return;
   }
   console.log("  installing the peers (npm ci in bench/peers)");
-  // No scripts: the only one would build what is there prebuilt.
+  // Without install scripts: the only one would build a binary that is already in the package.
   const install = Bun.spawnSync(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
     cwd: folder,
     stderr: "pipe",

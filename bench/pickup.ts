@@ -47,9 +47,11 @@ const until = async (server: Server, id: number, holds: (task: Task) => boolean)
   }
 };
 
-/** Seen: from the 201 to the answer of the first get that is not pending, so one round trip too long. Sent: the same from
- * before the create. Stored: the service's own two times, in whole milliseconds. The end is awaited: the next create finds
- * an idle server. */
+/**
+ * Seen: the time from the 201 to the answer of the first get that is not pending, which includes one round trip. Sent: the same from
+ * before the create. Stored: from the two times of the task, in whole milliseconds. Waits for the end of the task, so that the next
+ * create finds an idle server.
+ */
 export const measurePickup = async (server: Server): Promise<Pickup> => {
   const sentAt = performance.now();
   const id = await create(server);

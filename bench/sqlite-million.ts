@@ -42,14 +42,14 @@ const rows: string[][] = [["", "how many", "a second", "p50 ms", "p99 ms", "time
 const worst: number[] = [];
 
 /** Repeats the function until it reports the end; it returns how many it has done. */
-const measure = async (name: string, deed: () => Promise<number | null>): Promise<void> => {
+const measure = async (name: string, action: () => Promise<number | null>): Promise<void> => {
   const lateness = watchLateness();
   const startedAt = performance.now();
   const took: number[] = [];
   let done = 0;
   for (;;) {
     const from = performance.now();
-    const count = await deed();
+    const count = await action();
     if (count === null) break;
     took.push(performance.now() - from);
     done += count;
@@ -65,9 +65,9 @@ const measure = async (name: string, deed: () => Promise<number | null>): Promis
   ]);
 };
 
-const times = (count: number, deed: () => Promise<number>): (() => Promise<number | null>) => {
+const times = (count: number, action: () => Promise<number>): (() => Promise<number | null>) => {
   let left = count;
-  return async () => (left-- > 0 ? deed() : null);
+  return async () => (left-- > 0 ? action() : null);
 };
 
 const walking = (store: TaskStore, filter: TaskFilter, seconds = 60): (() => Promise<number | null>) => {

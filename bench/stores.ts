@@ -31,7 +31,7 @@ export interface PostgresStore extends Store {
 
 const opened = new Set<{ remove(): Promise<void> }>();
 
-/** Ends every remaining store, the latest first, so that no connection outlives its server; safe twice. */
+/** Ends every remaining store, the latest first, so that no connection outlives its server. May be called twice. */
 export const removeStores = async (): Promise<void> => {
   for (const store of [...opened].reverse()) {
     await store.remove();

@@ -1,4 +1,4 @@
-/** The largest input of each route, with 100,000 tasks stored, on each store: how long does one request block the event loop? */
+/** Measures how long one request blocks the event loop: the largest input of each route, with 100,000 stored tasks, on each store. */
 import { join } from "node:path";
 import { hostileRequests } from "../test/support/hostile-requests.ts";
 import type { Lag } from "./lag.ts";

@@ -99,16 +99,16 @@ export const workers = async (quick: boolean): Promise<Verdict[]> => {
   printTable([
     [`${figure(size.workers)} workers wait`, "p50", "p99", "p99.9", "most"],
     [
-      "create sent to its worker's having it, ms",
+      "from the create to the worker with the task, ms",
       ...[0.5, 0.99, 0.999, 1].map((share) => figure(percentile(pickups, share))),
     ],
     [`idle for ${size.idleSeconds} s, per cent of a core`, figure(busy * 100), "", "", ""],
   ]);
-  const who = `${figure(size.workers)} waiting workers`;
+  const subject = `${figure(size.workers)} waiting workers`;
   return [
-    { what: `${who}, idle`, measured: busy * 100, target: 10, want: "at most", unit: " % of a core" },
+    { what: `${subject}, idle`, measured: busy * 100, target: 10, want: "at most", unit: " % of a core" },
     {
-      what: `${who}, pickup p99`,
+      what: `${subject}, pickup p99`,
       measured: percentile(pickups, 0.99),
       target: 20,
       want: "at most",

@@ -1,6 +1,6 @@
 /**
- * `npm run build:sdk [-- FOLDER]`: makes the package of the SDK in dist/sdk, or in that folder: an ESM file that needs nothing, a
- * second one with the makers of handlers, the types beside them, and what npm reads.
+ * `npm run build:sdk [-- FOLDER]`: makes the package of the SDK in dist/sdk, or in that folder: an ESM file without dependencies,
+ * an ESM file with the functions that make handlers, their types, and the files for npm.
  */
 import { spawnSync } from "node:child_process";
 import { cp, mkdir, rm } from "node:fs/promises";
@@ -17,7 +17,7 @@ const manifest = {
   license: packageJson.license,
   type: "module",
   engines: packageJson.engines,
-  // TypeScript with `moduleResolution: node10` reads no `exports`: it finds these two, and handlers.d.ts by its place.
+  // TypeScript with `moduleResolution: node10` does not read `exports`. It uses these two fields, and finds handlers.d.ts by its path.
   main: "./tasktrack.js",
   types: "./tasktrack.d.ts",
   exports: {
@@ -30,7 +30,7 @@ const manifest = {
 type Part = {
   readonly entry: string;
   readonly file: string;
-  /** "browser": the web's standards alone, and what runs there runs everywhere; "node": its modules too, which Bun and Deno know. */
+  /** "browser": web standards only, which all runtimes support. "node": also the modules of Node.js, which Bun and Deno support. */
   readonly target: "browser" | "node";
   readonly tsconfig: string;
   /** The type declarations of the entry, in the same folder: TypeScript then finds them for an import by path as well. */
@@ -61,7 +61,7 @@ async function bundle({ entry, file, target: runsOn, types }: Part): Promise<voi
     naming: file,
     target: runsOn,
     format: "esm",
-    banner: `// @ts-self-types="./${types}"`, // Deno looks for types nowhere else when the file is imported by its path or URL
+    banner: `// @ts-self-types="./${types}"`, // the only place where Deno searches for types if the file is imported by its path or URL
   });
   if (!built.success) throw new Error(built.logs.join("\n"));
 }
@@ -77,8 +77,8 @@ async function declare({ entry, tsconfig, types }: Part): Promise<void> {
 }
 
 /**
- * A declaration that imports "./x.ts" asks for a file that the package does not have, and "./x.d.ts" is forbidden. TypeScript finds
- * x.d.ts for "./x.js" in every mode; Deno does so in node_modules, and elsewhere where the comment says it.
+ * In a type declaration, an import of "./x.ts" would name a file that is not in the package, and "./x.d.ts" is forbidden. For
+ * "./x.js" TypeScript finds x.d.ts in every mode. Deno finds it in node_modules; elsewhere it needs the comment `@ts-self-types`.
  */
 const IMPORT = /^((?:import|export) .* from ")(\.[^"]*)\.ts";$/gm;
 

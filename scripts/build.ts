@@ -1,6 +1,6 @@
 /**
- * `npm run build [-- FILE]`: makes the single-file executable, dist/tasktrack unless another file is named. It serves, works and
- * commands, needs nothing beside it, and runs a module of handlers from the disk.
+ * `npm run build [-- FILE]`: makes the single-file executable, dist/tasktrack unless another file is named. It has all commands,
+ * needs no other files, and can load a module of handlers from the disk.
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -17,14 +17,14 @@ const SOURCE = join(ROOT, "src");
 const target = resolve(Bun.argv[2] ?? join(ROOT, "dist/tasktrack"));
 const entries = ENTRIES.map((name) => join(SOURCE, name));
 
-/** The archive of the web UI as a file whose name the executable keeps, and finds it by; see src/ui/open.ts. */
+/** The archive of the web UI. The executable keeps the name of this file and finds it by the name; see src/ui/open.ts. */
 async function writeUi(folder: string): Promise<string> {
   const path = join(folder, "web-ui.bin");
   await Bun.write(path, await buildWeb());
   return path;
 }
 
-/** What the Kafka client computes checksums with would read a file beside itself; it also comes with that file inside. */
+/** The checksum library of the Kafka client reads a file in its folder. This variant of the library contains that file. */
 const wasmInside: BunPlugin = {
   name: "wasm inside",
   setup: (build) => {
@@ -34,7 +34,7 @@ const wasmInside: BunPlugin = {
   },
 };
 
-/** With a root, for otherwise the archive's place would move the threads' entries away from where they are looked for. */
+/** With a root: without it, the path of the archive would change the paths of the threads' entries, and they would not be found. */
 const compile = (ui: string) =>
   Bun.build({
     entrypoints: [...entries, ui],
@@ -43,7 +43,7 @@ const compile = (ui: string) =>
     plugins: [wasmInside],
     compile: {
       outfile: target,
-      autoloadDotenv: false, // `.env` is read by the settings, that file alone
+      autoloadDotenv: false, // the settings read `.env` themselves, and no other file
       autoloadBunfig: false,
       autoloadTsconfig: true, // a module of handlers may need these to be resolved
       autoloadPackageJson: true,

@@ -1,7 +1,8 @@
 /**
- * `npm run clients [-- NAME...]`: makes clients of the OpenAPI document with the generators that people use, compiles them and runs
- * them against a live server; tries the SDK on many runtimes; lints the document, and has schemathesis send what it allows and what it forbids. Prints a table.
- * A client that cannot be run because a program is missing counts as failed: docs/clients.md has the programs.
+ * `npm run clients [-- NAME...]`: makes clients from the OpenAPI document with common generators, compiles them and runs them
+ * against a live server. Tests the SDK on many runtimes. Lints the document, and lets schemathesis send valid and invalid
+ * requests. Prints a table. If a program is missing and a client cannot run, the client counts as failed. docs/clients.md lists
+ * the programs.
  */
 
 import { CHECKS } from "../test/clients/checks.ts";

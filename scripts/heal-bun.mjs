@@ -1,5 +1,5 @@
-// An npm that skips install scripts leaves Bun's package with a stub that only prints an error; running its own
-// install script again puts the real binary in its place. On a healthy install this costs one stat.
+// If npm skips install scripts, Bun's package has only a stub that prints an error. Running the package's install script
+// replaces the stub by the real binary. If Bun is already installed, this costs one stat call.
 import { spawnSync } from "node:child_process";
 import { statSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -15,7 +15,7 @@ export const SERVERS = [
 ] as const;
 export type ServerName = (typeof SERVERS)[number];
 
-/** The shared servers are asked for by functions of these names. */
+/** Tests get the shared servers from functions with these names. */
 const SHARED = "test/support/servers/shared.ts";
 const NAME = new RegExp(`\\bshared(${SERVERS.join("|")})\\b`, "g");
 
@@ -25,13 +25,13 @@ const PROGRAMS = /^test\/(support\/(servers\/|server-process|browser|programs)|s
 export const testFiles = (): string[] =>
   [...new Glob("{src,test,web}/**/*.test.{ts,tsx}").scanSync(ROOT)].sort();
 
-/** The shared servers that these files ask for. */
+/** The shared servers that these files use. */
 export async function serversOf(files: readonly string[]): Promise<ReadonlySet<ServerName>> {
   const servers = (await modulesOf(files)).flatMap(({ servers }) => servers);
   return new Set(servers);
 }
 
-/** Whether a file can be run where no other program is. */
+/** Whether a file can run without other programs. */
 export async function isSelfContained(file: string): Promise<boolean> {
   return !(await modulesOf([file])).some(({ path, servers }) => PROGRAMS.test(path) || servers.length > 0);
 }
@@ -42,7 +42,7 @@ type Module = {
   readonly servers: readonly ServerName[];
 };
 
-/** The files and all modules of this repository that they import, but the one that names the shared servers. */
+/** The files and all modules of this repository that they import, except the module that defines the shared servers. */
 async function modulesOf(files: readonly string[]): Promise<readonly Module[]> {
   const modules = new Map<string, Module>();
   for (const left = [...files]; left.length > 0; ) {
@@ -69,7 +69,7 @@ async function read(path: string): Promise<Module> {
     .scanImports(text)
     .filter((found) => found.path.startsWith(".") && /\.tsx?$/.test(found.path))
     .map((found) => relative(ROOT, join(ROOT, dirname(path), found.path)));
-  const servers = [...text.matchAll(NAME)].map(([, name]) => name as ServerName); // one of those in the pattern
+  const servers = [...text.matchAll(NAME)].map(([, name]) => name as ServerName); // the pattern matches only these names
   const module = { path, imports, servers };
   known.set(path, module);
   return module;

@@ -38,7 +38,7 @@ const VARIABLES: Readonly<Record<ServerName, string>> = {
   SecuredKafka: "TEST_SECURED_KAFKA",
 };
 
-/** What a test reads from its environment. */
+/** The value of a variable that tests read from the environment. */
 async function bringUp(needed: ReadonlySet<ServerName>): Promise<Record<string, string>> {
   const isMissing = (name: ServerName): boolean =>
     needed.has(name) && process.env[VARIABLES[name]] === undefined;
@@ -71,7 +71,7 @@ async function bringUpRabbitmq(isSecured: boolean): Promise<Record<string, strin
     : { ...env, TEST_SECURED_RABBITMQ: JSON.stringify({ url, secured: secured.secured }) };
 }
 
-/** The tests that need it fail; the others run. */
+/** If the server cannot start, the tests that need it fail, and the others run. */
 function cannotBeSecured(error: unknown): null {
   console.error(`test: ${error instanceof Error ? error.message : String(error)}`);
   return null;
@@ -79,7 +79,7 @@ function cannotBeSecured(error: unknown): null {
 const bringUpRedis = async () => ({ TEST_REDIS_URL: (await start(await createRedis())).url });
 
 async function bringUpPostgres(isBounced: boolean): Promise<Record<string, string>> {
-  // The exam asks for thousands of commits and no power will fail; what must survive is tested on servers of its own.
+  // The store tests make thousands of commits, so fsync is off. Tests of durability start servers of their own.
   const postgres = await start(await createPostgres({ fsync: "off", full_page_writes: "off" }));
   const env = { TEST_POSTGRES_URL: postgres.url };
   return isBounced ? { ...env, TEST_PGBOUNCER_URL: (await start(await createPgbouncer(postgres))).url } : env;
@@ -101,7 +101,7 @@ async function takeDown(): Promise<void> {
   for (const server of started.toReversed()) await server.remove();
 }
 
-/** What follows a flag may be its value: it then chooses no file, or some servers too many. */
+/** A word after a flag may be the value of the flag. It then matches no file, or starts servers that are not needed. */
 function chosenBy(args: readonly string[]): readonly string[] {
   const words = args.filter((arg) => !arg.startsWith("-"));
   const files = testFiles();

@@ -1,5 +1,5 @@
-// The same routes as TaskTrack's, on Gin: a map and a lock, as one would write it in an afternoon
-// and then look after. No worker pool: tasks stay pending, so nothing competes with the requests.
+// The same routes as TaskTrack's, on Gin: a simple implementation with a map and a lock. There is no
+// worker pool: tasks stay pending, so nothing competes with the requests.
 package main
 
 import (
@@ -207,7 +207,7 @@ func routes(s *store) http.Handler {
 			c.JSON(http.StatusOK, presentFull(found))
 		}
 	})
-	// The first six fields alone: what a get costs Gin when it need not answer the rest.
+	// Only the first six fields: the cost of a get in Gin without the other fields.
 	router.GET("/api/brief/:id", func(c *gin.Context) {
 		if found, ok := lookUp(c, s); ok {
 			c.JSON(http.StatusOK, presentBrief(found))

@@ -4,7 +4,7 @@
  */
 export type Drained = { readonly seconds: number; readonly cpuSeconds: number };
 
-/** The last batch of ends is written within milliseconds of the last handler. */
+/** The last batch of outcomes is written within milliseconds after the last handler. */
 const POLL_MS = 5;
 
 const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, POLL_MS));

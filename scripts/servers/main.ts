@@ -17,7 +17,7 @@ type Trial = {
 };
 type Start = <S extends TestServer>(server: S) => Promise<S>;
 type Begun = {
-  /** What the exams read from their environment; the session reads SESSION_*. */
+  /** The environment of the store and broker tests. The session reads SESSION_*. */
   readonly env: Readonly<Record<string, string>>;
   /** Arguments of `bun test`. */
   readonly exam: readonly string[];
@@ -88,7 +88,7 @@ const TRIALS: readonly Trial[] = [
     name: "Valkey",
     begin: async (start) => {
       const program = findBinary("valkey-server");
-      if (program === null) throw new Error("not here: no valkey-server on the PATH");
+      if (program === null) throw new Error("not here: there is no valkey-server on the PATH");
       return onRedis((await start(await createRedis({}, program))).url);
     },
   },
@@ -127,7 +127,7 @@ async function runTests(args: readonly string[], env: Readonly<Record<string, st
   return { passed, failed: passed === 0 ? 1 : count("fail"), output: out + errors };
 }
 
-/** A line of the table, and whether all is well. A server that cannot be had here is a line, too. */
+/** A line of the table, and whether all tests passed. A server that is not available on this machine has a line, too. */
 async function tryOn({ name, begin }: Trial): Promise<{ line: string; isGood: boolean }> {
   const started: TestServer[] = [];
   const start: Start = async (server) => {

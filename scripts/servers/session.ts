@@ -1,4 +1,4 @@
-/** The session of `npm run servers`, as a test: a server on SESSION_STORE_URL, and on SESSION_QUEUE_URL where there is one. */
+/** The session of `npm run servers`, as a test: a server with SESSION_STORE_URL, and with SESSION_QUEUE_URL if it is set. */
 import { test } from "bun:test";
 import { liveSession } from "../../test/support/live-session.ts";
 
