@@ -88,7 +88,9 @@ describe("add", () => {
       },
       ...{ max_attempts: 7, key: "one", payload: { n: [1] }, run_at: "2100-01-01T00:00:00.000Z" },
     });
-    expect(await outputOf("add", "again", "--type", "idle", "--key", "one")).toBe(`Task ${id} exists already\n`);
+    expect(await outputOf("add", "again", "--type", "idle", "--key", "one")).toBe(
+      `Task ${id} exists already\n`,
+    );
     await client().remove(id);
   });
 
@@ -443,8 +445,13 @@ describe("log, explain and stats", () => {
 
   test("explain prints the reason in a sentence", async () => {
     const id = await addIdle("--delay", "1h");
-    expect(await outputOf("explain", String(id))).toStartWith(`Task ${id}: It waits for its time: it is due in `);
-    expect(JSON.parse(await outputOf("explain", String(id), "--json"))).toMatchObject({ id, reason: "not_due" });
+    expect(await outputOf("explain", String(id))).toStartWith(
+      `Task ${id}: It waits for its time: it is due in `,
+    );
+    expect(JSON.parse(await outputOf("explain", String(id), "--json"))).toMatchObject({
+      id,
+      reason: "not_due",
+    });
   });
 
   test("stats shows all statistics", async () => {

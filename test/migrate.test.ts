@@ -173,11 +173,7 @@ describe("migrate", () => {
   });
 
   test.each([
-    [
-      "an unknown store",
-      ["--store", "mysql://u:secret@host/db"],
-      /^tasktrack: STORE_URL: .*:\*\*\*@host/,
-    ],
+    ["an unknown store", ["--store", "mysql://u:secret@host/db"], /^tasktrack: STORE_URL: .*:\*\*\*@host/],
     ["an unknown flag", ["--force"], /--force/],
   ])("is refused in one line with %s", async (_case, args, line) => {
     const { code, stdout, stderr } = await migrate(args);

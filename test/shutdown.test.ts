@@ -97,11 +97,7 @@ async function requestOnce(url: string): Promise<Outcome> {
   } catch (error) {
     if (error instanceof ConnectionCut) return error.received === "" ? "reset by the close" : String(error);
     const code = error instanceof Error && "code" in error ? error.code : null;
-    return code === "ECONNREFUSED"
-      ? "refused"
-      : code === "ECONNRESET"
-        ? "reset by the close"
-        : String(error);
+    return code === "ECONNREFUSED" ? "refused" : code === "ECONNRESET" ? "reset by the close" : String(error);
   }
 }
 

@@ -73,7 +73,11 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
         key: `key-${types}`,
       };
       const id = await add({ ...taskFields, backoff: { base: "2s", max: "1m" } });
-      expect(await see(id)).toMatchObject({ ...taskFields, run_at: "2027-01-31T10:00:00.250Z", status: "pending" });
+      expect(await see(id)).toMatchObject({
+        ...taskFields,
+        run_at: "2027-01-31T10:00:00.250Z",
+        status: "pending",
+      });
       expect((await engine.get(id)).backoff).toEqual({ baseMs: 2_000, maxMs: 60_000 });
     });
 
@@ -169,11 +173,7 @@ describe.each(everyPairing("model"))("tasks in %s", (_, settings) => {
       ["an invalid time", { name: "x", run_at: "tomorrow" }, "/run_at"],
       ["a month that is not in the calendar", { name: "x", run_at: "2026-13-01T00:00:00Z" }, "/run_at"],
       ["a day that is not in the calendar", { name: "x", run_at: "2027-02-30T00:00:00Z" }, "/run_at"],
-      [
-        "a time after the year 9999 in UTC",
-        { name: "x", run_at: "9999-12-31T23:59:59-00:01" },
-        "/run_at",
-      ],
+      ["a time after the year 9999 in UTC", { name: "x", run_at: "9999-12-31T23:59:59-00:01" }, "/run_at"],
       ["a time and a delay", { name: "x", run_at: "2026-01-01T00:00:00Z", delay: "1s" }, "/delay"],
       ["a negative delay", { name: "x", delay: "-1s" }, "/delay"],
       ["a timeout of zero", { name: "x", timeout: "0s" }, "/timeout"],

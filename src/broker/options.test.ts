@@ -74,7 +74,11 @@ describe("a file that cannot be used is refused in a line that names its paramet
     ["holds a key", `cacertfile=${client.key}`, "cacertfile to name a PEM file with a certificate"],
     ["holds no key", `certfile=${client.certificate}&keyfile=${empty}`, "keyfile to name a PEM file"],
     ["holds nonsense", `cacertfile=${broken}`, "certificates, and a key"],
-    ["is the key of another certificate", `certfile=${client.certificate}&keyfile=${stranger.key}`, "certificates, and a key"],
+    [
+      "is the key of another certificate",
+      `certfile=${client.certificate}&keyfile=${stranger.key}`,
+      "certificates, and a key",
+    ],
   ])("it %s", async (_, query, expected) => {
     await writeFile(empty, "");
     await writeFile(broken, "-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n");

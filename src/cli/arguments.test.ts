@@ -35,7 +35,12 @@ describe("arguments", () => {
       "priority",
       ["2"],
     ],
-    ["a flag that may be repeated has all its values, in order", ["--tag", "a", "x", "--tag=b"], "tag", ["a", "b"]],
+    [
+      "a flag that may be repeated has all its values, in order",
+      ["--tag", "a", "x", "--tag=b"],
+      "tag",
+      ["a", "b"],
+    ],
     ["a flag may be anywhere", ["--status", "done", "x"], "status", ["done"]],
   ];
   test.each(values)("%s", (_, argv, flag, expected) => {
@@ -84,7 +89,12 @@ describe("arguments", () => {
       '--status: expected pending or done, got "dnoe"; did you mean done?',
     ],
     ["a missing positional argument", command, [], "do needs NAME"],
-    ["a second positional argument", command, ["a", "b"], 'do takes one NAME; "b" is too many (quote a text with spaces)'],
+    [
+      "a second positional argument",
+      command,
+      ["a", "b"],
+      'do takes one NAME; "b" is too many (quote a text with spaces)',
+    ],
     ["a positional argument for a command without any", none, ["a"], 'do takes flags only; "a" is too many'],
     [
       "a positional argument that is not one of the choices",

@@ -85,7 +85,11 @@ async function listenInVain(): Promise<number> {
 type Received = { readonly request: IncomingMessage; readonly body: string };
 
 /** An HTTP server that reads each whole request before it answers, and the requests that it received. */
-async function serve(answer: (response: ServerResponse, received: Received) => void, host = "127.0.0.1", port = 0) {
+async function serve(
+  answer: (response: ServerResponse, received: Received) => void,
+  host = "127.0.0.1",
+  port = 0,
+) {
   const received: Received[] = [];
   const listener: RequestListener = (request, response) => {
     const chunks: Buffer[] = [];
@@ -811,14 +815,8 @@ describe("invalid options are refused when the handler is created", () => {
     ["a timeout of zero", () => http("https://a.example", { idleTimeout: "0s" })],
     ["an invalid certificate", () => http("https://a.example", { ca: "/etc/ssl/ca.pem" })],
     ["an invalid range", () => http("https://a.example", { allowPrivate: ["localhost"] })],
-    [
-      "an invalid range for the process",
-      () => createHttp({ ...httpWorld, allowPrivate: ["10.0.0.1/8"] }),
-    ],
-    [
-      "a misspelt option",
-      () => http("https://a.example", Object.fromEntries([["allowPrivat", true]])),
-    ],
+    ["an invalid range for the process", () => createHttp({ ...httpWorld, allowPrivate: ["10.0.0.1/8"] })],
+    ["a misspelt option", () => http("https://a.example", Object.fromEntries([["allowPrivat", true]]))],
   ];
   for (const [what, make] of wrong) {
     test(what, () => {

@@ -52,7 +52,11 @@ describe("a module of handlers", () => {
     ["a negative delay", { a: { handler: work, delay: "-1s" } }, '"a": delay: expected a duration'],
     ["no attempts", { a: { handler: work, max_attempts: 0 } }, '"a": max_attempts: expected a whole number'],
     ["half an attempt", { a: { handler: work, max_attempts: 1.5 } }, '"a": max_attempts: expected'],
-    ["a backoff without max", { a: { handler: work, backoff: { base: "1s" } } }, '"a": backoff.max: expected'],
+    [
+      "a backoff without max",
+      { a: { handler: work, backoff: { base: "1s" } } },
+      '"a": backoff.max: expected',
+    ],
     ["a backoff as a text", { a: { handler: work, backoff: "1s" } }, '"a": backoff: expected'],
     [
       "a backoff whose base is longer than max",

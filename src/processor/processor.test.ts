@@ -366,7 +366,11 @@ describe("the outcome of a run", () => {
       },
       failed("early"),
     ],
-    ["an error with a text that no store accepts", throwing(new Error("a\0b\ud800")), failed("a\ufffdb\ufffd")],
+    [
+      "an error with a text that no store accepts",
+      throwing(new Error("a\0b\ud800")),
+      failed("a\ufffdb\ufffd"),
+    ],
   ])("after it threw %s", async (_what, handler, outcome) => {
     const { source } = open(handler);
     source.offer(task(1));
@@ -745,9 +749,7 @@ describe("heartbeats", () => {
     await clock.advance(LEASE_MS);
     work.run(0).finish("in time");
     await settled();
-    expect(source.settles.map(({ outcome }) => outcome)).toEqual([
-      { kind: "done", result: '"in time"' },
-    ]);
+    expect(source.settles.map(({ outcome }) => outcome)).toEqual([{ kind: "done", result: '"in time"' }]);
   });
 
   test("answered with lost abort the run, whose outcome is not reported", async () => {

@@ -240,24 +240,33 @@ testWakeUps(
   },
 );
 
-testWakeUps(usuallyOn("RabbitMQ"), "a task of high priority starts before the backlog of low priority", async (broker) => {
-  const backlog = scale(200, 10_000);
-  const slots = 10;
-  // Slow work, so that the backlog still exists when the task of high priority is created, and small differences of clocks do not matter.
-  const ms = isFull ? ([20, 40] as const) : ([500, 1_000] as const);
-  const cluster = await openCluster(broker, { workers: 2, slots, ms, pollMs: RARE_POLL_MS });
-  for (let made = 0; made < backlog; made += 200) await createMany(cluster, 200, { priority: -5 });
-  const [high] = await createMany(cluster, 1, { priority: 5 });
-  const createdAt = Date.now();
-  const tasks = await endWell(cluster);
-  const startedAt = startOf(tasks.find(({ id }) => id === high) as Task); // it was acknowledged
-  const low = tasks.filter(({ priority }) => priority < 0).map(startOf);
-  const behind = low.filter((at) => at > startedAt).length;
-  const between = low.filter((at) => at > createdAt && at < startedAt).length;
-  report(`priority, ${broker.name}`, { backlog, behind, between, "started after ms": startedAt - createdAt });
-  expect(behind).toBeGreaterThan(backlog / 10); // otherwise there was no backlog
-  expect(between).toBeLessThanOrEqual(2 * slots); // those that were being claimed at that moment
-});
+testWakeUps(
+  usuallyOn("RabbitMQ"),
+  "a task of high priority starts before the backlog of low priority",
+  async (broker) => {
+    const backlog = scale(200, 10_000);
+    const slots = 10;
+    // Slow work, so that the backlog still exists when the task of high priority is created, and small differences of clocks do not matter.
+    const ms = isFull ? ([20, 40] as const) : ([500, 1_000] as const);
+    const cluster = await openCluster(broker, { workers: 2, slots, ms, pollMs: RARE_POLL_MS });
+    for (let made = 0; made < backlog; made += 200) await createMany(cluster, 200, { priority: -5 });
+    const [high] = await createMany(cluster, 1, { priority: 5 });
+    const createdAt = Date.now();
+    const tasks = await endWell(cluster);
+    const startedAt = startOf(tasks.find(({ id }) => id === high) as Task); // it was acknowledged
+    const low = tasks.filter(({ priority }) => priority < 0).map(startOf);
+    const behind = low.filter((at) => at > startedAt).length;
+    const between = low.filter((at) => at > createdAt && at < startedAt).length;
+    report(`priority, ${broker.name}`, {
+      backlog,
+      behind,
+      between,
+      "started after ms": startedAt - createdAt,
+    });
+    expect(behind).toBeGreaterThan(backlog / 10); // otherwise there was no backlog
+    expect(between).toBeLessThanOrEqual(2 * slots); // those that were being claimed at that moment
+  },
+);
 
 // ---- a broker that does not answer
 

@@ -206,7 +206,9 @@ test("file.checksum keeps the checksum in the task's log", async () => {
 });
 
 test("a task of a command that ignores SIGTERM is given back when its worker stops", async () => {
-  const worker = work({ unstoppable: command(["sh", "-c", "trap '' TERM; echo unstoppable; while :; do sleep 1; done"]) });
+  const worker = work({
+    unstoppable: command(["sh", "-c", "trap '' TERM; echo unstoppable; while :; do sleep 1; done"]),
+  });
   const id = await submit("unstoppable", null);
   await eventually(
     () => client.log(id),

@@ -364,46 +364,46 @@ export function examineWorker(title: string, exam: WorkerExam): void {
       expect(compacted(valueAt(text, ["result"]) ?? "")).toBe(payload);
     });
 
-    examine(
-      "after SIGTERM while a proxy delays its claim, it holds no task",
-      async ({ start, before }) => {
-        const type = `count-${++types}`;
-        const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
-        let claims = 0;
-        const proxy = before(async (path) => {
-          if (path.endsWith("/claim") && ++claims === 2) await delivery;
-          return null;
-        });
-        const worker = start(type, proxy.url);
-        await becomes(await submit(type, { seconds: 0 }), isEnded);
-        await eventually(
-          () => claims,
-          (count) => count >= 2,
-        );
-        process.kill(worker.pid, "SIGTERM");
-        expect(await worker.ended).toBe(0);
-        const id = await submit(type, { seconds: 0 });
-        deliver();
-        await eventually(
-          () => proxy.answered("/claim"),
-          (count) => count === claims,
-        );
-        expect(await look(id)).toMatchObject({ status: "pending", attempt: 0, attempts: [] });
-      },
-    );
+    examine("after SIGTERM while a proxy delays its claim, it holds no task", async ({ start, before }) => {
+      const type = `count-${++types}`;
+      const { promise: delivery, resolve: deliver } = Promise.withResolvers<void>();
+      let claims = 0;
+      const proxy = before(async (path) => {
+        if (path.endsWith("/claim") && ++claims === 2) await delivery;
+        return null;
+      });
+      const worker = start(type, proxy.url);
+      await becomes(await submit(type, { seconds: 0 }), isEnded);
+      await eventually(
+        () => claims,
+        (count) => count >= 2,
+      );
+      process.kill(worker.pid, "SIGTERM");
+      expect(await worker.ended).toBe(0);
+      const id = await submit(type, { seconds: 0 });
+      deliver();
+      await eventually(
+        () => proxy.answered("/claim"),
+        (count) => count === claims,
+      );
+      expect(await look(id)).toMatchObject({ status: "pending", attempt: 0, attempts: [] });
+    });
 
     describe("that cannot report its outcome", () => {
-      examine("repeats the outcome while the server is away, until it is stored", async ({ start, before }) => {
-        const type = `count-${++types}`;
-        let away = 2;
-        const proxy = before((path) =>
-          path.endsWith("/complete") && away-- > 0 ? new Response("no server", { status: 502 }) : null,
-        );
-        start(type, proxy.url);
-        const id = await submit(type, { seconds: 0 });
-        expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
-        expect(proxy.count("/complete")).toBe(3);
-      });
+      examine(
+        "repeats the outcome while the server is away, until it is stored",
+        async ({ start, before }) => {
+          const type = `count-${++types}`;
+          let away = 2;
+          const proxy = before((path) =>
+            path.endsWith("/complete") && away-- > 0 ? new Response("no server", { status: 502 }) : null,
+          );
+          start(type, proxy.url);
+          const id = await submit(type, { seconds: 0 });
+          expect(await becomes(id, isEnded)).toMatchObject({ status: "done", attempt: 1 });
+          expect(proxy.count("/complete")).toBe(3);
+        },
+      );
 
       examine("fails the task when its result is refused, and continues", async ({ start, before }) => {
         const type = `count-${++types}`;

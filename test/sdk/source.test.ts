@@ -330,7 +330,8 @@ describe("a worker with a free slot", () => {
         const { pathname } = new URL(url);
         const isWaiting = pathname === CLAIM && !String(init.body).includes('"wait":"0s"');
         const answer = await fetch(url, init);
-        if (isWaiting && (await answer.clone().text()).includes('"tasks":[]')) events.push("ended without a task");
+        if (isWaiting && (await answer.clone().text()).includes('"tasks":[]'))
+          events.push("ended without a task");
         if (pathname === "/api/worker/complete") {
           events.push("complete answered");
           await held;

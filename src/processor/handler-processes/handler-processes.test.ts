@@ -101,7 +101,11 @@ const TASK: HandlerTask = {
 function runTask({ processes }: ReturnType<typeof openProcesses>, task: Partial<HandlerTask> = {}) {
   const stop = new AbortController();
   const reported: unknown[] = [];
-  const given = { outcome: null as Outcome | null, reported, stop: (reason: StopReason) => stop.abort(reason) };
+  const given = {
+    outcome: null as Outcome | null,
+    reported,
+    stop: (reason: StopReason) => stop.abort(reason),
+  };
   const context = {
     signal: stop.signal,
     progress: (percent: number, message = "") => void reported.push([percent, message]),

@@ -81,7 +81,9 @@ export async function createSecuredKafka(account: Account): Promise<SecuredKafka
     ]),
   });
   if (certificates === null)
-    throw new Error("a Kafka with authentication needs Java on the machine: the compose file has no such server");
+    throw new Error(
+      "a Kafka with authentication needs Java on the machine: the compose file has no such server",
+    );
   const secured = {
     certificates,
     sasl: `127.0.0.1:${sasl}`,

@@ -54,7 +54,9 @@ export async function createSecuredRabbitmq(tenant: Tenant): Promise<SecuredRabb
     ];
   });
   if (certificates === null)
-    throw new Error("a RabbitMQ with TLS needs its server on the machine: the compose file has no such server");
+    throw new Error(
+      "a RabbitMQ with TLS needs its server on the machine: the compose file has no such server",
+    );
   return { ...server, secured: { certificates, tls: `localhost:${tls}` } };
 }
 
