@@ -86,7 +86,7 @@ test("every time that is printed is read as the same millisecond", () => {
   );
 });
 
-test("a date is taken exactly where the calendar has it", () => {
+test("a date is accepted exactly if it exists in the calendar", () => {
   for (let year = 1890; year <= 2110; year++) {
     for (let month = 1; month <= 12; month++) {
       for (let day = 28; day <= 32; day++) {

@@ -153,7 +153,7 @@ describe("a claim", () => {
     expect(log.events).toContain("hear_failed");
   });
 
-  test("a notification that fails is logged, and the task is created all the same", async () => {
+  test("a notification that fails is logged, and the task is still created", async () => {
     const { engine, log } = openEngine({
       wakeUps: { ...SILENT, notify: () => Promise.reject(new Error("no broker")) },
     });
@@ -294,7 +294,7 @@ describe("a claim", () => {
       return { engine, clock, open: () => gate.resolve(), asked: () => asked };
     }
 
-    test("a task that is created too late for the answer is found right after it", async () => {
+    test("a task that is created too late for its answer is found right after that call", async () => {
       const { engine, open, clock } = openGated();
       const claimed = engine.claim(ask(), NEVER);
       await settled();
@@ -304,7 +304,7 @@ describe("a claim", () => {
       expect(clock.monotonic()).toBe(0);
     });
 
-    test("a new claim is served right after it", async () => {
+    test("a new claim is served right after that call", async () => {
       const { engine, open, clock } = openGated();
       await create(engine, { type: "b" });
       void engine.claim(ask({ types: ["a"] }), NEVER);

@@ -34,7 +34,7 @@ describe("creating", () => {
     expect(calls.take("insert")).toBe(1);
   });
 
-  test("shares a write with some megabytes at most, and long labels count", async () => {
+  test("shares a write of at most some megabytes, and long labels count", async () => {
     const calls = counting();
     const { engine } = openEngine(calls);
     const labels = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`l${n}`, "x".repeat(255)]));

@@ -409,7 +409,7 @@ describe("a sweep", () => {
 
     test.each([
       ["the store refuses to delete anything", rejected],
-      ["the store is away for deletions alone", new TaskError("store_unavailable", "Away")],
+      ["the store is unavailable for deletions only", new TaskError("store_unavailable", "Away")],
     ])("still judges leases: %s", async (_how, error) => {
       const { engine, clock, log } = openRefusing(() => error);
       await cancelMany(engine, 3);

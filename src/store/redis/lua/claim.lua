@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Gives due tasks to workers, as lifecycle.claim does.
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 lanes that an ask may list, 7 lanes
---   that the script looks at (about), 8 where the first ask continues, as an earlier script answered ("" from the start), 9 asks;
+--   that the script reads (about), 8 where the first ask continues, as an earlier script answered ("" from the start), 9 asks;
 --   then each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
 -- Returns: the number of finished asks, the number of tasks of each ask (a text, separated by spaces), where the next ask continues;
 --   then of each task, ask by ask: id, head, body, payload, result. Where not all asks are finished, a bound was met.
@@ -258,7 +258,7 @@ local function descend(queue)
   return true
 end
 
--- Adds lanes to the heap with first tasks before its top. False where the script has looked at enough.
+-- Adds lanes to the heap with first tasks before its top. False where the script has read enough lanes.
 local function walk(queue)
   while queue.rank ~= nil do
     local first, score = firstAt(queue.priority, queue.rank)
@@ -284,7 +284,7 @@ local function walk(queue)
   return true
 end
 
--- The entry with the best task that is left; nil where there is none; false where the script has looked at enough.
+-- The entry with the best task that is left; nil where there is none; false where the script has read enough lanes.
 local function bestOf(queue)
   while true do
     local top = queue.heap[1]

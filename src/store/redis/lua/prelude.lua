@@ -138,7 +138,7 @@ local function infoOf(section)
   return ok and info or ""
 end
 
--- The run id is new at each start of a server (70 µs to learn it), the replication id at each start and each promotion (3 µs).
+-- The run id is new at each start of a server; a read of it takes 70 µs. The replication id is new at each start and promotion (3 µs).
 -- Where the server's access rules hide either of them, it is "unknown".
 local function serverOf(replication)
   return match(infoOf("server"), "run_id:(%w+)") or "unknown", match(replication, "master_replid:(%w+)") or "unknown"
