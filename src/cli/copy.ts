@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { withoutPassword } from "../config.ts";
 import { isTaskError, TaskError } from "../core/error.ts";
 import { STATUSES, type Status, type Task } from "../core/task.ts";
+import { textSize } from "../core/text-size.ts";
 import { createLog } from "../lib/log.ts";
 import { systemClock } from "../lib/system-clock.ts";
 import { migrateStore, openStore } from "../store/open.ts";
@@ -158,12 +159,11 @@ const recordOf = async (source: TaskStore, task: Task): Promise<TaskRecord> => (
   log: await source.readLog(task.id, 0),
 });
 
-/** The work for a line or a row, in bytes, in addition to its text. */
+/** The work for a line, in bytes, in addition to its text. */
+const LINE_BYTES = 100;
+
 const bytesOf = ({ task, log }: TaskRecord): number =>
-  log.reduce(
-    (bytes, { message }) => bytes + 100 + message.length,
-    500 + task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0),
-  );
+  log.reduce((bytes, { message }) => bytes + LINE_BYTES + message.length, textSize(task));
 
 /**
  * Tasks are copied in the order of their ids, so the last task of the target shows how far an earlier run

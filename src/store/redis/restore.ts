@@ -5,7 +5,8 @@
  * stay under ids that are never given out, and the same call deletes them when it is repeated.
  */
 import { dueTypes, isMadeDue } from "../../core/due.ts";
-import { isLive, type LogLine, type Task, type TaskId } from "../../core/task.ts";
+import { isLive, type LogLine, type TaskId } from "../../core/task.ts";
+import { textSize } from "../../core/text-size.ts";
 import { pieces } from "../pieces.ts";
 import { restoredKeyTaken } from "../refusals.ts";
 import type { TaskRecord } from "../store.ts";
@@ -24,7 +25,7 @@ type LogPiece = { readonly id: TaskId; readonly lines: readonly string[] };
 export function createRestore({ connection, sender, notify }: WritesSetup) {
   async function restore(records: readonly TaskRecord[]): Promise<number> {
     const missing: TaskRecord[] = [];
-    for (const piece of pieces(records, { ...BODIES, bytesOf: ({ task }) => bytesOf(task) })) {
+    for (const piece of pieces(records, { ...BODIES, bytesOf: ({ task }) => textSize(task) })) {
       missing.push(...(await bringBodies(piece)));
     }
     const countOf = ({ lines }: LogPiece): number => lines.length;
@@ -84,8 +85,3 @@ const lineText = ({ at, level, message }: LogLine): string =>
   `[${at},${JSON.stringify(level)},${JSON.stringify(message)}]`;
 
 const bytesOfPiece = ({ lines }: LogPiece): number => lines.reduce((bytes, { length }) => bytes + length, 0);
-
-function bytesOf(task: Task): number {
-  const texts = task.description.length + (task.payload?.length ?? 0) + (task.result?.length ?? 0);
-  return task.attempts.reduce((bytes, { error }) => bytes + 100 + (error?.message.length ?? 0), 300 + texts);
-}
