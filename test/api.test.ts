@@ -253,7 +253,7 @@ const scenarios: readonly Scenario[] = [
     it: "the server is ready, and describes how it keeps its tasks",
     call: ["GET", "/readyz"],
     status: 200,
-    body: '{"status":"ready","store":"Memory of this process: tasks end with it"}',
+    body: '{"status":"ready","store":"Memory of this process: all tasks are lost when it ends"}',
     headers: JSON_HEADERS,
   },
 ];

@@ -38,7 +38,7 @@ export function createMemoryStore(setup: { readonly clock: Clock; readonly epoch
   const { get, list, typeCounts, count, positionOf } = createReads(rows);
 
   return {
-    durability: "Memory of this process: tasks end with it",
+    durability: "Memory of this process: all tasks are lost when it ends",
     insert: async (requests, now) => insert(requests, now),
     get: async <P extends Parts>(ids: readonly TaskId[], parts?: P) =>
       get(ids, parts ?? "whole") as (TaskParts[P] | null)[],

@@ -15,7 +15,7 @@ export function Facts({ task }: { task: Task }): ReactElement {
   return (
     <section className="card task-panel task-facts" aria-label={t.facts}>
       <dl>
-        <Fact label="Id">
+        <Fact label={common.id}>
           {task.id} <span className="muted">· {t.version(task.version)}</span>
         </Fact>
         <Fact label={common.type}>

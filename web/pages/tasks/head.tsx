@@ -94,6 +94,5 @@ function HeadCell({ id }: { id: ColumnId }): ReactElement {
 
 export function useColumnLabel(): (id: ColumnId) => string {
   const common = useWords(shared);
-  const own = useWords(words);
-  return (id) => (id === "id" ? own.id : common[id]);
+  return (id) => common[id];
 }

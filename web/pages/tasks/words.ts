@@ -3,7 +3,6 @@ import { defineWords, formatNumber, plural } from "../../i18n/words.ts";
 export const words = defineWords(
   {
     // the list
-    id: "Id",
     empty: "No tasks yet",
     emptyText: "Tasks that you create here or through the API appear in this list immediately.",
     addSamples: "Add sample tasks",
@@ -36,7 +35,7 @@ export const words = defineWords(
     syntaxBoth: "Words and fields can be combined.",
     anyType: "Type or prefix*",
     anyTag: "Tag",
-    anyLabel: "name:value",
+    anyLabel: "Label name:value",
     filterType: "Filter by type",
     filterTag: "Filter by tag",
     filterLabel: "Filter by label",
@@ -115,7 +114,6 @@ export const words = defineWords(
     moreTags: (count: number) => `+${count}`,
   },
   {
-    id: "№",
     empty: "Задач пока нет",
     emptyText: "Задачи, созданные здесь или через API, сразу появляются в этом списке.",
     addSamples: "Добавить примеры",
@@ -152,7 +150,7 @@ export const words = defineWords(
     syntaxBoth: "Слова и поля можно сочетать.",
     anyType: "Тип или префикс*",
     anyTag: "Метка",
-    anyLabel: "имя:значение",
+    anyLabel: "Ярлык имя:значение",
     filterType: "Фильтр по типу",
     filterTag: "Фильтр по метке",
     filterLabel: "Фильтр по ярлыку",
