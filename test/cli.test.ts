@@ -595,6 +595,7 @@ describe("an error", () => {
     [["add", "x", "--prioriti", "1"], "there is no flag --prioriti; did you mean --priority?"],
     [["add", "x", "--priority", "high"], '--priority: expected a whole number, got "high"'],
     [["add", "x", "--backoff", "1s"], '--backoff: expected two durations such as "1s,1h", got "1s"'],
+    [["add", "x", "--label", "region=eu"], '--label: expected NAME:VALUE, got "region=eu"'],
     [["add", "x", "--payload", "{"], "--payload: expected JSON"],
     [["add", "x", "--payload", "@none.json"], '--payload: "none.json" cannot be read: ENOENT'],
     [["add", "x", "--json", "--quiet"], "--json and --quiet do not go together"],

@@ -104,8 +104,15 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
     ...(timeout === undefined ? {} : { timeout }),
     ...(max_attempts === undefined ? {} : { max_attempts }),
     ...(tags.length === 0 ? {} : { tags }),
-    ...(labels.length === 0 ? {} : { labels: labelsFrom(labels) }),
+    ...(labels.length === 0 ? {} : { labels: labelsOf(labels) }),
   };
+}
+
+/** A text without a colon is rather a mistake than a label with an empty value, which is `NAME:`. */
+function labelsOf(texts: readonly string[]): TaskPatch["labels"] {
+  const bad = texts.find((text) => !text.includes(":"));
+  if (bad === undefined) return labelsFrom(texts);
+  throw new UsageError(`--label: expected NAME:VALUE, got ${JSON.stringify(bad)}`);
 }
 
 /** The server checks its bounds. */
