@@ -13,7 +13,7 @@ import { ACCOUNT, TENANT } from "../test/support/servers/secured.ts";
 import { isSelfContained, type ServerName, serversOf, testFiles } from "./test-files.ts";
 
 /** Files run in parallel, each with its own global scope: most tests wait for servers, kills and leases. */
-const SIDE_BY_SIDE = `--parallel=${availableParallelism() + 1}`;
+const SIDE_BY_SIDE = `--parallel=${availableParallelism() + 2}`;
 /** The duration of each file, so that the longest start first; `npm test -- --update-timings` writes it. */
 const LONGEST_FIRST = "--timings=test/timings.json";
 /** Only a test that hangs takes this long. `eventually` gives up after half of it, and reports the awaited condition. */
