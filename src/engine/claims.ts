@@ -1,4 +1,4 @@
-/** Claims: those that wait, for workers over HTTP and in this process, and those that take what is due at this moment. */
+/** Claims for workers over HTTP and in this process: a claim that waits for due tasks, and a claim that is answered at once. */
 import type { Clock } from "../core/clock.ts";
 import type { RunningTask } from "../core/task.ts";
 import { ANSWER_LEAST_BYTES, textSize } from "../core/text-size.ts";

@@ -176,7 +176,7 @@ export function createColumns(fields: FieldTable) {
     head: readerOf(FIELDS_IN.head),
   };
 
-  /** The columns that a step changes. What `to` does not have, and what is the same value, is not written. */
+  /** The columns that a step changes. A field that `to` lacks, or that has the same value, is not written. */
   const changed = (from: LightTask, to: Stepped): Column[] =>
     changedFields(from, to)
       .flatMap((name) => columns.get(name) ?? [])

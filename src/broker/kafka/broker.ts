@@ -38,7 +38,7 @@ export function openKafkaBroker(
     await creating;
   }
 
-  /** A create may fail because the topic exists or the account may not create it. The metadata request shows what is missing. */
+  /** Creating a topic fails if it exists, or if the account has no right to create topics. The metadata request then shows which topics are missing. */
   async function createTopics(): Promise<void> {
     // If the broker refuses the connection, this call fails at once. One request for each topic, with the client's retries, took a minute.
     await probe();
