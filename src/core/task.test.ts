@@ -7,10 +7,15 @@ import {
   descriptionFault,
   durationMs,
   ENDED_STATUSES,
+  hasLabel,
   isEnded,
   isLive,
   isRunning,
   LIMITS,
+  labelFault,
+  labelNameFault,
+  labelsFrom,
+  labelTexts,
   nameFault,
   STATUSES,
   storableText,
@@ -175,6 +180,57 @@ describe("text", () => {
         expect(stored.length).toBeLessThanOrEqual(maxLength);
       }),
     );
+  });
+});
+
+describe("labels", () => {
+  test.each([
+    ["region", true],
+    ["0", true],
+    ["team.example/cost-centre_2", true],
+    ["a".repeat(LIMITS.labelNameLength), true],
+    ["a".repeat(LIMITS.labelNameLength + 1), false],
+    ["", false],
+    [".hidden", false],
+    ["-x", false],
+    ["with space", false],
+    ["a:b", false],
+    ["é", false],
+    ["region\n", false],
+  ])("the name %j is allowed: %p", (name, allowed) => {
+    expect(labelNameFault(name) === null).toBe(allowed);
+  });
+
+  test.each([
+    ["region:eu", true],
+    ["region:", true],
+    ["url:http://example.com:80/", true],
+    [`v:${ASTRAL.repeat(LIMITS.labelValueCodePoints)}`, true],
+    [`v:${ASTRAL.repeat(LIMITS.labelValueCodePoints)}x`, false],
+    ["region", false],
+    [":eu", false],
+    ["", false],
+    ["region:e\u0000u", false],
+  ])("the filter %j is allowed: %p", (text, allowed) => {
+    expect(labelFault(text) === null).toBe(allowed);
+  });
+
+  test("a text names one label: the name ends at the first colon", () => {
+    const labels = { url: "http://x", region: "" };
+    expect(hasLabel(labels, "url:http://x")).toBe(true);
+    expect(hasLabel(labels, "url:http")).toBe(false);
+    expect(hasLabel(labels, "region:")).toBe(true);
+    // Without a colon no value is named, and none is equal to that.
+    expect(hasLabel(labels, "region")).toBe(false);
+    expect(hasLabel(labels, "toString:")).toBe(false);
+  });
+
+  test("texts and labels are made from each other", () => {
+    const labels = { url: "http://x", region: "" };
+    expect(labelTexts(labels)).toEqual(["url:http://x", "region:"]);
+    expect(labelsFrom(labelTexts(labels))).toEqual(labels);
+    expect(labelsFrom(["region"])).toEqual({ region: "" });
+    expect(labelTexts(undefined)).toEqual([]);
   });
 });
 

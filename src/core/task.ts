@@ -18,6 +18,7 @@ export const LIMITS = {
   tags: 20,
   tagCodePoints: 64,
   labels: 20,
+  labelNameLength: 64,
   labelValueCodePoints: 255,
   keyCodePoints: 255,
   priority: 1_000,
@@ -317,7 +318,7 @@ export const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
 export const labelNameFault = (name: string): string | null =>
   LABEL_NAME.test(name)
     ? null
-    : "must have a name of at most 64 letters, digits and . _ - / that begins with a letter or digit";
+    : `must have a name of at most ${LIMITS.labelNameLength} letters, digits and . _ - / that begins with a letter or digit`;
 
 /** The rule for the value of a label, which may be empty. */
 export const labelValueFault = (value: string): string | null =>

@@ -6,12 +6,13 @@ const EVERY_MS = 100;
 const AFTER_ERROR_MS = 1_000;
 
 /** A loop with a manual clock; `begun` has the start of each round, in milliseconds since the loop's start. */
-function createRounds(round: (nth: number) => Promise<number> = async () => EVERY_MS) {
+function createRounds(round: (nth: number) => Promise<number> = async () => EVERY_MS, firstAfterMs?: number) {
   const clock = createManualClock();
   const begun: number[] = [];
   const errors: unknown[] = [];
   const loop = createLoop({
     after: clock.after,
+    ...(firstAfterMs !== undefined && { firstAfterMs }),
     round: () => {
       begun.push(clock.monotonic());
       return round(begun.length);
@@ -38,6 +39,18 @@ test("the first round begins at once, the next after the delay that it returned"
   expect(begun).toEqual([0]);
   await clock.advance(1);
   expect(begun).toEqual([0, 100]);
+});
+
+test("a first delay: the first round waits for it, and stop cancels it", async () => {
+  for (const stopped of [false, true]) {
+    const { clock, loop, begun } = createRounds(undefined, 30);
+    loop.start();
+    await clock.advance(29);
+    expect(begun).toEqual([]);
+    if (stopped) await loop.stop();
+    await clock.advance(101);
+    expect(begun).toEqual(stopped ? [] : [30, 130]);
+  }
 });
 
 test("each round returns the delay before the next one", async () => {

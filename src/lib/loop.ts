@@ -6,12 +6,14 @@ export interface Loop {
 }
 
 /**
- * Runs `round` now, and again after the delay that it returns. A round that rejects is reported and run again after the delay of
+ * Runs `round` now or after `firstAfterMs`, and again after the delay that it returns. A round that rejects is reported and run again after the delay of
  * `onError`: one failure never ends a loop.
  */
 export function createLoop(setup: {
   /** Calls `run` after `delayMs`; the returned function cancels that. */
   readonly after: (delayMs: number, run: () => void) => () => void;
+  /** The delay before the first round, in milliseconds; without it the first round runs at once. */
+  readonly firstAfterMs?: number;
   readonly round: () => Promise<number>;
   /** Reports the error; returns the delay before the next round, in milliseconds. */
   readonly onError: (error: unknown) => number;
@@ -33,7 +35,8 @@ export function createLoop(setup: {
     start: () => {
       if (state !== "new") return;
       state = "running";
-      begin();
+      if (setup.firstAfterMs === undefined) begin();
+      else cancelTimer = setup.after(setup.firstAfterMs, begin);
     },
     stop: () => {
       state = "stopped";

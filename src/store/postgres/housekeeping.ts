@@ -62,9 +62,11 @@ const SUM_UP = `WITH gone AS (
 
 type Done = { readonly deleted: readonly number[]; readonly summed: number };
 
+const longPause = (random: number): number => EVERY_MS * (0.8 + 0.4 * random);
+
 /** The time until the next round: short where a piece was full, so that this round may have left some rows. */
 const pause = ({ deleted, summed }: Done, random: number): number =>
-  deleted.includes(PIECE) || summed > PIECE / 2 ? NEXT_PIECE_MS : EVERY_MS * (0.8 + 0.4 * random);
+  deleted.includes(PIECE) || summed > PIECE / 2 ? NEXT_PIECE_MS : longPause(random);
 
 export type HousekeepingSetup = {
   readonly session: Session;
@@ -90,9 +92,11 @@ export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "c
   };
 }
 
+/** The first round waits like any other, so that processes which start together do not all do the same work at their start. */
 export const createHousekeeping = (setup: HousekeepingSetup): Loop =>
   createLoop({
     after: setup.clock.after,
+    firstAfterMs: longPause(setup.random()),
     round: createRound(setup),
     onError: (error) => {
       setup.log.debug("housekeeping_failed", { error: errorText(error) });

@@ -56,7 +56,7 @@ describe("a deadline", () => {
       const held = pool.transaction(async (session) => {
         await session.rows(SELECT_1);
         gate.resolve();
-        await clock.advance(4_000);
+        await clock.advance(5_000);
         expect(await Promise.race([late, "waits"])).toBe("waits");
         await clock.advance(1_000);
         expect(await late).toBe("overloaded");
@@ -66,6 +66,16 @@ describe("a deadline", () => {
       await held;
       expect(await codeOf(pool.rows(SELECT_1))).toBe("ok");
       expect(events()).toEqual([]);
+    });
+  });
+
+  test("ends before the wait for a connection: where the server does not answer, no call is refused as too many", async () => {
+    await withPool(1, async (pool, clock) => {
+      const first = codeOf(pool.rows("SELECT pg_sleep(60)"));
+      const waiting = codeOf(pool.rows(SELECT_1));
+      await settled();
+      await clock.advance(10_000);
+      expect([await first, await waiting]).toEqual(["store_unavailable", "store_unavailable"]);
     });
   });
 

@@ -40,8 +40,11 @@ export interface Pool extends Session {
 
 export type PoolSetup = { readonly url: string; readonly clock: Clock; readonly log: Log };
 
-/** How long a call waits for a free connection before it is refused. */
-const WAIT_FOR_CONNECTION_MS = 5_000;
+/**
+ * How long a call waits for a free connection before it is refused. It is longer than the deadline of a statement: if the server does not answer,
+ * the statements that hold the connections show it first, and the waiting calls are refused for that reason, not as too many.
+ */
+const WAIT_FOR_CONNECTION_MS = CALL_TIMEOUT_MS + 1_000;
 /** Batched writes wait in their batches; this bounds the other calls, such as lists. */
 const CALLS_AT_MOST = 1_000;
 
