@@ -672,10 +672,14 @@ describe("a list of a few tasks among many", () => {
   afterAll(() => server.stop());
 
   test.each(["?status=cancelled", "?status=cancelled&limit=10"])("is complete: %s", async (query) => {
-    const response = await fetch(`${server.url}/api/task${query}`);
-    const found = (await response.json()) as Summary[];
+    const found: Summary[] = [];
+    // A search that takes longer than its time is continued on the next page, so a busy machine may need several.
+    for (let next: string | undefined = `/api/task${query}`; next !== undefined; ) {
+      const response: Response = await fetch(`${server.url}${next}`);
+      found.push(...((await response.json()) as Summary[]));
+      next = /<([^>]+)>; rel="next"/.exec(response.headers.get("link") ?? "")?.[1];
+    }
     expect(found.map(({ id }) => id)).toEqual([7, MANY]);
-    expect(response.headers.get("link")).toBeNull();
   });
 
   test("is [] if there are none", async () => {
