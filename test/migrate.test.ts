@@ -92,7 +92,7 @@ async function outputOf(args: readonly string[]): Promise<string> {
 
 describe.each([
   ["SQLite", sqlitePlace, 2],
-  ["PostgreSQL", postgresPlace, 7],
+  ["PostgreSQL", postgresPlace, 8],
   ["Redis", redisPlace, 2],
 ] as const)("migrate on %s", (name, placeOf, newest) => {
   let place: Place;

@@ -7,6 +7,7 @@ import ids from "./migrations/004-ids.sql" with { type: "text" };
 import columns from "./migrations/005-columns.sql" with { type: "text" };
 import plans from "./migrations/006-plans.sql" with { type: "text" };
 import labels from "./migrations/007-labels.sql" with { type: "text" };
+import keptPlans from "./migrations/008-kept-plans.sql" with { type: "text" };
 import type { Pool } from "./pool.ts";
 import { inSchema } from "./schema.ts";
 import type { ScriptSession } from "./schema-session.ts";
@@ -20,6 +21,7 @@ const MIGRATIONS: readonly Migration[] = [
   { number: 5, name: "functions without lists of columns", text: columns },
   { number: 6, name: "plans of keyed creates", text: plans },
   { number: 7, name: "labels", text: labels },
+  { number: 8, name: "plans that are kept", text: keptPlans },
 ];
 
 const OLDEST_SERVER = 150_000;

@@ -154,7 +154,7 @@ describe("migrations", () => {
     const url = `${sharedPostgres()}?schema=${schema}&connections=2`;
     const stores = await Promise.all(Array.from({ length: 6 }, () => openTestStore(url)));
     const [row] = await admin.unsafe(`SELECT count(*)::int AS count FROM ${schema}.migrations`);
-    expect(row.count).toBe(7);
+    expect(row.count).toBe(8);
     for (const store of stores) await add(store);
     expect(await stores[0]?.count({})).toBe(6);
     for (const store of stores) await store.close();
@@ -166,11 +166,11 @@ describe("migrations", () => {
     const setup = setupOf(`${sharedPostgres()}?schema=${schema}`);
     const plan = await migrateStore(setup, false);
     expect(plan.current).toBe(0);
-    expect(plan.pending.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7]);
+    expect(plan.pending.map(({ number }) => number)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
     const [row] = await admin.unsafe(`SELECT to_regnamespace('${schema}') IS NULL AS absent`);
     expect(row.absent).toBe(true);
-    expect((await migrateStore(setup, true)).pending.length).toBe(7);
-    expect(await migrateStore(setup, false)).toEqual({ current: 7, pending: [] });
+    expect((await migrateStore(setup, true)).pending.length).toBe(8);
+    expect(await migrateStore(setup, false)).toEqual({ current: 8, pending: [] });
     await admin.unsafe(`DROP SCHEMA ${schema} CASCADE`);
   });
 });

@@ -1,13 +1,15 @@
 /** Prepared statements that stay on a connection, and plans that were made while the tables were empty. */
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { inAdmin, openAdmin, withSchema } from "../../../test/support/postgres.ts";
 import { sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, setupOf } from "../../../test/support/stores.ts";
 import { cancel, create, TYPE_DEFAULTS } from "../../core/lifecycle.ts";
 import { STATUSES } from "../../core/task.ts";
+import { systemClock } from "../../lib/system-clock.ts";
 import type { TaskFilter } from "../store.ts";
 import { soon } from "../suite/examinee.ts";
+import { createChangeReader } from "./changes.ts";
 import { createLists } from "./list.ts";
 import { openPool } from "./pool.ts";
 import { inSchema } from "./schema.ts";
@@ -44,6 +46,59 @@ test("any mix of filters prepares a fixed number of statements", async () => {
     const [row] = await pool.rows("SELECT count(*)::integer AS n FROM pg_prepared_statements");
     expect(row?.n).toBeLessThan(40);
     await pool.close();
+  });
+});
+
+describe("plans are kept", () => {
+  test("by each function that the statements call", async () => {
+    await withSchema(async (_, schema) => {
+      await inAdmin(async (admin) => {
+        const rows = await admin`SELECT proname FROM pg_proc WHERE pronamespace = ${schema}::regnamespace
+          AND 'plan_cache_mode=force_generic_plan' = ANY (proconfig) ORDER BY proname`;
+        expect(rows.map(({ proname }: { proname: string }) => proname)).toEqual(
+          expect.arrayContaining([
+            "ahead",
+            "claim_tasks",
+            "decide_keyed",
+            "end_attempts",
+            "lane_heads",
+            "remove",
+            "renew",
+            "speak",
+          ]),
+        );
+      });
+    });
+  });
+
+  test("by the read of new changes, however many were made since", async () => {
+    await withSchema(async (store, schema) => {
+      const pool = await openPool(setupOf(`${sharedPostgres()}?connections=1`));
+      const sql = (text: string): string => inSchema(schema, text);
+      const { changes } = createChangeReader({ session: pool, clock: systemClock, sql });
+      await inAdmin((admin) =>
+        admin
+          .unsafe(
+            `INSERT INTO ${schema}.changes (n, entries) SELECT 1, '1 1 p~' FROM generate_series(1, 5000);
+             ANALYZE ${schema}.changes`,
+          )
+          .simple(),
+      );
+      let { position } = await changes(null, 1);
+      for (let n = 0; n < 20; n++) {
+        const drafts = Array.from({ length: n }, () => create({ name: "a task" }, TYPE_DEFAULTS, 0));
+        if (n > 0) await store.insert([{ drafts, idempotency: null }], 0);
+        const page = await changes(position, 1_000);
+        expect(page.kind === "changes" && page.changes.length).toBe(n);
+        position = page.position;
+      }
+      const plans = await pool.rows(
+        "SELECT generic_plans::integer, custom_plans::integer FROM pg_prepared_statements WHERE statement LIKE 'WITH ahead%'",
+      );
+      // PostgreSQL makes five plans for the values of a call before it compares their cost with that of a plan for all values.
+      expect(plans).toEqual([{ generic_plans: 15, custom_plans: 5 }]);
+      await pool.close();
+    });
   });
 });
 
