@@ -61,6 +61,37 @@ test.each([
   },
 );
 
+test.each(["en-US", "ru-RU"])(
+  "no header and no status is cut in the list of tasks, in %s",
+  async (locale) => {
+    const type = `cut.${locale}`;
+    const client = createClient(app.url);
+    const ids = await client.createMany(["pending", "cancelled", "running"].map((name) => ({ name, type })));
+    await client.cancel(Number(ids[1]));
+    const claim = { worker: "w", types: [type], max: 2 };
+    await fetch(`${app.url}/api/worker/claim`, { method: "POST", body: JSON.stringify(claim) });
+    await client.cancel(Number(ids[2])); // its badge says that it is being cancelled
+    await client.create({ name: "also running", type });
+    await fetch(`${app.url}/api/worker/claim`, { method: "POST", body: JSON.stringify(claim) });
+
+    const viewport = { width: 2_000, height: 800 };
+    const shown = await browser.open(`${app.url}/new`, { locale, viewport });
+    const { page } = shown;
+    const all = "id name status type tags progress priority attempt duration created started finished";
+    await page.evaluate((columns) => localStorage.setItem("tasktrack.tasks.columns", columns), all);
+    await page.goto(`${app.url}/tasks?type=${type}`);
+    await page.getByRole("link", { name: "also running" }).waitFor();
+    const cut = await page.evaluate(() =>
+      [...document.querySelectorAll(".tasks th, .tasks td:has(.status)")]
+        .filter(({ clientWidth, scrollWidth }) => scrollWidth > clientWidth)
+        .map(({ textContent }) => textContent),
+    );
+    expect(cut).toEqual([]);
+    await client.bulk({ filter: { type }, action: "delete" });
+  await shown.close();
+  },
+);
+
 test("an open page reports a server restart and then shows the changes since", async () => {
   const port = await freePort();
   const env = { HTTP_HOST: "127.0.0.1", HTTP_PORT: String(port), ROLE: "api" };

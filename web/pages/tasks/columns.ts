@@ -6,14 +6,14 @@ import { readSetting, writeSetting } from "../../app/settings.ts";
 
 export const COLUMNS = [
   { id: "id", width: 96, isFirst: true },
-  { id: "name", width: 260, isFirst: true },
-  { id: "status", width: 132, isFirst: true },
+  { id: "name", width: 256, isFirst: true },
+  { id: "status", width: 160, isFirst: true },
   { id: "type", width: 144, isFirst: true },
   { id: "tags", width: 176, isFirst: true },
   { id: "progress", width: 148, isFirst: true },
-  { id: "priority", width: 92, isFirst: false },
+  { id: "priority", width: 112, isFirst: false },
   { id: "attempt", width: 92, isFirst: false },
-  { id: "duration", width: 108, isFirst: true },
+  { id: "duration", width: 136, isFirst: true },
   { id: "created", width: 136, isFirst: true },
   { id: "started", width: 136, isFirst: false },
   { id: "finished", width: 136, isFirst: false },

@@ -6,6 +6,8 @@ import { useWindowWidth } from "./window-width.ts";
 const PHONE_WIDTH = 640;
 /** Pixels on both sides of the table. */
 const PAGE_EDGES = 68;
+/** The page is never wider: `--page` in tokens.css. */
+const PAGE_WIDTH = 1_440;
 
 export type Layout = {
   readonly columns: readonly ColumnId[];
@@ -21,6 +23,7 @@ export function useLayout(): Layout & { readonly isTight: boolean } {
   const isPhone = width <= PHONE_WIDTH;
   return useMemo(() => {
     const columns = isPhone ? ON_A_PHONE : chosen;
-    return { columns, exact, isPhone, isTight: !isPhone && leastWidth(columns, exact) > width - PAGE_EDGES };
+    const room = Math.min(width, PAGE_WIDTH) - PAGE_EDGES;
+    return { columns, exact, isPhone, isTight: !isPhone && leastWidth(columns, exact) > room };
   }, [chosen, exact, isPhone, width]);
 }
