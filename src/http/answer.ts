@@ -120,7 +120,7 @@ export function createAnswering({
     log.error("request_failed", { request_id: requestId, method, url, error: errorText(error) });
     return {
       code: "internal",
-      message: "The server could not answer; its log says why under this request id",
+      message: "The server could not answer; its log has the reason under this request id",
     };
   }
 

@@ -2,7 +2,8 @@
 import { CircleAlert, type LucideIcon, RotateCw } from "lucide-react";
 import type { ReactElement, ReactNode } from "react";
 import { TaskTrackError } from "../../src/client/error.ts";
-import { useWords } from "../i18n/language.ts";
+import { useLanguage, useWords } from "../i18n/language.ts";
+import { translatedError } from "../i18n/server-texts.ts";
 import { shared } from "../i18n/shared.ts";
 import { Button } from "./button.tsx";
 
@@ -63,9 +64,10 @@ export type ErrorWords = {
   readonly request: string | null;
 };
 
-/** The server's sentence if the server sent one. */
+/** The server's sentence if the server sent one, in the user's language. */
 export function useErrorWords(): (error: unknown) => ErrorWords {
   const t = useWords(shared);
+  const language = useLanguage();
   return (error) => {
     if (!(error instanceof TaskTrackError)) {
       const sentence = error instanceof Error ? `${t.unexpected}: ${error.message}` : t.unexpected;
@@ -73,7 +75,7 @@ export function useErrorWords(): (error: unknown) => ErrorWords {
     }
     if (error.status === 0) return { sentence: t.unreachable, request: null };
     return {
-      sentence: error.message,
+      sentence: translatedError(language, error),
       request: error.requestId === null ? null : t.requestId(error.requestId),
     };
   };

@@ -187,9 +187,9 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
 
 const MAX_INTEGER = 2_147_483_647;
 
-function durabilityOf({ version, fsync, synchronous_commit: synchronous }: Row): string {
+export function durabilityOf({ version, fsync, synchronous_commit: synchronous }: Row): string {
   const what = `PostgreSQL ${String(version).split(" ", 1)[0]}`;
-  if (fsync !== "on") return `${what}: fsync is off, a crash of its machine may destroy it`;
+  if (fsync !== "on") return `${what}: fsync is off, a crash of its machine may destroy the data`;
   if (synchronous === "off")
     return `${what}: synchronous_commit is off, a crash may lose the last answered writes`;
   return `${what}: every answered write is on the disk`;

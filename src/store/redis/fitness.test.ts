@@ -108,7 +108,7 @@ describe("a server that", () => {
       await configure({ appendonly: "no", save: "60 1" });
       const { durability, events } = await opening(managed());
       expect(events).toEqual(["unknown_redis"]);
-      expect(durability).toContain("does not say");
+      expect(durability).toContain("does not report");
     });
   });
 
@@ -116,7 +116,7 @@ describe("a server that", () => {
     await client.send("ACL", ["SETUSER", "silent", "on", ">secret", "~*", "&*", "+@all", "-config", "-info"]);
     const { durability, events } = await opening(server.url.replace("://", "://silent:secret@"));
     expect(events).toEqual(["unknown_redis"]);
-    expect(durability).toContain("does not say");
+    expect(durability).toContain("does not report");
   });
 
   test("forbids commands of the store is refused", async () => {

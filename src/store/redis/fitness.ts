@@ -128,7 +128,7 @@ const DURABILITIES: Record<Persistence, string> = {
 
 export function durabilityOf(profile: Profile): string {
   const persistence = persistenceOf(profile);
-  return `${profile.product} ${profile.version}: ${persistence === null ? "it does not say what a crash loses" : DURABILITIES[persistence]}`;
+  return `${profile.product} ${profile.version}: ${persistence === null ? "it does not report what a crash loses" : DURABILITIES[persistence]}`;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { ReactElement } from "react";
 import type { Stats } from "../../../src/client/client.ts";
 import { useReady } from "../../api/queries.ts";
 import { useLanguage, useWords } from "../../i18n/language.ts";
+import { translatedStore } from "../../i18n/server-texts.ts";
 import { isolated } from "../../text/isolate.ts";
 import { durationMs, formatDuration } from "../../time/format.ts";
 import { useErrorWords } from "../../ui/states.tsx";
@@ -35,10 +36,11 @@ export function OldestWaiting({ oldest }: { oldest: Stats["oldest_waiting"] }): 
 /** The state of the store as the server reports it. */
 export function StoreHealth(): ReactElement {
   const t = useWords(words);
+  const language = useLanguage();
   const wordsOf = useErrorWords();
   const { data, error } = useReady();
   return error === null ? (
-    <Health isGood head={t.store} state={t.ready} more={data?.store ?? ""} />
+    <Health isGood head={t.store} state={t.ready} more={translatedStore(language, data?.store ?? "")} />
   ) : (
     <Health isGood={false} head={t.store} state={t.notReady} more={wordsOf(error).sentence} />
   );
