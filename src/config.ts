@@ -320,10 +320,6 @@ export const withoutPassword = (url: string): string => url.replace(/(:\/\/[^:/@
 
 /** The text of `.env.example`; a test keeps the file equal to it. */
 export function envExample(): string {
-  const [host, port, mode, level, ...others] = settings.map(({ name, fallback, about }) => ({
-    line: `${name}=${fallback}`,
-    about: `# ${about}`,
-  }));
-  const seed = [host, port, mode, level].map((setting) => setting?.line);
-  return `${[...seed, ...others.flatMap(({ line, about }) => ["", about, line])].join("\n")}\n`;
+  const entries = settings.map(({ name, fallback, about }) => `# ${about}\n${name}=${fallback}\n`);
+  return entries.join("\n");
 }
