@@ -243,7 +243,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
       {
         ...{ id: b?.id, status: "ok", expires_in: "20s" },
         errors: [
-          { pointer: "/leases/1/surprise", detail: "is unknown or not yours to set" },
+          { pointer: "/leases/1/surprise", detail: "is unknown or read-only" },
           { pointer: "/leases/1/progress", detail: "must be an object" },
           { pointer: "/leases/1/log", detail: "must be an array" },
         ],
@@ -308,7 +308,7 @@ describe.each(everyPairing("work"))("workers of a store in %s", (_, settings) =>
       { id: null, status: "invalid", errors: [{ pointer: "/tasks/1/id", detail: "must be a number" }] },
       {
         ...{ id: second?.id, status: "invalid" },
-        errors: [{ pointer: "/tasks/2/outcome", detail: "is unknown or not yours to set" }],
+        errors: [{ pointer: "/tasks/2/outcome", detail: "is unknown or read-only" }],
       },
       { id: null, status: "invalid", errors: [{ pointer: "/tasks/3", detail: "must be an object" }] },
       { id: second?.id, status: "ok" },

@@ -195,8 +195,8 @@ describe("while the store is away", () => {
     const submitting = x.submit({ name: "a" });
     await x.clock.advance(1_000);
     x.submitter.close();
-    expect(submitting).rejects.toThrow("no more tasks");
-    expect(x.submit({ name: "b" })).rejects.toThrow("no more tasks");
+    expect(submitting).rejects.toThrow("no more messages");
+    expect(x.submit({ name: "b" })).rejects.toThrow("no more messages");
     await submitting.catch(() => undefined);
     expect(await x.tasks()).toEqual([]);
   });

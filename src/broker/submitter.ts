@@ -53,7 +53,7 @@ export function createSubmitter(setup: SubmitterSetup): Submitter {
         await nextRound();
       }
     }
-    throw new Error("no more tasks are taken in");
+    throw new Error("the server accepts no more messages");
   }
 
   async function create({ body, scope, key }: Keyed): Promise<void> {
@@ -101,7 +101,7 @@ const isPermanent = ({ code }: Problem): boolean => PROBLEM_STATUS[code] < 500;
 
 const DEFECT: Problem = {
   code: "internal",
-  message: "The server could not take it; its log says why under this request id",
+  message: "The server could not process the message; its log has the reason under this request id",
 };
 
 type Keyed = Submission & { readonly key: string };

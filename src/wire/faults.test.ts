@@ -36,9 +36,9 @@ test("up to a hundred faults are all listed", () => {
 test("of more faults a hundred are listed and the others are counted", () => {
   const { document, bytes } = refusalOf({ name: "a", ...unknownKeys(80_000) });
   expect(document.errors).toHaveLength(100);
-  expect(document.errors[99]).toEqual({ pointer: "/key_99", detail: "is unknown or not yours to set" });
+  expect(document.errors[99]).toEqual({ pointer: "/key_99", detail: "is unknown or read-only" });
   expect(document.errors_omitted).toBe(79_900);
-  expect(document.error).toEndWith("; /key_9 is unknown or not yours to set; and 79990 more");
+  expect(document.error).toEndWith("; /key_9 is unknown or read-only; and 79990 more");
   expect(bytes).toBeLessThan(20_000);
 });
 
@@ -52,16 +52,14 @@ test("faults of many tasks are counted together", () => {
 test("the sentence names up to ten faults", () => {
   const { document } = refusalOf({ ...unknownKeys(2) });
   expect(document.error).toBe(
-    "/name must be a string; /key_0 is unknown or not yours to set; /key_1 is unknown or not yours to set",
+    "/name must be a string; /key_0 is unknown or read-only; /key_1 is unknown or read-only",
   );
   expect(document.detail).toBe(document.error);
 });
 
 test("a key of 100,000 characters is shortened", () => {
   const { document, bytes } = refusalOf({ name: "a", ["k".repeat(100_000)]: 1 });
-  expect(document.errors).toEqual([
-    { pointer: `/${"k".repeat(255)}`, detail: "is unknown or not yours to set" },
-  ]);
+  expect(document.errors).toEqual([{ pointer: `/${"k".repeat(255)}`, detail: "is unknown or read-only" }]);
   expect(bytes).toBeLessThan(2_000);
 });
 

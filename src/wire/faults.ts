@@ -42,7 +42,7 @@ function faultsIn(issue: z.core.$ZodIssue, atMost: number): FieldFault[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.slice(0, atMost).map((key) => ({
       pointer: shortened(`${pointer}/${printable(key)}`),
-      detail: "is unknown or not yours to set",
+      detail: "is unknown or read-only",
     }));
   }
   return [{ pointer: shortened(pointer), detail: shortened(detailOf(issue)) }];
