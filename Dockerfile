@@ -1,4 +1,4 @@
-# The executable of one file, and nothing else.
+# The image has the single-file executable and nothing else.
 FROM node:22-slim AS build
 WORKDIR /tasktrack
 COPY . .

@@ -37,8 +37,8 @@ export interface App {
   /** Starts all services. Rejects if the port cannot be opened, or the module of handlers cannot be loaded. */
   start(): Promise<{ readonly url: string }>;
   /**
-   * Lets running work end within the grace, gives the rest back, answers the requests under way and stops all services; safe
-   * twice. Resolves with the number of handlers that did not end.
+   * Lets running work end within the grace, releases the rest, answers the requests under way and stops all services. May be
+   * called twice. Resolves with the number of handlers that did not end.
    */
   stop(): Promise<number>;
 }

@@ -183,7 +183,7 @@ describe("the exit code of a command that waits", () => {
 
   const endings: readonly (readonly [string, (id: number) => Promise<unknown>, RegExp])[] = [
     ["cancelled", (id) => client().cancel(id), /^Task \d+ cancelled$/],
-    ["deleted", (id) => client().remove(id), /^Task \d+ is gone: it was deleted$/],
+    ["deleted", (id) => client().remove(id), /^Task \d+ was deleted$/],
   ];
   test.each(endings)("is 4 if the task was %s", async (_, end, last) => {
     const waiting = begin(["add", "idle", "--type", "idle", "--wait"]);
@@ -218,7 +218,7 @@ describe("the exit code of a command that waits", () => {
     const id = Number(/\d+/.exec(stdout)?.[0]);
     expect(await waiting.ended).toMatchObject({
       code: 130,
-      stderr: `tasktrack: task ${id} goes on; watch again by: tasktrack watch ${id}\n`,
+      stderr: `tasktrack: task ${id} continues; watch again with: tasktrack watch ${id}\n`,
     });
     expect((await client().get(id)).status).toBe("pending");
   });
@@ -521,7 +521,7 @@ describe("watch in a pipe", () => {
     expect(new Set(lines.map(({ task }) => Object.keys(task).join())).size).toBe(1);
   });
 
-  test("reports when the server does not answer and when it does again, and goes on", async () => {
+  test("reports when the server does not answer and when it does again, and continues", async () => {
     const port = await freePort();
     const env = { ...SERVER, HTTP_PORT: String(port), STORE_URL: `sqlite:${join(home, "away.db")}` };
     const first = tasktrack(["serve"], { env });
@@ -559,7 +559,7 @@ describe("watch in a pipe", () => {
     await tasktrack(["serve"], { env }).url();
     const { code, stdout } = await waiting.ended;
     expect(code).toBe(4);
-    expect(stdout).toInclude(`Task ${id} is gone`);
+    expect(stdout).toInclude(`Task ${id} was deleted`);
   });
 });
 

@@ -352,7 +352,7 @@ describe("a server with handlers", () => {
 
 describe("a worker with the module", () => {
   test(
-    "runs tasks of a server over HTTP, and gives back tasks that it cannot finish",
+    "runs tasks of a server over HTTP, and releases tasks that it cannot finish",
     async () => {
       const { url, client, add, ended, running } = await open(tasktrack, { HANDLERS: "" });
       const worker = tasktrack(["worker", MODULE, "--name", "far-away", "--grace", "0s"], {

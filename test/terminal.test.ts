@@ -164,7 +164,7 @@ describe("the live table", () => {
     await tmux.until((lines) => !shows("it is renamed")(lines));
   });
 
-  test("reports when the server does not answer, and goes on when it does again", async () => {
+  test("reports when the server does not answer, and continues when it does again", async () => {
     const port = String(await freePort());
     const env = { ...SERVER, HTTP_PORT: port, STORE_URL: `sqlite:${join(home, "away.db")}` };
     const first = tasktrack(["serve"], { env });
@@ -247,7 +247,7 @@ describe("a progress bar", () => {
     tmux.run(`tasktrack watch ${running}`);
     await tmux.until(shows(`Task ${running} [---`));
     tmux.press("C-c");
-    const screen = await tmux.until(shows(`watch again by: tasktrack watch ${running}`));
+    const screen = await tmux.until(shows(`watch again with: tasktrack watch ${running}`));
     expect(screen.filter((line) => line.startsWith(`Task ${running} [---`))).toHaveLength(1);
     expect(await exitCode(tmux)).toBe(130);
     expect(tmux.state().isCursorShown).toBe(true);

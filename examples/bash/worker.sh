@@ -18,7 +18,7 @@ sixth=$(seconds $((lease * 1000 / 6)))
 worker=$HOSTNAME-$$
 result_bytes=1048576 # a larger result is not kept
 
-stopping='' # claim no more tasks, give back the running task
+stopping='' # claim no more tasks, release the running task
 draining='' # claim no more tasks, finish the running task
 refusal=''  # the answer to the last outcome
 job=''      # the process group that the script waits for: the claim, or the work

@@ -28,7 +28,7 @@ export type TaskEvent = {
   readonly version: number;
 };
 
-/** Rejects as soon as the signal aborts. The sending itself cannot be stopped and goes on. */
+/** Rejects as soon as the signal aborts. The sending itself cannot be stopped and continues. */
 export function unlessAborted(sending: Promise<void>, signal: AbortSignal): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const unlisten = onAbort(signal, () => reject(givenUp()));

@@ -7,7 +7,7 @@ const WAITING_AT_MOST = 1_048_576;
 type Stream = { write(text: string, done: (error?: Error | null) => void): unknown };
 
 /**
- * A log on a stream whose reader may be slow or gone. The runtime never waits for a pipe: it buffers unread data without a limit
+ * A log on a stream whose reader may be slow or may have ended. The runtime never waits for a pipe: it buffers unread data without a limit
  * (28 MB in three seconds of debug lines). This log buffers up to a megabyte. When there is room again, it logs the number
  * of missing lines. If the stream fails, its lines are lost and the process continues: see `outliveOutput`.
  */

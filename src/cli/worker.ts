@@ -44,7 +44,7 @@ export const workerCommand: Command = {
     {
       name: "grace",
       value: "DURATION",
-      about: "how long running tasks may go on after the signal, default 25s",
+      about: "how long running tasks may continue after the signal, default 25s",
     },
     {
       name: "http-allow-private",

@@ -79,7 +79,7 @@ export type ApiSetup = {
   readonly url: string;
   readonly options: ClientOptions;
   readonly clock: Clock;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
 };
 

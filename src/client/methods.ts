@@ -72,7 +72,7 @@ export interface Client {
   list(query?: TaskQuery & Cancellable): AsyncIterable<Task>;
 
   /**
-   * Reads one page. Keep `next` to go on later.
+   * Reads one page. Keep `next` to continue later.
    * @example const { tasks, next } = await client.page({ status: "done", limit: 50 });
    */
   page(query?: TaskQuery & Cancellable): Promise<TaskPage>;

@@ -4,7 +4,7 @@ import type { Api, ApiAnswer } from "./api.ts";
 import type { FieldFault } from "./error.ts";
 import type { Failure, LogLevel, Progress, Task } from "./types.ts";
 
-/** `drain`: finish the held tasks and claim no more. `stop`: the same, but give back tasks that cannot finish soon. */
+/** `drain`: finish the held tasks and claim no more. `stop`: the same, but release tasks that cannot finish soon. */
 export type Directive = "run" | "drain" | "stop";
 
 export type LeasedTask = Task & {
@@ -63,7 +63,7 @@ export type Completion = {
 
 export interface WorkCalls {
   claim(body: ClaimBody, waitMs: number, signal: AbortSignal): Promise<ClaimAnswer>;
-  /** Ends the claims with these request ids in all processes of the server, and gives back their tasks. */
+  /** Ends the claims with these request ids in all processes of the server, and releases their tasks. */
   leave(worker: string, requests: readonly string[], withinMs: number): Promise<void>;
   heartbeat(worker: string, leases: readonly BeatBody[], withinMs: number): Promise<BeatAnswer>;
   /** Completes tasks, and claims the next ones in the same round trip. */

@@ -43,7 +43,7 @@ export interface Worker {
   refresh(): void;
   /**
    * Claims no more, lets running tasks finish for `graceMs` milliseconds (default 25,000), then aborts them
-   * and gives them back without counting an attempt. Resolves with the number of handlers that did not end:
+   * and releases them without counting an attempt. Resolves with the number of handlers that did not end:
    * their leases run out. May be called twice.
    */
   stop(graceMs?: number): Promise<number>;

@@ -69,7 +69,7 @@ const STATES = {
   due: pendingTask(),
   later: pendingTask({ runAt: NOON + 1 }),
   retrying: pendingTask({ ...RUN_ONCE, failures: 1, attempts: [attempt("failed", BROKEN)], error: BROKEN }),
-  "given back": pendingTask({ ...RUN_ONCE, attempt: 0, attempts: [attempt("released")] }),
+  released: pendingTask({ ...RUN_ONCE, attempt: 0, attempts: [attempt("released")] }),
   "lost once": pendingTask({ ...RUN_ONCE, losses: 1, attempts: [attempt("lost", BROKEN)], error: BROKEN }),
   running: runningTask(),
   stopping: runningTask({}, { revokeAt: NOON + 1 }),
@@ -132,7 +132,7 @@ const MATRIX: Record<State, readonly Expected[]> = {
   due:                    [running, lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
   later:                  [wrong,   lost,    lost, lost,   lost,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
   retrying:               [running, lost,    lost, lost,   same,      lost,      lost,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
-  "given back":           [running, lost,    lost, lost,   lost,      lost,      same,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
+  released:               [running, lost,    lost, lost,   lost,      lost,      same,      lost,      lost,  same,       cancelled,  wrong,   pending,   pending],
   "lost once":            [running, lost,    lost, lost,   lost,      lost,      lost,      same,      lost,  same,       cancelled,  wrong,   pending,   pending],
   running:                [wrong,   running, lost, isDone, pending,   isFailed,  pending,   pending,   lost,  same,       running,    wrong,   running,   wrong],
   stopping:               [wrong,   running, lost, isDone, cancelled, cancelled, cancelled, cancelled, lost,  same,       same,       wrong,   running,   wrong],
@@ -620,7 +620,7 @@ describe("a loss that is reported at once", () => {
     expect(task).toMatchObject({ status: "cancelled", losses: 2, error: null });
   });
 
-  test("may be reported again, and also after the sweep has found it", () => {
+  test("may be reported again, and also after lease judging has found it", () => {
     const said = deepFreeze(settled(runningTask(), died()));
     const found = deepFreeze(expire(runningTask(), NOON + 20_000));
     for (const task of [said, found]) expect(settled(task, died(), { now: NOON + 60_000 })).toBe(task);

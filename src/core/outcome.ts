@@ -13,7 +13,7 @@ export type Outcome =
       /** Overrides the backoff. */
       readonly retryAfterMs: number | null;
     }
-  /** Gives the task back; the attempt is not counted. */
+  /** Releases the task: it is pending again, and the attempt is not counted. */
   | { readonly kind: "released"; readonly delayMs: number }
   /** Its worker died: reported at once by the process that noticed it, without waiting for the end of the lease. */
   | { readonly kind: "lost"; readonly message: string };

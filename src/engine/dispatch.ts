@@ -21,7 +21,7 @@ export interface Dispatch {
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
   /** The asks of all waiting claims. */
   waiting(): Iterable<Ask>;
-  /** Answers all waiting claims with no tasks, and waits until tasks of a claim under way have been given back. */
+  /** Answers all waiting claims with no tasks, and waits until the tasks of a claim under way have been released. */
   close(): Promise<void>;
 }
 

@@ -31,7 +31,7 @@ export interface Engine extends Producers, Workers, Watchers, Maintenance {
   start(): Promise<void>;
   /** Answers all waits for the end of a task at once, also later ones. */
   releaseWaits(): void;
-  /** Ends all waiting claims and stops the services; safe twice. */
+  /** Ends all waiting claims and stops the services. May be called twice. */
   close(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export type EngineSetup = {
   readonly ownWakeUps?: WakeUps;
   readonly clock: Clock;
   readonly log: Log;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
   /** A short text that is different each time; it makes tokens unguessable. */
   readonly nonce: () => string;

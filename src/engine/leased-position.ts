@@ -31,7 +31,7 @@ export interface PositionLease {
   pass(position: Position): void;
   /** Ends the lease without writing the position: the log has a new epoch, in which the position may be wrong. */
   abandon(): void;
-  /** Releases the position for the next process that asks; safe twice. */
+  /** Releases the position for the next process that asks. May be called twice. */
   release(): Promise<void>;
 }
 

@@ -277,7 +277,7 @@ describe("a sweep", () => {
       expect(await names(engine)).toEqual(["pending"]);
     });
 
-    test("no tasks of a retention of 0, which keeps them for ever", async () => {
+    test("no tasks of a retention of 0, which keeps them without limit", async () => {
       const { engine, clock } = openEngine({
         retentions: [
           { statuses: ["done"], keepMs: 0 },
@@ -561,7 +561,7 @@ describe("a sweep", () => {
       await engine.close();
     });
 
-    test("does not run after the close, which is safe twice", async () => {
+    test("does not run after the close, which may be called twice", async () => {
       const calls = counting();
       const { engine, clock } = openEngine(calls);
       await engine.start();

@@ -29,7 +29,7 @@ export type MaintenanceSetup = {
   readonly outages: Outages;
   readonly claimCache: ClaimCache;
   readonly retentions: readonly Retention[];
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
   readonly clock: Clock;
   readonly log: Log;

@@ -44,7 +44,7 @@ export type WorkersSetup = Omit<ClaimsSetup, "store" | "onClaimed" | "giveBack">
   readonly minutes: Pick<MinuteStatistics, "started">;
   readonly outages: Outages;
   readonly feed: ChangeFeed;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
   readonly log: Log;
 };

@@ -94,5 +94,5 @@ export function createHandlersChild(setup: {
   };
 }
 
-/** Another process of the same server has loaded a module that has the type; this process gives the task back. */
+/** Another process of the same server has loaded a module that has the type; this process releases the task. */
 const unknownType: Handler = () => Promise.resolve(verdictOf({ kind: "released", delayMs: 1_000 }));

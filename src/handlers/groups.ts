@@ -54,7 +54,7 @@ export const isGroupGone = (pid: number): boolean => !signalGroup(pid, 0) || isG
 
 /**
  * Whether all processes of a group have ended and no parent has waited for them. In a container whose first
- * process does not wait for orphans, they stay in the process table for ever, and `kill` still finds them.
+ * process does not wait for orphans, they stay in the process table, and `kill` still finds them.
  */
 function isGroupDead(pid: number): boolean {
   const states = statesIn(pid);

@@ -105,10 +105,13 @@ async function addressesOf(asked: Call, world: CallWorld, by: number): Promise<r
 }
 
 const look = (host: string, asked: Call, world: CallWorld, by: number): Promise<readonly string[]> =>
-  step<readonly string[]>({ ...during(asked, world, by), doing: `looking up ${host}` }, (done, failed) => {
-    world.lookup(host).then(done, failed);
-    return () => undefined; // a resolver cannot be stopped; its answer is ignored
-  });
+  step<readonly string[]>(
+    { ...during(asked, world, by), doing: `the name resolution of ${host}` },
+    (done, failed) => {
+      world.lookup(host).then(done, failed);
+      return () => undefined; // a resolver cannot be stopped; its answer is ignored
+    },
+  );
 
 function judge(address: string, host: string, world: CallWorld): void {
   const why = world.refusalOf(address);
@@ -141,7 +144,7 @@ async function connect(
 
 async function connectTo(address: string, asked: Call, world: CallWorld, by: number): Promise<Socket> {
   const { host, port } = asked.target;
-  const doing = `connecting to ${host} (${address}, port ${port})`;
+  const doing = `the connection to ${host} (${address}, port ${port})`;
   const socket = await step<Socket>({ ...during(asked, world, by), doing }, (done, failed) => {
     const opened = connectTcp({ host: address, port, noDelay: true });
     opened.once("connect", () => done(opened)).on("error", failed);
@@ -172,7 +175,7 @@ function judgeSocket(socket: Socket, address: string, asked: Call, world: CallWo
 function secure(socket: Socket, asked: Call, world: CallWorld, by: number): Promise<Socket> {
   const { isSecure, host, ca } = asked.target;
   if (!isSecure) return Promise.resolve(socket);
-  const doing = `agreeing on TLS with ${host}`;
+  const doing = `the TLS handshake with ${host}`;
   return step<Socket>({ ...during(asked, world, by), doing }, (done, failed) => {
     const opened = connectTls({
       socket,
@@ -192,7 +195,7 @@ function secure(socket: Socket, asked: Call, world: CallWorld, by: number): Prom
 
 const exchange = (socket: Socket, asked: Call, world: CallWorld): Promise<Answer> =>
   step<Answer>(
-    { ...during(asked, world, Number.POSITIVE_INFINITY), doing: `asking ${asked.target.host}` },
+    { ...during(asked, world, Number.POSITIVE_INFINITY), doing: `the request to ${asked.target.host}` },
     (done, failed) => {
       const { host, path } = asked.target;
       const watch = createWatch(world.clock, (message) => failed(new CallError("http_timeout", message)));
@@ -234,7 +237,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     isCut,
   });
   const lookAgain = (): void =>
-    watch.within(asked.limits.idleMs, `${asked.target.host} did not go on with its answer`);
+    watch.within(asked.limits.idleMs, `${asked.target.host} stopped in the middle of its answer`);
   lookAgain();
   response.on("data", (chunk: Uint8Array) => {
     lookAgain();

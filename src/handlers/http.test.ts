@@ -427,7 +427,7 @@ describe("an answer with Retry-After", () => {
   ];
   for (const status of [429, 503]) {
     for (const [text, delayMs] of waits) {
-      test(`gives the task back: ${status} with ${text.slice(0, 40)}`, async () => {
+      test(`releases the task: ${status} with ${text.slice(0, 40)}`, async () => {
         expect(await asked(status, text)).toEqual({ kind: "released", delayMs });
       });
     }
@@ -501,7 +501,7 @@ describe("a server that does not answer, or is slow", () => {
     const outcome = await runOnce(silent("http://slow.example", { connectTimeout: SOON }));
     expect(outcome).toMatchObject({
       ...failed("http_timeout", true),
-      error: { message: "looking up slow.example took too long" },
+      error: { message: "the name resolution of slow.example took too long" },
     });
   });
 
@@ -510,7 +510,7 @@ describe("a server that does not answer, or is slow", () => {
     const outcome = await runOnce(http(`http://127.0.0.1:${port}`, { ...LOOPBACK, connectTimeout: SOON }));
     expect(outcome).toMatchObject({
       ...failed("http_timeout", true),
-      error: { message: `connecting to 127.0.0.1 (127.0.0.1, port ${port}) took too long` },
+      error: { message: `the connection to 127.0.0.1 (127.0.0.1, port ${port}) took too long` },
     });
   });
 
@@ -528,7 +528,7 @@ describe("a server that does not answer, or is slow", () => {
     const outcome = await runOnce(http(`https://127.0.0.1:${port}`, { ...LOOPBACK, connectTimeout: SOON }));
     expect(outcome).toMatchObject({
       ...failed("http_timeout", true),
-      error: { message: "agreeing on TLS with 127.0.0.1 took too long" },
+      error: { message: "the TLS handshake with 127.0.0.1 took too long" },
     });
     await eventually(
       () => sockets.size,
@@ -558,7 +558,7 @@ describe("a server that does not answer, or is slow", () => {
       const outcome = await runOnce(http(server.url, { ...LOOPBACK, idleTimeout: SOON }));
       expect(outcome).toMatchObject({
         ...failed("http_timeout", true),
-        error: { message: "127.0.0.1 did not go on with its answer within 20ms" },
+        error: { message: "127.0.0.1 stopped in the middle of its answer within 20ms" },
       });
       await eventually(
         () => server.sockets.size,
@@ -567,7 +567,7 @@ describe("a server that does not answer, or is slow", () => {
     }
   });
 
-  test("may be slow as long as its answer goes on", async () => {
+  test("may be slow as long as its answer continues", async () => {
     const answer = Promise.withResolvers<ServerResponse>();
     const server = await serve((response) => {
       response.write("x");

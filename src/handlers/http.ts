@@ -98,7 +98,7 @@ export const createHttp = (world: HttpWorld): HttpMaker => {
 
 /**
  * Sends each task to the server at `url`, as JSON in a POST; the answer is the result of the task. An answer 429 or 503 with
- * Retry-After gives the task back until that time. Other 5xx, 408, 425, 429 and network errors are failures that are retried. Any
+ * Retry-After releases the task until that time. Other 5xx, 408, 425, 429 and network errors are failures that are retried. Any
  * other answer is a permanent failure.
  *
  * The server may get a task more than once, after a failure or the loss of a worker. `Idempotency-Key` is the same then.

@@ -2,7 +2,7 @@
  * Ends the work of a server that has ended. A process that runs handlers has one end of a pipe, and its server has
  * the other end. Nothing is ever written to the pipe; a thread reads it. When the read ends, the server has
  * ended: the thread kills the process groups that handlers have opened, and then its own process. It is a
- * thread, because a handler may block the event loop of the process for ever.
+ * thread, because a handler may block the event loop of the process without end.
  */
 import { readSync } from "node:fs";
 

@@ -9,7 +9,7 @@ export type Simulation = {
   /** From 0 to 1. */
   readonly failureRate: number;
   readonly clock: Clock;
-  /** Draws from [0, 1). */
+  /** A random number from [0, 1). */
   readonly random: () => number;
 };
 

@@ -24,9 +24,9 @@ export interface Claims {
    */
   claim(asked: Claim, disconnected: AbortSignal): Promise<readonly RunningTask[]>;
   /**
-   * Ends the claims of these request ids and gives back their tasks. A claim of one of these ids that arrives
+   * Ends the claims of these request ids and releases their tasks. A claim of one of these ids that arrives
    * later, because a proxy has delivered it late, gets none. A claim that waits in another process ends with
-   * its first task, which is given back at once.
+   * its first task, which is released at once.
    */
   leave(worker: string, requests: readonly string[]): Promise<void>;
   /** Ends the waits of this worker in this process. */

@@ -4,7 +4,7 @@ import type { Workers } from "../engine/workers.ts";
 
 export const Directive = z.enum(["run", "drain", "stop"]).meta({
   id: "Directive",
-  description: "`run`: go on; `drain`: finish the tasks and claim no more; `stop` is reserved",
+  description: "`run`: continue; `drain`: finish the tasks and claim no more; `stop` is reserved",
 });
 
 export const directiveFor = async (

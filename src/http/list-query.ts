@@ -50,7 +50,7 @@ export const ListQuery = z.strictObject({
   cursor: z
     .string("must be given once")
     .optional()
-    .meta({ description: "Where to go on: from the Link header of the previous page" }),
+    .meta({ description: "Where the page begins: the cursor in the Link header of the previous page" }),
   status: statuses.optional().meta({ description: "One of these" }),
   type: types.optional().meta({ description: "One of these; a prefix may end in `*`" }),
   tag: filterTags.optional().meta({ description: "All of these" }),

@@ -55,7 +55,7 @@ const EDGES: readonly (readonly [kind: string, inside: readonly string[], outsid
   ["protocol assignments", ["2001:1::1", "2001:4:112::1", "2001:1ff:ffff::1"], ["2001:200::"]],
   ["documentation", ["2001:db8::", "2001:db8:ffff::1"], ["2001:db7:ffff::1", "2001:db9::"]],
   ["6to4", ["2002::", "2002:7f00:1::", "2002:ffff::1"], ["2001:ffff::1", "2003::1"]],
-  ["given back", ["3ffe::", "3ffe:ffff::1"], ["3ffd:ffff::1"]],
+  ["returned", ["3ffe::", "3ffe:ffff::1"], ["3ffd:ffff::1"]],
   ["documentation", ["3fff::", "3fff:fff:ffff::1"], ["3fff:1000::1"]],
 ];
 

@@ -58,7 +58,7 @@ const RESERVED: readonly (readonly [range: string, kind: string])[] = [
   ["2001::/23", "protocol assignments"], // RFC 2928
   ["2001:db8::/32", "documentation"], // RFC 3849
   ["2002::/16", "6to4"], // RFC 3056
-  ["3ffe::/16", "given back"], // RFC 3701
+  ["3ffe::/16", "returned"], // RFC 3701
   ["3fff::/20", "documentation"], // RFC 9637
 ];
 

@@ -224,7 +224,7 @@ describe("limits", () => {
   test("a call is refused at once while too many wait, the waiting calls are not", async () => {
     const { join, last, sent } = openByHand({ limits: { ...limits, waitingCalls: 2 } });
     const answers = [join("a")];
-    await settled(); // a is in flight and no longer waits
+    await settled(); // a is being written and no longer waits
     answers.push(join("b"), join("c"));
     expect(await join("d").catch((error: unknown) => error)).toBeInstanceOf(Overloaded);
     await last().answer();
@@ -249,7 +249,7 @@ describe("limits", () => {
   test("a call is refused while too many bytes wait, a smaller call is not", async () => {
     const sizeOf = (call: Call): number => call.length;
     const { join, last } = openByHand({ sizeOf, limits: { ...limits, waitingBytes: 10 } });
-    void join("in flight");
+    void join("under way");
     await settled();
     const waiting = [join("12345678")];
     expect(await join("123").catch((error: unknown) => error)).toBeInstanceOf(Overloaded);

@@ -1,5 +1,5 @@
 /**
- * Group commit. Calls that arrive in one turn of the event loop, or while a write is in flight, share one write. A call to an idle
+ * Group commit. Calls that arrive in one turn of the event loop, or while a write is under way, share one write. A call to an idle
  * store is written at once. One INSERT for each HTTP request gives 1,300 creates/s on PostgreSQL; batched, 21,000 and more.
  */
 export type BatchSetup<Call, Answer> = {

@@ -1,7 +1,7 @@
 /** A round that is run again and again until stopped, one at a time. */
 export interface Loop {
   start(): void;
-  /** Waits for the round under way; safe twice. */
+  /** Waits for the round under way. May be called twice. */
   stop(): Promise<void>;
 }
 

@@ -6,7 +6,7 @@ export interface Service {
   start(): Promise<void> | void;
   /** Stops taking new work, if that is possible before the work under way is ended; called once, before any `stop`. */
   drain?(): void;
-  /** Ends the work under way; work without a time limit of its own is given up after `withinMs`. Safe twice, and without a start. */
+  /** Ends the work under way; work without a time limit of its own is given up after `withinMs`. May be called twice, and without a start. */
   stop(withinMs: number): Promise<void>;
 }
 

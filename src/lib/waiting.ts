@@ -74,7 +74,7 @@ export function within<T, U>(timers: Timers, ms: number, outcome: Promise<T>, ot
 export interface LinkedAbort {
   readonly signal: AbortSignal;
   abort(reason?: unknown): void;
-  /** Removes the listeners and the timer: from now on only `abort` aborts. Safe twice. */
+  /** Removes the listeners and the timer: from now on only `abort` aborts. May be called twice. */
   unlink(): void;
 }
 

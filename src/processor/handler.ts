@@ -26,7 +26,7 @@ export type HandlerTask = Pick<
 export type HandlerContext = {
   /**
    * Aborts when the work should stop: the task was cancelled or timed out, the lease is lost, or the server
-   * shuts down. A handler that goes on is not interrupted; it keeps its slot until it ends.
+   * shuts down. A handler that continues is not interrupted; it keeps its slot until it ends.
    */
   readonly signal: AbortSignal;
   /** Reports the progress, from 0 to 100, with a short text. */
@@ -163,7 +163,7 @@ export const fail = (
 });
 
 /**
- * Gives the task back for a later time, without counting an attempt: return it, or throw it.
+ * Releases the task until a later time, without counting an attempt: return it, or throw it.
  * @param delay how long the task waits, such as "10m"; throws TypeError for an invalid duration
  * @example if (await isQuotaSpent()) return snooze("10m");
  */

@@ -6,7 +6,7 @@ import type { LeaseTiming } from "./lease-timing.ts";
 import type { Run, StopRun } from "./run.ts";
 
 export interface LeaseWatch {
-  /** The run has begun. The watch goes on as long as there are runs. */
+  /** The run has begun. The watch continues as long as there are runs. */
   add(run: Run): void;
 }
 

@@ -218,7 +218,7 @@ describe("slots", () => {
     expect(work.runs).toHaveLength(2);
   });
 
-  test("may both run one task, if it comes back while its lost run goes on", async () => {
+  test("may both run one task, if it comes back while its lost run continues", async () => {
     const work = createWork({ obeys: false });
     const { source, clock, processor } = open(work.handler, { concurrency: 2 });
     source.onExtend = async ({ token }) => (token === "1.t" ? "lost" : "ok");
@@ -730,7 +730,7 @@ describe("heartbeats", () => {
     expect(carried?.log[0]?.message).toBe("201\ufffd");
   });
 
-  test("answered with cancel abort the run, which gives the task back", async () => {
+  test("answered with cancel abort the run, which releases the task", async () => {
     const work = createWork();
     const { source, clock } = open(work.handler);
     source.onExtend = async ({ id }) => (id === 1 ? "cancel" : "ok");
@@ -837,7 +837,7 @@ describe("a run of a process that was suspended for three leases", () => {
     return { ...opened, work };
   }
 
-  test("goes on if the lease is still held", async () => {
+  test("continues if the lease is still held", async () => {
     const { clock, source, work } = await openStalled(async () => "ok");
     await clock.advance(4 * LEASE_MS);
     expect(work.run(0).context.signal.aborted).toBe(false);
@@ -1043,7 +1043,7 @@ describe("a stop", () => {
     await stopped(stop, clock);
   });
 
-  test("aborts the remaining runs after the grace, and gives their tasks back", async () => {
+  test("aborts the remaining runs after the grace, and releases their tasks", async () => {
     const work = createWork();
     const { source, processor, clock } = open(work.handler);
     source.offer(...tasks(2));
@@ -1066,7 +1066,7 @@ describe("a stop", () => {
     expect(source.settles.map(({ outcome }) => outcome)).toEqual([released]);
   });
 
-  test("leaves a handler that ignores the abort, counts it, and does not give its task back", async () => {
+  test("leaves a handler that ignores the abort, counts it, and does not release its task", async () => {
     const work = createWork({ obeys: false });
     const { source, processor, clock } = open(work.handler);
     source.offer(...tasks(3));
@@ -1236,7 +1236,7 @@ describe("with the engine as its source", () => {
     expect(await engine.count({})).toBe(0);
   });
 
-  test("an edited task's run goes on", async () => {
+  test("the run of an edited task continues", async () => {
     const work = createWork();
     const { engine, clock } = openWithEngine(work.handler);
     await clock.advance(1);
@@ -1250,7 +1250,7 @@ describe("with the engine as its source", () => {
     expect(await engine.get(id)).toMatchObject({ status: "done", name: "new" });
   });
 
-  test("a timeout is retried after its backoff and fails for good when attempts run out", async () => {
+  test("a timeout is retried after its backoff and fails the task when no attempts are left", async () => {
     const work = createWork();
     const { engine, clock } = openWithEngine(work.handler);
     const id = await create(engine, {
@@ -1271,7 +1271,7 @@ describe("with the engine as its source", () => {
     expect(await engine.get(id)).toMatchObject({ status: "failed", failures: 2, error: { code: "timeout" } });
   });
 
-  test("a stop gives interrupted tasks back without counting an attempt", async () => {
+  test("a stop releases interrupted tasks without counting an attempt", async () => {
     const { engine, processor } = openWithEngine(createWork().handler);
     const id = await create(engine, { maxAttempts: 1 });
     await settled();

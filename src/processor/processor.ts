@@ -24,7 +24,7 @@ export interface Processor {
   /** Claims again at once, for the types that have handlers now. */
   refresh(): void;
   /**
-   * Claims no more, lets running work finish for `graceMs`, then aborts the rest and gives it back. Resolves when all slots are empty,
+   * Claims no more, lets running work finish for `graceMs`, then aborts and releases the rest. Resolves when all slots are empty,
    * or, at the latest KILL_AFTER_MS after the abort, with the number of handlers that did not end: their leases stay, so that no worker
    * gets those tasks while this process exists.
    */
@@ -37,7 +37,7 @@ export type ProcessorSetup = {
   readonly source: TaskSource;
   /** Read at every claim: it may change while the processor runs. */
   readonly handlers: ReadonlyMap<string, Handler>;
-  /** Ends by force the handlers that still run. Without it, handlers that ignore their abort signal go on. */
+  /** Ends by force the handlers that still run. Without it, handlers that ignore their abort signal continue. */
   readonly kill?: () => void;
   /** The name that leases and history show. */
   readonly worker: string;

@@ -6,7 +6,7 @@ export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
  * more than the rest of such a run.
  */
 export interface Stop {
-  /** Null as long as the run may go on. */
+  /** Null as long as the run may continue. */
   readonly reason: StopReason | null;
   readonly signal: AbortSignal;
   /** The first reason counts. */

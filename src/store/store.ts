@@ -152,7 +152,7 @@ export interface TaskStore {
   /** The store's clock, epoch milliseconds: all processes on the store go by it. */
   now(): Promise<number>;
 
-  /** Releases everything. Calls in flight may fail; a second call does nothing. */
+  /** Releases everything. Calls under way may fail; a second call does nothing. */
   close(): Promise<void>;
 }
 

@@ -34,8 +34,8 @@ const carriedArchive = (): Blob | undefined =>
   Bun.embeddedFiles.find((file) => "name" in file && CARRIED.test(String(file.name)));
 
 /**
- * In a separate process: bundling and compression block the event loop for a second, and their memory is not
- * given back.
+ * In a separate process: bundling and compression block the event loop for a second, and the process would keep
+ * their memory.
  */
 async function build(): Promise<ArrayBuffer> {
   if (BUILDER === null) throw new Error("this executable was made without the web UI");

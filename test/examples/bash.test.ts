@@ -46,7 +46,7 @@ examineWorker("the worker in bash", {
   command: (server, type) => ["bash", SCRIPT, server, type],
   slots: 1,
   atOnce: 2,
-  onStop: "gives back",
+  onStop: "releases",
   results: {
     command: (server, type) => ["bash", SCRIPT, server, type, "bash", "-c", WORK],
     kinds: {

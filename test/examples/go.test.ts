@@ -108,7 +108,7 @@ examineWorker("the worker in Go", {
   command: (server, type) => [BINARY, server, type, String(SLOTS)],
   slots: SLOTS,
   atOnce: 4,
-  onStop: "gives back",
+  onStop: "releases",
   results: {
     command: (server, type) => [RESULTS_BINARY, server, type],
     kinds: {

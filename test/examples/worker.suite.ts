@@ -23,7 +23,7 @@ export type WorkerExam = {
    */
   readonly atOnce: number;
   /** The effect of SIGTERM on a running task. */
-  readonly onStop: "gives back" | "finishes";
+  readonly onStop: "releases" | "finishes";
   /**
    * The same worker for tasks whose `payload.kind` selects the result, and the expected end of each task. The result of the kind
    * "echo" is the payload.

@@ -259,7 +259,7 @@ describe("the source of a worker", () => {
     expect((await source.claim(wish, signal)).tasks).toEqual([]);
   });
 
-  test("gives back at once tasks that arrive after it has left, without counting an attempt", async () => {
+  test("releases at once tasks that arrive after it has left, without counting an attempt", async () => {
     const type = ownType();
     const { promise: held, resolve: release } = Promise.withResolvers<void>();
     const controller = new AbortController();

@@ -151,7 +151,7 @@ describe("a worker over HTTP", () => {
     await worker.stop(0);
   });
 
-  test("gives back unfinished tasks without counting an attempt", async () => {
+  test("releases unfinished tasks without counting an attempt", async () => {
     const { type, worker } = work(untilAborted);
     const id = await create(server.app.engine, { type });
     await becomes(id, ({ status }) => status === "running");

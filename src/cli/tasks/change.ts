@@ -150,7 +150,7 @@ async function waitForAny(
       if (task.finished_at === null) return;
       print(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
     },
-    onDeleted: (id: number) => print(`Task ${id} is gone: it was deleted`),
+    onDeleted: (id: number) => print(`Task ${id} was deleted`),
     onConnection: () => undefined,
   };
   const open: number[] = [];

@@ -21,7 +21,7 @@ export type Waiting = {
 };
 
 /**
- * Resolves with the exit code of the worst end. After a Ctrl-C, the tasks go on, and the command prints how
+ * Resolves with the exit code of the worst end. After a Ctrl-C, the tasks continue, and the command prints how
  * to watch them again.
  */
 export async function waitForEnds(call: Call, { client, url }: Server, waiting: Waiting): Promise<number> {
@@ -58,9 +58,9 @@ export async function waitForEnds(call: Call, { client, url }: Server, waiting: 
 const NAMED = 20;
 
 function watchAgain(open: readonly number[]): string {
-  const subject = open.length === 1 ? `task ${open[0]} goes on` : `${open.length} tasks go on`;
+  const subject = open.length === 1 ? `task ${open[0]} continues` : `${open.length} tasks continue`;
   const more = open.length > NAMED ? " …" : "";
-  return `${subject}; watch again by: tasktrack watch ${open.slice(0, NAMED).join(" ")}${more}`;
+  return `${subject}; watch again with: tasktrack watch ${open.slice(0, NAMED).join(" ")}${more}`;
 }
 
 type Shown = Follower & { readonly stop: () => void };
@@ -68,7 +68,7 @@ type Shown = Follower & { readonly stop: () => void };
 const nothing = (): void => undefined;
 const SILENT: Shown = { onTask: nothing, onDeleted: nothing, onConnection: nothing, stop: nothing };
 
-const goneLine = (id: number): string => `Task ${id} is gone: it was deleted`;
+const deletedLine = (id: number): string => `Task ${id} was deleted`;
 
 /** A plain line for each change of status or progress. */
 function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: string): Shown {
@@ -85,7 +85,7 @@ function asLines({ terminal, paint }: Call, { isDated = false }: Waiting, url: s
       last.set(task.id, state);
       print(taskSentence({ task, seenAt: clock.now() }, { now: clock.now(), paint }));
     },
-    onDeleted: (id) => print(goneLine(id)),
+    onDeleted: (id) => print(deletedLine(id)),
     onConnection: awayNotice((text) => err.write(`tasktrack: ${text}\n`), url),
     stop: nothing,
   };
@@ -128,7 +128,7 @@ function asBars({ terminal, paint }: Call, ids: readonly number[], url: string):
     },
     onDeleted: (id) => {
       open.delete(id);
-      live.print(goneLine(id));
+      live.print(deletedLine(id));
     },
     onConnection: (connected) => {
       isConnected = connected;
@@ -136,7 +136,7 @@ function asBars({ terminal, paint }: Call, ids: readonly number[], url: string):
     },
     stop: () => {
       live.stop();
-      // Tasks that go on stay visible in their last state.
+      // Tasks that continue stay visible in their last state.
       for (const seen of open.values()) {
         out.write(`${progressLine(seen, { now: clock.now(), width: out.size().columns - 1, paint })}\n`);
       }

@@ -19,9 +19,9 @@ export interface Claims extends Pick<Leave, "leave" | "left"> {
    * already. If the answer is lost, the next claim is sent under the same request id and gets the tasks that came with it.
    */
   sendWithClaim<Answer>(max: number, send: (claim: ClaimBody | null) => Promise<Answer>): Promise<Answer>;
-  /** Keeps the tasks of an answer for the next claims; after `leave`, gives them back. */
+  /** Keeps the tasks of an answer for the next claims; after `leave`, releases them. */
   receive(tasks: readonly LeasedTask[], sentAt: number): Promise<void>;
-  /** Gives back the tasks that have arrived and were not started. */
+  /** Releases the tasks that have arrived and were not started. */
   giveBackArrived(): Promise<void>;
 }
 

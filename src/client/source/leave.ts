@@ -1,4 +1,4 @@
-/** The end of a worker's claims: the server ends the unanswered claims, and tasks that were not started are given back. */
+/** The end of a worker's claims: the server ends the unanswered claims, and tasks that were not started are released. */
 import { errorText, type Log } from "../../lib/log.ts";
 import type { ClaimedTask } from "../../processor/source.ts";
 import { isRefusal } from "../error.ts";
@@ -12,7 +12,7 @@ export interface Leave {
   readonly signal: AbortSignal;
   /** Resolves when the server has ended the claims, or could not be reached in time; at once before `leave`. */
   left(): Promise<void>;
-  /** Gives back tasks that were not started. Never rejects. */
+  /** Releases tasks that were not started. Never rejects. */
   giveBack(tasks: readonly ClaimedTask[]): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export function createLeave({ calls, worker, leaseMs, log, unanswered }: LeaveSe
    * Calls the server, because a proxy may keep a claim open after its client has disconnected: the claim would take a task that no
    * worker runs. A server of version 0.1.0 does not have this call. There the worker closes the claim's connection, and then sends
    * a heartbeat: when it is answered, the server has seen the end of the claim, and the claim cannot get the tasks that this
-   * worker gives back.
+   * worker releases.
    */
   async function endClaims(): Promise<void> {
     const withinMs = Math.min(LEAVE_WITHIN_MS, leaseMs / 3);

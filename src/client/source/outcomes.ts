@@ -19,7 +19,7 @@ type Completed = CompleteAnswer["tasks"][number];
 export type OutcomesSetup = {
   readonly complete: (completions: readonly Completion[]) => Promise<CompleteAnswer>;
   readonly calls: Pick<WorkCalls, "fail" | "release">;
-  /** Resolves when the claims of this worker have ended. Until then, they could get the task that is given back. */
+  /** Resolves when the claims of this worker have ended. Until then, they could get the task that is released. */
   readonly left: () => Promise<void>;
   readonly log: Log;
 };

@@ -14,7 +14,7 @@ export interface HttpSource extends TaskSource {
   leave(): void;
   /** Claims these types from now on. A claim that already waits keeps its types. */
   askFor(types: readonly string[]): void;
-  /** Leaves. Resolves when all tasks that arrived and were not started are given back. */
+  /** Leaves. Resolves when all tasks that arrived and were not started are released. */
   close(): Promise<void>;
 }
 

@@ -59,7 +59,7 @@ const BulkAnswer = z
     next: taskId
       .nullable()
       .optional()
-      .meta({ description: "Send it as `after_id` to go on; null if all tasks are done" }),
+      .meta({ description: "Send it as `after_id` to continue; null if no task is left" }),
   })
   .meta({
     id: "BulkAnswer",

@@ -47,7 +47,7 @@ const RETRY_MS = 1_000;
 const DESCRIPTION = `Server-sent events. \`event: task\` has the task as in GET /api/task/{id}, without payload and
 result; \`event: deleted\` has \`{"id":7}\`; \`event: reset\` has \`{}\`. Each has an opaque \`id\`: a client that reconnects
 with it in Last-Event-ID misses no latest state of a task and no deletion. If the id is too old (the change log covers an hour,
-or 100,000 changes) or of another store, the stream begins with \`reset\`: read the tasks again, then go on. Without
+or 100,000 changes) or of another store, the stream begins with \`reset\`: read the tasks again, then continue. Without
 Last-Event-ID the stream begins with the next change.
 
 An event shows the state of the task at the time of sending: of several changes in a row, a client may receive only the last.

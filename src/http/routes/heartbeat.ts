@@ -21,7 +21,7 @@ const HeartbeatAnswer = z
             status: z.enum(["ok", "cancel", "lost"]).meta({
               id: "LeaseStatus",
               description:
-                "`ok`: go on; `cancel`: stop the work; `lost`: the worker no longer holds the task",
+                "`ok`: continue; `cancel`: stop the work; `lost`: the worker no longer holds the task",
             }),
             expires_in: expiresIn.optional(),
             ...elementFaults,

@@ -190,7 +190,7 @@ describe("a task", () => {
     expect(task.reported).toEqual([[40, "half"], "warn: careful"]);
   });
 
-  test("waits in its slot for a process, and is given back if none is ready in time", async () => {
+  test("waits in its slot for a process, and is released if none is ready in time", async () => {
     const opened = await openStarted(1);
     opened.process(1).ends(CRASHED);
     const lucky = runTask(opened);
@@ -339,7 +339,7 @@ describe("a process that sends no messages", () => {
   });
 });
 
-describe("a task that goes on after its abort", () => {
+describe("a task that continues after its abort", () => {
   const PATIENCE: readonly [StopReason, number][] = [
     ["timeout", OVERTIME_MS],
     ["lost", OVERTIME_MS],
@@ -347,7 +347,7 @@ describe("a task that goes on after its abort", () => {
     ["cancelled", CANCEL_GRACE_MS],
   ];
   test.each(PATIENCE)(
-    "(%s) is killed after %i ms, and the other tasks of its process are given back",
+    "(%s) is killed after %i ms, and the other tasks of its process are released",
     async (reason, patienceMs) => {
       const opened = await openStarted(1);
       const guilty = runTask(opened);
@@ -418,7 +418,7 @@ describe("a module that is loaded again", () => {
 });
 
 describe("a kill", () => {
-  test("ends all processes, gives their tasks back and starts no process again", async () => {
+  test("ends all processes, releases their tasks and starts no process again", async () => {
     const opened = await openStarted(2);
     const tasks = [runTask(opened), runTask(opened), runTask(opened, { losses: 1 })];
     await settled();

@@ -20,10 +20,10 @@ export interface HandlerProcesses {
   readonly handler: (task: HandlerTask, context: RunContext) => Promise<Verdict>;
   /**
    * Loads the module again: new tasks go to new processes, and the old ones end with their last task. If the module cannot be
-   * loaded, an error is logged and the old processes go on.
+   * loaded, an error is logged and the old processes continue.
    */
   reload(): Promise<void>;
-  /** Kills all processes, and gives their tasks back. No process is started from now on. */
+  /** Kills all processes, and releases their tasks. No process is started from now on. */
   kill(): void;
 }
 
@@ -38,7 +38,7 @@ export type HandlerProcessesSetup = {
 
 /** At most this number of processes, or twice `processes` if that is more, run a single task each. */
 const SOLO_AT_LEAST = 4;
-/** If no process is ready, a task waits this long in its slot. It is then given back, and is due again after the same time. */
+/** If no process is ready, a task waits this long in its slot. It is then released, and is due again after the same time. */
 const WAIT_FOR_PROCESS_MS = 10_000;
 
 export function createHandlerProcesses(setup: HandlerProcessesSetup): HandlerProcesses {

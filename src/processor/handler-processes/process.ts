@@ -49,7 +49,7 @@ export interface HandlerProcess {
   retire(): void;
   /** Kills the process and all that it has started. Its runs end when it has ended. */
   kill(reason: KillReason): void;
-  /** Kills the process if it is silent, or if a handler in it goes on for too long after its abort. */
+  /** Kills the process if it is silent, or if a handler in it continues for too long after its abort. */
   check(): void;
 }
 
@@ -131,7 +131,7 @@ export function startHandlerProcess(setup: HandlerProcessSetup): HandlerProcess 
   }
 
   /**
-   * A run is given back if it was told to stop, or if the process was killed for a shutdown or because of a run that did not stop.
+   * A run is released if it was told to stop, or if the process was killed for a shutdown or because of a run that did not stop.
    * After a crash or a silence, any run may be the cause, so the other runs are lost.
    */
   function lastOutcome(wasStopped: boolean, why: string): Outcome {

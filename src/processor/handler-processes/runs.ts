@@ -7,7 +7,7 @@ import type { HandlerTask, RunContext } from "../handler.ts";
 import type { StopReason } from "../stop.ts";
 import type { FromHandlers, ToHandlers } from "./messages.ts";
 
-/** How long after its abort a handler may go on; after a cancel request it has the grace of the request. */
+/** How long after its abort a handler may continue; after a cancel request it has the grace of the request. */
 export const OVERTIME_MS = 5_000;
 
 export interface Runs {
@@ -18,7 +18,7 @@ export interface Runs {
   end(id: number, outcome: Outcome): void;
   /** Ends all runs. The argument of `outcomeOf` is whether the run was told to stop. */
   endAll(outcomeOf: (wasStopped: boolean) => Outcome): void;
-  /** Whether a run goes on for too long after its abort. */
+  /** Whether a run continues for too long after its abort. */
   hasOvertime(): boolean;
   readonly size: number;
 }

@@ -13,11 +13,11 @@ export interface Connection {
   send(command: string, args: readonly string[]): Promise<unknown>;
   /** A plain command on the key with this name after the prefix. */
   sendTo(command: string, key: string, args?: readonly string[]): Promise<unknown>;
-  /** Resolves when no call is in flight. */
+  /** Resolves when no call is under way. */
   idle(): Promise<void>;
 }
 
-/** The highest number of calls in flight; more are refused, so that a server that hangs does not fill the memory. */
+/** The highest number of calls under way; more are refused, so that a server that does not answer does not fill the memory. */
 const UNDER_WAY_AT_MOST = 10_000;
 
 export function createConnection(setup: {

@@ -20,7 +20,7 @@ export interface Link {
   openInTime(): void;
   /** Closes this client's connection and opens another. The reason is part of a sentence in the log. */
   drop(client: RedisClient, reason?: string): void;
-  /** Safe twice. */
+  /** May be called twice. */
   close(): void;
 }
 
@@ -99,7 +99,7 @@ export function createLink(setup: LinkSetup): Link {
     if (client === opening) opening = null;
     if (client !== current) return;
     current = null;
-    client.close(); // rejects the calls in flight
+    client.close(); // rejects the calls under way
     if (closed) return;
     setup.onDown(reason);
     openInTime();

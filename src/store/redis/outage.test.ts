@@ -118,8 +118,8 @@ describe("a server that is killed", () => {
   });
 });
 
-describe("a server that hangs", () => {
-  test("is unavailable within the deadline, at once after it, and works again when it goes on", async () => {
+describe("a server that does not answer", () => {
+  test("is unavailable within the deadline, at once after it, and works again when it is resumed", async () => {
     await withStores(async (store) => {
       const id = await add(store);
       await server.signal("SIGSTOP");

@@ -50,7 +50,7 @@ export function createReads(connection: Connection) {
     return tasks;
   }
 
-  /** Reads of one task that come in one turn of the event loop, or while one is in flight, share a script. */
+  /** Reads of one task that come in one turn of the event loop, or while one is under way, share a script. */
   const getOne = createBatch<TaskId, AnyParts | null>({
     send: (ids) => read(ids, "whole", Number.POSITIVE_INFINITY),
     sizeOf: () => 1,

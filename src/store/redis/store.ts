@@ -33,7 +33,7 @@ const MIGRATIONS: readonly Migration[] = [
   { number: 2, name: "the first task of each lane", text: "" },
 ];
 const SCHEMA = MIGRATIONS.length;
-/** Calls in flight when the store is closed get this long. */
+/** Calls that are under way when the store is closed get this long. */
 const CLOSE_WITHIN_MS = 1_000;
 
 /** Lanes that one script brings up to date when a store is opened: 2 ms. */

@@ -52,7 +52,7 @@ export async function actOnRows(
       } catch (error) {
         faults.push(error);
       }
-      if (faults.length > 0) return; // requests in flight finish, and no new one starts
+      if (faults.length > 0) return; // requests under way finish, and no new one starts
       onDone(count + refused);
       if (signal.aborted) return;
     }
