@@ -224,8 +224,7 @@ describe("a copy is refused in one line,", () => {
       const to = name === "SQLite" ? newFile() : newPlace(name);
       await within(to, (store) => addTo(store, "mine"));
       const before = await allIn(to);
-      const message =
-        "--to: the store holds tasks that are not those of --from (task 1); copy into an empty one";
+      const message = "--to: the store has tasks that are not in --from (task 1); copy into an empty store";
       await expectRefusal(["--from", source.url, "--to", to], 1, message);
       expect(await allIn(to)).toStrictEqual(before);
     },
@@ -235,7 +234,7 @@ describe("a copy is refused in one line,", () => {
     const to = newFile();
     await copied(source.url, to);
     await within(to, (store) => addTo(store));
-    const message = `--to: the store holds tasks that are not those of --from (task ${TASKS + 1}); copy into an empty one`;
+    const message = `--to: the store has tasks that are not in --from (task ${TASKS + 1}); copy into an empty store`;
     await expectRefusal(["--from", source.url, "--to", to], 1, message);
   });
 

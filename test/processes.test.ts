@@ -158,7 +158,7 @@ describe("--processes", () => {
       expect(await late.ended).toMatchObject({
         code: 1,
         stdout: "",
-        stderr: `tasktrack: port ${port} on 127.0.0.1 is taken; HTTP_PORT or --port names another\n`,
+        stderr: `tasktrack: port ${port} on 127.0.0.1 is in use; choose another one with HTTP_PORT or --port\n`,
       });
     }
     holder.kill("SIGTERM");

@@ -263,11 +263,13 @@ async function expectRefusal(server: ServerProcess, code: number): Promise<strin
 }
 
 describe("a start is refused with one line:", () => {
-  test("the port is taken", async () => {
+  test("the port is in use", async () => {
     const holder = await startApp();
     const { port } = new URL(holder.url);
     const line = await expectRefusal(tasktrack(["serve"], { env: { ...HERE, HTTP_PORT: port } }), 1);
-    expect(line).toBe(`tasktrack: port ${port} on 127.0.0.1 is taken; HTTP_PORT or --port names another`);
+    expect(line).toBe(
+      `tasktrack: port ${port} on 127.0.0.1 is in use; choose another one with HTTP_PORT or --port`,
+    );
     await holder.stop();
   });
 

@@ -166,8 +166,8 @@ const bytesOf = ({ task, log }: TaskRecord): number =>
   log.reduce((bytes, { message }) => bytes + LINE_BYTES + message.length, textSize(task));
 
 /**
- * Tasks are copied in the order of their ids, so the last task of the target shows how far an earlier run
- * came. Throws if this task differs from the source's: then the target has tasks of its own.
+ * Tasks are copied in the order of their ids, so the last task of the target shows where an earlier run
+ * stopped. Throws if this task differs from the source's: then the target has tasks of its own.
  */
 async function lastCopied(source: TaskStore, target: TaskStore): Promise<Cursor | null> {
   const { tasks } = await target.list({ filter: {}, sort: "-id", after: null, limit: 1 });
@@ -177,7 +177,7 @@ async function lastCopied(source: TaskStore, target: TaskStore): Promise<Cursor 
   if (isDeepStrictEqual(original, last)) return { id: last.id, finishedAt: null };
   throw new TaskError(
     "invalid",
-    `--to: the store holds tasks that are not those of --from (task ${last.id}); copy into an empty one`,
+    `--to: the store has tasks that are not in --from (task ${last.id}); copy into an empty store`,
   );
 }
 

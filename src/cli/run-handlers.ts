@@ -14,7 +14,7 @@ import type { FromHandlers, ToHandlers } from "../processor/handler-processes/me
 import { FAILED } from "./exit-codes.ts";
 
 /** The process ends after this time even if the last message could not be sent. */
-const LAST_WORDS_WITHIN_MS = 500;
+const LAST_MESSAGE_WITHIN_MS = 500;
 
 /**
  * @param argv the module, and the private addresses that its `http()` may call. Does not resolve: the process
@@ -66,7 +66,7 @@ function provideModules(allowPrivate: Allowance): void {
 function endWith(message: FromHandlers): void {
   const end = (): void => process.exit(FAILED);
   process.send?.(message, undefined, undefined, end);
-  systemClock.after(LAST_WORDS_WITHIN_MS, end);
+  systemClock.after(LAST_MESSAGE_WITHIN_MS, end);
 }
 
 /** An error with its stack. */

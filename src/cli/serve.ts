@@ -115,10 +115,10 @@ function startFailure(error: unknown, { httpHost, httpPort }: Config): string {
   if (isTaskError(error)) return error.message;
   switch (codeOf(error)) {
     case "EADDRINUSE":
-      return `port ${httpPort} on ${httpHost} is taken; HTTP_PORT or --port names another`;
+      return `port ${httpPort} on ${httpHost} is in use; choose another one with HTTP_PORT or --port`;
     case "EACCES":
-      return `port ${httpPort} needs a privilege that this user does not have; HTTP_PORT or --port names another`;
+      return `port ${httpPort} needs a privilege that this user does not have; choose another one with HTTP_PORT or --port`;
     default:
-      return `cannot listen on ${httpHost}:${httpPort} (${codeOf(error)}); HTTP_HOST or --host names another address`;
+      return `cannot listen on ${httpHost}:${httpPort} (${codeOf(error)}); choose another address with HTTP_HOST or --host`;
   }
 }

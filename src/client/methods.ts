@@ -34,7 +34,7 @@ export type CreateOptions = Cancellable & {
   readonly idempotencyKey?: string | undefined;
 };
 
-/** `existing`: there already was a live task with the same `key`, and this is its id. */
+/** `existing`: a task with the same `key` had not ended, and this is its id. */
 export type Created = { readonly id: number; readonly existing: boolean };
 
 export type WaitOptions = Cancellable & {
@@ -104,8 +104,8 @@ export interface Client {
 
   /**
    * Makes an ended task pending again and counts its attempts from 0. `wrong_status` if it has not ended,
-   * `key_taken` if another live task has its key. The task is read first, and the call applies only to that
-   * version, so that a repeated try never retries it twice.
+   * `key_taken` if another task with its key has not ended. The task is read first, and the call applies only to that
+   * version, so that a repeated call never retries it twice.
    * @example await client.retry(7);
    */
   retry(id: number, options?: IfVersion & Cancellable): Promise<Task>;

@@ -1,7 +1,7 @@
 /**
  * The JSON of the API, with its field names: times are RFC 3339 in UTC ("2026-01-31T12:00:00.000Z"),
  * durations are Go durations ("250ms", "4m2.348s", "1h30m"), ids are whole numbers from 1. A later server may
- * add fields. The compiler holds these types to the schemas of the server (types.test.ts).
+ * add fields. The compiler compares these types with the schemas of the server (types.test.ts).
  */
 import type { AttemptOutcome, LogLevel, Status } from "../core/task.ts";
 
@@ -37,12 +37,12 @@ export type TaskState = {
   /** Time spent working, over all attempts; grows while running. */
   readonly duration: string;
   readonly type: string;
-  /** From -1000 to 1000; higher goes first. */
+  /** From -1000 to 1000; tasks with a higher priority are claimed first. */
   readonly priority: number;
   readonly tags: readonly string[];
   /** Values by name, such as `{ region: "eu" }`. */
   readonly labels: Readonly<Record<string, string>>;
-  /** Unique among live tasks. */
+  /** Unique among tasks that have not ended. */
   readonly key: string | null;
   /** When it is due. */
   readonly run_at: string;
@@ -60,7 +60,7 @@ export type TaskState = {
   readonly started_at: string | null;
   readonly finished_at: string | null;
   readonly updated_at: string;
-  /** Rises with each change, but not with heartbeats, progress and log lines. */
+  /** Increases with each change, but not with heartbeats, progress and log lines. */
   readonly version: number;
 };
 
@@ -84,7 +84,7 @@ export type TaskSpec = {
   readonly priority?: number | undefined;
   /** When it is due; immediately unless given. Not together with `delay`. */
   readonly run_at?: string | Date | undefined;
-  /** After which time it is due, such as "10m". */
+  /** The delay until it is due, such as "10m". */
   readonly delay?: string | undefined;
   /** The time limit of one attempt, such as "5m"; none unless given. */
   readonly timeout?: string | null | undefined;
@@ -96,7 +96,7 @@ export type TaskSpec = {
   readonly tags?: readonly string[] | undefined;
   /** Up to 20 values by name, such as `{ region: "eu" }`. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
-  /** Unique among live tasks: creating a second task with it returns the id of the first. */
+  /** Unique among tasks that have not ended: a create with the key of such a task returns its id. */
   readonly key?: string | null | undefined;
 };
 
@@ -135,7 +135,7 @@ export type Sort = "id" | "-id" | "finished_at" | "-finished_at";
 export type TaskQuery = TaskFilter & {
   /** "id" unless given. By `finished_at`, only ended tasks are listed. */
   readonly sort?: Sort | undefined;
-  /** The most tasks of a page: 1 to 1,000; 500 unless given. */
+  /** The highest number of tasks on a page: 1 to 1,000; 500 unless given. */
   readonly limit?: number | undefined;
   /** `next` of the previous page. */
   readonly cursor?: string | undefined;
@@ -166,7 +166,7 @@ export type Explanation = {
   /** The same in a sentence. */
   readonly message: string;
   /**
-   * How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker.
+   * How many due tasks of its type are before it, counted up to 1,000; null if it does not wait for a worker.
    */
   readonly position: number | null;
   readonly run_at: string;
@@ -229,7 +229,7 @@ export type Ready = {
   /**
    * Present if the server has a broker. `away`: the broker does not answer. `blocked`: it accepts no messages
    * because it is short of memory or disk. `no_submissions`: it answers, but the server cannot read the
-   * submissions; the server's log says why. In every state the server is ready and tasks are worked on.
+   * submissions; the server's log has the reason. In every state the server is ready and tasks are worked on.
    */
   readonly broker?: { readonly name: string; readonly state: "up" | "away" | "blocked" | "no_submissions" };
 };

@@ -1,6 +1,6 @@
 /**
  * `away`: the broker does not answer. `blocked`: it accepts no messages because it is short of memory or disk. `no_submissions`: it
- * answers, but the server cannot read the submissions; the log says why. Tasks are worked on in every state.
+ * answers, but the server cannot read the submissions; the log has the reason. Tasks run in every state.
  */
 export const BROKER_STATES = ["up", "away", "blocked", "no_submissions"] as const;
 export type BrokerState = (typeof BROKER_STATES)[number];

@@ -46,14 +46,14 @@ const rows: readonly (readonly [string, Task, Partial<Facts>, Reason, string])[]
     pendingTask(),
     { workers: [taker({ free: 0 })] },
     "waiting_for_slot",
-    "0 of",
+    "no task of its type is before it, and 1 worker takes",
   ],
   [
     "a task behind others",
     pendingTask(),
     { workers: [taker()], before: 7 },
     "waiting_for_slot",
-    "7 of its type go first",
+    "7 tasks of its type are before it",
   ],
   [
     "a task far behind",

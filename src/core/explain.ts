@@ -48,18 +48,26 @@ export function explain(task: LightTask, facts: Facts): Explanation {
     const message = `It is due, but no worker that called the server in the last minute takes type "${task.type}"`;
     return { reason: "no_worker", message, position, workers };
   }
-  const many = position >= facts.countedTo ? `at least ${position}` : String(position);
   const isFree = takers.some(({ free }) => free > 0);
   if (position === 0 && isFree) {
     return {
       reason: "about_to_start",
-      message: "It is the next one, and a worker asks for it",
+      message: "It is the first due task of its type, and a worker has a free slot for it",
       position,
       workers,
     };
   }
-  const message = `It is due; ${many} of its type go first, and ${workers.length} ${workers.length === 1 ? "worker takes" : "workers take"} them`;
+  const takes =
+    workers.length === 1 ? "1 worker takes this type" : `${workers.length} workers take this type`;
+  const message = `It is due; ${before(position, facts.countedTo)}, and ${takes}`;
   return { reason: "waiting_for_slot", message, position, workers };
+}
+
+/** "3 tasks of its type are before it" */
+function before(position: number, countedTo: number): string {
+  if (position === 0) return "no task of its type is before it";
+  if (position === 1) return "1 task of its type is before it";
+  return `${position >= countedTo ? "at least " : ""}${position} tasks of its type are before it`;
 }
 
 const of = (reason: Reason, message: string): Explanation => ({
@@ -71,29 +79,30 @@ const of = (reason: Reason, message: string): Explanation => ({
 
 const endedMessage = (task: LightTask): string =>
   task.error === null || task.status === "done"
-    ? `It is ${task.status}`
-    : `It is ${task.status}: ${task.error.message || task.error.code}`;
+    ? `Its status is ${task.status}`
+    : `Its status is ${task.status}: ${task.error.message || task.error.code}`;
 
 function notDue(task: LightTask, now: number): Pick<Explanation, "reason" | "message"> {
   const left = formatDurationMs(Math.ceil((task.runAt - now) / 1_000) * 1_000);
-  const why =
-    task.failures > 0 && task.attempt > 0
-      ? `it failed ${task.failures} times and is tried again`
-      : "it is due";
-  return { reason: "not_due", message: `It waits for its time: ${why} in ${left}` };
+  const times = task.failures === 1 ? "once" : `${task.failures} times`;
+  const isRetried = task.failures > 0 && task.attempt > 0;
+  const message = isRetried
+    ? `It failed ${times}; the next attempt is due in ${left}`
+    : `It is due in ${left}`;
+  return { reason: "not_due", message };
 }
 
 function runningReason(task: Light<RunningTask>, now: number): Pick<Explanation, "reason" | "message"> {
   const { worker, until, leaseMs, revokeAt } = task.lease;
   const left = (ms: number): string => formatDurationMs(Math.max(0, Math.ceil(ms / 1_000) * 1_000));
   if (isCancelRequested(task)) {
-    const message = `Its worker ${worker} was asked to stop and has ${left((revokeAt ?? now) - now)} left for it`;
+    const message = `Its worker ${worker} was asked to stop and has ${left((revokeAt ?? now) - now)} left to do so`;
     return { reason: "cancel_requested", message };
   }
-  // A lease is renewed every third of it: past two thirds at least one heartbeat is missing.
+  // A lease is renewed after each third of its length: after two thirds, at least one heartbeat is missing.
   if (until - now < leaseMs / 3) {
     const when = until > now ? `in ${left(until - now)}` : "soon";
-    const message = `Its worker ${worker} is silent; unless it sends a heartbeat, the task goes to another worker ${when}`;
+    const message = `Its worker ${worker} sends no heartbeats; without one, another worker gets the task ${when}`;
     return { reason: "worker_silent", message };
   }
   return { reason: "running", message: `Worker ${worker} works on it, attempt ${task.attempt}` };

@@ -331,7 +331,7 @@ describe("a program fails", () => {
       retryable: false,
       error: {
         code: "command_not_found",
-        message: expect.stringContaining(`${folder}/nowhere is not there`) as string,
+        message: expect.stringContaining(`${folder}/nowhere does not exist`) as string,
       },
     });
     expect(await code([join(folder, "text")])).toMatchObject({

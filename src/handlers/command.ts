@@ -153,7 +153,7 @@ function startFailure(error: NodeJS.ErrnoException, { program, cwd }: Settings):
     case "ENOENT":
     case "ENOTDIR":
       return cwd !== undefined && !existsSync(cwd)
-        ? forGood("command_not_found", `The folder ${cwd} is not there, so ${program} cannot run in it`)
+        ? forGood("command_not_found", `The folder ${cwd} does not exist, so ${program} cannot run in it`)
         : forGood(
             "command_not_found",
             `${program} was not found, or the interpreter in its first line was not found`,
@@ -161,9 +161,12 @@ function startFailure(error: NodeJS.ErrnoException, { program, cwd }: Settings):
     case "EACCES":
     case "EPERM":
     case "ENOEXEC":
-      return forGood("command_not_executable", `${program} may not be run, or is no program: ${error.code}`);
+      return forGood(
+        "command_not_executable",
+        `${program} cannot be executed, or is not a program: ${error.code}`,
+      );
     case "E2BIG":
-      return forGood("command_too_long", `The arguments of ${program} are longer than this machine takes`);
+      return forGood("command_too_long", `The arguments of ${program} are longer than this machine allows`);
     default: // too many processes or open files: a later attempt may succeed
       return fail(`${program} could not be started: ${error.message}`, { code: "command_not_started" });
   }

@@ -14,13 +14,13 @@ const LINE_LENGTH = 200;
 const PASSING: ReadonlySet<number> = new Set([408, 425, 429]);
 
 /** Statuses whose Retry-After counts. */
-const COME_AGAIN: ReadonlySet<number> = new Set([429, 503]);
+const WITH_RETRY_AFTER: ReadonlySet<number> = new Set([429, 503]);
 
 /** The result of the task, or a verdict. */
 export function meaningOf(answer: Answer, asked: { readonly host: string; readonly now: number }): unknown {
   const { status } = answer;
   if (status >= 200 && status < 300) return resultOf(answer, asked.host);
-  const waitMs = COME_AGAIN.has(status) ? retryAfterMs(answer.headers["retry-after"], asked.now) : null;
+  const waitMs = WITH_RETRY_AFTER.has(status) ? retryAfterMs(answer.headers["retry-after"], asked.now) : null;
   if (waitMs !== null) return snooze(formatDurationMs(waitMs));
   return fail(`${asked.host} answered ${status}${detailOf(answer)}`, {
     code: `http_${status}`,

@@ -46,7 +46,7 @@ const VIEWS = ["full", "state"] as const;
 export const ListQuery = z.strictObject({
   limit: wholeNumber(1, 1_000)
     .optional()
-    .meta({ description: "The most tasks of a page; without it, the list has all tasks" }),
+    .meta({ description: "The highest number of tasks on a page; without it, the list has all tasks" }),
   cursor: z
     .string("must be given once")
     .optional()

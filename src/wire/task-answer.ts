@@ -42,12 +42,15 @@ const stateFields = {
     .int()
     .min(-LIMITS.priority)
     .max(LIMITS.priority)
-    .meta({ description: "Tasks with a higher priority go first" }),
+    .meta({ description: "Tasks with a higher priority are claimed first" }),
   tags: z.array(z.string()).meta({ description: "Words to filter by" }),
   labels: z
     .record(z.string(), z.string())
     .meta({ description: "Values by name to filter by", examples: [{ region: "eu" }] }),
-  key: z.string().nullable().meta({ description: "Unique among live tasks; null if not given" }),
+  key: z
+    .string()
+    .nullable()
+    .meta({ description: "Unique among tasks that have not ended; null if not given" }),
   run_at: timeAnswer.meta({ description: "When it is due; RFC 3339, UTC" }),
   timeout: durationAnswer
     .nullable()
@@ -56,7 +59,10 @@ const stateFields = {
     .int()
     .min(0)
     .meta({ description: "How often it was started since its creation or its last retry" }),
-  max_attempts: z.int().min(1).meta({ description: "After this many failed attempts it fails" }),
+  max_attempts: z
+    .int()
+    .min(1)
+    .meta({ description: "The number of failed attempts after which the task fails" }),
   progress: ProgressAnswer.nullable().meta({
     description: "The last progress that its worker reported; null before the first",
   }),
@@ -73,10 +79,9 @@ const stateFields = {
     .meta({ description: "When the latest attempt started; null before the first" }),
   finished_at: timeAnswer.nullable().meta({ description: "When it ended; null until then" }),
   updated_at: timeAnswer.meta({ description: "When it last changed; RFC 3339, UTC" }),
-  version: z
-    .int()
-    .min(1)
-    .meta({ description: "Rises by one with each change, but not with progress and log lines" }),
+  version: z.int().min(1).meta({
+    description: "Increases by one with each change, but not with heartbeats, progress and log lines",
+  }),
 };
 
 const taskFields = {

@@ -58,7 +58,7 @@ const description = text(descriptionFault).meta({
 });
 
 const type = text(typeFault).meta({
-  description: "The kind of work: a worker that claims this type carries it out; `simulate` unless given",
+  description: "The kind of work: workers claim tasks by type; `simulate` unless given",
   pattern: TYPE.source,
   examples: ["video.encode"],
 });
@@ -73,13 +73,16 @@ const priority = z
   .int()
   .min(-LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
   .max(LIMITS.priority, `must be a whole number from -${LIMITS.priority} to ${LIMITS.priority}`)
-  .meta({ description: "Tasks with a higher priority go first; 0 unless given" });
+  .meta({ description: "Tasks with a higher priority are claimed first; 0 unless given" });
 
 const maxAttempts = z
   .int()
   .min(1, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
   .max(LIMITS.maxAttempts, `must be a whole number from 1 to ${LIMITS.maxAttempts}`)
-  .meta({ description: "After this many failed attempts it fails; unless given 1 for `simulate`, else 3" });
+  .meta({
+    description:
+      "The number of failed attempts after which the task fails; unless given, 3, or 1 for `simulate`",
+  });
 
 const tags = listOf(text(tagFault).meta({ minLength: 1, maxLength: LIMITS.tagCodePoints }), {
   most: LIMITS.tags,
@@ -146,7 +149,7 @@ const OneTask = z
     run_at: time.exactOptional().meta({ description: "When it is due, RFC 3339; now unless given" }),
     delay: span
       .exactOptional()
-      .meta({ description: "After which time it is due, a Go duration, instead of run_at" }),
+      .meta({ description: "The delay until it is due, a Go duration, instead of run_at" }),
     timeout: limit
       .nullable()
       .exactOptional()
@@ -160,7 +163,8 @@ const OneTask = z
       .nullable()
       .exactOptional()
       .meta({
-        description: "Unique among live tasks: creating a second task with it returns the id of the first",
+        description:
+          "Unique among tasks that have not ended: a create with the key of such a task returns the id of that task",
       }),
   })
   .refine((task) => task.run_at === undefined || task.delay === undefined, {
@@ -270,7 +274,7 @@ export const PatchBody = z
       .transform((value) => value ?? "")
       .exactOptional()
       .meta({
-        description: "Null empties it; the length is counted in code points",
+        description: "Null makes it empty; the length is counted in code points",
         examples: ["another description"],
       }),
     tags: tags.exactOptional(),

@@ -88,7 +88,7 @@ test.each(["en-US", "ru-RU"])(
     );
     expect(cut).toEqual([]);
     await client.bulk({ filter: { type }, action: "delete" });
-  await shown.close();
+    await shown.close();
   },
 );
 

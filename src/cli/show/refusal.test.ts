@@ -42,6 +42,6 @@ test("without an answer it names the server, and how to name another", () => {
   });
   expect(refusalLines(error, { url: URL })).toEqual([
     "http://here does not answer: refused",
-    "  start a server with `tasktrack serve`, or name another with --url or TASKTRACK_URL (now http://here)",
+    "  start a server with `tasktrack serve`, or give another address with --url or TASKTRACK_URL (now http://here)",
   ]);
 });

@@ -13,7 +13,7 @@ export function refusalLines(
   if (error.status === 0) {
     return [
       harmless(error.message),
-      `  start a server with \`tasktrack serve\`, or name another with --url or TASKTRACK_URL (now ${harmless(url)})`,
+      `  start a server with \`tasktrack serve\`, or give another address with --url or TASKTRACK_URL (now ${harmless(url)})`,
     ];
   }
   const { code, requestId, fields, fieldsOmitted } = error;

@@ -76,7 +76,7 @@ describe("the facts of a task", () => {
 
 test("an explanation is a sentence with its facts", () => {
   const explained: Explanation = {
-    ...{ id: 7, status: "pending", reason: "waiting_for_slot", message: "It is due; 3 go first" },
+    ...{ id: 7, status: "pending", reason: "waiting_for_slot", message: "It is due; 3 tasks are before it" },
     ...{
       position: 3,
       run_at: at(-60_000),
@@ -87,12 +87,12 @@ test("an explanation is a sentence with its facts", () => {
     },
   };
   expect(explanationLines(explained, HOW)).toEqual([
-    "Task 7: It is due; 3 go first.",
-    "  status   pending",
-    "  reason   waiting_for_slot",
-    "  in line  3 of its type go first",
-    "  due      2026-01-01 11:59:00Z (1m00s ago)",
-    "  workers  a, b\\x1b",
+    "Task 7: It is due; 3 tasks are before it.",
+    "  status    pending",
+    "  reason    waiting_for_slot",
+    "  position  3 due tasks of its type before it",
+    "  due       2026-01-01 11:59:00Z (1m00s ago)",
+    "  workers   a, b\\x1b",
   ]);
   const running: Explanation = {
     ...explained,

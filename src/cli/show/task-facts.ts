@@ -75,7 +75,10 @@ export function explanationLines(explained: Explanation, { now, paint }: How): s
   const facts: Fact[] = [
     ["status", paint(styleOf(status), status)],
     ["reason", harmless(reason)],
-    ["in line", position === null ? null : `${position} of its type go first`],
+    [
+      "position",
+      position === null ? null : `${position} due ${position === 1 ? "task" : "tasks"} of its type before it`,
+    ],
     ["due", timeWithDistance(explained.run_at, now)],
     ["attempt", explained.attempt === 0 ? null : String(explained.attempt)],
     ["worker", worker === null ? null : harmless(worker)],

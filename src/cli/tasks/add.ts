@@ -15,7 +15,7 @@ export const addCommand: Command = {
     {
       name: "idempotency-key",
       value: "KEY",
-      about: "with the same key, the same task is created once within 24 hours",
+      about: "with the same key, a repeated create within 24 hours creates no second task",
     },
     { name: "wait", about: "wait until the task has ended" },
     { name: "quiet", about: "print the id only" },
@@ -45,7 +45,7 @@ async function add(call: Call, server: Server): Promise<number> {
   const options = idempotencyKey === undefined ? {} : { idempotencyKey };
   const { id, existing } = await server.client.create(await specOf(call), options);
   if (isQuiet) terminal.out.write(`${id}\n`);
-  else if (!isJson) terminal.out.write(existing ? `Task ${id} exists already\n` : `Task ${id} created\n`);
+  else if (!isJson) terminal.out.write(existing ? `Task ${id} already exists\n` : `Task ${id} created\n`);
   else if (!waits) terminal.out.write(jsonText({ id, existing }));
   if (!waits) return OK;
   const isSilent = isJson === true || isQuiet === true;

@@ -10,7 +10,10 @@ export const explainCommand: Command = {
   positionals: [{ name: "ID" }],
   flags: [JSON_FLAG, ...SERVER_FLAGS],
   examples: [
-    { line: "tasktrack explain 7", about: "it is not due, no worker takes its type, others go first …" },
+    {
+      line: "tasktrack explain 7",
+      about: "it is not due, no worker takes its type, other tasks are before it …",
+    },
   ],
   run: (call) => withServer(call, (server) => explain(call, server)),
 };

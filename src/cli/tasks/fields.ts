@@ -9,7 +9,11 @@ const PAYLOAD: Flag = {
   value: "JSON",
   about: "input of the worker: JSON, @FILE with JSON, or - for the standard input",
 };
-const PRIORITY: Flag = { name: "priority", value: "N", about: "from -1000 to 1000; a higher one goes first" };
+const PRIORITY: Flag = {
+  name: "priority",
+  value: "N",
+  about: "from -1000 to 1000; tasks with a higher priority are claimed first",
+};
 const RUN_AT: Flag = {
   name: "run-at",
   value: "TIME",
@@ -18,7 +22,7 @@ const RUN_AT: Flag = {
 const MAX_ATTEMPTS: Flag = {
   name: "max-attempts",
   value: "N",
-  about: "number of failed attempts after which the task has failed",
+  about: "number of failed attempts after which the task fails",
 };
 const DESCRIPTION: Flag = { name: "description", value: "TEXT", about: "a longer text" };
 const TAG: Flag = { name: "tag", value: "TAG", about: "a word for searches", isMany: true };
@@ -44,16 +48,16 @@ export const SPEC_FLAGS: readonly Flag[] = [
   {
     name: "key",
     value: "KEY",
-    about: "unique among tasks that have not ended: a second create returns the first task's id",
+    about: "unique among tasks that have not ended: a create with the key of such a task returns its id",
   },
 ];
 
 export const PATCH_FLAGS: readonly Flag[] = [
   { name: "name", value: "TEXT", about: "another name" },
   DESCRIPTION,
-  { ...TAG, about: "its new tags, in place of the present ones" },
+  { ...TAG, about: "the new tags, instead of the present ones" },
   { name: "no-tags", about: "remove its tags" },
-  { ...LABEL, about: "its new labels, in place of the present ones" },
+  { ...LABEL, about: "the new labels, instead of the present ones" },
   { name: "no-labels", about: "remove its labels" },
   { ...PAYLOAD, about: `${PAYLOAD.about}; this and the following flags need a pending task` },
   PRIORITY,
@@ -86,7 +90,7 @@ export async function patchOf(call: Call): Promise<TaskPatch> {
     ...(given.text("timeout") === "none" ? { timeout: null } : {}),
   };
   if (Object.keys(patch).length > 0) return patch;
-  throw new UsageError("edit needs a flag with a change");
+  throw new UsageError("edit needs at least one flag that changes a field");
 }
 
 async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
@@ -108,7 +112,7 @@ async function sharedFields(call: Call): Promise<Omit<TaskPatch, "name">> {
   };
 }
 
-/** A text without a colon is rather a mistake than a label with an empty value, which is `NAME:`. */
+/** A text without a colon is an error. A label with an empty value is written `NAME:`. */
 function labelsOf(texts: readonly string[]): TaskPatch["labels"] {
   const bad = texts.find((text) => !text.includes(":"));
   if (bad === undefined) return labelsFrom(texts);

@@ -21,7 +21,7 @@ export const ExplainAnswer = z
     message: z.string().meta({ description: "The reason in a sentence" }),
     position: count.nullable().meta({
       description:
-        "How many due tasks of its type go before it, counted up to 1,000; null if it does not wait for a worker",
+        "How many due tasks of its type are before it, counted up to 1,000; null if it does not wait for a worker",
     }),
     run_at: time.meta({ description: "When it is due; RFC 3339, UTC" }),
     attempt: count.meta({ description: "The number of its attempts" }),

@@ -17,7 +17,7 @@ export const ReadyAnswer = z
         state: z.enum(BROKER_STATES).meta({
           id: "BrokerState",
           description:
-            "`away`: it does not answer; `blocked`: it accepts no messages because it is short of memory or disk; `no_submissions`: it answers, but the server cannot read the submissions, and its log says why",
+            "`away`: it does not answer; `blocked`: it accepts no messages because it is short of memory or disk; `no_submissions`: it answers, but the server cannot read the submissions, and its log has the reason",
         }),
       })
       .meta({ id: "Broker", description: "The broker of QUEUE_URL" })
@@ -32,7 +32,7 @@ export const ReadyAnswer = z
 export type HealthSetup = {
   /** The reason, in a sentence, while the server should get no traffic; else null. */
   readonly notReadyBecause: () => Promise<string | null>;
-  /** In a sentence: what keeps the tasks, and which of them a crash may lose. */
+  /** A sentence about the store of the tasks, and about the tasks that a crash may lose. */
   readonly durability: string;
   /** The state of the broker; null if there is no broker. */
   readonly broker: (() => Promise<BrokerHealth>) | null;

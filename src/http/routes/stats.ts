@@ -44,9 +44,9 @@ export const StatsAnswer = z
         run_at: time.meta({ description: "When it was due; RFC 3339, UTC" }),
         waited: duration.meta({ description: "How long it has been due, a Go duration" }),
       })
-      .meta({ id: "OldestWaiting", description: "The task that has been due for longest" })
+      .meta({ id: "OldestWaiting", description: "The task that has been due for the longest time" })
       .nullable()
-      .meta({ description: "The pending task that has been due for longest; null if none is due" }),
+      .meta({ description: "The pending task that has been due for the longest time; null if none is due" }),
     minutes: z
       .array(
         z
@@ -54,7 +54,7 @@ export const StatsAnswer = z
             at: time.meta({ description: "When the minute began; RFC 3339, UTC" }),
             created: count.meta({ description: "Tasks created" }),
             done: count.meta({ description: "Tasks done" }),
-            failed: count.meta({ description: "Tasks failed for good" }),
+            failed: count.meta({ description: "Tasks that failed and are not tried again" }),
             cancelled: count.meta({ description: "Tasks cancelled" }),
             retried: count.meta({
               description: "Attempts that failed and after which the task is tried again",
@@ -77,7 +77,7 @@ export const StatsAnswer = z
             }),
             slots: count.meta({
               description:
-                "How many tasks it works on at once; if it does not tell, the number of tasks that it holds and asks for",
+                "How many tasks it works on at once; if it does not report that, the number of tasks that it holds and asks for",
             }),
             seen_at: time.meta({ description: "When it last sent a request; RFC 3339, UTC" }),
             draining: z

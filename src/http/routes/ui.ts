@@ -73,7 +73,7 @@ export function createUiRoutes({ uiFiles, log }: UiSetup): Routes {
       log.error("ui_failed", { request_id: call.requestId, error: errorText(error) });
       throw refuse(
         "not_ready",
-        "The web UI cannot be shown; the server's log says why. The API is not affected",
+        "The web UI cannot be shown; the server's log has the reason. The API is not affected",
       );
     });
     const file = files.get(name);
