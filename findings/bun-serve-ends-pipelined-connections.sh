@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Bun.serve closes a connection without any answer when the next request comes before an asynchronous answer is ready.
+# Bun.serve closes a connection without any answer if the next request arrives before an asynchronous answer is ready.
 #
-# Expected: RFC 9112, 9.3.2: a client may send its next requests on a connection before the first is answered, and the server
-#   answers them in order. A server that does not want to serve the second one still answers the first.
-# Happens: as soon as the head of the second request arrives while the handler of the first is awaiting anything, the connection is
-#   closed: the first request has been carried out, and neither gets a byte of an answer. Where the handler returns its response
-#   at once, both are answered. Node.js answers both in either case.
-# Versions: Bun 1.4.5 (npm); Node.js 20 beside it.
-# Matters: a create that was stored looks like a lost connection to a client that pipelines, and a retry makes it twice unless it
-#   has an idempotency key. A load generator or proxy with pipelining shows a server on Bun as down.
+# Expected: RFC 9112, 9.3.2: a client may send further requests on a connection before the first one is answered, and the server
+#   answers them in order. A server that does not accept the second request still answers the first one.
+# Happens: when the head of the second request arrives while the handler of the first one waits for a promise, the connection is
+#   closed. The first request has been executed, and neither request gets a byte of an answer. If the handler returns its response
+#   synchronously, both requests are answered. Node.js answers both in either case.
+# Versions: Bun 1.4.5 (npm), compared with Node.js 20.
+# Matters: for a client that pipelines, a create that was stored looks like a lost connection. If the client repeats it without an
+#   idempotency key, the task is created twice. A load generator or a proxy that pipelines reports that a server on Bun is down.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

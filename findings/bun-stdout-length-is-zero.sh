@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Bun: process.stdout.writableLength stays 0 while megabytes wait for a slow reader.
+# Bun: process.stdout.writableLength is 0 while megabytes of output wait for a slow reader.
 #
-# Expected: as on Node.js, writableLength counts the bytes that a slow pipe has not taken, so that a program can bound what it
-#   keeps in memory (a log, an export) by looking at it.
-# Happens: under Bun write() answers false and its callbacks are late, as they should be, but writableLength is 0 whatever waits.
-# Versions: bun 1.4.5, Node.js 20.
-# Matters: a server that bounds its log by writableLength bounds nothing under Bun. Count what was written minus what was called back.
+# Expected: as on Node.js, writableLength is the number of bytes that a slow pipe has not accepted yet, so that a program can limit
+#   the output that it keeps in memory (a log, an export).
+# Happens: under Bun, write() returns false and its callbacks are called late, which is correct, but writableLength is always 0.
+# Versions: bun 1.4.5, compared with Node.js 20.
+# Matters: a server that limits its log by writableLength has no limit under Bun. Instead, count the bytes that were written, and
+#   subtract the bytes whose callbacks were called.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

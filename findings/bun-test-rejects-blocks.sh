@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# bun:test: `expect(promise).rejects` stops the whole process until the promise settles, though nobody awaits it.
+# bun:test: `expect(promise).rejects` blocks the process until the promise has settled, even if the result is not awaited.
 #
-# Expected: as in Jest and Vitest, `expect(promise).rejects.toThrow()` gives a promise at once; the test goes on, and code behind
-#   it in the same turn (here: what makes the promise reject) runs.
-# Happens: the call itself does not return before the promise has settled. Where the rest of the test settles it, the test
-#   stands for ever, and its own time limit does not end it. A timer set before does fire: the event loop turns inside the call.
-# Versions: bun 1.4.5; the same test in Vitest 3.2.4 on Node.js 20 passes.
-# Matters: tests of "this call is refused once that one has been answered" are written as
-#   Promise.all([expect(first).rejects.toThrow(), settle()]). In bun:test, keep the promise and assert after the settling.
+# Expected: as in Jest and Vitest, `expect(promise).rejects.toThrow()` returns a promise at once. The test continues, and later code
+#   of the same turn (here: the code that makes the promise reject) runs.
+# Happens: the call does not return before the promise has settled. If later code of the test must settle the promise, the test
+#   hangs, and its own time limit does not end it. A timer that was set before does fire: the event loop runs inside the call.
+# Versions: bun 1.4.5; the same test passes in Vitest 3.2.4 on Node.js 20.
+# Matters: tests such as "this call is refused after that call was answered" are often written as
+#   Promise.all([expect(first).rejects.toThrow(), settle()]). In bun:test, keep the promise, and assert after it has settled.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

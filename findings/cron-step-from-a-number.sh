@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# `5/15 * * * *` and `0 0 * * 1/2` mean three things each in today's cron libraries, and one of them drops the step silently.
+# `5/15 * * * *` and `0 0 * * 1/2` each have three meanings in current cron libraries, and one library drops the step silently.
 #
-# Expected: a step behind a single number ("from 5 on, every 15 minutes", as Quartz has it) is either carried out alike
-#   everywhere or refused, as POSIX and croner do.
+# Expected: a step after a single number ("every 15 minutes from minute 5", as in Quartz) has the same meaning in all libraries, or is
+#   refused, as POSIX and croner do.
 # Happens:
-#   5/15 in the minutes: cron-parser, cron, cronosjs, croniter and cronsim fire four times an hour; croner and node-cron refuse
-#   it; cron-schedule takes it and fires once an hour, at :05, without a word.
-#   1/2 in the days of the week: cron-parser, cron and cronsim let the step reach Sunday as day 7, so that the task runs on
-#   Monday, Wednesday, Friday and Sunday, two days in a row at each week's end; cronosjs and croniter stop at day 6 (Monday,
-#   Wednesday, Friday); cron-schedule fires on Mondays alone.
+#   5/15 in the minutes: cron-parser, cron, cronosjs, croniter and cronsim run the task four times an hour; croner and node-cron
+#   refuse the expression; cron-schedule accepts it and runs the task once an hour, at minute 5, without an error.
+#   1/2 in the days of the week: in cron-parser, cron and cronsim the step includes Sunday as day 7, so that the task runs on
+#   Monday, Wednesday, Friday and Sunday, that is, on two consecutive days every week; cronosjs and croniter stop at day 6 (Monday,
+#   Wednesday, Friday); cron-schedule runs the task only on Monday.
 # Versions: croner 11.0.1, cron-parser 5.10.6, cron 4.4.0, cronosjs 1.7.1, cron-schedule 6.0.0, node-cron 4.6.0 on Node.js 20;
 #   croniter 7.0.0, cronsim 2.8 on Python 3.
-# Matters: a schedule that moves from one system to another changes its days without an error. A server should refuse the form and
-#   name the two ways to write it (5-59/15, 1-6/2 or 1,3,5,7).
+# Matters: a schedule that is moved from one system to another runs on other days, without an error. A server should refuse this
+#   form, and show the two clear forms (5-59/15, 1-6/2 or 1,3,5,7).
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT

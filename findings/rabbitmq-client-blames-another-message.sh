@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# rabbitmq-client: where the broker closes a channel for one publication, the promise of another one is told why.
+# rabbitmq-client: if the broker closes a channel because of one publication, the promise of another publication gets the reason.
 #
-# Expected: on a channel with publisher confirms a message that the broker refuses (here one above max_message_size) rejects its own
-#   publish() with the broker's reason; the other publications on the channel fail as "channel closed, outcome unknown".
-# Happens: the reason (PRECONDITION_FAILED, with the size) goes to the first publication that is not confirmed yet, whichever it
-#   is; the message that was refused is told only that the channel was closed.
+# Expected: on a channel with publisher confirms, the message that the broker refuses (here one above max_message_size) rejects its own
+#   publish() with the broker's reason. The other publications on the channel fail with "channel closed, outcome unknown".
+# Happens: the first publication that is not confirmed yet gets the reason (PRECONDITION_FAILED, with the size), even if another
+#   message was refused. The publication of the refused message fails only with the message that the channel was closed.
 # Versions: rabbitmq-client 5.0.8 on Node.js 20; RabbitMQ 3.10 from Debian 12 (/usr/lib/rabbitmq/bin/rabbitmq-server).
-# Matters: code that drops or shortens "the message that was too large" by the error it gets drops an innocent one, and sends the
-#   guilty one for ever. Judge a message by its own length, or publish large ones alone.
+# Matters: code that drops or shortens "the message that was too large" because of this error drops a valid message, and sends the
+#   message that is too large again without end. Decide by the length of each message, or publish large messages alone.
 set -euo pipefail
 dir=$(mktemp -d)
 broker=""

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# SSE client libraries deliver the event in whose middle a stream was cut, or glue it to the first event of the next one.
+# SSE client libraries deliver an event that was cut by the end of a stream, or join it with the first event of the next stream.
 #
 # Expected: the HTML standard (server-sent events, "interpreting an event stream") says that at the end of the stream
 #   pending data is discarded: an event without its final empty line is not dispatched. A server that restarts cuts
-#   streams exactly there, and Last-Event-ID then brings the event whole.
-# Happens: sseclient-py (Python) and parse-sse (npm) dispatch the part that has arrived as a whole event: its data is a
-#   piece of a JSON text, its id that of the event which was never whole, so a client that resumes after this id has lost
-#   the event for good. aiohttp-sse-client (Python) keeps the part when it connects again and puts the first event of the
-#   new stream behind it: two events arrive as one. httpx-sse and eventsource discard the part as they should.
-# Versions: sseclient-py 1.9.0, aiohttp-sse-client 0.2.1 (aiohttp 3.14.5), parse-sse 0.1.0; beside them httpx-sse 0.4.3
+#   streams at such places, and after a reconnect with Last-Event-ID the client receives the whole event.
+# Happens: sseclient-py (Python) and parse-sse (npm) dispatch the part that has arrived as a whole event. Its data is a
+#   part of a JSON text, and its id is that of the incomplete event. A client that resumes after this id never gets the
+#   event. aiohttp-sse-client (Python) keeps the part when it reconnects, and appends the first event of the new stream
+#   to it: two events arrive as one. httpx-sse and eventsource discard the part, which is correct.
+# Versions: sseclient-py 1.9.0, aiohttp-sse-client 0.2.1 (aiohttp 3.14.5), parse-sse 0.1.0, compared with httpx-sse 0.4.3
 #   and eventsource 4.1.1. Node.js 20, Python 3.11.
-# Matters: a consumer of a task server's event stream must store an id only after the event's data could be parsed.
+# Matters: a consumer of an event stream should store an id only after it has parsed the data of the event.
 set -euo pipefail
 dir=$(mktemp -d)
 server=""
@@ -52,7 +52,7 @@ else:
     async def main():
         seen = 0
         async with client.EventSource(url, max_connect_retry=0) as source:
-            async for event in source: # it connects again by itself: one pass over the stream will do
+            async for event in source: # it reconnects automatically, so one pass over the stream is enough
                 show(event.last_event_id, event.data)
                 seen += 1
                 if seen == 2: break
