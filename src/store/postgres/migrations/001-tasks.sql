@@ -1,4 +1,4 @@
--- Tasks, their log lines, the change log, remembered requests. Times are epoch milliseconds: what the program computes with.
+-- Tasks, their log lines, the change log, and the answers to earlier requests. Times are epoch milliseconds, as in the program.
 
 CREATE TABLE tasktrack.meta (
   one    boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -16,7 +16,7 @@ CREATE TABLE tasktrack.tasks (
   name               text    NOT NULL,
   description        text    NOT NULL,
   type               text    NOT NULL COLLATE "C", -- byte order, so that a prefix is a range
-  payload            text, -- JSON to the letter: jsonb would lose key order and the escape of NUL
+  payload            text, -- JSON as it was sent: jsonb would lose the order of keys and the escape of NUL
   priority           integer NOT NULL,
   tags               text    NOT NULL, -- a JSON array
   key                text COLLATE "C",
@@ -38,22 +38,22 @@ CREATE TABLE tasktrack.tasks (
   finished_at        bigint,
   progress_percent   double precision,
   progress_message   text,
-  result             text, -- JSON to the letter
+  result             text, -- JSON as it was sent
   error_code         text,
   error_message      text,
   lease_worker       text,
   lease_until        bigint,
   lease_ms           bigint,
   revoke_at          bigint,
-  -- what is no part of a task but kept beside it
-  progress_logged_at bigint, -- when its progress was last a change
-  progress_is_change boolean NOT NULL DEFAULT false, -- whether that of the latest beat was
+  -- values that are stored beside the task and are no part of it
+  progress_logged_at bigint, -- when its progress was last in the change log
+  progress_is_change boolean NOT NULL DEFAULT false, -- whether the progress of the latest heartbeat was
   lines              integer NOT NULL DEFAULT 0, -- log lines ever written
   search_text        text    NOT NULL   -- folded by core, the first 4 KiB
 ) WITH (
-  -- Heartbeats write no indexed column: with room on the page they stay HOT and touch no index.
+  -- Heartbeats write no indexed column: if the page has room, they are HOT updates, which change no index.
   fillfactor = 70,
-  -- A queue's table dies from its head: dead rows must go while they are few.
+  -- The tasks that are claimed first also leave dead rows first, at the beginning of each lane: they are removed while they are few.
   autovacuum_vacuum_scale_factor = 0.01,
   autovacuum_vacuum_threshold = 1000,
   autovacuum_vacuum_insert_scale_factor = 0.1,
@@ -63,7 +63,7 @@ CREATE TABLE tasktrack.tasks (
 
 -- The lanes: pending tasks of one type and priority in the order in which they are claimed.
 CREATE INDEX tasks_lane ON tasktrack.tasks (type, priority, run_at, id) WHERE status = 'pending';
--- Those of which there are few among many. An index of all statuses would cost every task's end one entry more.
+-- Statuses that few tasks have. An index of all statuses would need one more entry at the end of every task.
 CREATE INDEX tasks_rare ON tasktrack.tasks (status, id) WHERE status IN ('running', 'failed', 'cancelled');
 CREATE INDEX tasks_ended ON tasktrack.tasks (status, finished_at, id) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX tasks_live_key ON tasktrack.tasks (key) WHERE key IS NOT NULL AND finished_at IS NULL;
@@ -77,9 +77,9 @@ CREATE TABLE tasktrack.log_lines (
   PRIMARY KEY (task_id, n)
 );
 
--- The change log: the changes of one statement are one row, for a row and an index entry each would cost more than the
--- changes themselves. A batch is drawn under the shared lock of `gate`, so that a reader who sees a gap can wait for just those
--- who may still fill it; see changes.ts.
+-- The change log: the changes of one statement are one row, because a row and an index entry for each change would cost more
+-- than the changes themselves. The number of a batch is taken under the shared lock of `gate`, so that a reader that sees a gap
+-- waits only for the transactions that may still fill the gap; see changes.ts.
 CREATE SEQUENCE tasktrack.batch;
 CREATE TABLE tasktrack.changes (
   batch   bigint      PRIMARY KEY DEFAULT nextval('tasktrack.batch'),
@@ -98,15 +98,16 @@ CREATE TABLE tasktrack.idempotency (
 );
 CREATE INDEX idempotency_until ON tasktrack.idempotency (until);
 
--- How many tasks there are, as the differences that each statement has made: their sums by type and status are the census.
--- Writers only append, so they never wait for each other as they would at a row that counts; housekeeping sums them up.
+-- The numbers of tasks, as differences: each statement appends how it has changed them, and the sums by type and status are the
+-- type counts. Writers only append, so they never wait for each other, as they would for one row with the number; housekeeping
+-- sums the rows up.
 CREATE TABLE tasktrack.census (
   type   text   NOT NULL COLLATE "C",
   status text   NOT NULL COLLATE "C",
   n      bigint NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
 
--- Small documents that processes leave for one another.
+-- Documents: small texts by which processes exchange facts.
 CREATE TABLE tasktrack.notes (
   name    text    PRIMARY KEY COLLATE "C",
   value   text    NOT NULL,
@@ -115,7 +116,7 @@ CREATE TABLE tasktrack.notes (
 ) WITH (autovacuum_vacuum_cost_delay = 0);
 CREATE INDEX notes_until ON tasktrack.notes (until);
 
--- Taken shared by every transaction that writes changes, before it draws a batch, until it ends.
+-- The shared lock of every transaction that writes changes, from before it takes the number of a batch until it ends.
 CREATE FUNCTION tasktrack.gate() RETURNS void LANGUAGE sql AS
 $$ SELECT pg_advisory_xact_lock_shared('tasktrack.changes'::regclass::oid::integer, 0) $$;
 
@@ -125,7 +126,7 @@ $$ SELECT EXISTS (
      SELECT FROM unnest(patterns) AS p
      WHERE CASE WHEN right(p, 1) = '*' THEN starts_with(type, left(p, -1)) ELSE type = p END) $$;
 
--- The lanes whose type one of the patterns takes. Each is one step through the index, however long it is.
+-- The lanes whose type matches one of the patterns. Each lane is one step through the index, whatever its length.
 CREATE FUNCTION tasktrack.lanes(patterns text[]) RETURNS TABLE (lane_type text, lane_priority integer)
 LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off AS $$
 DECLARE
@@ -155,12 +156,12 @@ BEGIN
   END LOOP;
 END $$;
 
--- Claims for many asks, in order of arrival: each gets the best due tasks that its types name and earlier ones left, as
--- lifecycle.claim makes them. What another transaction holds is passed over. Several types of one priority are merged by
--- a look without locks, and only the best are locked; where that meets others who want the same, the heads of each type are
--- locked instead, more of them than are taken, but without meeting anybody again.
--- Takes: per ask worker, patterns (parted by spaces), how many, lease; the time and the nonce.
--- Returns: the tasks as they are now, each behind the number of its ask.
+-- Claims for many asks, in order of arrival. Each ask gets the best due tasks that match its types and that earlier asks left, as
+-- lifecycle.claim makes them. Rows that another transaction has locked are skipped. Several types of one priority are merged by
+-- a read without locks, and only the best tasks are locked. If another claim has locked some of these, the first tasks of each type
+-- are locked instead: these are more rows than are claimed, but there is no further conflict.
+-- Parameters: for each ask worker, patterns (separated by spaces), number of tasks, lease; the time and the nonce.
+-- Returns: the claimed tasks, each after the number of its ask.
 CREATE FUNCTION tasktrack.claim(
   workers text[], patterns text[], wanted integer[], leases bigint[], now_ms bigint, nonce text)
 RETURNS TABLE (ask integer,
@@ -251,8 +252,8 @@ BEGIN
   END LOOP;
 END $$;
 
--- Deletes tasks with their logs; a version that is not asked for is null. Locks first, in the order of the ids, and deletes
--- with a later look: the lines that a beat wrote while the lock was waited for must go, too.
+-- Deletes tasks with their logs; the version is null if any version is deleted. It first locks the rows in the order of the ids,
+-- and deletes in a later statement, because a heartbeat may have written more log lines during the wait for the lock.
 CREATE FUNCTION tasktrack.remove(ids bigint[], versions integer[]) RETURNS SETOF bigint LANGUAGE plpgsql AS $$
 DECLARE
   held bigint[];
@@ -275,10 +276,10 @@ BEGIN
     SELECT id FROM removed;
 END $$;
 
--- What most steps are: an attempt ends, the task waits again or is over. Takes the ids in rising order, what the steps saw, and
--- each column that the end of an attempt may change. Rows are found one by one in the order of their ids, which is therefore
--- the order in which they are locked: no lock before the write is needed so that two batches never wait for each other.
--- Returns the ids that were written.
+-- The most frequent steps: an attempt ends, and the task is pending again or has ended. Parameters: the ids in ascending order, the
+-- versions and lease ends that the steps saw, and each column that the end of an attempt may change. Rows are found one by one in
+-- the order of their ids, so they are locked in that order, and two batches never wait for each other.
+-- Returns: the ids that were written.
 CREATE FUNCTION tasktrack.end_attempts(
   ids bigint[], seen_versions integer[], seen_untils bigint[], statuses text[], run_ats bigint[], updated_ats bigint[],
   new_attempt integer[], new_failures integer[], new_losses integer[], worked bigint[], histories text[], finished_ats bigint[],
@@ -317,8 +318,8 @@ BEGIN
     SELECT w.id FROM written w;
 END $$;
 
--- Heartbeats that bring nothing: the lease's end alone, as lifecycle.extend sets it. Ids in rising order, as above.
--- Returns the ids that still hold their lease and whether they are asked to stop.
+-- Heartbeats without content: only the lease's end changes, as lifecycle.extend sets it. Ids are in ascending order, as above.
+-- Returns: the ids that still hold their lease and whether they are asked to stop.
 CREATE FUNCTION tasktrack.renew(now_ms bigint, ids bigint[], tokens text[])
 RETURNS TABLE (id bigint, is_asked_to_stop boolean) LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -331,10 +332,10 @@ BEGIN
     RETURNING t.id, t.revoke_at IS NOT NULL;
 END $$;
 
--- Heartbeats that bring progress or log lines. Ids in rising order, as above; a beat without progress has no percent. Progress is
--- a change at most once in `change_every` milliseconds; of the log lines the last `keep` stay.
--- A line's number counts from the end: the beat's last line has the task's count.
--- Returns the ids that still hold their lease and whether they are asked to stop.
+-- Heartbeats with progress or log lines. Ids are in ascending order, as above. A heartbeat without progress has no percent.
+-- Progress is a change at most once in `change_every` milliseconds. The last `keep` log lines are kept.
+-- A line's number counts from the end: the heartbeat's last line has the task's count.
+-- Returns: the ids that still hold their lease and whether they are asked to stop.
 CREATE FUNCTION tasktrack.speak(
   now_ms bigint, change_every bigint, keep integer, ids bigint[], tokens text[], percents double precision[], messages text[],
   counts integer[], line_ids bigint[], line_places integer[], line_levels text[], line_messages text[])
@@ -377,7 +378,7 @@ BEGIN
     SELECT e.id, e.revoke_at IS NOT NULL FROM extended e;
 END $$;
 
--- The earliest time of the pending tasks of a type: the heads of its lanes.
+-- The earliest due time of the pending tasks of a type, from the first task of each lane.
 CREATE FUNCTION tasktrack.oldest(of_type text) RETURNS bigint LANGUAGE sql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
   SELECT min(head.run_at) FROM tasktrack.lanes(ARRAY[of_type]) l CROSS JOIN LATERAL (
@@ -385,7 +386,7 @@ SET enable_seqscan = off SET enable_bitmapscan = off AS $$
     WHERE t.status = 'pending' AND t.type = of_type AND t.priority = l.lane_priority
     ORDER BY t.run_at, t.id LIMIT 1) head $$;
 
--- How many due tasks of its type are claimed before this pending task, counted up to at_most along the lanes; null where it is
+-- How many due tasks of its type are claimed before this pending task, counted lane by lane up to at_most; null if the task is
 -- not pending.
 CREATE FUNCTION tasktrack.ahead(of_id bigint, now_ms bigint, at_most integer) RETURNS integer LANGUAGE plpgsql STABLE
 SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -412,8 +413,8 @@ BEGIN
     ORDER BY t.run_at, t.id LIMIT at_most - counted) due);
 END $$;
 
--- Writes notes, each on its own; in the order of their names, in which they are therefore locked. A note whose time is over
--- counts as version 0, as one that is not there. Returns the names that were written or deleted as they should.
+-- Writes documents, each on its own, in the order of their names, so that they are locked in that order. An expired document
+-- counts as version 0, as a missing one. Returns: the names whose expected version was stored, which were written or deleted.
 CREATE FUNCTION tasktrack.write_notes(names text[], new_values text[], untils bigint[], seen integer[], now_ms bigint)
 RETURNS SETOF text LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,7 +1,7 @@
 -- Locks of keys. This migration changes functions and settings alone, so it blocks no statement of a running process.
 
 -- Locks names under which tasks are created or revived, until the transaction ends. Up to 32 names take one lock each. More names
--- take one lock that excludes all others, because the server's lock table has room for some 64 locks a connection.
+-- take one lock that excludes all others, because the server's lock table has room for about 64 locks for each connection.
 CREATE FUNCTION tasktrack.lock_keys(names text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   everything constant integer := 'tasktrack.idempotency'::regclass::oid::integer;

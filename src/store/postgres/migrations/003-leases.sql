@@ -1,4 +1,4 @@
--- A lease is held until a sweep ends it, also past its end: a heartbeat that comes late, but before the lease is judged, renews
+-- A lease is held until it is judged, also after its end: a heartbeat that comes late, but before that, renews
 -- it. After the clock was set back, a heartbeat moves an overlong end to one lease's length from now, and progress is a change
 -- again at once.
 
@@ -12,7 +12,7 @@ CREATE FUNCTION tasktrack.is_progress_due(told_at bigint, change_every bigint, n
 
 -- Heartbeats without content: only the lease's end changes, as lifecycle.extend sets it. Ids are in ascending order, so that rows
 -- are locked in that order.
--- Returns: the ids that still hold their lease and whether they are asked to stop.
+-- Returns: the ids that still hold their lease and whether they were asked to stop.
 CREATE OR REPLACE FUNCTION tasktrack.renew(now_ms bigint, ids bigint[], tokens text[])
 RETURNS TABLE (id bigint, is_asked_to_stop boolean) LANGUAGE plpgsql
 SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off SET enable_bitmapscan = off AS $$
@@ -28,7 +28,7 @@ END $$;
 -- Heartbeats with progress or log lines. Ids are in ascending order, as above. A heartbeat without progress has no percent.
 -- Progress is a change at most once in `change_every` milliseconds. The last `keep` log lines are kept.
 -- A line's number counts from the end: the heartbeat's last line has the task's count.
--- Returns: the ids that still hold their lease and whether they are asked to stop.
+-- Returns: the ids that still hold their lease and whether they were asked to stop.
 CREATE OR REPLACE FUNCTION tasktrack.speak(
   now_ms bigint, change_every bigint, keep integer, ids bigint[], tokens text[], percents double precision[], messages text[],
   counts integer[], line_ids bigint[], line_places integer[], line_levels text[], line_messages text[])

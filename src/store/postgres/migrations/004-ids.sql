@@ -1,25 +1,25 @@
--- An id is never given twice. A standby that was promoted, or a dump that was restored, may lack the last tasks that were answered,
--- and its sequence would give their ids to others. So the place of the ids is noted, and in another place the ids go on 100,000
--- higher, once. The upgrade notes the present place and skips nothing.
+-- No id is assigned twice. A standby that was promoted, or a dump that was restored, may lack the last acknowledged tasks, and its
+-- sequence would assign their ids again. So the identity of the sequence's server is stored. On another server, ids continue
+-- 100,000 higher, once. The upgrade stores the present identity and skips nothing.
 
 -- A table of its own: a new column of `meta` would wait for each transaction that has read it, such as a dump, and make all
 -- other readers wait meanwhile.
 CREATE TABLE tasktrack.id_source (
   one      boolean PRIMARY KEY DEFAULT true CHECK (one),
-  file     text    NOT NULL, -- of this table: another one in another database, and after a restore
-  timeline text    NOT NULL, -- another one after a promotion, and after a recovery to a point in time
+  file     text    NOT NULL, -- the file of this table: differs in another database, and after a restore
+  timeline text    NOT NULL, -- differs after a promotion, and after a recovery to a point in time
   system   bigint  NOT NULL  -- the system identifier, of the cluster
 );
 
--- The run of the server, the file and the timeline. No table and no control file is read, so that each statement that creates tasks
--- can compare it with what its process has seen: 8 µs of a create of 260 µs, where comparing it with the table took 25 µs. The start
+-- The identity: the start of the server, the file and the timeline. No table and no control file is read, so that each statement that creates
+-- tasks can compare it with the identity that its process knows. That takes 8 µs of a create of 260 µs; a comparison with the table took 25 µs. The start
 -- of the server stands for the system identifier, which is read from a file.
 CREATE FUNCTION tasktrack.here() RETURNS text LANGUAGE sql AS $$
   SELECT extract(epoch FROM pg_postmaster_start_time()) || ' ' || pg_relation_filepath('tasktrack.id_source') || ' '
     || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) $$;
 
--- For a process that has not seen this place. Of several that ask at once the first skips the ids, and the others wait for it; they
--- must be read committed to see what it noted. Returns: what `here` returns.
+-- For a process that does not know this identity yet. If several processes call it at once, the first one skips the ids and the others wait for
+-- it; they must be read committed to see what it has stored. Returns: the same as `here`.
 CREATE FUNCTION tasktrack.note_source() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   place text := tasktrack.here();
@@ -41,7 +41,7 @@ INSERT INTO tasktrack.id_source
 SELECT true, split_part(place, ' ', 2), split_part(place, ' ', 3), system_identifier
 FROM tasktrack.here() AS place, pg_control_system();
 
--- As in migration 2, but that it creates nothing and returns one row of nulls where the server is not the one that was `seen`. (The
+-- As in migration 2, but it creates nothing and returns one row of nulls if the server is not the one that was `seen`. (The
 -- function of migration 2 stays for processes of the version before, which still run.)
 CREATE FUNCTION tasktrack.create_keyed(
   now_ms bigint, locks text[],

@@ -6,7 +6,7 @@ CREATE FUNCTION tasktrack.status_code(status text) RETURNS text LANGUAGE sql IMM
   SELECT CASE status WHEN 'pending' THEN 'p' WHEN 'running' THEN 'r' WHEN 'done' THEN 'd' WHEN 'failed' THEN 'f'
     WHEN 'cancelled' THEN 'c' END $$;
 
--- As claim_due of migration 2, but that it returns each task as one value, which has the columns that the table has.
+-- As claim_due of migration 2, but it returns each task as one value, which has the columns that the table has.
 -- Parameters: for each ask worker, patterns (separated by spaces), number of tasks, lease; the time, the nonce and the bound.
 -- Returns: the claimed tasks, each with the number of its ask.
 CREATE FUNCTION tasktrack.claim_tasks(
@@ -201,7 +201,7 @@ BEGIN
   RETURN NEXT;
 END $$;
 
--- As in migration 1, with the code of the status in place of its first letter, and the settings of migration 2.
+-- As in migration 1, with the code of the status instead of its first letter, and the settings of migration 2.
 CREATE OR REPLACE FUNCTION tasktrack.remove(ids bigint[], versions integer[]) RETURNS SETOF bigint LANGUAGE plpgsql
 SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
 DECLARE
@@ -225,7 +225,7 @@ BEGIN
     SELECT id FROM removed;
 END $$;
 
--- As in migration 1, with the code of the status in place of its first letter.
+-- As in migration 1, with the code of the status instead of its first letter.
 CREATE OR REPLACE FUNCTION tasktrack.end_attempts(
   ids bigint[], seen_versions integer[], seen_untils bigint[], statuses text[], run_ats bigint[], updated_ats bigint[],
   new_attempt integer[], new_failures integer[], new_losses integer[], worked bigint[], histories text[], finished_ats bigint[],

@@ -4,8 +4,8 @@
 -- Returns: schema (0 where there was none), epoch
 -- Guards: a store with a newer schema is not changed.
 --
--- A server that went down, or a replica that was promoted, may lack the last answered writes: its rev goes back, and a position
--- that was ahead would soon seem valid again; its id goes back, and ids would be given twice. So the first connection to another
+-- A server that was restarted, or a replica that was promoted, may lack the last acknowledged writes. Its rev is then lower, and a position
+-- ahead of it would soon seem valid again; its last id is lower, and ids would be assigned twice. So the first connection to another
 -- server, or to another run of it, begins a new epoch and skips more ids than can have been lost. Later connections find the
 -- identity of the server in the data.
 local house = prefix .. "house"

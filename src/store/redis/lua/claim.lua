@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Gives due tasks to workers, as lifecycle.claim does.
+-- Claims due tasks for workers, as lifecycle.claim does.
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 lanes that an ask may list, 7 lanes
 --   that the script reads (about), 8 where the first ask continues, as an earlier script answered ("" from the start), 9 asks;
 --   then each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
 -- Returns: the number of finished asks, the number of tasks of each ask (a text, separated by spaces), where the next ask continues;
---   then of each task, ask by ask: id, head, body, payload, result. Where not all asks are finished, a bound was met.
+--   then of each task, ask by ask: id, head, body, payload, result. If not all asks are finished, a bound was reached.
 -- Guards: the tasks are pending and due, because a lane up to now has no others; an earlier ask chooses first.
 --
 -- An ask that names few lanes lists them. An ask that names more (as `*` does) walks the first tasks of all lanes in the order in
@@ -53,7 +53,7 @@ local function read(lane, piece)
   lane.isWhole = #found < 2 * lane.piece
 end
 
--- The lane's next task, its member and its score; nil where nothing is due.
+-- The lane's next task, its member and its score; nil if no task is due.
 local function headOf(lane)
   if lane.found == nil then return lane.first, lane.score end
   if lane.at > #lane.found and not lane.isWhole then read(lane) end
@@ -311,7 +311,7 @@ end
 local ids, texts, askOf, laneOfPick, places = {}, {}, {}, {}, {} -- of each pick, in order
 local finished, place = 0, "" -- finished asks, and where the next one continues
 
--- False where a bound was met.
+-- False if a bound was reached.
 local function choose(ask)
   local queue = queueFor(ask.starts)
   if ask.n == 1 and ARGV[8] ~= "" then resume(queue, ARGV[8]) end

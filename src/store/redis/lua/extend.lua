@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Renews leases, as lifecycle.extend does, and stores progress and log lines of the beats.
--- ARGV: 1 now, 2 sender, 3 milliseconds between two changes by a task's progress, 4 log lines kept; then each beat: id, token
+-- Renews leases, as lifecycle.extend does, and stores their progress and log lines.
+-- ARGV: 1 now, 2 sender, 3 milliseconds between two changes by a task's progress, 4 log lines kept; then each heartbeat: id, token
 --   as JSON, progress ("" for none), number of lines, number of lines that follow (the last ones, at most as many as are kept), lines
--- Returns: the number of changes, then "ok", "cancel" or "lost" for each beat
+-- Returns: the number of changes, then "ok", "cancel" or "lost" for each heartbeat
 -- Guards: running, the token is equal.
 if mayLackWrites() then return OTHER_SERVER end
 local now, sender, every, kept = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -98,7 +98,7 @@ end
 
 -- ---- documents
 
--- 0 where there is none, or it is expired.
+-- The version of the document; 0 if there is none, or if it has expired.
 local function documentVersion(name, now)
   local till, version = match(call("HGET", prefix .. "notes", name) or "", "^(%d+)\n(%d+)\n")
   if till == nil or tonumber(till) <= now then return 0 end
@@ -312,7 +312,7 @@ end
 
 -- Appends the changes of this script to the log and publishes a message to watchers. Scripts are serial, so revs commit in their
 -- order and no reader can miss one.
--- sender: the process that ignores the message, for it notifies its own watchers; due: a set of types
+-- sender: the process that ignores the message, because it notifies its own watchers; due: a set of types
 local function publish(changes, sender, due)
   if #changes == 0 then return end
   carryOutCounts()

@@ -2,7 +2,7 @@
 -- Deletes tasks with all their data.
 -- ARGV: 1 sender; then each ref: id, version ("" for any), a document (see isDocumentFree)
 -- Returns: 1 or 0 for each ref
--- Guards: the task exists, in that version where one is given; its document is not there.
+-- Guards: the task exists, in that version if one is given; its document does not exist.
 if mayLackWrites() then return OTHER_SERVER end
 local ids = {}
 local REF = 6

@@ -2,8 +2,8 @@
 -- Restores tasks, all or none: makes tasks of the pieces that restore_bodies.lua and restore_logs.lua have stored.
 -- ARGV: 1 sender; then each task: id, head, live key as JSON ("" for none), status, lane, score, version, number of stored log
 --   lines, number of log lines ever written, the type if it is due ("" if not)
--- Returns: the number of restored tasks, or "key_taken", or "lost" where pieces are missing (the server went down meanwhile, or another
---   call restores the same tasks); with either word the pieces are deleted
+-- Returns: the number of restored tasks, or "key_taken", or "lost" if pieces are missing (the server was restarted meanwhile, or another
+--   call restores the same tasks); in both cases the pieces are deleted
 -- Guards: no task has the id; a live key is free, and none comes twice.
 if mayLackWrites() then return OTHER_SERVER end
 local sender = ARGV[1]

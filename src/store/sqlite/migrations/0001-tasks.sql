@@ -1,12 +1,12 @@
--- One row: what the store knows of itself.
+-- One row: facts about the store itself.
 CREATE TABLE meta (
-  epoch TEXT NOT NULL,      -- names this life of the change log
-  last_id INTEGER NOT NULL, -- the highest id ever given, though its task may be gone
-  holder TEXT               -- the worker's name of the process that opened the file last
+  epoch TEXT NOT NULL,      -- identifies the change log
+  last_id INTEGER NOT NULL, -- the highest id that was ever assigned; its task may be deleted
+  holder TEXT               -- the name, in leases, of the process that opened the file last
 );
 
--- Small columns that change stand first and long texts last: a change of the small ones leaves the pages that the
--- long ones overflow to as they are. Times are epoch milliseconds; columns of JSON hold it to the letter.
+-- Small columns that change are first, long texts last: a change of the small ones does not rewrite the overflow pages of the
+-- long ones. Times are epoch milliseconds; JSON is stored as it was sent.
 CREATE TABLE task (
   id INTEGER PRIMARY KEY,
   status TEXT NOT NULL,
@@ -32,7 +32,7 @@ CREATE TABLE task (
   backoff_max_ms INTEGER NOT NULL,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
-  progress_at INTEGER,                  -- of the latest change of kind progress
+  progress_at INTEGER,                  -- the time of the latest change of kind progress
   log_count INTEGER NOT NULL DEFAULT 0, -- log lines ever written
   key TEXT,
   name TEXT NOT NULL,
@@ -45,11 +45,11 @@ CREATE TABLE task (
   result TEXT                           -- JSON
 );
 
--- The lanes of a claim, each in the order in which it is given out.
+-- The lanes, each in the order in which its tasks are claimed.
 CREATE INDEX task_lanes ON task (type, priority DESC, run_at, id) WHERE status = 'pending';
 -- Lists and counts of some statuses; every index ends in the id.
 CREATE INDEX task_by_status ON task (status);
--- A sweep finds leases that are over without touching the rows.
+-- A sweep finds expired leases in this index, without reading the rows.
 CREATE INDEX task_running ON task (id, lease_until, revoke_at) WHERE status = 'running';
 -- Ended tasks by the time of their end, for lists and retention.
 CREATE INDEX task_ended ON task (status, finished_at, id) WHERE finished_at IS NOT NULL;
@@ -65,7 +65,7 @@ CREATE TABLE log_line (
   PRIMARY KEY (task_id, n)
 ) WITHOUT ROWID;
 
--- Deleted tasks whose log lines are still there: a thousand lines a task would make a deletion of many long.
+-- Deleted tasks whose log lines are not deleted yet: a thousand lines for each task would make a deletion of many tasks slow.
 CREATE TABLE orphaned_log (task_id INTEGER PRIMARY KEY);
 
 CREATE TABLE change (
@@ -88,7 +88,7 @@ CREATE TABLE idempotency (
 
 CREATE INDEX idempotency_by_end ON idempotency (until);
 
--- How many tasks there are of each type and status.
+-- The number of tasks of each type and status.
 CREATE TABLE census (
   type TEXT NOT NULL,
   status TEXT NOT NULL,
@@ -96,7 +96,7 @@ CREATE TABLE census (
   PRIMARY KEY (type, status)
 ) WITHOUT ROWID;
 
--- Small documents that processes leave for one another.
+-- Documents: small texts by which processes exchange facts.
 CREATE TABLE note (
   name TEXT NOT NULL UNIQUE,
   value TEXT NOT NULL,
