@@ -25,6 +25,7 @@ const present = (task: Stored) => {
     payload: null,
     priority: 0,
     tags: [],
+    labels: {},
     key: null,
     run_at: at,
     timeout: null,

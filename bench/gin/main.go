@@ -69,24 +69,25 @@ type briefTask struct {
 // fullTask has every field that TaskTrack answers, so that both sides serialise and send the same.
 type fullTask struct {
 	briefTask
-	Type            string          `json:"type"`
-	Payload         json.RawMessage `json:"payload"`
-	Priority        int             `json:"priority"`
-	Tags            []string        `json:"tags"`
-	Key             *string         `json:"key"`
-	RunAt           string          `json:"run_at"`
-	Timeout         *string         `json:"timeout"`
-	Attempt         int             `json:"attempt"`
-	MaxAttempts     int             `json:"max_attempts"`
-	Progress        *string         `json:"progress"`
-	Result          json.RawMessage `json:"result"`
-	Error           *string         `json:"error"`
-	Attempts        []string        `json:"attempts"`
-	CancelRequested bool            `json:"cancel_requested"`
-	StartedAt       *string         `json:"started_at"`
-	FinishedAt      *string         `json:"finished_at"`
-	UpdatedAt       string          `json:"updated_at"`
-	Version         int64           `json:"version"`
+	Type            string            `json:"type"`
+	Payload         json.RawMessage   `json:"payload"`
+	Priority        int               `json:"priority"`
+	Tags            []string          `json:"tags"`
+	Labels          map[string]string `json:"labels"`
+	Key             *string           `json:"key"`
+	RunAt           string            `json:"run_at"`
+	Timeout         *string           `json:"timeout"`
+	Attempt         int               `json:"attempt"`
+	MaxAttempts     int               `json:"max_attempts"`
+	Progress        *string           `json:"progress"`
+	Result          json.RawMessage   `json:"result"`
+	Error           *string           `json:"error"`
+	Attempts        []string          `json:"attempts"`
+	CancelRequested bool              `json:"cancel_requested"`
+	StartedAt       *string           `json:"started_at"`
+	FinishedAt      *string           `json:"finished_at"`
+	UpdatedAt       string            `json:"updated_at"`
+	Version         int64             `json:"version"`
 }
 
 const wireTime = "2006-01-02T15:04:05.000Z"
@@ -110,6 +111,7 @@ func presentFull(t task) fullTask {
 		briefTask:   brief,
 		Type:        "simulate",
 		Tags:        []string{},
+		Labels:      map[string]string{},
 		RunAt:       brief.CreatedAt,
 		MaxAttempts: 1,
 		Attempts:    []string{},
