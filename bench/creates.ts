@@ -2,10 +2,18 @@
  * Creates over HTTP, each stored before its answer: TaskTrack and the usual libraries for the same store, on that store.
  */
 import { CREATE_TASK, type Post } from "./load.ts";
-import { BULLMQ_CLIENTS, type BullmqClient, installPeers, startBunqueue, startPeer } from "./peers.ts";
+import {
+  BULLMQ_CLIENTS,
+  builtSides,
+  countUnfinished,
+  installPeers,
+  type Peer,
+  startBunqueue,
+  startPeer,
+} from "./peers.ts";
 import { figure, median, printTable, spread, type Verdict } from "./report.ts";
 import { type Loaded, load, type Server, startTasktrack, stop } from "./servers.ts";
-import { createFiles, type PostgresStore, type Store, startPostgres, startRedis } from "./stores.ts";
+import { createFiles, type Store, startPostgres, startRedis } from "./stores.ts";
 
 type Side = {
   readonly name: string;
@@ -55,28 +63,12 @@ const tasktrack: Side = {
   },
 };
 
-const pgBoss = (store: PostgresStore): Side => ({
-  name: "pg-boss send",
-  start: (storeUrl) => startPeer("pg-boss", storeUrl),
+/** Without workers, so that no job ends. */
+const peerSide = (name: string, peer: Peer, ...args: readonly string[]): Side => ({
+  name,
+  start: (storeUrl) => startPeer(peer, storeUrl, ...args, "serve"),
   post: CREATE_TASK,
-  countStored: async () => {
-    const [row] = (await store.sql().unsafe("SELECT count(*)::int AS jobs FROM pgboss.job")) as [
-      { jobs: number },
-    ];
-    return row.jobs;
-  },
-});
-
-const bullmq = (client: BullmqClient): Side => ({
-  name: `BullMQ add, ${client}`,
-  start: (storeUrl) => startPeer("bullmq", storeUrl, client),
-  post: CREATE_TASK,
-  countStored: async (_, storeUrl) => {
-    const redis = new Bun.RedisClient(storeUrl);
-    const length = Number(await redis.send("LLEN", ["bull:work:wait"]));
-    redis.close();
-    return length;
-  },
+  countStored: (_, storeUrl) => countUnfinished(peer, storeUrl),
 });
 
 const bunqueue = (durable: boolean): Side => ({
@@ -187,22 +179,26 @@ const hold = async ({ store, peers, others, target }: Contest, size: Size): Prom
 export const creates = async (quick: boolean): Promise<Verdict[]> => {
   installPeers();
   const size = quick ? QUICK : FULL;
+  const bullmq = BULLMQ_CLIENTS.map((client) => peerSide(`BullMQ add, ${client}`, "bullmq", client));
+  const asynq = builtSides("asynq", peerSide("Asynq Enqueue", "asynq"));
   const contests: readonly (() => Promise<Contest>)[] = [
-    async () => {
-      const store = await startPostgres();
-      return { store, peers: [pgBoss(store)], others: [], target: 8 };
-    },
+    async () => ({
+      store: await startPostgres(),
+      peers: [peerSide("pg-boss send", "pg-boss")],
+      others: builtSides("river", peerSide("River Insert", "river")),
+      target: 8,
+    }),
     async () => ({ store: createFiles(), peers: [bunqueue(false)], others: [bunqueue(true)], target: 5 }),
     async () => ({
       store: await startRedis("everysec"),
-      peers: BULLMQ_CLIENTS.map(bullmq),
-      others: [],
+      peers: bullmq,
+      others: asynq,
       target: 2,
     }),
     async () => ({
       store: await startRedis("always"),
-      peers: BULLMQ_CLIENTS.map(bullmq),
-      others: [],
+      peers: bullmq,
+      others: asynq,
       target: 2,
     }),
   ];

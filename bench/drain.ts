@@ -2,10 +2,16 @@
  * One process works on existing tasks, with handlers that return at once: the cost of a claim and of the outcome.
  */
 import { join } from "node:path";
-import { SQL } from "bun";
 import { pinned, SERVER_CORE } from "./machine.ts";
 import type { Drained } from "./peers/drain.ts";
-import { BULLMQ_CLIENTS, type BullmqClient, installPeers, type Peer, peerCommand } from "./peers.ts";
+import {
+  BULLMQ_CLIENTS,
+  builtSides,
+  countUnfinished,
+  installPeers,
+  type Peer,
+  peerCommand,
+} from "./peers.ts";
 import { figure, median, printTable, spread, type Verdict } from "./report.ts";
 import { bun, run } from "./servers.ts";
 import { type Store, startPostgres, startRedis } from "./stores.ts";
@@ -17,7 +23,12 @@ type Side = {
   /** The number of tasks that have not ended; for a peer, read without its library. */
   readonly countUnfinished: (storeUrl: string) => Promise<number>;
 };
-type Measured = { readonly perSecond: number; readonly workerBusy: number; readonly storeBusy: number };
+type Measured = {
+  readonly perSecond: number;
+  /** Shares of a core. */
+  readonly workerBusy: number;
+  readonly storeBusy: number;
+};
 type Results = ReadonlyMap<Side, Measured[]>;
 type Contest = {
   readonly store: Store;
@@ -46,31 +57,10 @@ const tasktrack = (slots: number): Side => ({
   },
 });
 
-const postgresPeer = (peer: Peer, name: string, unfinished: string): Side => ({
+const peerSide = (name: string, peer: Peer, ...args: readonly string[]): Side => ({
   name,
-  command: (verb, tasks) => peerCommand(peer, verb, String(tasks)),
-  countUnfinished: async (storeUrl) => {
-    const sql = new SQL(storeUrl, { max: 1 });
-    const [row] = (await sql.unsafe(`SELECT count(*)::int AS jobs FROM ${unfinished}`)) as [{ jobs: number }];
-    await sql.close();
-    return row.jobs;
-  },
-});
-
-const graphileWorker = postgresPeer("graphile-worker", "Graphile Worker", "graphile_worker._private_jobs");
-const pgBoss = postgresPeer("pg-boss", "pg-boss", "pgboss.job WHERE state < 'completed'");
-
-const bullmq = (client: BullmqClient): Side => ({
-  name: `BullMQ, concurrency 100, ${client}`,
-  command: (verb, tasks) => peerCommand("bullmq", client, verb, String(tasks)),
-  countUnfinished: async (storeUrl) => {
-    const redis = new Bun.RedisClient(storeUrl);
-    const lengths = await Promise.all(
-      ["bull:work:wait", "bull:work:active"].map((key) => redis.send("LLEN", [key])),
-    );
-    redis.close();
-    return lengths.reduce((sum: number, length) => sum + Number(length), 0);
-  },
+  command: (verb, tasks) => peerCommand(peer, ...args, verb, String(tasks)),
+  countUnfinished: (storeUrl) => countUnfinished(peer, storeUrl),
 });
 
 const measureSide = async (store: Store, side: Side, { tasks }: Size): Promise<Measured> => {
@@ -97,20 +87,33 @@ const rates = (results: Results, side: Side): number[] =>
 
 const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
-const best = (results: Results, sides: readonly Side[]): number =>
-  Math.max(...sides.map((side) => median(rates(results, side))));
+/** The side with the highest median. */
+const best = (results: Results, sides: readonly Side[]): Side | undefined =>
+  sides.toSorted((a, b) => median(rates(results, b)) - median(rates(results, a)))[0];
+
+/** The median of the rounds: the load of a shared machine changes less within a round than between rounds. */
+const ratio = (results: Results, ours: Side | undefined, other: Side | undefined): number => {
+  const theirs = other === undefined ? [] : rates(results, other);
+  const own = ours === undefined ? [] : rates(results, ours);
+  return median(own.map((rate, round) => rate / (theirs[round] ?? Number.NaN)));
+};
 
 const print = ({ store, ours }: Contest, results: Results): void => {
-  const rows = [...results].map(([side, measured]) => [
-    side.name,
-    figure(median(rates(results, side))),
-    spread(rates(results, side)),
-    figure(best(results, ours) / median(rates(results, side))),
-    percent(median(measured.map(({ workerBusy }) => workerBusy))),
-    percent(median(measured.map(({ storeBusy }) => storeBusy))),
-  ]);
+  const rows = [...results].map(([side, measured]) => {
+    const middle = (value: (one: Measured) => number): number => median(measured.map(value));
+    return [
+      side.name,
+      figure(median(rates(results, side))),
+      spread(rates(results, side)),
+      figure(ratio(results, best(results, ours), side)),
+      percent(middle(({ workerBusy }) => workerBusy)),
+      percent(middle(({ storeBusy }) => storeBusy)),
+      figure(middle(({ workerBusy, perSecond }) => (workerBusy / perSecond) * 1e6)),
+      figure(middle(({ storeBusy, perSecond }) => (storeBusy / perSecond) * 1e6)),
+    ];
+  });
   const head = ["tasks/s", "lowest to highest", "TaskTrack / it", "worker", "store"];
-  printTable([[store.name, ...head], ...rows]);
+  printTable([[store.name, ...head, "worker, CPU µs a task", "store, CPU µs a task"], ...rows]);
 };
 
 const hold = async (contest: Contest, size: Size): Promise<Verdict> => {
@@ -127,7 +130,7 @@ const hold = async (contest: Contest, size: Size): Promise<Verdict> => {
   await store.remove();
   return {
     what: `drain on ${store.name}, TaskTrack / the best of the others`,
-    measured: best(results, ours) / best(results, peers),
+    measured: ratio(results, best(results, ours), best(results, peers)),
     target,
     want: "at least",
     unit: "",
@@ -140,7 +143,11 @@ export const drain = async (quick: boolean): Promise<Verdict[]> => {
   const onPostgres: Contest = {
     store: await startPostgres(),
     ours: [tasktrack(500), tasktrack(1_000)],
-    peers: [graphileWorker, pgBoss],
+    peers: [
+      peerSide("Graphile Worker", "graphile-worker"),
+      peerSide("pg-boss", "pg-boss"),
+      ...builtSides("river", peerSide("River", "river")),
+    ],
     others: [],
     target: 1.5,
   };
@@ -148,7 +155,10 @@ export const drain = async (quick: boolean): Promise<Verdict[]> => {
   const onRedis: Contest = {
     store: await startRedis("everysec"),
     ours: [tasktrack(100)],
-    peers: BULLMQ_CLIENTS.map(bullmq),
+    peers: [
+      ...BULLMQ_CLIENTS.map((client) => peerSide(`BullMQ, concurrency 100, ${client}`, "bullmq", client)),
+      ...builtSides("asynq", peerSide("Asynq, concurrency 100", "asynq")),
+    ],
     others: [tasktrack(500)],
     target: 2,
   };

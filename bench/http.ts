@@ -1,15 +1,7 @@
 /** Create and get over HTTP: TaskTrack, a bare Bun.serve, and Gin, each on one core. */
+import { isBuilt } from "./go.ts";
 import { figure, median, printTable, spread, type Verdict } from "./report.ts";
-import {
-  buildGin,
-  type Loaded,
-  load,
-  type Server,
-  startBare,
-  startGin,
-  startTasktrack,
-  stop,
-} from "./servers.ts";
+import { type Loaded, load, type Server, startBare, startGin, startTasktrack, stop } from "./servers.ts";
 
 type Kind = "create" | "get" | "brief";
 type Side = { readonly name: string; readonly start: () => Promise<Server>; readonly kinds: readonly Kind[] };
@@ -115,15 +107,13 @@ const verdict = (measured: readonly Measured[], other: string, kind: Kind, targe
 
 export const http = async (quick: boolean): Promise<Verdict[]> => {
   const size = quick ? QUICK : FULL;
-  const missing = buildGin();
+  const withGin = isBuilt("gin", GIN);
   const sides: Side[] = [
     { name: TASKTRACK, start: () => startTasktrack(), kinds: ["create", "get"] },
     { name: BARE, start: startBare, kinds: ["create", "get"] },
   ];
-  if (missing === null) {
+  if (withGin) {
     sides.push({ name: GIN, start: startGin, kinds: ["create", "get", "brief"] });
-  } else {
-    console.log(`  Gin is left out: ${missing}`);
   }
   await demandSameAnswers(sides);
   const measured = sides.flatMap(({ name, kinds }) =>
@@ -138,5 +128,5 @@ export const http = async (quick: boolean): Promise<Verdict[]> => {
   print(measured);
   const againstBare = [verdict(measured, BARE, "create", 0.75), verdict(measured, BARE, "get", 0.75)];
   const againstGin = [verdict(measured, GIN, "create", 1.1), verdict(measured, GIN, "get", 1.4)];
-  return missing === null ? [...againstBare, ...againstGin] : againstBare;
+  return withGin ? [...againstBare, ...againstGin] : againstBare;
 };

@@ -1,7 +1,7 @@
 /** Starts and stops the servers under test. Every server listens on 127.0.0.1 only and ends with the benchmark. */
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
+import { goBinary } from "./go.ts";
 import { CREATE_TASK, type LoadPlan, type LoadResult } from "./load.ts";
 import { cpuSeconds, LOAD_CORE, pinned, SERVER_CORE, unpinned } from "./machine.ts";
 
@@ -25,7 +25,6 @@ const STOPPED_WITHIN_MS = 3_000;
 const RUN_WITHIN_MS = 15 * 60_000;
 
 const root = join(import.meta.dir, "..");
-const ginBinary = join(import.meta.dir, ".cache", "gin");
 export const bun = [process.execPath, "--no-env-file"];
 const running = new Map<number, Subprocess>();
 
@@ -36,16 +35,20 @@ export const freePort = (): number => {
   return port;
 };
 
-/** Only PATH, HOME and the given variables: the settings of the shell must not change the result. */
 /** Always ends with the benchmark. */
 export const track = (child: Subprocess): void => {
   running.set(child.pid, child);
   void child.exited.then(() => running.delete(child.pid));
 };
 
+/**
+ * Only PATH, HOME and the given variables: the settings of the shell must not change the result. Programs in Go have one core, like
+ * the others.
+ */
 const environment = (env: Readonly<Record<string, string>>) => ({
   PATH: process.env.PATH ?? "",
   HOME: process.env.HOME ?? "",
+  GOMAXPROCS: "1",
   ...env,
 });
 
@@ -142,20 +145,7 @@ export const startTasktrackAnywhere = (settings: Readonly<Record<string, string>
 export const startBare = (): Promise<Server> =>
   startServer({ name: "bare Bun.serve", command: [...bun, join(import.meta.dir, "bare.ts")] });
 
-export const startGin = (): Promise<Server> =>
-  startServer({ name: "Gin", command: [ginBinary], env: { GOMAXPROCS: "1" } });
-
-/** Builds the Gin server; null if it succeeded, else the reason why it is left out. */
-export const buildGin = (): string | null => {
-  if (Bun.which("go") === null) {
-    return "go is not on the PATH";
-  }
-  const build = Bun.spawnSync(["go", "build", "-o", ginBinary, "."], {
-    cwd: join(import.meta.dir, "gin"),
-    stderr: "pipe",
-  });
-  return build.exitCode === 0 && existsSync(ginBinary) ? null : `go build failed: ${build.stderr.toString()}`;
-};
+export const startGin = (): Promise<Server> => startServer({ name: "Gin", command: [goBinary("gin")] });
 
 export const stop = async ({ pid }: Pick<Server, "pid">): Promise<void> => {
   const child = running.get(pid);

@@ -1,15 +1,17 @@
 /**
- * BullMQ as a side of the benchmarks: `CLIENT serve` (HTTP before `add`), `CLIENT fill N`, `CLIENT drain N`; the client is
- * `ioredis`, or `bun`, the one that comes with the runtime. STORE_URL names the Redis. Why these settings: bench/README.md.
+ * BullMQ as a side of the benchmarks: `CLIENT serve` (HTTP before `add`), `CLIENT fill N`, `CLIENT drain N`, `CLIENT singles` (HTTP
+ * before `add`, and a worker); the client is `ioredis`, or `bun`, the one that comes with the runtime. STORE_URL names the Redis. Why these settings: bench/README.md.
  */
 import { createBunRedisClient, Queue, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { drain, jobs } from "./drain.ts";
-import { serveCreates } from "./http.ts";
+import { serveCreates, serveSingles } from "./http.ts";
 
 const QUEUE = "work";
 const FILL_AT_ONCE = 1_000;
 const CONCURRENCY = 100;
+/** As many as TaskTrack has by default. */
+const SINGLES_CONCURRENCY = 10;
 
 const [client, verb, count] = process.argv.slice(2);
 const url = process.env.STORE_URL;
@@ -44,8 +46,21 @@ const work = async (count) => {
   });
 };
 
+const singles = async () => {
+  const queue = openQueue();
+  await serveSingles({
+    create: async (body) => (await queue.add(QUEUE, body)).id,
+    start: (handled) =>
+      new Worker(QUEUE, async ({ data }) => handled(data), {
+        connection: connect(),
+        concurrency: SINGLES_CONCURRENCY,
+      }).waitUntilReady(),
+  });
+};
+
 if (verb === "serve") {
   const queue = openQueue();
   serveCreates(async (body) => (await queue.add(QUEUE, body)).id);
-} else if (verb === "fill") await fill(Number(count));
+} else if (verb === "singles") await singles();
+else if (verb === "fill") await fill(Number(count));
 else await work(Number(count));

@@ -1,10 +1,11 @@
 /**
- * Graphile Worker as a side of the drain: `fill N`, `drain N`. STORE_URL names the database. Why these settings:
- * bench/README.md.
+ * Graphile Worker as a side of the benchmarks: `fill N`, `drain N`, `singles` (HTTP before `addJob`, and workers). STORE_URL names
+ * the database. Why these settings: bench/README.md.
  */
 import { Logger, makeWorkerUtils, run } from "graphile-worker";
 import pg from "pg";
 import { drain, jobs } from "./drain.ts";
+import { serveSingles } from "./http.ts";
 
 const TASK = "work";
 const FILL_AT_ONCE = 5_000;
@@ -12,6 +13,9 @@ const FILL_AT_ONCE = 5_000;
 const CONCURRENCY = 24;
 const LOCAL_QUEUE = 1_000;
 const BATCH_DELAY_MS = 0;
+
+/** As many as TaskTrack has by default; everything else is the default too. */
+const SINGLES_CONCURRENCY = 10;
 
 const connectionString = process.env.STORE_URL;
 const logger = new Logger(() => () => undefined);
@@ -48,6 +52,18 @@ const work = async (count) => {
   });
 };
 
+const serve = async () => {
+  const utils = await makeWorkerUtils({ connectionString, logger });
+  await utils.migrate();
+  const preset = { worker: { connectionString, concurrentJobs: SINGLES_CONCURRENCY } };
+  await serveSingles({
+    create: async (body) => (await utils.addJob(TASK, body)).id,
+    start: (handled) =>
+      run({ preset, logger, noHandleSignals: true, taskList: { [TASK]: async (job) => handled(job) } }),
+  });
+};
+
 const [verb, count] = process.argv.slice(2);
-if (verb === "fill") await fill(Number(count));
+if (verb === "singles") await serve();
+else if (verb === "fill") await fill(Number(count));
 else await work(Number(count));

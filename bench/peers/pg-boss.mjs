@@ -1,10 +1,10 @@
 /**
- * pg-boss as a side of the benchmarks: `serve` (HTTP before `send`), `fill N`, `drain N`. STORE_URL names the database.
- * Why these settings: bench/README.md.
+ * pg-boss as a side of the benchmarks: `serve` (HTTP before `send`), `fill N`, `drain N`, `singles notify` and `singles poll` (HTTP
+ * before `send`, and workers). STORE_URL names the database. Why these settings: bench/README.md.
  */
 import { PgBoss } from "pg-boss";
 import { drain, jobs } from "./drain.ts";
-import { serveCreates } from "./http.ts";
+import { serveCreates, serveSingles } from "./http.ts";
 
 const QUEUE = "work";
 const FILL_AT_ONCE = 5_000;
@@ -13,13 +13,20 @@ const CONNECTIONS = 20;
 const BATCH = 500;
 const LOOPS = 4;
 
-const open = async () => {
-  const boss = new PgBoss({ connectionString: process.env.STORE_URL, max: CONNECTIONS });
+/** Large enough for all jobs that are created between two polls. */
+const SINGLES_BATCH = 100;
+
+const open = async (notify = false) => {
+  const boss = new PgBoss({
+    connectionString: process.env.STORE_URL,
+    max: CONNECTIONS,
+    useListenNotify: notify,
+  });
   boss.on("error", (error) => {
     throw error;
   });
   await boss.start();
-  await boss.createQueue(QUEUE);
+  await boss.createQueue(QUEUE, { notify });
   return boss;
 };
 
@@ -57,9 +64,21 @@ const work = async (count) => {
   });
 };
 
-const [verb, count] = process.argv.slice(2);
+const singles = async (notify) => {
+  const boss = await open(notify);
+  await serveSingles({
+    create: (body) => boss.send(QUEUE, body),
+    start: (handled) =>
+      boss.work(QUEUE, { batchSize: SINGLES_BATCH }, async (batch) => {
+        for (const { data } of batch) handled(data);
+      }),
+  });
+};
+
+const [verb, argument] = process.argv.slice(2);
 if (verb === "serve") {
   const boss = await open();
   serveCreates((body) => boss.send(QUEUE, body));
-} else if (verb === "fill") await fill(Number(count));
-else await work(Number(count));
+} else if (verb === "singles") await singles(argument === "notify");
+else if (verb === "fill") await fill(Number(argument));
+else await work(Number(argument));

@@ -1,0 +1,3 @@
+module bench/side
+
+go 1.26.0
