@@ -18,6 +18,7 @@ import { pulls } from "./pulls.ts";
 import { type Verdict, verdictLine } from "./report.ts";
 import { running } from "./running.ts";
 import { stopAll } from "./servers.ts";
+import { singles } from "./singles.ts";
 import { start } from "./start.ts";
 import { removeStores } from "./stores.ts";
 import { turns } from "./turns.ts";
@@ -35,6 +36,7 @@ const BENCHMARKS = new Map(
     compression,
     creates,
     drain,
+    singles,
     pulls,
     across,
     claims,

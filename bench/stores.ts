@@ -9,7 +9,7 @@ import { RedisClient, SQL } from "bun";
 import { createPostgres } from "../test/support/servers/postgres.ts";
 import { createRedis } from "../test/support/servers/redis.ts";
 import type { TestServer } from "../test/support/servers/runner.ts";
-import { cpuSeconds, cpuSecondsWithChildren, onEveryCore, parentOf } from "./machine.ts";
+import { exactCpuSecondsWithChildren, onEveryCore, parentOf } from "./machine.ts";
 
 export interface Store {
   /** The name in tables. */
@@ -107,7 +107,7 @@ export const startPostgres = async (
       await sql().unsafe("VACUUM ANALYZE");
       await sql().unsafe("CHECKPOINT");
     },
-    cpuSeconds: () => cpuSecondsWithChildren(postmaster),
+    cpuSeconds: () => exactCpuSecondsWithChildren(postmaster),
     remove: async () => {
       await close();
       await admin.close();
@@ -130,7 +130,7 @@ export const startRedis = async (appendfsync: "everysec" | "always"): Promise<St
       return server.url;
     },
     settle: async () => undefined,
-    cpuSeconds: () => cpuSeconds(pid),
+    cpuSeconds: () => exactCpuSecondsWithChildren(pid),
     remove: async () => {
       admin.close();
       await server.remove();
