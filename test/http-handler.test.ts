@@ -16,8 +16,15 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** A receiver that gives these answers one after another, and a worker that sends it the tasks of this type. */
-async function receive(type: string, answers: readonly ((response: ServerResponse) => void)[]) {
+/**
+ * A receiver that gives these answers one after another, and a worker that sends it the tasks of this type. A third of the lease is the time
+ * between two heartbeats; a machine that stalls for the whole lease loses the task.
+ */
+async function receive(
+  type: string,
+  answers: readonly ((response: ServerResponse) => void)[],
+  lease: string,
+) {
   const received: IncomingMessage["headers"][] = [];
   const receiver = createServer((request, response) => {
     received.push(request.headers);
@@ -27,7 +34,7 @@ async function receive(type: string, answers: readonly ((response: ServerRespons
   // A server that listens on a port has an address of this kind.
   const { port } = receiver.address() as AddressInfo;
   const handlers = { [type]: http(`http://127.0.0.1:${port}/hook`, { allowPrivate: ["127.0.0.1"] }) };
-  const worker = createWorker({ url: server.url, handlers, lease: "1s", log: createTestLog() });
+  const worker = createWorker({ url: server.url, handlers, lease, log: createTestLog() });
   worker.start();
   const stop = async (): Promise<void> => {
     await worker.stop(1_000);
@@ -42,11 +49,15 @@ const becomes = (id: number, is: (task: Task) => boolean): Promise<Task> =>
 
 describe("a task of an HTTP handler", () => {
   test("fails, waits for Retry-After and is done, with one Idempotency-Key in all calls", async () => {
-    const { received, stop } = await receive("hook.retried", [
-      (response) => response.writeHead(500).end("no"),
-      (response) => response.writeHead(429, { "retry-after": "1" }).end(),
-      (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"sent":true}'),
-    ]);
+    const { received, stop } = await receive(
+      "hook.retried",
+      [
+        (response) => response.writeHead(500).end("no"),
+        (response) => response.writeHead(429, { "retry-after": "1" }).end(),
+        (response) => response.writeHead(200, { "content-type": "application/json" }).end('{"sent":true}'),
+      ],
+      "60s",
+    );
     const id = await create(server.app.engine, { type: "hook.retried", backoff: { baseMs: 1, maxMs: 1 } });
     const task = await becomes(id, ({ status }) => status === "done");
     expect(task).toMatchObject({ result: '{"sent":true}', failures: 1 });
@@ -60,13 +71,17 @@ describe("a task of an HTTP handler", () => {
 
   test("closes its connection when it is cancelled", async () => {
     let closed = false;
-    const { received, stop } = await receive("hook.cancelled", [
-      (response) =>
-        response
-          .once("close", () => (closed = true))
-          .writeHead(200)
-          .write("working"),
-    ]);
+    const { received, stop } = await receive(
+      "hook.cancelled",
+      [
+        (response) =>
+          response
+            .once("close", () => (closed = true))
+            .writeHead(200)
+            .write("working"),
+      ],
+      "1s",
+    );
     const id = await create(server.app.engine, { type: "hook.cancelled" });
     await eventually(
       () => received.length,

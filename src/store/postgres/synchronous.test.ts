@@ -28,12 +28,36 @@ afterEach(async () => {
 }, 300_000);
 
 async function setStandby(name: string): Promise<void> {
+  if (name !== "") await admin.unsafe("CREATE TABLE IF NOT EXISTS public.probe (n integer)");
   await admin.unsafe(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
   await admin.unsafe("SELECT pg_reload_conf()");
   await eventually(
     () => admin.unsafe("SHOW synchronous_standby_names").values(),
     ([[value] = []]) => value === name,
   );
+  if (name !== "") await commitsWait();
+}
+
+/** The setting takes effect when a process of the server has read it, which may be later than this session. Until then commits do not wait. */
+async function commitsWait(): Promise<void> {
+  const probe = new SQL(server.url, { max: 1, prepare: false, connection: { application_name: "probe" } });
+  for (let isWaiting = false; !isWaiting; ) {
+    const commit = probe.unsafe("INSERT INTO public.probe VALUES (1)").then(
+      () => "done",
+      () => "done", // when the server stops
+    );
+    const waits = async (): Promise<string> => {
+      const [[waiting] = []] = await admin
+        .unsafe("SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE application_name = 'probe'")
+        .values();
+      return waiting === true ? "waits" : "";
+    };
+    const outcome = await eventually(
+      () => Promise.race([commit, waits()]),
+      (answer) => answer !== "",
+    );
+    isWaiting = outcome === "waits";
+  }
 }
 
 const count = async (condition: string): Promise<number> => {
