@@ -1,4 +1,4 @@
-/** The wiring: config in, a running server out. All that runs in the background is one list of services. */
+/** Creates a server from its configuration. All parts that run in the background are in one list of services. */
 import type { Broker } from "./broker/broker.ts";
 import { openBroker } from "./broker/open.ts";
 import { createSubmitter, type Submitter } from "./broker/submitter.ts";
@@ -48,7 +48,7 @@ export type Effects = {
   readonly clock: Clock;
   /** A random number from [0, 1). */
   readonly random: () => number;
-  /** A short random text. Two processes hardly ever get the same text at the same time; over years they may. */
+  /** A short random text. Two processes almost never get the same text at the same time; over years they may. */
   readonly nonce: () => string;
   /** Names this process in leases and history. */
   readonly worker: string;

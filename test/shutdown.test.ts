@@ -286,7 +286,7 @@ describe("a start is refused with one line:", () => {
     ["LEASE", "10ms", 'a duration such as "250ms", "30s" or "1h30m", at least 1s'],
     ["STORE_URL", "mysql://localhost/tasks", "memory:, sqlite:PATH, postgres://… or redis://…"],
     ["QUEUE_URL", "nats://localhost", "amqp://…, amqps://…, kafka://host:port,… or kafkas://host:port,…"],
-    ["QUEUE_URL", "kafka://localhost:9092?sasl=plain", "a user and a password where there is sasl"],
+    ["QUEUE_URL", "kafka://localhost:9092?sasl=plain", "a user and a password, because sasl is given"],
     ["ROLE", "workers", "all, api or worker"],
   ];
   test.each(bad)("%s=%s", async (name, value, expected) => {

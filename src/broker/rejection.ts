@@ -42,7 +42,7 @@ function rejectionWith({ body, key }: Submission, problem: unknown, kept: Uint8A
   });
 }
 
-/** Cut off between two characters, if it is UTF-8. */
+/** The first bytes; UTF-8 is cut between two characters. */
 function startOf(bytes: Uint8Array, atMost: number): Uint8Array {
   if (bytes.length <= atMost) return bytes;
   const cuts = [atMost, atMost - 1, atMost - 2, atMost - 3];

@@ -7,7 +7,7 @@ export interface Submissions {
    */
   consume(submit: Submit): void;
 
-  /** Whether messages are to be received and cannot be, for example because the queue is declared otherwise. The log has the reason. */
+  /** Whether messages are to be received and cannot be, for example because the queue is declared with other properties. The log has the reason. */
   isInterrupted(): boolean;
 
   /** Receives nothing more, and waits a limited time for unfinished messages. May be called twice. */
@@ -18,7 +18,7 @@ export type Submit = (submission: Submission) => Promise<SubmissionResult>;
 
 export type Submission = {
   readonly body: Uint8Array;
-  /** The idempotency key: the same at each delivery of the message; null where its producer gave it none. */
+  /** The idempotency key: the same at each delivery of the message; null if its producer gave it no key. */
   readonly key: string | null;
   /** Keys are unique within a scope. */
   readonly scope: string;

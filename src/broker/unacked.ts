@@ -7,7 +7,7 @@ import type { Disposition } from "./disposition.ts";
 export interface Unacked {
   /** Adds a wake-up; resolves with the disposition of its message. */
   add(): Promise<Disposition>;
-  /** The `listen` of the port. Wake-ups that are already here are reported at once. */
+  /** The `listen` of the port. Wake-ups that have already arrived are reported at once. */
   listen(signal: AbortSignal): Promise<WakeUp | null>;
   readonly size: number;
   returnAll(): void;
@@ -45,7 +45,7 @@ export function createUnacked({ clock, idleMs, onIdle }: UnackedSetup): Unacked 
     for (const listener of [...listeners]) listener(all);
   }
 
-  /** One wake-up for all that are here: a claim takes every task that is due. */
+  /** One wake-up for all that have arrived: a claim takes every task that is due. */
   function allAsOne(): WakeUp {
     const upTo = lastNumber;
     return {

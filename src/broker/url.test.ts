@@ -110,8 +110,8 @@ describe("Kafka:", () => {
 const partitions = (text: string): string => `kafka://h:1?partitions=${text}`;
 
 describe("an invalid URL is refused with what was expected:", () => {
-  const RABBITMQ_SHAPE = "amqp(s)://user:password@host:port/vhost, in which";
-  const KAFKA_SHAPE = "kafka(s)://user:password@host:port,host:port, in which";
+  const RABBITMQ_SHAPE = "amqp(s)://user:password@host:port/vhost, with each character";
+  const KAFKA_SHAPE = "kafka(s)://user:password@host:port,host:port, with each character";
   const rows: readonly (readonly [string, readonly string[]])[] = [
     [
       RABBITMQ_SHAPE,
@@ -150,7 +150,7 @@ describe("an invalid URL is refused with what was expected:", () => {
       "sasl to be one of plain, scram-sha-256, scram-sha-512",
       ["kafka://u:p@h:1?sasl=oauthbearer", "kafka://h:1?sasl=scram"],
     ],
-    ["a user and a password where there is sasl", ["kafka://h:1?sasl=plain", "kafkas://h:1?sasl=plain"]],
+    ["a user and a password, because sasl is given", ["kafka://h:1?sasl=plain", "kafkas://h:1?sasl=plain"]],
     [
       "prefix to be up to 100 letters, digits, dots, dashes and underscores",
       ["amqp://h?prefix=a%2Fb", "kafka://h:1?prefix=%20", `kafka://h:1?prefix=${"x".repeat(101)}`],
@@ -158,11 +158,11 @@ describe("an invalid URL is refused with what was expected:", () => {
     ["certfile and keyfile together", ["amqps://h?certfile=c", "kafkas://h:1?keyfile=k"]],
     ["verify to be verify_peer or verify_none", ["amqps://h?verify=none", "kafkas://h:1?verify=0"]],
     [
-      "amqps:// where there is cacertfile, certfile, keyfile or verify",
+      "amqps://, because of cacertfile, certfile, keyfile or verify",
       ["amqp://h?cacertfile=c", "amqp://h?verify=verify_none"],
     ],
     [
-      "kafkas:// where there is cacertfile, certfile, keyfile or verify",
+      "kafkas://, because of cacertfile, certfile, keyfile or verify",
       ["kafka://h:1?certfile=c&keyfile=k", "kafka://u:p@h:1?verify=verify_peer"],
     ],
   ];

@@ -55,9 +55,9 @@ const RABBITMQ_NAMES = ["prefix", ...TLS_NAMES, "heartbeat", "connection_timeout
 const KAFKA_NAMES = ["prefix", "partitions", "sasl", ...TLS_NAMES];
 
 const RABBITMQ_SHAPE =
-  "amqp(s)://user:password@host:port/vhost, in which what is not a letter or a digit of user, password and vhost is percent-encoded,";
+  "amqp(s)://user:password@host:port/vhost, with each character of user, password and vhost percent-encoded unless it is a letter or a digit,";
 const KAFKA_SHAPE =
-  "kafka(s)://user:password@host:port,host:port, in which what is not a letter or a digit of user and password is percent-encoded,";
+  "kafka(s)://user:password@host:port,host:port, with each character of user and password percent-encoded unless it is a letter or a digit,";
 
 const URL_PARTS = /^(amqps?|kafkas?):\/\/(?:([^/?#\s]*)@)?([^/?#@\s]+)(?:\/([^?#@\s]*))?(?:\?([^#\s]*))?$/;
 const HOST = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/;
@@ -145,7 +145,7 @@ function saslOf(mechanism: string | undefined, account: Account | null): KafkaUr
   const chosen = SASL_MECHANISMS.find((one) => one === (mechanism?.toLowerCase() ?? SASL_DEFAULT));
   if (chosen === undefined) throw expected(`sasl to be one of ${SASL_MECHANISMS.join(", ")}`);
   if (account !== null) return { ...account, mechanism: chosen };
-  if (mechanism !== undefined) throw expected("a user and a password where there is sasl");
+  if (mechanism !== undefined) throw expected("a user and a password, because sasl is given");
   return null;
 }
 
@@ -153,7 +153,7 @@ function saslOf(mechanism: string | undefined, account: Account | null): KafkaUr
 function tlsOf(given: Parameters, instead: string | null): TlsFiles | null {
   if (instead !== null) {
     if (TLS_NAMES.some((name) => given.has(name)))
-      throw expected(`${instead} where there is ${alternatives(TLS_NAMES)}`);
+      throw expected(`${instead}, because of ${alternatives(TLS_NAMES)}`);
     return null;
   }
   const [authority = null, certificate, key] = TLS_NAMES.map((name) => given.get(name));

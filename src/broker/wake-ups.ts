@@ -103,7 +103,7 @@ export function createBrokerWakeUps(
 
 type Subscription = ReturnType<typeof createSubscription>;
 
-/** Receives from the first `listen` until nothing has been listened to for `idleMs`, and again from the next one. */
+/** Receives from the first `listen` until `listen` has not been called for `idleMs`, and again from the next call. */
 function createSubscription(
   { clock, idleMs }: { readonly clock: Clock; readonly idleMs: number },
   receive: (unacked: Unacked) => Receiver,

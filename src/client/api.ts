@@ -46,14 +46,14 @@ export type ApiRequest = {
   readonly waitMs?: number;
   readonly timeoutMs?: number;
   readonly retries?: number;
-  /** If a retry is refused with one of these codes, an earlier try was carried out. */
+  /** If a repeated request is refused with one of these codes, the server has executed an earlier one. */
   readonly doneWhen?: readonly string[];
 };
 
 export type ApiAnswer<T> = {
   readonly status: number;
   readonly headers: Headers;
-  /** Null where there is none. */
+  /** Null if there is none. */
   readonly body: T;
   /** The body as it was received. */
   readonly text: string;
@@ -62,8 +62,8 @@ export type ApiAnswer<T> = {
 export interface Api {
   /**
    * Sends, and sends again after transient errors. Rejects with TaskTrackError, with the reason of the
-   * signal, or with TypeError if a header cannot be sent. Null if a refusal shows that an earlier try was
-   * carried out (`doneWhen`), whose answer was lost.
+   * signal, or with TypeError if a header cannot be sent. Null if a refusal shows that the server has
+   * executed an earlier request (`doneWhen`) whose answer was lost.
    */
   send<T>(request: ApiRequest): Promise<ApiAnswer<T> | null>;
   /** Sends once, without a deadline; resolves as soon as the answer begins. */
@@ -88,7 +88,7 @@ const RETRIES = 10;
 const TIMEOUT_MS = 30_000;
 const FIRST_BACKOFF_MS = 250;
 const LONGEST_BACKOFF_MS = 10_000;
-/** The longest Retry-After that is heeded. */
+/** The longest Retry-After that is applied. */
 const LONGEST_RETRY_AFTER_MS = 60_000;
 
 export function createApi({ url, options, clock, random }: ApiSetup): Api {

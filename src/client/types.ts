@@ -204,7 +204,7 @@ export type Stats = {
   readonly workers: readonly {
     readonly worker: string;
     readonly types: readonly string[];
-    /** How many tasks the worker runs; a lower bound where `workers_complete` is false. */
+    /** How many tasks the worker runs; a lower bound if `workers_complete` is false. */
     readonly running: number;
     readonly slots: number;
     readonly seen_at: string;

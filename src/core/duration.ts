@@ -1,7 +1,7 @@
 /**
- * Durations as Go writes them: "250ms", "4m2.348501s", "1h30m", "0s". A duration is exact to the nanosecond and
- * spans Go's int64 (about 292 years either way), so text → nanoseconds → text is the identity on canonical text.
- * Inside TaskTrack time is in whole milliseconds; the two functions with `Ms` in their name convert from and to them.
+ * Durations as Go writes them: "250ms", "4m2.348501s", "1h30m", "0s". A duration is exact to the nanosecond, within
+ * the range of Go's int64 (about ±292 years): canonical text that is parsed and printed is the same text.
+ * TaskTrack's own times are whole milliseconds; the two functions with `Ms` in their name convert to them and from them.
  */
 
 const MAX_NS = 2n ** 63n - 1n;
@@ -115,8 +115,8 @@ export function parseDurationMs(text: string): number | null {
 const NS_PER_MS = 1_000_000n;
 
 /**
- * Prints milliseconds as Go would. Whole milliseconds, which is what tasks carry, take a path without big integers:
- * every GET prints one.
+ * Prints milliseconds as Go would. Whole milliseconds, which tasks have, are printed without big integers,
+ * because every GET prints a duration.
  * @example formatDurationMs(242_348) // "4m2.348s"
  */
 export function formatDurationMs(ms: number): string {

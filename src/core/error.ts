@@ -1,14 +1,14 @@
-/** Why a request was refused: a word with a fixed meaning. Programs branch on it, people read `message`. */
+/** Why a request was refused, as a code with a fixed meaning for programs; `message` is for people. */
 export type ErrorCode =
   | "invalid" // a value breaks a rule; `fields` says which
   | "not_found" // no task has this id
   | "wrong_status" // the task's status does not allow this step
-  | "version_mismatch" // the task is not the version that the step asks for
-  | "key_taken" // another live task holds the same `key`
+  | "version_mismatch" // the task does not have the version that the step requires
+  | "key_taken" // another live task has the same `key`
   | "lease_lost" // the worker no longer holds the task
   | "idempotency_mismatch" // the idempotency key was used with another body
   | "overloaded" // too many calls wait; try again
-  | "store_unavailable" // the store did not answer; the write may or may not have happened
+  | "store_unavailable" // the store did not answer; it is not known whether it has written
   | "store_rejected"; // the store proved that it wrote nothing
 
 /** One invalid field: a JSON Pointer into the request, and what was expected there. */
@@ -36,6 +36,6 @@ export class TaskError extends Error {
   }
 }
 
-/** Narrows an unknown throw to a refusal with this code. */
+/** Whether a thrown value is a refusal, with this code if one is given. */
 export const isTaskError = (error: unknown, code?: ErrorCode): error is TaskError =>
   error instanceof TaskError && (code === undefined || error.code === code);

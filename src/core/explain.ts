@@ -16,7 +16,7 @@ export type Reason =
 export type Explanation = {
   readonly reason: Reason;
   readonly message: string;
-  /** The number of due tasks of its type before it; null where it does not wait for a worker. */
+  /** The number of due tasks of its type before it; null if it does not wait for a worker. */
   readonly position: number | null;
   /** The workers that take its type. */
   readonly workers: readonly string[];

@@ -9,12 +9,12 @@ export const renewedUntil = ({ until, leaseMs }: Pick<Lease, "until" | "leaseMs"
   endsTooLate(until, leaseMs, now) ? now + leaseMs : Math.max(until + 1, now + leaseMs);
 
 /**
- * Every end is set at most one length from now, so a later end means that the clock was set back. The second length allows for
- * clocks that differ.
+ * A lease is never renewed for more than one length from now, so a later end shows that the clock was set back. The second length
+ * allows for clocks that differ.
  */
 export const endsTooLate = (end: number, lengthMs: number, now: number): boolean => end > now + 2 * lengthMs;
 
-/** Whether the clock was set back so far that the end of the lease, or of the grace of its cancel request, has no meaning any more. */
+/** Whether the clock was set back so far that the end of the lease, or of the grace of its cancel request, is meaningless. */
 export const isOverlong = ({ lease }: { readonly lease: Lease }, now: number): boolean =>
   endsTooLate(lease.until, lease.leaseMs, now) ||
   (lease.revokeAt !== null && endsTooLate(lease.revokeAt, CANCEL_GRACE_MS, now));

@@ -114,7 +114,7 @@ export function create(spec: TaskSpec, defaults: TypeDefaults, now: number): Dra
   };
 }
 
-/** The fencing token of the task's next claim. It compares as unequal to every token before it. */
+/** The fencing token of the task's next claim. It differs from every earlier token. */
 export const nextToken = (claims: number, nonce: string): string => `${claims + 1}.${nonce}`;
 
 /** Gives a due task to a worker. */
@@ -151,8 +151,8 @@ const holdsLease = <T extends LightTask>(task: T, token: string): task is Extrac
   isRunning(task) && task.token === token;
 
 /**
- * A heartbeat: renews the lease and may bring progress. Leaves `version` unchanged and strictly raises `until`, except where a
- * clock that was set back has left the lease overlong.
+ * A heartbeat: renews the lease and may bring progress. Does not change `version`, and increases `until`, except if the
+ * lease is overlong because the clock was set back.
  */
 export function extend(
   task: Task,
@@ -265,14 +265,14 @@ function lose(
   return { ...next, losses };
 }
 
-/** How an attempt closes; its work counts up to `workedUntil`, which is now by default. */
+/** How an attempt ends; its work counts up to `workedUntil`, by default up to now. */
 type Closing = {
   readonly outcome: AttemptOutcome;
   readonly error: Failure | null;
   readonly workedUntil?: number;
 };
 
-/** Ends an attempt and with it the task. */
+/** Ends an attempt and the task. */
 const end = (task: LightRunning, status: EndedStatus, closing: Closing, now: number): LightEnded => ({
   ...task,
   ...closeAttempt(task, closing, now),
@@ -311,7 +311,7 @@ function closeAttempt(task: LightRunning, { outcome, error, workedUntil }: Closi
 }
 
 /**
- * Cancels: a pending task at once; a running one is asked to stop within CANCEL_GRACE_MS. Asking again
+ * Cancels: a pending task at once; a running one is asked to stop within CANCEL_GRACE_MS. A repeated request
  * changes nothing.
  */
 export function cancel(task: Task, now: number): Task;
@@ -369,7 +369,7 @@ export function retry(task: LightTask, now: number): Light<PendingTask> {
 /** The fields that an edit changes, with their new values. */
 export type TaskPatch = { readonly [F in EditableField]?: Task[F] };
 
-/** A field by the name that clients know. */
+/** A field by its name in the API. */
 const asAsked = (field: string): string =>
   field.replace(/Ms$/, "").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 
@@ -386,5 +386,5 @@ export function edit(task: Task, patch: TaskPatch, now: number): Task {
   return { ...task, ...patch, version: task.version + 1, updatedAt: now };
 }
 
-/** Whether the step moves a task into the live ones, where its `key` must be free. */
+/** Whether the step makes an ended task live again. Its `key` must be free then. */
 export const entersLife = (from: LightTask, to: LightTask): boolean => !isLive(from) && isLive(to);

@@ -36,7 +36,7 @@ export function largeResultFailure(result: JsonText): Failure | null {
   return { code: FAILURES.resultTooLarge, message };
 }
 
-/** Counts UTF-8 bytes without encoding. Does not count where the length alone decides. */
+/** Counts UTF-8 bytes without encoding. Does not count if the length is sufficient for the decision. */
 function utf8Bytes(result: JsonText): number {
   if (result.length * 3 <= LIMITS.resultBytes) return result.length;
   let bytes = 0;

@@ -10,7 +10,7 @@ import {
   type TaskHead,
 } from "./task.ts";
 
-/** The result of any of the three reads; the call's `parts` decide which. */
+/** The result of one of the three reads, as the `parts` of the call say. */
 export type AnyParts = Task | LightTask | TaskHead;
 
 /** The larger of two reads. */

@@ -2,7 +2,7 @@ import type { Backoff } from "./task.ts";
 
 export type RetryDecision = { readonly retry: true; readonly delayMs: number } | { readonly retry: false };
 
-/** With more the number would not be exact. */
+/** With more doublings the number would not be exact. */
 const DOUBLINGS_AT_MOST = 52;
 
 /**

@@ -12,9 +12,9 @@ export type Search = {
 const SEARCHED_LENGTH = LIMITS.searchLength;
 
 /**
- * Makes two texts equal when they differ only in case or in the way their letters are composed. Lower, upper and lower case
- * again folds "ẞ", "ß" and "SS"; upper case decomposes some Greek letters, so they are composed at the end; the final sigma is the one
- * letter with two lower-case forms. Characters that no store can keep become the replacement character, in texts and in queries.
+ * Makes two texts equal if they differ only in case or in the composition of their letters. A conversion to lower, upper and again
+ * lower case makes "ẞ", "ß" and "SS" equal. Upper case decomposes some Greek letters, so they are composed at the end. The final sigma
+ * is the only letter with two lower-case forms. Characters that no store can keep become the replacement character, in texts and in queries.
  * Most text is ASCII and needs none of this.
  */
 export function fold(text: string): string {

@@ -1,7 +1,7 @@
-/** A positive integer from 1, given by the store and never used twice in its life. */
+/** A positive integer, assigned by the store; the store never assigns it again. */
 export type TaskId = number;
 
-/** A JSON value as text: kept as it came, so that key order and NULs survive every store. */
+/** A JSON value as the text that was sent, so that every store keeps the order of keys and the escape of NUL. */
 export type JsonText = string;
 
 export const STATUSES = ["pending", "running", "done", "failed", "cancelled"] as const;
@@ -10,7 +10,7 @@ export type Status = (typeof STATUSES)[number];
 export const ENDED_STATUSES = ["done", "failed", "cancelled"] as const;
 export type EndedStatus = (typeof ENDED_STATUSES)[number];
 
-/** The limits of sizes. HTTP, brokers and SDK all read them here. */
+/** The limits of sizes. HTTP, brokers and SDK use them. */
 export const LIMITS = {
   nameCodePoints: 255,
   descriptionCodePoints: 10_000,
@@ -37,7 +37,7 @@ export const LIMITS = {
   searchLength: 4_096,
 } as const;
 
-/** The longest id a JSON number carries exactly. */
+/** The largest id that a JSON number represents exactly. */
 export const MAX_TASK_ID: TaskId = Number.MAX_SAFE_INTEGER;
 
 /** The delay of a retry: full jitter over min(maxMs, baseMs · 2ⁿ). */
@@ -54,8 +54,8 @@ export type LogLine = {
 };
 
 /**
- * The right of one worker to a running task. A cancel request sets `revokeAt`: after it the sweep ends the lease, even if heartbeats
- * continue. `leaseMs` is 0 where the store knows that the worker has ended.
+ * The right of one worker to a running task. A cancel request sets `revokeAt`: after that time lease judging ends the lease, even if heartbeats
+ * continue. `leaseMs` is 0 if the store knows that the worker has ended.
  */
 export type Lease = {
   readonly worker: string;
@@ -88,7 +88,7 @@ export type Attempt = {
  */
 type TaskFields = {
   readonly id: TaskId;
-  /** Rises by one with each change except a renewed lease, progress and log lines. */
+  /** Increases by one with each change except a renewed lease, progress and log lines. */
   readonly version: number;
   readonly name: string;
   readonly description: string;
@@ -106,14 +106,14 @@ type TaskFields = {
   readonly backoff: Backoff;
   readonly createdAt: number;
   readonly updatedAt: number;
-  /** The number of all claims; it only rises. It is the first half of the fencing token. */
+  /** The number of all claims; it never decreases. It is the first half of the fencing token. */
   readonly claims: number;
   /** The token of the latest claim; it stays until the next one, so that a repeated outcome gets its first answer. */
   readonly token: string | null;
-  /** The number of the current or latest start; a release lowers it again, a retry by hand resets it. */
+  /** The number of the current or latest start; a release decreases it, a manual retry resets it. */
   readonly attempt: number;
   readonly failures: number;
-  /** The number of lost leases; counted apart from failures. */
+  /** The number of lost leases, which are not counted as failures. */
   readonly losses: number;
   /** Time spent in attempts that have ended. */
   readonly workedMs: number;
@@ -209,7 +209,7 @@ export type EditableField = {
 
 export const FIELD_NAMES = Object.keys(FIELDS) as readonly FieldName[]; // its own keys
 
-/** A task without its long texts. The type has no such members, so a task that was read this way cannot be used as a whole one. */
+/** A task without its long texts. The type has no such members, so such a task cannot be used as a whole one. */
 export type Light<T extends Task = Task> = Omit<T, FieldIn<"whole">>;
 export type LightTask = Light<PendingTask> | Light<RunningTask> | Light<EndedTask>;
 
@@ -242,26 +242,26 @@ type Claimable = Pick<Task, "priority" | "runAt" | "id">;
 
 /**
  * The order in which due tasks of one set of types are claimed: priority first, then due time, then age.
- * Negative when `a` goes first.
+ * Negative if `a` is before `b`.
  */
 export function claimOrder(a: Claimable, b: Claimable): number {
   return b.priority - a.priority || a.runAt - b.runAt || a.id - b.id;
 }
 
-/** Time spent working over all attempts, in milliseconds; grows while running, but not past a lease that ran out. */
+/** Time spent working over all attempts, in milliseconds; grows while the task runs, but not after the end of its lease. */
 export function durationMs(task: LightTask, now: number): number {
   if (!isRunning(task)) return task.workedMs;
   return task.workedMs + Math.max(0, Math.min(now, task.lease.until) - task.startedAt);
 }
 
-/** Why a text cannot be stored by every store, or null: PostgreSQL knows neither NUL nor a lone surrogate. */
+/** Why some stores cannot store the text, or null: PostgreSQL accepts neither NUL nor a lone surrogate. */
 export function textFault(text: string): string | null {
   if (text.includes("\0")) return "must not contain the character NUL";
   if (!text.isWellFormed()) return "must not contain a lone surrogate";
   return null;
 }
 
-/** The nearest text that every store can keep, for texts of workers: a bad character must not lose an outcome. */
+/** The most similar text that every store can keep, for texts of workers: an outcome must not be lost because of one character. */
 export const storableText = (text: string, maxLength: number): string =>
   text.slice(0, maxLength).toWellFormed().replaceAll("\0", "\uFFFD");
 
@@ -311,7 +311,7 @@ export const typePatternFault = (pattern: string): string | null =>
 /** The rule for one tag. */
 export const tagFault = (tag: string): string | null => shortTextFault(tag, LIMITS.tagCodePoints);
 
-/** A name has no colon, so that a filter can write a label as `name:value`, and does not begin with `_`, so that none is `__proto__`. */
+/** A name has no colon, so that a filter can write a label as `name:value`. It does not begin with `_`, so that it is not `__proto__`. */
 export const LABEL_NAME = /^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$/;
 
 /** The rule for the name of a label. */

@@ -23,7 +23,7 @@ export interface ClaimCache {
   workerOf(id: TaskId, token: string): string | null;
   /** The length of the lease, in milliseconds; null if the task is not cached. */
   leaseMs(id: TaskId, token: string): number | null;
-  /** Removes leases that are lost: their workers will not come back to this process. */
+  /** Removes leases that are lost: their workers will send no outcome to this process. */
   forgetLost(isLost: (task: RunningTask) => boolean): void;
 }
 

@@ -14,7 +14,7 @@ export interface Claims {
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
   /** The same for workers in this process, which `ownWakeUps` wakes if there is one. */
   claimOwn(ask: Ask, signal: AbortSignal): Promise<Claimed>;
-  /** The due tasks of this moment; asks of one turn of the event loop are one call of the store. */
+  /** The tasks that are due now. Asks in one turn of the event loop share one call of the store. */
   claimNow(ask: Ask): Promise<readonly RunningTask[]>;
 }
 
@@ -29,14 +29,14 @@ export type ClaimsSetup = {
   readonly pollMs: number;
   /** Called after each call of the store: the answer to each ask. */
   readonly onClaimed: (asks: readonly Ask[], claimed: readonly (readonly RunningTask[])[]) => void;
-  /** Returns tasks to the store that were claimed for a worker that is no longer there. */
+  /** Releases tasks that were claimed for a worker that has disconnected. */
   readonly giveBack: (tasks: readonly RunningTask[]) => Promise<unknown>;
   readonly clock: Clock;
   readonly log: Log;
 };
 
 export function createClaims(setup: ClaimsSetup): Claims & {
-  /** The asks of all waiting claims. */
+  /** What each waiting claim asks for. */
   waiting(): Iterable<Ask>;
   readonly service: Service;
 } {
@@ -49,7 +49,7 @@ export function createClaims(setup: ClaimsSetup): Claims & {
     return claimed;
   }
 
-  /** An ask that got nothing because the tasks of other asks filled the store's answer is sent again. */
+  /** If an ask got nothing because the tasks of other asks filled the store's answer, it is sent again. */
   async function claimNowAll(asks: readonly Ask[]): Promise<(readonly RunningTask[])[]> {
     const answers: (readonly RunningTask[])[] = await claimAll(asks);
     let latest = answers;

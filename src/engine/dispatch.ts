@@ -19,7 +19,7 @@ export type Claimed = {
 export interface Dispatch {
   /** Resolves with tasks as soon as there are some, with none when the signal aborts or the dispatcher closes. */
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
-  /** The asks of all waiting claims. */
+  /** What each waiting claim asks for. */
   waiting(): Iterable<Ask>;
   /** Answers all waiting claims with no tasks, and waits until the tasks of a claim under way have been released. */
   close(): Promise<void>;
@@ -27,7 +27,7 @@ export interface Dispatch {
 
 export type DispatchSetup = {
   readonly claim: (asks: readonly Ask[]) => Promise<readonly (readonly RunningTask[])[]>;
-  /** Returns tasks whose claim has ended meanwhile. */
+  /** Releases tasks whose claim has ended meanwhile. */
   readonly giveBack: (tasks: readonly RunningTask[]) => Promise<unknown>;
   readonly wakeUps: Pick<WakeUps, "listen">;
   readonly pollMs: number;

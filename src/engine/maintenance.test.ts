@@ -381,7 +381,7 @@ describe("a sweep", () => {
       { statuses: ["failed", "cancelled"], keepMs: 60_000 },
     ] as const;
 
-    /** `refusal` gives the error of a removal of these ids; null where the store carries the removal out. */
+    /** `refusal` gives the error of a removal of these ids; null if the store carries the removal out. */
     function openRefusing(refusal: (ids: readonly number[]) => TaskError | null) {
       const pieces: number[][] = [];
       const opened = openEngine({

@@ -18,7 +18,7 @@ export type Swept = { readonly expired: number; readonly removed: number };
 export interface Maintenance {
   /** The time that decides about all tasks, epoch milliseconds. */
   now(): number;
-  /** One round of each now: leases that have ended, tasks that are old. */
+  /** Runs one round of lease judging and one of the deletion of old tasks now. */
   sweep(): Promise<Swept>;
 }
 

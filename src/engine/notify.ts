@@ -5,10 +5,10 @@ import type { WakeUps } from "../wakeup/wake-ups.ts";
 /** Wakes the processes that wait for tasks of these types. A type is in the list once for each due task of it. */
 export type Notify = (due: readonly string[]) => void;
 
-/** A slow broker refuses some notifications and takes others, hundreds of each a second: it counts as working after this time without a failure. */
+/** A slow broker refuses some notifications and accepts others, hundreds of each per second: it counts as working after this time without a failure. */
 const WORKS_AFTER_MS = 10_000;
 
-/** Nothing waits for a notification. A failure costs latency only, because waiting claims also poll; an outage is logged once. */
+/** No caller waits for a notification. A failure costs latency only, because waiting claims also poll; an outage is logged once. */
 export function createNotify(setup: {
   readonly wakeUps: Pick<WakeUps, "notify">;
   readonly clock: Clock;

@@ -65,7 +65,7 @@ export function createOnce(setup: {
   };
 }
 
-/** A mismatch is the answer to the call: another call has used its key meanwhile. After any other failure nothing is known about the call. */
+/** A mismatch is the answer to the call: another call has used its key meanwhile. After any other failure it is not known whether the call was executed. */
 function unlessMismatch(error: unknown): null {
   if (isTaskError(error, "idempotency_mismatch")) throw error;
   return null;

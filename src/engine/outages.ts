@@ -28,7 +28,7 @@ export type Round = {
   readonly at: number;
   /** The same moment by the store's clock; epoch milliseconds. */
   readonly now: number;
-  /** By how much the store's clock was set since the round before; negative where it was set back. */
+  /** By how much the store's clock was set since the round before; negative if it was set back. */
   readonly setByMs: number;
   /** The latest due time of this round, counted from the round before; null for a round that is not scheduled. */
   readonly dueAfterMs: number | null;
@@ -132,7 +132,7 @@ export function createOutages(openedAt: number): Outages {
 }
 
 /**
- * Forgets the oldest outage that is followed by one of the same length or more. The oldest of all must not go: it may be the time before
+ * Forgets the oldest outage that is followed by one of the same length or more. The very first outage must be kept: it may be the time before
  * this process started, and a process that is late at each round adds a hundred short ones before half of a long lease has passed.
  */
 function bounded(outages: readonly Outage[]): readonly Outage[] {

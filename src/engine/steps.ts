@@ -15,7 +15,7 @@ import type { Notify } from "./notify.ts";
 import type { Once } from "./once.ts";
 import type { ReadMany } from "./read-many.ts";
 
-/** Checks the task at the very moment of the step; throws if the step must not be done. */
+/** Checks the task at the moment of the step; throws if the step is not allowed. */
 export type Condition = (task: Pick<Task, "id" | "version">) => void;
 export type StepTerms = {
   readonly condition?: Condition | undefined;

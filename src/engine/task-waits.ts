@@ -15,7 +15,7 @@ type Waiter = { turn: PromiseWithResolvers<void>; isOver: boolean };
 
 /**
  * Waits for the end of tasks. The change feed wakes exactly the waits whose task has ended or was deleted, and they share the read
- * that follows: a thousand waits for one task cost the store what one costs.
+ * that follows: a thousand waits for one task cost the store as much as one.
  */
 export function createTaskWaits(setup: {
   readonly feed: ChangeFeed;

@@ -18,7 +18,7 @@ import type { Steps } from "./steps.ts";
 import type { WorkerRegistry } from "./worker-registry.ts";
 
 export interface Workers extends Claims {
-  /** The length of each of these leases from a heartbeat that was just answered, in milliseconds; null where the lease is lost. */
+  /** The length of each of these leases from a heartbeat that was just answered, in milliseconds; null if the lease is lost. */
   leaseMs(leases: readonly Pick<Beat, "id" | "token">[]): Promise<readonly (number | null)[]>;
   /** Renews leases; one answer for each. */
   extend(beats: readonly Beat[]): Promise<readonly BeatAnswer[]>;

@@ -8,7 +8,7 @@ export type BackoffLimits = {
 export const backoffMs = ({ firstMs, longestMs }: BackoffLimits, earlierFailures: number): number =>
   Math.min(longestMs, firstMs * 2 ** earlierFailures);
 
-/** Counts failures in a row and says how long to wait after each. */
+/** Counts failures in a row, and returns how long to wait after each. */
 export interface Backoff {
   /** Counts a failure; returns how many milliseconds to wait before the next attempt. */
   failed(): number;

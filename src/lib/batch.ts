@@ -105,7 +105,7 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     const calls = batch.map((entry) => entry.call);
     return sent(calls).then(
       (answers) => {
-        for (let at = 0; at < batch.length; at++) batch[at]?.resolve(answers[at] as Answer); // one each, by contract
+        for (let at = 0; at < batch.length; at++) batch[at]?.resolve(answers[at] as Answer); // `send` returns one answer for each call
       },
       (error: unknown) => refused(batch, error),
     );

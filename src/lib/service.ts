@@ -1,6 +1,6 @@
-/** Something that runs in the background from its start to its stop. */
+/** A part that runs in the background from its start to its stop. */
 export interface Service {
-  /** For the log. */
+  /** The name in the log. */
   readonly name: string;
   /** Rejects if the process cannot work without it. */
   start(): Promise<void> | void;

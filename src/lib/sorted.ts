@@ -1,12 +1,12 @@
 /**
- * A sorted collection in blocks: adding, removing and finding cost a binary search and a shift of one block, for any
+ * A sorted collection in blocks: adding, removing and finding cost a binary search and a shift of one block, whatever
  * the size, and a million members take eight bytes each. A single array would shift megabytes, a heap could not be
- * read in order, and a tree would cost an object a member.
+ * read in order, and a tree would need an object for each member.
  */
 export interface Sorted<T> {
   readonly size: number;
   add(member: T): void;
-  /** Removes the member that compares as equal; false where there is none. */
+  /** Removes the member that compares as equal; false if there is none. */
   remove(member: T): boolean;
   first(): T | undefined;
   last(): T | undefined;

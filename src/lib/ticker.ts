@@ -1,6 +1,6 @@
 import type { Timers } from "./waiting.ts";
 
-/** Calls a function at intervals, for as long as the function asks for it. */
+/** Calls a function at intervals until the function returns false. */
 export interface Ticker {
   /** The first call is due after one interval. No effect while the ticker runs. */
   start(): void;

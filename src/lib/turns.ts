@@ -19,7 +19,7 @@ export interface Turns<Key> {
 type Entry = { readonly start: () => Promise<unknown>; readonly reject: (error: unknown) => void };
 
 export function createTurns<Key>({ failsAll }: TurnsSetup): Turns<Key> {
-  /** The calls queued behind the running one, by key; no entry where none runs. */
+  /** The calls queued behind the running one, by key; no entry if none runs. */
   const queues = new Map<Key, Entry[]>();
   let waiting = 0;
 

@@ -31,7 +31,7 @@ export function sleep(timers: Timers, ms: number, signal?: AbortSignal): Promise
   });
 }
 
-/** One sleep at a time, which others may shorten. */
+/** One sleep at a time, which other code may shorten. */
 export interface Sleeper {
   sleep(ms: number): Promise<void>;
   /** The present sleep ends after at most `withinMs` from now. No effect while nothing sleeps. */

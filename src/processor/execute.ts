@@ -8,7 +8,7 @@ import type { Stop, StopReason } from "./stop.ts";
 
 /**
  * Runs a handler once, and resolves with the outcome when the handler has ended; never rejects. If the handler was told to stop and
- * then failed, the reason of the stop decides the outcome. If it returned a result in spite of the stop, the task is done. Null if
+ * then failed, the reason of the stop decides the outcome. If it returned a result although it was told to stop, the task is done. Null if
  * the lease is lost, so that there is no outcome to report.
  */
 export async function execute(

@@ -104,7 +104,7 @@ const failureOf = (code: unknown, message: unknown): Failure => ({
   message: storableText(textOf(message), LIMITS.messageLength),
 });
 
-/** The payload as the text that was received; printed again where a handler passes the task on with another payload. */
+/** The payload as the text that was received; printed again if a handler passes the task on with another payload. */
 export function payloadTextOf({
   payload,
   payloadText,

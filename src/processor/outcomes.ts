@@ -21,7 +21,7 @@ export function createOutcomeReport(setup: {
 }): ReportOutcome {
   const { source, heartbeats, clock, log } = setup;
 
-  /** One try. The unsent progress and log lines go first. */
+  /** One attempt. The unsent progress and log lines are sent before the outcome. */
   async function isReported(run: Run, outcome: Outcome): Promise<boolean> {
     const { task } = run;
     if ((run.progress !== null || run.log.length > 0) && !(await heartbeats.send([run]))) return false;

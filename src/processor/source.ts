@@ -20,8 +20,8 @@ export interface TaskSource {
 
   /**
    * Reports how an attempt ended. Rejects with `lease_lost` if this worker does not hold the task any more;
-   * then nothing has changed. After any other rejection the call may be repeated; the same outcome twice has
-   * the effect of one.
+   * then nothing has changed. After any other rejection the call may be repeated; an outcome that is reported twice
+   * has an effect once.
    */
   settle(id: TaskId, token: string, outcome: Outcome): Promise<void>;
 

@@ -2,8 +2,8 @@
 export type StopReason = "cancelled" | "lost" | "timeout" | "shutdown";
 
 /**
- * A run's order to stop. Its signal is created when a handler reads it. Short handlers never read it, and creating a signal costs
- * more than the rest of such a run.
+ * The request to a run to stop. Its abort signal is created only when a handler reads it: short handlers never read it, and creating a
+ * signal costs more than the rest of such a run.
  */
 export interface Stop {
   /** Null as long as the run may continue. */

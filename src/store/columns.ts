@@ -84,7 +84,7 @@ export const group = <T extends object>(members: Members<T>): Field<T> => ({
   read: objectReader<T>(members),
 });
 
-/** The same, where the object may be absent: then all its columns are null, and `key` names a member that is never null. */
+/** The same, if the object may be absent: then all its columns are null, and `key` names a member that is never null. */
 export function optionalGroup<T extends object>(key: keyof T, members: Members<T>): Field<T | null> {
   const read = objectReader<T>(members);
   const [column] = members[key].columns;

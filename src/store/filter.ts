@@ -83,7 +83,7 @@ const taskConditionsOf = (filter: TaskFilter) => TASK_NAMES.filter((name) => fil
 export const partsFor = (filter: TaskFilter): Parts =>
   taskConditionsOf(filter).reduce<Parts>((parts, name) => wider(parts, BY_TASK[name].parts), "head");
 
-/** Whether the counts by type and status know how many tasks the filter takes; not where it has any other condition. */
+/** Whether the counts by type and status know how many tasks the filter takes; not if it has any other condition. */
 export const isCounted = (filter: TaskFilter): boolean =>
   Object.entries(filter).every(([name, wanted]) => wanted === undefined || name in BY_GROUP);
 

@@ -13,11 +13,11 @@ export type Migration = {
 export type MigrationPlan = {
   /** The number of the latest migration that the store has; 0 for an empty one. */
   readonly current: number;
-  /** In order; empty where the store is up to date. */
+  /** In order; empty if the store is up to date. */
   readonly pending: readonly Migration[];
 };
 
-/** The migrations that a store lacks. Throws a message for the operator where the store is newer than this program. */
+/** The migrations that a store lacks. Throws a message for the operator if the store is newer than this program. */
 export function planMigrations(current: number, known: readonly Migration[]): MigrationPlan {
   const newest = known.at(-1)?.number ?? 0;
   if (current > newest) {

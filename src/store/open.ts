@@ -4,8 +4,8 @@ import type { StoreSetup } from "./setup.ts";
 import type { TaskStore } from "./store.ts";
 
 /**
- * An adapter: both functions reject with a TaskError whose message is one line for the operator, `store_unavailable` where
- * no server answers, `invalid` where the server or the file is unfit.
+ * An adapter: both functions reject with a TaskError whose message is one line for the operator, `store_unavailable` if
+ * no server answers, `invalid` if the server or the file is unfit.
  */
 type Adapter = {
   /** Connects, brings the schema up to date under a lock, checks that the store is fit. */
@@ -34,7 +34,7 @@ async function redis(): Promise<Adapter> {
   return { open: openRedisStore, migrate: migrateRedis };
 }
 
-/** Each adapter is loaded only where it is used. */
+/** Each adapter is loaded only when it is used. */
 async function adapterOf(url: string): Promise<Adapter> {
   const [scheme] = url.split(":", 1);
   switch (scheme) {

@@ -11,7 +11,7 @@ export type StoreSetup = {
   readonly random: () => number;
   /** A short text that is different each time. */
   readonly nonce: () => string;
-  /** Names this process in the leases of its own pool. */
+  /** The name of this process in the leases of its own processor. */
   readonly worker: string;
   readonly allowVolatileRedis: boolean;
 };

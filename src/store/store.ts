@@ -1,10 +1,10 @@
 /**
- * The port of every store. A store knows no rule of a task's life: it gives out ids, finds tasks, and replaces version n by version
+ * The port of every store. A store does not know the rules of tasks: it assigns ids, finds tasks, and replaces version n by version
  * n + 1 unless another write came first. Only `claim` and `extend` also apply the rules of `core/lifecycle`, to save a round trip;
  * the exam (store.suite.ts) compares them with it.
  *
- * Unless its description says otherwise, every method is atomic, and durable (as far as the store is) before it answers. Each change
- * of a task except a bare renewal of its lease is in the change log in the same commit. A store that cannot answer rejects with
+ * Unless its description says otherwise, every method is atomic, and its writes are durable (as far as the store is) before it answers. Each change
+ * of a task, except a mere renewal of its lease, is in the change log in the same commit. A store that cannot answer rejects with
  * `store_unavailable` (the write may have happened) or, when it has proof that nothing was written, with `store_rejected`.
  */
 
@@ -30,17 +30,17 @@ export interface TaskStore {
 
   /**
    * Creates tasks; the caller must not use the drafts afterwards. Each request is carried out whole or not at all, and all requests of a call
-   * commit together; a call with more than 1,000 drafts in all may commit in several pieces. Ids are given in the order of the drafts,
-   * from 1, each once in the store's life; a repeated or refused request skips none.
+   * commit together; a call with more than 1,000 drafts in all may commit in several pieces. Ids are assigned in the order of the drafts,
+   * from 1, each only once; a repeated or refused request skips none.
    * - A draft with the `key` of a live task (also of an earlier request in the call) is answered with that task: `existing: true`.
-   *   The caller makes sure that no two drafts of one request have the same key.
-   * - With `idempotency`: where (scope, key) is known and `until` is later than now, nothing is created; the answer has the ids of
-   *   the first request where the fingerprint agrees, else it is `mismatch`.
+   *   The caller ensures that no two drafts of one request have the same key.
+   * - With `idempotency`: if (scope, key) is known and `until` is later than now, nothing is created; the answer has the ids of
+   *   the first request if the fingerprint agrees, else it is `mismatch`.
    */
   insert(requests: readonly InsertRequest[], now: number): Promise<InsertAnswer[]>;
 
   /**
-   * The tasks of these ids in this order, null where there is none; of each task the requested parts, by default the whole task. An
+   * The tasks of these ids in this order, null if there is none; of each task the requested parts, by default the whole task. An
    * answer ends at about ANSWER_BYTES (core/text-size.ts) of the text of these parts: it may be shorter than the list of ids, but has
    * at least one entry unless the list is empty. The caller asks again for the rest.
    */
@@ -75,45 +75,45 @@ export interface TaskStore {
    * Claims due tasks, as `lifecycle.claim` does, for many asks at once: in their order each ask gets the best tasks (`claimOrder`) of
    * its types that earlier asks have left, up to its `max`. The cost depends on the number of claimed tasks and of lanes, not on the
    * backlog. Two claims never get the same version of a task.
-   * A call claims at most about ANSWER_BYTES (core/text-size.ts) of tasks in all, and at least one task where one is due. At the bound
+   * A call claims at most about ANSWER_BYTES (core/text-size.ts) of tasks in all, and at least one task if one is due. At the bound
    * the current ask ends short of its `max`, and the asks after it get nothing; the tasks that they did not get stay pending.
    */
   claim(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]>;
 
   /**
    * Renews leases, as `lifecycle.extend` does, and in the same commit stores progress and appends log lines (progress is a change, log
-   * lines alone are not). A lease is held by its token while the task runs, also past its end: a beat that comes late but before the
-   * lease was judged renews it. A beat without its lease is answered `lost` and changes nothing; the other beats are not affected.
+   * lines alone are not). A lease is held by its token while the task runs, also after its end: a heartbeat that comes late, but before the
+   * lease was judged, renews it. A heartbeat without its lease is answered `lost` and changes nothing; the others are not affected.
    */
   extend(beats: readonly Beat[], now: number): Promise<BeatAnswer[]>;
 
   /**
-   * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, where it runs, the
+   * Writes steps, each on its own and in their order: `ok` only if the stored task still has `from.version` and, if it runs, the
    * lease's `until` of `from`; else `stale`. A step that makes an ended task live again is `key_taken` while another live task holds
    * its key. A call has at most one step a task. Only fields that differ are written: a payload or a result that `to` does not have,
    * because the task was read without it, stays as it is in the store.
-   * A step with `once` is also `stale`, and never `key_taken`, where a document of that name exists; a step that is written writes the
+   * A step with `once` is also `stale`, and never `key_taken`, if a document of that name exists; a step that is written writes the
    * document in the same commit. So a step that comes twice is carried out once, and the caller finds its answer in the document.
    */
   replace(steps: readonly Step[]): Promise<ReplaceAnswer[]>;
 
   /**
-   * Deletes tasks with their logs; false where there is none, or none of that version. With `once`: as in `replace`, and false where
+   * Deletes tasks with their logs; false if there is none, or none of that version. With `once`: as in `replace`, and false if
    * the document exists.
    */
   remove(refs: readonly TaskRef[]): Promise<boolean[]>;
 
   /**
    * Adds tasks of another store unchanged, each with its log: id, version, history, lease. A task with an id that exists here
-   * is left out. The call is carried out whole or not at all, `key_taken` where a live task here holds the key of one of them. Each is
-   * in the change log as created; ids that are given later are higher than all of these. Returns the number of added tasks. For
+   * is left out. The call is carried out whole or not at all, `key_taken` if a live task here holds the key of one of them. Each is
+   * in the change log as created; ids that are assigned later are higher than all of these. Returns the number of added tasks. For
    * `tasktrack copy`, while no other process writes.
    */
   restore(records: readonly TaskRecord[]): Promise<number>;
 
   /**
-   * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1 through the
-   * task's whole life. `[]` without a task.
+   * The task's log lines with n > after, oldest first; the last LIMITS.logLinesKept are kept. They are numbered from 1, in all attempts
+   * together. `[]` without a task.
    */
   readLog(id: TaskId, after: number): Promise<LogLine[]>;
 
@@ -135,7 +135,7 @@ export interface TaskStore {
 
   /**
    * Writes documents: small texts beside the tasks, each under a name, by which processes exchange facts. Each is written on its own:
-   * `ok` only where the stored version is `ifVersion` (0: there is none; not given: any or none), else `stale`. Versions rise by one
+   * `ok` only if the stored version is `ifVersion` (0: there is none; not given: any or none), else `stale`. Versions rise by one
    * from 1; a null value deletes. A document with an `until` that is not later than now counts as not there and is deleted later. Documents are
    * not in the change log and notify no watcher. A call has a name at most once; names are up to 255 printable ASCII characters, values
    * up to 64 KiB of text: the caller makes sure of it.
@@ -149,7 +149,7 @@ export interface TaskStore {
    */
   readDocuments(prefix: string, now: number, after?: string): Promise<DocumentPage>;
 
-  /** The store's clock, epoch milliseconds: all processes on the store go by it. */
+  /** The time of the store's clock, epoch milliseconds: all processes on the store use it. */
   now(): Promise<number>;
 
   /** Releases everything. Calls under way may fail; a second call does nothing. */
@@ -170,7 +170,7 @@ export type InsertAnswer =
   | { readonly kind: "created" | "repeated"; readonly tasks: readonly Inserted[] }
   | { readonly kind: "mismatch" };
 
-/** All given conditions must hold; a list holds when one of its members does (`tags` and `labels`: when all do). */
+/** All given conditions must hold; a list holds if one of its members does (`tags` and `labels`: if all do). */
 export type TaskFilter = {
   readonly statuses?: readonly Status[];
   /** Exact types, or prefixes ending in `*`. */
@@ -206,7 +206,7 @@ export type TaskPage<T extends TaskHead = Task> = {
   readonly next: Cursor | null;
 };
 
-/** The number of tasks of a type, and the earliest `runAt` of the pending ones; null where none is pending. */
+/** The number of tasks of a type, and the earliest `runAt` of the pending ones; null if none is pending. */
 export type TypeCount = {
   readonly type: string;
   readonly counts: Readonly<Record<Status, number>>;
@@ -266,7 +266,7 @@ export type TaskRef = { readonly id: TaskId; readonly version?: number; readonly
 /** A document that a step or a deletion writes; an earlier document of that name with an `until` not later than `now` counts as not there. */
 export type OnceDocument = Omit<StoredDocument, "version"> & { readonly now: number };
 
-/** An event in the life of a task. The reader asks the store for the present state. */
+/** A change of a task. The reader asks the store for the present state. */
 export type Change = {
   readonly rev: number;
   readonly id: TaskId;
@@ -274,7 +274,7 @@ export type Change = {
   readonly status: Status;
   readonly kind: ChangeKind;
 };
-/** `progress` comes at most once a second a task; where the clock was set back, at once. */
+/** `progress` comes at most once a second for each task; if the clock was set back, at once. */
 export type ChangeKind = "created" | "changed" | "progress" | "deleted";
 /** A place in the change log. Another epoch means that the store was restarted, restored or emptied. */
 export type Position = { readonly epoch: string; readonly rev: number };

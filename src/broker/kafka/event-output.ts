@@ -5,7 +5,7 @@ import { type EventOutput, givenUp, type TaskEvent, unlessAborted } from "../eve
 export function createKafkaEventOutput(setup: {
   readonly producer: Producer;
   readonly topic: string;
-  /** Creates the topics where they are missing. */
+  /** Creates the topics if they are missing. */
   readonly ready: () => Promise<unknown>;
   /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;

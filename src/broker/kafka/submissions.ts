@@ -18,7 +18,7 @@ export type KafkaSubmissionsSetup = {
   readonly connection: KafkaConnection;
   readonly names: Pick<Names, "submissions" | "rejections" | "submissionsGroup">;
   readonly producer: Producer;
-  /** Creates the topics where they are missing. */
+  /** Creates the topics if they are missing. */
   readonly ready: () => Promise<unknown>;
   /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;

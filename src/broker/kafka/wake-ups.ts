@@ -24,7 +24,7 @@ export type KafkaWakeUpsSetup = {
     "clientId" | "bootstrapBrokers" | "sasl" | "tls"
   >;
   readonly producer: Producer;
-  /** Creates the topic where it is missing. */
+  /** Creates the topic if it is missing. */
   readonly ready: () => Promise<unknown>;
   /** Reports a failure that a missing topic may have caused. */
   readonly doubt: () => void;

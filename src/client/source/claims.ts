@@ -15,8 +15,8 @@ export interface Claims extends Pick<Leave, "leave" | "left"> {
   /** The types of the claims that are sent from now on. */
   askFor(types: readonly string[]): void;
   /**
-   * Sends a request that frees up to `max` slots, together with a claim for as many tasks; without one if a long poll asks for tasks
-   * already. If the answer is lost, the next claim is sent under the same request id and gets the tasks that came with it.
+   * Sends a request that frees up to `max` slots, together with a claim for as many tasks; without one if a long poll already asks for
+   * tasks. If the answer is lost, the next claim is sent under the same request id and gets the tasks that came with it.
    */
   sendWithClaim<Answer>(max: number, send: (claim: ClaimBody | null) => Promise<Answer>): Promise<Answer>;
   /** Keeps the tasks of an answer for the next claims; after `leave`, releases them. */

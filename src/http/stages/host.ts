@@ -38,7 +38,7 @@ export function createHostCheck({ httpHost, allowedHosts }: HostSetup): Stage {
     if (isBrowser(call.headers) && !isOwnHost(host)) {
       throw refuse(
         "forbidden_host",
-        `Browsers may not reach this server as ${JSON.stringify(host)}: add the name to ALLOWED_HOSTS, or let the proxy pass on the Host that the browser named`,
+        `Browsers may not reach this server as ${JSON.stringify(host)}: add the name to ALLOWED_HOSTS, or let the proxy pass on the Host that the browser sent`,
       );
     }
     return call;

@@ -25,7 +25,7 @@ export function createOriginCheck({ allowedHosts }: OriginSetup): Stage {
     if (site !== undefined) {
       throw refuse(
         "forbidden_origin",
-        `Pages of another origin may not change tasks, and the browser says that this one is (Sec-Fetch-Site: ${JSON.stringify(site)}, Origin: ${JSON.stringify(origin ?? "")}, Host: ${JSON.stringify(host)})`,
+        `Pages of another origin may not change tasks, and the browser reports that this page has another origin (Sec-Fetch-Site: ${JSON.stringify(site)}, Origin: ${JSON.stringify(origin ?? "")}, Host: ${JSON.stringify(host)})`,
       );
     }
     if (origin === undefined || isOwnOrigin(origin, host)) return;

@@ -26,7 +26,7 @@ export function createWatchdog(clock: Clock): Watchdog {
   let heardAt = startedAt;
   let isSuspect = false;
 
-  // Loading a module may block the event loop for long. A module that waits while it loads sends heartbeats all the time.
+  // Loading a module may block the event loop for a long time. A module that waits while it loads sends heartbeats all the time.
   const isLate = (isLoading: boolean): boolean =>
     isLoading
       ? clock.monotonic() - startedAt > LOADS_WITHIN_MS

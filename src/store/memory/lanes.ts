@@ -10,7 +10,7 @@ export interface Lanes {
   remove(task: PendingTask): void;
   /** The lanes of these types whose first task is due, the one with the best first task first. */
   due(patterns: readonly string[], now: number): Sorted<Lane>;
-  /** The earliest `runAt` of a type's pending tasks; null where it has none. */
+  /** The earliest `runAt` of a type's pending tasks; null if it has none. */
   oldestRunAt(type: string): number | null;
   /** How many due tasks of its type are claimed before this one, counted up to `atMost`. */
   positionOf(task: PendingTask, now: number, atMost: number): number;

@@ -1,4 +1,4 @@
-/** The tasks, and every index over them: one call moves a task from one state to the next in all of them. */
+/** The tasks and all their indexes: one call changes the state of a task in all of them. */
 import { isEnded, isLive, isRunning, type RunningTask, type Task, type TaskId } from "../../core/task.ts";
 import { createPages, type Pages } from "../../lib/pages.ts";
 import { type Counts, createCounts } from "./counts.ts";
@@ -7,7 +7,7 @@ import { createLanes, type Lanes } from "./lanes.ts";
 
 export interface Rows {
   readonly byId: Pick<Pages<Task>, "get" | "after" | "before">;
-  /** Running tasks are not ordered by lease: a sweep reads all of them, so a heartbeat moves nothing. */
+  /** Running tasks are not ordered by lease: a sweep reads all of them, so a heartbeat changes no index. */
   readonly running: Pick<Map<TaskId, RunningTask>, "get" | "values">;
   readonly lanes: Pick<Lanes, "due" | "oldestRunAt" | "positionOf">;
   readonly ended: Pick<Ended, "walk">;

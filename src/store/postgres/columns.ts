@@ -146,7 +146,7 @@ type Condition<Name extends keyof TaskFilter> = (wanted: TaskFilter[Name], bind:
 
 /**
  * The conditions of a filter in SQL, about the row `t`; the compiler refuses a filter with a condition that is not here. Each is always a
- * part of the statement, and is true where the filter does not have it, so that there is one text for all filters. The statuses are chosen
+ * part of the statement, and is true if the filter does not have it, so that there is one text for all filters. The statuses are chosen
  * by the source of the rows. A search in fields of the payload is evaluated by core, which knows the rule.
  */
 const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses">]-?: Condition<Name> } = {

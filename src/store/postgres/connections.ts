@@ -95,7 +95,7 @@ export async function openConnections(setup: ConnectionsSetup): Promise<Connecti
   }
 
   /**
-   * Asks until a server that takes writes answers, on new connections where the last ones led to none. The connections to a
+   * Asks until a server that takes writes answers, on new connections if the last ones led to none. The connections to a
    * server that waits for its standby are kept: each new one would also wait there.
    */
   async function reconnect(reason: string): Promise<void> {

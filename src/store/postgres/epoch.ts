@@ -4,7 +4,7 @@ import type { Row, Session, Statement, Values } from "./statement.ts";
 
 /**
  * For a select list over tasktrack.meta `m`. The epoch identifies this copy of the data. Restoring a dump creates the tables again with other
- * oids, or with other files where only the rows were restored. A copy of the database has another database oid. Another cluster has
+ * oids, or with other files if only the rows were restored. A copy of the database has another database oid. Another cluster has
  * another system identifier, which is a parameter. A promoted standby, or a restore to a point in time, has another timeline.
  */
 export const EPOCH = `(SELECT md5(concat_ws(' ', m.epoch, $identifier::text, d.oid, d.datname, 'tasktrack.meta'::regclass::oid,

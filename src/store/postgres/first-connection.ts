@@ -71,7 +71,7 @@ export async function openFirst(server: ServerUrl): Promise<First> {
   }
 }
 
-/** Null where a connection pooler refuses the startup parameters. */
+/** Null if a connection pooler refuses the startup parameters. */
 async function askDirectly(sql: SQL, server: ServerUrl): Promise<SessionState | null> {
   try {
     return await askSession(sql);

@@ -64,7 +64,7 @@ type Done = { readonly deleted: readonly number[]; readonly summed: number };
 
 const longPause = (random: number): number => EVERY_MS * (0.8 + 0.4 * random);
 
-/** The time until the next round: short where a piece was full, so that this round may have left some rows. */
+/** The time until the next round: short if a piece was full, so that this round may have left some rows. */
 const pause = ({ deleted, summed }: Done, random: number): number =>
   deleted.includes(PIECE) || summed > PIECE / 2 ? NEXT_PIECE_MS : longPause(random);
 

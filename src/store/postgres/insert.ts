@@ -19,7 +19,7 @@ const CREATED = `counted AS (
   )`;
 
 /**
- * Takes the columns of the drafts and the place of the ids that this process has seen; returns the ids in order. In another place it
+ * Takes the columns of the drafts and the identity of the sequence that this process knows; returns the ids in order. With another identity it
  * creates nothing. Only a task that is really created takes an id.
  */
 const CREATE = `WITH gate AS MATERIALIZED (SELECT tasktrack.gate()),
@@ -40,8 +40,8 @@ export const LOCK_KEYS = "SELECT tasktrack.lock_keys($names::text[]) AS locked";
 
 /**
  * The same for requests some of which have keys. Returns rows with a number: the n-th row has the task of the n-th draft, and the
- * fingerprint and the answer of the n-th idempotency key if it is remembered; each is null where there is none. There is no row where the ids
- * are in another place.
+ * fingerprint and the answer of the n-th idempotency key if it is remembered; each is null if there is none. There is no row if the
+ * identity of the sequence is another one.
  */
 const CREATE_KEYED = `WITH decided AS MATERIALIZED (
     SELECT * FROM tasktrack.decide_keyed($now, $locks::text[], $key::text[], $asked_by::integer[],
@@ -60,7 +60,7 @@ const CREATE_KEYED = `WITH decided AS MATERIALIZED (
     WITH ORDINALITY AS answer(id, existing, fingerprint, tasks, n)`;
 
 const NOTE_SOURCE = "SELECT tasktrack.note_source() AS source";
-/** More tries than one are needed only where the server changes between two statements. */
+/** More tries than one are needed only if the server changes between two statements. */
 const TRIES = 5;
 
 /** The highest number of keyed drafts in one commit. Other creates that need locks of the same keys wait for that commit. */
@@ -70,11 +70,11 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
   const { pool } = setup;
   const [create, createKeyed] = [statement(setup.sql(CREATE)), statement(setup.sql(CREATE_KEYED))];
   const noteSource = setup.sql(NOTE_SOURCE);
-  /** The place of the ids, as `note_source` returned it. */
+  /** The identity of the sequence of ids, as `note_source` returned it. */
   let source = "";
 
   /**
-   * Creates where the ids are known to be higher than all that were ever given out. Each statement compares the place itself: a
+   * Creates tasks, if their ids are known to be higher than all earlier ids. Each statement compares the identity of the sequence itself: a
    * connection pooler may change the server behind an open connection, and a dump may be restored under open connections.
    */
   async function createAtSource(
@@ -84,7 +84,7 @@ export function createInsert(setup: { readonly pool: Pool; readonly sql: (text: 
   ): Promise<readonly Row[]> {
     for (let tries = 0; tries < TRIES; tries++) {
       const rows = await createIn(session, { ...values, seen: source });
-      if (rows.length > 0) return rows; // there is none only where the ids are in another place
+      if (rows.length > 0) return rows; // there is none only if the identity of the sequence is another one
       source = String((await session.rows(noteSource))[0]?.source);
     }
     throw new TaskError(

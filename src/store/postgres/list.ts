@@ -17,7 +17,7 @@ import { bytesBefore, isWithin } from "./byte-limit.ts";
 import { type Bind, COLUMNS, conditionsOn, leaseConditions, selectList, sizeOf } from "./columns.ts";
 import type { Parameter, Row, Session } from "./statement.ts";
 
-/** Rows that a page reads where its filter may leave out most of them: some milliseconds of the server. */
+/** Rows that a page reads if its filter may leave out most of them: some milliseconds of the server. */
 const SIFTED_ROWS = 5_000;
 const COUNTED_ROWS = 50_000;
 /** Rows of a page that are read to be counted. */
@@ -25,7 +25,7 @@ const READ_ROWS = 1_000;
 
 /** Statuses that have an index by id; see the migration. */
 const RARE: ReadonlySet<Status> = new Set(["running", "failed", "cancelled"]);
-/** All tasks of another status are read and sorted where there are no more than this. */
+/** All tasks of another status are read and sorted if there are no more than this. */
 const FEW = SIFTED_ROWS;
 
 export function createLists(setup: { readonly session: Session; readonly sql: (text: string) => string }) {

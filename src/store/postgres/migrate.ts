@@ -76,7 +76,7 @@ async function planFor(session: Session, schema: string): Promise<MigrationPlan>
   return planMigrations(Number(latest?.latest), MIGRATIONS);
 }
 
-/** CREATE SCHEMA needs the right to create schemas even where the schema exists, so a role that owns only the schema could not start. */
+/** CREATE SCHEMA needs the right to create schemas even if the schema exists, so a role that owns only the schema could not start. */
 async function layFoundation(session: ScriptSession, schema: string): Promise<void> {
   const [known] = await session.rows(IS_SCHEMA_THERE, [schema]);
   if (known?.is_there !== true) await session.script(`CREATE SCHEMA "${schema}"`);

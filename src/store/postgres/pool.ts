@@ -83,7 +83,7 @@ export async function openPool({ url, clock, log }: PoolSetup): Promise<Pool> {
     return promise.finally(deadline.stop);
   }
 
-  /** Runs the call when a connection is free. Refuses it at once where too many calls wait or the server does not answer. */
+  /** Runs the call when a connection is free. Refuses it at once if too many calls wait or the server does not answer. */
   async function onConnection<T>(kind: Kind, call: (sql: SQL, deadline: Deadline) => Promise<T>): Promise<T> {
     throwIf(connections.fault());
     if (calls >= CALLS_AT_MOST) throw tooManyWait();

@@ -16,7 +16,7 @@ const PARAMETER_STATES = /^(08P01|42704|22023|0A000)$/;
 export const reasonOf = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split("\n", 1)[0] ?? "";
 
-/** Why the first connection failed, with the cure where the reason does not name it. */
+/** Why the first connection failed, with the cure if the reason does not name it. */
 export function startWords(error: unknown): string {
   const reason = reasonOf(error);
   const [, cure] = CURES.find(([words]) => words.test(reason)) ?? [];

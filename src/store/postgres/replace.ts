@@ -185,7 +185,7 @@ export const isEndOfAttempt = ({ from, to }: Pick<Step, "from" | "to">): boolean
 const fieldOf = (task: Stepped, name: FieldName): unknown => task[name];
 
 /**
- * Steps that are written one run after the other: a step with a document alone, and the others together. Their order matters only where a
+ * Steps that are written one run after the other: a step with a document alone, and the others together. Their order matters only if a
  * step revives a task with a key, which another step may free or take: no two steps are for one task.
  */
 function runsOf(steps: readonly Step[]): Step[][] {

@@ -89,7 +89,7 @@ function reportWaits({ server, connections, clock, log }: Setup, pid: number): (
 /** Migrations try to lock a table for a moment at a time, and sleep between the tries. */
 const WAITS_FOR_TABLE = "waits for the end of transactions that have locked the table of tasks";
 
-/** A row of WAITS_FOR in words; empty where the process waits for nothing. */
+/** A row of WAITS_FOR in words; empty if the process waits for nothing. */
 function waitWords({ type, event, pids }: Row, said: string): string {
   if (event === "SyncRep") return WAITS_WORDS;
   if (event === "PgSleep") return said === "" ? WAITS_FOR_TABLE : said;

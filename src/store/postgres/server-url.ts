@@ -10,7 +10,7 @@ export type ServerUrl = {
   /** For the client, without the parameters that are the program's own. */
   readonly url: string;
   readonly connections: number;
-  /** Whether a connection pooler is in front of the server; null where the URL does not say so. */
+  /** Whether a connection pooler is in front of the server; null if the URL does not say so. */
   readonly isBounced: boolean | null;
 };
 

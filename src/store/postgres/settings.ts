@@ -58,7 +58,7 @@ export const LIMIT_TRANSACTION = `SELECT set_config('idle_in_transaction_session
 /** The function is named with its schema, because search_path is one of the settings in question. */
 const setting = (name: string): string => `pg_catalog.current_setting('${name}') AS ${name}`;
 
-/** `transaction_read_only` is true on a standby, and where the database is set to read-only. */
+/** `transaction_read_only` is true on a standby, and if the database is set to read-only. */
 export const READ_SESSION = `SELECT ${[
   "statement_timeout",
   "default_transaction_isolation",

@@ -26,7 +26,7 @@ export function createConnection(setup: {
   readonly prefix: string;
   /** The nodes of a cluster, of which one gets the next connection. */
   readonly nodes: Pick<Nodes, "follow" | "moveOn">;
-  /** Why there is no connection, where that is known. */
+  /** Why there is no connection, if that is known. */
   readonly whyAway: () => string;
 }): Connection {
   const { link, clock, prefix, nodes } = setup;
@@ -70,7 +70,7 @@ export function createConnection(setup: {
 const awayWords = (reason: string): string =>
   reason === "" ? "Redis cannot be reached" : `Redis cannot be reached: ${reason}`;
 
-/** Sends EVALSHA, and the script's text where the server lacks it; a NOSCRIPT proves that nothing was done. */
+/** Sends EVALSHA, and the script's text if the server lacks it; a NOSCRIPT proves that nothing was done. */
 export async function runScript(
   client: RedisClient,
   script: Script,
@@ -100,7 +100,7 @@ const REASONS_TO_LEAVE: readonly (readonly [RegExp, string])[] = [
   [/^CLUSTERDOWN\b/, "does not serve the store's slot, because its cluster is down"],
 ];
 
-/** Why the connection is to be closed, where the answer shows that this server cannot take the store's writes now; else null. */
+/** Why the connection is to be closed, if the answer shows that this server cannot take the store's writes now; else null. */
 function reasonToLeave(error: unknown): string | null {
   const text = textOf(error);
   return REASONS_TO_LEAVE.find(([answer]) => answer.test(text))?.[1] ?? null;

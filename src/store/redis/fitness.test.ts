@@ -158,7 +158,7 @@ describe("a server that", () => {
     await configure({});
     const { code, message } = await refusal(server.url.replace("://", "://nobody:wrong@"));
     expect(code).toBe("store_unavailable");
-    expect(message).toContain("does not take the user, password or database");
+    expect(message).toContain("does not accept the user, password or database");
   });
 
   test("does not exist is refused, and the error has the address", async () => {

@@ -63,7 +63,7 @@ async function readConfig(client: RedisClient): Promise<Partial<Record<string, s
   return (await ifAllowed(client.send("CONFIG", ["GET", ...names]), {})) as Record<string, string>; // a map of texts
 }
 
-/** The server's answer, or the fallback where it forbids the command. */
+/** The server's answer, or the fallback if it forbids the command. */
 async function ifAllowed<T>(answer: Promise<T>, fallback: T): Promise<T> {
   try {
     return await answer;
@@ -132,7 +132,7 @@ export function durabilityOf(profile: Profile): string {
 }
 
 /**
- * The number of ids to skip when another server, or another run of it, has the data: more than can have been given out in the writes
+ * The number of ids to skip when another server, or another run of it, has the data: more than can have been assigned in the writes
  * that it may lack. Those are the writes that a crash loses (some minutes without an append-only file), or that a promoted replica had
  * not received: even a durable primary does not wait for its replicas.
  */

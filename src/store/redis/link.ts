@@ -14,7 +14,7 @@ const RECONNECT = { firstMs: 50, longestMs: 2_000 };
 export interface Link {
   /** The client to write to; null while there is no connection. */
   client(): RedisClient | null;
-  /** One attempt, which follows redirections to other nodes; rejects where it fails. */
+  /** One attempt, which follows redirections to other nodes; rejects if it fails. */
   open(): Promise<void>;
   /** Repeats attempts until one succeeds. */
   openInTime(): void;

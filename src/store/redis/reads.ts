@@ -22,7 +22,7 @@ const SEARCHED_ROWS = 1_000;
 export function createReads(connection: Connection) {
   const sourceOf = createSources(connection);
 
-  /** The tasks of the first ids, as many as one script answers; null where there is none. */
+  /** The tasks of the first ids, as many as one script answers; null if there is none. */
   async function readSome(ids: readonly TaskId[], parts: Parts): Promise<(AnyParts | null)[]> {
     const args = [String(BYTES), parts];
     for (const id of ids) args.push(String(id));

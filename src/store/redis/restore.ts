@@ -2,7 +2,7 @@
  * Restores tasks of another store unchanged. A script that made 500 tasks with a thousand log lines each would hold the server for
  * hundreds of milliseconds. So bodies and log lines are sent first, in pieces, and one last script makes tasks of them, all or none.
  * Until then no task is visible: every read begins at the heads, and only that script writes them. If it never runs, the pieces
- * stay under ids that are never given out, and the same call deletes them when it is repeated.
+ * stay under ids that are never assigned, and the same call deletes them when it is repeated.
  */
 import { dueTypes, isMadeDue } from "../../core/due.ts";
 import { isLive, type LogLine, type TaskId } from "../../core/task.ts";

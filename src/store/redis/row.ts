@@ -1,6 +1,6 @@
 /**
  * A task as Redis keeps it: scripts read and write the head; only this program reads the body; progress, payload and result
- * have hashes of their own, so that a claim or a beat of a task with a megabyte moves a hundred bytes.
+ * have hashes of their own, so that a claim or a heartbeat of a task with a megabyte transfers a hundred bytes.
  *
  * The order of the fields in HEAD and in BODY is the order in which existing stores have them. A new field goes to the end of BODY;
  * its `read` gets undefined from a body that was written before, and gives the field's value for such a task.
@@ -141,7 +141,7 @@ const jsonOf = (value: unknown): string =>
   typeof value === "string" ? JSON.stringify(value) : String(value); // a number or null
 
 /**
- * The approximate size of the task in an answer; scripts add it up, so that no answer has a gigabyte. The lengths of
+ * The approximate size of the task in an answer; scripts add the sizes up, so that no answer has a gigabyte. The lengths of
  * payload and result of a light task are known only to the script that writes it: it adds them to the number after the plus.
  */
 const sizeOf = (task: Stepped): string =>

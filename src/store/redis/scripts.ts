@@ -1,6 +1,6 @@
 /**
- * The scripts, one for each step. They are sent by EVALSHA, so a script is named by its content: two versions of this program run side
- * by side on one server, where a library of functions would be that of the newer one. A server without the script (after a restart
+ * The scripts, one for each step. They are sent by EVALSHA, so a script is named by its content: two versions of this program can run
+ * on one server at the same time; of a library of functions, both would use the newer version. A server without the script (after a restart
  * or SCRIPT FLUSH) answers NOSCRIPT before anything is written, and gets its text.
  */
 import { STATUSES } from "../../core/task.ts";

@@ -69,7 +69,7 @@ function candidatesByEnd(page: readonly string[]): Candidate[] {
   return found;
 }
 
-/** By end where there is one, then by id. */
+/** By end if there is one, then by id. */
 function ordered(found: readonly Candidate[], forward: boolean): Candidate[] {
   const sign = forward ? 1 : -1;
   return found.toSorted((a, b) => sign * ((a.finishedAt ?? 0) - (b.finishedAt ?? 0) || a.id - b.id));

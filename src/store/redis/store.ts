@@ -242,7 +242,7 @@ function openingError(error: unknown, { host }: Address): TaskError {
   }
   if (code === "invalid") return refusal;
   return unavailable(
-    `STORE_URL: no Redis answers at ${host}, or it does not take the user, password or database (${message})`,
+    `STORE_URL: no Redis answers at ${host}, or it does not accept the user, password or database (${message})`,
   );
 }
 

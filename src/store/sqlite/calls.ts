@@ -41,7 +41,7 @@ export type SentStep = {
   readonly was: Status;
   readonly status: Status;
   readonly at: number;
-  /** The type of the task where the step makes it ready for a claim. */
+  /** The type of the task if the step makes it ready for a claim. */
   readonly due: string | null;
   readonly once?: OnceDocument;
 };
@@ -96,7 +96,7 @@ export type Answer =
 
 export type ThreadResponse = {
   readonly answers: readonly Answer[];
-  /** The types that a commit has made due; null where nothing was changed. */
+  /** The types that a commit has made due; null if nothing was changed. */
   readonly due: readonly string[] | null;
   /** An error outside all calls. */
   readonly complaint?: string;

@@ -7,7 +7,7 @@ const KEPT_MS = 3_600_000;
 const PRUNED_AT_ONCE = 5_000;
 
 export interface ChangeTable {
-  /** @param due the task's type where it has just become ready for a claim */
+  /** @param due the task's type if it has just become ready for a claim */
   append(change: Omit<Change, "rev">, at: number, due?: string | null): void;
   after(position: Position | null, limit: number): ChangePage;
   /** Deletes some of the changes that need not be kept; true while there are others. */

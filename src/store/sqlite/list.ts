@@ -28,7 +28,7 @@ type Plan = {
   readonly order: string;
   /** Up to the row at `bound`, in this order. */
   readonly upTo: string;
-  /** Whether a long run of rows may fail the filter, so that a piece needs an end. */
+  /** Whether many rows in a row may not match the filter, so that a piece needs an end. */
   readonly isSelective: boolean;
   readonly values: Values;
 };
@@ -219,6 +219,6 @@ const INDEXED: ReadonlySet<string> = new Set<keyof TaskFilter>([
   "overlongAt",
 ]);
 
-/** Whether a long run of rows may fail the filter: it may by each member without an index. */
+/** Whether many rows in a row may not match the filter: true if it has a member without an index. */
 const isPicky = (filter: TaskFilter): boolean =>
   Object.entries(filter).some(([name, value]) => value !== undefined && !INDEXED.has(name));

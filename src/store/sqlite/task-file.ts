@@ -19,7 +19,7 @@ export interface TaskFile {
   commit(): void;
   /** Undoes all writes since `begin`. */
   rollback(): void;
-  /** The types that the latest commit has made due; null where it changed nothing. */
+  /** The types that the latest commit has made due; null if it changed nothing. */
   takeDueTypes(): readonly string[] | null;
   /** Copies commits from the write-ahead log into the file, so that the log starts again from its beginning. */
   checkpoint(): void;
@@ -91,8 +91,8 @@ export function openTaskFile(setup: FileSetup): TaskFile {
 }
 
 /**
- * Takes the file over from the process that held it last. Its lock was free, so that process has ended with its own pool, and the leases of
- * that pool end now. They get the length 0: after a start a lease is judged only when its worker has had half of the lease's length to
+ * Takes the file over from the process that held it last. Its lock was free, so that process has ended with its own processor, and the leases
+ * of that processor end now. They get the length 0: after a start a lease is judged only when its worker has had half of the lease's length to
  * report, and this worker cannot report. Leases of workers in other processes stay as they are.
  */
 function adopt(db: Database, { epoch, holder, now }: FileSetup): void {

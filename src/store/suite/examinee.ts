@@ -18,7 +18,7 @@ import type {
 /** A store without a task, as an adapter's test opens it for each case. */
 export type Opened = {
   readonly store: TaskStore;
-  /** A second connection to the same tasks, as another process has it; the same store where one process holds all. */
+  /** A second connection to the same tasks, as another process has it; the same store if one process holds all. */
   readonly peer: TaskStore;
   /** The store's time, epoch milliseconds. */
   now(): number;

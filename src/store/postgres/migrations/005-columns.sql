@@ -143,7 +143,7 @@ END $$;
 -- with the same key the first is created, unless a live task holds the key.
 -- Returns one row of arrays: for each draft the id of its task, whether that task existed before, and the id under which the draft is to be
 -- inserted, if it is; for each idempotency key that is remembered the fingerprint and the tasks of the first request. A draft of a
--- remembered request has no id. All arrays are null where the server is not the one that was seen: then nothing was written.
+-- remembered request has no id. All arrays are null if the server is not the one that was seen: then nothing was written.
 -- ROWS 1: with the estimate of 1,000 rows the calling statement seemed so expensive that the server compiled it, which took five seconds for
 -- each call behind a connection pooler, where jit is on.
 CREATE FUNCTION tasktrack.decide_keyed(

@@ -155,7 +155,7 @@ local function laneIn(first) return sub(first, first:byte() - 94) end
 local ALL = '"' -- the beginning of every lane
 local queues = {}
 
--- Puts the lanes with this beginning into the groups of their priorities, where their stored first task is due.
+-- Puts the lanes with this beginning into the groups of their priorities, if their stored first task is due.
 local function list(queue, start)
   local names = call("ZRANGEBYLEX", prefix .. "lanes", "[" .. start, "[" .. start .. "\255")
   looked, queue.listed = looked + #names, queue.listed + #names
@@ -238,7 +238,7 @@ local function resume(queue, place)
   queue.from = { priority = priority, rank = rankOf(priority, score, text) }
 end
 
--- The next priority, the lanes that were listed on it, and where its walk begins. False where there is none.
+-- The next priority, the lanes that were listed on it, and where its walk begins. False if there is none.
 local function descend(queue)
   local number = table.remove(queue.priorities)
   if number == nil then return false end
@@ -258,7 +258,7 @@ local function descend(queue)
   return true
 end
 
--- Adds lanes to the heap with first tasks before its top. False where the script has read enough lanes.
+-- Adds lanes to the heap with first tasks before its top. False if the script has read enough lanes.
 local function walk(queue)
   while queue.rank ~= nil do
     local first, score = firstAt(queue.priority, queue.rank)
@@ -284,7 +284,7 @@ local function walk(queue)
   return true
 end
 
--- The entry with the best task that is left; nil where there is none; false where the script has read enough lanes.
+-- The entry with the best task that is left; nil if there is none; false if the script has read enough lanes.
 local function bestOf(queue)
   while true do
     local top = queue.heap[1]

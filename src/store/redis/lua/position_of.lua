@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- Counts the due tasks of its type that are claimed before a pending task.
 -- ARGV: 1 id, 2 now
--- Returns: how many, or "none" where the task is not pending
+-- Returns: how many, or "none" if the task is not pending
 local id, now = ARGV[1], ARGV[2]
 local head = call("HGET", prefix .. "heads", id)
 if not head then return "none" end

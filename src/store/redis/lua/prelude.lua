@@ -44,7 +44,7 @@ local function many(command, name, values)
   end
 end
 
--- The values of these fields of a hash, in their order; false where there is none.
+-- The values of these fields of a hash, in their order; false if there is none.
 local function lookUp(name, fields)
   if #fields <= AT_ONCE then
     if #fields == 0 then return {} end
@@ -195,7 +195,7 @@ end
 
 local function priorityOf(lane) return match(lane, "%-?%d+$") end
 
--- Stores the first tasks of these lanes: `firsts` has the member and the score of each, separated by a space, "" where the lane is
+-- Stores the first tasks of these lanes: `firsts` has the member and the score of each, separated by a space, "" if the lane is
 -- empty. A claim of many types reads first tasks in this order; a read of each lane took 57 ms with 10,000 types.
 local function noteFirsts(lanes, firsts)
   local noted = lookUp("firsts", lanes)

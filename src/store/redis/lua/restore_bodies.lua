@@ -1,7 +1,7 @@
 #!lua
 -- Stores the large parts of tasks that are restored, before restore.lua makes tasks of them.
 -- ARGV: each task: id, body, progress, payload, result ("" for none)
--- Returns: 1 for each task with stored parts, 0 where a task has this id
+-- Returns: 1 for each task with stored parts, 0 if a task has this id
 -- Guards: no task has the id. Ids that are given later are higher from here on, so that no other task can get these parts.
 if mayLackWrites() then return OTHER_SERVER end
 local names = { "bodies", unpack(APART) }

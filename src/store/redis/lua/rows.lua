@@ -1,7 +1,7 @@
 #!lua flags=no-writes
 -- Reads tasks.
 -- ARGV: 1 bytes at most, 2 "whole", "light" without payload and result, or "head" for the head alone; then ids
--- Returns: head, body, progress, payload and result of each (false where there is none), in the order of the ids; fewer tasks than
+-- Returns: head, body, progress, payload and result of each (false if there is none), in the order of the ids; fewer tasks than
 --   ids at the limit of bytes, but at least one
 local mostBytes, isWhole, isHead = tonumber(ARGV[1]), ARGV[2] == "whole", ARGV[2] == "head"
 local ids = {}
