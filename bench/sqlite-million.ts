@@ -1,6 +1,6 @@
 /**
- * `bun bench/sqlite-million.ts [tasks]`, by hand: a million tasks in a SQLite file. The time of each verb, and the lag of the
- * server's own thread, measured by a timer of five milliseconds.
+ * `bun bench/sqlite-million.ts [tasks]`, started manually: a million tasks in a SQLite file. It measures the time of each verb, and
+ * the lag of the server's own thread by a timer of five milliseconds.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

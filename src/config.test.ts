@@ -51,7 +51,7 @@ describe("without any settings the configuration is the default:", () => {
   test.each([
     ["nothing is given", {}],
     ["all that is given is empty", { flags: emptyFlags, env: empties, file: empties }],
-    ["names that are not ours are given", { env: { PORT: "1", HOST: "x", TASKTRACK_PORT: "2" } }],
+    ["names of other programs are given", { env: { PORT: "1", HOST: "x", TASKTRACK_PORT: "2" } }],
   ])("%s", (_, sources) => {
     expect(readConfig(sources)).toEqual(DEFAULTS);
   });
@@ -124,7 +124,7 @@ describe("a good value is taken:", () => {
   });
 });
 
-describe("a bad value names itself, what was expected and what came:", () => {
+describe("the error for an invalid value has its name, what was expected, and the value:", () => {
   const DURATION = 'a duration such as "250ms", "30s" or "1h30m"';
   const STORES = "memory:, sqlite:PATH, postgres://… or redis://…";
   const rows: readonly (readonly [string, readonly string[], string])[] = [
@@ -231,13 +231,13 @@ describe("a bad value names itself, what was expected and what came:", () => {
     ["QUEUE_URL", "kafka://user:1?sasl=secret@h:1", "kafka://user:***@h:1"],
     ["QUEUE_URL", "kafka://user:%secret@h:1", "kafka://user:***@h:1"],
     ["QUEUE_URL", "amqps://user:se#secret@h", "amqps://user:***@h"],
-  ])("a refusal does not tell a password: %s=%s", (name, url, shown) => {
+  ])("an error does not show a password: %s=%s", (name, url, shown) => {
     const said = refusalOf({ env: { [name]: url } });
     expect(said).not.toInclude("secret");
     expect(said).toInclude(`got ${JSON.stringify(shown)}`);
   });
 
-  test("a refusal is one line, whatever came", () => {
+  test("an error is one line, whatever the value is", () => {
     expect(refusalOf({ env: { ROLE: "a\nb" } })).not.toInclude("\n");
   });
 });
@@ -248,12 +248,12 @@ describe("a value comes from", () => {
     ["the flag first", { flags: { port: "1" }, env: port("2"), file: port("3") }, 1],
     ["the environment next", { env: port("2"), file: port("3") }, 2],
     [".env last", { file: port("3") }, 3],
-    ["the environment where the flag is not given", { flags: { port: undefined }, env: port("2") }, 2],
+    ["the environment if the flag is not given", { flags: { port: undefined }, env: port("2") }, 2],
   ])("%s", (_, sources, httpPort) => {
     expect(readConfig(sources)).toEqual({ ...DEFAULTS, httpPort });
   });
 
-  test("the winner alone: what it hides may be bad", () => {
+  test("only one source: a value that another one replaces may be invalid", () => {
     expect(readConfig({ env: port("2"), file: port("bad") }).httpPort).toBe(2);
   });
 });
@@ -261,7 +261,7 @@ describe("a value comes from", () => {
 describe(".env.example", () => {
   const text = readFileSync(new URL("../.env.example", import.meta.url), "utf8");
 
-  test("is what the settings make of it", () => {
+  test("is generated from the settings", () => {
     expect(text).toBe(envExample());
   });
 
@@ -281,7 +281,7 @@ describe(".env.example", () => {
     }
   });
 
-  test("is itself a configuration, the default one", () => {
+  test("is valid, and gives the default configuration", () => {
     expect(readConfig({ file: parseEnv(text) })).toEqual(DEFAULTS);
   });
 });

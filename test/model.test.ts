@@ -180,7 +180,7 @@ async function claim({ engine, model }: World, { wishes }: Extract<Command, { do
   const leaving = new AbortController();
   const claims = wishes.map((wish) => engine.claim(wish, leaving.signal));
   await settled();
-  leaving.abort(); // a claim that finds nothing would wait for ever
+  leaving.abort(); // a claim that finds nothing would wait without end
   const given = (await Promise.all(claims)).map(({ tasks }) => tasks);
   for (const [at, wish] of wishes.entries()) same(given[at], model.claim(wish));
 }

@@ -12,7 +12,7 @@ import { openTmux, type Tmux } from "./support/tmux.ts";
 const SERVER = { HTTP_HOST: "127.0.0.1", HTTP_PORT: "0", SHUTDOWN_GRACE: "0s", DISPATCH_INTERVAL: "0s" };
 const HOSTILE = "\u001b[2J\u001b[31m\u202e 日本語 👨‍👩‍👧 é \u0007";
 
-/** `slow`: a server whose tasks run for ever. `quick`: a server whose tasks are run by a worker of the test. */
+/** `slow`: a server whose tasks never end. `quick`: a server whose tasks are run by a worker of the test. */
 let [slow, quick, home] = ["", "", ""];
 let worker: ReturnType<typeof createWorker>;
 /** The tasks with these names end when the promise resolves. Other tasks end at once. */

@@ -126,7 +126,7 @@ describe("pages", () => {
 });
 
 describe("assets", () => {
-  test("an asset may be cached for ever", async () => {
+  test("an asset may be cached without limit", async () => {
     const response = await ask(await assetPath("js"));
     expect(response.status).toBe(200);
     expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");

@@ -365,7 +365,7 @@ describe("a task with many attempts", () => {
   const outcomeOf = (end: "released" | "failed" | "done"): Outcome =>
     end === "released" ? released() : end === "failed" ? failed() : done();
 
-  test("counts claims upwards only, counts a lost start, does not count a released one, and counts from zero after a retry by hand", () => {
+  test("counts claims upwards only, counts a lost start, does not count a released one, and counts from zero after a manual retry", () => {
     expect(live().map(({ said }) => said)).toEqual(LIFE.map(([, said]) => said));
   });
 
@@ -808,7 +808,7 @@ describe("a cancel request", () => {
 
 // ---- retry and edit
 
-describe("a retry by hand", () => {
+describe("a manual retry", () => {
   const ended = endedTask("failed", {
     runAt: NOON - 60_000,
     attempt: 3,

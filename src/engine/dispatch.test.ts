@@ -66,7 +66,7 @@ describe("a claim", () => {
   test.each([
     ["a release", (engine: Engine, id: TaskId, token: string) => engine.settle(id, token, RELEASED)],
     [
-      "a retry by hand",
+      "a manual retry",
       (engine: Engine, id: TaskId, token: string) =>
         engine.settle(id, token, { ...FAILED, retryable: false }).then(() => engine.retry(id)),
     ],

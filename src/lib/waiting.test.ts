@@ -67,7 +67,7 @@ describe("sleep", () => {
     expect([await isOver(sleeping), pending]).toEqual([true, { timers: 0, listeners: 0 }]);
   });
 
-  test("ends at once where the signal has aborted before", async () => {
+  test("ends at once if the signal has aborted before", async () => {
     const { timers, controller, signal, pending } = open();
     controller.abort();
     expect([await isOver(sleep(timers, 1_000, signal)), pending]).toEqual([
@@ -148,7 +148,7 @@ describe("linked signals", () => {
     expect(linked.signal.reason).toBe("second");
   });
 
-  test("are aborted from the start where one of the signals is", () => {
+  test("are aborted from the start if one of the signals is", () => {
     expect(linkedAbort(AbortSignal.abort("before")).signal.reason).toBe("before");
   });
 

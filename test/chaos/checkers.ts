@@ -116,7 +116,7 @@ function faultsOfClaimsOf(id: number, given: readonly Claim[]): string[] {
     if (claims !== at + 1) return [`task ${id}: claim ${at + 1} has number ${claims}`];
     if (released === (at === ordered.length - 1)) {
       return [
-        `task ${id}: claim ${claims} was ${released ? "given back and not claimed again" : "not the last"}`,
+        `task ${id}: claim ${claims} was ${released ? "released and not claimed again" : "not the last"}`,
       ];
     }
     return [];

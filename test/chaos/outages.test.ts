@@ -121,7 +121,7 @@ async function freezeAtWork({ place, server }: Scene): Promise<Silence> {
 
 testStores(
   SHARED,
-  "while the store is frozen clients are answered in time and running tasks go on, and everything works again after it",
+  "while the store is frozen clients are answered in time and running tasks continue, and everything works again after it",
   async (name) => {
     const place = await servedPlace(name);
     const back: number[] = [];

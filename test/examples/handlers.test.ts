@@ -205,7 +205,7 @@ test("file.checksum keeps the checksum in the task's log", async () => {
   expect(line?.message).toBe(`${await hashOf(file)}  ${file}`);
 });
 
-test("a task of a command that ignores SIGTERM is given back when its worker stops", async () => {
+test("a task of a command that ignores SIGTERM is released when its worker stops", async () => {
   const worker = work({
     unstoppable: command(["sh", "-c", "trap '' TERM; echo unstoppable; while :; do sleep 1; done"]),
   });

@@ -416,7 +416,7 @@ describe("an outcome that the server refuses", () => {
     expect(task.attempts).toMatchObject([{ outcome: "failed" }]);
   });
 
-  test("a release whose delay is refused gives the task back without one", async () => {
+  test("a release whose delay is refused is sent again without a delay", async () => {
     const { task, error } = await settled({ kind: "released", delayMs: 1e15 });
     expect(error).toBeNull();
     expect(task).toMatchObject({ status: "pending", attempt: 0 });

@@ -104,7 +104,7 @@ for (const [path, asks] of [
   ["/tasks/1", "**/api/task/1"],
   ["/overview", "**/api/stats"],
 ] as const) {
-  test.concurrent(`${path} says in a sentence that the store is away, and goes on when it is asked to`, async () => {
+  test.concurrent(`${path} shows that the store is away, and loads after "Try again"`, async () => {
     await client.create({ name: "kept" });
     const { page, close, faults, alert, alertsAfter } = await openWhileAway(path, asks);
     await alert.getByText("The store does not answer").waitFor();

@@ -116,7 +116,7 @@ const at = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
 
 test(
-  "the tasks page goes on while tasks change",
+  "the tasks page stays usable while tasks change",
   async () => {
     const shown = await browser.open(`${url}/tasks`);
     const { page } = shown;

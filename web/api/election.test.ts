@@ -171,7 +171,7 @@ test.each([
   ["as they were sent", true],
   ["not at all", false],
 ])(
-  "a reader that stood still, and gets the messages from meanwhile %s, stops when it hears of its successor",
+  "a reader that was suspended, and then gets the messages of that time %s, stops at the first message of its successor",
   (_, isKept) => {
     const tabs = createTabs(5, { isKept });
     tabs.open("a");

@@ -20,7 +20,7 @@ describe("JSON as a person types it", () => {
     ["]", 1, 1, "value"],
     ["{}}", 1, 3, "nothing"],
   ] as const)(
-    "%j goes wrong at line %i, column %i, where a %s should stand",
+    "%j has its error at line %i, column %i, and a %s was expected",
     (text, line, column, expected) => {
       expect(jsonFault(text)).toEqual({ line, column, expected });
     },

@@ -23,7 +23,7 @@ export function createRabbitmqEventOutput(connection: Connection, names: Pick<Na
 
   /**
    * Sends all events at once, in order, on one channel. If one fails, it waits for the others before it rejects, so that no send
-   * goes on.
+   * continues after it.
    */
   async function sendAll(events: readonly TaskEvent[]): Promise<void> {
     const confirms = await Promise.allSettled(events.map(send));

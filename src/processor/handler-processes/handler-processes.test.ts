@@ -350,16 +350,16 @@ describe("a task that continues after its abort", () => {
     "(%s) is killed after %i ms, and the other tasks of its process are released",
     async (reason, patienceMs) => {
       const opened = await openStarted(1);
-      const guilty = runTask(opened);
+      const late = runTask(opened);
       const neighbour = runTask(opened);
       await settled();
-      guilty.stop(reason);
+      late.stop(reason);
       await settled();
       expect(opened.process(1).got.at(-1)).toEqual({ kind: "stop", run: 1, reason });
       await opened.live(patienceMs - 1_000, 1);
-      expect(guilty.outcome).toBeNull();
+      expect(late.outcome).toBeNull();
       await opened.live(2_000, 1);
-      expect(guilty.outcome).toEqual(RELEASED); // the reason of the stop decides the outcome
+      expect(late.outcome).toEqual(RELEASED); // the reason of the stop decides the outcome
       expect(neighbour.outcome).toEqual(RELEASED);
     },
   );

@@ -69,7 +69,7 @@ describe("a deadline", () => {
     });
   });
 
-  test("ends before the wait for a connection: where the server does not answer, no call is refused as too many", async () => {
+  test("ends before the wait for a connection: if the server does not answer, no call is refused as too many", async () => {
     await withPool(1, async (pool, clock) => {
       const first = codeOf(pool.rows("SELECT pg_sleep(60)"));
       const waiting = codeOf(pool.rows(SELECT_1));

@@ -59,7 +59,7 @@ describe("a store that cannot be used is refused with one line:", () => {
   const there = (): URL => new URL(sharedPostgres());
   const refusals: readonly (readonly [string, () => string, string])[] = [
     [
-      "nobody listens",
+      "no server listens",
       () => "postgres://u@127.0.0.1:1/d",
       "store_unavailable: STORE_URL: PostgreSQL at 127.0.0.1:1/d:",
     ],

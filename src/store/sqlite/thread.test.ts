@@ -32,7 +32,7 @@ describe("the thread of a file", () => {
     );
     expect(await Promise.all(waiting)).toEqual([true, true]);
     expect(await thread.call("get", [1]).then(() => false, isUnavailable)).toBe(true);
-    expect(thread.fault()).toContain("of a broken heart");
+    expect(thread.fault()).toContain("the test ended this thread");
     expect(deaths.length).toBe(1);
   });
 

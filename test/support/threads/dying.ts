@@ -1,4 +1,4 @@
 /** Replaces the thread of a store, and ends at the first call. */
 self.onmessage = () => {
-  throw new Error("of a broken heart");
+  throw new Error("the test ended this thread");
 };

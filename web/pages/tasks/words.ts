@@ -178,13 +178,13 @@ export const words = defineWords(
     keySelect: "Выбрать задачу",
     keyRange: "Выбрать все задачи до этой",
     keyOpen: "Открыть задачу",
-    keyClear: "Снять выбор",
+    keyClear: "Снять выделение",
     selectRow: (id) => `Выбрать задачу ${id}`,
     selectRows: "Выбрать все загруженные задачи",
     selected: (count) => `Выбрано: ${formatNumber("ru", count)}`,
     allSelected: "Выбраны все подходящие задачи",
     selectAll: "Выбрать все подходящие задачи",
-    clearSelection: "Снять выбор",
+    clearSelection: "Снять выделение",
     bulk: "Действия с выбранными задачами",
     question_cancel: (count) =>
       plural("ru", count, {
