@@ -80,12 +80,15 @@ type Outcome = "answered" | "reset by the close" | "refused" | string;
  * Sends requests on new connections until no server listens any more; without a pause when the end is near. Earlier there was no
  * pause at all: with five servers, the machine was busy for ten seconds.
  */
-async function requestUntilClosed(url: string, isNearItsEnd: () => boolean): Promise<Outcome[]> {
-  const outcomes: Outcome[] = [];
+async function requestUntilClosed(
+  url: string,
+  outcomes: Outcome[],
+  isNearItsEnd: () => boolean,
+): Promise<void> {
   for (;;) {
     const outcome = await requestOnce(url);
     outcomes.push(outcome);
-    if (outcome === "refused") return outcomes;
+    if (outcome === "refused") return;
     await (isNearItsEnd() ? otherTurn() : Bun.sleep(REQUEST_EVERY_MS));
   }
 }
@@ -108,7 +111,6 @@ async function requestOnce(url: string): Promise<Outcome> {
 function expectAnsweredToTheLast(outcomes: readonly Outcome[]): void {
   const caught = outcomes.indexOf("reset by the close");
   const answered = outcomes.slice(0, caught === -1 ? -1 : caught);
-  expect(answered.length).toBeGreaterThan(10);
   expect(answered.filter((outcome) => outcome !== "answered")).toEqual([]);
   expect(outcomes.slice(answered.length)).toEqual(
     caught === -1 ? ["refused"] : ["reset by the close", "refused"],
@@ -171,8 +173,13 @@ describe("work that can end in the grace period ends, other work is released, an
       const half = openConnection(url);
       const request = encode({ method: "POST", target: "/api/task", body: '{"name":"half"}' });
       half.write(request.subarray(0, -5));
-      const knocking = requestUntilClosed(url, () =>
+      const outcomes: Outcome[] = [];
+      const requesting = requestUntilClosed(url, outcomes, () =>
         server.events().some(({ event }) => event === "task_stopping"),
+      );
+      await eventually(
+        () => outcomes.length,
+        (count) => count > 10,
       );
 
       send(server, signal);
@@ -200,7 +207,8 @@ describe("work that can end in the grace period ends, other work is released, an
       expect(of(ends)).toEqual(["task_created", "task_done", "task_started"]);
       expect(of(stays)).toEqual(["task_created", "task_released", "task_started", "task_stopping: shutdown"]);
       expect(of(waits)).toEqual(["task_created"]);
-      expectAnsweredToTheLast(await knocking);
+      await requesting;
+      expectAnsweredToTheLast(outcomes);
     },
   );
 });
@@ -213,7 +221,7 @@ test("a server without running work ends at once, whatever the grace", async () 
 });
 
 test("a list that is being sent is finished before the server closes", async () => {
-  const COUNT = 10_000;
+  const COUNT = 3_000; // more than the buffers of a connection hold; a machine that is very busy must send it within the time of a stop
   const server = await startApp({ ROLE: "api" });
   for (let at = 0; at < COUNT; at += 1_000) {
     await server.app.engine.create(Array(1_000).fill({ name: "x", description: "x".repeat(2_000) }));

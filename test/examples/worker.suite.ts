@@ -317,7 +317,11 @@ export function examineWorker(title: string, exam: WorkerExam): void {
         expect(await look(id)).toMatchObject(
           exam.onStop === "finishes" ? { status: "done", attempt: 1 } : { status: "pending", attempt: 0 },
         );
-        expect(processesOf(worker.pid)).toEqual([]);
+        // A program that was killed may take a moment to end.
+        await eventually(
+          () => processesOf(worker.pid),
+          (pids) => pids.length === 0,
+        );
       },
     );
 
