@@ -1,4 +1,4 @@
-/** `npm run bench [-- names…] [-- --quick]`: runs the named benchmarks, or all, and prints which targets are met. */
+/** `npm run bench [-- names…] [-- --quick] [-- --option=value…]`: runs the named benchmarks, or all, and prints which targets are met. */
 import { availableParallelism } from "node:os";
 import { across } from "./across.ts";
 import { beats } from "./beats.ts";
@@ -13,7 +13,9 @@ import { handlers } from "./handlers.ts";
 import { http } from "./http.ts";
 import { LOAD_CORE, pinSelf, refusal } from "./machine.ts";
 import { million } from "./million.ts";
+import { type Options, optionsIn } from "./options.ts";
 import { pickup } from "./pickup.ts";
+import { processes } from "./processes.ts";
 import { pulls } from "./pulls.ts";
 import { type Verdict, verdictLine } from "./report.ts";
 import { running } from "./running.ts";
@@ -43,27 +45,35 @@ const BENCHMARKS = new Map(
     beats,
     changelog,
     brokers,
+    processes,
     workers,
     handlers,
   }),
 );
 
-type Benchmark = { readonly name: string; readonly run: (quick: boolean) => Promise<Verdict[]> };
+type Benchmark = {
+  readonly name: string;
+  readonly run: (quick: boolean, options: Options) => Promise<Verdict[]>;
+};
 
 const named = (name: string): Benchmark => {
-  const run = BENCHMARKS.get(name);
+  const run: Benchmark["run"] | undefined = BENCHMARKS.get(name);
   if (run === undefined) {
     throw new Error(`no benchmark is called ${name}; there are: ${[...BENCHMARKS.keys()].join(", ")}`);
   }
   return { name, run };
 };
 
-const runAll = async (benchmarks: readonly Benchmark[], quick: boolean): Promise<Verdict[]> => {
+const runAll = async (
+  benchmarks: readonly Benchmark[],
+  quick: boolean,
+  options: Options,
+): Promise<Verdict[]> => {
   const verdicts: Verdict[] = [];
   for (const { name, run } of benchmarks) {
     const startedAt = performance.now();
     console.log(`\n${name}`);
-    verdicts.push(...(await run(quick)));
+    verdicts.push(...(await run(quick, options)));
     console.log(`  (${Math.round((performance.now() - startedAt) / 1000)} s)`);
   }
   return verdicts;
@@ -75,13 +85,13 @@ const main = async (args: readonly string[]): Promise<void> => {
     throw new Error(reason);
   }
   const quick = args.includes("--quick");
-  const names = args.filter((arg) => arg !== "--quick");
+  const names = args.filter((arg) => !arg.startsWith("--"));
   const benchmarks = (names.length > 0 ? names : [...BENCHMARKS.keys()]).map(named);
   console.log(
     `Bun ${Bun.version}, ${availableParallelism()} cores${quick ? ", quick: a smoke test, no measurement" : ""}`,
   );
   pinSelf(LOAD_CORE);
-  const verdicts = await runAll(benchmarks, quick);
+  const verdicts = await runAll(benchmarks, quick, optionsIn(args));
   console.log(`\ntargets\n${verdicts.map((verdict) => `  ${verdictLine(verdict)}`).join("\n")}`);
 };
 

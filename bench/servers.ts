@@ -24,7 +24,8 @@ const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 3_000;
 const RUN_WITHIN_MS = 15 * 60_000;
 
-const root = join(import.meta.dir, "..");
+/** The working copy that this benchmark belongs to. */
+export const checkout = join(import.meta.dir, "..");
 export const bun = [process.execPath, "--no-env-file"];
 const running = new Map<number, Subprocess>();
 
@@ -54,7 +55,7 @@ const environment = (env: Readonly<Record<string, string>>) => ({
 
 export const spawn = (command: readonly string[], env: Readonly<Record<string, string>> = {}): Subprocess => {
   const child = Bun.spawn([...command], {
-    cwd: root,
+    cwd: checkout,
     env: environment(env),
     stdin: "ignore",
     stdout: "ignore",
@@ -71,7 +72,7 @@ export const run = async (
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> => {
   const child = Bun.spawn([...command], {
-    cwd: root,
+    cwd: checkout,
     env: environment(env),
     stdin: "ignore",
     stdout: "pipe",
