@@ -70,7 +70,10 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const { clock, log, random, nonce, worker } = effects;
   const { storeUrl: url, allowVolatileRedis, leaseMs, role } = config;
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
-  const storeWakeUps = createStoreWakeUps(store);
+  const storeWakeUps = createStoreWakeUps(store, {
+    timers: clock,
+    fleet: () => ({ own: engine.processes.name, processes: engine.processes.known() }),
+  });
   const broker = await openBroker(config.queueUrl, { clock, log });
   // A store that belongs to one process alone has no other processes to wake.
   const ownWakeUps =

@@ -3,7 +3,7 @@ import { createManualClock } from "../../test/support/clock.ts";
 import { createTestLog, createTestStore } from "../../test/support/engine.ts";
 import { create } from "../core/lifecycle.ts";
 import type { Draft } from "../core/task.ts";
-import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
+import type { Change, ChangePage, CommitNotice, Position, TaskStore } from "../store/store.ts";
 import { createChangeFeed, type NewChanges } from "./change-feed.ts";
 import { createChangeReader } from "./change-reader.ts";
 
@@ -308,5 +308,60 @@ describe("a reader of changes", () => {
     expect(await page).toBeNull();
     expect(await reader.next()).toBeNull();
     expect(x.watchers()).toBe(0);
+  });
+});
+
+describe("a feed whose listeners need only revocations", () => {
+  /** The test sends the notifications of the store. */
+  function openNotified() {
+    const clock = createManualClock();
+    const stored = createTestStore(clock);
+    let [reads, notify] = [0, (_due: readonly string[], _notice?: CommitNotice): void => undefined];
+    const needs: unknown[] = [];
+    const feed = createChangeFeed({
+      store: {
+        changes: (after, limit) => {
+          reads++;
+          return stored.changes(after, limit);
+        },
+        watch: (watcher, needed) => {
+          needs.push(needed);
+          notify = watcher;
+          return () => undefined;
+        },
+      },
+      ...{ clock, log: createTestLog() },
+    });
+    const readsAfter = async (notice?: CommitNotice): Promise<number> => {
+      reads = 0;
+      notify([], notice);
+      await clock.advance(GATHERED_MS);
+      return reads;
+    };
+    return { clock, feed, needs, readsAfter };
+  }
+
+  const harmless: CommitNotice = { seed: "1", counts: [], mayRevoke: false };
+
+  test("is read after commits that may revoke a lease, or of which nothing is known, and not after others", async () => {
+    const { clock, feed, readsAfter } = openNotified();
+    feed.listen(() => undefined, "revocations");
+    await clock.advance(1);
+    expect(await readsAfter(harmless)).toBe(0);
+    expect(await readsAfter({ ...harmless, mayRevoke: true })).toBe(1);
+    expect(await readsAfter()).toBe(1);
+    feed.close();
+  });
+
+  test("is read after every commit while another listener needs every commit", async () => {
+    const { clock, feed, needs, readsAfter } = openNotified();
+    feed.listen(() => undefined, "revocations");
+    const unlisten = feed.listen(() => undefined);
+    await clock.advance(1);
+    expect(await readsAfter(harmless)).toBe(1);
+    unlisten();
+    expect(await readsAfter(harmless)).toBe(0);
+    expect(needs).toEqual(["due", "every", "due"]);
+    feed.close();
   });
 });

@@ -1,7 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createSleeper, type Sleeper } from "../lib/waiting.ts";
-import type { Change, ChangePage, Position, TaskStore } from "../store/store.ts";
+import type { Change, ChangePage, CommitNotice, Position, TaskStore, WatcherNeeds } from "../store/store.ts";
 
 /** The result of one read; it may be empty. */
 export type NewChanges = {
@@ -16,8 +16,11 @@ export type NewChanges = {
  * second. It is not read while there is no listener.
  */
 export interface ChangeFeed {
-  /** Calls the listener for every read from now on; the first successful one may have `missed` changes. Returns a function that ends this. */
-  listen(listener: (read: NewChanges) => void): () => void;
+  /**
+   * Calls the listener for every read from now on; the first successful one may have `missed` changes. Returns a function that ends this.
+   * While all listeners need only revocations, the log is not read for commits that can revoke nothing.
+   */
+  listen(listener: (read: NewChanges) => void, needs?: FeedNeeds): () => void;
   /**
    * The changes after a position, as far as the feed has read and remembers them; none if the position is the feed's own or ahead of
    * it. Null if they must be read from the log.
@@ -25,6 +28,8 @@ export interface ChangeFeed {
   recent(after: Position, limit: number): Extract<ChangePage, { kind: "changes" }> | null;
   close(): void;
 }
+
+export type FeedNeeds = "every" | "revocations";
 
 /** A notification waits this long for others, so that a busy store is not read after each commit. */
 const GATHER_MS = 10;
@@ -43,6 +48,7 @@ type Session = {
   /** A notification has come since the latest read began. */
   isNotified: boolean;
   isAway: boolean;
+  needs: WatcherNeeds | null;
   unwatch: () => void;
   readonly sleeper: Sleeper;
 };
@@ -53,17 +59,32 @@ export function createChangeFeed(setup: {
   readonly log: Log;
 }): ChangeFeed {
   const { store, clock, log } = setup;
-  const listeners = new Set<(read: NewChanges) => void>();
+  const listeners = new Map<(read: NewChanges) => void, FeedNeeds>();
   let session: Session | null = null;
   let isClosed = false;
 
-  function listen(listener: (read: NewChanges) => void): () => void {
+  function listen(listener: (read: NewChanges) => void, needs: FeedNeeds = "every"): () => void {
     if (isClosed) return () => undefined;
-    listeners.add(listener);
-    session ??= begin();
+    listeners.set(listener, needs);
+    if (session === null) session = begin();
+    else watch(session);
     return () => {
-      if (listeners.delete(listener) && listeners.size === 0) end();
+      if (!listeners.delete(listener)) return;
+      if (listeners.size === 0) end();
+      else if (session !== null) watch(session);
     };
+  }
+
+  const needsEvery = (): boolean => [...listeners.values()].includes("every");
+
+  /** Watches the store for what the listeners need now. */
+  function watch(current: Session): void {
+    const needs = needsEvery() ? "every" : "due";
+    if (current.needs === needs) return;
+    const unwatch = store.watch((_due, notice) => notified(current, notice), needs);
+    current.unwatch(); // afterwards, so that no commit is missed
+    current.unwatch = unwatch;
+    current.needs = needs;
   }
 
   function begin(): Session {
@@ -74,9 +95,11 @@ export function createChangeFeed(setup: {
       isOver: false,
       isNotified: false,
       isAway: false,
-      unwatch: store.watch(() => notified(begun)),
+      needs: null,
+      unwatch: () => undefined,
       sleeper: createSleeper(clock),
     };
+    watch(begun);
     void follow(begun);
     return begun;
   }
@@ -89,7 +112,8 @@ export function createChangeFeed(setup: {
     session = null;
   }
 
-  function notified(current: Session): void {
+  function notified(current: Session, notice?: CommitNotice): void {
+    if (notice?.mayRevoke === false && !needsEvery()) return;
     if (current.isNotified) return; // a read is coming, and a busy store notifies thousands of times before it
     current.isNotified = true;
     current.sleeper.wake(GATHER_MS);
@@ -133,36 +157,34 @@ export function createChangeFeed(setup: {
     return { changes: page.changes, missed: false };
   }
 
-  function remember(current: Session, changes: readonly Change[]): void {
-    if (changes.length === 0) return;
-    const all = [...current.remembered, ...changes];
-    const forgotten = all.length - REMEMBERED;
-    current.since = all[forgotten - 1]?.rev ?? current.since;
-    current.remembered = forgotten > 0 ? all.slice(forgotten) : all;
-  }
-
   function callListeners(read: NewChanges): void {
-    for (const listener of listeners) listener(read);
-  }
-
-  function recent(after: Position, limit: number) {
-    if (session === null || session.position === null) return null;
-    const { position, remembered, since } = session;
-    if (after.epoch !== position.epoch || after.rev < since) return null;
-    const from = remembered.findLastIndex(({ rev }) => rev <= after.rev) + 1;
-    const changes = remembered.slice(from, from + limit);
-    const isAll = from + limit >= remembered.length;
-    const rev = isAll ? Math.max(after.rev, position.rev) : (changes.at(-1)?.rev ?? after.rev);
-    return { kind: "changes" as const, changes, position: { epoch: position.epoch, rev } };
+    for (const listener of listeners.keys()) listener(read);
   }
 
   return {
     listen,
-    recent,
+    recent: (after, limit) => (session === null ? null : recentIn(session, after, limit)),
     close: () => {
       isClosed = true;
       listeners.clear();
       end();
     },
   };
+}
+
+function remember(session: Session, changes: readonly Change[]): void {
+  if (changes.length === 0) return;
+  const all = [...session.remembered, ...changes];
+  const forgotten = all.length - REMEMBERED;
+  session.since = all[forgotten - 1]?.rev ?? session.since;
+  session.remembered = forgotten > 0 ? all.slice(forgotten) : all;
+}
+
+function recentIn({ position, remembered, since }: Session, after: Position, limit: number) {
+  if (position === null || after.epoch !== position.epoch || after.rev < since) return null;
+  const from = remembered.findLastIndex(({ rev }) => rev <= after.rev) + 1;
+  const changes = remembered.slice(from, from + limit);
+  const isAll = from + limit >= remembered.length;
+  const rev = isAll ? Math.max(after.rev, position.rev) : (changes.at(-1)?.rev ?? after.rev);
+  return { kind: "changes" as const, changes, position: { epoch: position.epoch, rev } };
 }

@@ -38,6 +38,8 @@ export type ClaimsSetup = {
 export function createClaims(setup: ClaimsSetup): Claims & {
   /** What each waiting claim asks for. */
   waiting(): Iterable<Ask>;
+  /** There was no due task for any of them at this moment, monotonic. */
+  foundNothing(at: number): void;
   readonly service: Service;
 } {
   const { store, wakeUps, ownWakeUps, pollMs, giveBack, clock, log } = setup;
@@ -75,6 +77,10 @@ export function createClaims(setup: ClaimsSetup): Claims & {
     claimNow: (ask) => claimsNow(ask),
     waiting: () =>
       ownDispatch === dispatch ? dispatch.waiting() : [...dispatch.waiting(), ...ownDispatch.waiting()],
+    foundNothing: (at) => {
+      dispatch.foundNothing(at);
+      ownDispatch.foundNothing(at);
+    },
     service: {
       name: "waiting claims",
       start: () => undefined,

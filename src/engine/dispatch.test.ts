@@ -117,6 +117,37 @@ describe("a claim", () => {
     expect(ids(await claimed)).toEqual([1]);
   });
 
+  test("claims once after a late wake-up: the task was due long before", async () => {
+    const late: WakeUps = {
+      ...SILENT,
+      listen: async (_types, signal) =>
+        signal.aborted ? null : { ack: async () => undefined, isLate: true },
+    };
+    let listens = 0;
+    const { around, take } = counting();
+    const { engine, clock } = openEngine({
+      around,
+      wakeUps: { ...late, listen: (...args) => (++listens === 1 ? late : SILENT).listen(...args) },
+    });
+    void engine.claim(ask(), NEVER);
+    await clock.advance(POLL_MS / 2);
+    expect(take("claim")).toBe(2); // one as the claim begins to wait, one after the wake-up
+  });
+
+  test("polls later after a look that found no due task", async () => {
+    const { around, take } = counting();
+    const { engine, clock } = openEngine({
+      around,
+      look: (looked) => ({ ...looked, isDue: false }),
+    });
+    await engine.start();
+    const claimed = engine.claim(ask(), NEVER);
+    await clock.advance(10 * POLL_MS);
+    expect(take("claim")).toBe(1);
+    void claimed;
+    await engine.close();
+  });
+
   test("finds by its poll a task without a wake-up", async () => {
     const { engine, clock } = openEngine({ wakeUps: SILENT });
     const claimed = engine.claim(ask(), NEVER);

@@ -21,6 +21,8 @@ export interface Dispatch {
   claim(ask: Ask, signal: AbortSignal): Promise<Claimed>;
   /** What each waiting claim asks for. */
   waiting(): Iterable<Ask>;
+  /** No waiting claim had a due task at this moment, monotonic: the next poll may be that much later. */
+  foundNothing(at: number): void;
   /** Answers all waiting claims with no tasks, and waits until the tasks of a claim under way have been released. */
   close(): Promise<void>;
 }
@@ -64,6 +66,7 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   let serving: Promise<void> | null = null;
   let isClosed = false;
   let isWoken = false;
+  let nothingAt = Number.NEGATIVE_INFINITY; // monotonic
   let probe = Number.POSITIVE_INFINITY; // how many waiters of each type set the next claim is for
 
   const logFailure = (event: string) => (error: unknown) => log.warn(event, { error: errorText(error) });
@@ -108,11 +111,21 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
       probe = claimed > 0 ? probe * 2 : FIRST_PROBE;
       for (const wakeUp of wakeUps) wakeUp.ack(claimed).catch(logFailure("ack_failed"));
       if (waiters.size > 0 && claimed === 0 && !isWoken) {
-        await sleeper.sleep(wakeUps.length > 0 ? Math.min(AGAIN_MS, setup.pollMs) : setup.pollMs);
+        const isSoon = wakeUps.some(({ isLate }) => isLate !== true);
+        await sleeper.sleep(isSoon ? Math.min(AGAIN_MS, setup.pollMs) : setup.pollMs);
+        if (!isSoon) await sleepWhileNothing();
       }
     }
     listener.stop();
     serving = null;
+  }
+
+  async function sleepWhileNothing(): Promise<void> {
+    for (;;) {
+      const leftMs = nothingAt + setup.pollMs - clock.monotonic();
+      if (isWoken || waiters.size === 0 || leftMs <= 0) return;
+      await sleeper.sleep(leftMs);
+    }
   }
 
   /** Claims for the waiters in order of arrival, until there were tasks; returns how many. */
@@ -153,6 +166,9 @@ export function createDispatch(setup: DispatchSetup): Dispatch {
   return {
     claim,
     waiting: () => [...waiters].map(({ ask }) => ask),
+    foundNothing: (at) => {
+      nothingAt = at;
+    },
     close: async () => {
       isClosed = true;
       for (const waiter of [...waiters]) waiter.answer({ tasks: [], leasedAt: clock.monotonic() });

@@ -7,7 +7,7 @@ import type { Clock } from "../core/clock.ts";
 import type { TypeDefaults } from "../core/lifecycle.ts";
 import type { Log } from "../lib/log.ts";
 import { type Service, startServices, stopServices } from "../lib/service.ts";
-import type { TaskStore } from "../store/store.ts";
+import type { Look, TaskStore } from "../store/store.ts";
 import type { WakeUps } from "../wakeup/wake-ups.ts";
 import { createChangeFeed } from "./change-feed.ts";
 import { createClaimCache } from "./claim-cache.ts";
@@ -15,16 +15,19 @@ import { createMaintenance, type Maintenance } from "./maintenance.ts";
 import { createMinuteStatistics } from "./minute-statistics.ts";
 import { createNotify } from "./notify.ts";
 import { createOutages } from "./outages.ts";
+import { createProcessRegistry, type ProcessRegistry } from "./process-registry.ts";
 import { createProducers, type Producers } from "./producers.ts";
 import { createReadMany } from "./read-many.ts";
 import { createSteps } from "./steps.ts";
 import { createStoreClock } from "./store-clock.ts";
 import type { Retention } from "./task-deletion.ts";
 import { createWatchers, type Watchers } from "./watchers.ts";
-import { createWorkerRegistry } from "./worker-registry.ts";
+import { createWorkerRegistry, DRAINS } from "./worker-registry.ts";
 import { createWorkers, type Workers } from "./workers.ts";
 
 export interface Engine extends Producers, Workers, Watchers, Maintenance {
+  /** The processes on the store. */
+  readonly processes: Pick<ProcessRegistry, "name" | "known">;
   /** What the engine runs in the background, in the order of its start. */
   readonly services: readonly Service[];
   /** Starts the services, for an engine outside of an app. */
@@ -65,7 +68,12 @@ export function createEngine(setup: EngineSetup): Engine {
   const readMany = createReadMany(store);
   const { now } = time;
   const minutes = createMinuteStatistics({ store, now, name: setup.nonce(), clock, log });
-  const registry = createWorkerRegistry({ store, now, waiting: () => waiting(), clock, log });
+  const processes = createProcessRegistry({
+    ...{ store, name: setup.nonce(), now, waiting: () => waiting(), clock, log },
+  });
+  const registry = createWorkerRegistry({
+    ...{ store, now, waiting: () => waiting(), clock, log },
+  });
   const notify = createNotify({ wakeUps: ownWakeUps, clock, log });
   const steps = createSteps({ store, readMany, now, minutes, notify });
 
@@ -79,17 +87,29 @@ export function createEngine(setup: EngineSetup): Engine {
     feed,
     readMany,
     minutes,
+    processes,
     registry,
     notify,
     steps,
   };
   const producers = createProducers(shared);
-  const { workers, waiting, service: waitingClaims } = createWorkers(shared);
+  const { workers, waiting, foundNothing, service: waitingClaims } = createWorkers(shared);
   const { watchers, releaseWaits, service: changeFeed } = createWatchers(shared);
-  const { maintenance, storeClock, leaseJudging, taskDeletion } = createMaintenance(shared);
+  const { maintenance, storeClock, leaseJudging, taskDeletion } = createMaintenance({ ...shared, look });
+
+  async function look(leases: boolean): Promise<Look> {
+    const at = clock.monotonic();
+    const types = [...new Set([...waiting()].flatMap((ask) => ask.types))].sort();
+    const looked = await store.look({ types, leases, documents: DRAINS });
+    if (!looked.isDue) foundNothing(at);
+    if (!looked.hasDocuments) registry.hadNoDrains(at);
+    return looked;
+  }
+
   const services = [
     storeClock,
     minutes.service,
+    processes.service,
     registry.service,
     taskDeletion,
     leaseJudging,
@@ -102,6 +122,7 @@ export function createEngine(setup: EngineSetup): Engine {
     ...workers,
     ...watchers,
     ...maintenance,
+    processes,
     services,
     start: () => startServices(services),
     releaseWaits,

@@ -20,8 +20,11 @@ export type LeaseJudgingSetup = {
   readonly log: Log;
 };
 
-/** Reads up to ROUND_AT_MOST tasks whose lease or grace is over at `now`, and ends those that may be judged; returns how many. */
-export type JudgeLeases = (now: number) => Promise<number>;
+/**
+ * Reads up to ROUND_AT_MOST tasks whose lease or grace is over at `now`, and ends those that may be judged; returns how many.
+ * @param isExpired false if it is known that there is no such task
+ */
+export type JudgeLeases = (now: number, isExpired: boolean) => Promise<number>;
 
 export function createLeaseJudging(setup: LeaseJudgingSetup): JudgeLeases {
   const { list, log } = setup;
@@ -30,8 +33,8 @@ export function createLeaseJudging(setup: LeaseJudgingSetup): JudgeLeases {
   let hasOverlong = true; // true at first, because the clock may have been set back before this process started; an empty read makes it false
 
   /** Expired leases are judged first: the search for overlong leases may read all running tasks and fail, and must not delay them. */
-  async function judge(now: number): Promise<number> {
-    const expired = await expireLost(await findExpired(now), now);
+  async function judge(now: number, isExpired: boolean): Promise<number> {
+    const expired = isExpired ? await expireLost(await findExpired(now), now) : 0;
     return expired + (await expireLost(await findOverlong(now), now));
   }
 

@@ -4,11 +4,12 @@ import { isOver } from "../core/lease.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { createLoop } from "../lib/loop.ts";
 import type { Service } from "../lib/service.ts";
-import type { TaskQuery, TaskStore } from "../store/store.ts";
+import type { Look, TaskQuery, TaskStore } from "../store/store.ts";
 import type { ClaimCache } from "./claim-cache.ts";
 import { ROUND_AT_MOST } from "./find-tasks.ts";
 import { createLeaseJudging } from "./lease-judging.ts";
 import type { Outages } from "./outages.ts";
+import type { ProcessRegistry } from "./process-registry.ts";
 import type { Steps } from "./steps.ts";
 import type { StoreClock } from "./store-clock.ts";
 import { createTaskDeletion, type Retention } from "./task-deletion.ts";
@@ -28,6 +29,9 @@ export type MaintenanceSetup = {
   readonly steps: Pick<Steps, "workerStep">;
   readonly outages: Outages;
   readonly claimCache: ClaimCache;
+  readonly processes: Pick<ProcessRegistry, "isOnTurn">;
+  /** Asks the store for its time, and whether there is work for this process. */
+  readonly look: (leases: boolean) => Promise<Look>;
   readonly retentions: readonly Retention[];
   /** A random number from [0, 1). */
   readonly random: () => number;
@@ -35,14 +39,22 @@ export type MaintenanceSetup = {
   readonly log: Log;
 };
 
-const ROUND_MS = 1_000;
-const JITTER = 0.2;
+/** The rounds are never more than a second apart, so that they also serve as the poll of waiting claims. */
+const ROUND_MS = 900;
+const JITTER = 0.06;
+/** How many processes judge leases in the same second: if one of them has died or is late, another one does it. */
+const JUDGES = 2;
+const DELETERS = 1;
+/** The pause after a round that found no old tasks, as a part of the shortest time for which tasks are kept, and its limit. */
+const DELETION_PAUSE = 1 / 100;
+const DELETION_PAUSE_AT_MOST_MS = 10_000;
 /** Smaller steps are normal for a clock that is synchronized. */
 const CLOCK_SET_LOGGED_FROM_MS = 1_000;
 
 export function createMaintenance(setup: MaintenanceSetup) {
-  const { store, time, outages, clock, log } = setup;
+  const { store, time, outages, clock, log, processes } = setup;
   let isClosing = false;
+  let deletionPauseUntil = 0; // monotonic
   const list = (query: TaskQuery<"head">) => store.list(query);
   const judgeLeases = createLeaseJudging({
     ...{ list, mayJudge: outages.mayJudge, log },
@@ -55,15 +67,32 @@ export function createMaintenance(setup: MaintenanceSetup) {
     isClosing: () => isClosing,
   });
 
-  /** One round. It is due `dueAfterMs` after the round before; null for a round that is not scheduled. */
+  /**
+   * One round. It is due `dueAfterMs` after the round before; null for a round that is not scheduled. Every process measures the clock and its
+   * outages in each round; only some read the leases.
+   */
   async function judge(dueAfterMs: number | null): Promise<number> {
-    const setByMs = await time.sync();
+    const isOnTurn = dueAfterMs === null || processes.isOnTurn(time.now(), JUDGES);
+    let isExpired = false;
+    const setByMs = await time.sync(async () => {
+      const looked = await setup.look(isOnTurn);
+      isExpired = looked.isExpired;
+      return looked.now;
+    });
     if (Math.abs(setByMs) >= CLOCK_SET_LOGGED_FROM_MS)
       log.warn("store_clock_set", { by_ms: Math.round(setByMs) });
     const now = time.now();
     outages.reached({ at: clock.monotonic(), now, setByMs, dueAfterMs });
     setup.claimCache.forgetLost((task) => isOver(task, now) && outages.mayJudge(task.lease, now));
-    return judgeLeases(now);
+    return isOnTurn ? judgeLeases(now, isExpired) : 0;
+  }
+
+  async function deleteInTurn(): Promise<number> {
+    const at = clock.monotonic();
+    if (at < deletionPauseUntil || !processes.isOnTurn(time.now(), DELETERS)) return 0;
+    const deleted = await deleteOldTasks(time.retentionNow());
+    deletionPauseUntil = deleted > 0 ? at : at + deletionPauseMs(setup.retentions);
+    return deleted;
   }
 
   /** After a full round the next one follows at once. Otherwise a random delay spreads the rounds of several processes. */
@@ -81,7 +110,7 @@ export function createMaintenance(setup: MaintenanceSetup) {
 
   const deletion = createLoop({
     after: clock.after,
-    round: async () => nextRoundMs(await deleteOldTasks(time.retentionNow())),
+    round: async () => nextRoundMs(await deleteInTurn()),
     onError: (error) => {
       log.error("retention_failed", { error: errorText(error) }); // a defect: `deleteOldTasks` never rejects
       return ROUND_MS;
@@ -111,4 +140,9 @@ export function createMaintenance(setup: MaintenanceSetup) {
     stop: deletion.stop,
   };
   return { maintenance, storeClock, leaseJudging, taskDeletion };
+}
+
+function deletionPauseMs(retentions: readonly Retention[]): number {
+  const kept = retentions.map(({ keepMs }) => keepMs).filter((keepMs) => keepMs > 0);
+  return Math.min(Math.min(...kept) * DELETION_PAUSE, DELETION_PAUSE_AT_MOST_MS);
 }

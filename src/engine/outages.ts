@@ -57,6 +57,7 @@ export function createOutages(openedAt: number): Outages {
   let outages: readonly Outage[] = []; // disjoint, in order of time
   let reachedAt: number | null = null;
   let beats = { written: 0, failed: 0 };
+  let wereRefused = false; // whether, in the round before, heartbeats failed and none succeeded
   let setBackAt = Number.NEGATIVE_INFINITY; // by the store's clock as it is now set
   let overlongUntil = Number.NEGATIVE_INFINITY;
 
@@ -84,12 +85,17 @@ export function createOutages(openedAt: number): Outages {
     overlongUntil = at + OVERLONG_FOR_MS;
   }
 
-  /** Adds an outage if a round comes late, or if no heartbeat succeeded since the last round. */
+  /**
+   * Adds an outage if a round comes late, or if no heartbeat succeeded since the last round. A worker whose heartbeat failed sends the next one
+   * a second later, so there may be a round without one in between.
+   */
   function noteGap(until: number, at: number, dueAfterMs: number): void {
     if (reachedAt !== null) {
-      const noneWritten = beats.failed > 0 && beats.written === 0;
+      const areRefused = beats.failed > 0 && beats.written === 0;
+      const noneWritten = areRefused || (wereRefused && beats.written === 0);
       const missedMs = at - reachedAt - (noneWritten ? 0 : dueAfterMs);
       addOutage({ from: until - missedMs, to: until });
+      wereRefused = areRefused;
     }
     beats = { written: 0, failed: 0 };
   }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { settled } from "../../test/support/clock.ts";
 import { openEngine } from "../../test/support/engine.ts";
-import { ask, create, NEVER } from "../../test/support/verbs.ts";
+import { ask, counting, create, DONE, NEVER } from "../../test/support/verbs.ts";
 import { createOwnSource } from "./own-source.ts";
 
 const SECOND = 1_000;
@@ -60,5 +60,45 @@ describe("the server's own processor", () => {
       await settled();
       expect(claims).toEqual([[]]);
     }
+  });
+});
+
+describe("changes of tasks", () => {
+  /** Counts the reads of the change log. */
+  function openCounting() {
+    const { around, take } = counting();
+    const { engine, clock } = openEngine({ around });
+    const source = createOwnSource(engine, clock);
+    const hints: unknown[] = [];
+    source.onRevoked((hint) => hints.push(hint));
+    const run = async () => {
+      await create(engine);
+      const [task] = (await source.claim(ask({ worker: "own" }), NEVER)).tasks;
+      if (task === undefined) throw new Error("expected a task");
+      return task;
+    };
+    return { engine, clock, source, hints, run, reads: () => take("changes") };
+  }
+
+  test("are not read while no task runs, nor for tasks that take milliseconds", async () => {
+    const { clock, source, run, reads } = openCounting();
+    await clock.advance(5 * SECOND);
+    for (let n = 0; n < 10; n++) {
+      const { id, token } = await run();
+      await clock.advance(100);
+      await source.settle(id, token, DONE);
+      await clock.advance(100);
+    }
+    expect(reads()).toBe(0);
+  });
+
+  test("before the first read make the processor ask for all its tasks; later ones are reported as they come", async () => {
+    const { engine, clock, hints, run } = openCounting();
+    const { id } = await run();
+    await clock.advance(300);
+    expect(hints).toEqual([{ id, version: null }]);
+    await engine.cancel(id);
+    await clock.advance(20);
+    expect(hints.slice(1)).toEqual([{ id, version: 3 }]);
   });
 });

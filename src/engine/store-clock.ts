@@ -4,11 +4,11 @@ import type { TaskStore } from "../store/store.ts";
 /** The store's time without a call for each use: every process on a store uses the store's clock instead of its own. */
 export interface StoreClock {
   /**
-   * Measures the offset again. A slow answer is less exact than the known offset, and changes the offset only if the two
-   * contradict each other. Returns by how many milliseconds the store's clock was set since the last measurement: negative if
+   * Measures the offset again, with `read` if it is given: a call of the store that answers the time of its clock. A slow
+   * answer is less exact than the known offset, and changes the offset only if the two contradict each other. Returns by how many milliseconds the store's clock was set since the last measurement: negative if
    * it was set back, 0 if it was not set.
    */
-  sync(): Promise<number>;
+  sync(read?: () => Promise<number>): Promise<number>;
   /** Epoch milliseconds by the store's clock. */
   now(): number;
   /**
@@ -33,9 +33,9 @@ export function createStoreClock(store: Pick<TaskStore, "now">, clock: Clock): S
   let stepsForward: readonly StepForward[] = [];
 
   /** The store read its clock at some moment of the round trip, so the error is at most half of the round trip. */
-  async function sync(): Promise<number> {
+  async function sync(read = store.now): Promise<number> {
     const askedAt = clock.monotonic();
-    const storeNow = await store.now();
+    const storeNow = await read();
     const answeredAt = clock.monotonic();
     return take(storeNow - (askedAt + answeredAt) / 2, (answeredAt - askedAt) / 2 + ROUNDING_MS);
   }

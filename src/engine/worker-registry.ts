@@ -32,12 +32,18 @@ export interface WorkerRegistry {
   isDraining(worker: string): Promise<boolean>;
   /** Tells the worker to take no more tasks; `isDraining` false ends that. */
   drain(worker: string, isDraining: boolean): Promise<void>;
+  /** The store was asked at this moment, monotonic, and no worker is drained. */
+  hadNoDrains(at: number): void;
   /** All known workers, by name. */
   list(): Promise<KnownWorker[]>;
   readonly service: Service;
 }
 
+/** The names of the documents of drained workers begin so. */
+export const DRAINS = "drain/";
 const WRITE_EVERY_MS = 5_000;
+/** A worker that has only been seen again is written this often. */
+const WRITE_SEEN_EVERY_MS = 20_000;
 const SEEN_FOR_MS = 60_000;
 /** Long enough for the longest work to end, short enough that a name may be used again the next day. */
 const DRAINED_FOR_MS = 12 * 3_600_000;
@@ -48,7 +54,7 @@ const WRITTEN_AT_ONCE = 500;
 const REMEMBERED_AT_MOST = 10_000;
 
 type Written = Pick<KnownWorker, "name" | "types" | "free" | "slots" | "seenAt">;
-type Worker = Omit<Written, "name" | "seenAt"> & { seenAt: number; isWritten: boolean };
+type Worker = Omit<Written, "name" | "seenAt"> & { seenAt: number; written: Written | null };
 
 export function createWorkerRegistry(setup: {
   readonly store: Pick<TaskStore, "writeDocuments" | "readDocuments">;
@@ -63,24 +69,26 @@ export function createWorkerRegistry(setup: {
   /** The names of the documents of drained workers. */
   let drains: ReadonlySet<string> = new Set();
   let drainsReadAt = Number.NEGATIVE_INFINITY;
+  let drainedAt = Number.NEGATIVE_INFINITY; // the latest drain by this process, monotonic
 
   function claimed({ worker, types, max, slots }: WorkerAsk): void {
     const known = workers.get(worker);
     if (known === undefined && workers.size >= REMEMBERED_AT_MOST) return;
-    workers.set(worker, { types, free: max, slots: slots ?? null, seenAt: now(), isWritten: false });
+    const written = known?.written ?? null;
+    workers.set(worker, { types, free: max, slots: slots ?? null, seenAt: now(), written });
   }
 
   function seen(worker: string): void {
     const known = workers.get(worker);
     if (known === undefined) return;
     known.seenAt = now();
-    known.isWritten = false;
   }
 
-  async function write(): Promise<number> {
+  /** @param seenEveryMs how old the written time may be at which a worker was seen */
+  async function write(seenEveryMs: number): Promise<number> {
     for (const ask of setup.waiting()) claimed(ask);
     const at = now();
-    const fresh = [...workers].filter(([, { isWritten }]) => !isWritten);
+    const fresh = [...workers].filter(([, worker]) => isNews(worker, seenEveryMs));
     for (const [name, { seenAt }] of workers) if (seenAt < at - SEEN_FOR_MS) workers.delete(name);
     if (fresh.length === 0) return WRITE_EVERY_MS;
     for (let from = 0; from < fresh.length; from += WRITTEN_AT_ONCE) {
@@ -90,18 +98,24 @@ export function createWorkerRegistry(setup: {
   }
 
   async function writeSome(fresh: readonly (readonly [string, Worker])[], at: number): Promise<void> {
-    const documents = fresh.map(([name, { types, free, slots, seenAt }]) => ({
-      name: noteOf("worker", name),
-      value: JSON.stringify({ name, types, free, slots, seenAt } satisfies Written),
-      until: seenAt + SEEN_FOR_MS,
+    const written = fresh.map(
+      ([name, { types, free, slots, seenAt }]): Written => ({ name, types, free, slots, seenAt }),
+    );
+    const documents = written.map((worker) => ({
+      name: noteOf("worker", worker.name),
+      value: JSON.stringify(worker),
+      until: worker.seenAt + SEEN_FOR_MS,
     }));
     await store.writeDocuments(documents, at);
-    for (const [, worker] of fresh) worker.isWritten = true;
+    for (const worker of written) {
+      const known = workers.get(worker.name);
+      if (known !== undefined) known.written = worker;
+    }
   }
 
   const writing = createLoop({
     after: clock.after,
-    round: write,
+    round: () => write(WRITE_SEEN_EVERY_MS),
     onError: (error) => {
       log.debug("roster_failed", { error: errorText(error) });
       return WRITE_EVERY_MS;
@@ -112,7 +126,7 @@ export function createWorkerRegistry(setup: {
     if (clock.monotonic() - drainsReadAt < DRAINS_READ_EVERY_MS) return drains;
     drainsReadAt = clock.monotonic();
     try {
-      drains = new Set(await Array.fromAsync(documentsUnder(store, "drain/", now()), ({ name }) => name));
+      drains = new Set(await Array.fromAsync(documentsUnder(store, DRAINS, now()), ({ name }) => name));
     } catch (error) {
       log.debug("drains_failed", { error: errorText(error) }); // the known drains stay: no reason to refuse a heartbeat
     }
@@ -124,11 +138,12 @@ export function createWorkerRegistry(setup: {
     const value = isDraining ? "1" : null;
     const name = noteOf("drain", worker);
     await store.writeDocuments([{ name, value, until: at + DRAINED_FOR_MS }], at);
+    drainedAt = clock.monotonic();
     drains = new Set([...drains].filter((drained) => drained !== name).concat(isDraining ? [name] : []));
   }
 
   async function list(): Promise<KnownWorker[]> {
-    await write(); // the latest workers of this process
+    await write(1); // the latest workers of this process
     const draining = await readDrains();
     const known = await Array.fromAsync(
       documentsUnder(store, "worker/", now()),
@@ -147,9 +162,19 @@ export function createWorkerRegistry(setup: {
     seen,
     isDraining: async (worker) => (await readDrains()).has(noteOf("drain", worker)),
     drain,
+    hadNoDrains: (at) => {
+      if (at <= drainedAt) return;
+      drains = new Set();
+      drainsReadAt = at;
+    },
     list,
     service: { name: "worker registry", start: writing.start, stop: writing.stop },
   };
+}
+
+function isNews({ written, types, free, slots, seenAt }: Worker, seenEveryMs: number): boolean {
+  if (written === null || seenAt >= written.seenAt + seenEveryMs) return true;
+  return written.types.join() !== types.join() || written.free !== free || written.slots !== slots;
 }
 
 /**

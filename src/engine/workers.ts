@@ -31,8 +31,11 @@ export interface Workers extends Claims {
   /** From now on this worker is asked to take no more tasks; `isDraining` false ends that. */
   drain(worker: string, isDraining: boolean): Promise<void>;
   isDraining(worker: string): Promise<boolean>;
-  /** Calls the listener for tasks that have changed or were deleted; returns a function that ends this. */
-  onRevoked(listener: (hint: Hint) => void): () => void;
+  /**
+   * Calls the listener for tasks that have changed or were deleted, and `onMissed` if earlier changes are not known. Returns a function that ends
+   * this.
+   */
+  onRevoked(listener: (hint: Hint) => void, onMissed?: () => void): () => void;
 }
 
 export type WorkersSetup = Omit<ClaimsSetup, "store" | "onClaimed" | "giveBack"> & {
@@ -56,7 +59,7 @@ export function createWorkers(setup: WorkersSetup) {
     keyOf: (beat) => beat.id,
     limits: WORKER_LIMITS,
   });
-  const { waiting, service, ...claims } = createClaims({
+  const { waiting, foundNothing, service, ...claims } = createClaims({
     ...setup,
     giveBack: (tasks) => Promise.all(tasks.map(giveBack)),
     onClaimed: (asks, claimed) => {
@@ -144,7 +147,7 @@ export function createWorkers(setup: WorkersSetup) {
       registry.seen(worker); // a worker that asks is alive
       return registry.isDraining(worker);
     },
-    onRevoked: (listener) => listenForRevocations(setup.feed, listener),
+    onRevoked: (listener, onMissed) => listenForRevocations(setup.feed, listener, onMissed),
   };
-  return { workers, waiting, service };
+  return { workers, waiting, foundNothing, service };
 }

@@ -2,7 +2,7 @@ import { afterAll } from "bun:test";
 import { SQL } from "bun";
 import { sharedPgbouncer, sharedPostgres } from "../../test/support/servers/shared.ts";
 import { openTestStore } from "../../test/support/stores.ts";
-import { examineStore } from "./store.suite.ts";
+import { examineSharedStore, examineStore } from "./store.suite.ts";
 import type { TaskStore } from "./store.ts";
 
 const TABLES = ["tasks", "log_lines", "changes", "idempotency", "census", "notes"];
@@ -58,7 +58,7 @@ async function examine(name: string, url: () => string, schema: string): Promise
     await admin.close();
   });
 
-  examineStore(name, async () => {
+  const openBoth = async () => {
     const [store, peer] = [await open(0), await open(1)];
     await admin.unsafe(emptied(schema)).simple();
     const startedAt = performance.now();
@@ -76,7 +76,10 @@ async function examine(name: string, url: () => string, schema: string): Promise
       },
       close: async () => undefined, // the next case uses them
     };
-  });
+  };
+
+  examineStore(name, openBoth);
+  examineSharedStore(name, openBoth);
 }
 
 await examine("PostgreSQL", sharedPostgres, "exam");

@@ -4,7 +4,7 @@ import { sharedRedis } from "../../test/support/servers/shared.ts";
 import { create, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import { ENDED_STATUSES } from "../core/task.ts";
 import type { ScriptBounds } from "./redis/scripts.ts";
-import { examineStore } from "./store.suite.ts";
+import { examineSharedStore, examineStore } from "./store.suite.ts";
 import { createExaminee, type Opened } from "./suite/examinee.ts";
 import { oldDocumentsAfterSteps } from "./suite/once.ts";
 
@@ -25,6 +25,7 @@ async function open(bounds?: ScriptBounds): Promise<Opened> {
 }
 
 examineStore("redis", open);
+examineSharedStore("redis", open);
 
 // Every prefix has too many lanes to list, and most claims take several scripts.
 const TINY = { listed: 1, looked: 2, countedAtOnce: 1 };

@@ -14,6 +14,7 @@ import { examineIdempotency } from "./suite/idempotency.ts";
 import { examineInsert } from "./suite/insert.ts";
 import { examineList } from "./suite/list.ts";
 import { examineLog } from "./suite/log.ts";
+import { examineLook, examineLooksForNothing } from "./suite/look.ts";
 import { examineOnce } from "./suite/once.ts";
 import { examineParts } from "./suite/parts.ts";
 import { examinePositionOf } from "./suite/position-of.ts";
@@ -45,8 +46,12 @@ const TOPICS: Record<string, (exam: Exam) => void> = {
   typeCounts: examineTypeCounts,
   positionOf: examinePositionOf,
   basics: examineBasics,
+  look: examineLook,
   races: examineRaces,
 };
+
+/** Only for stores that several processes share. */
+const SHARED_TOPICS: typeof TOPICS = { look: examineLooksForNothing };
 
 /** Far above the time of the slowest case on a remote server; a store that hangs is still found. */
 const TIMEOUT_MS = 300_000;
@@ -56,6 +61,7 @@ export function examineStore(
   name: string,
   open: () => Promise<Opened>,
   topics: readonly (keyof typeof TOPICS)[] = Object.keys(TOPICS),
+  from = TOPICS,
 ): void {
   const exam: Exam = (claim, body) =>
     test(
@@ -71,8 +77,12 @@ export function examineStore(
       TIMEOUT_MS,
     );
   describe(`${name} store`, () => {
-    for (const [topic, examine] of Object.entries(TOPICS)) {
+    for (const [topic, examine] of Object.entries(from)) {
       if (topics.includes(topic)) describe(topic, () => examine(exam));
     }
   });
 }
+
+/** Further cases for a store that several processes share. */
+export const examineSharedStore = (name: string, open: () => Promise<Opened>): void =>
+  examineStore(`shared ${name}`, open, Object.keys(SHARED_TOPICS), SHARED_TOPICS);

@@ -130,8 +130,9 @@ export interface TaskStore {
    * Calls `notify` soon after each commit. One call for many commits is fine, and a call may be lost: a reader that must not miss a
    * change also polls. `due` names the types of tasks that became pending in these commits, so that a dispatcher need not ask after
    * every commit; null when the store does not know them, as after an outage. A deletion makes no task due.
+   * With `needs` `due`, commits of other processes that make no task due and revoke no lease need not be reported.
    */
-  watch(notify: (due: readonly string[] | null) => void): () => void;
+  watch(notify: Watcher, needs?: WatcherNeeds): () => void;
 
   /**
    * Writes documents: small texts beside the tasks, each under a name, by which processes exchange facts. Each is written on its own:
@@ -152,9 +153,47 @@ export interface TaskStore {
   /** The time of the store's clock, epoch milliseconds: all processes on the store use it. */
   now(): Promise<number>;
 
+  /**
+   * The store's clock as by `now`, and in the same call whether there is work: an idle process makes no other call every second. An
+   * answer may be true although there is nothing, never false although there was something before the call.
+   */
+  look(query: LookQuery): Promise<Look>;
+
   /** Releases everything. Calls under way may fail; a second call does nothing. */
   close(): Promise<void>;
 }
+
+export type LookQuery = {
+  /** Exact types, or prefixes ending in `*`. */
+  readonly types: readonly string[];
+  /** Whether to look for leases. */
+  readonly leases: boolean;
+  /** The beginning of documents' names. */
+  readonly documents: string;
+};
+export type Look = {
+  /** Epoch milliseconds. */
+  readonly now: number;
+  /** A pending task of these types is due. */
+  readonly isDue: boolean;
+  /** A lease or a cancel's grace is over (`expiresAt`). */
+  readonly isExpired: boolean;
+  /** There is a document with a name that begins so. */
+  readonly hasDocuments: boolean;
+};
+
+export type Watcher = (due: readonly string[] | null, notice?: CommitNotice) => void;
+export type WatcherNeeds = "every" | "due";
+
+/** What is known of the commits of a notification; missing if nothing is, as after an outage or from an earlier version. */
+export type CommitNotice = {
+  /** The same in all processes that get the notification, and another one for each notification; null for commits of this process. */
+  readonly seed: string | null;
+  /** How many tasks of each type in `due` became due. */
+  readonly counts: readonly number[];
+  /** Whether a lease may have ended other than by its worker, or its worker may have to stop. */
+  readonly mayRevoke: boolean;
+};
 
 export type Idempotency = {
   readonly scope: string;

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test";
 import { createManualClock, settled } from "../../test/support/clock.ts";
 import { create, edit, TYPE_DEFAULTS } from "../core/lifecycle.ts";
 import { createMemoryStore } from "../store/memory/store.ts";
-import type { TaskStore } from "../store/store.ts";
+import type { CommitNotice, TaskStore, Watcher } from "../store/store.ts";
 import { createStoreWakeUps } from "./store-wake-ups.ts";
 import { examineWakeUps } from "./wake-ups.suite.ts";
 
@@ -39,7 +39,7 @@ examineWakeUps("store", async () => {
 
 /** A store whose notifications the test sends, and that counts its watchers. */
 function createWatchable() {
-  const watchers = new Set<(due: readonly string[] | null) => void>();
+  const watchers = new Set<Watcher>();
   const watch: TaskStore["watch"] = (notify) => {
     watchers.add(notify);
     return () => watchers.delete(notify);
@@ -47,8 +47,8 @@ function createWatchable() {
   return {
     watch,
     count: () => watchers.size,
-    notify: (due: readonly string[] | null) => {
-      for (const notify of watchers) notify(due);
+    notify: (due: readonly string[] | null, notice?: CommitNotice) => {
+      for (const notify of watchers) notify(due, notice);
     },
   };
 }
@@ -120,5 +120,33 @@ describe("the store as the source of wake-ups", () => {
     await wakeUps.notify(["mail"]);
     await wakeUps.close();
     expect(await waiting).toBeNull();
+  });
+
+  test("a process that is not chosen wakes later, or at once with the next commit", async () => {
+    const store = createWatchable();
+    const clock = createManualClock();
+    const processes = ["process-1", "process-2"].map((name) => ({ name, types: ["*"], free: 9 }));
+    const notice = { seed: "1", counts: [1], mayRevoke: false };
+    const wakeUpsOf = (own: string) =>
+      createStoreWakeUps(store, { timers: clock, fleet: () => ({ own, processes }) });
+    const woken: string[] = [];
+    const listen = () =>
+      processes.map(({ name }) =>
+        wakeUpsOf(name)
+          .listen(["mail"], never)
+          .then((wakeUp) => woken.push(wakeUp?.isLate === true ? "late" : "at once")),
+      );
+    listen();
+    store.notify(["mail"], notice);
+    await settled();
+    expect(woken).toEqual(["at once"]);
+    await clock.advance(100);
+    expect(woken).toEqual(["at once", "late"]);
+    expect(store.count()).toBe(0);
+    listen();
+    store.notify(["mail"], notice);
+    store.notify(["mail"]);
+    await settled();
+    expect(woken.slice(2)).toEqual(["at once", "at once"]);
   });
 });

@@ -27,6 +27,8 @@ export interface WakeUp {
    * all that had come when this one was reported are acknowledged: other processes have claimed what they announced.
    */
   ack(claimed: number): Promise<void>;
+  /** Set if it comes some time after the commit, in case that other processes have left the tasks. */
+  readonly isLate?: boolean;
 }
 
 /** The wake-ups of a broker: each of them wakes one of the processes that take the same types. */

@@ -2,7 +2,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import { createEngine, type Engine, type EngineSetup } from "../../src/engine/engine.ts";
 import type { Level, Log, LogFields } from "../../src/lib/log.ts";
 import { createMemoryStore } from "../../src/store/memory/store.ts";
-import type { TaskStore } from "../../src/store/store.ts";
+import type { Look, TaskStore } from "../../src/store/store.ts";
 import { createStoreWakeUps } from "../../src/wakeup/store-wake-ups.ts";
 import { createManualClock, type ManualClock } from "./clock.ts";
 
@@ -24,10 +24,17 @@ export function openEngine(
   setup: Partial<EngineSetup> & {
     readonly clock?: ManualClock;
     readonly around?: (store: TaskStore) => TaskStore;
+    /** Changes what a look finds. */
+    readonly look?: (looked: Look) => Look;
   } = {},
 ): OpenEngine {
-  const { around = (store) => store, clock = createManualClock(), ...rest } = setup;
-  const store = around(rest.store ?? createTestStore(clock));
+  const {
+    around = (store) => store,
+    look = (looked) => looked,
+    clock = createManualClock(),
+    ...rest
+  } = setup;
+  const store = lookingByNow(around(rest.store ?? createTestStore(clock)), look);
   const log = createTestLog();
   const engine = createEngine({
     wakeUps: createStoreWakeUps(store),
@@ -43,6 +50,12 @@ export function openEngine(
   });
   return { engine, store, clock, log };
 }
+
+/** A look asks the wrapped `now`, so that a test which changes or counts `now` meets all measurements of the time. */
+const lookingByNow = (store: TaskStore, change: (looked: Look) => Look): TaskStore => ({
+  ...store,
+  look: async () => change({ now: await store.now(), isDue: true, isExpired: true, hasDocuments: true }),
+});
 
 export const createTestStore = (clock: Clock): TaskStore => createMemoryStore({ clock, epoch: "test" });
 

@@ -23,7 +23,7 @@ const READ = `WITH found AS MATERIALIZED (
   WHERE ${isWithin(ANSWER_BYTES, "sized")} ORDER BY name LIMIT ${DOCUMENTS_PER_PAGE}`;
 
 /** Follows every printable character. */
-const TOP = "\x7f";
+export const TOP = "\x7f";
 
 export function createDocuments(setup: {
   readonly session: Session;

@@ -36,6 +36,13 @@ const PRUNE = `WITH mine AS MATERIALIZED (
   )
   SELECT count(*)::integer AS n FROM pruned`;
 
+/** In one process at a time: the processes take turns by a document that expires before the next round. */
+const TURN = "housekeeping";
+const TURN_FOR_MS = EVERY_MS * 0.7;
+const TAKE_TURN = `SELECT name FROM tasktrack.write_notes(ARRAY['${TURN}'], ARRAY[''],
+  ARRAY[floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + ${TURN_FOR_MS}], ARRAY[0],
+  floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint) AS name`;
+
 /** Deletes expired rows, the oldest first. Returns their number. */
 const forgetOld = (table: string, key: string): string => `WITH gone AS (
     DELETE FROM ${table} WHERE (${key}) IN (
@@ -92,12 +99,25 @@ export function createRound({ session, sql, random }: Omit<HousekeepingSetup, "c
   };
 }
 
+/** A round, if it is the turn of this process; the turn is kept until there is nothing more to do. */
+function createRoundInTurn(setup: HousekeepingSetup) {
+  const takeTurn = setup.sql(TAKE_TURN);
+  const round = createRound(setup);
+  let hasMore = false;
+  return async (): Promise<number> => {
+    if (!hasMore && (await setup.session.rows(takeTurn)).length === 0) return longPause(setup.random());
+    const pauseMs = await round();
+    hasMore = pauseMs === NEXT_PIECE_MS;
+    return pauseMs;
+  };
+}
+
 /** The first round waits like any other, so that processes which start together do not all do the same work at their start. */
 export const createHousekeeping = (setup: HousekeepingSetup): Loop =>
   createLoop({
     after: setup.clock.after,
     firstAfterMs: longPause(setup.random()),
-    round: createRound(setup),
+    round: createRoundInTurn(setup),
     onError: (error) => {
       setup.log.debug("housekeeping_failed", { error: errorText(error) });
       return EVERY_MS;

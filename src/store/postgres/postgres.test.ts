@@ -1,6 +1,7 @@
 /** Behaviour of the PostgreSQL store alone; the promises of all stores are tested in ../postgres.test.ts. */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { SQL } from "bun";
+import { withSchema } from "../../../test/support/postgres.ts";
 import { createPostgres, type PostgresServer } from "../../../test/support/servers/postgres.ts";
 import { sharedPgbouncer, sharedPostgres } from "../../../test/support/servers/shared.ts";
 import { openTestStore, setupOf, uniqueName } from "../../../test/support/stores.ts";
@@ -130,6 +131,28 @@ describe("a store that cannot be used is refused with one line:", () => {
     });
   });
 });
+
+test("a commit that makes no task due is notified only while another process needs every commit", async () => {
+  await withSchema(async (store, schema) => {
+    const channel = new SQL(sharedPostgres(), { max: 2, prepare: false });
+    const payloads: string[] = [];
+    await channel.listen(schema, (payload) => payloads.push(payload));
+    const peer = await openTestStore(`${sharedPostgres()}?schema=${schema}`);
+    const draft = create({ name: "x", runAt: 9_000_000_000_000 }, TYPE_DEFAULTS, 0);
+    const notified = async (): Promise<boolean> => {
+      payloads.length = 0;
+      await store.insert([{ drafts: [draft], idempotency: null }], 0);
+      await channel.unsafe(`SELECT pg_notify('${schema}', 'test :-:1:')`);
+      await soon("the marker", async () => payloads.includes("test :-:1:"));
+      return payloads.some((payload) => !payload.startsWith("test ") && /:-:\d+:$/.test(payload));
+    };
+    await soon("no notification", async () => !(await notified())); // some seconds after the start
+    const unwatch = peer.watch(() => undefined);
+    await soon("a notification", notified);
+    unwatch();
+    await Promise.all([channel.close(), peer.close()]);
+  });
+}, 120_000);
 
 test("the schema's name may be a keyword of SQL; commits in it notify other processes", async () => {
   const url = `${sharedPostgres()}?schema=user`;

@@ -1,5 +1,5 @@
 /** Tasks in a PostgreSQL that several processes share. The contract of each method is in ../store.ts. */
-import { dueTypes } from "../../core/due.ts";
+import { dueTypes, mayRevoke, NONE_DUE } from "../../core/due.ts";
 import { isTaskError, TaskError } from "../../core/error.ts";
 import type { LogLevel, Parts, RunningTask, TaskHead, TaskId, TaskParts } from "../../core/task.ts";
 import { isCounted } from "../filter.ts";
@@ -25,6 +25,7 @@ import { createGet } from "./get.ts";
 import { createHousekeeping } from "./housekeeping.ts";
 import { createInsert } from "./insert.ts";
 import { createLists } from "./list.ts";
+import { createLook } from "./look.ts";
 import { migrate } from "./migrate.ts";
 import { openPool, type Pool } from "./pool.ts";
 import { createRemove } from "./remove.ts";
@@ -42,9 +43,6 @@ const READ_LOG = `SELECT n, at, level, message FROM tasktrack.log_lines
  * Also returns whether the server takes writes: a standby answers reads, so without this check the store would stay on it until a
  * write.
  */
-const NOW = `SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint AS time,
-  current_setting('transaction_read_only') = 'on' AS is_read_only`;
-
 const LAST_BATCH = "SELECT coalesce(max(batch), 0) AS batch FROM tasktrack.changes";
 
 const ABOUT = `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
@@ -85,7 +83,8 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
   const sql = (text: string): string => inSchema(schema, text);
   const parts = { pool, session: pool, sql, clock, log, random };
   const readLog = statement(sql(READ_LOG));
-  const [now, lastBatch] = [sql(NOW), sql(LAST_BATCH)];
+  const lastBatch = sql(LAST_BATCH);
+  const { now, look } = createLook(parts);
   const [get, claim, remove] = [createGet(parts), createClaim(parts), createRemove(parts)];
   const insert = createInsert(parts);
   const replace = createReplace(parts);
@@ -112,27 +111,30 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
 
   async function claimAll(asks: readonly Ask[], terms: ClaimTerms): Promise<RunningTask[][]> {
     const given = await claim(asks, terms);
-    if (given.some((tasks) => tasks.length > 0)) watching.committed([]);
+    if (given.some((tasks) => tasks.length > 0)) watching.committed();
     return given;
   }
 
   async function extendAll(beats: readonly Beat[], at: number) {
     const answers = await extend(beats, at);
-    if (beats.some(({ progress }, n) => progress !== null && answers[n] !== "lost")) watching.committed([]);
+    if (beats.some(({ progress }, n) => progress !== null && answers[n] !== "lost")) watching.committed();
     return answers;
   }
 
   async function replaceAll(steps: readonly Step[]) {
     if (steps.length === 0) return [];
     const answers = await replace(steps);
-    const changed = steps.flatMap(({ to }, n) => (answers[n] === "ok" ? [to] : []));
-    if (changed.length > 0) watching.committed(dueTypes(changed));
+    const changed = steps.filter((_, n) => answers[n] === "ok");
+    if (changed.length > 0) {
+      const revokes = changed.some(({ from, to }) => mayRevoke(from, to));
+      watching.committed(dueTypes(changed.map(({ to }) => to)), revokes);
+    }
     return answers;
   }
 
   async function removeAll(refs: readonly TaskRef[]) {
     const answers = await remove(refs);
-    if (answers.includes(true)) watching.committed([]);
+    if (answers.includes(true)) watching.committed(NONE_DUE, true);
     return answers;
   }
 
@@ -169,14 +171,8 @@ async function createPostgresStore(pool: Pool, schema: string, setup: StoreSetup
       })),
     changes: changeLog.changes,
     watch: watching.watch,
-    now: async () => {
-      const [row] = await pool.rows(now);
-      if (row?.is_read_only === true) {
-        pool.leaveStandby();
-        throw new TaskError("store_unavailable", "PostgreSQL takes no writes: it is a standby, or read-only");
-      }
-      return Math.floor(Number(row?.time));
-    },
+    now,
+    look,
     close: async () => {
       await watching.close();
       await housekeeping.stop();

@@ -1,4 +1,5 @@
 /** Claims and heartbeats. A call that would hold the server too long is sent in pieces. */
+import { NONE_DUE } from "../../core/due.ts";
 import { LIMITS, type RunningTask } from "../../core/task.ts";
 import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
 import { pieces, writeInPieces } from "../pieces.ts";
@@ -57,7 +58,7 @@ export function createClaims({ connection, sender, notify }: WritesSetup, bounds
       for (const task of tasks) bytes += textSize(task);
       return tasks;
     });
-    if (fields.length > 0) notify([]);
+    if (fields.length > 0) notify(NONE_DUE);
     return { finished, given, bytes, place };
   }
 
@@ -76,7 +77,7 @@ export function createClaims({ connection, sender, notify }: WritesSetup, bounds
     }
     // As extend.lua says.
     const [changes, ...answers] = (await connection.run(SCRIPTS.extend, args)) as [number, ...BeatAnswer[]];
-    if (changes > 0) notify([]);
+    if (changes > 0) notify(NONE_DUE);
     return answers;
   }
 

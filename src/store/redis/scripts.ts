@@ -10,6 +10,7 @@ import changes from "./lua/changes.lua" with { type: "text" };
 import claim from "./lua/claim.lua" with { type: "text" };
 import extend from "./lua/extend.lua" with { type: "text" };
 import insert from "./lua/insert.lua" with { type: "text" };
+import look from "./lua/look.lua" with { type: "text" };
 import noteLanes from "./lua/note_lanes.lua" with { type: "text" };
 import now from "./lua/now.lua" with { type: "text" };
 import pageByEnd from "./lua/page_by_end.lua" with { type: "text" };
@@ -70,6 +71,7 @@ export const SCRIPTS = {
   begin: scriptOf(begin),
   noteLanes: scriptOf(noteLanes),
   now: scriptOf(now),
+  look: scriptOf(look),
   insert: scriptOf(insert),
   claim: scriptOf(claim),
   extend: scriptOf(extend),

@@ -22,6 +22,7 @@ import { createLog } from "./log.ts";
 import { createNodes, type Nodes, nodesIn } from "./nodes.ts";
 import { createReads } from "./reads.ts";
 import { createRestore } from "./restore.ts";
+import { lanePrefixOf } from "./row.ts";
 import { SCRIPT_BOUNDS, SCRIPTS } from "./scripts.ts";
 import { createTypeCounts } from "./type-counts.ts";
 import { createWatchers } from "./watchers.ts";
@@ -35,6 +36,9 @@ const MIGRATIONS: readonly Migration[] = [
 const SCHEMA = MIGRATIONS.length;
 /** Calls that are under way when the store is closed get this long. */
 const CLOSE_WITHIN_MS = 1_000;
+
+/** The highest number of first tasks that a look reads of each priority. */
+const FIRSTS_LOOKED_AT = 100;
 
 /** Lanes that one script brings up to date when a store is opened: 2 ms. */
 const NOTED_AT_ONCE = 500;
@@ -100,7 +104,7 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     whyAway: () => (failure === "" ? reasonLeft : failure),
   });
 
-  const writing = { connection, sender, notify: watchers.notify };
+  const writing = { connection, sender, notify: watchers.committed };
   const { insert, replace, remove } = createWrites(writing);
   const { claim, extend } = createClaims(writing, bounds);
   const restore = createRestore(writing);
@@ -132,6 +136,19 @@ export async function openRedisStore(setup: StoreSetup, bounds = SCRIPT_BOUNDS):
     }),
     watch: watchers.watch,
     now: async () => timeOf(await connection.run(SCRIPTS.now, [])),
+    look: async ({ types, leases, documents }) => {
+      const args = [leases ? "1" : "0", documents, String(FIRSTS_LOOKED_AT), ...types.map(lanePrefixOf)];
+      const answer = await connection.run(SCRIPTS.look, args);
+      const [isDue, isExpired, hasDocuments] = (answer as unknown[])
+        .slice(2)
+        .map((count) => Number(count) > 0); // as look.lua says
+      return {
+        now: timeOf(answer),
+        isDue: isDue === true,
+        isExpired: !leases || isExpired === true,
+        hasDocuments: hasDocuments === true,
+      };
+    },
     close: () => {
       closing ??= close();
       return closing;

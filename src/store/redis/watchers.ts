@@ -4,16 +4,21 @@
  */
 import type { RedisClient } from "bun";
 import type { Clock } from "../../core/clock.ts";
+import type { DueTypes } from "../../core/due.ts";
 import { errorText, type Log } from "../../lib/log.ts";
 import { createLoop } from "../../lib/loop.ts";
+import { readNotification } from "../notice.ts";
+import type { CommitNotice, Watcher } from "../store.ts";
 import { isReplica } from "./fitness.ts";
 import { createLink, inTime, unavailable } from "./link.ts";
 import type { Nodes } from "./nodes.ts";
 
 export interface Watchers {
+  /** After a commit of this process. */
+  committed(due: DueTypes, mayRevoke?: boolean): void;
   /** Null: the types that are due are not known. */
   notify(due: readonly string[] | null): void;
-  watch(notify: (due: readonly string[] | null) => void): () => void;
+  watch(notify: Watcher): () => void;
   /** Subscribes on a new connection: the server of the present one is no longer the store's. */
   leave(): void;
   close(): Promise<void>;
@@ -32,7 +37,7 @@ export function createWatchers(setup: {
   readonly log: Log;
 }): Watchers {
   const { clock, log } = setup;
-  const watchers = new Set<(due: readonly string[] | null) => void>();
+  const watchers = new Set<Watcher>();
   let isSubscribed = false;
 
   const link = createLink({
@@ -52,8 +57,10 @@ export function createWatchers(setup: {
   async function subscribe(client: RedisClient): Promise<void> {
     if (await isReplica(client)) throw unavailable("Redis is a replica and takes no writes");
     await client.subscribe(setup.channel, (message) => {
-      const [sender, ...due] = message.split("\n");
-      if (sender !== setup.sender) notify(due);
+      const [sender = "", ...words] = message.split("\n");
+      if (sender === setup.sender) return;
+      const { due, notice } = readNotification(sender, words);
+      notify(due, notice);
     });
   }
 
@@ -65,8 +72,8 @@ export function createWatchers(setup: {
 
   const pinging = createLoop({ after: clock.after, round: ping, onError: () => PING_EVERY_MS });
 
-  function notify(due: readonly string[] | null): void {
-    for (const watcher of watchers) watcher(due);
+  function notify(due: readonly string[] | null, notice?: CommitNotice): void {
+    for (const watcher of watchers) watcher(due, notice);
   }
 
   function leave(): void {
@@ -75,10 +82,12 @@ export function createWatchers(setup: {
   }
 
   return {
+    committed: (due, mayRevoke = false) =>
+      notify([...due.keys()], { seed: null, counts: [...due.values()], mayRevoke }),
     notify,
     leave,
     watch: (watcher) => {
-      const own = (due: readonly string[] | null): void => watcher(due); // a new function, because the same one may watch twice
+      const own: Watcher = (...args) => watcher(...args); // a new function, because the same one may watch twice
       watchers.add(own);
       if (!isSubscribed) {
         isSubscribed = true;

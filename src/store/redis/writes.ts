@@ -1,6 +1,6 @@
 /** Creates, steps and deletions, each a script. A call that would hold the server too long is sent in pieces. */
 
-import { dueTypes, isMadeDue } from "../../core/due.ts";
+import { type DueTypes, dueTypes, isMadeDue, mayRevoke, NONE_DUE } from "../../core/due.ts";
 import { expiresAt } from "../../core/lease.ts";
 import { type Draft, isEnded, isLive, isRunning, type LightTask, type Task } from "../../core/task.ts";
 import { textSize } from "../../core/text-size.ts";
@@ -27,7 +27,7 @@ export type WritesSetup = {
   /** Names this store in messages to other processes. */
   readonly sender: string;
   /** Notifies this process's own watchers of a commit. */
-  readonly notify: (due: readonly string[]) => void;
+  readonly notify: (due: DueTypes, mayRevoke?: boolean) => void;
 };
 
 export function createWrites({ connection, sender, notify }: WritesSetup) {
@@ -49,10 +49,10 @@ export function createWrites({ connection, sender, notify }: WritesSetup) {
     const args = [String(now), sender, String(requests.length)];
     for (const request of requests) pushRequest(args, request);
     const answers = (await connection.run(SCRIPTS.insert, args)) as string[]; // one text each, as insert.lua says
-    const due = new Set<string>();
+    const due = new Map<string, number>();
     const inserted = answers.map((answer, at) => insertAnswer(answer, requests[at]?.drafts ?? [], due));
     if (inserted.some((answer) => answer.kind === "created" && answer.tasks.some((task) => !task.existing))) {
-      notify([...due]);
+      notify(due);
     }
     return inserted;
   }
@@ -63,11 +63,12 @@ export function createWrites({ connection, sender, notify }: WritesSetup) {
     writeInPieces(pieces(steps, { ...PIECE, bytesOf: ({ to }) => textSize(to) }), replacePiece);
 
   async function replacePiece(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
-    const args = [sender];
+    const revokes = steps.some(({ from, to }) => mayRevoke(from, to));
+    const args = [sender, revokes ? "r" : "-"];
     for (const step of steps) pushStep(args, step);
     const answers = (await connection.run(SCRIPTS.replace, args)) as ReplaceAnswer[]; // as replace.lua says
     if (answers.includes("ok")) {
-      notify(dueTypes(steps.filter((_, at) => answers[at] === "ok").map(({ to }) => to)));
+      notify(dueTypes(steps.filter((_, at) => answers[at] === "ok").map(({ to }) => to)), revokes);
     }
     return answers;
   }
@@ -84,7 +85,7 @@ export function createWrites({ connection, sender, notify }: WritesSetup) {
       pushDocument(args, once);
     }
     const answers = (await connection.run(SCRIPTS.remove, args)) as number[]; // as remove.lua says
-    if (answers.includes(1)) notify([]);
+    if (answers.includes(1)) notify(NONE_DUE, true);
     return answers.map((answer) => answer === 1);
   }
 
@@ -105,13 +106,13 @@ function pushRequest(args: string[], { drafts, idempotency }: InsertRequest): vo
   }
 }
 
-function insertAnswer(answer: string, drafts: readonly Draft[], due: Set<string>): InsertAnswer {
+function insertAnswer(answer: string, drafts: readonly Draft[], due: Map<string, number>): InsertAnswer {
   if (answer === "mismatch") return { kind: "mismatch" };
   // As insert.lua says.
   const [[kind], ...tasks] = JSON.parse(answer) as [["created" | "repeated"], ...[number, boolean][]];
   if (kind === "created") {
     for (const [at, draft] of drafts.entries())
-      if (tasks[at]?.[1] === false && isMadeDue(draft)) due.add(draft.type);
+      if (tasks[at]?.[1] === false && isMadeDue(draft)) due.set(draft.type, (due.get(draft.type) ?? 0) + 1);
   }
   return { kind, tasks: tasks.map(([id, existing]) => ({ id, existing })) };
 }

@@ -384,7 +384,7 @@ noteFirsts(seen, firsts)
 many("ZREM", "ids:pending", given)
 many("ZADD", "ids:running", running)
 many("ZADD", "expires", expires)
-publish(changes, sender, {})
+publish(changes, sender, {}, false)
 
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end

@@ -60,6 +60,6 @@ many("HSET", "heads", written)
 many("HSET", "progress", progress)
 for id, at in pairs(told) do call("HSET", prefix .. "told", id, at) end
 carryOut()
-publish(changes, sender, {})
+publish(changes, sender, {}, false)
 answers[1] = #changes
 return answers

@@ -35,7 +35,7 @@ local function insertDraft(from)
   enter("lane:" .. lane, ARGV[from + 5], member(id))
   count("pending", typeOf(lane), 1)
   changes[#changes + 1] = change(id, "1", "pending", "+")
-  if ARGV[from + 6] ~= "" then due[ARGV[from + 6]] = true end
+  if ARGV[from + 6] ~= "" then addDue(due, ARGV[from + 6]) end
   return ",[" .. id .. ",false]"
 end
 
@@ -77,5 +77,5 @@ for name, known in pairs(remembered) do
   local left = math.max(0, tonumber(match(known, "^[^\n]*")) - now)
   call("SET", prefix .. "idem:" .. name, known, "PX", int(left + 3600000))
 end
-publish(changes, sender, due)
+publish(changes, sender, due, false)
 return answers

@@ -310,10 +310,13 @@ local function trim(last, nowMs)
   if cut ~= nil then call("XTRIM", prefix .. "changes", "MINID", int(cut + 1)) end
 end
 
+local function addDue(due, type) due[type] = (due[type] or 0) + 1 end
+
 -- Appends the changes of this script to the log and publishes a message to watchers. Scripts are serial, so revs commit in their
 -- order and no reader can miss one.
--- sender: the process that ignores the message, because it notifies its own watchers; due: a set of types
-local function publish(changes, sender, due)
+-- sender: the process that ignores the message, because it notifies its own watchers; due: type → number of due tasks; mayRevoke: whether a
+-- lease may have been revoked. The last line of the message is as notice.ts describes.
+local function publish(changes, sender, due, mayRevoke)
   if #changes == 0 then return end
   carryOutCounts()
   local last = call("HINCRBY", prefix .. "house", "rev", #changes)
@@ -323,7 +326,12 @@ local function publish(changes, sender, due)
   call("XADD", prefix .. "changes", int(last) .. "-0", "at", int(nowMs), "n", #changes, "c", text)
   trim(last, nowMs)
   local message = { sender }
-  for type in pairs(due) do message[#message + 1] = type end
+  local counts = {}
+  for type, count in pairs(due) do
+    message[#message + 1] = type
+    counts[#counts + 1] = count
+  end
+  message[#message + 1] = (mayRevoke and ":r:" or ":-:") .. int(last) .. ":" .. table.concat(counts, ",")
   -- A user without the right to the channel must not make a step fail that was carried out.
   redis.pcall("PUBLISH", prefix .. "rings", table.concat(message, "\n"))
 end

@@ -40,5 +40,5 @@ for _, name in ipairs({ "heads", "bodies", "told", "lines" }) do many("HDEL", na
 for _, name in ipairs(APART) do many("HDEL", name, gone) end
 many("HDEL", "keys", keys)
 carryOut()
-publish(changes, ARGV[1], {})
+publish(changes, ARGV[1], {}, true)
 return answers

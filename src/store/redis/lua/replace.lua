@@ -1,18 +1,18 @@
 #!lua flags=allow-oom
 -- Writes steps, each on its own.
--- ARGV: 1 sender; then each step: id, version and lease end before the step, head, body, progress, payload, result (of these
+-- ARGV: 1 sender, 2 "r" if a step may revoke a lease; then each step: id, version and lease end before the step, head, body, progress, payload, result (of these
 --   three: the JSON, "=" to keep, "-" to delete it), key as JSON ("" to leave the live keys unchanged), "enter" or "leave" for the
 --   key, the status and lane before the step, the new status, lane and score, the new version, the type if it has become due
 --   ("" if not), and a document (see isDocumentFree)
 -- Returns: "ok", "stale" or "key_taken" for each step
 -- Guards: the stored version and lease end are those before the step; a key that is entered is free; its document does not exist.
 if mayLackWrites() then return OTHER_SERVER end
-local sender = ARGV[1]
+local sender, mayRevoke = ARGV[1], ARGV[2] == "r"
 local STEP = 21
 local DOCUMENT = 17
 
 local ids = {}
-for from = 2, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
+for from = 3, #ARGV, STEP do ids[#ids + 1] = ARGV[from] end
 local found = lookUp("heads", ids)
 
 local heads, bodies, changes, due, answers = {}, {}, {}, {}, {}
@@ -62,7 +62,7 @@ end
 local SEEN = headPattern("version", "leaseUntil")
 
 local function replace(at, id)
-  local from = 2 + (at - 1) * STEP
+  local from = 3 + (at - 1) * STEP
   if not found[at] or done[id] then return "stale" end
   local version, ends = match(found[at], SEEN)
   if version ~= ARGV[from + 1] or ends ~= ARGV[from + 2] then return "stale" end
@@ -77,7 +77,7 @@ local function replace(at, id)
   noteField(fields[3], id, ARGV[from + 7])
   move(id, from)
   changes[#changes + 1] = change(id, ARGV[from + 15], ARGV[from + 12], "~")
-  if ARGV[from + 16] ~= "" then due[ARGV[from + 16]] = true end
+  if ARGV[from + 16] ~= "" then addDue(due, ARGV[from + 16]) end
   return "ok"
 end
 
@@ -91,5 +91,5 @@ for _, field in ipairs(fields) do
 end
 many("HDEL", "told", silent)
 carryOut()
-publish(changes, sender, due)
+publish(changes, sender, due, mayRevoke)
 return answers

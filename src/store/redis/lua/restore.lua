@@ -34,7 +34,7 @@ local function take(id, from)
   enter(setOf(status, ARGV[from + 4]), ARGV[from + 5], member(id))
   count(status, typeOf(ARGV[from + 4]), 1)
   changes[#changes + 1] = change(id, version, status, "+")
-  if ARGV[from + 9] ~= "" then due[ARGV[from + 9]] = true end
+  if ARGV[from + 9] ~= "" then addDue(due, ARGV[from + 9]) end
 end
 
 for at, id in ipairs(ids) do
@@ -57,5 +57,5 @@ many("HSET", "heads", heads)
 many("HSET", "keys", keys)
 many("HSET", "lines", lines)
 carryOut()
-publish(changes, sender, due)
+publish(changes, sender, due, false)
 return #fresh
