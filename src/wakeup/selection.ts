@@ -19,8 +19,8 @@ export type Fleet = { readonly own: string; readonly processes: readonly Waiting
  * As many processes as were chosen look a little later, and twice as many after that: those that were chosen may be busy, suspended or dead. The
  * poll finds what is still left.
  */
-const SECOND_LOOK_MS = 15;
-const THIRD_LOOK_MS = 60;
+const SECOND_LOOK_MS = 3;
+const THIRD_LOOK_MS = 15;
 
 /** In how many milliseconds a process with waiting claims of these types looks for the tasks; null if it leaves them to others. */
 export function lookAfterMs(
