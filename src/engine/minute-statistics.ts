@@ -29,10 +29,10 @@ export type MinuteAt = Minute & { readonly at: number };
 
 export interface MinuteStatistics {
   created(count: number): void;
-  /** An attempt has been claimed. */
-  started(task: Pick<Task, "runAt" | "startedAt">): void;
-  /** A step has been written; it may have ended an attempt, or the task without one. */
-  stepped(from: LightTask, to: LightTask): void;
+  /** These attempts have been claimed. */
+  started(tasks: readonly Pick<Task, "runAt" | "startedAt">[]): void;
+  /** These steps have been written; each may have ended an attempt, or the task without one. */
+  stepped(steps: readonly { readonly from: LightTask; readonly to: LightTask }[]): void;
   /** The last hour, oldest first; minutes in which nothing happened are left out. */
   read(): Promise<MinuteAt[]>;
   readonly service: Service;
@@ -42,6 +42,8 @@ const MINUTE_MS = 60_000;
 const KEPT_MS = 70 * MINUTE_MS;
 const SHOWN = 60;
 const WRITE_EVERY_MS = 5_000;
+
+type Sums = { -readonly [M in keyof Minute]: Minute[M] };
 
 const NONE: Minute = {
   ...{ created: 0, done: 0, failed: 0, cancelled: 0, retried: 0, lost: 0 },
@@ -57,26 +59,38 @@ export function createMinuteStatistics(setup: {
   readonly log: Log;
 }): MinuteStatistics {
   const { store, now, name, clock, log } = setup;
-  const own = new Map<number, Minute>(); // by the start of the minute
+  const own = new Map<number, Sums>(); // by the start of the minute
   const unwritten = new Set<number>();
 
-  function add(more: Partial<Minute>): void {
+  /** The sums of the present minute, which the caller changes. */
+  function present(): Sums {
     const at = Math.floor(now() / MINUTE_MS) * MINUTE_MS;
-    own.set(at, sum(own.get(at) ?? NONE, { ...NONE, ...more }));
+    const minute = own.get(at) ?? { ...NONE };
+    own.set(at, minute);
     unwritten.add(at);
+    return minute;
   }
 
-  function stepped(from: LightTask, to: LightTask): void {
-    if (from.finishedAt === null && to.finishedAt !== null) add({ [to.status]: 1 });
-    const attempt = to.attempts.at(-1);
-    if (from.lease === null || to.lease !== null || attempt === undefined) return;
-    const runMs = Math.max(0, attempt.finishedAt - attempt.startedAt);
-    add({
-      runMs,
-      longestRunMs: runMs,
-      ...(to.status === "pending" && attempt.outcome === "failed" ? { retried: 1 } : {}),
-      ...(attempt.outcome === "lost" ? { lost: 1 } : {}),
-    });
+  function started(tasks: readonly Pick<Task, "runAt" | "startedAt">[]): void {
+    if (tasks.length === 0) return;
+    const minute = present();
+    for (const { runAt, startedAt } of tasks) {
+      const waitMs = Math.max(0, (startedAt ?? runAt) - runAt);
+      minute.waitMs += waitMs;
+      minute.longestWaitMs = Math.max(minute.longestWaitMs, waitMs);
+    }
+  }
+
+  function stepped(steps: readonly { readonly from: LightTask; readonly to: LightTask }[]): void {
+    let minute: Sums | null = null;
+    for (const { from, to } of steps) {
+      const isEnd = from.finishedAt === null && to.finishedAt !== null;
+      const isEndOfAttempt = from.lease !== null && to.lease === null;
+      if (!isEnd && !isEndOfAttempt) continue;
+      minute ??= present();
+      if (isEnd) minute[to.status]++;
+      if (isEndOfAttempt) addAttempt(minute, to);
+    }
   }
 
   async function write(): Promise<number> {
@@ -120,11 +134,10 @@ export function createMinuteStatistics(setup: {
   }
 
   return {
-    created: (count) => add({ created: count }),
-    started: ({ runAt, startedAt }) => {
-      const waitMs = Math.max(0, (startedAt ?? runAt) - runAt);
-      add({ waitMs, longestWaitMs: waitMs });
+    created: (count) => {
+      present().created += count;
     },
+    started,
     stepped,
     read,
     service: {
@@ -136,6 +149,17 @@ export function createMinuteStatistics(setup: {
       },
     },
   };
+}
+
+/** The task's latest attempt has ended. */
+function addAttempt(minute: Sums, { status, attempts }: LightTask): void {
+  const attempt = attempts.at(-1);
+  if (attempt === undefined) return;
+  const runMs = Math.max(0, attempt.finishedAt - attempt.startedAt);
+  minute.runMs += runMs;
+  minute.longestRunMs = Math.max(minute.longestRunMs, runMs);
+  if (status === "pending" && attempt.outcome === "failed") minute.retried++;
+  if (attempt.outcome === "lost") minute.lost++;
 }
 
 const sum = (a: Minute, b: Minute): Minute => ({

@@ -9,7 +9,7 @@ import type { Parts, Task, TaskHead, TaskId, TaskParts } from "../core/task.ts";
 import { BATCH_LIMITS, type Join } from "../lib/batch.ts";
 import { createTurns } from "../lib/turns.ts";
 import type { OnceDocument, ReplaceAnswer, Step, TaskStore } from "../store/store.ts";
-import { createStoreBatch, overloaded, WORKER_LIMITS } from "./batches.ts";
+import { createStoreBatch, OUTCOME_LIMITS, overloaded } from "./batches.ts";
 import type { MinuteStatistics } from "./minute-statistics.ts";
 import type { Notify } from "./notify.ts";
 import type { Once } from "./once.ts";
@@ -66,13 +66,13 @@ export function createSteps(setup: {
 }): Steps {
   const { store, readMany, minutes } = setup;
   const edits = createStoreBatch({ send: replaceAll, keyOf: stepId });
-  const workerWrites = createStoreBatch({ send: replaceAll, keyOf: stepId, limits: WORKER_LIMITS });
+  const workerWrites = createStoreBatch({ send: replaceAll, keyOf: stepId, limits: OUTCOME_LIMITS });
   const turns = createTurns<TaskId>({ failsAll: (error) => isTaskError(error, "store_unavailable") });
 
   async function replaceAll(steps: readonly Step[]) {
     const answers = await store.replace(steps);
-    for (const [at, { from, to }] of steps.entries()) if (answers[at] === "ok") minutes.stepped(from, to);
-    setup.notify(steps.filter(({ to }) => isMadeDue(to)).map(({ to }) => to.type));
+    minutes.stepped(steps.filter((_, at) => answers[at] === "ok"));
+    setup.notify(typesMadeDue(steps));
     return answers;
   }
 
@@ -137,6 +137,13 @@ export function createSteps(setup: {
     writeWorkerStep: workerWrites,
     removeIf: (id, terms, remove) => turns.take(id, () => removeNow(id, terms, remove)),
   };
+}
+
+/** The type of each task that a step has made due. */
+function typesMadeDue(steps: readonly Step[]): string[] {
+  const types: string[] = [];
+  for (const { to } of steps) if (isMadeDue(to)) types.push(to.type);
+  return types;
 }
 
 /** The rule, applied if the condition holds. */

@@ -65,7 +65,7 @@ export function createWorkers(setup: WorkersSetup) {
     onClaimed: (asks, claimed) => {
       for (const tasks of claimed) {
         claimCache.add(tasks);
-        for (const task of tasks) setup.minutes.started(task);
+        setup.minutes.started(tasks);
       }
       for (const [at, ask] of asks.entries()) {
         registry.claimed({ ...ask, max: ask.max - (claimed[at]?.length ?? 0) });

@@ -187,6 +187,71 @@ describe("keys", () => {
   });
 });
 
+describe("several writes in flight", () => {
+  const overlap = { writes: 2, fromCalls: 2 };
+  const overlapping = { ...limits, calls: 3, overlap };
+
+  test("a write starts while an earlier one is in flight where enough calls wait, and fewer wait for its end", async () => {
+    const { join, sent, writes } = openByHand({ limits: overlapping });
+    void outcomes(join, ["a"]);
+    await settled();
+    void outcomes(join, ["b"]);
+    await settled();
+    expect(sent()).toEqual([["a"]]);
+    void outcomes(join, ["c"]);
+    await settled();
+    expect(sent()).toEqual([["a"], ["b", "c"]]);
+    void outcomes(join, ["d"]);
+    await writes[0]?.answer();
+    expect(sent()).toEqual([["a"], ["b", "c"]]);
+    await writes[1]?.answer();
+    expect(sent()).toEqual([["a"], ["b", "c"], ["d"]]);
+  });
+
+  test("there are never more than the limit, and each has at most `calls` calls", async () => {
+    const { join, sent, writes } = openByHand({ limits: overlapping });
+    const answers = outcomes(join, numbered(8));
+    await settled();
+    expect(sent().map((calls) => calls.length)).toEqual([3, 3]);
+    await writes[1]?.answer(); // the answers may come in any order
+    expect(sent().map((calls) => calls.length)).toEqual([3, 3, 2]);
+    await writes[0]?.answer();
+    await writes[2]?.answer();
+    expect(await answers).toEqual(numbered(8).map(answerTo));
+  });
+
+  test("a call waits while a call with its key is in flight, and calls with other keys do not", async () => {
+    const { join, sent, writes } = openByHand({ keyOf, limits: overlapping });
+    void outcomes(join, ["a.1"]);
+    await settled();
+    void outcomes(join, ["a.2", "b.1", "a.3"]);
+    await settled();
+    expect(sent()).toEqual([["a.1"], ["b.1"]]);
+    await writes[1]?.answer();
+    expect(sent()).toEqual([["a.1"], ["b.1"]]);
+    await writes[0]?.answer();
+    expect(sent()).toEqual([["a.1"], ["b.1"], ["a.2"]]);
+    await writes[2]?.answer();
+    expect(sent().at(-1)).toEqual(["a.3"]);
+  });
+
+  test("a write that was rolled back is tried again in halves, and another one in flight is not", async () => {
+    const { join, sent, writes } = openByHand({ limits: overlapping });
+    const first = outcomes(join, ["a", "b"]);
+    await settled();
+    const second = outcomes(join, ["c", "d"]);
+    await settled();
+    await writes[0]?.refuse(new RolledBack());
+    expect(sent()).toEqual([["a", "b"], ["c", "d"], ["a"]]);
+    await writes[1]?.refuse(new ConnectionLost());
+    await writes[2]?.refuse(new RolledBack());
+    await writes[3]?.answer();
+    expect(await first).toEqual(["RolledBack", answerTo("b")]);
+    expect(await second).toEqual(["ConnectionLost", "ConnectionLost"]);
+    expect(writes).toHaveLength(4);
+  });
+});
+
 describe("limits", () => {
   test("a write has at most `calls` calls, in the order of arrival", async () => {
     const { join, sent } = openByRule(() => undefined, { limits: { ...limits, calls: 2 } });

@@ -5,7 +5,7 @@
 export type BatchSetup<Call, Answer> = {
   /** Writes the calls and answers each, in their order. */
   readonly send: (calls: readonly Call[]) => Promise<readonly Answer[]>;
-  /** Two calls with one key never share a write: the second sees the effect of the first. */
+  /** Two calls with one key are never in flight together: the second sees the effect of the first. */
   readonly keyOf?: (call: Call) => unknown;
   /** About the size of the call in bytes; 0 without it. */
   readonly sizeOf?: (call: Call) => number;
@@ -21,6 +21,11 @@ type BatchLimits = {
   readonly bytes: number;
   readonly waitingCalls: number;
   readonly waitingBytes: number;
+  /**
+   * Without it one write is in flight at a time. With it another write of at least `fromCalls` calls starts while earlier ones are in
+   * flight, so that the store works on one while this process makes the next. Smaller writes wait and become larger ones.
+   */
+  readonly overlap?: { readonly writes: number; readonly fromCalls: number };
 };
 
 export const BATCH_LIMITS: BatchLimits = {
@@ -43,9 +48,13 @@ type Waiting<Call, Answer> = {
 export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join<Call, Answer> {
   type Entries = readonly Waiting<Call, Answer>[];
   const limits = setup.limits ?? BATCH_LIMITS;
+  const { writes: writesAtMost, fromCalls } = limits.overlap ?? { writes: 1, fromCalls: 1 };
   let waiting: Waiting<Call, Answer>[] = [];
   let waitingBytes = 0;
-  let busy = false;
+  let inFlight = 0;
+  let isFlushing = false;
+  /** The keys of the calls in flight. */
+  const keysInFlight = new Set<unknown>();
 
   function join(call: Call): Promise<Answer> {
     const bytes = setup.sizeOf?.(call) ?? 0;
@@ -55,20 +64,31 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
     return new Promise((resolve, reject) => {
       waiting.push({ call, bytes, resolve, reject });
       waitingBytes += bytes;
-      if (!busy) {
-        busy = true;
+      if (!isFlushing && mayWrite()) {
+        isFlushing = true;
         queueMicrotask(flush);
       }
     });
   }
 
+  const mayWrite = (): boolean => inFlight === 0 || (inFlight < writesAtMost && waiting.length >= fromCalls);
+
   /** No async functions: every request passes here, and each async function would create one more promise. */
   function flush(): void {
-    if (waiting.length === 0) busy = false;
-    else write(takeBatch()).then(flush);
+    isFlushing = false;
+    while (waiting.length > 0 && mayWrite()) {
+      const batch = takeBatch();
+      if (batch.length === 0) return; // each has a key that is in flight
+      inFlight++;
+      write(batch).then(() => {
+        inFlight--;
+        if (setup.keyOf !== undefined) for (const { call } of batch) keysInFlight.delete(setup.keyOf(call));
+        flush();
+      });
+    }
   }
 
-  /** Takes the oldest calls that fit into one write; a second call with the same key keeps waiting, in order. */
+  /** Takes the oldest calls that fit into one write; a call with the key of an earlier one keeps waiting, in order. */
   function takeBatch(): Entries {
     const count = countFitting();
     const [batch, held] = partByKey(count === waiting.length ? waiting : waiting.slice(0, count));
@@ -88,14 +108,13 @@ export function createBatch<Call, Answer>(setup: BatchSetup<Call, Answer>): Join
 
   function partByKey(entries: Entries): [Entries, Waiting<Call, Answer>[]] {
     const { keyOf } = setup;
-    if (keyOf === undefined || entries.length === 1) return [entries, []];
-    const keys = new Set<unknown>();
+    if (keyOf === undefined) return [entries, []];
     const first: Waiting<Call, Answer>[] = [];
     const again: Waiting<Call, Answer>[] = [];
     for (const entry of entries) {
       const key = keyOf(entry.call);
-      (keys.has(key) ? again : first).push(entry);
-      keys.add(key);
+      (keysInFlight.has(key) ? again : first).push(entry);
+      keysInFlight.add(key);
     }
     return [first, again];
   }

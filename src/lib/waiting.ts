@@ -17,6 +17,19 @@ export function onAbort(signal: AbortSignal, run: () => void): () => void {
   return () => signal.removeEventListener("abort", listener);
 }
 
+/** Bun, Node.js and Deno have it, browsers do not. */
+const { setImmediate } = globalThis as { readonly setImmediate?: (run: () => void) => unknown };
+
+/**
+ * Resolves in the next turn of the event loop, after what this turn has written was sent; in this turn where the runtime has no
+ * `setImmediate`.
+ */
+export const nextTurn = (): Promise<void> =>
+  new Promise((resolve) => {
+    if (setImmediate === undefined) resolve();
+    else setImmediate(resolve);
+  });
+
 /** Resolves after `ms`, or as soon as the signal aborts. Never rejects. */
 export function sleep(timers: Timers, ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return Promise.resolve();

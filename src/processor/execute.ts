@@ -8,14 +8,15 @@ import type { Stop, StopReason } from "./stop.ts";
 
 /**
  * Runs a handler once, and resolves with the outcome when the handler has ended; never rejects. If the handler was told to stop and
- * then failed, the reason of the stop decides the outcome. If it returned a result although it was told to stop, the task is done. Null if
- * the lease is lost, so that there is no outcome to report.
+ * then failed, the reason of the stop decides the outcome. If it returned a result although it was told to stop, the task is done. A
+ * handler that would start after the stop is not called. Null if the lease is lost, so that there is no outcome to report.
  */
 export async function execute(
   handler: Handler,
   task: ClaimedTask,
   run: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
 ): Promise<Outcome | null> {
+  if (run.stop.reason !== null) return stoppedOutcome(run.stop.reason, task);
   const ended = await attempt(handler, handlerTask(task), run.context);
   const { reason } = run.stop;
   return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { createManualClock, type ManualClock, settled } from "../../test/support/clock.ts";
 import { createTestLog, openEngine } from "../../test/support/engine.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import { runningTask } from "../../test/support/tasks.ts";
 import { create } from "../../test/support/verbs.ts";
 import { TaskError } from "../core/error.ts";
@@ -158,6 +159,37 @@ describe("slots", () => {
     await settled();
     expect(source.requests.map(({ max }) => max)).toEqual([3, 3]);
     expect(work.runs).toHaveLength(6);
+  });
+
+  test("are filled in quarters if there are many, and the next claim is sent before the handlers of the last one start", async () => {
+    const started: number[] = []; // the number of claims at each start of a handler
+    const { source } = open(
+      async () => {
+        started.push(source.requests.length);
+        await silent();
+      },
+      { concurrency: 200 },
+    );
+    source.offer(...tasks(300));
+    await eventually(
+      () => started.length,
+      (count) => count === 200,
+    );
+    expect(source.requests.map(({ max }) => max)).toEqual([50, 50, 50, 50]);
+    expect(started.slice(0, 50)).toEqual(Array.from({ length: 50 }, () => 4));
+  });
+
+  test("of tasks that were stopped before their handlers started give them back", async () => {
+    const work = createWork();
+    const { source, processor } = open(work.handler, { concurrency: 50 });
+    source.offer(...tasks(25));
+    await settled(); // claimed, and the handlers start in the next turn of the event loop
+    expect([processor.running, work.runs.length]).toEqual([25, 0]);
+    expect(await processor.stop(0)).toBe(0);
+    expect(work.runs).toHaveLength(0);
+    expect(source.settles.map(({ outcome }) => outcome)).toEqual(
+      Array.from({ length: 25 }, () => ({ kind: "released", delayMs: 0 })),
+    );
   });
 
   test("cause claims for the free ones only, for the types with handlers, under the worker's name", async () => {

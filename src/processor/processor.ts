@@ -14,6 +14,7 @@ import { createHeartbeats } from "./heartbeats.ts";
 import { leaseTiming } from "./lease-timing.ts";
 import { createLeaseWatch } from "./lease-watch.ts";
 import { createOutcomeReport } from "./outcomes.ts";
+import { startInPortions } from "./portions.ts";
 import { createRun, type Run } from "./run.ts";
 import { createSlots } from "./slots.ts";
 import { ASK_ANEW, type ClaimedTask, type TaskSource } from "./source.ts";
@@ -53,6 +54,7 @@ export const KILL_AFTER_MS = 3_000;
 const GONE_AFTER_MS = 2_000;
 
 const CLAIM_AT_MOST = 1_000;
+const SMALL_CLAIM = 25;
 const RETRY_AFTER_MS = 1_000;
 
 export function createProcessor(setup: ProcessorSetup): Processor {
@@ -62,8 +64,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const heartbeats = createHeartbeats({ source, timing, stopRun, clock, log });
   const leases = createLeaseWatch({ runs: slots.runs, heartbeats, timing, stopRun, clock });
   const report = createOutcomeReport({ source, heartbeats, clock, log });
-  // Half of the slots: tasks for one half are claimed while the outcomes of the other half are reported.
-  const claimAtMost = Math.min(Math.ceil(setup.concurrency / 2), CLAIM_AT_MOST);
+  const claimAtMost = claimedAtOnce(setup.concurrency);
   let claiming = new AbortController();
   let closed = false;
   let claims: Promise<void> = Promise.resolve();
@@ -86,7 +87,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
         { worker: setup.worker, types, max, leaseMs, slots: setup.concurrency },
         signal,
       );
-      for (const task of tasks) begin(task, leasedAt);
+      const runs = tasks.map((task) => take(task, leasedAt));
+      void startInPortions(runs, (run) => void work(run));
       if (tasks.length === 0 && !signal.aborted) await sleep(clock, RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
       log.warn("claim_failed", { error: errorText(error) });
@@ -96,11 +98,11 @@ export function createProcessor(setup: ProcessorSetup): Processor {
 
   // ---- runs
 
-  function begin(task: ClaimedTask, leasedAt: number): void {
+  function take(task: ClaimedTask, leasedAt: number): Run {
     const run = createRun(task, leasedAt, timing);
     slots.take(run);
-    run.ended = work(run);
     leases.add(run);
+    return run;
   }
 
   async function work(run: Run): Promise<void> {
@@ -172,6 +174,13 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     },
   };
 }
+
+/**
+ * A quarter of many slots, half of few ones: while some are claimed, others run, and the outcomes of others are reported. A claim of
+ * fewer tasks would cost the store more for each.
+ */
+const claimedAtOnce = (slots: number): number =>
+  Math.min(Math.ceil(slots / 2), Math.max(SMALL_CLAIM, Math.ceil(slots / 4)), CLAIM_AT_MOST);
 
 const noHandler: Handler = (task) =>
   Promise.reject(new Error(`This worker has no handler for "${task.type}"`));

@@ -24,8 +24,6 @@ export type Run = {
   leaseEndsAt: number;
   progress: Progress | null;
   log: Line[];
-  /** Resolves when the slot is free again. */
-  ended: Promise<void>;
 };
 
 export const createRun = (task: ClaimedTask, leasedAt: number, timing: LeaseTiming): Run => ({
@@ -40,7 +38,6 @@ export const createRun = (task: ClaimedTask, leasedAt: number, timing: LeaseTimi
   leaseEndsAt: leasedAt + timing.leaseMs,
   progress: null,
   log: [],
-  ended: Promise.resolve(),
 });
 
 /** Tells the handler to stop. The first reason counts, but a lost lease is recorded in any case. */

@@ -13,7 +13,7 @@ export interface Slots {
   /** Resolves at the next release or wake-up. */
   released(): Promise<void>;
   wake(): void;
-  /** Resolves when all present runs have ended, or after `withinMs`. */
+  /** Resolves when all slots are free, or after `withinMs`. */
   emptied(withinMs: number): Promise<void>;
 }
 
@@ -21,6 +21,7 @@ export function createSlots(count: number, timers: Timers): Slots {
   const runs = new Set<Run>();
   const latest = new Map<TaskId, Run>();
   let wake = (): void => undefined;
+  let onEmpty = (): void => undefined;
 
   return {
     runs,
@@ -36,13 +37,14 @@ export function createSlots(count: number, timers: Timers): Slots {
       runs.delete(run);
       if (latest.get(run.task.id) === run) latest.delete(run.task.id);
       wake();
+      if (runs.size === 0) onEmpty();
     },
     released: () => new Promise((resolve) => (wake = resolve)),
     wake: () => wake(),
     emptied: async (withinMs) => {
       if (runs.size === 0 || withinMs <= 0) return;
-      const ended = Promise.all([...runs].map((run) => run.ended));
-      await within(timers, withinMs, ended, undefined);
+      const empty = new Promise<void>((resolve) => (onEmpty = resolve));
+      await within(timers, withinMs, empty, undefined);
     },
   };
 }
