@@ -1,10 +1,10 @@
 /** Claims and heartbeats. A call that would hold the server too long is sent in pieces. */
 import { NONE_DUE } from "../../core/due.ts";
-import { LIMITS, type RunningTask } from "../../core/task.ts";
-import { ANSWER_BYTES, textSize } from "../../core/text-size.ts";
+import { LIMITS, type RunningTask, type TaskId } from "../../core/task.ts";
+import { ANSWER_BYTES } from "../../core/text-size.ts";
 import { pieces, writeInPieces } from "../pieces.ts";
 import { type Ask, type Beat, type BeatAnswer, type ClaimTerms, PROGRESS_CHANGE_EVERY_MS } from "../store.ts";
-import { lanePrefixOf, type Row, taskOf } from "./row.ts";
+import { type ClaimedValues, claimedTaskOf, lanePrefixOf } from "./row.ts";
 import { SCRIPTS, type ScriptBounds } from "./scripts.ts";
 import { PIECE, progressText, type WritesSetup } from "./writes.ts";
 
@@ -45,20 +45,24 @@ export function createClaims({ connection, sender, notify }: WritesSetup, bounds
       for (const type of types) args.push(lanePrefixOf(type));
     }
     // As claim.lua says.
-    const [finished, counts, place, ...fields] = (await connection.run(SCRIPTS.claim, args)) as [
+    const [finished, counts, place, bytes, tasks, ...texts] = (await connection.run(SCRIPTS.claim, args)) as [
       number,
       string,
       string,
-      ...string[],
+      number,
+      string,
+      ...Texts,
     ];
-    let [at, bytes] = [0, 0];
-    const given = counts.split(" ").map((count) => {
-      const tasks = Array.from({ length: Number(count) }, (_, n) => claimedTask(fields, at + n));
-      at += tasks.length;
-      for (const task of tasks) bytes += textSize(task);
-      return tasks;
+    const claimed = JSON.parse(tasks) as ClaimedValues[];
+    if (claimed.length > 0) notify(NONE_DUE);
+    const textsOf = createTexts(texts);
+    let at = 0;
+    const given = counts.split(" ").map((count, ask) => {
+      const sets = { now, nonce, ...nth(asks, ask) };
+      const from = at;
+      at += Number(count);
+      return claimed.slice(from, at).map((values) => claimedTaskOf(values, sets, ...textsOf(values[0])));
     });
-    if (fields.length > 0) notify(NONE_DUE);
     return { finished, given, bytes, place };
   }
 
@@ -84,12 +88,17 @@ export function createClaims({ connection, sender, notify }: WritesSetup, bounds
   return { claim, extend };
 }
 
-const ROW = 5;
+/** Id, payload and result of each task that has one of the two. */
+type Texts = (string | null)[];
 
-function claimedTask(fields: readonly (string | null)[], at: number): RunningTask {
-  const [id, head, body, payload, result] = fields.slice(at * ROW, at * ROW + ROW);
-  const row = { head, body, progress: null, payload, result } as Row; // five fields a task, as claim.lua says
-  return taskOf(Number(id), row) as RunningTask; // a claim has just made it run
+const NO_TEXTS = [null, null] as const;
+
+function createTexts(texts: Texts): (id: TaskId) => readonly [payload: string | null, result: string | null] {
+  const byId = new Map<TaskId, readonly [string | null, string | null]>();
+  for (let at = 0; at < texts.length; at += 3) {
+    byId.set(Number(texts[at]), [texts[at + 1] ?? null, texts[at + 2] ?? null]);
+  }
+  return (id) => byId.get(id) ?? NO_TEXTS;
 }
 
 /** The asks of the next piece, each for the tasks that it still lacks. */
@@ -98,8 +107,8 @@ const wanting = (asks: readonly Ask[], answers: readonly RunningTask[][], from: 
     .slice(from, from + PIECE.count)
     .map((ask, at) => ({ ...ask, max: ask.max - nth(answers, from + at).length }));
 
-/** The list of an ask; there is one for each. */
-const nth = (answers: readonly RunningTask[][], at: number): RunningTask[] => answers[at] as RunningTask[];
+/** There is one for each ask. */
+const nth = <T>(ofAsks: readonly T[], at: number): T => ofAsks[at] as T;
 
 function beatBytes({ progress, log }: Beat): number {
   let bytes = 100 + (progress?.message.length ?? 0);

@@ -64,8 +64,7 @@ export function createWrites({ connection, sender, notify }: WritesSetup) {
 
   async function replacePiece(steps: readonly Step[]): Promise<ReplaceAnswer[]> {
     const revokes = steps.some(({ from, to }) => mayRevoke(from, to));
-    const args = [sender, revokes ? "r" : "-"];
-    for (const step of steps) pushStep(args, step);
+    const args = [sender, revokes ? "r" : "-", ...stepArgs(steps)];
     const answers = (await connection.run(SCRIPTS.replace, args)) as ReplaceAnswer[]; // as replace.lua says
     if (answers.includes("ok")) {
       notify(dueTypes(steps.filter((_, at) => answers[at] === "ok").map(({ to }) => to)), revokes);
@@ -117,26 +116,76 @@ function insertAnswer(answer: string, drafts: readonly Draft[], due: Map<string,
   return { kind, tasks: tasks.map(([id, existing]) => ({ id, existing })) };
 }
 
-/** For a field with a hash of its own: the new value, "=" to keep or "-" to delete it; neither is JSON. A field that `to` does not have stays. */
-function changeOf(from: string | null | undefined, to: string | null | undefined): string {
-  if (to === undefined || from === to) return "=";
-  return to ?? "-";
+type PlainStep = { readonly from: Stepped; readonly to: Stepped; readonly once?: OnceDocument };
+
+/** Steps of one kind move their tasks in the same way and have the same arguments: most batches have one kind. */
+type Kind = { readonly like: PlainStep; readonly isDue: boolean; readonly more: string };
+
+/** As replace.lua says. */
+function stepArgs(steps: readonly PlainStep[]): string[] {
+  const kinds: Kind[] = [];
+  const args: string[] = [];
+  for (const step of steps) {
+    const [more, extra] = extrasOf(step);
+    const isDue = isMadeDue(step.to);
+    let at = kinds.findIndex(
+      (kind) => kind.isDue === isDue && kind.more === more && isAlike(kind.like, step),
+    );
+    if (at < 0) at = kinds.push({ like: step, isDue, more }) - 1;
+    const { from, to } = step;
+    args.push(String(at + 1), String(from.id), String(from.version), String(from.lease?.until ?? null));
+    args.push(headOf(to), bodyOf(to), String(scoreOf(to)), String(to.version));
+    if (more !== "") args.push(...extra);
+  }
+  const heads = kinds.flatMap(({ like: { from, to }, isDue, more }) => [
+    ...[from.status, laneOf(from), to.status, laneOf(to), isDue ? to.type : "", more],
+  ]);
+  return [String(kinds.length), ...heads, ...args];
 }
 
-function pushStep(
-  args: string[],
-  { from, to, once }: { readonly from: Stepped; readonly to: Stepped; readonly once?: OnceDocument },
-): void {
-  args.push(String(from.id), String(from.version), String(from.lease?.until ?? null));
-  args.push(headOf(to), bodyOf(to));
-  args.push(to.progress === from.progress ? "=" : changeOf(progressText(from), progressText(to)));
-  args.push(changeOf(from.payload, to.payload), changeOf(from.result, to.result));
+const isAlike = (a: PlainStep, b: PlainStep): boolean =>
+  a.from.type === b.from.type &&
+  a.from.priority === b.from.priority &&
+  a.to.priority === b.to.priority &&
+  a.from.status === b.from.status &&
+  a.to.status === b.to.status;
+
+/** The arguments that only some steps have, and their letters. A field that `to` does not have stays. */
+function extrasOf({ from, to, once }: PlainStep): [more: string, extra: readonly string[]] {
   const keyMoves = to.key !== null && isLive(from) !== isLive(to);
-  args.push(keyMoves ? JSON.stringify(to.key) : "", isLive(to) ? "enter" : "leave");
-  args.push(from.status, laneOf(from), to.status, laneOf(to), String(scoreOf(to)));
-  args.push(String(to.version), isMadeDue(to) ? to.type : "");
-  pushDocument(args, once);
+  const changes = to.progress === from.progress ? undefined : changeOf(progressText(from), progressText(to));
+  const payload = changeOf(from.payload, to.payload);
+  const result = changeOf(from.result, to.result);
+  if (
+    !keyMoves &&
+    changes === undefined &&
+    payload === undefined &&
+    result === undefined &&
+    once === undefined
+  ) {
+    return NO_EXTRAS;
+  }
+  const extra: string[] = [];
+  let more = "";
+  if (changes !== undefined) more += push(extra, "g", changes);
+  if (payload !== undefined) more += push(extra, "p", payload);
+  if (result !== undefined) more += push(extra, "r", result);
+  if (keyMoves) more += push(extra, "k", JSON.stringify(to.key), isLive(to) ? "enter" : "leave");
+  if (once !== undefined)
+    more += push(extra, "d", once.name, once.value, String(once.until), String(once.now));
+  return [more, extra];
 }
+
+const NO_EXTRAS: [string, readonly string[]] = ["", []];
+
+function push(extra: string[], letter: string, ...values: readonly string[]): string {
+  extra.push(...values);
+  return letter;
+}
+
+/** For a field with a hash of its own: the new value, "-" to delete it, which is not JSON, undefined to keep it. */
+const changeOf = (from: string | null | undefined, to: string | null | undefined): string | undefined =>
+  to === undefined || from === to ? undefined : (to ?? "-");
 
 function pushDocument(args: string[], document: OnceDocument | undefined): void {
   if (document === undefined) args.push("", "", "", "");

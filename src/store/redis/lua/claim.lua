@@ -3,8 +3,10 @@
 -- ARGV: 1 now, 2 nonce as JSON without its quotes, 3 sender, 4 tasks at most, 5 bytes at most, 6 lanes that an ask may list, 7 lanes
 --   that the script reads (about), 8 where the first ask continues, as an earlier script answered ("" from the start), 9 asks;
 --   then each ask: worker as JSON, leaseMs, max, number of lane prefixes, lane prefixes
--- Returns: the number of finished asks, the number of tasks of each ask (a text, separated by spaces), where the next ask continues;
---   then of each task, ask by ask: id, head, body, payload, result. If not all asks are finished, a bound was reached.
+-- Returns: the number of finished asks, the number of tasks of each ask (a text, separated by spaces), where the next ask continues, the
+--   size of the tasks, and a JSON array of them, ask by ask, each an array of what the caller does not know: id, version, claims, attempt, the
+--   values of the head from the priority on, body; then id, payload and result of each task that has one of the two. If not all
+--   asks are finished, a bound was reached.
 -- Guards: the tasks are pending and due, because a lane up to now has no others; an earlier ask chooses first.
 --
 -- An ask that names few lanes lists them. An ask that names more (as `*` does) walks the first tasks of all lanes in the order in
@@ -308,24 +310,37 @@ end
 
 -- ---- the choice
 
-local ids, texts, askOf, laneOfPick, places = {}, {}, {}, {}, {} -- of each pick, in order
+local ids, texts, askOf, laneOfPick, priorities, scores = {}, {}, {}, {}, {}, {} -- of each pick, in order
 local finished, place = 0, "" -- finished asks, and where the next one continues
+
+local function placeOf(pick) return placeAt(priorities[pick], scores[pick], texts[pick]) end
+
+-- Takes the next task of a lane that has been read.
+local function pick(ask, lane, priority)
+  local count, at = #ids + 1, lane.at
+  local text = lane.found[at]
+  texts[count], ids[count], askOf[count], laneOfPick[count] = text, idOf(text), ask, lane
+  priorities[count], scores[count] = priority, lane.found[at + 1]
+  lane.at, lane.taken = at + 2, lane.taken + 1
+end
 
 -- False if a bound was reached.
 local function choose(ask)
   local queue = queueFor(ask.starts)
   if ask.n == 1 and ARGV[8] ~= "" then resume(queue, ARGV[8]) end
-  for _ = 1, ask.max do
+  local most = #ids + ask.max
+  while #ids < most do
     local best = bestOf(queue)
     if best == nil then return true end
     if best == false or #ids == mostTasks then
       place = best and placeAt(queue.priority, best.score, best.text) or queue.place
       return false
     end
-    local count, lane = #ids + 1, best.lane
-    texts[count], ids[count], askOf[count], laneOfPick[count] = best.text, idOf(best.text), ask, lane
-    places[count] = placeAt(queue.priority, best.score, best.text)
-    lane.at, lane.taken = lane.at + 2, lane.taken + 1
+    local lane = best.lane
+    local others = #queue.heap > 1 or queue.rank ~= nil
+    repeat
+      pick(ask, lane, queue.priority)
+    until others or lane.at > #lane.found or #ids == most or #ids == mostTasks
   end
   return true
 end
@@ -338,34 +353,53 @@ end
 -- ---- the claims
 
 local SEEN = headPattern("bytes", "version", "claims", "attempt", "<priority")
-local BYTES, VERSION, CLAIMS, ATTEMPT, TOKEN = PLACE.bytes, PLACE.version, PLACE.claims, PLACE.attempt, PLACE.token
-local LEASE_UNTIL, LEASE_MS, WORKER, PRIORITY = PLACE.leaseUntil, PLACE.leaseMs, PLACE.worker, PLACE.priority
-local head = {} -- the values of a head up to the worker, and what follows them
-head[PLACE.status], head[PLACE.updatedAt], head[PLACE.startedAt], head[PLACE.revokeAt] = '"running"', nowText, nowText, "null"
 
-local stored = lookUp("heads", ids)
-local heads, running, expires, changes, given, bytes = {}, {}, {}, {}, {}, 0
+-- A head is written in the order of HEAD: what a claim reads of the task, and between it what is the same for all tasks of an ask.
+local function between(first, last, same)
+  local parts = {}
+  for at = PLACE[first] + 1, PLACE[last] - 1 do parts[#parts + 1] = same[HEAD[at]] end
+  parts[#parts + 1] = ""
+  return ",\n" .. table.concat(parts, ",\n")
+end
+
+local STARTED = { status = '"running"', updatedAt = nowText, startedAt = nowText }
+local TO_VERSION, TO_CLAIMS = between("bytes", "version", STARTED), between("version", "claims", STARTED)
+local TO_ATTEMPT, TO_TOKEN = between("claims", "attempt", STARTED), between("attempt", "token", STARTED)
+for _, ask in ipairs(asked) do
+  ask.ends = int(now + ask.leaseMs)
+  local granted = { leaseUntil = ask.ends, leaseMs = ask.leaseMs, revokeAt = "null", worker = ask.worker }
+  ask.lease = "." .. nonce .. '"' .. between("token", "priority", granted)
+end
+
+local stored, bodies = lookUp("heads", ids), lookUp("bodies", ids)
+local heads, running, expires, changes, given, answers, bytes = {}, {}, {}, {}, {}, {}, 0
 local left = {} -- lane → how many leave it
+-- A number as text to the next one: most tasks of a claim have the same numbers, and Lua takes long to write one.
+local NEXT = setmetatable({}, { __index = function(known, number)
+  known[number] = int(number + 1)
+  return known[number]
+end })
+local CHANGE = " " .. STATUS_CODES.running .. "~"
 
 for at, id in ipairs(ids) do
-  local size, version, claims, attempt, rest = match(stored[at], SEEN)
-  bytes = bytes + size
+  local was = stored[at]
+  local size, version, claims, attempt, rest = match(was, SEEN)
   local ask, lane = askOf[at], laneOfPick[at]
-  if at > 1 and bytes > mostBytes then
-    finished, place = ask.n - 1, places[at]
+  if at > 1 and bytes + size > mostBytes then
+    finished, place = ask.n - 1, placeOf(at)
     break
   end
-  local count, ends, nextVersion = int(claims + 1), int(now + ask.leaseMs), int(version + 1)
-  head[BYTES], head[VERSION], head[CLAIMS], head[ATTEMPT] = size, nextVersion, count, int(attempt + 1)
-  head[TOKEN], head[LEASE_UNTIL], head[LEASE_MS] = '"' .. count .. "." .. nonce .. '"', ends, ask.leaseMs
-  head[WORKER], head[PRIORITY] = ask.worker, sub(stored[at], rest)
-  push(heads, id, table.concat(head, ",\n", 1, PRIORITY))
+  bytes = bytes + size
+  version, claims, attempt, rest = NEXT[version], NEXT[claims], NEXT[attempt], sub(was, rest)
+  local pair = 2 * at
+  heads[pair - 1], running[pair - 1], expires[pair - 1] = id, id, ask.ends
+  heads[pair] = size .. TO_VERSION .. version .. TO_CLAIMS .. claims .. TO_ATTEMPT .. attempt .. TO_TOKEN .. '"' .. claims .. ask.lease .. rest
+  running[pair], expires[pair] = id, texts[at]
   given[at] = id
+  answers[at] = "[" .. id .. "," .. version .. "," .. claims .. "," .. attempt .. "," .. rest .. "," .. bodies[at] .. "]"
+  changes[at] = id .. " " .. version .. CHANGE
   left[lane] = (left[lane] or 0) + 1
   ask.given = ask.given + 1
-  push(running, id, id)
-  push(expires, ends, texts[at])
-  changes[at] = change(id, nextVersion, "running", "~")
 end
 
 many("HSET", "heads", heads)
@@ -382,6 +416,8 @@ end
 for at, name in ipairs(seen) do firsts[at] = firstOf(name) end
 noteFirsts(seen, firsts)
 many("ZREM", "ids:pending", given)
+makeTree("ids:running", #given)
+makeTree("expires", #given)
 many("ZADD", "ids:running", running)
 many("ZADD", "expires", expires)
 publish(changes, sender, {}, false)
@@ -389,11 +425,12 @@ publish(changes, sender, {}, false)
 local counts = {}
 for n, ask in ipairs(asked) do counts[n] = ask.given end
 if finished == asks then place = "" end
-local answer = { finished, table.concat(counts, " "), place }
-local bodies, payloads, results = lookUp("bodies", given), lookUp("payloads", given), lookUp("results", given)
+local answer = { finished, table.concat(counts, " "), place, bytes, "[" .. table.concat(answers, ",") .. "]" }
+local payloads, results = lookUp("payloads", given), lookUp("results", given)
 for at, id in ipairs(given) do
-  local to = 5 * at - 1
-  answer[to], answer[to + 1], answer[to + 2] = id, heads[2 * at], bodies[at]
-  answer[to + 3], answer[to + 4] = payloads[at], results[at]
+  if payloads[at] or results[at] then
+    local count = #answer
+    answer[count + 1], answer[count + 2], answer[count + 3] = id, payloads[at], results[at]
+  end
 end
 return answer

@@ -44,6 +44,17 @@ local function many(command, name, values)
   end
 end
 
+-- Redis keeps a small sorted set as one list and searches it from its beginning, up to 128 members by default. The sets of running tasks
+-- have about that many members in most stores, and a search took longer than the rest of a claim. A member that is too long for
+-- such a list makes the set a tree, which it stays until it is empty.
+local TOO_LONG = string.rep("x", 100)
+local ENTERED = 16 -- fewer new members are not worth the two commands
+local function makeTree(set, entered)
+  if entered < ENTERED then return end
+  call("ZADD", prefix .. set, 0, TOO_LONG)
+  call("ZREM", prefix .. set, TOO_LONG)
+end
+
 -- The values of these fields of a hash, in their order; false if there is none.
 local function lookUp(name, fields)
   if #fields <= AT_ONCE then
