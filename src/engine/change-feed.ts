@@ -42,7 +42,7 @@ type Session = {
   /** Null until the first read. */
   position: Position | null;
   /** All changes from after `since` to the position. */
-  remembered: readonly Change[];
+  remembered: Change[];
   since: number;
   isOver: boolean;
   /** A notification has come since the latest read began. */
@@ -172,12 +172,13 @@ export function createChangeFeed(setup: {
   };
 }
 
+/** The list grows by a quarter before its beginning is cut off: a copy of the whole list for each page took longer than the read. */
 function remember(session: Session, changes: readonly Change[]): void {
-  if (changes.length === 0) return;
-  const all = [...session.remembered, ...changes];
-  const forgotten = all.length - REMEMBERED;
-  session.since = all[forgotten - 1]?.rev ?? session.since;
-  session.remembered = forgotten > 0 ? all.slice(forgotten) : all;
+  for (const change of changes) session.remembered.push(change);
+  const forgotten = session.remembered.length - REMEMBERED;
+  if (forgotten < REMEMBERED / 4) return;
+  session.since = session.remembered[forgotten - 1]?.rev ?? session.since;
+  session.remembered = session.remembered.slice(forgotten);
 }
 
 function recentIn({ position, remembered, since }: Session, after: Position, limit: number) {

@@ -54,7 +54,7 @@ export const KILL_AFTER_MS = 3_000;
 const GONE_AFTER_MS = 2_000;
 
 const CLAIM_AT_MOST = 1_000;
-const SMALL_CLAIM = 25;
+const SMALL_CLAIM = 50;
 const RETRY_AFTER_MS = 1_000;
 
 export function createProcessor(setup: ProcessorSetup): Processor {

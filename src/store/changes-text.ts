@@ -14,34 +14,56 @@ export const STATUS_CODES = {
   cancelled: "c",
 } as const satisfies Readonly<Record<Status, string>>;
 
-const STATUS_OF = new Map<string, Status>(
-  Object.entries(STATUS_CODES).map(([status, code]) => [code, status as Status]), // its own keys
-);
-const KIND_OF = new Map<string, ChangeKind>([
+const STATUS_OF = byCode(Object.entries(STATUS_CODES).map(([status, code]) => [code, status as Status])); // its own keys
+const KIND_OF = byCode<ChangeKind>([
   ["+", "created"],
   ["~", "changed"],
   ["%", "progress"],
   ["-", "deleted"],
 ]);
 
-/** The changes of an entry; the first has this rev and each later one the next. */
-export const readEntry = (entry: string, firstRev: number): Change[] =>
-  entry.split(";").map((text, at) => readChange(text, firstRev + at));
-
-function readChange(text: string, rev: number): Change {
-  // Without split: each process reads every change of every process.
-  const afterId = text.indexOf(" ");
-  const afterVersion = text.indexOf(" ", afterId + 1);
-  const status = STATUS_OF.get(text.charAt(afterVersion + 1));
-  const kind = KIND_OF.get(text.charAt(afterVersion + 2));
-  if (status === undefined || kind === undefined) {
-    throw new Error(`the change log has an unknown entry: ${JSON.stringify(text)}`);
-  }
-  return {
-    rev,
-    id: Number(text.slice(0, afterId)),
-    version: Number(text.slice(afterId + 1, afterVersion)),
-    status,
-    kind,
-  };
+/** The values by the number of the character that is their code. */
+function byCode<T>(entries: readonly (readonly [code: string, value: T])[]): readonly (T | undefined)[] {
+  const values: (T | undefined)[] = Array.from({ length: 128 });
+  for (const [code, value] of entries) values[code.charCodeAt(0)] = value;
+  return values;
 }
+
+const [ZERO, SPACE, SEMICOLON] = [48, 32, 59];
+
+/**
+ * The changes of an entry; the first has this rev and each later one the next. It is read digit by digit, without a text for each
+ * part: each process reads every change of every process.
+ */
+export function readEntry(entry: string, firstRev: number): Change[] {
+  const changes: Change[] = [];
+  let at = 0;
+
+  function number(): number {
+    const from = at;
+    let value = 0;
+    for (
+      let digit = entry.charCodeAt(at) - ZERO;
+      digit >= 0 && digit <= 9;
+      digit = entry.charCodeAt(++at) - ZERO
+    ) {
+      value = value * 10 + digit;
+    }
+    if (at === from || entry.charCodeAt(at++) !== SPACE) throw unknown(entry);
+    return value;
+  }
+
+  while (at < entry.length) {
+    const id = number();
+    const version = number();
+    const status = STATUS_OF[entry.charCodeAt(at++)];
+    const kind = KIND_OF[entry.charCodeAt(at++)];
+    const isEnd = at === entry.length || entry.charCodeAt(at++) === SEMICOLON;
+    if (status === undefined || kind === undefined || !isEnd) throw unknown(entry);
+    changes.push({ rev: firstRev + changes.length, id, version, status, kind });
+  }
+  return changes;
+}
+
+const unknown = (entry: string): Error =>
+  new Error(`the change log has an unknown entry: ${JSON.stringify(entry)}`);

@@ -5,20 +5,21 @@ import type { Failure, Lease, LightTask, Parts, Progress, Status } from "../../c
 import {
   byDefault,
   type Column,
-  converted,
   createColumns,
   dictionary,
   type Field,
   type FieldTable,
   group,
   list,
+  numeric,
+  numericOrNull,
   optionalGroup,
   plain,
   sized,
   type Value,
 } from "../columns.ts";
 import type { Stepped, TaskFilter } from "../store.ts";
-import { pgArray, pgColumn } from "./array.ts";
+import { pgArray, pgColumnOf } from "./array.ts";
 import type { Parameter, Values } from "./statement.ts";
 
 const text = <T extends string | null>(name: string): Field<T> => plain<T>(name, "text");
@@ -29,9 +30,8 @@ const double = (name: string): Field<number> => plain<number>(name, "double prec
  * A bigint, which the client returns as a text. Casting it to double precision in SQL would cost less, but the digits that a server
  * sends of a double depend on extra_float_digits, which a connection pooler does not let a client set.
  */
-const bigint = (name: string): Field<number> => converted<number>(name, "bigint", Number);
-const bigintOrNull = (name: string): Field<number | null> =>
-  converted<number | null>(name, "bigint", (value) => (value === null ? null : Number(value)));
+const bigint = (name: string): Field<number> => numeric(name, "bigint");
+const bigintOrNull = (name: string): Field<number | null> => numericOrNull(name, "bigint");
 
 /** The compiler refuses a field of a task that is not here. */
 const FIELDS: FieldTable = {
@@ -134,7 +134,7 @@ export const arraysOf = (columns: readonly Pick<Column, "name" | "type">[]): str
 /** The values of these parameters. */
 export const valuesOf = (columns: readonly Written[], tasks: readonly Stepped[]): Values =>
   Object.fromEntries(
-    columns.map(({ name, of }) => [name, pgColumn(tasks.map((task): Value => of(task) ?? null))]),
+    columns.map(({ name, of }) => [name, pgColumnOf(tasks, (task): Value => of(task) ?? null)]),
   );
 
 // ---- the conditions of a filter
