@@ -289,7 +289,7 @@ const wait = (task: LightRunning, closing: Closing, now: number, runAt: number):
   runAt,
 });
 
-/** The task with its attempt in the history. A copy of the whole task is faster than a spread of some fields into another copy. */
+/** The task with its attempt in the history. */
 function closeAttempt(
   task: LightRunning,
   { outcome, error, workedUntil }: Closing,

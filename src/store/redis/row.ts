@@ -87,8 +87,8 @@ const columnsOf = (table: StoredFields): string[] =>
 const entriesOf = (table: StoredFields): [keyof Task, Stored<unknown>][] =>
   Object.entries(table) as [keyof Task, Stored<unknown>][]; // its own entries
 
-// ---- Functions that are compiled once from the tables, so that a read is an object literal and a write a list of members: loops over the
-// tables took three times as long. All names in their texts are those of the tables.
+// ---- Functions that are compiled once from the tables, so that a read is an object literal and a write a list of members, without loops over
+// the tables. All names in their texts are those of the tables.
 
 const compile = <F>(parameters: string, body: string): F =>
   new Function("fields", `return (${parameters}) => ${body};`)({ ...HEAD, ...BODY }) as F;

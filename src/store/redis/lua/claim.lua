@@ -374,7 +374,7 @@ end
 local stored, bodies = lookUp("heads", ids), lookUp("bodies", ids)
 local heads, running, expires, changes, given, answers, bytes = {}, {}, {}, {}, {}, {}, 0
 local left = {} -- lane → how many leave it
--- A number as text to the next one: most tasks of a claim have the same numbers, and Lua takes long to write one.
+-- A number as text to the next one: most tasks of a claim have the same numbers, so each is written once.
 local NEXT = setmetatable({}, { __index = function(known, number)
   known[number] = int(number + 1)
   return known[number]
