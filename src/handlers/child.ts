@@ -3,9 +3,9 @@
  * log lines and outcomes. Leases and timeouts stay with the server, which kills the process if necessary.
  */
 import type { Clock } from "../core/clock.ts";
-import { createContext, type Unsent } from "../processor/context.ts";
+import { createContexts, type Unsent } from "../processor/context.ts";
 import { attempt } from "../processor/execute.ts";
-import { type Handler, type HandlerContext, verdictOf } from "../processor/handler.ts";
+import { type Handler, verdictOf } from "../processor/handler.ts";
 import {
   type FromHandlers,
   HEARTBEAT_EVERY_MS,
@@ -57,13 +57,11 @@ export function createHandlersChild(setup: {
     send({ kind: "ended", run: id, outcome });
   }
 
-  const contextOf = (run: Run): HandlerContext =>
-    createContext({
-      unsent: run,
-      signal: () => run.stop.signal,
-      isOver: () => !runs.has(run.id),
-      onReport: () => reportSoon(run),
-    });
+  const contextOf = createContexts<Run>({
+    signal: (run) => run.stop.signal,
+    isOver: (run) => !runs.has(run.id),
+    onReport: reportSoon,
+  });
 
   function reportSoon(run: Run): void {
     if (run.isWaiting) return;

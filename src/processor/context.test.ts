@@ -1,15 +1,15 @@
 import { describe, expect, test } from "bun:test";
-import { createContext, type Unsent } from "./context.ts";
+import { createContexts, type Unsent } from "./context.ts";
 
 function open() {
   const unsent: Unsent = { progress: null, log: [] };
   let [reports, over] = [0, false];
-  const context = createContext({
-    unsent,
+  const contextOf = createContexts<Unsent>({
     signal: () => AbortSignal.abort("x"),
     isOver: () => over,
     onReport: () => void reports++,
   });
+  const context = contextOf(unsent);
   const end = (): void => {
     over = true;
   };

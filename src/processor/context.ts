@@ -12,36 +12,38 @@ export type Line = { readonly level: LogLevel; readonly message: string };
 /** The progress and the lines that have not been sent yet. */
 export type Unsent = { progress: Progress | null; log: Line[] };
 
-export type ContextSetup = {
-  readonly unsent: Unsent;
-  readonly signal: () => AbortSignal;
-  readonly leaseOver?: () => AbortSignal;
+/** How a context reaches the parts of its run. One for all runs, so that a run costs no more than its context. */
+export type ContextSetup<Run> = {
+  readonly signal: (run: Run) => AbortSignal;
+  readonly leaseOver?: (run: Run) => AbortSignal;
+  readonly onStop?: (run: Run, listener: (reason: unknown) => void) => void;
   /** Whether the attempt has ended: later calls have no effect. */
-  readonly isOver: () => boolean;
-  readonly onReport: () => void;
+  readonly isOver: (run: Run) => boolean;
+  readonly onReport: (run: Run) => void;
 };
 
-export function createContext({ unsent, signal, leaseOver, isOver, onReport }: ContextSetup): RunContext {
-  return {
+export const createContexts =
+  <Run extends Unsent>(of: ContextSetup<Run>) =>
+  (run: Run): RunContext => ({
     get signal() {
-      return signal();
+      return of.signal(run);
     },
     get leaseOver() {
-      return leaseOver?.();
+      return of.leaseOver?.(run);
     },
+    onStop: of.onStop && ((listener) => of.onStop?.(run, listener)),
     progress: (percent: unknown, message: unknown = "") => {
-      if (isOver()) return;
-      unsent.progress = { percent: percentOf(percent), message: wordsOf(message ?? "") };
-      onReport();
+      if (of.isOver(run)) return;
+      run.progress = { percent: percentOf(percent), message: wordsOf(message ?? "") };
+      of.onReport(run);
     },
     log: (message: unknown, level: unknown = "info") => {
-      if (isOver()) return;
-      unsent.log.push({ level: levelOf(level), message: wordsOf(message) });
-      if (unsent.log.length > LIMITS.logLinesKept) unsent.log.shift();
-      onReport();
+      if (of.isOver(run)) return;
+      run.log.push({ level: levelOf(level), message: wordsOf(message) });
+      if (run.log.length > LIMITS.logLinesKept) run.log.shift();
+      of.onReport(run);
     },
-  };
-}
+  });
 
 const wordsOf = (message: unknown): string => storableText(textOf(message), LIMITS.messageLength);
 

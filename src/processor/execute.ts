@@ -11,30 +11,33 @@ import type { Stop, StopReason } from "./stop.ts";
  * then failed, the reason of the stop decides the outcome. If it returned a result although it was told to stop, the task is done. A
  * handler that would start after the stop is not called. Null if the lease is lost, so that there is no outcome to report.
  */
-export async function execute(
+export function execute(
   handler: Handler,
   task: ClaimedTask,
-  run: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
+  { context, stop }: { readonly context: HandlerContext; readonly stop: Pick<Stop, "reason"> },
 ): Promise<Outcome | null> {
-  if (run.stop.reason !== null) return stoppedOutcome(run.stop.reason, task);
-  const ended = await attempt(handler, handlerTask(task), run.context);
-  const { reason } = run.stop;
-  return reason === null || ended.kind === "done" ? ended : stoppedOutcome(reason, task);
+  if (stop.reason !== null) return Promise.resolve(stoppedOutcome(stop.reason, task));
+  return attempt(handler, handlerTask(task), context).then((ended) =>
+    stop.reason === null || ended.kind === "done" ? ended : stoppedOutcome(stop.reason, task),
+  );
 }
 
-/** One call of a handler, with any result. Never rejects, not even if the thrown value throws when it is read. */
-export async function attempt(
-  handler: Handler,
-  task: HandlerTask,
-  context: HandlerContext,
-): Promise<Outcome> {
+/**
+ * One call of a handler, with any result. Never rejects, not even if the thrown value throws when it is read. Not an async function,
+ * because its state would take 300 bytes for as long as the handler runs; the result is awaited as `await` does it: without a call of a
+ * method that the result may have replaced.
+ */
+export function attempt(handler: Handler, task: HandlerTask, context: HandlerContext): Promise<Outcome> {
   try {
-    const value = await handler(task, context);
-    return readVerdict(value) ?? doneOutcome(value);
+    const ended = Promise.resolve(handler(task, context));
+    return Promise.prototype.then.call(ended, outcomeOfValue, outcomeOfThrown) as Promise<Outcome>; // the type of both functions
   } catch (thrown) {
-    return readVerdict(thrown) ?? failed(failureOf(thrown));
+    return Promise.resolve(outcomeOfThrown(thrown));
   }
 }
+
+const outcomeOfValue = (value: unknown): Outcome => readVerdict(value) ?? doneOutcome(value);
+const outcomeOfThrown = (thrown: unknown): Outcome => readVerdict(thrown) ?? failed(failureOf(thrown));
 
 /** A result that cannot be written as JSON is a permanent failure, because another attempt would have the same result. */
 function doneOutcome(value: unknown): Outcome {

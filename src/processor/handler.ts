@@ -35,8 +35,10 @@ export type HandlerContext = {
   log(message: string, level?: LogLevel): void;
 };
 
-/** An additional signal for handlers whose work can be ended by force. */
+/** More for the handlers of this program: a signal for work that can be ended by force, and a listener that costs less than a signal. */
 export type RunContext = HandlerContext & {
+  /** Calls the listener once, as `signal` aborts, with its reason; at once if it has aborted already. May call it after the end of the work. */
+  readonly onStop?: ((listener: (reason: unknown) => void) => void) | undefined;
   /**
    * Aborts just before the lease ends, if it was not renewed: work that continues then runs at the same time as the task's next
    * attempt.

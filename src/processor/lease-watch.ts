@@ -4,6 +4,7 @@ import { createTicker } from "../lib/ticker.ts";
 import type { Heartbeats } from "./heartbeats.ts";
 import type { LeaseTiming } from "./lease-timing.ts";
 import type { Run, StopRun } from "./run.ts";
+import { order } from "./stop.ts";
 
 export interface LeaseWatch {
   /** The run has begun. The watch continues as long as there are runs. */
@@ -54,7 +55,7 @@ export function createLeaseWatch(setup: {
     stopRun(run, "lost");
     const cutOffAt = run.leaseEndsAt - timing.cutOffMs;
     if (now < cutOffAt) return cutOffAt;
-    run.over.order("lost");
+    order(run.over, "lost");
     return Number.POSITIVE_INFINITY;
   }
 

@@ -4,12 +4,14 @@
  * not given to another worker.
  */
 import type { Clock } from "../core/clock.ts";
+import type { Outcome } from "../core/outcome.ts";
 import type { TaskId } from "../core/task.ts";
+import { createDueQueue, type Due } from "../lib/due-queue.ts";
 import { errorText, type Log } from "../lib/log.ts";
 import { sleep } from "../lib/waiting.ts";
-import { createContext } from "./context.ts";
+import { createContexts } from "./context.ts";
 import { execute } from "./execute.ts";
-import type { Handler, RunContext } from "./handler.ts";
+import type { Handler } from "./handler.ts";
 import { createHeartbeats } from "./heartbeats.ts";
 import { leaseTiming } from "./lease-timing.ts";
 import { createLeaseWatch } from "./lease-watch.ts";
@@ -18,7 +20,7 @@ import { startInPortions } from "./portions.ts";
 import { createRun, type Run } from "./run.ts";
 import { createSlots } from "./slots.ts";
 import { ASK_ANEW, type ClaimedTask, type TaskSource } from "./source.ts";
-import type { StopReason } from "./stop.ts";
+import { onOrder, order, type StopReason, signalOf } from "./stop.ts";
 
 export interface Processor {
   start(): void;
@@ -64,6 +66,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
   const heartbeats = createHeartbeats({ source, timing, stopRun, clock, log });
   const leases = createLeaseWatch({ runs: slots.runs, heartbeats, timing, stopRun, clock });
   const report = createOutcomeReport({ source, heartbeats, clock, log });
+  const timeouts = createDueQueue<Run>({ clock, onDue: (run) => stopRun(run, "timeout") });
   const claimAtMost = claimedAtOnce(setup.concurrency);
   let claiming = new AbortController();
   let closed = false;
@@ -88,7 +91,7 @@ export function createProcessor(setup: ProcessorSetup): Processor {
         signal,
       );
       const runs = tasks.map((task) => take(task, leasedAt));
-      void startInPortions(runs, (run) => void work(run));
+      void startInPortions(runs, work);
       if (tasks.length === 0 && !signal.aborted) await sleep(clock, RETRY_AFTER_MS); // a source that has ended
     } catch (error) {
       log.warn("claim_failed", { error: errorText(error) });
@@ -105,33 +108,36 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     return run;
   }
 
-  async function work(run: Run): Promise<void> {
+  /** No async function, and no timer or closure that is not needed: a hundred thousand runs may wait here. */
+  function work(run: Run): void {
     const { task } = run;
     log.debug("task_started", { task_id: task.id, type: task.type, attempt: task.attempt });
-    const cancelTimeout =
-      task.timeoutMs === null ? null : clock.after(task.timeoutMs, () => stopRun(run, "timeout"));
+    const timeout = task.timeoutMs === null ? null : timeouts.add(run, task.timeoutMs);
     const handler = handlers.get(task.type) ?? noHandler;
-    const outcome = await execute(handler, task, { context: contextOf(run), stop: run.stop });
-    cancelTimeout?.();
+    const outcome = execute(handler, task, { context: contextOf(run), stop: run.stop });
+    void outcome.then((ended) => end(run, ended, timeout));
+  }
+
+  async function end(run: Run, outcome: Outcome | null, timeout: Due<Run> | null): Promise<void> {
+    if (timeout !== null) timeouts.remove(timeout);
     if (outcome !== null) await report(run, outcome);
     heartbeats.forget(run);
     slots.release(run);
   }
 
-  const contextOf = (run: Run): RunContext =>
-    createContext({
-      unsent: run,
-      signal: () => run.stop.signal,
-      leaseOver: () => run.over.signal,
-      isOver: () => !slots.runs.has(run),
-      onReport: () => heartbeats.reported(run),
-    });
+  const contextOf = createContexts<Run>({
+    signal: (run) => signalOf(run.stop),
+    leaseOver: (run) => signalOf(run.over),
+    onStop: (run, listener) => onOrder(run.stop, listener),
+    isOver: (run) => !slots.runs.has(run),
+    onReport: heartbeats.reported,
+  });
 
   function stopRun(run: Run, reason: StopReason): void {
     if (reason === "lost") run.lost = true;
     if (run.stop.reason !== null) return;
     log.debug("task_stopping", { task_id: run.task.id, reason });
-    run.stop.order(reason);
+    order(run.stop, reason);
   }
 
   function onRevoked({ id, version }: { readonly id: TaskId; readonly version: number | null }): void {
