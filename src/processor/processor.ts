@@ -114,8 +114,8 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     log.debug("task_started", { task_id: task.id, type: task.type, attempt: task.attempt });
     const timeout = task.timeoutMs === null ? null : timeouts.add(run, task.timeoutMs);
     const handler = handlers.get(task.type) ?? noHandler;
-    const outcome = execute(handler, task, { context: contextOf(run), stop: run.stop });
-    void outcome.then((ended) => end(run, ended, timeout));
+    const running = { context: contextOf(run), stop: run.stop };
+    void execute(handler, task, running).then((outcome) => end(run, outcome, timeout));
   }
 
   async function end(run: Run, outcome: Outcome | null, timeout: Due<Run> | null): Promise<void> {
@@ -124,7 +124,6 @@ export function createProcessor(setup: ProcessorSetup): Processor {
     heartbeats.forget(run);
     slots.release(run);
   }
-
   const contextOf = createContexts<Run>({
     signal: (run) => signalOf(run.stop),
     leaseOver: (run) => signalOf(run.over),
