@@ -44,7 +44,7 @@ type Measured = {
 };
 type Results = ReadonlyMap<Side, Measured[]>;
 
-const FULL: Size = { rounds: 5, warmUpSeconds: 4, idleSeconds: 12, seconds: 20 };
+const FULL: Size = { rounds: 3, warmUpSeconds: 3, idleSeconds: 8, seconds: 15 };
 const QUICK: Size = { rounds: 1, warmUpSeconds: 1, idleSeconds: 2, seconds: 2 };
 
 const PER_SECOND = 20;

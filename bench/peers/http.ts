@@ -5,7 +5,7 @@
  */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 
-/** The bench's own load generator sends nothing else. */
+/** The benchmark's load generator sends nothing else. */
 type Body = { readonly name: string };
 /** Creates one job from the body; resolves with its id when it is stored. */
 type Create = (body: Body) => Promise<unknown>;
