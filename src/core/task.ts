@@ -254,7 +254,7 @@ export function durationMs(task: LightTask, now: number): number {
   return task.workedMs + Math.max(0, Math.min(now, task.lease.until) - task.startedAt);
 }
 
-/** Why some stores cannot store the text, or null: PostgreSQL accepts neither NUL nor a lone surrogate. */
+/** The reason why some stores cannot store the text, or null: PostgreSQL accepts neither NUL nor a lone surrogate. */
 export function textFault(text: string): string | null {
   if (text.includes("\0")) return "must not contain the character NUL";
   if (!text.isWellFormed()) return "must not contain a lone surrogate";

@@ -5,8 +5,8 @@ import type { TaskStore } from "../store/store.ts";
 export interface StoreClock {
   /**
    * Measures the offset again, with `read` if it is given: a call of the store that answers the time of its clock. A slow
-   * answer is less exact than the known offset, and changes the offset only if the two contradict each other. Returns by how many milliseconds the store's clock was set since the last measurement: negative if
-   * it was set back, 0 if it was not set.
+   * answer is less exact than the known offset, and changes the offset only if the two contradict each other. Returns by how many
+   * milliseconds the store's clock was set since the last measurement: negative if it was set back, 0 if it was not set.
    */
   sync(read?: () => Promise<number>): Promise<number>;
   /** Epoch milliseconds by the store's clock. */

@@ -237,7 +237,7 @@ function readAnswer(response: IncomingMessage, { asked, watch, answered, failed 
     isCut,
   });
   const lookAgain = (): void =>
-    watch.within(asked.limits.idleMs, `${asked.target.host} stopped in the middle of its answer`);
+    watch.within(asked.limits.idleMs, `${asked.target.host} did not continue its answer`);
   lookAgain();
   response.on("data", (chunk: Uint8Array) => {
     lookAgain();

@@ -558,7 +558,7 @@ describe("a server that does not answer, or is slow", () => {
       const outcome = await runOnce(http(server.url, { ...LOOPBACK, idleTimeout: SOON }));
       expect(outcome).toMatchObject({
         ...failed("http_timeout", true),
-        error: { message: "127.0.0.1 stopped in the middle of its answer within 20ms" },
+        error: { message: "127.0.0.1 did not continue its answer within 20ms" },
       });
       await eventually(
         () => server.sockets.size,

@@ -6,8 +6,8 @@ export interface Loop {
 }
 
 /**
- * Runs `round` now or after `firstAfterMs`, and again after the delay that it returns. A round that rejects is reported and run again after the delay of
- * `onError`: one failure never ends a loop.
+ * Runs `round` now or after `firstAfterMs`, and again after the delay that it returns. A round that rejects is reported and run
+ * again after the delay of `onError`: one failure never ends a loop.
  */
 export function createLoop(setup: {
   /** Calls `run` after `delayMs`; the returned function cancels that. */
