@@ -72,7 +72,7 @@ export async function createApp(config: Config, effects: Effects): Promise<App> 
   const store = await openStore({ url, clock, log, random, nonce, worker, allowVolatileRedis });
   const storeWakeUps = createStoreWakeUps(store, {
     timers: clock,
-    fleet: () => ({ own: engine.processes.name, processes: engine.processes.known() }),
+    peers: () => ({ own: engine.processes.name, processes: engine.processes.known() }),
   });
   const broker = await openBroker(config.queueUrl, { clock, log });
   // A store that belongs to one process alone has no other processes to wake.

@@ -57,21 +57,21 @@ describe("after a commit of another process", () => {
   });
 
   test("a process that the others do not know looks at once", () => {
-    const fleet = { own: "new", processes: processes(48) };
-    expect(lookAfterMs(["mail"], ["mail"], notice("1", 1), fleet)).toBe(0);
+    const peers = { own: "new", processes: processes(48) };
+    expect(lookAfterMs(["mail"], ["mail"], notice("1", 1), peers)).toBe(0);
     const others = { own: "process-1", processes: processes(48, 10, ["video"]) };
     expect(lookAfterMs(["mail"], ["mail"], notice("1", 1), others)).toBe(0);
   });
 
   test("every process looks at once if the commit, its types or its number of tasks is not known", () => {
-    const fleet = { own: "process-1", processes: processes(48) };
-    expect(lookAfterMs(["mail"], null, undefined, fleet)).toBe(0);
-    expect(lookAfterMs(["mail"], ["mail"], undefined, fleet)).toBe(0);
+    const peers = { own: "process-1", processes: processes(48) };
+    expect(lookAfterMs(["mail"], null, undefined, peers)).toBe(0);
+    expect(lookAfterMs(["mail"], ["mail"], undefined, peers)).toBe(0);
   });
 });
 
 test("a commit of this process makes it look at once", () => {
-  const fleet = { own: "process-1", processes: processes(48) };
-  expect(lookAfterMs(["mail"], ["mail"], notice(null, 1), fleet)).toBe(0);
-  expect(lookAfterMs(["mail"], ["video"], notice(null, 1), fleet)).toBeNull();
+  const peers = { own: "process-1", processes: processes(48) };
+  expect(lookAfterMs(["mail"], ["mail"], notice(null, 1), peers)).toBe(0);
+  expect(lookAfterMs(["mail"], ["video"], notice(null, 1), peers)).toBeNull();
 });

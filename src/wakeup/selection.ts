@@ -12,12 +12,12 @@ export type WaitingProcess = {
   readonly free: number;
 };
 
-/** This process among those on the store; it may not be among them yet. */
-export type Fleet = { readonly own: string; readonly processes: readonly WaitingProcess[] };
+/** The name of this process, and the processes on the store. This one may not be among them yet. */
+export type Peers = { readonly own: string; readonly processes: readonly WaitingProcess[] };
 
 /**
- * As many processes as were chosen look a little later, and twice as many after that: those that were chosen may be busy, suspended or dead. The
- * poll finds what is still left.
+ * As many processes as were chosen look a little later, and twice as many after that: those that were chosen may be busy, suspended or dead. A
+ * task that none of them claims is found by the poll.
  */
 const SECOND_LOOK_MS = 3;
 const THIRD_LOOK_MS = 15;
@@ -27,13 +27,13 @@ export function lookAfterMs(
   types: readonly string[],
   due: readonly string[] | null,
   notice: CommitNotice | undefined,
-  fleet: Fleet,
+  peers: Peers,
 ): number | null {
   if (due === null) return 0;
   let earliest: number | null = null;
   for (const [at, type] of due.entries()) {
     if (!types.some((pattern) => takesType(pattern, type))) continue;
-    const afterMs = notice === undefined ? 0 : lookForType(type, notice.counts[at] ?? 1, notice.seed, fleet);
+    const afterMs = notice === undefined ? 0 : lookForType(type, notice.counts[at] ?? 1, notice.seed, peers);
     if (afterMs !== null) earliest = Math.min(earliest ?? afterMs, afterMs);
   }
   return earliest;
@@ -44,12 +44,12 @@ function lookForType(
   type: string,
   count: number,
   seed: string | null,
-  { own, processes }: Fleet,
+  { own, processes }: Peers,
 ): number | null {
-  const takers = processes.filter(({ types }) => types.some((pattern) => takesType(pattern, type)));
-  // A commit of this process; and a process that the others do not know as a taker, and so do not count on.
-  if (seed === null || !takers.some(({ name }) => name === own)) return 0;
-  const order = takers
+  const candidates = processes.filter(({ types }) => types.some((pattern) => takesType(pattern, type)));
+  // The commit is one of this process; or the other processes do not know that this one waits for the type, and may not leave the task to it.
+  if (seed === null || !candidates.some(({ name }) => name === own)) return 0;
+  const order = candidates
     .map(({ name, free }) => ({ name, free, place: free > 0 ? hashOf(`${name} ${seed}`) : 2 }))
     .sort((a, b) => a.place - b.place || (a.name < b.name ? -1 : 1));
   const place = order.findIndex(({ name }) => name === own);

@@ -128,7 +128,7 @@ describe("the store as the source of wake-ups", () => {
     const processes = ["process-1", "process-2"].map((name) => ({ name, types: ["*"], free: 9 }));
     const notice = { seed: "1", counts: [1], mayRevoke: false };
     const wakeUpsOf = (own: string) =>
-      createStoreWakeUps(store, { timers: clock, fleet: () => ({ own, processes }) });
+      createStoreWakeUps(store, { timers: clock, peers: () => ({ own, processes }) });
     const woken: string[] = [];
     const listen = () =>
       processes.map(({ name }) =>

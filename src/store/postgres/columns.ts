@@ -137,6 +137,9 @@ export const valuesOf = (columns: readonly Written[], tasks: readonly Stepped[])
     columns.map(({ name, of }) => [name, pgColumnOf(tasks, (task): Value => of(task) ?? null)]),
   );
 
+/** In SQL: lifecycle.expiresAt of the row `t` is not later than the time. */
+export const isExpiredAt = (time: string): string => `least(t.lease_until, t.revoke_at) <= ${time}`;
+
 // ---- the conditions of a filter
 
 /** Adds a parameter to a statement that is being written; returns its place there. */
@@ -167,10 +170,9 @@ const CONDITIONS: { readonly [Name in Exclude<keyof TaskFilter, "statuses">]-?: 
     const time = `${bind(wanted ?? null)}::bigint`;
     return `(${time} IS NULL OR t.finished_at < ${time})`;
   },
-  /** lifecycle.expiresAt */
   expiredAt: (wanted, bind) => {
     const time = `${bind(wanted ?? null)}::bigint`;
-    return `(${time} IS NULL OR least(t.lease_until, t.revoke_at) <= ${time})`;
+    return `(${time} IS NULL OR ${isExpiredAt(time)})`;
   },
   /** lifecycle.isOverlong */
   overlongAt: (wanted, bind) => {

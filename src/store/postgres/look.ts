@@ -2,6 +2,7 @@
 import { TaskError } from "../../core/error.ts";
 import type { Look, LookQuery } from "../store.ts";
 import { pgArray } from "./array.ts";
+import { isExpiredAt } from "./columns.ts";
 import { TOP } from "./documents.ts";
 import type { Pool } from "./pool.ts";
 import { type Row, statement } from "./statement.ts";
@@ -16,7 +17,7 @@ const LOOK = `WITH clock AS MATERIALIZED (SELECT ${FACTS})
     CASE WHEN cardinality($types::text[]) > 0
       THEN EXISTS (SELECT FROM tasktrack.lane_heads($types::text[]) l WHERE l.run_at <= clock.time) ELSE false END AS is_due,
     CASE WHEN $leases::boolean THEN EXISTS (
-      SELECT FROM tasktrack.tasks t WHERE t.status = 'running' AND least(t.lease_until, t.revoke_at) <= clock.time)
+      SELECT FROM tasktrack.tasks t WHERE t.status = 'running' AND ${isExpiredAt("clock.time")})
       ELSE true END AS is_expired,
     EXISTS (SELECT FROM tasktrack.notes n
       WHERE n.name >= $prefix AND n.name < $top AND n.until > clock.time) AS has_documents

@@ -41,7 +41,7 @@ type SenderSetup = {
 
 /** Sends one NOTIFY at a time: the commits that come meanwhile share the next one. */
 function createSender({ pool, channel, name, log }: SenderSetup) {
-  const words: string[] = []; // what is not about commits
+  const words: string[] = []; // NEEDS_EVERY and ASKS, which are sent alone
   let commits: { readonly due: Map<string, number>; mayRevoke: boolean } | null = null;
   let isSending = false;
   let sent = 0;

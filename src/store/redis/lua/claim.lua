@@ -354,7 +354,8 @@ end
 
 local SEEN = headPattern("bytes", "version", "claims", "attempt", "<priority")
 
--- A head is written in the order of HEAD: what a claim reads of the task, and between it what is the same for all tasks of an ask.
+-- Returns the JSON of the fields of a head between two fields, in the order of HEAD. `same` has their values, which all tasks of an ask share; the
+-- fields that differ from task to task are put between these texts.
 local function between(first, last, same)
   local parts = {}
   for at = PLACE[first] + 1, PLACE[last] - 1 do parts[#parts + 1] = same[HEAD[at]] end
